@@ -1,0 +1,5 @@
+"""The verbs a person types: parse, call one function, print, set the exit code."""
+
+from harness.cli.app import main
+
+__all__ = ["main"]
