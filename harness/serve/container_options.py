@@ -1,0 +1,137 @@
+"""What only a container needs: image, mounts, port, GPU request, labels.
+
+The values are Docker's words, not the SDK's; `harness.serve.docker` turns them into calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.serve.host import GpuAccess, Host
+from harness.serve.model_source import ModelSource
+from harness.spec.run_spec import ServerSettings
+from harness.words import Mode
+
+__all__ = [
+    "CONTAINER_ENTRYPOINT",
+    "LABEL_PREFIX",
+    "ContainerOptions",
+    "GpuRequest",
+    "Mount",
+    "container_options",
+]
+
+CONTAINER_ENTRYPOINT = ("python3", "-m", "vllm.entrypoints.openai.api_server")
+"""Set explicitly: images before and after the switch to ``vllm serve`` then behave alike."""
+LABEL_PREFIX = "harness."
+_HF_HOME = "/root/.cache/huggingface"
+_VLLM_CACHE = "/root/.cache/vllm"
+_ULIMITS = (("nofile", 65535), ("memlock", -1), ("stack", 67108864))
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One mount; ``source`` is a volume name or, if it starts with ``/``, a host folder."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether the engine keeps it as a named volume."""
+        return not self.source.startswith("/")
+
+
+@dataclass(frozen=True, slots=True)
+class GpuRequest:
+    """Which GPUs a container gets and through what.
+
+    ``device_ids`` ``None`` means all.
+    """
+
+    access: GpuAccess
+    device_ids: tuple[str, ...] | None = None
+
+    @property
+    def cdi_devices(self) -> tuple[str, ...]:
+        """The CDI names; empty unless access is through CDI."""
+        if self.access is not GpuAccess.CDI:
+            return ()
+        return tuple(f"nvidia.com/gpu={device}" for device in self.device_ids or ("all",))
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerOptions:
+    """One container, before the SDK.
+
+    Attributes:
+        image: reference, by digest where one is known.
+        publish: ``(host address, host port, container port)``.
+        labels: who owns it: run id, mode, model, process id and host.
+        mounts: Hugging Face cache, compile cache of the mode, a local model folder.
+        gpu: the GPU request.
+        shm_size: size of ``/dev/shm``, such as ``16g``; 64 MiB, the default, is too small.
+        ulimits: ``(name, limit)`` for soft and hard; -1 is unlimited.
+    """
+
+    image: str
+    publish: tuple[str, int, int]
+    labels: dict[str, str]
+    mounts: tuple[Mount, ...]
+    gpu: GpuRequest
+    shm_size: str
+    ulimits: tuple[tuple[str, int], ...] = _ULIMITS
+
+    def to_json(self) -> dict[str, object]:
+        """The container as JSON values."""
+        return {
+            "image": self.image,
+            "publish": "{}:{}:{}".format(*self.publish),
+            "labels": dict(self.labels),
+            "mounts": [
+                f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}"
+                for mount in self.mounts
+            ],
+            "gpu": {
+                "access": self.gpu.access.value,
+                "device_ids": list(self.gpu.device_ids) if self.gpu.device_ids else None,
+            },
+            "shm_size": self.shm_size,
+            "ulimits": dict(self.ulimits),
+        }
+
+
+def container_options(
+    settings: ServerSettings,
+    *,
+    image: str,
+    model_name: str,
+    mode: Mode,
+    source: ModelSource,
+    host: Host,
+    cache_volume: str,
+    run_id: str,
+) -> ContainerOptions:
+    """Compute the container for one server; ``mode`` changes a label and the cache volume only."""
+    return ContainerOptions(
+        image=image,
+        publish=("127.0.0.1", settings.port, settings.port),
+        labels={
+            f"{LABEL_PREFIX}run-id": run_id,
+            f"{LABEL_PREFIX}mode": mode.value,
+            f"{LABEL_PREFIX}model": model_name,
+            f"{LABEL_PREFIX}pid": str(host.pid),
+            f"{LABEL_PREFIX}host": host.name,
+        },
+        mounts=_mounts(source, host, cache_volume),
+        gpu=GpuRequest(host.gpu, settings.gpu_device_ids),
+        shm_size=settings.shm_size,
+    )
+
+
+def _mounts(source: ModelSource, host: Host, cache_volume: str) -> tuple[Mount, ...]:
+    mounts = [Mount(str(host.huggingface_home), _HF_HOME), Mount(cache_volume, _VLLM_CACHE)]
+    if source.folder is not None and source.container_folder is not None:
+        mounts.append(Mount(str(source.folder), str(source.container_folder), read_only=True))
+    return tuple(mounts)

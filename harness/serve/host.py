@@ -1,0 +1,68 @@
+"""What of this machine enters the launch options, as one value, so that computing them is pure."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from harness.words import Mode
+
+__all__ = ["GpuAccess", "Host", "this_host"]
+
+
+class GpuAccess(StrEnum):
+    """How a container gets at the GPUs.
+
+    ``runtime``: a device request to the NVIDIA runtime (``--gpus``). ``cdi``: a CDI device name
+    (``nvidia.com/gpu=all``). ``none``: no GPU, for CPU images.
+    """
+
+    RUNTIME = "runtime"
+    CDI = "cdi"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One machine as the launch options see it.
+
+    Attributes:
+        name: host name, for labels.
+        pid: the harness's process id, for labels.
+        working_directory: what relative model folders are relative to.
+        cache_root: where native compile caches live, one folder a mode.
+        huggingface_home: the Hugging Face cache that containers mount.
+        gpu: how a container reaches the GPUs.
+    """
+
+    name: str
+    pid: int
+    working_directory: Path
+    cache_root: Path
+    huggingface_home: Path
+    gpu: GpuAccess = GpuAccess.RUNTIME
+
+    def cache_for(self, mode: Mode, *, in_container: bool) -> str:
+        """The compile cache of ``mode``: a volume name for a container, else a folder.
+
+        vLLM up to 0.18.1 does not put the mode into its compile-cache key, so a shared cache
+        could serve one mode's compiled graph to the other.
+        """
+        name = f"vllm-cache-{mode.value}"
+        return f"harness-{name}" if in_container else str(self.cache_root / name)
+
+
+def this_host(gpu: GpuAccess = GpuAccess.RUNTIME) -> Host:
+    """The machine that this process runs on; honours ``XDG_CACHE_HOME`` and ``HF_HOME``."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Host(
+        name=socket.gethostname(),
+        pid=os.getpid(),
+        working_directory=Path.cwd(),
+        cache_root=cache / "harness",
+        huggingface_home=Path(os.environ.get("HF_HOME") or cache / "huggingface"),
+        gpu=gpu,
+    )
