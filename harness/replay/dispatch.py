@@ -1,0 +1,150 @@
+"""How a batch is sent, and the one retry policy for everything that is sent.
+
+The companions of a prompt are the treatment, so a batch of which one request failed is sent
+again whole: an attempt is an attempt at the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+)
+
+from harness.errors import UsageError
+from harness.replay.client import Answer, CompletionsClient, RequestFailed
+from harness.words import DispatchMode
+
+__all__ = ["SUPPORTED", "BatchAnswers", "Dispatcher", "LivenessProbe"]
+
+log = structlog.get_logger()
+
+SUPPORTED = frozenset({DispatchMode.SYNCHRONIZED, DispatchMode.PROMPT_LIST})
+
+
+class LivenessProbe(Protocol):
+    """Raises ``ServerDied`` when the server behind the client is gone; else returns."""
+
+    async def __call__(self) -> None:
+        """Look once."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswers:
+    """The answers of one dispatch, in the order of its prompts, and how often it was sent."""
+
+    answers: tuple[Answer, ...]
+    attempts: int
+
+
+class Dispatcher:
+    """Sends prompts alone or as a batch, under one retry policy.
+
+    Args:
+        client: makes the single attempts.
+        max_attempts: attempts in all, first one included.
+        probe: asked after each failed attempt whether the server still lives.
+        sleep: how to wait between attempts, in seconds.
+    """
+
+    def __init__(
+        self,
+        client: CompletionsClient,
+        *,
+        max_attempts: int,
+        probe: LivenessProbe,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._max_attempts = max_attempts
+        self._probe = probe
+        self._sleep = sleep
+
+    async def solo(self, prompt: str) -> BatchAnswers:
+        """The prompt alone.
+
+        Raises:
+            RequestFailed: it still fails after the last attempt, or cannot be retried.
+            ServerDied: the probe found the server gone.
+        """
+
+        async def attempt() -> tuple[Answer, ...]:
+            return (await self._client.complete_one(prompt),)
+
+        return await self._with_retries(attempt)
+
+    async def batch(self, prompts: Sequence[str], mode: DispatchMode) -> BatchAnswers:
+        """All prompts together, as ``mode`` says.
+
+        Raises:
+            RequestFailed, ServerDied: as ``solo``.
+            UsageError: the dispatch mode is not supported.
+        """
+        if mode is DispatchMode.PROMPT_LIST:
+            return await self._with_retries(lambda: self._client.complete_list(prompts))
+        if mode is DispatchMode.SYNCHRONIZED:
+            return await self._with_retries(lambda: self._concurrently(prompts))
+        raise UsageError(
+            f"dispatch mode {mode} is not supported by this version",
+            hint="use synchronized or prompt_list",
+        )
+
+    async def _concurrently(self, prompts: Sequence[str]) -> tuple[Answer, ...]:
+        """N requests over N warm connections at once; all end before a failure is raised."""
+        await self._client.warm(len(prompts))
+        results = await asyncio.gather(
+            *(self._client.complete_one(p, connection=i) for i, p in enumerate(prompts)),
+            return_exceptions=True,
+        )
+        answers = [result for result in results if isinstance(result, Answer)]
+        if len(answers) == len(prompts):
+            return tuple(answers)
+        raise _worst([result for result in results if isinstance(result, BaseException)])
+
+    async def _with_retries(
+        self, attempt: Callable[[], Awaitable[tuple[Answer, ...]]]
+    ) -> BatchAnswers:
+        policy = AsyncRetrying(
+            retry=retry_if_exception(_is_retryable),
+            stop=stop_after_attempt(self._max_attempts),
+            wait=wait_exponential(multiplier=0.25, max=8.0),
+            sleep=self._sleep,
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+        attempts = 0
+        async for state in policy:
+            with state:
+                attempts = state.retry_state.attempt_number
+                try:
+                    answers = await attempt()
+                except RequestFailed:
+                    await self._probe()
+                    raise
+        return BatchAnswers(answers, attempts)
+
+
+def _is_retryable(error: BaseException) -> bool:
+    return isinstance(error, RequestFailed) and error.retryable
+
+
+def _log_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("request_retried", attempt=state.attempt_number, error=str(error))
+
+
+def _worst(errors: Sequence[BaseException]) -> BaseException:
+    """What to raise for a batch: not a failed request first, then one without a retry."""
+    for error in errors:
+        if not isinstance(error, RequestFailed):
+            return error
+    return next((e for e in errors if not _is_retryable(e)), errors[0])

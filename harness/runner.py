@@ -1,0 +1,224 @@
+"""The conductor: inputs, preflight, lifetimes, resume, validation, reports, shutdown.
+
+Invariants: nothing is started before every input has been checked; a record is on disk before the
+next prompt is sent; a server never outlives the call; a summary is written only for a run of which
+every planned record is there and good, and every lifetime's mode is proven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from harness.conduct.conclude import Conclusion, conclude, withdraw_conclusion
+from harness.conduct.lifetime import Bench, Work, run_lifetime
+from harness.conduct.metadata import Metadata
+from harness.conduct.prepare import Prepared
+from harness.conduct.progress import RunProgress
+from harness.conduct.signals import sigterm_is_interrupt
+from harness.errors import HarnessError, IncompleteRun, Interrupted, RunError, UsageError
+from harness.plan import Lifetime, Plan, remaining
+from harness.replay import Dispatcher, ReplaySession, scan_lifetime
+from harness.serve import Backend, launch_options, make_backend
+from harness.store import RunFolder, find_unfinished, new_run_id, open_logbook
+
+__all__ = ["RunOptions", "run"]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Where a run goes and how it treats what is there already.
+
+    Attributes:
+        results: the folder of run folders.
+        run_id: the run's name; ``None`` takes up the newest unfinished run that asks the same
+            questions, or makes a new name.
+        fresh: never take up an unfinished run.
+        retry_errors: ask again for records that failed; their old lines are set aside.
+        kind: ``run`` or ``scan``.
+    """
+
+    results: Path
+    run_id: str | None = None
+    fresh: bool = False
+    retry_errors: bool = False
+    kind: str = "run"
+
+
+def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Conclusion:
+    """Do all the work of a plan that is not done yet, and conclude.
+
+    Raises:
+        UsageError: the run id belongs to another experiment.
+        EnvironmentError_: what the servers need is not here.
+        RunError: a server died, a mode is not proven, or records failed; what was written stays.
+        Interrupted: a signal; what was written stays.
+    """
+    folder = _open_folder(prepared, options, progress)
+    with folder, sigterm_is_interrupt():
+        open_logbook(folder.path / "harness.jsonl")
+        structlog.contextvars.bind_contextvars(run_id=folder.run_id)
+        metadata = Metadata(folder, prepared, kind=options.kind)
+        try:
+            conclusion = _work(prepared, options, folder, metadata, progress)
+        except KeyboardInterrupt:
+            error: HarnessError = Interrupted("stopped by a signal", hint=_resume_hint(folder))
+            metadata.close(complete=False, exit_code=error.exit_code, error=error.message)
+            raise error from None
+        except HarnessError as failure:
+            metadata.close(complete=False, exit_code=failure.exit_code, error=str(failure))
+            raise _with_state(failure, folder, len(prepared.plan.records)) from failure
+        finally:
+            progress.end()
+            structlog.contextvars.clear_contextvars()
+        return conclusion
+
+
+def _open_folder(prepared: Prepared, options: RunOptions, progress: RunProgress) -> RunFolder:
+    run_id = options.run_id
+    if run_id is None and not options.fresh:
+        run_id = find_unfinished(options.results, prepared.fingerprint)
+        if run_id is not None:
+            progress.note(f"resuming the unfinished run {run_id} (--fresh starts a new one)")
+    folder = RunFolder(
+        options.results / (run_id or new_run_id(options.results, prepared.spec.name))
+    )
+    known = folder.read("metadata.json")
+    if known is not None and known.get("fingerprint") != prepared.fingerprint:
+        folder.close()
+        raise UsageError(
+            f"the run {folder.run_id} asks other questions or uses other server settings",
+            file=folder.path / "metadata.json",
+            hint="choose another --run-id, or give the settings it was started with",
+        )
+    return folder
+
+
+def _work(
+    prepared: Prepared,
+    options: RunOptions,
+    folder: RunFolder,
+    metadata: Metadata,
+    progress: RunProgress,
+) -> Conclusion:
+    spec = prepared.spec
+    backend = make_backend(spec)
+    for line in backend.sweep(folder.path):
+        progress.note(line)
+    _take_stock(folder, options, progress)
+    plan = remaining(prepared.plan, frozenset(r["record_id"] for r in folder.records()))
+    _write_candidates(folder, prepared)
+    if plan.records:
+        withdraw_conclusion(folder)
+        _run_lifetimes(prepared, plan, options, folder, backend, progress)
+    else:
+        progress.note(f"all {len(prepared.plan.records)} records are there already")
+    _insist_on_all(folder, prepared.plan)
+    conclusion = conclude(folder, metadata)
+    metadata.close(complete=True, exit_code=0 if conclusion.valid else 1)
+    return conclusion
+
+
+def _take_stock(folder: RunFolder, options: RunOptions, progress: RunProgress) -> None:
+    torn = folder.mend_tail()
+    if torn is not None:
+        progress.note(f"a half-written record ({torn.size} bytes) was set aside in {torn.kept_in}")
+    if options.retry_errors:
+        again = folder.set_aside_errors()
+        progress.note(f"{again} failed records are asked again")
+
+
+def _write_candidates(folder: RunFolder, prepared: Prepared) -> None:
+    rows = (c.model_dump(mode="json") for c in prepared.candidates)
+    folder.write_rows("selected_candidates.jsonl", rows)
+
+
+def _run_lifetimes(
+    prepared: Prepared,
+    plan: Plan,
+    options: RunOptions,
+    folder: RunFolder,
+    backend: Backend,
+    progress: RunProgress,
+) -> None:
+    spec = prepared.spec
+    bench = Bench(spec, folder, backend, progress)
+    launches = [
+        (lifetime, launch_options(spec, lifetime.model, lifetime.mode, run_id=folder.run_id))
+        for lifetime in plan.lifetimes
+    ]
+    backend.check(launches[0][1])
+    total = len(prepared.plan.records)
+    progress.begin(records=total, done=total - len(plan.records), lifetimes=len(launches))
+    work = _scan_work if options.kind == "scan" else _replay_work
+    for lifetime, launch in launches:
+        structlog.contextvars.bind_contextvars(mode=str(lifetime.mode), model=lifetime.model.name)
+        run_lifetime(bench, lifetime, launch, work(bench))
+
+
+def _writer(bench: Bench) -> Callable[[Mapping[str, Any]], None]:
+    def write(record: Mapping[str, Any]) -> None:
+        bench.folder.append_record(record)
+        bench.progress.record_done(dict(record))
+
+    return write
+
+
+def _replay_work(bench: Bench) -> Work:
+    async def work(lifetime: Lifetime, dispatcher: Dispatcher) -> None:
+        session = ReplaySession(
+            dispatcher, bench.spec, run_id=bench.folder.run_id, write=_writer(bench)
+        )
+        await session.replay(lifetime)
+
+    return work
+
+
+def _scan_work(bench: Bench) -> Work:
+    async def work(lifetime: Lifetime, dispatcher: Dispatcher) -> None:
+        await scan_lifetime(
+            lifetime, dispatcher, bench.spec, run_id=bench.folder.run_id, write=_writer(bench)
+        )
+
+    return work
+
+
+def _insist_on_all(folder: RunFolder, plan: Plan) -> None:
+    errors = [row for row in folder.records() if row.get("status") != "ok"]
+    if not errors:
+        return
+    raise IncompleteRun(
+        f"{len(errors)} of {len(plan.records)} records failed, so nothing is claimed",
+        hint="see `error` in vllm_records.jsonl; the same command with --retry-errors asks again",
+        detail=_first_errors(errors),
+    )
+
+
+def _first_errors(errors: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(
+        f"{row['mode']} {row['model']} {row['task_name']}/{row['sample_id']}: {row['error']}"
+        for row in errors[:3]
+    )
+
+
+def _resume_hint(folder: RunFolder) -> str:
+    kept = sum(1 for _ in folder.records())
+    return f"{kept} records are kept in {folder.path}; the same command goes on from there"
+
+
+def _with_state(failure: HarnessError, folder: RunFolder, planned: int) -> HarnessError:
+    """The same failure, saying also what is kept and how to go on."""
+    if isinstance(failure, RunError):
+        kept = sum(1 for _ in folder.records())
+        failure.detail = (
+            *failure.detail,
+            f"{kept} of {planned} records are kept in {folder.path}; "
+            "the same command goes on from there",
+        )
+    return failure

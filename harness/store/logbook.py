@@ -1,0 +1,56 @@
+"""structlog, set up once: events for a person on stderr, and all of them in ``harness.jsonl``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+
+__all__ = ["open_logbook"]
+
+_SECRET_WORDS = ("token", "api_key", "password", "secret")
+
+
+def _redact(_: Any, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Hide the value of any key that names a secret."""
+    for key in event:
+        if key != "token_ids" and any(word in key.lower() for word in _SECRET_WORDS):
+            event[key] = "[redacted]"
+    return event
+
+
+class _TwoSinks:
+    """Writes each event as JSON to the file, and from ``level`` up as a line to stderr."""
+
+    def __init__(self, file: IO[str] | None, level: int) -> None:
+        self._file = file
+        self._level = level
+        self._json = structlog.processors.JSONRenderer(default=str)
+        self._console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)
+
+    def __call__(self, logger: Any, name: str, event: structlog.types.EventDict) -> str:
+        if self._file is not None and not self._file.closed:
+            self._file.write(str(self._json(logger, name, dict(event))) + "\n")
+            self._file.flush()
+        if getattr(logging, name.upper(), logging.INFO) >= self._level:
+            sys.stderr.write(str(self._console(logger, name, dict(event))) + "\n")
+        raise structlog.DropEvent
+
+
+def open_logbook(file: Path | None = None, *, level: int = logging.WARNING) -> None:
+    """Send events to ``file`` (all) and to stderr (``level`` and worse)."""
+    stream = file.open("a", encoding="utf-8") if file is not None else None
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _redact,
+            _TwoSinks(stream, level),
+        ],
+        cache_logger_on_first_use=False,
+    )

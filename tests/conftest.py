@@ -1,0 +1,52 @@
+"""What this machine can run: marked tests that it cannot are left out and named at the end.
+
+Under ``CI`` only ``gpu`` may be left out; anything else that is missing fails the run.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ENGINE = ROOT / ".venv-cpu/bin/python"
+
+
+def _docker_missing() -> str | None:
+    if shutil.which("docker") is None:
+        return "no docker command: install Docker"
+    done = subprocess.run(["docker", "info"], capture_output=True, timeout=30, check=False)
+    return None if done.returncode == 0 else "no Docker engine answers: start one"
+
+
+def _engine_missing() -> str | None:
+    return None if ENGINE.exists() else "the CPU engine is not installed: run `make engine`"
+
+
+def _gpu_missing() -> str | None:
+    return None if shutil.which("nvidia-smi") else "no NVIDIA GPU here"
+
+
+NEEDS = {"docker": _docker_missing, "vllm_cpu": _engine_missing, "gpu": _gpu_missing}
+LEFT_OUT = pytest.StashKey[dict[str, tuple[int, str]]]()
+
+
+def pytest_collection_modifyitems(config, items):
+    missing = {}
+    for mark, probe in NEEDS.items():
+        if any(item.get_closest_marker(mark) for item in items) and (why := probe()):
+            missing[mark] = why
+    if os.environ.get("CI") and (needed := set(missing) - {"gpu"}):
+        raise pytest.UsageError("; ".join(f"{mark}: {missing[mark]}" for mark in sorted(needed)))
+    out = {item: mark for item in items for mark in missing if item.get_closest_marker(mark)}
+    counts = {mark: sum(m == mark for m in out.values()) for mark in missing}
+    config.stash[LEFT_OUT] = {mark: (counts[mark], missing[mark]) for mark in missing}
+    config.hook.pytest_deselected(items=list(out))
+    items[:] = [item for item in items if item not in out]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for mark, (count, why) in config.stash.get(LEFT_OUT, {}).items():
+        terminalreporter.write_line(f"left out: {count} marked {mark}: {why}")
