@@ -1,1 +1,22 @@
-"""TODO-ROOM"""
+"""Spec to ordered work: batch groups, server lifetimes, and what a resumed run has left to do.
+
+Pure: a plan is a value computed from the spec, the candidates and the population.
+"""
+
+from harness.plan.batches import batch_group
+from harness.plan.build import build_plan, record_id, remaining
+from harness.plan.estimate import Estimate, estimate
+from harness.plan.model import BatchGroup, Lifetime, Plan, PlannedRecord
+
+__all__ = [
+    "BatchGroup",
+    "Estimate",
+    "Lifetime",
+    "Plan",
+    "PlannedRecord",
+    "batch_group",
+    "build_plan",
+    "estimate",
+    "record_id",
+    "remaining",
+]
