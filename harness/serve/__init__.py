@@ -3,24 +3,45 @@
 What a server is started with is computed by pure functions; the backends act on it.
 """
 
+from harness.serve.backends import make_backend
 from harness.serve.container_options import LABEL_PREFIX, ContainerOptions, GpuRequest, Mount
 from harness.serve.environment import is_secret_name
+from harness.serve.failures import FailureKind, StartupFailure, classify_startup_failure
 from harness.serve.host import GpuAccess, Host, this_host
+from harness.serve.log_files import file_stem, last_lines, new_log, read_log
 from harness.serve.options import LaunchOptions, launch_options
+from harness.serve.orphans import sweep_folder
+from harness.serve.ports import check_port_free, free_port, port_owner
 from harness.serve.protocol import Backend, Server, ServerState
+from harness.serve.readiness import Readiness, describe_death, wait_until_ready
 
 __all__ = [
     "LABEL_PREFIX",
     "Backend",
     "ContainerOptions",
+    "FailureKind",
     "GpuAccess",
     "GpuRequest",
     "Host",
     "LaunchOptions",
     "Mount",
+    "Readiness",
     "Server",
     "ServerState",
+    "StartupFailure",
+    "check_port_free",
+    "classify_startup_failure",
+    "describe_death",
+    "file_stem",
+    "free_port",
     "is_secret_name",
+    "last_lines",
     "launch_options",
+    "make_backend",
+    "new_log",
+    "port_owner",
+    "read_log",
+    "sweep_folder",
     "this_host",
+    "wait_until_ready",
 ]

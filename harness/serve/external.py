@@ -1,0 +1,176 @@
+"""Servers that someone else runs, one URL a mode: used, never started, never stopped.
+
+The mode counts as proven only by a log that the spec names, or by ``/server_info`` (a vLLM with
+development endpoints), whose answer is kept in the run folder. Without either the log of the
+lifetime is an empty file, from which nothing is claimed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from harness.errors import EnvironmentError_, UsageError
+from harness.serve.environment import is_secret_name
+from harness.serve.log_files import file_stem, new_log
+from harness.serve.options import LaunchOptions
+from harness.serve.protocol import ServerState
+from harness.words import BackendName
+
+__all__ = ["ExternalBackend", "ExternalServer"]
+
+_TIMEOUT_S = 5.0
+
+
+class ExternalBackend:
+    """Knows where the servers are.
+
+    Args:
+        transport: replaces the network, for tests.
+    """
+
+    name = BackendName.EXTERNAL
+
+    def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
+        self._transport = transport
+
+    def check(self, options: LaunchOptions) -> None:
+        """Make sure that the URL answers and the named log can be read.
+
+        Raises:
+            UsageError: the log that the spec names is not there.
+            EnvironmentError_: nothing answers at the URL.
+        """
+        if options.external_log and not Path(options.external_log).is_file():
+            raise UsageError(
+                f"external.{options.mode}.log: there is no file {options.external_log}",
+                hint="give the path of the server's log, or remove the key",
+            )
+        with _client(options, self._transport) as client:
+            try:
+                client.get("/health")
+            except httpx.HTTPError as error:
+                raise EnvironmentError_(
+                    f"nothing answers at {options.base_url} ({type(error).__name__})",
+                    hint=f"start the {options.mode} server, or correct external.{options.mode}.url",
+                ) from None
+
+    def sweep(self, run_folder: Path) -> tuple[str, ...]:
+        """Nothing of ours can be left."""
+        return ()
+
+    def start(self, options: LaunchOptions, run_folder: Path) -> ExternalServer:
+        """Take note of the server; nothing is started."""
+        self.check(options)
+        served = _served_name(options, self._transport)
+        return ExternalServer(
+            replace(options, served_model_name=served), run_folder, self._transport
+        )
+
+
+class ExternalServer:
+    """One mode's server for the time that we use it."""
+
+    def __init__(
+        self, options: LaunchOptions, run_folder: Path, transport: httpx.BaseTransport | None
+    ) -> None:
+        self._options = options
+        self._transport = transport
+        self._log_path = new_log(
+            run_folder, file_stem(options.backend, options.mode, options.model)
+        )
+        self._copy_log()
+        self._server_info = self._ask_server_info()
+
+    @property
+    def base_url(self) -> str:
+        """Where it answers."""
+        return self._options.base_url
+
+    @property
+    def log_path(self) -> Path:
+        """A copy of the log that the spec names, refreshed by `state` and `stop`; else empty."""
+        return self._log_path
+
+    @property
+    def options(self) -> LaunchOptions:
+        """What it would be launched with; whoever runs it may have done otherwise."""
+        return self._options
+
+    @property
+    def server_info(self) -> Mapping[str, Any] | None:
+        """What ``/server_info`` said, without secrets; ``None`` where it does not exist."""
+        return self._server_info
+
+    def describe(self) -> Mapping[str, object]:
+        """URL, log and ``/server_info``."""
+        return {
+            "backend": BackendName.EXTERNAL.value,
+            "model": self._options.model,
+            "hf_id": self._options.hf_id,
+            "mode": self._options.mode.value,
+            "served_model_name": self._options.served_model_name,
+            "base_url": self.base_url,
+            "external_log": self._options.external_log,
+            "server_info": self._server_info,
+        }
+
+    def state(self) -> ServerState:
+        """Running, as long as anything answers; more cannot be seen from here."""
+        try:
+            with _client(self._options, self._transport) as client:
+                client.get("/health")
+        except httpx.HTTPError as error:
+            return ServerState(running=False, detail=f"no answer ({type(error).__name__})")
+        return ServerState(running=True)
+
+    def stop(self) -> None:
+        """Leave the server alone and keep its log as it is now."""
+        self._copy_log()
+
+    def _copy_log(self) -> None:
+        if self._options.external_log:
+            shutil.copyfile(self._options.external_log, self._log_path)
+
+    def _ask_server_info(self) -> dict[str, Any] | None:
+        try:
+            with _client(self._options, self._transport) as client:
+                answer = client.get("/server_info", params={"config_format": "json"})
+            info = answer.json() if answer.status_code == 200 else None
+        except (httpx.HTTPError, json.JSONDecodeError):
+            return None
+        return _without_secrets(info) if isinstance(info, dict) else None
+
+
+def _served_name(options: LaunchOptions, transport: httpx.BaseTransport | None) -> str:
+    """The name under which the server has our model: the candidates' name or the hub id."""
+    try:
+        with _client(options, transport) as client:
+            listed = {str(entry["id"]) for entry in client.get("/v1/models").json()["data"]}
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return options.served_model_name
+    ours = (options.served_model_name, options.model, options.hf_id)
+    return next((name for name in ours if name in listed), options.served_model_name)
+
+
+def _client(options: LaunchOptions, transport: httpx.BaseTransport | None) -> httpx.Client:
+    return httpx.Client(
+        base_url=options.base_url, timeout=_TIMEOUT_S, transport=transport, trust_env=False
+    )
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            str(key): "(secret)" if is_secret_name(str(key)) else _without_secrets(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    return value

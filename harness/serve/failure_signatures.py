@@ -1,0 +1,272 @@
+"""Texts by which vLLM, PyTorch and Docker say what went wrong, each with a remedy.
+
+The order matters: a cause stands before what it causes. Sources are vLLM 0.11 to 0.32, the issues
+named beside the entries, and logs in ``tests/data/vllm_logs``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["SIGNATURES", "FailureKind", "Signature"]
+
+
+class FailureKind(StrEnum):
+    """What sort of failure it is; ``unsupported`` means this mode cannot run here at all."""
+
+    ARCHITECTURE = "architecture"
+    ARGUMENTS = "arguments"
+    CUDA = "cuda"
+    ENGINE_DIED = "engine_died"
+    EXCEPTION = "exception"
+    GATED_MODEL = "gated_model"
+    KILLED = "killed"
+    KV_CACHE = "kv_cache"
+    MISSING_LIBRARY = "missing_library"
+    MISSING_PACKAGE = "missing_package"
+    MODEL_NOT_FOUND = "model_not_found"
+    NO_DEVICE = "no_device"
+    OUT_OF_MEMORY = "out_of_memory"
+    PERMISSION = "permission"
+    PORT_IN_USE = "port_in_use"
+    SHARED_MEMORY = "shared_memory"
+    TIMEOUT = "timeout"
+    UNKNOWN = "unknown"
+    UNSUPPORTED = "unsupported"
+    WRONG_MODEL = "wrong_model"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One text and what it means; ``with_exception`` quotes the exception beside the text."""
+
+    kind: FailureKind
+    pattern: re.Pattern[str]
+    cause: str
+    remedy: str
+    with_exception: bool = False
+
+
+def _signature(
+    kind: FailureKind, pattern: str, cause: str, remedy: str, *, with_exception: bool = False
+) -> Signature:
+    return Signature(kind, re.compile(pattern), cause, remedy, with_exception)
+
+
+_BATCH_INVARIANT = (
+    _signature(
+        FailureKind.UNSUPPORTED,
+        r"mode requires an attention backend in .*but got",
+        "this vLLM runs batch_invariant only with an attention backend named explicitly",
+        "set server.attention_backend (FLASH_ATTN or TRITON_ATTN); it goes to both modes",
+    ),
+    _signature(
+        FailureKind.UNSUPPORTED,
+        r"batch invariance not supported|use_batch_invariant=True.*Reasons",
+        "the attention backend does not support batch_invariant here",
+        "set server.attention_backend to FLASH_ATTN or TRITON_ATTN",
+    ),
+    _signature(
+        FailureKind.UNSUPPORTED,
+        r"VLLM batch_invariant mode is not supported for",
+        "a layer of this model has no batch-invariant implementation",
+        "choose another model; hybrid, Mamba and GDN layers are not supported",
+    ),
+    _signature(
+        FailureKind.UNSUPPORTED,
+        r"kernel does not support batch invariance",
+        "the mixture-of-experts kernel is not batch-invariant",
+        "choose a dense model, or another MoE backend",
+    ),
+    _signature(
+        FailureKind.UNSUPPORTED,
+        r"FP8 Marlin not supported for batch invariant",
+        "this quantised kernel is not batch-invariant",
+        "use the unquantised model",
+    ),
+    _signature(
+        FailureKind.UNSUPPORTED,
+        r"Batch invariance is not supported for variance_size_override",
+        "a normalisation layer of this model is not batch-invariant",
+        "choose another model",
+    ),
+    _signature(
+        FailureKind.UNSUPPORTED,
+        r"vllm_cpu_batch_invariant \S+ does not fit|vllm_cpu_batch_invariant needs",
+        "the batch-invariant plugin does not fit this CPU server",
+        "install the plugin's vLLM version and pass --enforce-eager (server.extra_args)",
+    ),
+    _signature(
+        FailureKind.UNSUPPORTED,
+        r"determinism/batch_invariant\.py.*in (?:mean_dim|mean_batch_invariant|matmul_persistent)",
+        "batch_invariant was asked for, but its kernels do not exist on this device: the engine "
+        "died at its first request",
+        "on a CPU install the plugin in docker/cpu/plugin into the server's environment",
+        with_exception=True,
+    ),
+)
+_DEVICE = (
+    _signature(
+        FailureKind.NO_DEVICE,
+        r"could not select device driver|unknown or invalid runtime name: nvidia",
+        "the Docker engine has no GPU runtime",
+        "install the NVIDIA container toolkit, or enable CDI; harness doctor shows which",
+    ),
+    _signature(
+        FailureKind.CUDA,
+        r"nvidia-container-cli: requirement error: unsatisfied condition: cuda",
+        "the host's driver is older than the image's CUDA needs",
+        "update the driver, or choose an image for an older CUDA",
+    ),
+    _signature(
+        FailureKind.CUDA,
+        r"Error 803: system has unsupported display driver",
+        "a CUDA compatibility library does not fit the host's driver",
+        "unset VLLM_ENABLE_CUDA_COMPATIBILITY, or set "
+        "LD_LIBRARY_PATH=/usr/local/nvidia/lib64:/usr/local/nvidia/lib in server.env",
+    ),
+    _signature(
+        FailureKind.CUDA,
+        r"Error 804: forward compatibility was attempted",
+        "CUDA forward compatibility does not exist on this GPU",
+        "update the host's driver",
+    ),
+    _signature(
+        FailureKind.CUDA,
+        r"CUDA driver version is insufficient|The NVIDIA driver on your system is too old",
+        "the host's driver is too old",
+        "update the driver, or choose an image for an older CUDA",
+    ),
+    _signature(
+        FailureKind.ARCHITECTURE,
+        r"exec format error|no kernel image is available for execution",
+        "the image or its kernels are built for another architecture",
+        "choose the image of this machine's architecture and a GPU that this vLLM supports",
+    ),
+    _signature(
+        FailureKind.UNSUPPORTED,
+        r"Bfloat16 is only supported on GPUs with compute capability",
+        "this GPU has no bfloat16",
+        "set server.dtype to float16",
+    ),
+    _signature(
+        FailureKind.NO_DEVICE,
+        r"Failed to infer device type|No CUDA GPUs are available",
+        "vLLM sees no device",
+        "make the GPU visible to the server (harness doctor), or use the CPU engine",
+    ),
+)
+_MEMORY = (
+    _signature(
+        FailureKind.SHARED_MEMORY,
+        r"Insufficient space in /dev/shm|Error while creating shared memory segment"
+        r"|/dev/shm.*No space left on device|Bus error",
+        "shared memory (/dev/shm) is too small",
+        "raise server.shm_size (Docker's default is 64 MiB), or use --ipc=host",
+    ),
+    _signature(
+        FailureKind.OUT_OF_MEMORY,
+        r"Free memory on device .* is less than desired GPU memory utilization",
+        "the GPU's memory is not free",
+        "wait until the previous server's memory is released, end other users of the GPU "
+        "(nvidia-smi), or lower --gpu-memory-utilization",
+    ),
+    _signature(
+        FailureKind.OUT_OF_MEMORY,
+        r"CUDA out of memory|torch\.OutOfMemoryError|DefaultCPUAllocator: can't allocate memory",
+        "out of memory",
+        "lower --gpu-memory-utilization or --max-model-len, or use a smaller model",
+    ),
+    _signature(
+        FailureKind.KV_CACHE,
+        r"No available memory for the cache blocks"
+        r"|To serve at least one request with the models?'s max seq len"
+        r"|is larger than the maximum number of tokens that can be stored in KV cache",
+        "too little memory is left for the KV cache",
+        "lower --max-model-len, or raise --gpu-memory-utilization (on a CPU "
+        "VLLM_CPU_KVCACHE_SPACE in server.env)",
+    ),
+)
+_MODEL = (
+    _signature(
+        FailureKind.GATED_MODEL,
+        r"GatedRepoError|Cannot access gated repo|401 Client Error|403 Client Error",
+        "the model is gated, or the token is missing",
+        "accept the model's licence on the hub and export HF_TOKEN",
+    ),
+    _signature(
+        FailureKind.MODEL_NOT_FOUND,
+        r"LocalEntryNotFoundError|outgoing traffic has been disabled|Repository Not Found"
+        r"|RepositoryNotFoundError|is not a local folder and is not a valid model identifier"
+        r"|Can't load the configuration of|Invalid repository ID or local directory",
+        "the model was not found",
+        "check models[].hf_id; offline, download it into the Hugging Face cache first",
+    ),
+    _signature(
+        FailureKind.PERMISSION,
+        r"PermissionError: \[Errno 13\]|getpwuid\(\): uid not found",
+        "the server may not write its caches, or its user is unknown",
+        "run the container as root or as 2000:0, or set HOME and USER in server.env",
+    ),
+    _signature(
+        FailureKind.PORT_IN_USE,
+        r"[Aa]ddress already in use|port is already allocated",
+        "the port is in use",
+        "stop whoever holds it, or choose another with --port",
+    ),
+    _signature(
+        FailureKind.ARGUMENTS,
+        r"error: (?:unrecognized arguments|argument |ambiguous option|the following arguments)"
+        r"|VLLM_BATCH_INVARIANT.*invalid literal for int",
+        "this vLLM does not know one of the arguments",
+        "compare server.extra_args with the release's own --help",
+    ),
+)
+_PYTHON = (
+    _signature(
+        FailureKind.MISSING_LIBRARY,
+        r"lib(?:numa|gomp)\S*: cannot open shared object file"
+        r"|'_C' object has no attribute 'init_cpu_memory_env'",
+        "vLLM's compiled CPU module could not be loaded",
+        "install libnuma1 and libgomp1 into the image",
+    ),
+    _signature(
+        FailureKind.MISSING_LIBRARY,
+        r"cannot open shared object file",
+        "a shared library is missing",
+        "install the library that the line names",
+    ),
+    _signature(
+        FailureKind.MISSING_PACKAGE,
+        r"requires \"(\S+)\" to be installed|ModuleNotFoundError: No module named",
+        "a Python package is missing in the server's environment",
+        "install the package that the line names there, or set server.native_command to the "
+        "Python that has vLLM",
+    ),
+    _signature(
+        FailureKind.MISSING_PACKAGE,
+        r"DeepGEMM backend is not available or outdated",
+        "DeepGEMM is missing or too old",
+        "install deep_gemm, or set VLLM_USE_DEEP_GEMM=0 in server.env (for both modes)",
+    ),
+)
+_LATE = (
+    _signature(
+        FailureKind.ENGINE_DIED,
+        r"EngineCore encountered a fatal error|EngineDeadError",
+        "the engine died",
+        "read the first traceback in the log; the run can be resumed",
+        with_exception=True,
+    ),
+)
+
+SIGNATURES: tuple[Signature, ...] = (
+    *_DEVICE,
+    *_MEMORY,
+    *_BATCH_INVARIANT,
+    *_MODEL,
+    *_PYTHON,
+    *_LATE,
+)

@@ -1,0 +1,46 @@
+"""Names of server logs, and reading them as text whatever bytes they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.words import BackendName, Mode
+
+__all__ = ["file_stem", "last_lines", "new_log", "read_log"]
+
+
+def file_stem(backend: BackendName, mode: Mode, model: str) -> str:
+    """``<backend>_<mode>_<model>`` with a model name that is safe in a file name."""
+    safe = "".join(char if char.isalnum() or char in "._-" else "-" for char in model)
+    return f"{backend.value}_{mode.value}_{safe}"
+
+
+def new_log(run_folder: Path, stem: str) -> Path:
+    """Create the log of one lifetime: ``<stem>.log``, on a later attempt ``<stem>.2.log`` ...
+
+    A log proves the records of its lifetime, so no attempt ever writes over an earlier one.
+    """
+    run_folder.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = run_folder / (f"{stem}.log" if number == 1 else f"{stem}.{number}.log")
+        try:
+            path.open("xb").close()
+        except FileExistsError:
+            number += 1
+            continue
+        return path
+
+
+def read_log(path: Path) -> str:
+    """The log as text; a missing file is an empty log, and no byte makes this fail."""
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def last_lines(path: Path, count: int = 10, width: int = 300) -> tuple[str, ...]:
+    """The last non-empty lines, cut to ``width`` characters each."""
+    lines = [line for line in read_log(path).splitlines() if line.strip()]
+    return tuple(line[:width] for line in lines[-count:])

@@ -1,0 +1,251 @@
+"""A vLLM server as processes of this machine: RunPod, CI, the CPU demo.
+
+The server runs below a small supervisor (`harness.serve.supervisor`) in a session of its own.
+The supervisor ends it when the harness asks for it and when the harness is gone, even by
+``kill -9``. An owner file in the run folder lets a later run or ``harness clean`` find what is
+left should the supervisor be killed as well.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.errors import EnvironmentError_, StartupFailed
+from harness.serve import supervisor
+from harness.serve.environment import redacted
+from harness.serve.log_files import file_stem, last_lines, new_log
+from harness.serve.options import LaunchOptions
+from harness.serve.orphans import RUN_MARK, SERVER_MARK, OwnerFile, sweep_folder
+from harness.serve.ports import check_port_free
+from harness.serve.protocol import ServerState
+from harness.words import BackendName
+
+__all__ = ["NativeBackend", "NativeServer"]
+
+_RECORDED_PREFIXES = ("VLLM_", "CUDA", "NCCL_", "TORCH", "OMP_", "HF_", "LD_", "NVIDIA_")
+_NEVER_INHERITED = ("VLLM_API_KEY",)
+_START_S = 30.0
+
+
+class NativeBackend:
+    """Starts servers with the spec's native command."""
+
+    name = BackendName.NATIVE
+
+    def check(self, options: LaunchOptions) -> None:
+        """Make sure that the port is free and the command exists.
+
+        Raises:
+            EnvironmentError_: what is wrong and what to do.
+        """
+        program = options.command[0] if options.command else ""
+        if shutil.which(program) is None:
+            raise EnvironmentError_(
+                f"the server command {program!r} is not an executable file here",
+                hint="set server.native_command, e.g. "
+                '--native-command "python -m vllm.entrypoints.openai.api_server"',
+            )
+        check_port_free(options.port)
+
+    def sweep(self, run_folder: Path) -> tuple[str, ...]:
+        """End servers that a killed run of this folder left behind."""
+        return sweep_folder(run_folder)
+
+    def start(self, options: LaunchOptions, run_folder: Path) -> NativeServer:
+        """Start a server below a supervisor and return once its process exists.
+
+        Raises:
+            EnvironmentError_: the port is taken or the command cannot be run.
+        """
+        self.check(options)
+        return NativeServer(options, run_folder)
+
+
+class NativeServer:
+    """One native server lifetime; see `harness.serve.protocol.Server`."""
+
+    def __init__(self, options: LaunchOptions, run_folder: Path) -> None:
+        self._options = options
+        self._mark = uuid.uuid4().hex
+        stem = file_stem(options.backend, options.mode, options.model)
+        self._log_path = new_log(run_folder, stem)
+        self._environment = _environment(options, os.environ, self._mark)
+        self._ended: ServerState | None = None
+        self._buffer = b""
+        self._supervisor, self._status_fd = self._spawn()
+        atexit.register(self.stop)
+        self._pid = self._wait_started()
+        self._owner = OwnerFile.write(
+            run_folder / f"{stem}.pid.json",
+            mark=self._mark,
+            run_id=options.run_id,
+            supervisor_pid=self._supervisor.pid,
+            server_pid=self._pid,
+            grace_s=options.stop_timeout_s,
+        )
+
+    @property
+    def base_url(self) -> str:
+        """Where it answers."""
+        return self._options.base_url
+
+    @property
+    def log_path(self) -> Path:
+        """Its whole log."""
+        return self._log_path
+
+    @property
+    def options(self) -> LaunchOptions:
+        """What it was launched with."""
+        return self._options
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server, which leads its process group."""
+        return self._pid
+
+    def describe(self) -> Mapping[str, object]:
+        """The launch, for the start-up file: secrets by name only."""
+        inherited = {
+            name: value
+            for name, value in self._environment.items()
+            if name.startswith(_RECORDED_PREFIXES) and name not in self._options.environment
+        }
+        return {
+            **self._options.to_json(),
+            "pid": self._pid,
+            "working_directory": str(Path.cwd()),
+            "inherited_environment": redacted(inherited),
+        }
+
+    def state(self) -> ServerState:
+        """Whether the server process runs, as the supervisor reports it."""
+        if self._ended is None:
+            self._read_status()
+        if self._ended is None and self._supervisor.poll() is not None:
+            self._ended = ServerState(running=False, detail="its supervisor was killed")
+        return self._ended or ServerState(running=True)
+
+    def stop(self) -> None:
+        """End the server and all that it started; returns when they are gone."""
+        atexit.unregister(self.stop)
+        stdin = self._supervisor.stdin
+        if stdin is not None and not stdin.closed:
+            with contextlib.suppress(OSError):
+                stdin.close()
+        try:
+            self._supervisor.wait(self._options.stop_timeout_s + 15.0)
+        except subprocess.TimeoutExpired:
+            self._supervisor.kill()
+            self._supervisor.wait()
+        self.state()
+        self._owner.sweep()
+        if self._status_fd >= 0:
+            os.close(self._status_fd)
+            self._status_fd = -1
+
+    def __enter__(self) -> NativeServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _spawn(self) -> tuple[subprocess.Popen[bytes], int]:
+        status_read, status_write = os.pipe()
+        with self._log_path.open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-I", supervisor.__file__),
+                    *(str(status_write), str(self._options.stop_timeout_s), "--"),
+                    *self._options.command_line,
+                ],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                pass_fds=(status_write,),
+                start_new_session=True,
+            )
+        os.close(status_write)
+        return process, status_read
+
+    def _wait_started(self) -> int:
+        """The server's process id, as soon as the supervisor reports it."""
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline:
+            for line in self._read_status(timeout_s=0.5):
+                word, _, rest = line.partition(" ")
+                if word == "started":
+                    return int(rest)
+                if word == "failed":
+                    self._give_up()
+                    raise EnvironmentError_(
+                        f"the server command cannot be run: {rest}",
+                        hint="correct server.native_command",
+                    )
+            if self._supervisor.poll() is not None:
+                break
+        self._give_up()
+        raise StartupFailed(
+            "the server's supervisor did not start",
+            hint="look into the log",
+            file=self._log_path,
+            detail=last_lines(self._log_path),
+        )
+
+    def _give_up(self) -> None:
+        atexit.unregister(self.stop)
+        self._supervisor.kill()
+        self._supervisor.wait()
+        os.close(self._status_fd)
+        self._status_fd = -1
+
+    def _read_status(self, timeout_s: float = 0.0) -> list[str]:
+        """New status lines of the supervisor; an ``ended`` line is kept as the final state."""
+        if self._status_fd < 0:
+            return []
+        readable, _, _ = select.select([self._status_fd], [], [], timeout_s)
+        if not readable:
+            return []
+        self._buffer += os.read(self._status_fd, 4096)
+        *lines, self._buffer = self._buffer.split(b"\n")
+        texts = [line.decode(errors="replace") for line in lines]
+        for text in texts:
+            if text.startswith("ended "):
+                self._ended = _ended_state(int(text.split()[1]))
+        return texts
+
+
+def _ended_state(code: int) -> ServerState:
+    if code >= 0:
+        return ServerState(running=False, exit_code=code, detail=f"exit code {code}")
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(-code).name
+        return ServerState(running=False, exit_code=code, detail=f"ended by {name}")
+    return ServerState(running=False, exit_code=code, detail=f"ended by signal {-code}")
+
+
+def _environment(options: LaunchOptions, inherited: Mapping[str, str], mark: str) -> dict[str, str]:
+    """What the server is given: ours over the harness's own, without what hides evidence.
+
+    ``SPT_NOENV`` keeps vLLM's process titles from wiping the mark out of ``/proc/<pid>/environ``.
+    """
+    dropped = {*options.cleared_variables, *_NEVER_INHERITED}
+    return {
+        **{name: value for name, value in inherited.items() if name not in dropped},
+        **options.environment,
+        SERVER_MARK: mark,
+        RUN_MARK: options.run_id,
+        "SPT_NOENV": "1",
+    }

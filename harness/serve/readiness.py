@@ -1,0 +1,211 @@
+"""Waiting for a server: the process, ``/health`` and ``/v1/models`` together.
+
+``/health`` alone is not enough: another server may answer on the port, and an image may serve its
+default model. The process is looked at ten times a second while a request is under way, so a dead
+server is noticed at once and not when the time is up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass
+
+import httpx
+
+from harness.errors import ServerDied, StartupFailed
+from harness.serve.failures import StartupFailure, classify_startup_failure
+from harness.serve.log_files import last_lines, read_log
+from harness.serve.protocol import Server, ServerState
+
+__all__ = ["Readiness", "describe_death", "wait_until_ready"]
+
+_TICK_S = 0.1
+_REQUEST_TIMEOUT_S = 5.0
+_STATE_SETTLES_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """A server that is ready.
+
+    Attributes:
+        seconds: from the call to the first good answer.
+        served_models: what ``/v1/models`` names.
+        vllm_version: what ``/version`` says, if it says anything.
+    """
+
+    seconds: float
+    served_models: tuple[str, ...]
+    vllm_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    healthy: bool
+    models: tuple[str, ...] = ()
+    version: str | None = None
+
+
+def wait_until_ready(
+    server: Server,
+    *,
+    timeout_s: float,
+    served_model: str,
+    transport: httpx.BaseTransport | None = None,
+    on_tick: Callable[[float, str], None] | None = None,
+) -> Readiness:
+    """Wait until the server runs, is healthy and serves our model.
+
+    Args:
+        server: a server that was just started.
+        timeout_s: how long it may take, in seconds.
+        served_model: the name that ``/v1/models`` must list.
+        transport: replaces the network, for tests.
+        on_tick: called about ten times a second with the seconds waited and the log's last line.
+
+    Raises:
+        StartupFailed: it ended, serves another model, or is not ready in time; with the cause,
+            log lines, a remedy and the log's path.
+    """
+    began = time.monotonic()
+    with httpx.Client(
+        base_url=server.base_url,
+        transport=transport,
+        timeout=_REQUEST_TIMEOUT_S,
+        trust_env=False,
+    ) as client:
+        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readiness")
+        try:
+            return _wait(server, client, pool, began, timeout_s, served_model, on_tick)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _wait(
+    server: Server,
+    client: httpx.Client,
+    pool: ThreadPoolExecutor,
+    began: float,
+    timeout_s: float,
+    served_model: str,
+    on_tick: Callable[[float, str], None] | None,
+) -> Readiness:
+    asked: Future[_Answer] | None = None
+    while (waited := time.monotonic() - began) < timeout_s:
+        state = server.state()
+        if not state.running:
+            raise _ended(server, state)
+        asked = asked or pool.submit(_ask, client)
+        answer = _result(asked)
+        if answer is not None:
+            asked = None
+            if answer.healthy:
+                _require_model(server, answer, served_model)
+                # Another server may have answered while ours was failing to bind the port.
+                if server.state().running:
+                    return Readiness(time.monotonic() - began, answer.models, answer.version)
+            else:
+                time.sleep(_TICK_S)
+        if on_tick is not None:
+            on_tick(waited, next(iter(last_lines(server.log_path, 1)), ""))
+    raise _timed_out(server, timeout_s)
+
+
+def _result(asked: Future[_Answer]) -> _Answer | None:
+    try:
+        return asked.result(timeout=_TICK_S)
+    except NotYet:
+        return None
+
+
+def _ask(client: httpx.Client) -> _Answer:
+    try:
+        if client.get("/health").status_code != 200:
+            return _Answer(healthy=False)
+        listed = client.get("/v1/models")
+        if listed.status_code != 200:
+            return _Answer(healthy=False)
+        models = tuple(str(entry["id"]) for entry in listed.json()["data"])
+        return _Answer(healthy=True, models=models, version=_version(client))
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return _Answer(healthy=False)
+
+
+def _version(client: httpx.Client) -> str | None:
+    try:
+        answer = client.get("/version")
+        return str(answer.json()["version"]) if answer.status_code == 200 else None
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _require_model(server: Server, answer: _Answer, served_model: str) -> None:
+    if {served_model, server.options.served_model_name} & set(answer.models):
+        return
+    named = ", ".join(answer.models) or "no model"
+    raise StartupFailed(
+        f"the server at {server.base_url} serves {named}, not {served_model}",
+        hint="another server answers on this port, or the image ignored --model; "
+        "choose another --port or correct the image's entrypoint",
+        file=server.log_path,
+        detail=last_lines(server.log_path, 5),
+    )
+
+
+def _ended(server: Server, state: ServerState) -> StartupFailed:
+    failure = classify_startup_failure(read_log(server.log_path), state.exit_code)
+    return StartupFailed(
+        f"{_who(server)} ended before it was ready ({_how(state)}): {failure.cause}",
+        hint=failure.remedy,
+        file=server.log_path,
+        detail=_quoted(failure),
+    )
+
+
+def _timed_out(server: Server, timeout_s: float) -> StartupFailed:
+    return StartupFailed(
+        f"{_who(server)} was not ready after {timeout_s:g} s",
+        hint="raise server.startup_timeout_s (--startup-timeout-s) if it was still loading, "
+        "or see the last log lines",
+        file=server.log_path,
+        detail=last_lines(server.log_path, 8) or ("(the log is empty)",),
+    )
+
+
+def describe_death(server: Server, state: ServerState | None = None) -> ServerDied:
+    """The error for a server that stopped, or whose engine did, in the middle of its work.
+
+    Args:
+        server: the server.
+        state: its state as seen by whoever noticed; read again when ``None``.
+    """
+    state = state or server.state()
+    deadline = time.monotonic() + _STATE_SETTLES_S
+    while state.running and time.monotonic() < deadline:
+        time.sleep(_TICK_S)
+        state = server.state()
+    failure = classify_startup_failure(read_log(server.log_path), state.exit_code)
+    how = "its engine died or no longer answers" if state.running else _how(state)
+    return ServerDied(
+        f"{_who(server)} died in the middle of its work ({how}): {failure.cause}",
+        hint=failure.remedy,
+        file=server.log_path,
+        detail=_quoted(failure),
+    )
+
+
+def _quoted(failure: StartupFailure) -> tuple[str, ...]:
+    return failure.quote or ("(the log is empty)",)
+
+
+def _who(server: Server) -> str:
+    return f"the {server.options.mode.value} server of {server.options.model}"
+
+
+def _how(state: ServerState) -> str:
+    return state.detail or (
+        "it is gone" if state.exit_code is None else f"exit code {state.exit_code}"
+    )
