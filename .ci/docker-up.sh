@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# A Docker engine for this machine: uses the one that answers, else installs Debian's and starts it.
+#
+#   pid=$(.ci/docker-up.sh)     prints the pid of the dockerd that it started, nothing when one was up
+#   [ -z "$pid" ] || kill "$pid"   ends exactly that one
+#
+# DOCKERD_LOG names the log file (default: dockerd.log in the temporary folder). Messages go to stderr.
+set -euo pipefail
+
+answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+
+if answers; then
+    echo "docker-up: an engine answers" >&2
+    exit 0
+fi
+
+if ! command -v dockerd >/dev/null; then
+    echo "docker-up: installing docker.io" >&2
+    {
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq docker.io
+    } >&2
+fi
+
+log=${DOCKERD_LOG:-${TMPDIR:-/tmp}/dockerd.log}
+setsid dockerd >"$log" 2>&1 </dev/null &
+pid=$!
+for _ in $(seq 60); do
+    if answers; then
+        echo "docker-up: dockerd $pid is up, its log is $log" >&2
+        echo "$pid"
+        exit 0
+    fi
+    if ! kill -0 "$pid" 2>/dev/null; then break; fi
+    sleep 0.5
+done
+echo "docker-up: dockerd did not come up; the end of $log:" >&2
+tail -n 20 "$log" >&2
+kill "$pid" 2>/dev/null || true
+exit 3

@@ -1,0 +1,119 @@
+"""Containers that a killed harness left behind: found by label, removed if their owner is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import docker
+from docker.errors import APIError, NotFound
+
+from harness.serve.docker_arguments import (
+    LABEL_HOST,
+    LABEL_MODE,
+    LABEL_MODEL,
+    LABEL_PID,
+    LABEL_PID_STARTED,
+    LABEL_RUN,
+)
+from harness.serve.docker_engine import guarded
+from harness.serve.owner import Owner
+
+__all__ = ["LeftoverContainer", "find_leftovers", "remove_leftovers"]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftoverContainer:
+    """A container of ours.
+
+    Attributes:
+        owner_gone: whether the harness that started it has certainly ended; only then may it be
+            removed.
+    """
+
+    id: str
+    name: str
+    run_id: str
+    mode: str
+    model: str
+    status: str
+    owner: Owner
+    owner_gone: bool
+
+    def __str__(self) -> str:
+        owner = f"{self.owner.host} pid {self.owner.pid}"
+        fate = "owner gone" if self.owner_gone else "owner may be alive"
+        return f"container {self.name} (run {self.run_id}, {self.status}; {owner}: {fate})"
+
+
+def find_leftovers(
+    client: docker.DockerClient, run_id: str | None = None
+) -> tuple[LeftoverContainer, ...]:
+    """All containers that carry our run label, running or not, oldest name first.
+
+    Args:
+        client: a client of the engine.
+        run_id: only those of this run.
+
+    Raises:
+        EnvironmentError_: the engine does not answer.
+    """
+    label = LABEL_RUN if run_id is None else f"{LABEL_RUN}={run_id}"
+    listed = guarded(
+        "list containers",
+        lambda: client.api.containers(all=True, filters={"label": [label]}),
+    )
+    return tuple(sorted((_leftover(row) for row in listed), key=lambda found: found.name))
+
+
+def remove_leftovers(
+    client: docker.DockerClient, leftovers: tuple[LeftoverContainer, ...]
+) -> tuple[LeftoverContainer, ...]:
+    """Remove those whose owner is gone, also while they run; the others stay.
+
+    Returns:
+        What was removed.
+    """
+    removed = []
+    for leftover in leftovers:
+        if leftover.owner_gone:
+            guarded(f"remove {leftover.name}", partial(_remove, client, leftover.id))
+            removed.append(leftover)
+    return tuple(removed)
+
+
+def _remove(client: docker.DockerClient, container_id: str) -> None:
+    try:
+        client.api.remove_container(container_id, force=True, v=True)
+    except NotFound:
+        return
+    except APIError as error:
+        if error.status_code != 409:  # 409: its removal is under way
+            raise
+
+
+def _leftover(row: Mapping[str, object]) -> LeftoverContainer:
+    labels = row.get("Labels") or {}
+    assert isinstance(labels, Mapping)
+    names = row.get("Names") or ["?"]
+    assert isinstance(names, list)
+    owner = Owner(
+        str(labels.get(LABEL_HOST, "")),
+        _number(labels.get(LABEL_PID)),
+        _number(labels.get(LABEL_PID_STARTED)),
+    )
+    return LeftoverContainer(
+        id=str(row["Id"]),
+        name=str(names[0]).lstrip("/"),
+        run_id=str(labels.get(LABEL_RUN, "")),
+        mode=str(labels.get(LABEL_MODE, "")),
+        model=str(labels.get(LABEL_MODEL, "")),
+        status=str(row.get("State", "unknown")),
+        owner=owner,
+        owner_gone=owner.is_gone(),
+    )
+
+
+def _number(text: object) -> int:
+    return int(str(text)) if str(text).isdigit() else 0

@@ -1,0 +1,159 @@
+"""A stand-in image on a real engine: faults that the real server cannot be made to show cheaply."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import socket
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import docker
+import httpx
+import pytest
+
+from harness.serve import GpuAccess, Host, LaunchOptions, Server, launch_options
+from harness.serve.docker import DockerBackend
+from harness.spec.run_spec import ModelSpec, RunSpec, ServerSettings
+from harness.words import Mode
+
+ROOT = Path(__file__).parents[3]
+BASE_IMAGE = "harness-base:bookworm"
+STAND_IN = "harness-stand-in:test"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    client = docker.from_env(timeout=60)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def build_image(engine: docker.DockerClient) -> Callable[..., str]:
+    """Builds an image from a Dockerfile's text and, if given, one folder beside it."""
+
+    def build(tag: str, dockerfile: str, folder: Path | None = None) -> str:
+        context = io.BytesIO()
+        with tarfile.open(fileobj=context, mode="w") as archive:
+            if folder is not None:
+                archive.add(folder, arcname=folder.name)
+            entry = tarfile.TarInfo("Dockerfile")
+            entry.size = len(dockerfile)
+            archive.addfile(entry, io.BytesIO(dockerfile.encode()))
+        context.seek(0)
+        engine.images.build(fileobj=context, custom_context=True, tag=tag, rm=True, forcerm=True)
+        return tag
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def stand_in_image(build_image: Callable[..., str]) -> str:
+    subprocess.run([ROOT / ".ci/base-image.sh", BASE_IMAGE], check=True)
+    dockerfile = f"FROM {BASE_IMAGE}\nCOPY stand_in /stand_in\nENV PYTHONPATH=/stand_in\n"
+    return build_image(STAND_IN, dockerfile, ROOT / "tests/serve/stand_in")
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def run_id() -> str:
+    return f"test-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def options_for(
+    stand_in_image: str, free_port: int, run_id: str, tmp_path: Path
+) -> Callable[..., LaunchOptions]:
+    """Launch options for the stand-in; ``env`` chooses a fault, ``image`` another image."""
+
+    def build(*, image: str = stand_in_image, **env: str) -> LaunchOptions:
+        spec = RunSpec(
+            image=image,
+            models=(ModelSpec(name="tiny", hf_id="example/tiny"),),
+            tasks="tasks",
+            server=ServerSettings(
+                port=free_port, startup_timeout_s=30, stop_timeout_s=5, shm_size="64m", env=env
+            ),
+        )
+        host = Host(
+            name=socket.gethostname(),
+            pid=1,
+            working_directory=tmp_path,
+            cache_root=tmp_path / "cache",
+            huggingface_home=tmp_path / "hf",
+            gpu=GpuAccess.NONE,
+        )
+        return launch_options(spec, spec.models[0], Mode.STANDARD, host=host, run_id=run_id)
+
+    return build
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path, run_id: str) -> Path:
+    return tmp_path / "results" / run_id
+
+
+@pytest.fixture
+def started(
+    engine: docker.DockerClient, options_for: Callable[..., LaunchOptions], run_folder: Path
+) -> Iterator[Callable[..., Server]]:
+    """Starts stand-ins and stops whatever the test left running."""
+    servers: list[Server] = []
+
+    def start(*, cleared_secret_names: tuple[str, ...] | None = None, **kwargs: str) -> Server:
+        options = options_for(**kwargs)
+        if cleared_secret_names is not None:
+            options = replace(options, secret_variables=cleared_secret_names)
+        server = DockerBackend().start(options, run_folder)
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def containers_of(engine: docker.DockerClient, run_id: str) -> Callable[[], list[str]]:
+    """Names of the containers of this test's run, ended ones too."""
+
+    def listed() -> list[str]:
+        found = engine.containers.list(all=True, filters={"label": f"harness.run-id={run_id}"})
+        return [str(container.name) for container in found]
+
+    return listed
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Wait for a condition, at most 30 s."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, "the condition never came true"
+            time.sleep(0.05)
+
+    return wait
+
+
+@pytest.fixture
+def answers() -> Callable[[Server], bool]:
+    def healthy(server: Server) -> bool:
+        try:
+            return httpx.get(f"{server.base_url}/health", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    return healthy
