@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from harness.spec.checks import is_secret_name
 from harness.spec.problems import Problem, nearest, raise_problems, shown
-from harness.spec.spec_keys import annotation_at, is_optional, leaf_keys
+from harness.spec.spec_keys import annotation_at, is_optional, leaf_keys, meaning
 from harness.spec.yaml_file import KeyPath
 
 __all__ = ["MORE_ARGUMENTS", "Flag", "apply_flags", "flag_of", "spec_flags"]
@@ -125,13 +125,14 @@ def _flag(path: KeyPath) -> Flag:
     parse, text = _parser(path)
     if is_optional(path):
         parse, text = _or_none(parse), f"{text}, or none"
+    text = f"{meaning(path)} ({text})"
     return Flag(name, path, text, parse, _ALIASES.get(path, ()), path in _REPEATABLE)
 
 
 def _further_flags() -> tuple[Flag, ...]:
     """Second flags of a key: one part of ``external``, and arguments added and not replaced."""
-    log = "MODE=PATH: a copy of that server's log, for proof; repeatable"
-    more = "one more argument for vLLM after the file's own; repeatable"
+    log = "The log of such a server, for proof (MODE=PATH; repeatable)."
+    more = "One more argument for vLLM, after the file's (repeatable)."
     return (
         Flag("--external-log", ("external",), log, _pairs_of("log"), repeatable=True),
         Flag("--extra-arg", MORE_ARGUMENTS, more, _more_arguments, repeatable=True),
@@ -142,18 +143,21 @@ def _parser(path: KeyPath) -> tuple[Parse, str]:
     """How the text of a flag becomes the value of its key, and the help that says so."""
     special: dict[KeyPath, tuple[Parse, str]] = {
         ("models",): (_models, "NAME=HF_ID[@REVISION]; repeatable, replaces the models"),
-        ("server", "env"): (_environment, "NAME=VALUE into the server's environment; repeatable"),
-        ("server", "extra_args"): (_arguments, "arguments for vLLM in one quoted text"),
-        ("external",): (_pairs_of("url"), "MODE=URL of a server that runs already; repeatable"),
-        ("dispatch_modes",): (_dispatch, "original, or dispatch modes separated by commas"),
+        ("server", "env"): (_environment, "NAME=VALUE; repeatable, adds to the file's"),
+        ("server", "extra_args"): (_arguments, "one quoted text; replaces the file's"),
+        ("external",): (_pairs_of("url"), "MODE=URL; repeatable"),
+        ("dispatch_modes",): (
+            _dispatch,
+            "original, or synchronized, prompt_list, gated separated by commas",
+        ),
     }
     if path in special:
         return special[path]
     kind = annotation_at(path)
     if kind is int:
-        return _number(int, "a whole number"), "whole number"
+        return _number(int, "a whole number"), "a whole number"
     if kind is float:
-        return _number(float, "a number"), "number"
+        return _number(float, "a number"), "a number"
     if kind is bool:
         return _switch, "on or off"
     if get_origin(kind) is tuple:

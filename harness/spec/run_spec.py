@@ -22,7 +22,9 @@ __all__ = [
     "ServerSettings",
 ]
 
-_STRICT = ConfigDict(extra="forbid", frozen=True, use_enum_values=False)
+_STRICT = ConfigDict(
+    extra="forbid", frozen=True, use_enum_values=False, use_attribute_docstrings=True
+)
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
@@ -48,17 +50,29 @@ class ServerSettings(BaseModel):
 
     model_config = _STRICT
     port: Annotated[int, Field(ge=1, le=65535)] = 18000
+    """Port on this machine."""
     max_model_len: PositiveInt = 2048
+    """Tokens of prompt and answer together."""
     dtype: str = "float16"
+    """Number type of weights and activations."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = 0.80
+    """Share of the memory for vLLM."""
     attention_backend: str | None = "FLASH_ATTN"
+    """vLLM's attention backend."""
     startup_timeout_s: PositiveFloat = 900.0
+    """Seconds until a server must be ready."""
     stop_timeout_s: PositiveFloat = 20.0
+    """Seconds that a server has to stop before it is killed."""
     native_command: str = "python -m vllm.entrypoints.openai.api_server"
+    """Command that starts vLLM, for the native backend."""
     gpu_device_ids: tuple[str, ...] | None = None
+    """Which GPUs; all when not given."""
     shm_size: str = "16g"
+    """Shared memory of the container."""
     extra_args: tuple[str, ...] = ()
+    """Further arguments for vLLM."""
     env: dict[str, str] = Field(default_factory=dict)
+    """Variables for the server."""
 
 
 class RequestSettings(BaseModel):
@@ -66,10 +80,15 @@ class RequestSettings(BaseModel):
 
     model_config = _STRICT
     max_tokens: PositiveInt = 256
+    """Longest answer in tokens."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
+    """Sampling temperature; 0 is greedy."""
     seed: int | None = 42
+    """Sampling seed of every request."""
     timeout_s: PositiveFloat = 300.0
+    """Seconds for one request."""
     max_attempts: PositiveInt = 4
+    """How often a failing request is sent."""
 
 
 class Controls(BaseModel):
@@ -81,12 +100,19 @@ class Controls(BaseModel):
 
     model_config = _STRICT
     prefix_caching: Literal["server_default", "off", "on"] = "server_default"
+    """Reuse of computed prefixes; alone it can change answers."""
     async_scheduling: Literal["server_default", "off", "on"] = "server_default"
+    """Scheduling ahead, which makes batches depend on timing."""
     solo_repeats: Annotated[int, Field(ge=0)] = 1
+    """Further solo answers of each row, for the noise floor."""
     batched_repeats: Annotated[int, Field(ge=0)] = 0
+    """Further batched answers of each row."""
     order: Literal["solo_first", "alternate"] = "solo_first"
+    """Which condition of a row comes first."""
     warmup_requests: Annotated[int, Field(ge=0)] = 3
+    """Discarded requests after each start."""
     iteration_log: bool = False
+    """Have vLLM log every engine step."""
 
 
 class Expect(BaseModel):
@@ -94,6 +120,7 @@ class Expect(BaseModel):
 
     model_config = _STRICT
     rows_per_mode: PositiveInt | None = None
+    """Rows that each mode must have for the run to count."""
 
 
 class ExternalServer(BaseModel):
@@ -109,19 +136,32 @@ class RunSpec(BaseModel):
 
     model_config = _STRICT
     schema_version: Literal[1] = 1
+    """The form of this file."""
     name: str = "run"
+    """What the run is called."""
     backend: BackendName = BackendName.DOCKER
+    """Who runs the server."""
     image: str = "vllm/vllm-openai:v0.19.1"
+    """Container image of the docker backend."""
     models: tuple[ModelSpec, ...]
+    """The models that candidates may name."""
     modes: tuple[Mode, ...] = (Mode.STANDARD, Mode.BATCH_INVARIANT)
+    """Kernel paths, in the order in which they run."""
     candidates: tuple[str, ...] = ()
+    """Candidate files."""
     candidate_source: Literal["auto", "csv", "jsonl"] = "auto"
+    """Form of the candidate files; auto goes by suffix."""
     tasks: str
+    """Folder of task files."""
     dispatch_modes: Literal["original"] | tuple[DispatchMode, ...] = "original"
+    """How batches are sent; original is each candidate's own way."""
     limit: PositiveInt | None = None
+    """Only the first candidates."""
     server: ServerSettings = ServerSettings()
     request: RequestSettings = RequestSettings()
     controls: Controls = Controls()
     expect: Expect = Expect()
     external: dict[Mode, ExternalServer] = Field(default_factory=dict)
+    """Servers of the external backend."""
     score_profile: Literal["paper", "strict"] = "strict"
+    """Which scorers: the study's, or the better ones."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from harness.spec.problems import nearest
 from harness.spec.run_spec import RunSpec
@@ -22,6 +23,7 @@ __all__ = [
     "is_optional",
     "keys_at",
     "leaf_keys",
+    "meaning",
     "suggest_key",
     "tidy",
 ]
@@ -56,9 +58,14 @@ def annotation_at(path: KeyPath) -> Any:
 
 def is_optional(path: KeyPath) -> bool:
     """Whether the key at ``path`` may be ``null``."""
-    parent = RunSpec if len(path) == 1 else annotation_at(path[:-1])
-    fields = getattr(parent, "model_fields", {})
-    return str(path[-1]) in fields and type(None) in get_args(fields[str(path[-1])].annotation)
+    field = _field(path)
+    return field is not None and type(None) in get_args(field.annotation)
+
+
+def meaning(path: KeyPath) -> str:
+    """What the key at ``path`` is for: the text under it in the model."""
+    field = _field(path)
+    return (field.description or "").strip() if field else ""
 
 
 def keys_at(path: KeyPath) -> list[str]:
@@ -108,6 +115,12 @@ def tidy(data: Mapping[str, Any]) -> dict[str, Any]:
     if out.get("dispatch_modes") == ["original"]:
         out["dispatch_modes"] = "original"
     return out
+
+
+def _field(path: KeyPath) -> FieldInfo | None:
+    parent: Any = RunSpec if len(path) == 1 else annotation_at(path[:-1])
+    fields: Mapping[str, FieldInfo] = getattr(parent, "model_fields", {})
+    return fields.get(str(path[-1]))
 
 
 def _change(data: dict[str, Any], path: KeyPath, change: Any) -> None:
