@@ -1,0 +1,123 @@
+"""Under what conditions the run was made, and what proves which kernels ran."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.report.model import Cell, Column, Kind, Section, Table
+from harness.report.numbers import NONE
+
+__all__ = ["conditions_section", "evidence_section"]
+
+Json = Mapping[str, Any]
+MAX_QUOTED = 12
+_NOT_SHOWN = frozenset({"candidates", "tasks", "schema_version", "external"})
+
+
+def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(value, list | tuple):
+        if value and all(isinstance(item, Mapping) for item in value):
+            for number, item in enumerate(value, 1):
+                yield from _flat(item, f"{prefix}[{number}]")
+        elif value:
+            yield prefix, ", ".join(map(str, value))
+    elif value is not None and value != "":
+        yield prefix, str(value)
+
+
+def _facts(caption: str, value: Any) -> Table | None:
+    rows = tuple((Cell(key), Cell(text)) for key, text in _flat(value))
+    if not rows:
+        return None
+    return Table(caption, (Column("Setting", Kind.ID), Column("Value")), rows)
+
+
+def conditions_section(metadata: Json, timings: Table | None) -> Section:
+    """Settings, versions, device, images, candidates and times, as the run recorded them."""
+    spec = metadata.get("resolved_spec") or metadata.get("spec") or {}
+    shown = {key: value for key, value in spec.items() if key not in _NOT_SHOWN}
+    parts: Sequence[Table | None] = (
+        _facts("Device and host", {k: metadata[k] for k in ("device", "host") if metadata.get(k)}),
+        _facts("Versions", metadata.get("versions")),
+        _facts("Images", metadata.get("images") or metadata.get("image")),
+        _facts("Settings", shown),
+        _facts("Candidates", metadata.get("candidates")),
+        _facts("Dispatch", metadata.get("dispatch_notes")),
+        _facts("Sessions", metadata.get("sessions")),
+        timings,
+    )
+    tables = tuple(table for table in parts if table is not None)
+    prose = () if tables else ("This file came without metadata: nothing is known but its rows.",)
+    command = metadata.get("command_line")
+    quotes = (("Command", (" ".join(map(str, command)),)),) if command else ()
+    return Section("conditions", "Run conditions", prose, tables, quotes=quotes)
+
+
+def _quoted(evidence: Any) -> Iterable[str]:
+    """Every log line that an evidence object quotes, in its order."""
+    if isinstance(evidence, Mapping):
+        line = evidence.get("text") or evidence.get("quote")
+        if isinstance(line, str):
+            number = evidence.get("line") or evidence.get("line_number")
+            yield f"{number}: {line}" if number else line
+            return
+        for value in evidence.values():
+            yield from _quoted(value)
+    elif isinstance(evidence, list | tuple):
+        for item in evidence:
+            yield from [item] if isinstance(item, str) and len(item) > 30 else _quoted(item)
+
+
+def _attempts(startup: Json) -> list[Json]:
+    attempts = startup.get("attempts")
+    return list(attempts) if isinstance(attempts, list) else [startup]
+
+
+def evidence_section(startups: Sequence[Json]) -> Section:
+    """One row a server lifetime, and the log lines on which its verdict rests."""
+    columns = (
+        Column("Model", Kind.ID),
+        Column("Mode"),
+        Column("Start", Kind.NUMBER),
+        Column("Ready after", Kind.NUMBER),
+        Column("Verdict"),
+        Column("Log", Kind.ID),
+    )
+    rows, quotes = [], []
+    for startup in startups:
+        for number, attempt in enumerate(_attempts(startup), 1):
+            names = str(startup.get("model")), str(startup.get("mode"))
+            ready = attempt.get("ready_after_s")
+            error = attempt.get("error")
+            remark = str(error.get("message", error) if isinstance(error, Mapping) else error or "")
+            rows.append(
+                (
+                    Cell(names[0]),
+                    Cell(names[1]),
+                    Cell(str(number)),
+                    Cell(f"{ready:.1f} s" if isinstance(ready, int | float) else NONE),
+                    Cell(str(attempt.get("verdict") or "not judged"), remark),
+                    Cell(str(attempt.get("log") or NONE)),
+                )
+            )
+            lines = tuple(_quoted(attempt.get("evidence")))[:MAX_QUOTED]
+            if lines:
+                verdict = attempt.get("verdict")
+                quotes.append((f"{names[0]}, {names[1]}, start {number}: {verdict}", lines))
+    if not rows:
+        return Section(
+            "evidence",
+            "Which kernels ran",
+            ("No server log came with these records, so nothing here proves which kernels ran.",),
+        )
+    prose = (
+        "What each server's own log shows about the kernel path, read from the worker process. "
+        "“active”: batch-invariant was asked for and ran; “clean”: standard, and nothing of the "
+        "other was seen.",
+    )
+    table = Table("Server lifetimes", columns, tuple(rows))
+    return Section("evidence", "Which kernels ran", prose, (table,), quotes=tuple(quotes))

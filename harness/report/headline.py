@@ -1,0 +1,124 @@
+"""The first screen: the result in a sentence, what it was measured on, and whether it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.report.model import Banner, Headline, Measure, Tone
+from harness.report.numbers import NONE, interval_text, p_text, paired_text, percent, rate_text
+
+__all__ = ["MODE_NAMES", "banner", "checks", "headline", "measured_on", "nature"]
+
+MODE_NAMES = {"standard": "standard", "batch_invariant": "batch-invariant"}
+MEASURES = (("label_flips", "Label flips"), ("text_changes", "Text changes"))
+
+Json = Mapping[str, Any]
+
+
+def _modes(summary: Json) -> list[str]:
+    by_mode = summary.get("by_mode") or {}
+    first = [mode for mode in MODE_NAMES if mode in by_mode]
+    return first + [mode for mode in by_mode if mode not in MODE_NAMES]
+
+
+def _flip_clause(mode: str, counts: Json) -> str:
+    rate = rate_text(counts.get("label_flips"))
+    return f"{MODE_NAMES.get(mode, mode)} kernels: {rate} label flips"
+
+
+def _sentence(summary: Json) -> str:
+    by_mode = summary.get("by_mode") or {}
+    modes = _modes(summary)
+    if not modes:
+        return "No record was counted."
+    clauses = "; ".join(_flip_clause(mode, by_mode[mode]) for mode in modes)
+    sentence = f"{clauses[0].upper()}{clauses[1:]}"
+    paired = (summary.get("paired") or {}).get("label_flips") or {}
+    if paired.get("p_two_sided") is None:
+        return f"{sentence}."
+    return f"{sentence}; exact McNemar p = {p_text(paired['p_two_sided'])}."
+
+
+def _measures(summary: Json) -> tuple[Measure, ...]:
+    rows = []
+    for measure, label in MEASURES:
+        entries = []
+        for mode in _modes(summary):
+            rate = summary["by_mode"][mode].get(measure) or {}
+            if rate.get("n"):
+                detail = f"{percent(rate.get('rate'))} {interval_text(rate.get('wilson95'))}"
+                entries.append((mode, f"{rate['count']}/{rate['n']}", detail.strip()))
+        test = paired_text((summary.get("paired") or {}).get(measure))
+        if entries:
+            rows.append(Measure(label, tuple(entries), "" if test == NONE else test))
+    return tuple(rows)
+
+
+def _version(metadata: Json, *names: str) -> str | None:
+    versions = metadata.get("versions") or {}
+    for name in names:
+        value = versions.get(name)
+        if isinstance(value, str | int | float):
+            return str(value)
+    return None
+
+
+def measured_on(metadata: Json) -> str:
+    """Device, vLLM and torch in one line, as far as the run recorded them."""
+    device = metadata.get("device") or {}
+    kind = {"cpu": "CPU engine", "cuda": "GPU"}.get(str(device.get("kind")), "device not recorded")
+    name = device.get("name")
+    vllm = _version(metadata, "vllm", "server_vllm")
+    torch = _version(metadata, "torch", "server_torch")
+    parts = [
+        f"{kind}: {name}" if name else kind,
+        f"vLLM {vllm}" if vllm else "vLLM version not recorded",
+        f"PyTorch {torch}" if torch else "PyTorch version not recorded",
+    ]
+    return " · ".join(parts)
+
+
+def nature(metadata: Json) -> str:
+    """What numbers from this kind of device can say; empty for a GPU."""
+    kind = (metadata.get("device") or {}).get("kind")
+    if kind == "cpu":
+        return (
+            "This run used vLLM's CPU engine. Its numbers show the mechanism and test the "
+            "pipeline; they say nothing about a GPU or about a real model."
+        )
+    if kind is None:
+        return "The records do not say on which device they were made."
+    return ""
+
+
+def headline(summary: Json, metadata: Json, *, countable: bool) -> Headline:
+    """The sentence that people quote; it says so itself when the run does not count."""
+    sentence = _sentence(summary)
+    if not countable:
+        sentence = f"Not countable: {sentence[0].lower()}{sentence[1:]}"
+    return Headline(sentence, measured_on(metadata), _measures(summary))
+
+
+def checks(validation: Json | None) -> tuple[tuple[str, bool, str], ...]:
+    """Validation's checks as ``(name, passed, detail)``."""
+    rows = (validation or {}).get("checks") or ()
+    return tuple(
+        (str(row.get("name")), bool(row.get("passed", row.get("ok"))), str(row.get("detail") or ""))
+        for row in rows
+    )
+
+
+def banner(validation: Json | None, *, countable: bool) -> Banner:
+    """Whether the run counts; every failed check is named."""
+    if validation is None:
+        return Banner(Tone.BAD, "Not countable: this run was not validated")
+    if countable:
+        return Banner(Tone.GOOD, "Countable: the run is complete and every check passed")
+    failed = tuple(
+        f"{name}: {detail}" if detail else name
+        for name, passed, detail in checks(validation)
+        if not passed
+    )
+    reasons = failed or tuple(map(str, validation.get("problems") or ("no reason was recorded",)))
+    return Banner(Tone.BAD, "Not countable: do not quote these numbers as a result", reasons)

@@ -1,0 +1,30 @@
+"""Model output made harmless to read: what no eye can see is named, what no file can hold goes.
+
+Offsets are taken on the raw text, so this is the last step before a format escapes.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["named", "visible"]
+
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_UNSEEN = "\u200b\u2028\u2029\u2060-\u2064\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+_ILLEGAL = "\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
+_NAMED = re.compile(f"[{_ILLEGAL}{_BIDI}{_UNSEEN}]")
+_LINE_END = re.compile(r"\r\n?")
+
+
+def named(character: str) -> str:
+    """The code point in words, ``U+202E``, in white tortoise-shell brackets."""
+    return f"⟦U+{ord(character):04X}⟧"
+
+
+def visible(text: str) -> str:
+    """The text with control, bidirectional, invisible and invalid code points named.
+
+    Line ends become ``\\n``; tabs and line feeds stay. The result can be encoded as UTF-8 and
+    is legal in HTML and XML 1.0 once the markup characters are escaped.
+    """
+    return _NAMED.sub(lambda match: named(match.group()), _LINE_END.sub("\n", text))
