@@ -4,8 +4,10 @@ Everything a person writes enters here and is checked here, with file and line; 
 room is frozen values that the other rooms need not check again.
 """
 
+from harness.spec.candidate_export import ExportedCandidates, export_candidates, label_flipped
 from harness.spec.candidate_files import candidate_hashes, check_candidates, load_candidates
 from harness.spec.candidate_rows import DIRECTIONS
+from harness.spec.candidate_writing import summary_path, write_candidates
 from harness.spec.candidates import Candidate, CandidateKey
 from harness.spec.flags import Flag, apply_flags, flag_of, spec_flags
 from harness.spec.layers import profile_names
@@ -32,6 +34,7 @@ __all__ = [
     "CandidateKey",
     "Controls",
     "Expect",
+    "ExportedCandidates",
     "ExternalServer",
     "Flag",
     "LoadedSpec",
@@ -48,7 +51,9 @@ __all__ = [
     "apply_flags",
     "candidate_hashes",
     "check_candidates",
+    "export_candidates",
     "flag_of",
+    "label_flipped",
     "load_candidates",
     "load_spec",
     "load_task",
@@ -59,5 +64,7 @@ __all__ = [
     "read_yaml",
     "render",
     "spec_flags",
+    "summary_path",
     "task_files",
+    "write_candidates",
 ]
