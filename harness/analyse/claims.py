@@ -1,0 +1,303 @@
+"""The claim ledger: what the records establish, strengthen, and do not establish, with reasons.
+
+Every entry is computed from the counts, the pairing and the stack. A claim is about the selected
+rows on the stack that was tested and about nothing wider; a CPU's numbers are no evidence about
+a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from harness.analyse.columns import MODES, Records
+from harness.analyse.exact import ALPHA
+from harness.analyse.pairs import Pairing
+from harness.analyse.stack import Stack
+
+__all__ = ["Claim", "ClaimStatus", "claim_ledger"]
+
+Json = Mapping[str, Any]
+
+
+class ClaimStatus(StrEnum):
+    """How far a claim is carried."""
+
+    ESTABLISHED = "established"
+    STRENGTHENED = "strengthened"
+    NOT_ESTABLISHED = "not_established"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One line of the ledger.
+
+    Attributes:
+        claim: a short identifier.
+        text: the claim as a sentence.
+        reason: the numbers behind it, or why it is not established.
+    """
+
+    claim: str
+    text: str
+    status: ClaimStatus
+    reason: str
+
+    def as_json(self) -> dict[str, str]:
+        """The form in ``summary.json``."""
+        return {key: str(value) for key, value in asdict(self).items()}
+
+
+def claim_ledger(
+    summary: Json, stack: Stack, records: Records, pairing: Pairing
+) -> list[dict[str, str]]:
+    """The ledger of a summary, in the order: measured, strengthened, never established."""
+    gap = _gap(summary, stack)
+    measured = [
+        _reproduces(summary, stack, gap),
+        _removed(summary, stack, gap),
+        _differs(summary, gap),
+    ]
+    carried = all(claim.status is ClaimStatus.ESTABLISHED for claim in measured)
+    same_batches = _same_batches(records, pairing)
+    ledger = [
+        *measured,
+        _kernel_path(summary, stack, gap, carried=carried),
+        _batch_not_repetition(summary),
+        *_strengthened(summary, carried=carried, same_batches=same_batches),
+        *_not_established(summary, stack),
+    ]
+    return [claim.as_json() for claim in ledger]
+
+
+def _gap(summary: Json, stack: Stack) -> str | None:
+    """Why nothing can be claimed from these records at all, if so."""
+    records, ok = summary["n_records"], summary["n_ok"]
+    if records != ok:
+        return f"{records - ok} of {records} records are errors"
+    if summary["startup_error_count"]:
+        return f"{summary['startup_error_count']} server(s) did not start"
+    if stack.planned_records is not None and records < stack.planned_records:
+        return f"only {records} of {stack.planned_records} planned records are there"
+    if not summary["pairs"]["complete"]:
+        return "no candidate has a record in both modes"
+    if summary["pairs"]["left_out"]:
+        return f"{summary['pairs']['left_out']} candidates lack a record in one of the modes"
+    return None
+
+
+def _count(summary: Json, mode: str, endpoint: str) -> tuple[int, int]:
+    table = (summary["by_mode"].get(mode) or {}).get(endpoint) or {}
+    return int(table.get("count", 0)), int(table.get("n", 0))
+
+
+def _both(summary: Json, mode: str) -> str:
+    flips, n = _count(summary, mode, "label_flips")
+    changes, _ = _count(summary, mode, "text_changes")
+    return f"{flips}/{n} label flips, {changes}/{n} text changes"
+
+
+def _no_standard_change(summary: Json) -> bool:
+    counts = (_count(summary, "standard", e)[0] for e in ("label_flips", "text_changes"))
+    return not any(counts)
+
+
+def _nothing_to_explain(stack: Stack) -> tuple[ClaimStatus, str]:
+    if stack.device == "cpu":
+        return (
+            ClaimStatus.INCONCLUSIVE,
+            "inconclusive on this CPU: its standard path changed no answer, so there is nothing "
+            "for the invariant path to remove",
+        )
+    return (
+        ClaimStatus.INCONCLUSIVE,
+        "inconclusive: the standard path changed no answer, so there is nothing to remove",
+    )
+
+
+def _reproduces(summary: Json, stack: Stack, gap: str | None) -> Claim:
+    text = "The standard path changes answers with the batch on the selected rows"
+    if gap:
+        return Claim("standard_changes", text, ClaimStatus.NOT_ESTABLISHED, gap)
+    if _no_standard_change(summary):
+        return Claim("standard_changes", text, *_nothing_to_explain(stack))
+    reason = f"{_both(summary, 'standard')} on {stack.place}"
+    return Claim("standard_changes", text, ClaimStatus.ESTABLISHED, reason)
+
+
+def _removed(summary: Json, stack: Stack, gap: str | None) -> Claim:
+    text = "The batch-invariant path changes no answer with the batch on the same rows"
+    if gap:
+        return Claim("invariant_is_clean", text, ClaimStatus.NOT_ESTABLISHED, gap)
+    flips, n = _count(summary, "batch_invariant", "label_flips")
+    changes, _ = _count(summary, "batch_invariant", "text_changes")
+    if flips or changes:
+        reason = f"{_both(summary, 'batch_invariant')} remain"
+        return Claim("invariant_is_clean", text, ClaimStatus.NOT_ESTABLISHED, reason)
+    bound = summary["by_mode"]["batch_invariant"]["text_changes"]["upper95"]
+    reason = (
+        f"{_both(summary, 'batch_invariant')} on {stack.place}; on rows like these a rate of up to "
+        f"{bound:.2%} is compatible with none in {n} (one-sided 95%)"
+    )
+    return Claim("invariant_is_clean", text, ClaimStatus.ESTABLISHED, reason)
+
+
+def _differs(summary: Json, gap: str | None) -> Claim:
+    text = "The two paths differ on the paired rows"
+    if gap:
+        return Claim("paths_differ", text, ClaimStatus.NOT_ESTABLISHED, gap)
+    paired = summary["paired"]
+    parts, significant = [], []
+    for endpoint, name in (("label_flips", "labels"), ("text_changes", "texts")):
+        cells = paired[endpoint]
+        significant.append(cells["p_two_sided"] < ALPHA)
+        note = f" ({cells['note']})" if cells["note"] else ""
+        parts.append(
+            f"{name}: b={cells['standard_only']} c={cells['invariant_only']} "
+            f"p={cells['p_two_sided']:.3g}{note}"
+        )
+    status = ClaimStatus.ESTABLISHED if all(significant) else ClaimStatus.NOT_ESTABLISHED
+    return Claim("paths_differ", text, status, "exact McNemar, " + "; ".join(parts))
+
+
+def _kernel_path(summary: Json, stack: Stack, gap: str | None, *, carried: bool) -> Claim:
+    text = "The candidates' flips depend on the kernel path of the tested stack"
+    name = "kernel_path"
+    if gap:
+        return Claim(name, text, ClaimStatus.NOT_ESTABLISHED, gap)
+    if _no_standard_change(summary):
+        return Claim(name, text, *_nothing_to_explain(stack))
+    if stack.modes_proven is None:
+        reason = (
+            "no start-up files came with these records, so which kernels ran is stated, not proven"
+        )
+        return Claim(name, text, ClaimStatus.NOT_ESTABLISHED, reason)
+    if not stack.modes_proven:
+        reason = "; ".join(stack.unproven) or "a server's kernel path is not proven"
+        return Claim(name, text, ClaimStatus.NOT_ESTABLISHED, reason)
+    if not carried:
+        reason = "one of the three findings above is missing"
+        return Claim(name, text, ClaimStatus.NOT_ESTABLISHED, reason)
+    reason = (
+        f"same rows, same batches, another kernel path, each proven from its server's log; "
+        f"on {stack.place}"
+    )
+    return Claim(name, text, ClaimStatus.ESTABLISHED, reason)
+
+
+def _batch_not_repetition(summary: Json) -> Claim:
+    text = "The standard path's changes come with the batch and not with asking again"
+    name = "batch_not_repetition"
+    beyond = (summary["noise_floor"].get("standard") or {}).get("batch_beyond_repeat")
+    if beyond is None:
+        reason = "no prompt was sent twice alone, so change without a batch was not measured"
+        return Claim(name, text, ClaimStatus.NOT_ESTABLISHED, reason)
+    cells = beyond["text_changes"]
+    repeats = cells["both"] + cells["repeat_only"]
+    n = sum(cells[cell] for cell in ("both", "batch_only", "repeat_only", "neither"))
+    batch = cells["both"] + cells["batch_only"]
+    reason = (
+        f"text changes with the batch {batch}/{n}, when asked again alone {repeats}/{n} "
+        f"(exact paired p={cells['p_two_sided']:.3g})"
+    )
+    holds = cells["p_two_sided"] < ALPHA and cells["batch_only"] > cells["repeat_only"]
+    status = ClaimStatus.ESTABLISHED if holds else ClaimStatus.NOT_ESTABLISHED
+    return Claim(name, text, status, reason)
+
+
+def _same_batches(records: Records, pairing: Pairing) -> bool:
+    """Whether every complete pair records the same batch in both modes."""
+    complete = pairing.complete(records)
+    one, other = (records.columns.group[pairing.slots[mode][complete]] for mode in MODES)
+    return bool(len(one) and np.all(one == other) and np.all(one != 0))
+
+
+def _strengthened(summary: Json, *, carried: bool, same_batches: bool) -> list[Claim]:
+    differ = "the findings above are not all established"
+    strong, weak = ClaimStatus.STRENGTHENED, ClaimStatus.NOT_ESTABLISHED
+    exact = Claim(
+        "exact_stack_validation",
+        "A batch-served model has to be validated on its exact stack, kernel path included",
+        strong if carried else weak,
+        "the same rows answer differently under the two paths" if carried else differ,
+    )
+    text = "The batch effect is not explained by what the companions in the batch say"
+    if not carried:
+        companions = Claim("not_companions", text, weak, differ)
+    elif not same_batches:
+        reason = "the records do not show that both modes used the same batches"
+        companions = Claim("not_companions", text, weak, reason)
+    else:
+        reason = "both modes sent the same companions, and only one path changed its answers"
+        companions = Claim("not_companions", text, strong, reason)
+    return [exact, companions]
+
+
+def _not_established(summary: Json, stack: Stack) -> list[Claim]:
+    n = summary["pairs"]["candidates"]
+    models = len(summary["breakdowns"]["model"])
+    flips, rows = _count(summary, "standard", "label_flips")
+    scope = f"only {n} rows and {models} model(s), on {stack.place}"
+    entries = [
+        ("universal", "Batch-invariant kernels remove every such flip", scope),
+        (
+            "prevalence",
+            "The flip rate of the rows tested is that of prompts at large",
+            "the rows are a scan of one shipped population, not a sample of traffic"
+            if stack.kind == "scan"
+            else f"the rows were selected because they had flipped; {flips}/{rows} is a "
+            "reproduction on a selected surface",
+        ),
+        (
+            "behaviour",
+            "Every label flip is a real change of behaviour",
+            "labels come from automated scorers; `harness adjudicate` has people judge them",
+        ),
+        ("temperature", "The result holds for sampled answers", _temperature(stack)),
+        (
+            "larger_models",
+            "The result holds for larger models or several GPUs",
+            "only what is listed under the models was tested",
+        ),
+        ("hardware", "The result holds on other hardware", _hardware(stack)),
+        (
+            "version",
+            "The result holds for other vLLM versions",
+            f"one version was tested: {stack.vllm or 'not recorded'}",
+        ),
+        (
+            "cost",
+            "The result says what the invariant path costs in throughput",
+            "latencies of single requests are recorded; throughput was not measured",
+        ),
+    ]
+    status = ClaimStatus.NOT_ESTABLISHED
+    claims = [Claim(name, text, status, reason) for name, text, reason in entries]
+    return [_gpu(stack), *claims] if stack.device != "cuda" else claims
+
+
+def _gpu(stack: Stack) -> Claim:
+    reason = (
+        "these numbers come from a CPU: they show the mechanism and test the pipeline, and are "
+        "no evidence about a GPU or about a real model"
+        if stack.device == "cpu"
+        else "the records do not say on which device they were made"
+    )
+    return Claim("gpu", "Any of this holds on a GPU", ClaimStatus.NOT_ESTABLISHED, reason)
+
+
+def _temperature(stack: Stack) -> str:
+    if stack.temperature is None:
+        return "the temperature is not recorded"
+    if stack.temperature == 0:
+        return "every request used temperature 0"
+    return f"every request used temperature {stack.temperature:g}: sampling is mixed in"
+
+
+def _hardware(stack: Stack) -> str:
+    return f"one device was used: {stack.device_name or stack.device or 'not recorded'}"

@@ -1,0 +1,110 @@
+"""The serving stack and the design of a run, as far as its files say: what a claim is bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from harness.analyse.run_files import RunFiles
+
+__all__ = ["Stack", "stack_of"]
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What a result holds for. ``None`` means that the files do not say.
+
+    Attributes:
+        kind: ``run`` or ``scan`` (a scan's rows are a whole population, not a selection).
+        device: ``cpu`` or ``cuda``.
+        device_name: the device's own name.
+        vllm: the server's version.
+        temperature: of every request.
+        prefix_caching, async_scheduling: ``server_default``, ``off`` or ``on``.
+        order: which of solo and batched comes first.
+        iteration_log: whether the server wrote down each engine step.
+        modes_proven: whether every server lifetime's kernel path is proven; ``None`` where there
+            are no start-up files.
+        unproven: what is not proven, in words.
+        lifetimes: the largest number of server lifetimes that any (model, mode) had.
+        complete: whether the run ended with every planned record; ``None`` where unknown.
+        planned_records: records that the plan asked for.
+        not_controlled: what the run itself says that it left open.
+    """
+
+    kind: str | None = None
+    device: str | None = None
+    device_name: str | None = None
+    vllm: str | None = None
+    temperature: float | None = None
+    prefix_caching: str | None = None
+    async_scheduling: str | None = None
+    order: str | None = None
+    iteration_log: bool | None = None
+    modes_proven: bool | None = None
+    unproven: tuple[str, ...] = ()
+    lifetimes: int | None = None
+    planned_records: int | None = None
+    not_controlled: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Device and version in a few words."""
+        names = {"cpu": "vLLM's CPU engine", "cuda": "a GPU"}
+        where = self.device_name or names.get(self.device or "", "an unrecorded device")
+        if self.device == "cpu" and self.device_name:
+            where = f"vLLM's CPU engine on {self.device_name}"
+        return f"{where}, vLLM {self.vllm}" if self.vllm else f"{where}, vLLM version not recorded"
+
+    def as_json(self) -> dict[str, Any]:
+        """All attributes, ready for JSON."""
+        value = asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
+
+
+def stack_of(files: RunFiles | None) -> Stack:
+    """Read the stack off a run's files; everything is unknown without them."""
+    if files is None:
+        return Stack()
+    metadata, spec = files.metadata, files.spec
+    controls, request = _object(spec, "controls"), _object(spec, "request")
+    device = _object(metadata, "device")
+    unproven = tuple(
+        f"{startup.file}: start {number} is {verdict}"
+        for startup in files.startups
+        for number, verdict in startup.unproven()
+    )
+    versions = _object(metadata, "versions")
+    planned = metadata.get("planned_records")
+    return Stack(
+        kind=metadata.get("kind"),
+        device=device.get("kind"),
+        device_name=device.get("name") or _first_gpu(metadata),
+        vllm=versions.get("vllm") or versions.get("server_vllm"),
+        temperature=request.get("temperature"),
+        prefix_caching=controls.get("prefix_caching"),
+        async_scheduling=controls.get("async_scheduling"),
+        order=controls.get("order"),
+        iteration_log=controls.get("iteration_log"),
+        modes_proven=not unproven and not files.startup_errors if files.startups else None,
+        unproven=unproven,
+        lifetimes=max((startup.answered() for startup in files.startups), default=None),
+        planned_records=planned if isinstance(planned, int) else None,
+        not_controlled=tuple(map(str, metadata.get("not_controlled") or ())),
+    )
+
+
+def _object(value: Json, key: str) -> Json:
+    inner = value.get(key)
+    return inner if isinstance(inner, Mapping) else {}
+
+
+def _first_gpu(metadata: Json) -> str | None:
+    gpus = metadata.get("gpus")
+    if _object(metadata, "device").get("kind") == "cpu" or not isinstance(gpus, list) or not gpus:
+        return None
+    first = gpus[0]
+    return str(first.get("name")) if isinstance(first, Mapping) and first.get("name") else None

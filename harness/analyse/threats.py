@@ -1,0 +1,144 @@
+"""What a run could not exclude: each threat with what in the data or the design leaves it open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from harness.analyse.columns import Records
+from harness.analyse.stack import Stack
+
+__all__ = ["list_threats"]
+
+Json = Mapping[str, Any]
+
+
+def list_threats(summary: Json, stack: Stack, records: Records) -> list[dict[str, str]]:
+    """The threats that apply, as ``{"threat", "text"}``, the general ones first."""
+    found = [
+        *_of_the_surface(summary, stack),
+        *_of_the_design(summary, stack, records),
+        *_of_the_data(summary, records),
+        *_of_the_modes(summary, stack),
+    ]
+    return [{"threat": name, "text": text} for name, text in found]
+
+
+def _of_the_surface(summary: Json, stack: Stack) -> Iterator[tuple[str, str]]:
+    if stack.kind != "scan":
+        yield (
+            "selection",
+            "The rows were chosen because they had flipped before: rates are those of a "
+            "reproduction on a selected surface, and part of them regress to the mean.",
+        )
+    yield (
+        "scoring",
+        "Labels come from automated scorers; text changes do not depend on them, a flip's "
+        "meaning does. No person has judged these flips here.",
+    )
+    clusters = summary["clusters"]
+    if clusters["n_clusters"] < clusters["n_rows"]:
+        yield (
+            "clusters",
+            f"{clusters['n_rows']} rows share {clusters['n_clusters']} prompts of a model; row "
+            "tests treat them as independent, the cluster test does not.",
+        )
+    if stack.device == "cpu":
+        yield "hardware", "A CPU stands in for a GPU: nothing here is evidence about a GPU."
+
+
+def _of_the_design(summary: Json, stack: Stack, records: Records) -> Iterator[tuple[str, str]]:
+    floors = summary["noise_floor"].values()
+    if not any(floor["solo"] for floor in floors):
+        yield (
+            "no_solo_repeats",
+            "No prompt was sent twice alone: change without a batch has not been measured.",
+        )
+    if not any(floor["batched"] for floor in floors):
+        yield (
+            "no_batched_repeats",
+            "No batch was sent twice: whether equal batches agree has not been measured.",
+        )
+    if stack.prefix_caching != "off":
+        yield "prefix_caching", _cache_text(stack)
+    if stack.async_scheduling != "off":
+        setting = stack.async_scheduling or "not recorded"
+        yield (
+            "async_scheduling",
+            f"Asynchronous scheduling ({setting}) makes batch composition depend on timing.",
+        )
+    if stack.order in (None, "solo_first"):
+        yield "order", "The solo answer always came first: order and batch are confounded."
+    yield from _batching(stack, records)
+    if stack.lifetimes is not None and stack.lifetimes <= 1:
+        yield (
+            "single_lifetime",
+            "Each model and mode had one server lifetime: variation from start to start is not "
+            "measured.",
+        )
+
+
+def _cache_text(stack: Stack) -> str:
+    setting = {
+        None: "not recorded",
+        "server_default": "left at the server's default, which is on in recent versions",
+    }.get(stack.prefix_caching, stack.prefix_caching)
+    return (
+        f"Prefix caching is {setting}: a prompt's second request may reuse the first one's cache, "
+        "which alone can change an answer."
+    )
+
+
+def _batching(stack: Stack, records: Records) -> Iterator[tuple[str, str]]:
+    free = {key[4] for key in records.keys} - {"gated"}
+    if free and not stack.iteration_log:
+        yield (
+            "batch_witness",
+            f"Nothing shows that the requests of a batch shared engine steps "
+            f"({', '.join(sorted(free))}; the server's iteration log was off or is not recorded).",
+        )
+
+
+def _of_the_data(summary: Json, records: Records) -> Iterator[tuple[str, str]]:
+    left_out, errors = summary["pairs"]["left_out"], summary["n_records"] - summary["n_ok"]
+    if errors or left_out:
+        yield (
+            "left_out",
+            f"{errors} records are errors and {left_out} candidates lack a complete pair; the "
+            "paired tests leave them out.",
+        )
+    again = sum(entry["solo"] + entry["batched"] for entry in summary["retries"].values())
+    if again:
+        batches = sum(entry["batched"] for entry in summary["retries"].values())
+        yield (
+            "retries",
+            f"{again} answers needed more than one attempt ({batches} of them batches, sent again "
+            "whole).",
+        )
+    truncated = sum(entry["truncated"] for entry in summary["retries"].values())
+    if truncated:
+        yield (
+            "truncated",
+            f"{truncated} records have an answer cut at max_tokens: a later difference is unseen.",
+        )
+    columns = records.columns
+    if np.isnan(columns.solo_score[columns.ok]).any():
+        yield "unparsed", "Some answers have no score (a state of their own, such as unparsed)."
+
+
+def _of_the_modes(summary: Json, stack: Stack) -> Iterator[tuple[str, str]]:
+    solo = summary["cross_mode"]["solo"]["text_differs"]
+    if solo["count"]:
+        yield (
+            "baseline_differs",
+            f"{solo['count']}/{solo['n']} solo answers differ between the modes: invariant is not "
+            "the same as standard without a batch.",
+        )
+    if stack.modes_proven is None:
+        yield "modes_not_proven", "No start-up files: which kernels ran is stated, not proven."
+    elif not stack.modes_proven:
+        yield "modes_not_proven", "Not every server lifetime's kernel path is proven."
+    if stack.temperature:
+        yield "temperature", f"Temperature {stack.temperature:g}: answers are sampled."
