@@ -1,1 +1,33 @@
-"""TODO-ROOM"""
+"""What a server's log, metrics and configuration say: kernel path, batching, parity of the modes.
+
+Pure: text in, values out; nothing here starts, asks or reads anything.
+"""
+
+from harness.prove.activation import ActivationEvidence, EvidenceLine, read_activation
+from harness.prove.facts import ServerFacts, read_facts
+from harness.prove.iterations import BatchWitness, EngineStep, batch_witness, read_steps
+from harness.prove.metrics import EngineMetrics, metrics_delta, read_metrics
+from harness.prove.parity import Difference, mode_parity
+from harness.prove.server_info import read_server_info
+from harness.prove.versions import Device, EvidenceTag, parse_version
+
+__all__ = [
+    "ActivationEvidence",
+    "BatchWitness",
+    "Device",
+    "Difference",
+    "EngineMetrics",
+    "EngineStep",
+    "EvidenceLine",
+    "EvidenceTag",
+    "ServerFacts",
+    "batch_witness",
+    "metrics_delta",
+    "mode_parity",
+    "parse_version",
+    "read_activation",
+    "read_facts",
+    "read_metrics",
+    "read_server_info",
+    "read_steps",
+]

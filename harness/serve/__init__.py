@@ -6,6 +6,7 @@ What a server is started with is computed by pure functions; the backends act on
 from harness.serve.backends import make_backend
 from harness.serve.container_options import LABEL_PREFIX, ContainerOptions, GpuRequest, Mount
 from harness.serve.environment import is_secret_name
+from harness.serve.evidence import server_evidence
 from harness.serve.failures import FailureKind, StartupFailure, classify_startup_failure
 from harness.serve.host import GpuAccess, Host, this_host
 from harness.serve.log_files import file_stem, last_lines, new_log, read_log
@@ -14,6 +15,7 @@ from harness.serve.orphans import sweep_folder
 from harness.serve.ports import check_port_free, free_port, port_owner
 from harness.serve.protocol import Backend, Server, ServerState
 from harness.serve.readiness import Readiness, describe_death, wait_until_ready
+from harness.serve.sweep import Swept, sweep_everything
 
 __all__ = [
     "LABEL_PREFIX",
@@ -29,6 +31,7 @@ __all__ = [
     "Server",
     "ServerState",
     "StartupFailure",
+    "Swept",
     "check_port_free",
     "classify_startup_failure",
     "describe_death",
@@ -41,6 +44,8 @@ __all__ = [
     "new_log",
     "port_owner",
     "read_log",
+    "sweep_everything",
+    "server_evidence",
     "sweep_folder",
     "this_host",
     "wait_until_ready",

@@ -1,0 +1,119 @@
+"""Did the two modes differ in anything but the mode? Compared as the servers logged it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.prove.engine_line import split_config
+from harness.prove.facts import ServerFacts, parse_literal
+from harness.prove.versions import parse_version
+
+__all__ = ["Difference", "mode_parity"]
+
+_ALL_REDUCE = "engine.disable_custom_all_reduce"
+_LAST_WITH_ALL_REDUCE_FLAG = (0, 31)
+_FACTS = (
+    "vllm_version",
+    "attention_backend",
+    "flash_attention_version",
+    "max_num_batched_tokens",
+    "async_scheduling",
+    "flashinfer_sampler",
+    "sampling_defaults_overridden",
+)
+_WHERE_IT_LISTENS = frozenset({"arguments.host", "arguments.port"})
+_OBJECT = re.compile(r"^\w+\((.*)\)$", re.DOTALL)
+_MISSING = "(absent)"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One setting that the two modes' servers logged differently.
+
+    Attributes:
+        name: such as ``arguments.dtype`` or ``engine.enable_prefix_caching``.
+        standard: the value in standard mode, as text.
+        invariant: the value in batch_invariant mode, as text.
+        allowed: whether the mode itself is known to change it.
+        reason: why it is allowed, or empty.
+    """
+
+    name: str
+    standard: str
+    invariant: str
+    allowed: bool
+    reason: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """The difference as JSON values."""
+        return {
+            "name": self.name,
+            "standard": self.standard,
+            "batch_invariant": self.invariant,
+            "allowed": self.allowed,
+            "reason": self.reason,
+        }
+
+
+def mode_parity(standard: ServerFacts, invariant: ServerFacts) -> tuple[Difference, ...]:
+    """Every setting that differs between a standard and an invariant server of one run.
+
+    A run is controlled when every difference is ``allowed``: vLLM itself turns custom all-reduce
+    off (up to 0.31) and, from 0.31 on, may change the way CUDA graphs are captured.
+    """
+    left, right = _flat(standard), _flat(invariant)
+    names = sorted({*left, *right})
+    return tuple(
+        _difference(name, left.get(name, _MISSING), right.get(name, _MISSING), invariant)
+        for name in names
+        if left.get(name, _MISSING) != right.get(name, _MISSING)
+    )
+
+
+def _difference(name: str, standard: str, invariant: str, facts: ServerFacts) -> Difference:
+    reason = _reason(name, facts)
+    return Difference(name, standard, invariant, bool(reason), reason)
+
+
+def _reason(name: str, invariant: ServerFacts) -> str:
+    if name == _ALL_REDUCE:
+        version = parse_version(invariant.vllm_version)
+        if version is not None and version[:2] <= _LAST_WITH_ALL_REDUCE_FLAG:
+            return "the mode turns custom all-reduce off; with one GPU there is none"
+    if name in _WHERE_IT_LISTENS:
+        return "where it listens changes no computation"
+    if invariant.breakable_cudagraph and "cudagraph" in name:
+        return "the mode switched breakable CUDA graphs on by itself"
+    return ""
+
+
+def _flat(facts: ServerFacts) -> dict[str, str]:
+    flat = {name: str(getattr(facts, name)) for name in _FACTS}
+    flat |= {f"arguments.{key}": str(value) for key, value in facts.arguments.items()}
+    for key, text in facts.engine.items():
+        flat |= _flatten_text(f"engine.{key}", text)
+    return flat
+
+
+def _flatten_text(name: str, text: str) -> dict[str, str]:
+    """``Config(a=1, b={'c': 2})`` as ``name.a`` and ``name.b.c``."""
+    match = _OBJECT.match(text)
+    fields = split_config(match[1]) if match else {}
+    if not fields:
+        return _flatten(name, parse_literal(text))
+    flat: dict[str, str] = {}
+    for key, value in fields.items():
+        flat |= _flatten_text(f"{name}.{key}", value)
+    return flat
+
+
+def _flatten(name: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not value:
+        return {name: str(value)}
+    flat: dict[str, str] = {}
+    for key, item in value.items():
+        flat |= _flatten(f"{name}.{key}", item)
+    return flat
