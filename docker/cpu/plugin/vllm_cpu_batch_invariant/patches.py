@@ -1,0 +1,88 @@
+"""Puts the kernels in place: what of vLLM and PyTorch is replaced, and the proof in the log."""
+
+from __future__ import annotations
+
+import torch
+from vllm.logger import init_logger
+
+from vllm_cpu_batch_invariant import __version__, kernels
+
+# vLLM configures handlers for its own name only.
+logger = init_logger("vllm.plugins.cpu_batch_invariant")
+
+_OPERATOR = "aten::mean.dim"
+# The registration lasts as long as this object does.
+_library: torch.library.Library | None = None
+
+
+def prepare() -> None:
+    """Make vLLM's own switch, ``enable_batch_invariant_mode``, lead to :func:`enable`.
+
+    vLLM throws the switch in each worker before it builds a model. The process that only serves
+    HTTP never does, so nothing is replaced there and nothing is logged.
+
+    Raises:
+        RuntimeError: this vLLM lacks a function that has to be replaced.
+    """
+    from vllm.model_executor.determinism import batch_invariant
+    from vllm.model_executor.layers import utils
+
+    for module, name in (
+        (batch_invariant, "enable_batch_invariant_mode"),
+        (utils, "cpu_unquantized_gemm"),
+    ):
+        if not callable(getattr(module, name, None)):
+            raise RuntimeError(
+                f"vllm_cpu_batch_invariant {__version__} does not fit this vLLM: "
+                f"{module.__name__}.{name} is missing. Install vLLM 0.32."
+            )
+    batch_invariant.enable_batch_invariant_mode = enable
+
+
+def enable() -> None:
+    """Replace the linear layers' GEMM and ``aten::mean.dim``; a second call does nothing.
+
+    Raises:
+        RuntimeError: the model is to be compiled, which would bypass the replacements.
+    """
+    global _library
+    if _library is not None:
+        return
+    _require_eager()
+    from vllm.model_executor.layers import utils
+
+    utils.cpu_unquantized_gemm = kernels.gemm_by_row
+    _library = _register_override()
+    logger.info(
+        "vllm_cpu_batch_invariant %s: batch-invariant kernels active. operator: %s, "
+        "dispatch key: CPU, linear layers: one GEMM call a row",
+        __version__,
+        _OPERATOR,
+    )
+
+
+def _register_override() -> torch.library.Library:
+    """Register the mean, and let PyTorch say so.
+
+    PyTorch warns of a replaced kernel once a process, and importing vLLM already uses that up;
+    "warn always" makes it speak for this registration too.
+    """
+    library = torch.library.Library("aten", "IMPL")
+    warned_always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        library.impl(_OPERATOR, kernels.mean_dim, "CPU")
+    finally:
+        torch.set_warn_always(warned_always)
+    return library
+
+
+def _require_eager() -> None:
+    from vllm.config import get_current_vllm_config_or_none
+
+    config = get_current_vllm_config_or_none()
+    if config is not None and not config.model_config.enforce_eager:
+        raise RuntimeError(
+            "vllm_cpu_batch_invariant needs --enforce-eager: a compiled model would not use its "
+            "kernels."
+        )

@@ -1,0 +1,143 @@
+"""A Llama in plain PyTorch, computing in bfloat16 as vLLM does, with weights kept in float32.
+
+Every matrix product sees its weights rounded to bfloat16 and the residual stream is bfloat16, so
+what is trained is what the exported model computes, up to the order of sums in the kernels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Sizes of the model. An intermediate size over 1024 is what makes it batch-sensitive.
+
+    In bfloat16 on a CPU, oneDNN sums a one-row product in another order than a product of
+    several rows once the inner dimension is over 1024; only the MLP's second matrix is so long.
+    """
+
+    vocabulary: int
+    hidden: int = 192
+    intermediate: int = 1152
+    layers: int = 8
+    heads: int = 3
+    kv_heads: int = 1
+    head_dim: int = 64
+    rope_theta: float = 10000.0
+    norm_eps: float = 1e-5
+
+
+class Norm(nn.Module):
+    """RMSNorm: float32 inside, bfloat16 out."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise the last dimension."""
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
+        return (wide * self.weight).bfloat16()
+
+
+class Block(nn.Module):
+    """One decoder layer."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        width, kv_width = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+        self.input_layernorm = Norm(shape.hidden, shape.norm_eps)
+        self.post_attention_layernorm = Norm(shape.hidden, shape.norm_eps)
+        self.qkv = nn.Linear(shape.hidden, width + 2 * kv_width, bias=False)
+        self.o_proj = nn.Linear(width, shape.hidden, bias=False)
+        self.gate_up = nn.Linear(shape.hidden, 2 * shape.intermediate, bias=False)
+        self.down_proj = nn.Linear(shape.intermediate, shape.hidden, bias=False)
+
+    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        """Attention and MLP; ``x`` is (batch, length, hidden) in bfloat16."""
+        s = self.shape
+        batch, length, _ = x.shape
+        qkv = self.qkv(self.input_layernorm(x)).view(batch, length, -1, s.head_dim).transpose(1, 2)
+        q, k, v = qkv.split((s.heads, s.kv_heads, s.kv_heads), 1)
+        k, v = (t.expand(-1, s.heads // s.kv_heads * t.shape[1], -1, -1) for t in (k, v))
+        mixed = functional.scaled_dot_product_attention(
+            _rotate(q, cos, sin), _rotate(k, cos, sin), v, is_causal=True
+        )
+        x = x + self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
+        gate, up = self.gate_up(self.post_attention_layernorm(x)).chunk(2, -1)
+        return x + self.down_proj(functional.silu(gate) * up)
+
+
+class TinyLlama(nn.Module):
+    """Decoder with untied input and output embeddings."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        if shape.kv_heads not in (1, shape.heads):
+            raise ValueError("kv_heads must be 1 or heads")
+        self.shape = shape
+        self.embed_tokens = nn.Embedding(shape.vocabulary, shape.hidden)
+        self.layers = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = Norm(shape.hidden, shape.norm_eps)
+        self.lm_head = nn.Linear(shape.hidden, shape.vocabulary, bias=False)
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 2:
+                scale = 0.02 if "embed" not in name else 0.5
+                if "o_proj" in name or "down_proj" in name:
+                    scale /= (2 * shape.layers) ** 0.5
+                nn.init.normal_(parameter, std=scale)
+        frequency = shape.rope_theta ** (-torch.arange(0, shape.head_dim, 2) / shape.head_dim)
+        angle = torch.outer(torch.arange(512), frequency).repeat(1, 2)
+        self.register_buffer("cos", angle.cos().bfloat16(), persistent=False)
+        self.register_buffer("sin", angle.sin().bfloat16(), persistent=False)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Final hidden states, (batch, length, hidden) in bfloat16, for token ids."""
+        length = tokens.shape[1]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            x = _rounded(self.embed_tokens(tokens)).bfloat16()
+            for layer in self.layers:
+                x = layer(x, self.cos[:length], self.sin[:length])
+            return self.norm(x)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Float32 logits from bfloat16 states and bfloat16-rounded weights."""
+        return functional.linear(hidden.float(), _rounded(self.lm_head.weight))
+
+    def hf_state(self) -> dict[str, torch.Tensor]:
+        """The weights under Hugging Face's names, in bfloat16."""
+        s = self.shape
+        width, kv_width = s.heads * s.head_dim, s.kv_heads * s.head_dim
+        state: dict[str, torch.Tensor] = {}
+        for name, value in self.state_dict().items():
+            key = name if name.startswith("lm_head") else f"model.{name}"
+            if ".qkv." in key:
+                for part, piece in zip(
+                    "qkv", value.split((width, kv_width, kv_width)), strict=True
+                ):
+                    state[key.replace(".qkv.", f".self_attn.{part}_proj.")] = piece
+            elif ".gate_up." in key:
+                for part, piece in zip(("gate", "up"), value.chunk(2), strict=True):
+                    state[key.replace(".gate_up.", f".mlp.{part}_proj.")] = piece
+            else:
+                key = key.replace(".o_proj.", ".self_attn.o_proj.")
+                state[key.replace(".down_proj.", ".mlp.down_proj.")] = value
+        return {key: value.detach().bfloat16().contiguous() for key, value in state.items()}
+
+
+def _rounded(weight: torch.Tensor) -> torch.Tensor:
+    """``weight`` rounded to bfloat16 values, with the gradient passed straight through."""
+    return weight + (weight.bfloat16().float() - weight).detach()
+
+
+def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    low, high = x.chunk(2, -1)
+    return x * cos + torch.cat((-high, low), -1) * sin
