@@ -23,7 +23,7 @@ from harness.conduct.signals import sigterm_is_interrupt
 from harness.errors import HarnessError, IncompleteRun, Interrupted, RunError, UsageError
 from harness.plan import Lifetime, Plan, remaining
 from harness.replay import Dispatcher, ReplaySession, scan_lifetime
-from harness.serve import Backend, launch_options, make_backend
+from harness.serve import launch_options, make_backend
 from harness.store import RunFolder, find_unfinished, new_run_id, open_logbook
 
 __all__ = ["RunOptions", "run"]
@@ -69,10 +69,10 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
             conclusion = _work(prepared, options, folder, metadata, progress)
         except KeyboardInterrupt:
             error: HarnessError = Interrupted("stopped by a signal", hint=_resume_hint(folder))
-            metadata.close(complete=False, exit_code=error.exit_code, error=error.message)
+            metadata.close(exit_code=error.exit_code, error=error.message)
             raise error from None
         except HarnessError as failure:
-            metadata.close(complete=False, exit_code=failure.exit_code, error=str(failure))
+            metadata.close(exit_code=failure.exit_code, error=str(failure))
             raise _with_state(failure, folder, len(prepared.plan.records)) from failure
         finally:
             progress.end()
@@ -116,12 +116,14 @@ def _work(
     _write_candidates(folder, prepared)
     if plan.records:
         withdraw_conclusion(folder)
-        _run_lifetimes(prepared, plan, options, folder, backend, progress)
+        bench = Bench(spec, folder, backend, progress, metadata)
+        _run_lifetimes(prepared, plan, bench, options.kind)
     else:
         progress.note(f"all {len(prepared.plan.records)} records are there already")
     _insist_on_all(folder, prepared.plan)
-    conclusion = conclude(folder, metadata)
-    metadata.close(complete=True, exit_code=0 if conclusion.valid else 1)
+    metadata.complete()
+    conclusion = conclude(folder)
+    metadata.close(exit_code=0 if conclusion.valid else 1)
     return conclusion
 
 
@@ -139,27 +141,19 @@ def _write_candidates(folder: RunFolder, prepared: Prepared) -> None:
     folder.write_rows("selected_candidates.jsonl", rows)
 
 
-def _run_lifetimes(
-    prepared: Prepared,
-    plan: Plan,
-    options: RunOptions,
-    folder: RunFolder,
-    backend: Backend,
-    progress: RunProgress,
-) -> None:
-    spec = prepared.spec
-    bench = Bench(spec, folder, backend, progress)
+def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench, kind: str) -> None:
+    spec, folder = bench.spec, bench.folder
     launches = [
         (lifetime, launch_options(spec, lifetime.model, lifetime.mode, run_id=folder.run_id))
         for lifetime in plan.lifetimes
     ]
-    backend.check(launches[0][1])
+    bench.backend.check(launches[0][1])
     total = len(prepared.plan.records)
-    progress.begin(records=total, done=total - len(plan.records), lifetimes=len(launches))
-    work = _scan_work if options.kind == "scan" else _replay_work
+    bench.progress.begin(records=total, done=total - len(plan.records), lifetimes=len(launches))
+    work = _scan_work(bench) if kind == "scan" else _replay_work(bench)
     for lifetime, launch in launches:
         structlog.contextvars.bind_contextvars(mode=str(lifetime.mode), model=lifetime.model.name)
-        run_lifetime(bench, lifetime, launch, work(bench))
+        run_lifetime(bench, lifetime, launch, work)
 
 
 def _writer(bench: Bench) -> Callable[[Mapping[str, Any]], None]:

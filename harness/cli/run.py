@@ -41,7 +41,8 @@ def _command() -> Any:
         from harness.cli.outcome import finish
         from harness.conduct.prepare import prepare
         from harness.conduct.progress import ConsoleProgress, SilentProgress
-        from harness.runner import RunOptions, run as conduct
+        from harness.runner import RunOptions
+        from harness.runner import run as conduct
 
         prepared = prepare(loaded)
         options = RunOptions(results, run_id, fresh=fresh, retry_errors=retry_errors)

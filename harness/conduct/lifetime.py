@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,21 @@ from typing import Any
 import structlog
 
 from harness.conduct.liveness import Liveness
+from harness.conduct.metadata import Metadata
 from harness.conduct.progress import RunProgress
 from harness.conduct.signals import signals_deferred
 from harness.errors import HarnessError, ModeNotProven
 from harness.plan import Lifetime
-from harness.prove import ActivationEvidence, read_activation
+from harness.prove import (
+    ActivationEvidence,
+    ServerFacts,
+    metrics_delta,
+    read_activation,
+    read_facts,
+    read_metrics,
+)
 from harness.replay import CompletionsClient, Dispatcher, RequestFailed, warm_up
-from harness.serve import Backend, LaunchOptions, Server, wait_until_ready
+from harness.serve import Backend, LaunchOptions, Server, read_log, wait_until_ready
 from harness.spec import RunSpec
 from harness.store import RunFolder
 from harness.words import Mode, Verdict
@@ -43,6 +51,7 @@ class Bench:
     folder: RunFolder
     backend: Backend
     progress: RunProgress
+    metadata: Metadata
 
 
 @dataclass
@@ -53,14 +62,18 @@ class _Attempt:
     server: Mapping[str, Any]
     log: str
     ready_after_s: float | None = None
+    records: int = 0
     ended_at: str | None = None
     verdict: str = str(Verdict.INCONCLUSIVE)
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
 
-    def judged(self, evidence: ActivationEvidence) -> None:
+    def judged(self, evidence: ActivationEvidence, facts: ServerFacts) -> None:
         self.verdict = str(evidence.verdict)
         self.evidence = evidence.to_json()
+        self.facts = asdict(facts)
 
 
 def startup_file(model: str, mode: Mode) -> str:
@@ -82,6 +95,7 @@ def run_lifetime(bench: Bench, lifetime: Lifetime, options: LaunchOptions, work:
         KeyboardInterrupt: passed on, after the server was stopped.
     """
     bench.progress.server_starting(lifetime.model.name, lifetime.mode)
+    written = bench.folder.appended
     server = bench.backend.start(options, bench.folder.path)
     attempt = _Attempt(_now(), server.describe(), server.log_path.name)
     record = _StartupRecord(bench.folder, lifetime)
@@ -103,6 +117,7 @@ def run_lifetime(bench: Bench, lifetime: Lifetime, options: LaunchOptions, work:
         raise
     finally:
         with signals_deferred():
+            attempt.records = bench.folder.appended - written
             _close(server, attempt, record, lifetime.mode)
     _insist(attempt, lifetime, server.log_path)
 
@@ -126,24 +141,32 @@ async def _serve(
             raise ModeNotProven(
                 f"the server refused a warm-up request: {error}", file=server.log_path
             ) from error
-        attempt.judged(_evidence(server, lifetime.mode))
+        evidence, facts = _read_log(server, lifetime.mode)
+        attempt.judged(evidence, facts)
         record.save(attempt)
+        bench.metadata.learn_from_server(server.options, evidence)
         _insist(attempt, lifetime, server.log_path)
         bench.progress.server_ready(attempt.ready_after_s or 0.0, attempt.verdict)
-        await work(lifetime, dispatcher)
+        before = read_metrics(await client.metrics())
+        try:
+            await work(lifetime, dispatcher)
+        finally:
+            after = read_metrics(await client.metrics())
+            attempt.metrics = asdict(metrics_delta(before, after))
 
 
 def _close(server: Server, attempt: _Attempt, record: _StartupRecord, mode: Mode) -> None:
     server.stop()
-    attempt.judged(_evidence(server, mode))
+    attempt.judged(*_read_log(server, mode))
     attempt.ended_at = _now()
     attempt.server = server.describe()
     record.save(attempt)
 
 
-def _evidence(server: Server, mode: Mode) -> ActivationEvidence:
-    text = server.log_path.read_text(encoding="utf-8", errors="replace")
-    return read_activation(text, mode=mode, environment=server.options.environment)
+def _read_log(server: Server, mode: Mode) -> tuple[ActivationEvidence, ServerFacts]:
+    text = read_log(server.log_path)
+    evidence = read_activation(text, mode=mode, environment=server.options.environment)
+    return evidence, read_facts(text)
 
 
 def _insist(attempt: _Attempt, lifetime: Lifetime, log_path: Path) -> None:

@@ -8,12 +8,15 @@ from typing import Any
 
 from harness.conduct.prepare import Prepared
 from harness.conduct.provenance import (
+    engine_versions,
     git_commit,
     gpu_facts,
     harness_versions,
     host_facts,
     without_secrets,
 )
+from harness.prove import ActivationEvidence, Device
+from harness.serve import LaunchOptions
 from harness.spec import RunSpec
 from harness.store import RunFolder
 from harness.words import DispatchMode
@@ -56,15 +59,35 @@ class Metadata:
         """What is in the file."""
         return self._value
 
+    def learn_from_server(self, options: LaunchOptions, evidence: ActivationEvidence) -> None:
+        """Put down what only a running server tells: its device and its versions."""
+        versions = {**self._value["versions"], **engine_versions(options)}
+        versions["vllm"] = evidence.vllm_version or versions.get("vllm")
+        self.note(versions=versions, device=self._device(evidence))
+
+    def _device(self, evidence: ActivationEvidence) -> dict[str, Any] | None:
+        if evidence.device is None:
+            known: dict[str, Any] | None = self._value["device"]
+            return known
+        if evidence.device is Device.CPU:
+            name = self._value["host"].get("processor")
+        else:
+            name = next((gpu.get("name") for gpu in self._value["gpus"]), None)
+        return {"kind": str(evidence.device), "name": name}
+
     def note(self, **facts: Any) -> None:
         """Add facts that became known on the way."""
         self._value.update(facts)
         self.save()
 
-    def close(self, *, complete: bool, exit_code: int, error: str | None = None) -> None:
-        """End this session; ``complete`` says that every planned record is there and good."""
+    def complete(self) -> None:
+        """Every planned record is there and good."""
+        self._value["complete"] = True
+        self.save()
+
+    def close(self, *, exit_code: int, error: str | None = None) -> None:
+        """End this session."""
         self._session.update(ended_at=_now(), exit=exit_code, error=error)
-        self._value["complete"] = complete
         self.save()
 
 
@@ -83,7 +106,7 @@ def _fresh(run_id: str, prepared: Prepared, kind: str) -> dict[str, Any]:
         "host": host_facts(),
         "gpus": gpu_facts(),
         "device": None,
-        "candidates": {"files": list(prepared.candidate_files), "rows": len(prepared.candidates)},
+        "candidates": {"sha256": dict(prepared.candidate_files), "rows": len(prepared.candidates)},
         "planned_records": len(prepared.plan.records),
         "dispatch_notes": _dispatch_notes(prepared),
         "not_controlled": not_controlled(spec),

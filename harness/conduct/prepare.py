@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
@@ -17,6 +16,7 @@ from harness.spec import (
     LoadedSpec,
     Population,
     RunSpec,
+    candidate_hashes,
     load_candidates,
     load_tasks,
 )
@@ -24,7 +24,7 @@ from harness.spec import (
 __all__ = ["Prepared", "prepare"]
 
 CandidateSource = Callable[[RunSpec, Population], tuple[Candidate, ...]]
-_NOT_THE_EXPERIMENT = {
+_NOT_THE_EXPERIMENT: Any = {
     "schema_version": True,
     "name": True,
     "expect": True,
@@ -46,7 +46,7 @@ class Prepared:
         plan: all work, in order.
         fingerprint: equal for two runs that ask the same questions of the same server settings;
             a run folder is resumed only under the same fingerprint.
-        candidate_files: each candidate file's name and SHA-256.
+        candidate_files: SHA-256 of each candidate file, by its path.
     """
 
     loaded: LoadedSpec
@@ -54,7 +54,7 @@ class Prepared:
     candidates: tuple[Candidate, ...]
     plan: Plan
     fingerprint: str
-    candidate_files: tuple[Mapping[str, str], ...]
+    candidate_files: Mapping[str, str]
 
     @property
     def spec(self) -> RunSpec:
@@ -73,35 +73,25 @@ def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Pre
         UsageError: an input is wrong; the message names file and line.
     """
     spec = loaded.spec
-    population = load_tasks(Path(spec.tasks))
-    if source is not None:
-        candidates, files = source(spec, population), ()
-    else:
-        candidates, files = _from_files(spec, population)
+    population = load_tasks(spec.tasks)
+    candidates = source(spec, population) if source else _from_files(spec, population)
     _refuse_unsupported(candidates)
     plan = build_plan(spec, candidates, population)
     if not plan.records:
         raise UsageError(
             "there is nothing to run", hint="no candidate belongs to a model of the spec"
         )
-    return Prepared(loaded, population, candidates, plan, _fingerprint(spec, plan), files)
+    hashes = {} if source else candidate_hashes(spec.candidates)
+    return Prepared(loaded, population, candidates, plan, _fingerprint(spec, plan), hashes)
 
 
-def _from_files(
-    spec: RunSpec, population: Population
-) -> tuple[tuple[Candidate, ...], tuple[Mapping[str, str], ...]]:
+def _from_files(spec: RunSpec, population: Population) -> tuple[Candidate, ...]:
     if not spec.candidates:
         raise UsageError(
             "no candidate file is given",
             hint="name one with --candidates FILE, or make one with `harness scan`",
         )
-    paths = [Path(name) for name in spec.candidates]
-    candidates = load_candidates(paths, spec=spec, population=population)
-    files = tuple(
-        {"file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        for path in paths
-    )
-    return candidates, files
+    return load_candidates(spec.candidates, spec=spec, population=population)
 
 
 def _refuse_unsupported(candidates: tuple[Candidate, ...]) -> None:

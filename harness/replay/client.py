@@ -101,9 +101,21 @@ class CompletionsClient:
         Raises:
             RequestFailed: one of them could not be opened or did not answer 200.
         """
+        await self._open(connections)
+        await asyncio.gather(*(self._ping(c) for c in self._connections[:connections]))
+
+    async def metrics(self) -> str:
+        """The server's Prometheus text; empty where it cannot be read."""
+        await self._open(1)
+        try:
+            response = await self._connections[0].get("/metrics")
+        except httpx.TransportError:
+            return ""
+        return response.text if response.status_code == 200 else ""
+
+    async def _open(self, connections: int) -> None:
         while len(self._connections) < connections:
             self._connections.append(self._new_connection())
-        await asyncio.gather(*(self._ping(c) for c in self._connections[:connections]))
 
     def _new_connection(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
@@ -125,8 +137,7 @@ class CompletionsClient:
     async def _post(
         self, prompt: str | list[str], *, count: int, connection: int
     ) -> tuple[Answer, ...]:
-        while len(self._connections) <= connection:
-            self._connections.append(self._new_connection())
+        await self._open(connection + 1)
         started = time.perf_counter()
         try:
             response = await self._connections[connection].post(

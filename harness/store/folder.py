@@ -36,6 +36,10 @@ class TornTail:
 class RunFolder:
     """``results/<run_id>/``: the only writer of a run's files.
 
+    Attributes:
+        path: the folder.
+        appended: records written through this object.
+
     Raises:
         EnvironmentError_: another living harness owns the folder.
     """
@@ -45,6 +49,7 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(path / ".lock")
         self._records: IO[str] | None = None
+        self.appended = 0
 
     @property
     def run_id(self) -> str:
@@ -90,6 +95,7 @@ class RunFolder:
         self._records.write(json.dumps(record, ensure_ascii=False) + "\n")
         self._records.flush()
         os.fsync(self._records.fileno())
+        self.appended += 1
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every record so far, in the order in which they were written."""

@@ -1,0 +1,46 @@
+"""What a finished run prints, and the exit code that it leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from harness.conduct.conclude import Conclusion
+from harness.errors import GateFailed
+
+__all__ = ["finish"]
+
+
+def finish(conclusion: Conclusion, *, as_json: bool) -> None:
+    """Print the result.
+
+    Raises:
+        GateFailed: the run is complete but a check of its validation failed.
+    """
+    if as_json:
+        typer.echo(json.dumps(conclusion.summary, ensure_ascii=False))
+    else:
+        from harness.analyse import summary_lines
+
+        for line in summary_lines(conclusion.summary):
+            typer.echo(line)
+        for path in conclusion.reports:
+            typer.echo(f"report: {path}")
+    _insist(conclusion)
+
+
+def _insist(conclusion: Conclusion) -> None:
+    failed: list[Mapping[str, Any]] = [
+        finding
+        for finding in conclusion.validation.as_json()["findings"]
+        if finding["status"] == "failed"
+    ]
+    if failed:
+        raise GateFailed(
+            f"{len(failed)} checks of the validation failed: the run is not countable",
+            file=conclusion.folder / "validation.json",
+            detail=tuple(f"{f['check']}: {f['message']}" for f in failed),
+        )

@@ -1,0 +1,57 @@
+"""The end of a complete run: summary, validation and reports, written last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.analyse import summarise_run
+from harness.report import write_reports
+from harness.store import RunFolder
+from harness.validate import Validation, validate_run
+
+__all__ = ["Conclusion", "conclude", "withdraw_conclusion"]
+
+SUMMARY = "summary.json"
+VALIDATION = "validation.json"
+CONCLUSION_FILES = (SUMMARY, VALIDATION, "report.md", "report.html")
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a complete run came to.
+
+    Attributes:
+        folder: the run folder.
+        summary: as in ``summary.json``.
+        validation: as in ``validation.json``.
+        reports: the report files that were written.
+    """
+
+    folder: Path
+    summary: Mapping[str, Any]
+    validation: Validation
+    reports: tuple[Path, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether no check of the validation failed."""
+        return self.validation.ok
+
+
+def conclude(folder: RunFolder) -> Conclusion:
+    """Summarise, validate and report a run of which every record is there."""
+    summary = summarise_run(folder.path)
+    validation = validate_run(folder.path)
+    folder.write(SUMMARY, summary)
+    folder.write(VALIDATION, validation.as_json())
+    reports = tuple(write_reports(folder.path))
+    return Conclusion(folder.path, summary, validation, reports)
+
+
+def withdraw_conclusion(folder: RunFolder) -> None:
+    """Remove the conclusion of an earlier state: more records are about to come."""
+    for name in CONCLUSION_FILES:
+        (folder.path / name).unlink(missing_ok=True)
