@@ -1,11 +1,24 @@
-"""What a run says, for people: one `Report` value, and Markdown and HTML drawn from it.
+"""What a run says, for people: one `Report` value, and Markdown, HTML and CI formats drawn from it.
 
-Pure: text in, text out; only `write_reports` reads and writes, and only inside a run folder.
+Pure but for `load_report` and `write_reports`, which read a run's files and write beside them.
 """
 
 from harness.report.build import build_report
+from harness.report.folder import FORMATS, load_report, write_reports
+from harness.report.github import render_github
 from harness.report.html import render_html
+from harness.report.junit import render_junit
 from harness.report.markdown import render_markdown
 from harness.report.model import Report
 
-__all__ = ["Report", "build_report", "render_html", "render_markdown"]
+__all__ = [
+    "FORMATS",
+    "Report",
+    "build_report",
+    "load_report",
+    "render_github",
+    "render_html",
+    "render_junit",
+    "render_markdown",
+    "write_reports",
+]

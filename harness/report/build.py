@@ -6,6 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness import __version__
+from harness.report.checks import (
+    conduct_table,
+    kinds_section,
+    noise_section,
+    robustness_section,
+)
+from harness.report.claims import claims_section, profiles_section, threats_section
 from harness.report.conditions import conditions_section, evidence_section
 from harness.report.figure_data import figure_data
 from harness.report.headline import banner, checks, headline, nature
@@ -31,6 +38,7 @@ def build_report(
     validation: Json | None = None,
     *,
     prompts: Mapping[str, str] | None = None,
+    profiles: Json | None = None,
 ) -> Report:
     """Everything that a report shows.
 
@@ -42,6 +50,7 @@ def build_report(
         metadata: metadata.json, or ``None`` for a records file from elsewhere.
         validation: validation.json, or ``None`` where the run was not validated.
         prompts: prompt texts by SHA-256.
+        profiles: a comparison of the two scorer profiles (`harness.score.ProfileComparison`).
     """
     known = metadata or {}
     countable = bool(validation) and _passed(validation)
@@ -51,15 +60,21 @@ def build_report(
         paired_section(summary),
         *breakdown_sections(summary),
         score_pair_section(summary),
+        kinds_section(summary),
+        noise_section(summary),
+        robustness_section(summary),
+        profiles_section(profiles),
+        claims_section(summary),
+        threats_section(summary, known),
         evidence_section(startups),
-        conditions_section(known, None),
+        conditions_section(known, conduct_table(summary)),
     ]
     return Report(
         run_id=str(known.get("run_id") or summary.get("run_id") or "records"),
-        headline=headline(summary, known, countable=countable),
+        headline=headline(summary, known, startups, countable=countable),
         banner=banner(validation, countable=countable),
         countable=countable,
-        nature=nature(known),
+        nature=nature(summary, known),
         sections=tuple(section for section in sections if section is not None),
         figures=figure_data(summary),
         flips=tuple(pairs.flips),

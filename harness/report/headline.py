@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.report.model import Banner, Headline, Measure, Tone
@@ -55,33 +55,39 @@ def _measures(summary: Json) -> tuple[Measure, ...]:
     return tuple(rows)
 
 
-def _version(metadata: Json, *names: str) -> str | None:
-    versions = metadata.get("versions") or {}
-    for name in names:
-        value = versions.get(name)
-        if isinstance(value, str | int | float):
-            return str(value)
-    return None
+def _first(values: Iterable[Any]) -> str | None:
+    return next((str(value) for value in values if value), None)
 
 
-def measured_on(metadata: Json) -> str:
+def measured_on(summary: Json, metadata: Json, startups: Sequence[Json]) -> str:
     """Device, vLLM and torch in one line, as far as the run recorded them."""
+    stack, versions = summary.get("stack") or {}, metadata.get("versions") or {}
+    evidence = [
+        attempt.get("evidence") or {}
+        for startup in startups
+        for attempt in startup.get("attempts") or ()
+    ]
+    kind = {"cpu": "vLLM's CPU engine", "cuda": "GPU"}.get(str(_device(summary, metadata)))
     device = metadata.get("device") or {}
-    kind = {"cpu": "CPU engine", "cuda": "GPU"}.get(str(device.get("kind")), "device not recorded")
-    name = device.get("name")
-    vllm = _version(metadata, "vllm", "server_vllm")
-    torch = _version(metadata, "torch", "server_torch")
-    parts = [
-        f"{kind}: {name}" if name else kind,
+    name = _first((stack.get("device_name"), device.get("name")))
+    vllm = _first((stack.get("vllm"), *(e.get("vllm_version") for e in evidence)))
+    torch = _first((versions.get("torch"), *(e.get("torch_version") for e in evidence)))
+    parts = (
+        ": ".join(part for part in (kind or "device not recorded", name) if part),
         f"vLLM {vllm}" if vllm else "vLLM version not recorded",
         f"PyTorch {torch}" if torch else "PyTorch version not recorded",
-    ]
+    )
     return " · ".join(parts)
 
 
-def nature(metadata: Json) -> str:
+def _device(summary: Json, metadata: Json) -> str | None:
+    device = metadata.get("device") or {}
+    return (summary.get("stack") or {}).get("device") or device.get("kind")
+
+
+def nature(summary: Json, metadata: Json) -> str:
     """What numbers from this kind of device can say; empty for a GPU."""
-    kind = (metadata.get("device") or {}).get("kind")
+    kind = _device(summary, metadata)
     if kind == "cpu":
         return (
             "This run used vLLM's CPU engine. Its numbers show the mechanism and test the "
@@ -92,19 +98,21 @@ def nature(metadata: Json) -> str:
     return ""
 
 
-def headline(summary: Json, metadata: Json, *, countable: bool) -> Headline:
+def headline(
+    summary: Json, metadata: Json, startups: Sequence[Json], *, countable: bool
+) -> Headline:
     """The sentence that people quote; it says so itself when the run does not count."""
     sentence = _sentence(summary)
     if not countable:
         sentence = f"Not countable: {sentence[0].lower()}{sentence[1:]}"
-    return Headline(sentence, measured_on(metadata), _measures(summary))
+    return Headline(sentence, measured_on(summary, metadata, startups), _measures(summary))
 
 
 def checks(validation: Json | None) -> tuple[tuple[str, bool, str], ...]:
-    """Validation's checks as ``(name, passed, detail)``."""
-    rows = (validation or {}).get("checks") or ()
+    """Validation's findings as ``(check, passed, message)``."""
+    rows = (validation or {}).get("findings") or ()
     return tuple(
-        (str(row.get("name")), bool(row.get("passed", row.get("ok"))), str(row.get("detail") or ""))
+        (str(row.get("check")), row.get("status") != "failed", str(row.get("message") or ""))
         for row in rows
     )
 

@@ -16,7 +16,7 @@ from harness.report.model import AnswerView, Kind, PairView, Report, Section, Ta
 __all__ = ["code", "escape", "fence", "render_markdown", "table_lines"]
 
 MAX_FLIPS = 200
-_ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|!~$])")
+_ACTIVE = re.compile(r"([\\`*_{}<>#|!~$]|\](?=[(\[:]))")
 _TICKS = re.compile(r"`+")
 _ALIGN = {Kind.NUMBER: "---:", Kind.ID: "---", Kind.TEXT: "---"}
 _SIGN = {Tone.GOOD: "✅", Tone.NOTE: "⚠️", Tone.BAD: "⛔"}

@@ -87,13 +87,13 @@ def _test_cell(entry: Json) -> Cell:
     paired = (entry.get("paired") or {}).get("label_flips")
     if not paired:
         return Cell(NONE)
-    remark = ""
+    discordant = f"b={paired['standard_only']} c={paired['invariant_only']}"
     if paired.get("underpowered"):
-        smallest = paired.get("min_p_two_sided", paired.get("smallest_p"))
-        remark = f"underpowered: smallest possible p is {p_text(smallest)}"
-    elif paired.get("p_holm") is not None:
-        remark = f"Holm p={p_text(paired['p_holm'])}"
-    return Cell(paired_text(paired), remark)
+        smallest = p_text(paired.get("smallest_p"))
+        return Cell(discordant, f"underpowered: smallest possible p is {smallest}")
+    adjusted = paired.get("p_holm")
+    remark = "" if adjusted is None else f"Holm-adjusted p={p_text(adjusted)}"
+    return Cell(f"{discordant} p={p_text(paired.get('p_two_sided'))}", remark)
 
 
 def _slice_cell(counts: Json) -> Cell:
@@ -108,7 +108,7 @@ def _breakdown_table(key: str, entries: list[Json], modes: list[str]) -> Table:
         Column(BREAKDOWNS.get(key, key), Kind.ID),
         Column("Rows", Kind.NUMBER),
         *(Column(f"{MODE_NAMES.get(m, m)}: label flips", Kind.NUMBER) for m in modes),
-        Column("Paired test of label flips", Kind.NUMBER),
+        Column("exact McNemar, label flips", Kind.NUMBER),
     )
     rows = tuple(
         (

@@ -15,29 +15,31 @@ OUTCOMES = (
     ("invariant_only", "invariant", "batch-invariant only"),
     ("neither", "neither", "changed under neither"),
 )
+_SHAPES = ((75, 22, 5), (220, 16, 10), (600, 11, 20))
+"""Up to so many squares: their side and how many make a column."""
 MOST_SQUARES = 600
 WIDTH = 352
 BAR_HEIGHT = 28
 
 
-def _square(index: int, class_: str, size: int, per_row: int) -> Markup:
-    x, y = index % per_row * size, index // per_row * size
+def _square(index: int, class_: str, size: int, column: int) -> Markup:
+    x, y = index // column * size + 1, index % column * size + 1
     inner = size - max(2, size // 6)
+    box = element("rect", x=x, y=y, width=inner, height=inner, class_=class_, rx=1.5)
     if class_ != "both":
-        return element("rect", x=x + 1, y=y + 1, width=inner, height=inner, class_=class_, rx=1.5)
-    box = element("rect", x=x + 1, y=y + 1, width=inner, height=inner, class_=class_, rx=1.5)
-    cross = f"M{x + 4} {y + 4}l{inner - 6} {inner - 6}m0 {6 - inner}l{6 - inner} {inner - 6}"
+        return box
+    cross = f"M{x + 3} {y + 3}l{inner - 6} {inner - 6}m0 {6 - inner}l{6 - inner} {inner - 6}"
     return box + element("path", d=cross, class_="cross")
 
 
 def _squares(bar: PairedBar, title: str) -> Markup:
+    """Columns of five or ten, so that they can be counted."""
     total = sum(getattr(bar, name) for name, _, _ in OUTCOMES)
-    size = 22 if total <= 64 else 16 if total <= 200 else 11
-    per_row = WIDTH // size
+    size, column = next(shape for most, *shape in _SHAPES if total <= most)
     classes = [class_ for name, class_, _ in OUTCOMES for _ in range(getattr(bar, name))]
-    drawn = Markup("").join(_square(i, c, size, per_row) for i, c in enumerate(classes))
-    rows = -(-total // per_row)
-    return picture(drawn, WIDTH, max(1, rows) * size + 2, title, class_="waffle")
+    drawn = Markup("").join(_square(i, c, size, column) for i, c in enumerate(classes))
+    columns = max(1, -(-total // column))
+    return picture(drawn, columns * size + 1, column * size + 1, title, class_="waffle")
 
 
 def _bar(bar: PairedBar, title: str) -> Markup:
