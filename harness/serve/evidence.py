@@ -1,4 +1,4 @@
-"""The kernel path of a server that we hold: its log first, ``/server_info`` where there is no log."""
+"""The kernel path of a server that we hold: its log first, else ``/server_info``."""
 
 from __future__ import annotations
 
