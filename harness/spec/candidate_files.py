@@ -174,7 +174,7 @@ def _json_rows(file: str, text: str) -> Iterator[RawRow | Problem]:
             yield Problem(
                 f"not readable as JSON: {error.msg} (column {error.colno})", None, file, number
             )
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield Problem(str(error), None, file, number)
         else:
             if isinstance(value, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ DIRECTIONS = (
 )
 """How a score moved from solo to batched where the candidate was found (DESIGN 4.2)."""
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 _KEPT = ("phase", "domain", "original_direction", "original_solo_score", "original_batch_score")
 
 
@@ -76,7 +78,7 @@ class _Reading:
         if text is None or text in names:
             return text
         hint = nearest(text, names) or (f"known: {', '.join(names)}" if len(names) <= 8 else None)
-        self.wrong(column, f"unknown {what} '{text}'", hint)
+        self.wrong(column, f"unknown {what} {shown(text)}", hint)
         return None
 
     def score(self, column: str) -> float | None:
@@ -86,7 +88,7 @@ class _Reading:
             return None
         try:
             number = float(value) if not isinstance(value, bool) else math.nan
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
             self.wrong(column, f"must be a number or empty, not {shown(value)}")
@@ -132,8 +134,8 @@ def _model(reading: _Reading) -> str | None:
     hf_id = reading.text("hf_id")
     ours = next((model.hf_id for model in models if model.name == name), None)
     if ours is not None and hf_id is not None and hf_id != ours:
-        hint = f"the row names {hf_id}: give --model {name}={hf_id}, or remove the column"
-        reading.wrong("hf_id", f"model '{name}' is {ours} in this run", hint)
+        message = f"{shown(hf_id)}, but model '{name}' is '{ours}' in this run"
+        reading.wrong("hf_id", message, f"give --model {name}=HF_ID, or remove the column")
     return name
 
 
@@ -146,17 +148,16 @@ def _sample(reading: _Reading) -> dict[str, str | None]:
         owner = next((task for task, sample in population.index if sample == sample_id), None)
         ids = [sample for task, sample in population.index if task == task_name]
         hint = f"it is a sample of task '{owner}'" if owner else nearest(sample_id, ids)
-        reading.wrong("sample_id", f"unknown sample '{sample_id}' of task '{task_name}'", hint)
+        reading.wrong("sample_id", f"unknown sample {shown(sample_id)} of task '{task_name}'", hint)
     return {"task_name": task_name, "sample_id": sample_id}
 
 
 def _batch_size(reading: _Reading) -> int | None:
     value = reading.row.cells["batch_size"]
-    try:
-        is_whole = isinstance(value, str) if reading.row.is_text else type(value) is int
-        size = int(value) if is_whole else None
-    except ValueError:
-        size = None
+    if reading.row.is_text:
+        size = int(value) if _WHOLE.fullmatch(value.strip()) else None
+    else:
+        size = value if type(value) is int else None
     most = len(reading.known.population.prompts)
     if size is None:
         reading.wrong("batch_size", f"must be a whole number, not {shown(value)}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from harness.spec.problems import nearest
 from harness.spec.run_spec import RunSpec
 from harness.spec.yaml_file import KeyPath
 from harness.words import BackendName
@@ -86,13 +85,12 @@ def _external(spec: RunSpec) -> Iterator[Finding]:
         path = ("external", str(mode), "url")
         parts = urlsplit(server.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            hint = "write http://host:port"
-            yield path, f"not a URL of a server: {server.url!r}", hint
+            yield path, "not the URL of a server", "write http://host:port"
         if parts.username or parts.password:
             yield path, "a URL with a password does not belong here", "leave user and password out"
     if spec.backend is not BackendName.EXTERNAL:
         return
     for mode in spec.modes:
         if mode not in spec.external:
-            hint = nearest(mode, spec.external) or f"--external {mode}=http://host:port"
-            yield ("external",), f"backend external needs the URL of mode {mode}", hint
+            hint = f"--external {mode}=http://host:port"
+            yield ("backend",), f"backend external needs the URL of mode {mode}", hint

@@ -18,7 +18,7 @@ from harness.spec.flags import Flag, apply_flags, spec_flags
 from harness.spec.layers import profile_names
 from harness.spec.load import load_spec
 
-__all__ = ["DEFAULT_PROFILE", "with_spec_flags"]
+__all__ = ["DEFAULT_PROFILE", "spec_source", "with_spec_flags"]
 
 DEFAULT_PROFILE = "study-d"
 """The profile under the flags where a command names none: the study's own command line."""
@@ -49,7 +49,7 @@ def with_spec_flags(
     def run(**arguments: Any) -> None:
         profile, config = arguments.pop("profile"), arguments.pop("config")
         given = {name: arguments.pop(name) for name in flags}
-        source = _source(profile, config, default)
+        source = spec_source(profile, config, default)
         loaded = load_spec(source, apply_flags(_pairs(flags, given)))
         command(**{first.name: loaded}, **arguments)
 
@@ -61,7 +61,12 @@ def with_spec_flags(
     return run
 
 
-def _source(profile: str | None, config: Path | None, default: str) -> str | Path:
+def spec_source(profile: str | None, config: Path | None, default: str) -> str | Path:
+    """What `load_spec` is to read.
+
+    Raises:
+        UsageError: both ``--profile`` and ``--config`` were given.
+    """
     if profile is not None and config is not None:
         raise UsageError("--profile and --config exclude each other", hint="use one of them")
     return config or profile or default

@@ -48,7 +48,8 @@ def task_files(folder: Path | str) -> tuple[Path, ...]:
     files = (path for path in place.glob("*.yaml") if not path.name.startswith("."))
     found = tuple(sorted(files, key=lambda path: path.name))
     if not found:
-        raise UsageError("no task files (*.yaml) here", file=folder)
+        hint = "rename *.yml to *.yaml" if any(place.glob("*.yml")) else None
+        raise UsageError("no task files (*.yaml) here", hint=hint, file=folder)
     return found
 
 

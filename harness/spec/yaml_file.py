@@ -138,10 +138,15 @@ def read_yaml(path: Path | str) -> YamlFile:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
         message = " ".join(str(error.problem or error.context).split())
-        raise UsageError(f"not readable as YAML: {message}", file=path, line=line) from None
+        began = error.context_mark.line + 1 if error.context_mark else line
+        hint = f"{error.context}, from line {began}" if began != line else None
+        text = f"not readable as YAML: {message}"
+        raise UsageError(text, hint=hint, file=path, line=line) from None
     except ReaderError as error:
         line = text.count("\n", 0, int(error.position)) + 1
         raise UsageError(f"not readable as YAML: {error.reason}", file=path, line=line) from None
+    except ValueError as error:
+        raise UsageError(f"not readable as YAML: {error}", file=path) from None
     except RecursionError:
         raise UsageError("not readable as YAML: nested too deeply", file=path) from None
     finally:

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.cli.app import main
+
+TASK = """\
+name: knowledge
+task_type: classification
+prompt_template: |
+  {{ question }}
+samples:
+  - {id: k0, question: "One?"}
+  - {id: k1, question: "Two?"}
+  - {id: k2, question: "Three?"}
+"""
+CANDIDATES = """\
+model,task_name,sample_id,batch_size,dispatch_mode
+llama3.2-1b,knowledge,k2,2,synchronized
+qwen2.5-1.5b,knowledge,k0,3,prompt_list
+"""
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Flags that name a task folder and a candidate file in the current folder."""
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks/knowledge.yaml").write_text(TASK)
+    (tmp_path / "c.csv").write_text(CANDIDATES)
+    monkeypatch.chdir(tmp_path)
+    return ["--tasks", "tasks", "--candidates", "c.csv"]
+
+
+def _run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(list(arguments))
+    return int(caught.value.code or 0)
+
+
+def test_plan_json_prints_one_line_a_candidate_and_mode(
+    inputs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("plan", *inputs, "--json") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["model"], line["mode"]) for line in lines] == [
+        ("llama3.2-1b", "standard"),
+        ("llama3.2-1b", "batch_invariant"),
+        ("qwen2.5-1.5b", "standard"),
+        ("qwen2.5-1.5b", "batch_invariant"),
+    ]
+    first = lines[0]
+    assert first["group"] == ["knowledge/k2", "knowledge/k0"]
+    assert first["target_index"] == 0
+    assert first["prompt_sha256"] == hashlib.sha256(b"Three?\n").hexdigest()
+    key = ("task_name", "sample_id", "batch_size", "dispatch_mode")
+    assert [first[name] for name in key] == ["knowledge", "k2", 2, "synchronized"]
+
+
+def test_plan_for_people_shows_lifetimes_requests_and_a_rough_time(
+    inputs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("plan", *inputs) == 0
+    out = capsys.readouterr().out
+    assert "study-d (profile): 4 records in 4 server lifetimes" in out
+    assert "14 requests for 18 answers, batches cut from 3 prompts" in out
+    assert "roughly 6 min" in out
+
+
+def test_plan_of_a_wrong_candidate_is_one_line_and_exit_2(
+    inputs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("c.csv").write_text(CANDIDATES.replace("k2,2", "k2,1"))
+    assert _run("plan", *inputs) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "error: c.csv:2: column batch_size: must be 2 or more, not 1 (1 would be the solo request)"
+    ]
+
+
+def test_candidates_check_counts_by_slice_and_names_the_hash(
+    inputs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("candidates", "check", "c.csv", "--tasks", "tasks", "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["candidates"] == 2
+    assert content["files"] == {"c.csv": hashlib.sha256(CANDIDATES.encode()).hexdigest()}
+    assert content["slices"]["model"] == {"llama3.2-1b": 1, "qwen2.5-1.5b": 1}
+    assert content["slices"]["domain"] == {"capability": 2}
+
+
+def test_candidates_check_for_people_shows_the_same_counts(
+    inputs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("candidates", "check", "c.csv", "--tasks", "tasks") == 0
+    out = capsys.readouterr().out
+    assert "2 candidates" in out
+    assert "prompt_list 1, synchronized 1" in out
+
+
+def test_candidates_check_knows_only_the_models_of_a_named_spec(
+    inputs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("candidates", "check", "c.csv", "--tasks", "tasks", "-p", "demo") == 2
+    assert "c.csv:2: column model: unknown model 'llama3.2-1b'" in capsys.readouterr().err
