@@ -3,6 +3,7 @@
 Everything here is a function of files that a run left behind; texts are read and not kept.
 """
 
+from harness.analyse.checks import CheckStatus, Finding, check_records
 from harness.analyse.columns import MODES, LineProblem, RecordKey, Records
 from harness.analyse.exact import (
     McNemar,
@@ -24,11 +25,14 @@ from harness.analyse.pairs import Duplicate, Pairing, pair_records
 from harness.analyse.reader import read_records, scan_records
 from harness.analyse.run_files import PROVEN, RunFiles, Startup, read_run_files
 from harness.analyse.summary import summarise, summarise_run
+from harness.analyse.wording import paired_text, rate_text, summary_lines
 
 __all__ = [
     "MODES",
     "PROVEN",
+    "CheckStatus",
     "Duplicate",
+    "Finding",
     "Interval",
     "LineProblem",
     "McNemar",
@@ -37,18 +41,22 @@ __all__ = [
     "Records",
     "RunFiles",
     "Startup",
+    "check_records",
     "clopper_pearson_interval",
     "holm",
     "mcnemar",
     "minimum_detectable_rate",
     "newcombe_interval",
     "pair_records",
+    "paired_text",
+    "rate_text",
     "read_records",
     "read_run_files",
     "scan_records",
     "sign_flip_test",
     "summarise",
     "summarise_run",
+    "summary_lines",
     "symmetry_p",
     "tango_interval",
     "upper_bound",

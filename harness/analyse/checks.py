@@ -1,0 +1,266 @@
+"""Checks that a records file must pass in itself, whatever run it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from harness.analyse.columns import MODES, BoolArray, IntArray, RecordKey, Records
+from harness.analyse.pairs import Pairing
+
+__all__ = ["CheckStatus", "Finding", "check_records", "key_name", "shortened"]
+
+_SHOWN = 5
+
+
+class CheckStatus(StrEnum):
+    """What a check says. Only ``failed`` fails a validation."""
+
+    OK = "ok"
+    FAILED = "failed"
+    WARNING = "warning"
+    NOT_CHECKED = "not_checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        check: the id of the check.
+        message: the reason, in one line, with up to five places.
+    """
+
+    check: str
+    status: CheckStatus
+    message: str
+
+    @classmethod
+    def ok(cls, check: str, message: str) -> Finding:
+        """The check passed."""
+        return cls(check, CheckStatus.OK, message)
+
+    @classmethod
+    def failed(cls, check: str, message: str) -> Finding:
+        """The check failed, and with it the validation."""
+        return cls(check, CheckStatus.FAILED, message)
+
+    @classmethod
+    def warning(cls, check: str, message: str) -> Finding:
+        """Something to know that does not fail the validation."""
+        return cls(check, CheckStatus.WARNING, message)
+
+    @classmethod
+    def not_checked(cls, check: str, message: str) -> Finding:
+        """What the check needs is not there."""
+        return cls(check, CheckStatus.NOT_CHECKED, message)
+
+
+def shortened(items: Iterable[str], total: int) -> str:
+    """The first items, and how many more there are."""
+    shown = [item for _, item in zip(range(_SHOWN), items, strict=False)]
+    more = total - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
+
+
+def key_name(key: RecordKey) -> str:
+    """A candidate in words."""
+    return f"{key[0]} {key[1]}/{key[2]} batch {key[3]} {key[4]}"
+
+
+def check_records(records: Records, pairing: Pairing) -> list[Finding]:
+    """Every check of the records in themselves, in the order of a reader's questions."""
+    checks: Sequence[Callable[[Records, Pairing], Finding]] = (
+        _readable,
+        _whole,
+        _one_run,
+        _no_duplicates,
+        _no_errors,
+        _paired,
+        _same_question,
+        _flags_agree,
+        _flips_change_text,
+        _hashes_agree,
+        _answers_finished,
+        _batches_sent_once,
+        _noise_floor,
+    )
+    return [look(records, pairing) for look in checks]
+
+
+def _readable(records: Records, _: Pairing) -> Finding:
+    check = "records_readable"
+    bad = [p for p in records.problems if not p.truncated]
+    if bad:
+        places = shortened((f"line {p.line}: {p.message}" for p in bad), len(bad))
+        return Finding.failed(check, f"{len(bad)} line(s) are no records: {places}")
+    if not len(records) and not records.problems:
+        return Finding.failed(check, "the records file is empty")
+    return Finding.ok(check, f"{len(records)} records read")
+
+
+def _whole(records: Records, _: Pairing) -> Finding:
+    check = "last_line_whole"
+    cut = next((p for p in records.problems if p.truncated), None)
+    if cut is not None:
+        return Finding.failed(check, f"line {cut.line}: {cut.message}")
+    return Finding.ok(check, "the file ends with a whole line")
+
+
+def _one_run(records: Records, _: Pairing) -> Finding:
+    check = "one_run"
+    runs = records.runs.values
+    if len(runs) > 1:
+        return Finding.failed(
+            check, f"records of {len(runs)} runs are mixed: {shortened(runs, len(runs))}"
+        )
+    return Finding.ok(check, f"run {runs[0]}" if runs else "no run id is recorded")
+
+
+def _no_duplicates(records: Records, pairing: Pairing) -> Finding:
+    check = "no_duplicates"
+    twice = pairing.duplicates
+    if twice:
+        places = (f"{key_name(d.key)} {d.mode} on lines {d.first_line} and {d.line}" for d in twice)
+        return Finding.failed(check, f"{len(twice)} duplicate(s): {shortened(places, len(twice))}")
+    again = f", {pairing.superseded} failed ones replaced later" if pairing.superseded else ""
+    return Finding.ok(check, f"one record a candidate and mode{again}")
+
+
+def _no_errors(records: Records, pairing: Pairing) -> Finding:
+    check = "no_record_errors"
+    rows = np.concatenate([pairing.rows(mode) for mode in MODES])
+    bad = rows[~records.columns.ok[rows]].tolist()
+    if not bad:
+        return Finding.ok(check, f"{len(rows)} records are ok")
+    places = (f"line {records.columns.line[row]}: {records.errors.get(row)}" for row in bad)
+    return Finding.failed(check, f"{len(bad)} record(s) failed: {shortened(places, len(bad))}")
+
+
+def _paired(records: Records, pairing: Pairing) -> Finding:
+    check = "every_candidate_in_both_modes"
+    modes = pairing.modes()
+    if len(modes) < 2:
+        only = str(modes[0]) if modes else "none"
+        return Finding.not_checked(check, f"the records have one mode ({only}): nothing to pair")
+    missing = [
+        f"{key_name(records.keys[index])} has no record in mode {mode}"
+        for mode in modes
+        for index in np.flatnonzero(pairing.slots[mode] < 0).tolist()
+    ]
+    if missing:
+        places = shortened(missing, len(missing))
+        return Finding.failed(check, f"{len(missing)} candidate(s) without a partner: {places}")
+    return Finding.ok(check, f"{len(records.keys)} candidates, each once a mode")
+
+
+def _same_question(records: Records, pairing: Pairing) -> Finding:
+    check = "same_prompt_batch_and_sampling"
+    standard, invariant = (pairing.slots[mode] for mode in MODES)
+    both = np.flatnonzero((standard >= 0) & (invariant >= 0))
+    if not len(both):
+        return Finding.not_checked(check, "there are no pairs")
+    columns = records.columns
+    wanted: tuple[tuple[str, IntArray | np.ndarray, int], ...] = (
+        ("prompt", columns.prompt, -1),
+        ("batch", columns.group, 0),
+        ("sampling", columns.settings, -1),
+        ("domain", columns.domain, -1),
+    )
+    differing: list[str] = []
+    known = 0
+    for word, column, unknown in wanted:
+        one, other = column[standard[both]], column[invariant[both]]
+        known += bool(np.any(one != unknown))
+        where = both[one != other].tolist()
+        differing += [f"{word} of {key_name(records.keys[index])}" for index in where]
+    if differing:
+        places = shortened(differing, len(differing))
+        return Finding.failed(check, f"the two modes differ in {places}")
+    if not np.any(columns.group[standard[both]] != 0):
+        return Finding.not_checked(check, "the records do not hold prompt hashes and batches")
+    return Finding.ok(check, f"{len(both)} pairs asked the same")
+
+
+def _flags_agree(records: Records, _: Pairing) -> Finding:
+    check = "flags_agree_with_scores_and_hashes"
+    columns = records.columns
+    flip = _disagrees(columns.stated_flip, columns.label_flip, columns.ok)
+    text = _disagrees(columns.stated_change, columns.text_change, columns.ok)
+    if not np.any(columns.stated_flip >= 0) and not np.any(columns.stated_change >= 0):
+        return Finding.not_checked(check, "label_flip and text_change are not recorded")
+    lines = [f"line {n}: label_flip" for n in columns.line[flip].tolist()]
+    lines += [f"line {n}: text_change" for n in columns.line[text].tolist()]
+    if lines:
+        return Finding.failed(
+            check, f"recorded flags contradict the record: {shortened(lines, len(lines))}"
+        )
+    return Finding.ok(check, "label_flip and text_change are what scores and hashes say")
+
+
+def _disagrees(stated: IntArray, derived: BoolArray, ok: BoolArray) -> BoolArray:
+    disagrees: BoolArray = ok & (stated >= 0) & ((stated > 0) != derived)
+    return disagrees
+
+
+def _flips_change_text(records: Records, _: Pairing) -> Finding:
+    check = "no_flip_without_text_change"
+    columns = records.columns
+    odd = columns.line[columns.label_flip & ~columns.text_change].tolist()
+    if odd:
+        places = shortened((f"line {line}" for line in odd), len(odd))
+        return Finding.failed(check, f"the same text has two labels: {places}")
+    return Finding.ok(check, "every label flip is a text change")
+
+
+def _hashes_agree(records: Records, _: Pairing) -> Finding:
+    check = "hashes_agree_with_texts"
+    bad = records.hash_mismatches
+    if bad:
+        places = shortened((f"line {line}" for line in bad), len(bad))
+        return Finding.failed(check, f"a text does not have its recorded SHA-256: {places}")
+    return Finding.ok(check, "every text that is recorded has its recorded SHA-256")
+
+
+def _answers_finished(records: Records, _: Pairing) -> Finding:
+    check = "answers_finished"
+    bad = records.unfinished
+    if bad:
+        places = shortened((f"line {line}" for line in bad), len(bad))
+        return Finding.failed(check, f"the server gave an answer up (abort or error): {places}")
+    return Finding.ok(check, "no answer was aborted")
+
+
+def _batches_sent_once(records: Records, _: Pairing) -> Finding:
+    check = "batches_sent_once"
+    columns = records.columns
+    again = columns.line[columns.batch_attempts > 1].tolist()
+    solo = int((columns.solo_attempts > 1).sum())
+    if again:
+        places = shortened((f"line {line}" for line in again), len(again))
+        return Finding.warning(
+            check,
+            f"{len(again)} batch(es) were sent again whole, so their timing was another: {places}",
+        )
+    return Finding.ok(
+        check, "no batch was sent again" + (f"; {solo} solo prompts were" if solo else "")
+    )
+
+
+def _noise_floor(records: Records, _: Pairing) -> Finding:
+    check = "noise_floor"
+    columns = records.columns
+    repeats = int((columns.solo_repeats + columns.batch_repeats).sum())
+    if not repeats:
+        return Finding.not_checked(check, "nothing was asked twice (controls.solo_repeats)")
+    moved = columns.solo_repeat_changes + columns.batch_repeat_changes
+    lines = columns.line[moved > 0].tolist()
+    if lines:
+        places = shortened((f"line {line}" for line in lines), len(lines))
+        return Finding.warning(
+            check, f"{len(lines)} record(s) changed when the same was asked again: {places}"
+        )
+    return Finding.ok(check, f"{repeats} repeats, none with another text")
