@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from harness.score.answer import Answer
+from harness.score.folding import fold
 
 __all__ = ["Choice", "explicit_letter", "named_option"]
 
@@ -106,7 +107,9 @@ def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> C
     """
     line = answer.first_line
     words = _words(line)
-    found = {i: at for i, option in enumerate(options) if (at := _find(words, _words(option)))}
+    found = {
+        i: at for i, option in enumerate(options) if (at := _find(words, _words(fold(option))))
+    }
     named = [i for i, at in found.items() if not _inside_another(at, found.values())]
     if len(named) != 1:
         return None

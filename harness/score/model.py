@@ -28,6 +28,16 @@ class Score:
     matched: str
     scorer: str
 
+    def flips_to(self, other: Score) -> bool:
+        """Whether the other score is a label flip from this one.
+
+        Scores flip by their value; a state without a value differs from any value, and from
+        another state by its label.
+        """
+        if self.value is None and other.value is None:
+            return self.label != other.label
+        return self.value != other.value
+
     def evidence(self) -> dict[str, object]:
         """The JSON form that a record keeps as ``score_evidence``."""
         return {

@@ -1,0 +1,99 @@
+"""A record scored anew from its saved answers: the same answers, another profile's scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.errors import UsageError
+from harness.score.model import Score
+from harness.score.registry import Profile, score
+from harness.spec.tasks import Population, Prompt
+from harness.words import Status
+
+__all__ = ["rescore"]
+
+Record = Mapping[str, Any]
+
+
+def rescore(record: Record, population: Population, profile: Profile) -> dict[str, Any]:
+    """The record with every score, label and piece of evidence computed again.
+
+    Answers, hashes and every other key stay as they are; a record in error stays whole.
+
+    Args:
+        record: one that holds its answers' texts.
+        population: the tasks that the record was made from.
+        profile: whose scorers to use.
+
+    Raises:
+        UsageError: an answer without its text, a sample that is not in the population, or one
+            whose prompt is no longer the one that was answered.
+    """
+    if record.get("status", Status.OK) != Status.OK:
+        return {**record, "score_profile": profile}
+    prompt = _prompt(record, population)
+    scored = _Answers(prompt, profile)
+    solo, solo_score = scored.answer(record.get("solo"), "solo")
+    batched, batch_score = scored.answer(record.get("batched"), "batched")
+    repeats = {
+        key: [scored.answer(answer, key)[0] for answer in record.get(key) or ()]
+        for key in ("solo_repeats", "batched_repeats")
+        if key in record
+    }
+    return {
+        **record,
+        "score_profile": profile,
+        "solo_score": solo_score.value,
+        "batch_score": batch_score.value,
+        "solo_label": solo_score.label,
+        "batch_label": batch_score.label,
+        "label_flip": solo_score.flips_to(batch_score),
+        "solo": solo,
+        "batched": batched,
+        **repeats,
+    }
+
+
+class _Answers:
+    """Scores one record's answers; equal texts are scored once."""
+
+    def __init__(self, prompt: Prompt, profile: Profile) -> None:
+        self._prompt = prompt
+        self._profile = profile
+        self._seen: dict[str, Score] = {}
+
+    def answer(self, answer: Any, condition: str) -> tuple[dict[str, Any], Score]:
+        """The answer with its score replaced, and the score."""
+        text = answer.get("text") if isinstance(answer, Mapping) else None
+        if not isinstance(text, str):
+            raise UsageError(
+                f"{condition}: no answer text, only a hash or nothing",
+                hint="only records that keep their answers can be scored again",
+            )
+        if text not in self._seen:
+            task, sample = self._prompt.task, self._prompt.sample
+            self._seen[text] = score(task, sample, text, self._profile)
+        given = self._seen[text]
+        fresh = {"score": given.value, "label": given.label, "score_evidence": given.evidence()}
+        return {**answer, **fresh}, given
+
+
+def _prompt(record: Record, population: Population) -> Prompt:
+    key = (str(record.get("task_name")), str(record.get("sample_id")))
+    index = population.index.get(key)
+    if index is None:
+        raise UsageError(
+            f"no sample '{key[1]}' of task '{key[0]}' in the tasks given", hint=_tasks(population)
+        )
+    prompt = population.prompts[index]
+    if record.get("prompt_sha256") not in (None, prompt.sha256):
+        raise UsageError(
+            f"the prompt of {prompt.key} is not the one that was answered",
+            hint=f"{prompt.task.file} has changed since; give the tasks of that run with --tasks",
+        )
+    return prompt
+
+
+def _tasks(population: Population) -> str:
+    return f"tasks there: {', '.join(task.name for task in population.tasks)}"
