@@ -1,0 +1,93 @@
+"""Launch options for tests, and a stand-in server for faults that vLLM cannot be made to show."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.serve import GpuAccess, Host, LaunchOptions, launch_options
+from harness.serve.native import NativeBackend, NativeServer
+from harness.spec.run_spec import ModelSpec, RunSpec, ServerSettings
+from harness.words import BackendName, Mode
+
+STAND_IN = Path(__file__).parent / "stand_in"
+COMMAND = f"{sys.executable} -m vllm.entrypoints.openai.api_server"
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(
+        name="example-host",
+        pid=4711,
+        working_directory=tmp_path,
+        cache_root=tmp_path / "cache",
+        huggingface_home=Path("/home/someone/.cache/huggingface"),
+        gpu=GpuAccess.RUNTIME,
+    )
+
+
+@pytest.fixture
+def native_options(free_port: int, host: Host) -> Callable[..., LaunchOptions]:
+    """Options for the stand-in server as a native one; ``env`` chooses its fault."""
+
+    def build(
+        command: str = COMMAND, *, mode: Mode = Mode.STANDARD, stop_s: float = 3.0, **env: str
+    ) -> LaunchOptions:
+        spec = RunSpec(
+            backend=BackendName.NATIVE,
+            models=(ModelSpec(name="tiny", hf_id="example/tiny"),),
+            tasks="tasks",
+            server=ServerSettings(
+                port=free_port,
+                native_command=command,
+                startup_timeout_s=20,
+                stop_timeout_s=stop_s,
+                env={"PYTHONPATH": str(STAND_IN), **env},
+            ),
+        )
+        return launch_options(spec, spec.models[0], mode, host=host, run_id="test-run")
+
+    return build
+
+
+@pytest.fixture
+def start_native(
+    native_options: Callable[..., LaunchOptions], tmp_path: Path
+) -> Iterator[Callable[..., NativeServer]]:
+    """Starts native servers and stops whatever the test left running."""
+    servers: list[NativeServer] = []
+
+    def start(*args: str, **kwargs: object) -> NativeServer:
+        options = native_options(*args, **kwargs)
+        server = NativeBackend().start(options, tmp_path / "run")
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Wait for a condition, at most 20 s."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline, "the condition never came true"
+            time.sleep(0.02)
+
+    return wait

@@ -1,0 +1,123 @@
+"""Servers that someone else runs are used and proven, never started or stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from harness.errors import EnvironmentError_, UsageError
+from harness.serve import Host, LaunchOptions, launch_options, make_backend, server_evidence
+from harness.serve.external import ExternalBackend
+from harness.spec.run_spec import ExternalServer, ModelSpec, RunSpec
+from harness.words import BackendName, Mode, Verdict
+
+LOGS = Path(__file__).parent.parent / "data" / "vllm_logs"
+Options = Callable[..., LaunchOptions]
+
+
+@pytest.fixture
+def external(host: Host) -> Options:
+    def build(mode: Mode = Mode.BATCH_INVARIANT, log: Path | str | None = None) -> LaunchOptions:
+        server = ExternalServer(url="http://there:8000", log=str(log) if log else None)
+        spec = RunSpec(
+            backend=BackendName.EXTERNAL,
+            models=(ModelSpec(name="tiny", hf_id="org/tiny"),),
+            tasks="t",
+            external={mode: server},
+        )
+        return launch_options(spec, spec.models[0], mode, host=host)
+
+    return build
+
+
+def server_info(value: object = None, model: str = "tiny") -> httpx.MockTransport:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/models":
+            return httpx.Response(200, json={"data": [{"id": model}]})
+        if request.url.path == "/server_info":
+            if value is None:
+                return httpx.Response(404)
+            environment = {"VLLM_BATCH_INVARIANT": value, "HF_TOKEN": "hf_canary"}
+            return httpx.Response(200, json={"vllm_env": environment})
+        return httpx.Response(200)
+
+    return httpx.MockTransport(handle)
+
+
+def test_a_log_that_the_spec_names_proves_the_mode(external: Options, tmp_path: Path):
+    log = LOGS / "vllm-0.20.2-h200-batch_invariant.log"
+    server = ExternalBackend(server_info()).start(external(log=log), tmp_path)
+    assert server_evidence(server).verdict is Verdict.ACTIVE
+    assert server.log_path.read_bytes() == log.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "verdict"),
+    [
+        (Mode.BATCH_INVARIANT, True, Verdict.ACTIVE),
+        (Mode.BATCH_INVARIANT, "0", Verdict.INCONCLUSIVE),
+        (Mode.BATCH_INVARIANT, None, Verdict.INCONCLUSIVE),
+        (Mode.STANDARD, False, Verdict.CLEAN),
+        (Mode.STANDARD, "1", Verdict.CONTAMINATED),
+        (Mode.STANDARD, None, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_without_a_log_server_info_decides(
+    external: Options, tmp_path: Path, mode: Mode, value: object, verdict: Verdict
+):
+    server = ExternalBackend(server_info(value)).start(external(mode), tmp_path)
+    assert server_evidence(server).verdict is verdict
+
+
+def test_a_log_of_the_other_mode_is_not_overruled_by_server_info(external: Options, tmp_path: Path):
+    log = LOGS / "vllm-0.20.2-h200-batch_invariant.log"
+    options = external(Mode.STANDARD, log=log)
+    server = ExternalBackend(server_info(False)).start(options, tmp_path)
+    assert server_evidence(server).verdict is Verdict.CONTAMINATED
+
+
+def test_a_secret_in_server_info_is_not_kept(external: Options, tmp_path: Path):
+    server = ExternalBackend(server_info(True)).start(external(), tmp_path)
+    assert "hf_canary" not in json.dumps(server.describe())
+
+
+@pytest.mark.parametrize("listed", ["tiny", "org/tiny"])
+def test_the_name_that_the_server_uses_for_our_model_is_taken(
+    external: Options, tmp_path: Path, listed: str
+):
+    server = ExternalBackend(server_info(model=listed)).start(external(), tmp_path)
+    assert server.options.served_model_name == listed
+
+
+def test_a_url_that_does_not_answer_is_an_environment_error(external: Options):
+    def refused(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    with pytest.raises(EnvironmentError_, match="nothing answers at http://there:8000"):
+        ExternalBackend(httpx.MockTransport(refused)).check(external())
+
+
+def test_a_log_that_is_not_there_is_a_usage_error(external: Options, tmp_path: Path):
+    with pytest.raises(UsageError, match="there is no file"):
+        ExternalBackend(server_info()).check(external(log=tmp_path / "no.log"))
+
+
+def test_stopping_keeps_the_log_as_it_is_by_then(external: Options, tmp_path: Path):
+    log = tmp_path / "theirs.log"
+    log.write_text("one\n")
+    server = ExternalBackend(server_info()).start(external(log=log), tmp_path / "run")
+    log.write_text("one\ntwo\n")
+    server.stop()
+    assert server.log_path.read_text() == "one\ntwo\n"
+    assert server.state().running
+
+
+def test_the_spec_chooses_the_backend(external: Options):
+    spec = RunSpec(backend=BackendName.NATIVE, models=(), tasks="t")
+    assert make_backend(spec).name is BackendName.NATIVE
+    spec = spec.model_copy(update={"backend": BackendName.EXTERNAL})
+    assert make_backend(spec).name is BackendName.EXTERNAL

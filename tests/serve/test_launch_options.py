@@ -1,0 +1,217 @@
+"""What a server is started with: the study's command, and two modes that differ in the mode."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.serve import GpuAccess, Host, LaunchOptions, launch_options
+from harness.spec import load_spec
+from harness.spec.run_spec import Controls, ExternalServer, ModelSpec, RunSpec, ServerSettings
+from harness.words import BackendName, DispatchMode, Mode
+
+STUDY_ARGUMENTS = shlex.split(
+    "--model unsloth/Llama-3.2-1B-Instruct "
+    "--host 0.0.0.0 --port 18000 --max-model-len 2048 --dtype float16 "
+    "--gpu-memory-utilization 0.80 --attention-backend FLASH_ATTN"
+)
+
+
+def study(**changes: object) -> RunSpec:
+    return load_spec("study-d").spec.model_copy(update=changes)
+
+
+def options(
+    spec: RunSpec, host: Host, mode: Mode = Mode.STANDARD, **given: object
+) -> LaunchOptions:
+    return launch_options(spec, spec.models[0], mode, host=host, **given)  # type: ignore[arg-type]
+
+
+def flag_value(built: LaunchOptions, flag: str) -> str | None:
+    words = built.arguments
+    return words[words.index(flag) + 1] if flag in words else None
+
+
+def test_the_studys_command_comes_out_with_the_served_name_added(host: Host):
+    built = options(study(), host)
+    assert built.arguments == (
+        *STUDY_ARGUMENTS,
+        "--served-model-name",
+        "llama3.2-1b",
+    )
+
+
+def test_a_container_is_given_its_entrypoint_explicitly(host: Host):
+    assert options(study(), host).command == ("python3", "-m", "vllm.entrypoints.openai.api_server")
+
+
+def test_a_native_server_listens_on_loopback_only(host: Host):
+    built = options(study(backend=BackendName.NATIVE), host)
+    assert built.command == ("python", "-m", "vllm.entrypoints.openai.api_server")
+    assert flag_value(built, "--host") == "127.0.0.1"
+
+
+def test_the_container_of_the_study_in_full(host: Host):
+    built = options(study(), host, Mode.BATCH_INVARIANT, run_id="r1", image="repo@sha256:ab")
+    assert built.container is not None
+    assert built.container.to_json() == {
+        "image": "repo@sha256:ab",
+        "publish": "127.0.0.1:18000:18000",
+        "labels": {
+            "harness.run-id": "r1",
+            "harness.mode": "batch_invariant",
+            "harness.model": "llama3.2-1b",
+            "harness.pid": "4711",
+            "harness.host": "example-host",
+        },
+        "mounts": [
+            "/home/someone/.cache/huggingface:/root/.cache/huggingface",
+            "harness-vllm-cache-batch_invariant:/root/.cache/vllm",
+        ],
+        "gpu": {"access": "runtime", "device_ids": None},
+        "shm_size": "16g",
+        "ulimits": {"nofile": 65535, "memlock": -1, "stack": 67108864},
+    }
+    assert built.environment == {
+        "NO_COLOR": "1",
+        "VLLM_LOGGING_COLOR": "0",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_BATCH_INVARIANT": "1",
+    }
+
+
+@pytest.mark.parametrize("backend", [BackendName.DOCKER, BackendName.NATIVE])
+def test_the_modes_differ_in_the_variable_and_the_cache_only(host: Host, backend: BackendName):
+    standard, invariant = (options(study(backend=backend), host, mode).to_json() for mode in Mode)
+    text = json.dumps(standard)
+    changed = (
+        text.replace('"VLLM_BATCH_INVARIANT": "0"', '"VLLM_BATCH_INVARIANT": "1"')
+        .replace("vllm-cache-standard", "vllm-cache-batch_invariant")
+        .replace('"mode": "standard"', '"mode": "batch_invariant"')
+        .replace('"harness.mode": "standard"', '"harness.mode": "batch_invariant"')
+    )
+    assert json.loads(changed) == invariant
+    assert standard["cache"] != invariant["cache"]
+
+
+def test_controls_become_flags_and_the_default_sends_none(host: Host):
+    silent = options(study(), host).arguments
+    assert not [
+        word for word in silent if "prefix" in word or "async" in word or "iteration" in word
+    ]
+    controls = Controls(prefix_caching="off", async_scheduling="off", iteration_log=True)
+    spoken = options(study(controls=controls), host).arguments
+    assert spoken[-3:] == (
+        "--no-enable-prefix-caching",
+        "--no-async-scheduling",
+        "--enable-logging-iteration-details",
+    )
+
+
+def test_controls_can_switch_on(host: Host):
+    controls = Controls(prefix_caching="on", async_scheduling="on")
+    assert options(study(controls=controls), host).arguments[-2:] == (
+        "--enable-prefix-caching",
+        "--async-scheduling",
+    )
+
+
+def test_extra_arguments_come_last(host: Host):
+    spec = study(server=ServerSettings(extra_args=("--max-num-seqs", "64")))
+    assert options(spec, host).arguments[-2:] == ("--max-num-seqs", "64")
+
+
+def test_what_is_not_set_is_not_passed(host: Host):
+    server = ServerSettings(attention_backend=None, gpu_memory_utilization=None)
+    built = options(study(server=server), host)
+    assert "--attention-backend" not in built.arguments
+    assert "--gpu-memory-utilization" not in built.arguments
+    assert "--revision" not in built.arguments
+
+
+def test_a_revision_is_passed(host: Host):
+    model = ModelSpec(name="m", hf_id="org/m", revision="abc123")
+    assert flag_value(options(study(models=(model,)), host), "--revision") == "abc123"
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.8, "0.80"), (0.925, "0.925"), (1.0, "1.00")])
+def test_a_fraction_keeps_two_decimals_or_more(host: Host, value: float, text: str):
+    built = options(study(server=ServerSettings(gpu_memory_utilization=value)), host)
+    assert flag_value(built, "--gpu-memory-utilization") == text
+
+
+def test_gated_dispatch_switches_the_gate_and_the_iteration_log_on(host: Host):
+    built = options(study(dispatch_modes=(DispatchMode.GATED,)), host)
+    assert built.environment["VLLM_SERVER_DEV_MODE"] == "1"
+    assert "--enable-logging-iteration-details" in built.arguments
+    assert "VLLM_SERVER_DEV_MODE" not in options(study(), host).environment
+    assert options(study(), host, gated=True).environment["VLLM_SERVER_DEV_MODE"] == "1"
+
+
+def test_a_local_model_is_made_absolute_and_mounted_read_only(host: Host, tmp_path: Path):
+    (tmp_path / "weights").mkdir()
+    spec = study(models=(ModelSpec(name="my model", hf_id="weights"),))
+    native = options(spec.model_copy(update={"backend": BackendName.NATIVE}), host)
+    assert native.arguments[:2] == ("--model", str(tmp_path / "weights"))
+    docker = options(spec, host)
+    assert docker.arguments[:2] == ("--model", "/models/my-model")
+    assert docker.container is not None
+    assert f"{tmp_path}/weights:/models/my-model:ro" in docker.container.to_json()["mounts"]  # type: ignore[operator]
+
+
+def test_a_model_path_that_does_not_exist_is_an_error(host: Host):
+    with pytest.raises(UsageError, match="there is no folder"):
+        options(study(models=(ModelSpec(name="m", hf_id="./nowhere"),)), host)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "VLLM_BATCH_INVARIANT",
+        "PYTHONWARNINGS",
+        "TORCH_CPP_LOG_LEVEL",
+        "VLLM_CACHE_ROOT",
+        "HF_TOKEN",
+    ],
+)
+def test_a_spec_may_not_set_what_breaks_the_experiment(host: Host, name: str):
+    with pytest.raises(UsageError, match=name):
+        options(study(server=ServerSettings(env={name: "x"})), host)
+
+
+@pytest.mark.parametrize("flag", ["--model", "--port=1", "--disable-log-stats", "--api-key"])
+def test_extra_arguments_may_not_repeat_or_break_ours(host: Host, flag: str):
+    with pytest.raises(UsageError, match=flag.split("=")[0]):
+        options(study(server=ServerSettings(extra_args=(flag,))), host)
+
+
+def test_secrets_are_passed_by_name_and_never_by_value(host: Host, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_canary")
+    built = options(study(), host)
+    assert "HF_TOKEN" in built.secret_variables
+    assert "hf_canary" not in json.dumps(built.to_json())
+    assert "HF_TOKEN" not in built.environment
+
+
+def test_gpus_are_chosen_by_id(host: Host):
+    server = ServerSettings(gpu_device_ids=("0", "2"))
+    docker = options(study(server=server), replace(host, gpu=GpuAccess.CDI)).container
+    assert docker is not None
+    assert docker.gpu.cdi_devices == ("nvidia.com/gpu=0", "nvidia.com/gpu=2")
+    native = options(study(server=server, backend=BackendName.NATIVE), host)
+    assert native.environment["CUDA_VISIBLE_DEVICES"] == "0,2"
+
+
+def test_an_external_server_keeps_its_own_url(host: Host):
+    external = {
+        Mode.STANDARD: ExternalServer(url="http://10.0.0.1:8000/"),
+        Mode.BATCH_INVARIANT: ExternalServer(url="http://10.0.0.2:8000", log="b.log"),
+    }
+    spec = study(backend=BackendName.EXTERNAL, external=external)
+    assert options(spec, host).base_url == "http://10.0.0.1:8000"
+    assert options(spec, host, Mode.BATCH_INVARIANT).external_log == "b.log"

@@ -1,0 +1,259 @@
+"""Native servers: a log from the first byte, and nothing left running on any way out."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.errors import EnvironmentError_
+from harness.serve import LaunchOptions, read_log, sweep_folder
+from harness.serve.native import NativeBackend, NativeServer
+from harness.serve.orphans import OwnerFile
+from harness.serve.processes import ProcessId
+
+TREE = Path(__file__).parent / "stand_in_processes.py"
+Start = Callable[..., NativeServer]
+Until = Callable[[Callable[[], bool]], None]
+
+
+def tree(behaviour: str = "plain") -> str:
+    return f"{sys.executable} {TREE} {behaviour}"
+
+
+def pids(log_path: Path) -> tuple[int, int] | None:
+    match = re.search(r"pids (\d+) (\d+)", read_log(log_path))
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def alive(pid: int) -> bool:
+    process = ProcessId.of(pid)
+    return process is not None and process.alive
+
+
+def started_tree(server: NativeServer, until: Until) -> tuple[int, int]:
+    until(lambda: pids(server.log_path) is not None)
+    found = pids(server.log_path)
+    assert found is not None
+    return found
+
+
+def test_stopping_ends_a_child_that_detached_and_ignores_sigterm(start_native: Start, until: Until):
+    server = start_native(tree())
+    parent, child = started_tree(server, until)
+    server.stop()
+    assert not alive(parent)
+    assert not alive(child)
+    assert server.state().exit_code == -signal.SIGTERM
+
+
+def test_a_server_that_ignores_sigterm_is_killed_after_the_grace_time(
+    start_native: Start, until: Until
+):
+    server = start_native(tree("stubborn"), stop_s=0.5)
+    parent, _ = started_tree(server, until)
+    server.stop()
+    assert not alive(parent)
+    assert server.state().detail == "ended by SIGKILL"
+
+
+def test_what_a_dead_server_leaves_behind_is_ended_without_being_asked(
+    start_native: Start, until: Until
+):
+    server = start_native(tree("leaves"))
+    _, child = started_tree(server, until)
+    until(lambda: not server.state().running)
+    until(lambda: not alive(child))
+    assert server.state().exit_code == 7
+
+
+def test_stop_can_be_called_twice(start_native: Start, until: Until):
+    server = start_native(tree())
+    started_tree(server, until)
+    server.stop()
+    state = server.state()
+    server.stop()
+    assert server.state() == state
+
+
+def test_a_second_lifetime_does_not_write_over_the_first_log(start_native: Start, until: Until):
+    first = start_native(tree())
+    started_tree(first, until)
+    first.stop()
+    before = read_log(first.log_path)
+    second = start_native(tree())
+    started_tree(second, until)
+    assert first.log_path.name == "native_standard_tiny.log"
+    assert second.log_path.name == "native_standard_tiny.2.log"
+    assert read_log(first.log_path) == before
+
+
+def test_an_owner_file_exists_as_long_as_the_server(start_native: Start, until: Until):
+    server = start_native(tree())
+    path = server.log_path.parent / "native_standard_tiny.pid.json"
+    owner = OwnerFile.read(path)
+    assert owner is not None
+    assert owner.harness_alive
+    assert owner.server_pid == server.pid
+    assert owner.run_id == "test-run"
+    server.stop()
+    assert not path.exists()
+
+
+def test_a_command_that_does_not_exist_is_refused_before_anything_starts(
+    native_options: Callable[..., LaunchOptions], tmp_path: Path
+):
+    with pytest.raises(EnvironmentError_, match="not an executable"):
+        NativeBackend().check(native_options("no-such-python -m vllm"))
+
+
+def test_a_command_that_cannot_be_executed_is_an_environment_error(
+    native_options: Callable[..., LaunchOptions], tmp_path: Path
+):
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"\x7fELF not really")
+    broken.chmod(0o755)
+    with pytest.raises(EnvironmentError_, match="cannot be run"):
+        NativeBackend().start(native_options(str(broken)), tmp_path / "run")
+    assert not list((tmp_path / "run").glob("*.pid.json"))
+
+
+def test_the_server_gets_no_variable_that_hides_the_evidence(
+    start_native: Start, until: Until, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
+    monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")
+    server = start_native(tree())
+    started_tree(server, until)
+    environment = Path(f"/proc/{server.pid}/environ").read_bytes().split(b"\0")
+    names = {entry.partition(b"=")[0] for entry in environment}
+    assert not names & {b"PYTHONWARNINGS", b"TORCH_CPP_LOG_LEVEL"}
+    assert b"VLLM_BATCH_INVARIANT=0" in environment
+
+
+def test_a_secret_reaches_the_server_and_no_file(
+    start_native: Start, until: Until, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HF_TOKEN", "hf_canary_value")
+    server = start_native(tree())
+    started_tree(server, until)
+    assert b"HF_TOKEN=hf_canary_value" in Path(f"/proc/{server.pid}/environ").read_bytes()
+    assert "hf_canary_value" not in json.dumps(server.describe())
+    for path in server.log_path.parent.iterdir():
+        assert b"hf_canary_value" not in path.read_bytes()
+
+
+HARNESS = """
+import sys, time
+from pathlib import Path
+from harness.serve import Host, launch_options
+from harness.serve.native import NativeBackend
+from harness.spec.run_spec import ModelSpec, RunSpec, ServerSettings
+from harness.words import BackendName, Mode
+folder, port, command = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+spec = RunSpec(backend=BackendName.NATIVE, models=(ModelSpec(name="tiny", hf_id="a/b"),), tasks="t",
+               server=ServerSettings(port=port, native_command=command, stop_timeout_s=1))
+server = NativeBackend().start(launch_options(spec, spec.models[0], Mode.STANDARD), folder)
+print(server._supervisor.pid, flush=True)
+if sys.argv[4] == "exit":
+    while "pids" not in server.log_path.read_text():
+        time.sleep(0.02)
+    sys.exit(0)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def other_harness(tmp_path: Path, free_port: int, until: Until) -> Callable[..., tuple]:
+    """Another harness process with a server; its handle, its supervisor's id and its server's."""
+
+    def start(behaviour: str = "plain", then: str = "wait") -> tuple:
+        folder = tmp_path / "run"
+        process = subprocess.Popen(
+            [sys.executable, "-c", HARNESS, folder, str(free_port), tree(behaviour), then],
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        supervisor = int(process.stdout.readline())
+        log_path = folder / "native_standard_tiny.log"
+        until(lambda: pids(log_path) is not None)
+        until(lambda: then == "exit" or bool(list(folder.glob("*.pid.json"))))
+        found = pids(log_path)
+        assert found is not None
+        return process, supervisor, found, folder
+
+    return start
+
+
+def test_kill_9_of_the_harness_ends_its_server_at_once(other_harness, until: Until):
+    harness, _, (parent, child), _ = other_harness()
+    harness.kill()
+    harness.wait()
+    until(lambda: not alive(parent))
+    until(lambda: not alive(child))
+
+
+def test_a_harness_that_forgets_to_stop_leaves_nothing(other_harness, until: Until):
+    harness, _, (parent, child), folder = other_harness(then="exit")
+    assert harness.wait() == 0
+    until(lambda: not alive(parent) and not alive(child))
+    assert not list(folder.glob("*.pid.json"))
+
+
+def test_a_sweep_ends_what_is_left_when_the_supervisor_was_killed_too(other_harness, until: Until):
+    harness, supervisor, (parent, child), folder = other_harness("stubborn")
+    os.kill(supervisor, signal.SIGKILL)
+    harness.kill()
+    harness.wait()
+    until(lambda: not alive(supervisor))
+    assert alive(parent)
+    assert alive(child)
+    lines = sweep_folder(folder)
+    assert not alive(parent)
+    assert not alive(child)
+    assert lines == (f"ended the server native_standard_tiny (pid {parent}) of a killed run",)
+    assert not list(folder.glob("*.pid.json"))
+
+
+def test_a_sweep_leaves_the_server_of_a_living_harness_alone(other_harness):
+    harness, _, (parent, _), folder = other_harness()
+    try:
+        assert sweep_folder(folder) == ()
+        assert alive(parent)
+    finally:
+        harness.kill()
+        harness.wait()
+
+
+def test_a_sweep_never_ends_a_process_that_only_has_the_same_id(tmp_path: Path):
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        OwnerFile.write(
+            tmp_path / "native_standard_tiny.pid.json",
+            mark="a-mark-that-nobody-carries",
+            run_id="r",
+            supervisor_pid=bystander.pid,
+            server_pid=bystander.pid,
+            grace_s=0.1,
+        )
+        text = (tmp_path / "native_standard_tiny.pid.json").read_text()
+        old = re.sub(r'"start_time": \d+', '"start_time": 1', text)
+        (tmp_path / "native_standard_tiny.pid.json").write_text(old)
+        assert sweep_folder(tmp_path) == ()
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_truncated_owner_file_does_not_stop_a_sweep(tmp_path: Path):
+    (tmp_path / "native_standard_tiny.pid.json").write_text('{"mark": ')
+    assert sweep_folder(tmp_path) == ()
+    assert not list(tmp_path.iterdir())

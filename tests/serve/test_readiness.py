@@ -1,0 +1,191 @@
+"""Readiness looks at the process and at HTTP together, and fails with a cause."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from itertools import chain, repeat
+from pathlib import Path
+
+import httpx
+import pytest
+
+from harness.errors import StartupFailed
+from harness.serve import LaunchOptions, ServerState, describe_death, wait_until_ready
+
+LOGS = Path(__file__).parent.parent / "data" / "vllm_logs"
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+class ScriptedServer:
+    """A server without a process: its states come from a script, its HTTP from a mock transport."""
+
+    def __init__(
+        self, options: LaunchOptions, log: Path, states: Callable[[], ServerState]
+    ) -> None:
+        self._options, self._log, self._states = options, log, states
+
+    @property
+    def base_url(self) -> str:
+        return self._options.base_url
+
+    @property
+    def log_path(self) -> Path:
+        return self._log
+
+    @property
+    def options(self) -> LaunchOptions:
+        return self._options
+
+    def describe(self) -> Mapping[str, object]:
+        return {}
+
+    def state(self) -> ServerState:
+        return self._states()
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+RUNNING = ServerState(running=True)
+
+
+@pytest.fixture
+def scripted(
+    native_options: Callable[..., LaunchOptions], tmp_path: Path
+) -> Callable[..., ScriptedServer]:
+    def build(log: str = "", states: Callable[[], ServerState] = lambda: RUNNING) -> ScriptedServer:
+        path = tmp_path / "server.log"
+        path.write_text(log)
+        return ScriptedServer(native_options(), path, states)
+
+    return build
+
+
+def answers(model: str = "tiny", health: int = 200) -> Handler:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/health":
+            return httpx.Response(health)
+        if request.url.path == "/v1/models":
+            return httpx.Response(200, json={"data": [{"id": model}]})
+        return httpx.Response(200, json={"version": "0.32.0"})
+
+    return handle
+
+
+def refused(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("connection refused", request=request)
+
+
+def wait(server: ScriptedServer, handler: Handler, timeout_s: float = 5.0, **more: object):
+    return wait_until_ready(
+        server,
+        timeout_s=timeout_s,
+        served_model="tiny",
+        transport=httpx.MockTransport(handler),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def test_a_server_that_answers_for_our_model_is_ready(scripted):
+    ready = wait(scripted(), answers())
+    assert ready.served_models == ("tiny",)
+    assert ready.vllm_version == "0.32.0"
+    assert ready.seconds < 1.0
+
+
+def test_it_waits_for_a_server_that_refuses_at_first(scripted):
+    calls = iter(range(100))
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        return refused(request) if next(calls) < 2 else answers()(request)
+
+    assert wait(scripted(), handle).served_models == ("tiny",)
+
+
+def test_health_alone_is_not_readiness(scripted):
+    def handle(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200 if request.url.path == "/health" else 404)
+
+    with pytest.raises(StartupFailed, match="not ready after"):
+        wait(scripted(), handle, timeout_s=0.5)
+
+
+def test_another_servers_model_on_the_port_is_an_error_at_once(scripted):
+    before = time.monotonic()
+    with pytest.raises(StartupFailed, match=r"serves Qwen/Qwen3-0\.6B, not tiny") as caught:
+        wait(scripted(), answers("Qwen/Qwen3-0.6B"), timeout_s=20)
+    assert time.monotonic() - before < 2.0
+    assert "--port" in (caught.value.hint or "")
+
+
+def test_another_server_does_not_make_a_dead_one_ready(scripted):
+    dead = ServerState(running=False, exit_code=1, detail="exit code 1")
+    states = chain([RUNNING], repeat(dead))
+    with pytest.raises(StartupFailed, match="exit code 1"):
+        wait(scripted(states=lambda: next(states)), answers())
+
+
+def test_a_dead_server_is_noticed_while_a_request_hangs(scripted):
+    died_at = time.monotonic() + 0.3
+
+    def states() -> ServerState:
+        dead = time.monotonic() >= died_at
+        return ServerState(running=False, exit_code=1, detail="exit code 1") if dead else RUNNING
+
+    def hangs(_: httpx.Request) -> httpx.Response:
+        time.sleep(3)
+        return httpx.Response(200)
+
+    with pytest.raises(StartupFailed):
+        wait(scripted(states=states), hangs, timeout_s=20)
+    assert time.monotonic() - died_at < 1.0
+
+
+def test_a_failed_start_carries_cause_quote_remedy_and_log_path(scripted):
+    log = (LOGS / "vllm-0.20.2-h200-failed-deep_gemm.log").read_text(errors="replace")
+    dead = ServerState(running=False, exit_code=1, detail="exit code 1")
+    server = scripted(log, lambda: dead)
+    with pytest.raises(StartupFailed) as caught:
+        wait(server, refused)
+    error = caught.value
+    assert "DeepGEMM is missing" in error.message
+    assert "standard server of tiny" in error.message
+    assert error.detail[0].startswith("RuntimeError: DeepGEMM backend")
+    assert "VLLM_USE_DEEP_GEMM" in (error.hint or "")
+    assert error.file == str(server.log_path)
+    assert error.exit_code == 4
+
+
+def test_a_time_out_shows_the_last_log_lines(scripted):
+    with pytest.raises(StartupFailed) as caught:
+        wait(scripted("first\nlast line\n"), refused, timeout_s=0.3)
+    assert caught.value.detail[-1] == "last line"
+    assert "startup_timeout_s" in (caught.value.hint or "")
+
+
+def test_the_ticks_tell_time_and_the_last_log_line(scripted):
+    ticks: list[tuple[float, str]] = []
+    with pytest.raises(StartupFailed):
+        wait(
+            scripted("loading\n"),
+            refused,
+            timeout_s=2.0,
+            on_tick=lambda seconds, line: ticks.append((seconds, line)),
+        )
+    assert ticks[0][1] == "loading"
+    assert ticks[-1][0] > ticks[0][0]
+
+
+def test_a_death_in_the_middle_names_the_dead_engine(scripted):
+    log = (LOGS / "vllm-0.32.0-cpu-batch_invariant-engine_died.log").read_text(errors="replace")
+    error = describe_death(scripted(log, lambda: ServerState(running=False, exit_code=0)))
+    assert "the engine died" in error.message
+    assert error.detail[0] == "TypeError: 'function' object is not subscriptable"
+
+
+def test_a_death_by_signal_without_a_text_names_the_signal(scripted):
+    state = ServerState(running=False, exit_code=-9, detail="ended by SIGKILL")
+    error = describe_death(scripted("INFO fine so far\n", lambda: state))
+    assert "ended by SIGKILL" in error.message
+    assert error.detail == ("INFO fine so far",)
