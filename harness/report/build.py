@@ -58,15 +58,15 @@ def build_report(
     sections: list[Section | None] = [
         results_section(summary),
         paired_section(summary),
-        *breakdown_sections(summary),
-        score_pair_section(summary),
-        kinds_section(summary),
-        noise_section(summary),
-        robustness_section(summary),
-        profiles_section(profiles),
         claims_section(summary),
         threats_section(summary, known),
         evidence_section(startups),
+        *breakdown_sections(summary),
+        score_pair_section(summary),
+        kinds_section(summary),
+        profiles_section(profiles),
+        noise_section(summary),
+        robustness_section(summary),
         conditions_section(known, conduct_table(summary)),
     ]
     return Report(

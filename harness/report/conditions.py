@@ -74,7 +74,7 @@ def _quoted(evidence: Any) -> Iterable[str]:
 
 def _attempts(startup: Json) -> list[Json]:
     attempts = startup.get("attempts")
-    return list(attempts) if isinstance(attempts, list) else [startup]
+    return list(attempts) if isinstance(attempts, list | tuple) else [startup]
 
 
 def evidence_section(startups: Sequence[Json]) -> Section:

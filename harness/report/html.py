@@ -83,7 +83,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["groupby_in_order"] = _groups
-    environment.filters["narrow"] = lambda tables: all(len(t.columns) <= 3 for t in tables)
     environment.globals.update(
         {name: getattr(figures, name) for name in figures.__all__},
         percent=percent,

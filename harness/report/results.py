@@ -97,10 +97,8 @@ def _test_cell(entry: Json) -> Cell:
 
 
 def _slice_cell(counts: Json) -> Cell:
-    return Cell(
-        rate_text(counts.get("label_flips")),
-        f"text changes {rate_text(counts.get('text_changes'))}",
-    )
+    text = rate_text(counts.get("text_changes"))
+    return Cell(rate_text(counts.get("label_flips")), f"text {text}")
 
 
 def _breakdown_table(key: str, entries: list[Json], modes: list[str]) -> Table:
@@ -132,7 +130,7 @@ def breakdown_sections(summary: Json) -> tuple[Section, ...]:
     if not tables:
         return ()
     prose = (
-        "The slices are exploratory. p is adjusted by Holm's method within each table, and a slice "
+        "Label flips, with text changes below them. The slices are exploratory. p is adjusted by Holm's method within each table, and a slice "
         "that could not reach p < 0.05 with any outcome is marked as underpowered.",
     )
     return (Section("breakdowns", "Breakdowns", prose, tables, figure="batch_sizes"),)
