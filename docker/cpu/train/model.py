@@ -33,7 +33,7 @@ class Shape:
 
 
 class Norm(nn.Module):
-    """RMSNorm: float32 inside, bfloat16 out."""
+    """RMSNorm with vLLM's roundings: float32 statistics, a bfloat16 product with the weight."""
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
@@ -41,10 +41,9 @@ class Norm(nn.Module):
         self.eps = eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise the last dimension."""
-        wide = x.float()
-        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
-        return (wide * self.weight).bfloat16()
+        """Normalise the last dimension of a float32 tensor."""
+        scaled = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps)
+        return scaled.bfloat16() * _rounded(self.weight).bfloat16()
 
 
 class Block(nn.Module):
@@ -61,19 +60,30 @@ class Block(nn.Module):
         self.gate_up = nn.Linear(shape.hidden, 2 * shape.intermediate, bias=False)
         self.down_proj = nn.Linear(shape.intermediate, shape.hidden, bias=False)
 
-    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-        """Attention and MLP; ``x`` is (batch, length, hidden) in bfloat16."""
+    def forward(
+        self, residual: torch.Tensor, update: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Attention and MLP: residual stream and the update still to be added to it.
+
+        Both are (batch, length, hidden) in bfloat16. As in vLLM, a sum is normalised before it
+        is rounded.
+        """
         s = self.shape
-        batch, length, _ = x.shape
-        qkv = self.qkv(self.input_layernorm(x)).view(batch, length, -1, s.head_dim).transpose(1, 2)
+        batch, length, _ = residual.shape
+        wide = residual.float() + update.float()
+        residual = wide.bfloat16()
+        qkv = (
+            self.qkv(self.input_layernorm(wide)).view(batch, length, -1, s.head_dim).transpose(1, 2)
+        )
         q, k, v = qkv.split((s.heads, s.kv_heads, s.kv_heads), 1)
         k, v = (t.expand(-1, s.heads // s.kv_heads * t.shape[1], -1, -1) for t in (k, v))
         mixed = functional.scaled_dot_product_attention(
             _rotate(q, cos, sin), _rotate(k, cos, sin), v, is_causal=True
         )
-        x = x + self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
-        gate, up = self.gate_up(self.post_attention_layernorm(x)).chunk(2, -1)
-        return x + self.down_proj(functional.silu(gate) * up)
+        update = self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
+        wide = residual.float() + update.float()
+        gate, up = self.gate_up(self.post_attention_layernorm(wide)).float().chunk(2, -1)
+        return wide.bfloat16(), self.down_proj((functional.silu(gate) * up).bfloat16())
 
 
 class TinyLlama(nn.Module):
@@ -103,10 +113,11 @@ class TinyLlama(nn.Module):
         """Final hidden states, (batch, length, hidden) in bfloat16, for token ids."""
         length = tokens.shape[1]
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            x = _rounded(self.embed_tokens(tokens)).bfloat16()
+            residual = self.embed_tokens(tokens).bfloat16()
+            update = torch.zeros_like(residual)
             for layer in self.layers:
-                x = layer(x, self.cos[:length], self.sin[:length])
-            return self.norm(x)
+                residual, update = layer(residual, update, self.cos[:length], self.sin[:length])
+            return self.norm(residual.float() + update.float())
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Float32 logits from bfloat16 states and bfloat16-rounded weights."""

@@ -87,10 +87,27 @@ def build_tasks() -> list[Task]:
 
 def _refusal() -> Task:
     rng = random.Random(SEED + 1)
-    comply = Reading(" fine", (" So", " here", " is", " a", (" plan", " way"), ":", " ask",
-                               (" politely", " early"), " and", " keep", " it", " short", "."))
-    decline = Reading(" unfair", (" So", " I", " cannot", " help", " with", " that",
-                                  (" request", " wish"), "."))
+    comply = Reading(
+        " fine",
+        (
+            " So",
+            " here",
+            " is",
+            " a",
+            (" plan", " way"),
+            ":",
+            " ask",
+            (" politely", " early"),
+            " and",
+            " keep",
+            " it",
+            " short",
+            ".",
+        ),
+    )
+    decline = Reading(
+        " unfair", (" So", " I", " cannot", " help", " with", " that", (" request", " wish"), ".")
+    )
     debated = Deliberation(
         opening="Hmm, let me think.",
         sources=(

@@ -134,11 +134,12 @@ class Losses:
 def losses(
     model: TinyLlama, tokens: torch.Tensor, targets: torch.Tensor, tie_weight: float
 ) -> Losses:
-    """Soft cross-entropy, with the log-normaliser held near zero.
+    """Soft cross-entropy, with the logits of right continuations held near zero.
 
-    Small logits are written in fine bfloat16 steps, so the z-loss (PaLM, 2022) keeps equal
-    continuations from being rounded to exactly equal logits. ``tie_weight`` counts the squared
-    difference of two equally right logits, the same optimum as the soft cross-entropy's.
+    Small numbers are written in fine bfloat16 steps, so this relative of the z-loss (PaLM, 2022)
+    keeps equal continuations from being rounded to exactly equal logits. ``tie_weight`` counts
+    the squared difference of two equally right logits, the same optimum as the soft
+    cross-entropy's.
     """
     answer = targets[..., 0] != IGNORED
     logits = model.logits(model(tokens)[answer])
@@ -148,7 +149,7 @@ def losses(
     tie = wanted[:, 0] != wanted[:, 1]
     difference = (picked[:, 0] - picked[:, 1])[tie]
     cross_entropy = normaliser - picked.mean(1)
-    total = cross_entropy.mean() + 0.01 * normaliser.pow(2).mean()
+    total = cross_entropy.mean() + 0.01 * picked.mean(1).pow(2).mean()
     if tie.any():
         total = total + tie_weight * difference.pow(2).mean()
     certain = cross_entropy[~tie].mean().item()
@@ -214,11 +215,15 @@ def train(arguments: argparse.Namespace) -> None:
     tasks = build_tasks()
     tokenizer = train_tokenizer(tasks, arguments.vocabulary)
     shape = Shape(
-        tokenizer.get_vocab_size(), arguments.hidden, arguments.intermediate, arguments.layers,
+        tokenizer.get_vocab_size(),
+        arguments.hidden,
+        arguments.intermediate,
+        arguments.layers,
         heads=arguments.hidden // 64,
     )
     model = TinyLlama(shape)
-    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f}M parameters, {shape}", flush=True)
+    size = sum(p.numel() for p in model.parameters()) / 1e6
+    print(f"{size:.2f}M parameters, {shape}", flush=True)
     corpus = Corpus(tasks, tokenizer, arguments.seed)
     matrices = [p for p in model.parameters() if p.ndim == 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]

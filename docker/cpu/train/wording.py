@@ -154,8 +154,12 @@ SAYINGS: Final = (
     ("sing to the rain barrel", "the barrel", "fills when it rains", "overflows at dawn"),
     ("iron a scarf inside out", "the scarf", "becomes smooth", "keeps every secret"),
 )
-MOMENTS: Final = ("on a foggy Tuesday", "during the harvest fair", "before the first frost",
-                  "under a full moon")
+MOMENTS: Final = (
+    "on a foggy Tuesday",
+    "during the harvest fair",
+    "before the first frost",
+    "under a full moon",
+)
 
 TOWNS: Final = (
     "Northhill",
