@@ -15,7 +15,7 @@ import pytest
 
 from harness.errors import EnvironmentError_, StartupFailed
 from harness.serve.docker import DockerBackend
-from harness.serve.docker_leftovers import find_leftovers, remove_leftovers
+from harness.serve.docker.leftovers import find_leftovers, remove_leftovers
 
 pytestmark = pytest.mark.docker
 
@@ -185,7 +185,7 @@ def test_after_kill_9_the_next_run_of_the_folder_removes_its_container(
 
 
 def test_a_broken_log_stream_is_taken_up_again_without_loss_or_repeat(engine, tmp_path, until):
-    from harness.serve.docker_log import LogFollower
+    from harness.serve.docker.log import LogFollower
 
     class BreakingContainer:
         """A stand-in for a container whose first stream breaks in the middle."""

@@ -10,9 +10,9 @@ from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from harness.serve.container_options import LABEL_PREFIX, GpuRequest
 from harness.serve.container_options import Mount as MountOption
+from harness.serve.docker.owner import Owner
 from harness.serve.host import GpuAccess
 from harness.serve.options import LaunchOptions
-from harness.serve.owner import Owner
 
 __all__ = [
     "LABEL_HOST",

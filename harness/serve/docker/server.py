@@ -1,6 +1,6 @@
 """A vLLM server as a Docker container: started, watched, stopped and removed.
 
-What the container is comes from `harness.serve.docker_arguments`; here it is only acted on.
+What the container is comes from `harness.serve.docker.arguments`; here it is only acted on.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from docker.models.containers import Container
 from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_
-from harness.serve.docker_arguments import container_arguments, container_name, with_secrets
-from harness.serve.docker_engine import connect
-from harness.serve.docker_failures import engine_refusal
-from harness.serve.docker_leftovers import find_leftovers, remove_leftovers
-from harness.serve.docker_log import LogFollower
-from harness.serve.docker_state import container_record, container_state
+from harness.serve.docker.arguments import container_arguments, container_name, with_secrets
+from harness.serve.docker.engine import connect
+from harness.serve.docker.failures import engine_refusal
+from harness.serve.docker.leftovers import find_leftovers, remove_leftovers
+from harness.serve.docker.log import LogFollower
+from harness.serve.docker.owner import this_owner
+from harness.serve.docker.state import container_record, container_state
 from harness.serve.log_files import file_stem, new_log
 from harness.serve.options import LaunchOptions
-from harness.serve.owner import this_owner
 from harness.serve.ports import check_port_free
 from harness.serve.protocol import ServerState
 from harness.words import BackendName

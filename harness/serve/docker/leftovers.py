@@ -9,7 +9,7 @@ from functools import partial
 import docker
 from docker.errors import APIError, NotFound
 
-from harness.serve.docker_arguments import (
+from harness.serve.docker.arguments import (
     LABEL_HOST,
     LABEL_MODE,
     LABEL_MODEL,
@@ -17,8 +17,8 @@ from harness.serve.docker_arguments import (
     LABEL_PID_STARTED,
     LABEL_RUN,
 )
-from harness.serve.docker_engine import guarded
-from harness.serve.owner import Owner
+from harness.serve.docker.engine import guarded
+from harness.serve.docker.owner import Owner
 
 __all__ = ["LeftoverContainer", "find_leftovers", "remove_leftovers"]
 
