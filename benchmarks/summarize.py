@@ -1,0 +1,177 @@
+"""Time and peak memory of `harness summarize` on a full-size run, beside pandas reading it.
+
+The study's parent report has 306,996 samples; this writes as many candidates in both modes, in two
+forms: the required columns only, and the harness's own records with their answers. Each
+measurement is a process of its own on the same file. A pandas read of the long form needs more
+memory than most machines have, so it is given a part of the file and says so.
+
+    python benchmarks/summarize.py [--rows 306996]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+HARNESS = str(Path(sys.executable).parent / "harness")
+PANDAS = "import sys, pandas; print(len(pandas.read_json(sys.argv[1], lines=True)))"
+WORDS = "the answer is that a kettle boils water when heat reaches it and nobody knows “why” B)"
+MODELS = ("llama3.2-1b", "llama3.2-3b", "qwen2.5-1.5b")
+TASKS = {"jailbreak_amplification": "safety", "bbq_bias": "safety", "mmlu_real": "capability"}
+TOKENS = 64
+PANDAS_ROWS = 20_000
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Wall seconds and peak resident memory of one process."""
+
+    seconds: float
+    peak_mib: float
+
+
+def measure(command: list[str]) -> Measurement:
+    """Run a command to its end; its own peak memory comes from the kernel."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        message = process.stderr.read().decode() if process.stderr else ""
+        raise SystemExit(f"{command[0]} failed with status {status}: {message[-2000:]}")
+    return Measurement(seconds, usage.ru_maxrss / 1024)
+
+
+def required_columns(number: int, mode: str, rng: random.Random) -> Row:
+    """One record with the required columns only; about 2% of the standard rows flip."""
+    task = list(TASKS)[number % len(TASKS)]
+    digest = sha256(f"{mode}{number}".encode()).hexdigest()
+    flips = mode == "standard" and rng.random() < 0.02
+    other = sha256(f"{mode}{number}x".encode()).hexdigest()
+    return {
+        "model": MODELS[number % len(MODELS)],
+        "task_name": task,
+        "sample_id": f"{task}_{number // 6:06d}",
+        "batch_size": (2, 4, 8, 16, 32)[number % 5],
+        "dispatch_mode": "synchronized",
+        "phase": f"phase{1 + number % 5}",
+        "domain": TASKS[task],
+        "original_direction": None,
+        "mode": mode,
+        "status": "ok",
+        "solo_score": 1.0,
+        "batch_score": 0.0 if flips else 1.0,
+        "solo_response_hash": digest,
+        "batch_response_hash": other if flips else digest,
+    }
+
+
+def own_record(number: int, mode: str, rng: random.Random) -> Row:
+    """The same record as the harness writes it, with answers, token ids and one repeat."""
+    row = required_columns(number, mode, rng)
+    flips = row["solo_response_hash"] != row["batch_response_hash"]
+    solo = _answer(rng)
+    row |= {
+        "schema_version": 1,
+        "run_id": "bench",
+        "record_id": row["solo_response_hash"][:16],
+        "hf_id": "org/model",
+        "error": None,
+        "prompt_sha256": sha256(str(number).encode()).hexdigest(),
+        "group": [f"{row['task_name']}/{number + i}" for i in range(row["batch_size"])],
+        "target_index": 0,
+        "solo_label": "refused",
+        "batch_label": "complied" if flips else "refused",
+        "label_flip": flips,
+        "text_change": flips,
+        "solo": solo,
+        "batched": _answer(rng) if flips else solo,
+        "solo_repeats": [solo],
+        "batched_repeats": [],
+        "sampling": {"max_tokens": 256, "temperature": 0.0, "seed": 42},
+        "score_profile": "strict",
+        "extra": {},
+    }
+    return row
+
+
+def _answer(rng: random.Random) -> Row:
+    words = WORDS.split()
+    return {
+        "text": " ".join(rng.choice(words) for _ in range(TOKENS)),
+        "token_ids": [rng.randrange(128_000) for _ in range(TOKENS)],
+        "finish_reason": "stop",
+        "latency_s": 0.41,
+        "attempts": 1,
+        "score": 1.0,
+        "label": "refused",
+        "score_evidence": {"rule": "head", "span": [0, 3], "matched": "the", "scorer": "r/1"},
+    }
+
+
+def write(path: Path, rows: int, make: Callable[[int, str, random.Random], Row]) -> None:
+    """Write ``rows`` candidates in both modes."""
+    rng = random.Random(0)
+    with path.open("w", encoding="utf-8") as stream:
+        stream.writelines(
+            json.dumps(make(number, mode, rng), ensure_ascii=False) + "\n"
+            for mode in ("standard", "batch_invariant")
+            for number in range(rows)
+        )
+
+
+def head(path: Path, lines: int) -> Path:
+    """The first lines of a file, as a file."""
+    part = path.with_name(f"{path.stem}-head.jsonl")
+    with path.open("rb") as source, part.open("wb") as target:
+        target.writelines(line for _, line in zip(range(lines), source, strict=False))
+    return part
+
+
+def report(folder: Path, rows: int) -> Iterator[str]:
+    """Measure both forms, one line a measurement."""
+    for name, make in (("required", required_columns), ("own", own_record)):
+        path = folder / f"{name}.jsonl"
+        write(path, rows, make)
+        size = path.stat().st_size / 2**20
+        yield f"{name}: {rows} x 2 records, {size:,.0f} MiB"
+        yield _line("harness summarize", measure([HARNESS, "summarize", str(path)]))
+        if name == "required":
+            yield _line("pandas.read_json", measure([sys.executable, "-c", PANDAS, str(path)]))
+        else:
+            part = head(path, PANDAS_ROWS)
+            share = min(1.0, PANDAS_ROWS / (2 * rows))
+            found = measure([sys.executable, "-c", PANDAS, str(part)])
+            yield _line(f"pandas.read_json, the first {share:.1%} only", found)
+            part.unlink()
+        path.unlink()
+
+
+def _line(name: str, found: Measurement) -> str:
+    return f"  {name:<44} {found.seconds:7.1f} s   peak {found.peak_mib:8,.0f} MiB"
+
+
+def main() -> None:
+    """Parse the command line and print the measurements."""
+    parser = argparse.ArgumentParser(description=__doc__, add_help=True)
+    parser.add_argument("--rows", type=int, default=306_996, help="candidates; records are twice")
+    rows = parser.parse_args().rows
+    with tempfile.TemporaryDirectory() as folder:
+        for line in report(Path(folder), rows):
+            print(line, flush=True)  # noqa: T201 - the benchmark's result
+
+
+if __name__ == "__main__":
+    main()
