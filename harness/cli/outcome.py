@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import typer
 
@@ -33,14 +31,10 @@ def finish(conclusion: Conclusion, *, as_json: bool) -> None:
 
 
 def _insist(conclusion: Conclusion) -> None:
-    failed: list[Mapping[str, Any]] = [
-        finding
-        for finding in conclusion.validation.as_json()["findings"]
-        if finding["status"] == "failed"
-    ]
-    if failed:
+    failures = conclusion.validation.failures
+    if failures:
         raise GateFailed(
-            f"{len(failed)} checks of the validation failed: the run is not countable",
+            f"{len(failures)} checks of the validation failed: the run is not countable",
             file=conclusion.folder / "validation.json",
-            detail=tuple(f"{f['check']}: {f['message']}" for f in failed),
+            detail=tuple(f"{finding.check}: {finding.message}" for finding in failures),
         )

@@ -47,7 +47,7 @@ def conclude(folder: RunFolder) -> Conclusion:
     validation = validate_run(folder.path)
     folder.write(SUMMARY, summary)
     folder.write(VALIDATION, validation.as_json())
-    reports = tuple(write_reports(folder.path))
+    reports = tuple(write_reports(folder.path, summary=summary, validation=validation.as_json()))
     return Conclusion(folder.path, summary, validation, reports)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.errors import UsageError
 from harness.serve.host import GpuAccess, Host
 from harness.serve.model_source import ModelSource
 from harness.spec.run_spec import ServerSettings
@@ -19,6 +20,7 @@ __all__ = [
     "GpuRequest",
     "Mount",
     "container_options",
+    "read_mount",
 ]
 
 CONTAINER_ENTRYPOINT = ("python3", "-m", "vllm.entrypoints.openai.api_server")
@@ -124,10 +126,30 @@ def container_options(
             f"{LABEL_PREFIX}pid": str(host.pid),
             f"{LABEL_PREFIX}host": host.name,
         },
-        mounts=_mounts(source, host, cache_volume),
+        mounts=(
+            *_mounts(source, host, cache_volume),
+            *(read_mount(text, host) for text in settings.volumes),
+        ),
         gpu=GpuRequest(host.gpu, settings.gpu_device_ids),
         shm_size=settings.shm_size,
     )
+
+
+def read_mount(text: str, host: Host) -> Mount:
+    """``SOURCE:TARGET[:ro]``; a source with a slash is a host folder, made absolute.
+
+    Raises:
+        UsageError: not of that form, or the target is not absolute.
+    """
+    parts = text.split(":")
+    writable = len(parts) == 2
+    if not (writable or (len(parts) == 3 and parts[2] == "ro")) or not parts[1].startswith("/"):
+        raise UsageError(
+            f"server.volumes: '{text}' is not SOURCE:TARGET or SOURCE:TARGET:ro",
+            hint="for example --volumes /data/models:/models:ro",
+        )
+    source = str(host.working_directory / parts[0]) if "/" in parts[0] else parts[0]
+    return Mount(source, parts[1], read_only=not writable)
 
 
 def _mounts(source: ModelSource, host: Host, cache_volume: str) -> tuple[Mount, ...]:

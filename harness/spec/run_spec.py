@@ -45,7 +45,8 @@ class ServerSettings(BaseModel):
     """How a server is launched; identical for both modes.
 
     ``attention_backend`` and ``gpu_memory_utilization`` are not passed when ``None``.
-    ``extra_args`` go to vLLM after ours, ``env`` into its environment.
+    ``extra_args`` go to vLLM after ours, ``env`` into its environment. ``volumes`` are further
+    mounts of a container, ``SOURCE:TARGET`` or ``SOURCE:TARGET:ro``.
     """
 
     model_config = _STRICT
@@ -68,6 +69,7 @@ class ServerSettings(BaseModel):
     gpu_device_ids: tuple[str, ...] | None = None
     """Which GPUs; all when not given."""
     shm_size: str = "16g"
+    volumes: tuple[str, ...] = ()
     """Shared memory of the container."""
     extra_args: tuple[str, ...] = ()
     """Further arguments for vLLM."""
