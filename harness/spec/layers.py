@@ -59,11 +59,11 @@ def is_profile(source: str | Path) -> bool:
     return source in profile_names() or not looks_like_file
 
 
-def file_layers(source: str | Path, above: tuple[Path, ...] = ()) -> list[Layer]:
+def file_layers(source: str | Path) -> list[Layer]:
     """The layers of a file: first those of the profiles it ``extends``, last its own.
 
     Raises:
-        UsageError: unreadable, no mapping, no such profile, or extending itself.
+        UsageError: unreadable, no mapping, or extending what is no shipped profile.
     """
     path = _profile_path(str(source)) if is_profile(source) else Path(source)
     document = read_yaml(path)
@@ -77,10 +77,7 @@ def file_layers(source: str | Path, above: tuple[Path, ...] = ()) -> list[Layer]
     if not isinstance(base, str) or base not in profile_names():
         message = f"extends names no profile: {shown(base)}"
         raise UsageError(message, hint=_profile_hint(base), file=path, line=line)
-    seen = (*above, path.resolve())
-    if _profile_path(base).resolve() in seen:
-        raise UsageError("extends leads back to this profile", file=path, line=line)
-    return [*file_layers(base, seen), _file_layer(document, data)]
+    return [*file_layers(base), _file_layer(document, data)]
 
 
 def override_layer(overrides: Mapping[str, object], below: Mapping[str, Any]) -> Layer:

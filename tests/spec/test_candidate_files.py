@@ -130,10 +130,11 @@ def test_a_wrong_cell_names_file_line_and_column(
     assert len(error.splitlines()) == 1
 
 
-@pytest.mark.parametrize("value", ["2", 2.0, True, None])
+@pytest.mark.parametrize("value", ["2", 2.0, True])
 def test_a_batch_size_in_json_is_a_whole_number(load: Loader, value: object) -> None:
     row = dict(zip(HEADER.split(","), ROW.split(","), strict=True)) | {"batch_size": value}
-    assert "c.jsonl:1: column batch_size: " in load.error(json.dumps(row), "c.jsonl")
+    message = "c.jsonl:1: column batch_size: must be a whole number"
+    assert message in load.error(json.dumps(row), "c.jsonl")
 
 
 def test_a_cell_over_two_lines_does_not_shift_the_lines_told(load: Loader) -> None:

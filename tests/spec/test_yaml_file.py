@@ -113,3 +113,11 @@ def test_lines_of_keys_and_items_are_found_by_path(tmp_path: Path) -> None:
 def test_a_mapping_taken_over_by_an_anchor_is_merged(tmp_path: Path) -> None:
     data = _read(tmp_path, b"b: &b {x: 1}\nc: {<<: *b, y: 2}\n")
     assert data == {"b": {"x": 1}, "c": {"x": 1, "y": 2}}
+
+
+def test_a_key_written_over_an_anchors_has_its_own_line(tmp_path: Path) -> None:
+    path = tmp_path / "file.yaml"
+    path.write_text("b: &b\n  x: 1\nc:\n  <<: *b\n  x: 2\n")
+    document = read_yaml(path)
+    assert document.data["c"] == {"x": 2}
+    assert document.line(("c", "x")) == 5
