@@ -69,8 +69,9 @@ class ServerSettings(BaseModel):
     gpu_device_ids: tuple[str, ...] | None = None
     """Which GPUs; all when not given."""
     shm_size: str = "16g"
-    volumes: tuple[str, ...] = ()
     """Shared memory of the container."""
+    volumes: tuple[str, ...] = ()
+    """Further mounts of the container, SOURCE:TARGET or SOURCE:TARGET:ro."""
     extra_args: tuple[str, ...] = ()
     """Further arguments for vLLM."""
     env: dict[str, str] = Field(default_factory=dict)

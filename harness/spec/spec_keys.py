@@ -29,7 +29,13 @@ __all__ = [
 ]
 
 _TEXT_LISTS: tuple[KeyPath, ...] = (("server", "extra_args"), ("server", "gpu_device_ids"))
-_ONE_OR_MORE: tuple[KeyPath, ...] = (("candidates",), ("modes",), ("dispatch_modes",), *_TEXT_LISTS)
+_ONE_OR_MORE: tuple[KeyPath, ...] = (
+    ("candidates",),
+    ("modes",),
+    ("dispatch_modes",),
+    ("server", "volumes"),
+    *_TEXT_LISTS,
+)
 
 
 def dotted(path: KeyPath) -> str:
