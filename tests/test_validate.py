@@ -291,6 +291,17 @@ def test_a_start_that_was_given_up_before_any_record_needs_no_proof(run):
     assert run.statuses()["modes_proven"] == "ok"
 
 
+def test_a_start_that_was_killed_while_it_answered_counts_as_one_that_answered(run):
+    run.attempts["standard"] = [_attempt("clean", records=0, ended_at=None)]
+    assert run.statuses()["modes_proven"] == "ok"
+
+
+def test_a_start_that_was_closed_without_a_record_needs_no_proof(run):
+    idle = _attempt("inconclusive", records=0, ended_at="t", error={"type": "ServerDied"})
+    run.attempts["batch_invariant"].insert(0, idle)
+    assert run.statuses()["modes_proven"] == "ok"
+
+
 def test_a_server_that_did_not_start_is_quoted(run):
     failed = {"type": "StartupFailed", "message": "port 18000 is taken"}
     run.attempts["standard"].append(_attempt("inconclusive", ready_after_s=None, error=failed))

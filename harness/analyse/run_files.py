@@ -58,16 +58,29 @@ class Startup:
         """How many starts may have produced records."""
         return sum(map(_may_have_answered, self.attempts))
 
+    def counter(self, name: str) -> float | None:
+        """An engine counter summed over the starts that read it, ``None`` if none did."""
+        read = [_metric(attempt, name) for attempt in self.attempts]
+        known = [value for value in read if value is not None]
+        return sum(known) if known else None
+
+
+def _metric(attempt: Json, name: str) -> float | None:
+    metrics = attempt.get("metrics")
+    value = metrics.get(name) if isinstance(metrics, Mapping) else None
+    return float(value) if isinstance(value, int | float) else None
+
 
 def _may_have_answered(attempt: Json) -> bool:
     """Whether records can come from this start.
 
     None can where the server was never ready, its log was never judged, or the run stopped
-    because the mode was not proven: the harness asks nothing before that. ``records``, where an
-    attempt has it, decides.
+    because the mode was not proven: the harness asks nothing before that. A start that was
+    closed in order says how many ``records`` it gave; a killed one still has the 0 it began with.
     """
-    if isinstance(attempt.get("records"), int):
-        return bool(attempt["records"])
+    records = attempt.get("records")
+    if isinstance(records, int) and (records or attempt.get("ended_at")):
+        return bool(records)
     error = attempt.get("error")
     kind = error.get("type") if isinstance(error, Mapping) else None
     if attempt.get("ready_after_s") is None or kind in _BEFORE_RECORDS:

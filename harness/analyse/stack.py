@@ -25,12 +25,13 @@ class Stack:
         temperature: of every request.
         prefix_caching, async_scheduling: ``server_default``, ``off`` or ``on``.
         order: which of solo and batched comes first.
+        prefix_cache_hits: prompt tokens that the servers took from their prefix caches.
+        preemptions: requests that a server put back and computed anew.
         iteration_log: whether the server wrote down each engine step.
         modes_proven: whether every server lifetime's kernel path is proven; ``None`` where there
             are no start-up files.
         unproven: what is not proven, in words.
         lifetimes: the largest number of server lifetimes that any (model, mode) had.
-        complete: whether the run ended with every planned record; ``None`` where unknown.
         planned_records: records that the plan asked for.
         not_controlled: what the run itself says that it left open.
     """
@@ -43,6 +44,8 @@ class Stack:
     prefix_caching: str | None = None
     async_scheduling: str | None = None
     order: str | None = None
+    prefix_cache_hits: float | None = None
+    preemptions: float | None = None
     iteration_log: bool | None = None
     modes_proven: bool | None = None
     unproven: tuple[str, ...] = ()
@@ -88,6 +91,8 @@ def stack_of(files: RunFiles | None) -> Stack:
         prefix_caching=controls.get("prefix_caching"),
         async_scheduling=controls.get("async_scheduling"),
         order=controls.get("order"),
+        prefix_cache_hits=_counter(files, "prefix_cache_hits"),
+        preemptions=_counter(files, "preemptions"),
         iteration_log=controls.get("iteration_log"),
         modes_proven=not unproven and not files.startup_errors if files.startups else None,
         unproven=unproven,
@@ -95,6 +100,13 @@ def stack_of(files: RunFiles | None) -> Stack:
         planned_records=planned if isinstance(planned, int) else None,
         not_controlled=tuple(map(str, metadata.get("not_controlled") or ())),
     )
+
+
+def _counter(files: RunFiles, name: str) -> float | None:
+    """The sum over all servers, ``None`` unless every server that answered was read."""
+    read = [startup.counter(name) for startup in files.startups if startup.answered()]
+    known = [value for value in read if value is not None]
+    return sum(known) if known and len(known) == len(read) else None
 
 
 def _object(value: Json, key: str) -> Json:

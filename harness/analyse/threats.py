@@ -61,8 +61,14 @@ def _of_the_design(summary: Json, stack: Stack, records: Records) -> Iterator[tu
             "no_batched_repeats",
             "No batch was sent twice: whether equal batches agree has not been measured.",
         )
-    if stack.prefix_caching != "off":
+    if stack.prefix_caching != "off" and stack.prefix_cache_hits != 0:
         yield "prefix_caching", _cache_text(stack)
+    if stack.preemptions:
+        yield (
+            "preemptions",
+            f"The servers put {stack.preemptions:.0f} requests back and computed them anew, which "
+            "is another path of computation.",
+        )
     if stack.async_scheduling != "off":
         setting = stack.async_scheduling or "not recorded"
         yield (
@@ -85,9 +91,11 @@ def _cache_text(stack: Stack) -> str:
         None: "not recorded",
         "server_default": "left at the server's default, which is on in recent versions",
     }.get(stack.prefix_caching, stack.prefix_caching)
+    hits = stack.prefix_cache_hits
+    taken = f"; {hits:.0f} prompt tokens were taken from it" if hits else ""
     return (
         f"Prefix caching is {setting}: a prompt's second request may reuse the first one's cache, "
-        "which alone can change an answer."
+        f"which alone can change an answer{taken}."
     )
 
 

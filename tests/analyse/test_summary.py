@@ -229,6 +229,18 @@ def test_the_kernel_path_is_claimed_only_where_it_is_proven(write, tmp_path, ver
     assert claims["kernel_path"]["status"] == status
 
 
+@pytest.mark.parametrize(("hits", "is_threat"), [(0.0, False), (128.0, True), (None, True)])
+def test_the_prefix_cache_is_a_threat_unless_nothing_came_from_it(write, tmp_path, hits, is_threat):
+    write(pair(0), "vllm_records.jsonl")
+    (tmp_path / "metadata.json").write_text("{}")
+    ready = {"ready_after_s": 3.0, "verdict": "clean", "evidence": {"x": 1}}
+    attempt = ready | {"metrics": {"prefix_cache_hits": hits}}
+    startup = {"model": "m", "mode": "standard", "attempts": [attempt]}
+    (tmp_path / "startup_standard_m.json").write_text(json.dumps(startup))
+    threats = {threat["threat"] for threat in summarise_run(tmp_path)["threats"]}
+    assert ("prefix_caching" in threats) is is_threat
+
+
 def test_invariant_flips_that_remain_are_said(summarised):
     rows = [
         record(n, mode, solo_score=0.0)
