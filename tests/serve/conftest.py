@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from harness.serve import GpuAccess, Host, LaunchOptions, launch_options
+from harness.serve import Backend, GpuAccess, Host, LaunchOptions, Server, launch_options
 from harness.serve.native import NativeBackend, NativeServer
+from harness.spec import load_spec
 from harness.spec.run_spec import ModelSpec, RunSpec, ServerSettings
-from harness.words import BackendName, Mode
+from harness.words import BackendName, Mode, Verdict
 
 STAND_IN = Path(__file__).parent / "stand_in"
+ROOT = Path(__file__).parents[2]
 COMMAND = f"{sys.executable} -m vllm.entrypoints.openai.api_server"
 
 
@@ -91,3 +96,56 @@ def until() -> Callable[[Callable[[], bool]], None]:
             time.sleep(0.02)
 
     return wait
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One backend with something to run on it, for the compliance test.
+
+    Attributes:
+        backend: the backend.
+        options: launch options for a mode.
+        kill: ends a server from outside, as an accident would.
+        first_line: what the first line of its log holds.
+        verdicts: what its log proves in each mode once it is ready.
+    """
+
+    backend: Backend
+    options: Callable[[Mode], LaunchOptions]
+    kill: Callable[[Server], None]
+    first_line: str
+    verdicts: dict[Mode, Verdict]
+
+
+def _kill_native(server: Server) -> None:
+    assert isinstance(server, NativeServer)
+    os.kill(server.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def case_native_stand_in(native_options: Callable[..., LaunchOptions]) -> Case:
+    """A stand-in proves no mode: its log has no engine."""
+    return Case(
+        NativeBackend(),
+        lambda mode: native_options(mode=mode),
+        _kill_native,
+        "first byte of the log",
+        dict.fromkeys(Mode, Verdict.INCONCLUSIVE),
+    )
+
+
+@pytest.fixture
+def case_native_vllm(free_port: int, host: Host) -> Case:
+    """The real server with the demo's model, from the demo's own profile."""
+    spec = load_spec("demo").spec
+    python = ROOT / spec.server.native_command
+    model = spec.models[0].model_copy(update={"hf_id": str(ROOT / spec.models[0].hf_id)})
+    server = spec.server.model_copy(update={"port": free_port, "native_command": str(python)})
+    spec = spec.model_copy(update={"server": server, "models": (model,)})
+    return Case(
+        NativeBackend(),
+        lambda mode: launch_options(spec, model, mode, host=host, run_id="test-run"),
+        _kill_native,
+        "api_server.py:",
+        {Mode.STANDARD: Verdict.CLEAN, Mode.BATCH_INVARIANT: Verdict.ACTIVE},
+    )
