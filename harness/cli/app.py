@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from typing import Any
+from typing import NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from harness.errors import HarnessError
 
@@ -52,11 +53,33 @@ def _register_verbs() -> None:
             importlib.import_module(name).register(app)
 
 
-def main(argv: list[str] | None = None) -> Any:
+def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line; an expected error is one message on stderr and its exit code."""
     _register_verbs()
     try:
-        app(argv)
+        result = typer.main.get_command(app).main(argv, prog_name="harness", standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else 0)
     except HarnessError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+    except TyperException as error:
+        _usage(error)
+    except typer.Abort:
+        _fail("aborted", 130)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+
+
+def _usage(error: TyperException) -> NoReturn:
+    """One line for a flag that does not exist or fit; the help where nothing was typed."""
+    message = getattr(error, "format_message", lambda: str(error))()
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(message + "\n")
+        sys.exit(2)
+    where = f" (see `{context.command_path} --help`)" if context is not None else ""
+    _fail(f"{message}{where}", getattr(error, "exit_code", 2))
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(exit_code)
