@@ -11,7 +11,7 @@ import typer
 
 __all__ = ["register"]
 
-HELP = """Write the reports of a run: report.md and report.html, and for CI junit.xml or a step summary.
+HELP = """Write the reports of a run: Markdown and HTML, and for CI JUnit XML or a step summary.
 
 RUN is a run folder or a records file (JSONL). Numbers come from summary.json and validation.json;
 where those are missing or older than the records, they are computed anew.
@@ -33,18 +33,17 @@ def register(app: typer.Typer) -> None:
             str, typer.Option("--format", help="Comma-separated: md, html, junit, github.")
         ] = "md,html",
         out: Annotated[
-            Path | None, typer.Option("-o", "--out", help="Folder to write to; default: beside RUN.")
+            Path | None,
+            typer.Option("-o", "--out", help="Folder to write to; else beside RUN."),
         ] = None,
     ) -> None:
-        from harness.report import render_github, load_report, write_reports
+        from harness.report import load_report, render_github, write_reports
 
         chosen = _formats(formats)
         summary, validation = _numbers(run)
         files = [name for name in chosen if name != "github"]
         if files:
-            written = write_reports(
-                run, files, folder=out, summary=summary, validation=validation
-            )
+            written = write_reports(run, files, folder=out, summary=summary, validation=validation)
             for path in written:
                 typer.echo(path)
         if "github" in chosen:

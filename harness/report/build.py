@@ -13,7 +13,7 @@ from harness.report.checks import (
     robustness_section,
 )
 from harness.report.claims import claims_section, profiles_section, threats_section
-from harness.report.conditions import conditions_section, evidence_section
+from harness.report.conditions import conditions_section, evidence_section, validation_section
 from harness.report.figure_data import figure_data
 from harness.report.headline import banner, checks, headline, nature
 from harness.report.model import Report, Section
@@ -61,6 +61,7 @@ def build_report(
         claims_section(summary),
         threats_section(summary, known),
         evidence_section(startups),
+        validation_section(checks(validation)),
         *breakdown_sections(summary),
         score_pair_section(summary),
         kinds_section(summary),

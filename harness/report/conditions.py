@@ -8,11 +8,26 @@ from typing import Any
 from harness.report.model import Cell, Column, Kind, Section, Table
 from harness.report.numbers import NONE
 
-__all__ = ["conditions_section", "evidence_section"]
+__all__ = ["conditions_section", "evidence_section", "validation_section"]
 
 Json = Mapping[str, Any]
 MAX_QUOTED = 12
 _NOT_SHOWN = frozenset({"candidates", "tasks", "schema_version", "external"})
+
+
+_STATUS_WORDS = {"failed": "FAILED", "not_checked": "not checked"}
+
+
+def validation_section(checks: Sequence[tuple[str, str, str]]) -> Section | None:
+    """Every check that makes a run countable, and what it found."""
+    if not checks:
+        return None
+    columns = (Column("Check", Kind.ID), Column("Status"), Column("What was found"))
+    rows = tuple(
+        (Cell(name), Cell(_STATUS_WORDS.get(status, status)), Cell(message))
+        for name, status, message in checks
+    )
+    return Section("validation", "Validation", (), (Table("Checks", columns, rows),))
 
 
 def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:

@@ -94,6 +94,13 @@ def _profiles(records: RecordLines, population: Population | None, count: int) -
     return comparison.as_json()
 
 
+def _comparison(files: RunFiles) -> Json | None:
+    """What `harness score` left: in this folder, or in a re-scored one below it."""
+    name = "score_profiles.json"
+    found = (files.folder / name, *sorted(files.folder.glob(f"rescored/*/{name}")))
+    return next((value for value in map(_object, found) if value is not None), None)
+
+
 def _object(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
@@ -133,7 +140,8 @@ def load_report(
         files.metadata,
         validation or _object(files.folder / VALIDATION),
         prompts=tasks.prompts,
-        profiles=_profiles(records, tasks.population, int(summary.get("n_records") or 0)),
+        profiles=_profiles(records, tasks.population, int(summary.get("n_records") or 0))
+        or _comparison(files),
     )
 
 

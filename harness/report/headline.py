@@ -70,7 +70,8 @@ def measured_on(summary: Json, metadata: Json, startups: Sequence[Json]) -> str:
     kind = {"cpu": "vLLM's CPU engine", "cuda": "GPU"}.get(str(_device(summary, metadata)))
     device = metadata.get("device") or {}
     name = _first((stack.get("device_name"), device.get("name")))
-    vllm = _first((stack.get("vllm"), *(e.get("vllm_version") for e in evidence)))
+    stated = (stack.get("vllm"), versions.get("vllm"))
+    vllm = _first((*stated, *(e.get("vllm_version") for e in evidence)))
     torch = _first((versions.get("torch"), *(e.get("torch_version") for e in evidence)))
     parts = (
         ": ".join(part for part in (kind or "device not recorded", name) if part),
@@ -108,25 +109,31 @@ def headline(
     return Headline(sentence, measured_on(summary, metadata, startups), _measures(summary))
 
 
-def checks(validation: Json | None) -> tuple[tuple[str, bool, str], ...]:
-    """Validation's findings as ``(check, passed, message)``."""
+def checks(validation: Json | None) -> tuple[tuple[str, str, str], ...]:
+    """Validation's findings as ``(check, status, message)``."""
     rows = (validation or {}).get("findings") or ()
     return tuple(
-        (str(row.get("check")), row.get("status") != "failed", str(row.get("message") or ""))
+        (str(row.get("check")), str(row.get("status")), str(row.get("message") or ""))
         for row in rows
     )
 
 
+def _reasons(validation: Json | None, *statuses: str) -> tuple[str, ...]:
+    return tuple(
+        f"{name}: {message}" if message else name
+        for name, status, message in checks(validation)
+        if status in statuses
+    )
+
+
 def banner(validation: Json | None, *, countable: bool) -> Banner:
-    """Whether the run counts; every failed check is named."""
+    """Whether the run counts; every check that failed or could not be made is named."""
     if validation is None:
         return Banner(Tone.BAD, "Not countable: this run was not validated")
-    if countable:
-        return Banner(Tone.GOOD, "Countable: the run is complete and every check passed")
-    failed = tuple(
-        f"{name}: {detail}" if detail else name
-        for name, passed, detail in checks(validation)
-        if not passed
-    )
-    reasons = failed or tuple(map(str, validation.get("problems") or ("no reason was recorded",)))
-    return Banner(Tone.BAD, "Not countable: do not quote these numbers as a result", reasons)
+    if not countable:
+        failed = _reasons(validation, "failed") or ("no reason was recorded",)
+        return Banner(Tone.BAD, "Not countable: do not quote these numbers as a result", failed)
+    open_points = _reasons(validation, "not_checked", "warning")
+    if open_points:
+        return Banner(Tone.NOTE, "Countable with reservations: no check failed", open_points)
+    return Banner(Tone.GOOD, "Countable: the run is complete and every check passed")

@@ -26,8 +26,10 @@ def _case(suite: Element, name: str, failure: str | None = None, detail: str = "
 
 def _validation(report: Report) -> Element:
     suite = Element("testsuite", name="validation")
-    for name, passed, detail in report.checks:
-        _case(suite, name, None if passed else detail or "failed")
+    for name, status, message in report.checks:
+        _case(suite, name, (message or status) if status == "failed" else None)
+        if status == "not_checked":
+            SubElement(suite[-1], "skipped", message=visible(message))
     if not report.checks:
         _case(suite, "run is countable", None if report.countable else report.banner.title)
     return suite
@@ -61,6 +63,7 @@ def _invariance(report: Report) -> Element:
 def _count(suite: Element) -> None:
     suite.set("tests", str(len(suite.findall("testcase"))))
     suite.set("failures", str(len(suite.findall("testcase/failure"))))
+    suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
     suite.set("errors", "0")
 
 

@@ -16,7 +16,7 @@ from harness.report.model import AnswerView, Kind, PairView, Report, Section, Ta
 __all__ = ["code", "escape", "fence", "render_markdown", "table_lines"]
 
 MAX_FLIPS = 200
-_ACTIVE = re.compile(r"([\\`*_{}<>#|!~$]|\](?=[(\[:]))")
+_ACTIVE = re.compile(r"([\\`*{}<>#|!~$]|(?<!\w)_|_(?!\w)|\](?=[(\[:]))")
 _TICKS = re.compile(r"`+")
 _ALIGN = {Kind.NUMBER: "---:", Kind.ID: "---", Kind.TEXT: "---"}
 _SIGN = {Tone.GOOD: "✅", Tone.NOTE: "⚠️", Tone.BAD: "⛔"}
@@ -118,8 +118,8 @@ def _flips(report: Report) -> Iterator[str]:
     yield ""
     for pair in report.flips[:MAX_FLIPS]:
         yield from _pair(pair)
-    rest = len(report.flips) - MAX_FLIPS + report.flips_left_out
-    if rest > 0:
+    rest = max(0, len(report.flips) - MAX_FLIPS) + report.flips_left_out
+    if rest:
         yield f"{rest:,} further flips are in the records file and, up to a limit, in report.html."
         yield ""
 

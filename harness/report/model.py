@@ -256,7 +256,7 @@ class Report:
         flips, text_changes: the pairs shown.
         flips_left_out, text_changes_left_out: pairs counted but not shown.
         answer_limit: characters of an answer that are shown at most.
-        checks: validation's checks, ``(name, passed, detail)``.
+        checks: validation's findings, ``(check, status, message)``.
     """
 
     run_id: str
@@ -271,5 +271,5 @@ class Report:
     flips_left_out: int = 0
     text_changes_left_out: int = 0
     answer_limit: int = 0
-    checks: tuple[tuple[str, bool, str], ...] = ()
+    checks: tuple[tuple[str, str, str], ...] = ()
     made_with: str = ""

@@ -130,8 +130,9 @@ def breakdown_sections(summary: Json) -> tuple[Section, ...]:
     if not tables:
         return ()
     prose = (
-        "Label flips, with text changes below them. The slices are exploratory. p is adjusted by Holm's method within each table, and a slice "
-        "that could not reach p < 0.05 with any outcome is marked as underpowered.",
+        "Label flips, with text changes below them. The slices are exploratory. p is adjusted by "
+        "Holm's method within each table, and a slice that could not reach p < 0.05 with any "
+        "outcome is marked as underpowered.",
     )
     return (Section("breakdowns", "Breakdowns", prose, tables, figure="batch_sizes"),)
 

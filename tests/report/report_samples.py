@@ -1,0 +1,66 @@
+"""Reports for the tests, built from records the way a run's are."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from study_records import study_records
+
+from harness.analyse import summarise_run
+from harness.report import Report, build_report
+from harness.validate import validate_run
+
+H100 = {
+    "run_id": "study",
+    "device": {"kind": "cuda", "name": "NVIDIA H100 80GB HBM3"},
+    "versions": {"vllm": "0.19.1", "torch": "2.10.0"},
+}
+CPU = {**H100, "device": {"kind": "cpu", "name": None}}
+SCRIPT = "<script>window.pwned = 1; alert(1)</script>"
+IMAGE = '<img src="https://leak.invalid/x.png" onerror="window.pwned=1">'
+TEMPLATE = "{{ 7 * 7 }}{% raw %} </textarea></pre></div></details>"
+HOSTILE = (SCRIPT, IMAGE, TEMPLATE)
+LONG = "x" * 50_000
+
+
+def summary_of(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        return summarise_run(written(records, Path(folder)))
+
+
+def written(records: Iterable[dict[str, Any]], folder: Path) -> Path:
+    path = folder / "vllm_records.jsonl"
+    with path.open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(record) + "\n" for record in records)
+    return path
+
+
+def report_of(
+    records: list[dict[str, Any]], metadata: dict[str, Any] = H100, **more: Any
+) -> Report:
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(records, Path(folder))
+        validation = validate_run(path).as_json()
+        return build_report(summarise_run(path), records, (), metadata, validation, **more)
+
+
+@cache
+def study_report() -> Report:
+    return report_of(study_records())
+
+
+@cache
+def hostile_report() -> Report:
+    records = study_records()
+    flips = [record for record in records if record["label_flip"]]
+    answers = [*HOSTILE, LONG, "\u202egnp.exe", "bell \x07 nul \x00", "half \ud800 pair"]
+    for record, answer in zip(flips, answers, strict=False):
+        record["batched"]["text"] = answer
+        record["batched"]["score_evidence"]["matched"] = answer
+        record["model"] = answer[:40]
+    return build_report(summary_of(study_records()), records, (), H100, None)

@@ -1,0 +1,118 @@
+"""The formats that are text: nothing in them can act, and they say the same as the report."""
+
+from __future__ import annotations
+
+import base64
+import re
+from hashlib import sha256
+from xml.etree import ElementTree
+
+import pytest
+from report_samples import IMAGE, LONG, SCRIPT, hostile_report, report_of, study_report
+from study_records import study_records
+
+from harness.report import render_github, render_html, render_junit, render_markdown
+
+
+def _outside_code(markdown: str) -> str:
+    """The Markdown without fenced blocks and code spans."""
+    fenced = re.sub(r"^(`{3,})text\n.*?^\1$", "", markdown, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", fenced)
+
+
+@pytest.mark.parametrize("render", [render_markdown, render_github])
+def test_no_answer_acts_in_markdown(render) -> None:
+    text = _outside_code(render(hostile_report()))
+    assert re.search(r"(?<!\\)<(?!/?(details|summary|br)>)", text) is None
+    assert re.search(r"(?<!\\)!\[", text) is None
+
+
+def test_a_pipe_in_a_name_does_not_open_a_column() -> None:
+    records = study_records()
+    for record in records:
+        record["model"] = record["model"].replace("llama", "a|b")
+    lines = render_markdown(report_of(records)).splitlines()
+    rows = [line for line in lines if line.startswith("| `a\\|b3.2")]
+    assert len(rows) == 2
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}
+
+
+def test_markdown_shows_both_answers_of_a_flip_with_the_difference_marked() -> None:
+    text = render_markdown(study_report())
+    assert "⟪Sure.⟫ First, gather" in text
+    assert "⟪I'm⟫ sorry, but" in text
+
+
+def test_html_escapes_every_answer() -> None:
+    page = render_html(hostile_report())
+    assert SCRIPT not in page
+    assert IMAGE not in page
+    assert "&lt;script&gt;window.pwned" in page
+
+
+def test_html_names_no_address_to_load_from() -> None:
+    page = render_html(study_report())
+    assert re.findall(r"(?:src|href|action)\s*=\s*[\"']?[^\"'#]", page) == []
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_the_content_policy_allows_our_style_and_script_by_hash_and_nothing_else() -> None:
+    page = render_html(study_report())
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)
+    assert policy is not None
+    directives = policy.group(1).replace("&#39;", "'").split("; ")
+    assert directives[0] == "default-src 'none'"
+    for tag, directive in (("style", directives[1]), ("script", directives[2])):
+        content = re.search(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        assert content is not None
+        digest = base64.b64encode(sha256(content.group(1).encode()).digest()).decode()
+        assert directive == f"{tag}-src 'sha256-{digest}'"
+
+
+def test_a_long_answer_is_cut_and_says_how_much_is_missing() -> None:
+    page = render_html(hostile_report())
+    assert LONG not in page
+    assert "38,000 more characters" in page
+
+
+def test_a_page_of_many_flips_stays_under_its_size() -> None:
+    flip = next(r for r in study_records() if r["label_flip"])
+    answers = {"solo": "a" * 3_000, "batched": "a" * 1_500 + "b" * 1_500}
+    records = []
+    for number in range(3_000):
+        sides = {side: {**flip[side], "text": text} for side, text in answers.items()}
+        records.append({**flip, **sides, "sample_id": f"n{number}"})
+    report = report_of(records)
+    page = render_html(report)
+    assert len(report.flips) == 3_000
+    assert len(page) < 12_000_000
+
+
+def test_junit_is_xml_with_a_case_for_every_check() -> None:
+    root = ElementTree.fromstring(render_junit(study_report()).encode())
+    names = {case.get("name") for case in root.iter("testcase")}
+    assert {"no label flips", "modes_proven", "no_duplicates"} <= names
+    assert root.findall(".//failure") == []
+
+
+def test_junit_fails_for_a_flip_under_the_invariant_path_only() -> None:
+    records = study_records()
+    record = next(r for r in records if r["mode"] == "batch_invariant")
+    record |= {"batch_score": 1.0, "batch_label": "refused", "label_flip": True}
+    record |= {"batch_response_hash": "0" * 64, "text_change": True}
+    root = ElementTree.fromstring(render_junit(report_of(records)).encode())
+    failed = [
+        case.get("name")
+        for case in root.iterfind("testsuite[@name='batch_invariant']/testcase")
+        if case.find("failure") is not None
+    ]
+    assert failed == ["no label flips", f"{record['model']} {record['task_name']}/s000"]
+
+
+def test_junit_of_hostile_answers_is_still_xml() -> None:
+    ElementTree.fromstring(render_junit(hostile_report()).encode())
+
+
+def test_the_step_summary_is_small() -> None:
+    assert len(render_github(hostile_report()).encode()) < 100_000

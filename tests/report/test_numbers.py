@@ -1,0 +1,33 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.report.numbers import p_text, paired_text, rate_text, score_text
+
+
+def test_a_rate_shows_count_rows_rate_and_interval() -> None:
+    rate = {"count": 22, "n": 55, "rate": 0.4, "wilson95": [0.2811, 0.5319]}
+    assert rate_text(rate) == "22/55 = 40.0% [28.1, 53.2]"
+
+
+def test_a_rate_over_no_rows_claims_no_rate() -> None:
+    assert rate_text({"count": 0, "n": 0, "rate": None, "wilson95": None}) == "0/0"
+
+
+def test_a_pair_table_shows_both_discordant_counts_and_the_exact_p() -> None:
+    paired = {"standard_only": 22, "invariant_only": 0, "p_two_sided": 4.76837158203125e-07}
+    assert paired_text(paired) == "b=22 c=0 p=4.8e-07 (exact McNemar)"
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(5.960464477539063e-08, "6.0e-08"), (0.0078125, "0.0078"), (1.0, "1"), (None, "–")],
+)
+def test_p_has_two_digits(p: float | None, text: str) -> None:
+    assert p_text(p) == text
+
+
+def test_a_state_without_a_score_shows_its_label() -> None:
+    assert score_text(None, "unparsed") == "– (unparsed)"
