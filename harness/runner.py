@@ -23,7 +23,8 @@ from harness.conduct.signals import sigterm_is_interrupt
 from harness.errors import HarnessError, IncompleteRun, Interrupted, RunError, UsageError
 from harness.plan import Lifetime, Plan, remaining
 from harness.replay import Dispatcher, ReplaySession, scan_lifetime
-from harness.serve import launch_options, make_backend
+from harness.serve import LaunchOptions, launch_options, make_backend
+from harness.spec import RunSpec
 from harness.store import RunFolder, find_unfinished, new_run_id, open_logbook
 
 __all__ = ["RunOptions", "run"]
@@ -60,13 +61,19 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
         RunError: a server died, a mode is not proven, or records failed; what was written stays.
         Interrupted: a signal; what was written stays.
     """
-    folder = _open_folder(prepared, options, progress)
+    backend = make_backend(prepared.spec)
+    path = _choose_folder(prepared, options, progress)
+    if not path.exists():
+        backend.check(_launches(prepared.spec, prepared.plan, path.name)[0][1])
+    folder = _open_folder(path, prepared)
     with folder, sigterm_is_interrupt():
         open_logbook(folder.path / "harness.jsonl")
         structlog.contextvars.bind_contextvars(run_id=folder.run_id)
         metadata = Metadata(folder, prepared, kind=options.kind)
         try:
-            conclusion = _work(prepared, options, folder, metadata, progress)
+            conclusion = _work(
+                prepared, options, Bench(prepared.spec, folder, backend, progress, metadata)
+            )
         except KeyboardInterrupt:
             error: HarnessError = Interrupted("stopped by a signal", hint=_resume_hint(folder))
             metadata.close(exit_code=error.exit_code, error=error.message)
@@ -80,50 +87,44 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
         return conclusion
 
 
-def _open_folder(prepared: Prepared, options: RunOptions, progress: RunProgress) -> RunFolder:
+def _choose_folder(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Path:
     run_id = options.run_id
     if run_id is None and not options.fresh:
         run_id = find_unfinished(options.results, prepared.fingerprint)
         if run_id is not None:
             progress.note(f"resuming the unfinished run {run_id} (--fresh starts a new one)")
-    folder = RunFolder(
-        options.results / (run_id or new_run_id(options.results, prepared.spec.name))
-    )
+    return options.results / (run_id or new_run_id(options.results, prepared.spec.name))
+
+
+def _open_folder(path: Path, prepared: Prepared) -> RunFolder:
+    folder = RunFolder(path)
     known = folder.read("metadata.json")
     if known is not None and known.get("fingerprint") != prepared.fingerprint:
         folder.close()
         raise UsageError(
             f"the run {folder.run_id} asks other questions or uses other server settings",
-            file=folder.path / "metadata.json",
+            file=path / "metadata.json",
             hint="choose another --run-id, or give the settings it was started with",
         )
     return folder
 
 
-def _work(
-    prepared: Prepared,
-    options: RunOptions,
-    folder: RunFolder,
-    metadata: Metadata,
-    progress: RunProgress,
-) -> Conclusion:
-    spec = prepared.spec
-    backend = make_backend(spec)
-    for line in backend.sweep(folder.path):
-        progress.note(line)
-    _take_stock(folder, options, progress)
+def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> Conclusion:
+    folder = bench.folder
+    for line in bench.backend.sweep(folder.path):
+        bench.progress.note(line)
+    _take_stock(folder, options, bench.progress)
     plan = remaining(prepared.plan, frozenset(r["record_id"] for r in folder.records()))
     _write_candidates(folder, prepared)
     if plan.records:
         withdraw_conclusion(folder)
-        bench = Bench(spec, folder, backend, progress, metadata)
         _run_lifetimes(prepared, plan, bench, options.kind)
     else:
-        progress.note(f"all {len(prepared.plan.records)} records are there already")
+        bench.progress.note(f"all {len(prepared.plan.records)} records are there already")
     _insist_on_all(folder, prepared.plan)
-    metadata.complete()
+    bench.metadata.complete()
     conclusion = conclude(folder)
-    metadata.close(exit_code=0 if conclusion.valid else 1)
+    bench.metadata.close(exit_code=0 if conclusion.valid else 1)
     return conclusion
 
 
@@ -141,12 +142,15 @@ def _write_candidates(folder: RunFolder, prepared: Prepared) -> None:
     folder.write_rows("selected_candidates.jsonl", rows)
 
 
-def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench, kind: str) -> None:
-    spec, folder = bench.spec, bench.folder
-    launches = [
-        (lifetime, launch_options(spec, lifetime.model, lifetime.mode, run_id=folder.run_id))
+def _launches(spec: RunSpec, plan: Plan, run_id: str) -> list[tuple[Lifetime, LaunchOptions]]:
+    return [
+        (lifetime, launch_options(spec, lifetime.model, lifetime.mode, run_id=run_id))
         for lifetime in plan.lifetimes
     ]
+
+
+def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench, kind: str) -> None:
+    launches = _launches(bench.spec, plan, bench.folder.run_id)
     bench.backend.check(launches[0][1])
     total = len(prepared.plan.records)
     bench.progress.begin(records=total, done=total - len(plan.records), lifetimes=len(launches))

@@ -38,13 +38,15 @@ def _command() -> Any:
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     ) -> None:
-        from harness.cli.outcome import finish
         from harness.conduct.prepare import prepare
+
+        prepared = prepare(loaded)  # what is wrong with the input is said before the rest loads
+
+        from harness.cli.outcome import finish
         from harness.conduct.progress import ConsoleProgress, SilentProgress
         from harness.runner import RunOptions
         from harness.runner import run as conduct
 
-        prepared = prepare(loaded)
         options = RunOptions(results, run_id, fresh=fresh, retry_errors=retry_errors)
         progress = SilentProgress() if quiet else ConsoleProgress()
         finish(conduct(prepared, options, progress), as_json=as_json)
