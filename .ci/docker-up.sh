@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A Docker engine for this machine: uses the one that answers, else installs Debian's and starts it.
+# A Docker engine for this machine (the one that answers, else Debian's) and a registry for the tests.
 #
 #   pid=$(.ci/docker-up.sh)     prints the pid of the dockerd that it started, nothing when one was up
 #   [ -z "$pid" ] || kill "$pid"   ends exactly that one
@@ -9,17 +9,20 @@ set -euo pipefail
 
 answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
 
+packages=()
+command -v docker-registry >/dev/null || packages+=(docker-registry)
+answers || command -v dockerd >/dev/null || packages+=(docker.io)
+if [ ${#packages[@]} -gt 0 ]; then
+    echo "docker-up: installing ${packages[*]}" >&2
+    {
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${packages[@]}"
+    } >&2
+fi
+
 if answers; then
     echo "docker-up: an engine answers" >&2
     exit 0
-fi
-
-if ! command -v dockerd >/dev/null; then
-    echo "docker-up: installing docker.io" >&2
-    {
-        apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq docker.io
-    } >&2
 fi
 
 log=${DOCKERD_LOG:-${TMPDIR:-/tmp}/dockerd.log}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the CPU engine's image with what this machine needs for it.
 #
-#   docker/cpu/build.sh [TAG] [DOCKER BUILD ARGUMENTS...]     default: harness/vllm-cpu:0.32.0
+#   docker/cpu/build.sh [TAG] [DOCKER BUILD ARGUMENTS...]     default: harness-vllm-cpu:0.32.0
 #
 #   BASE_IMAGE      default python:3.11-slim; where no registry answers, one made from the
 #                   machine's Debian sources (.ci/base-image.sh)
@@ -10,7 +10,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-tag=${1:-harness/vllm-cpu:0.32.0}
+tag=${1:-harness-vllm-cpu:0.32.0}
 shift || true
 say() { echo "build: $*" >&2; }
 

@@ -1,1 +1,33 @@
-"""TODO-ROOM"""
+"""Container images: what a name meant when it was pinned, and proof that it is still that.
+
+Every function takes a client of the engine; nothing here starts a server.
+"""
+
+from harness.images.local import LocalImage, find_image, pull_image
+from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
+from harness.images.pin import pin_image
+from harness.images.presence import ImageRow, Presence, lock_status
+from harness.images.reference import ImageReference
+from harness.images.registry import RegistryDigests, read_digests
+from harness.images.resolve import ResolvedImage, resolve, verify_unchanged
+
+__all__ = [
+    "DEFAULT_LOCK",
+    "ImageLock",
+    "ImageReference",
+    "ImageRow",
+    "ImageVersions",
+    "LocalImage",
+    "LockEntry",
+    "Presence",
+    "RegistryDigests",
+    "ResolvedImage",
+    "Source",
+    "find_image",
+    "lock_status",
+    "pin_image",
+    "pull_image",
+    "read_digests",
+    "resolve",
+    "verify_unchanged",
+]
