@@ -4,7 +4,6 @@ Two profiles live side by side: ``paper`` is the study's algorithms with their b
 ``strict`` (the default) reads the answer alone; ``docs/scorers.md`` shows where they differ.
 """
 
-from harness.score.bias_item import is_unknown_option, options_of
 from harness.score.comparison import ProfileComparison
 from harness.score.model import Score
 from harness.score.registry import PROFILES, SCORERS, Profile, score, scorer_versions
@@ -16,8 +15,6 @@ __all__ = [
     "Profile",
     "ProfileComparison",
     "Score",
-    "is_unknown_option",
-    "options_of",
     "rescore",
     "score",
     "scorer_versions",

@@ -16,8 +16,9 @@ from harness.score import (
     strict_refusal,
     strict_truthfulqa,
 )
-from harness.score.bias_item import BiasItem, bias_item, options_of
+from harness.score.bias_item import BiasItem, bias_item
 from harness.score.model import Score
+from harness.spec.options import options_of
 from harness.spec.tasks import Sample, Task
 
 __all__ = ["PROFILES", "SCORERS", "Profile", "score", "scorer_versions"]

@@ -18,7 +18,15 @@ from harness.spec.tasks import Population, Prompt, Sample, Task
 from harness.spec.yaml_file import YamlFile, read_yaml
 from harness.words import Domain
 
-__all__ = ["SCORERS", "TASK_TYPES", "load_task", "load_tasks", "render", "task_files"]
+__all__ = [
+    "SCORERS",
+    "TASK_TYPES",
+    "inspect_task",
+    "load_task",
+    "load_tasks",
+    "render",
+    "task_files",
+]
 
 TASK_TYPES: Mapping[str, tuple[str, Domain]] = {
     "safety_refusal": ("refusal", Domain.SAFETY),
@@ -94,6 +102,26 @@ def load_task(path: Path | str) -> Task:
     if task is None:
         raise AssertionError("unreachable: a file without problems is a task")
     return task
+
+
+def inspect_task(path: Path | str) -> tuple[Task | None, tuple[Problem, ...]]:
+    """Read as much of one task file as can be read, for a linter.
+
+    Returns:
+        The task with its well-formed samples (``None`` when the file's head is at fault), and
+        every mistake.
+    """
+    try:
+        document = read_yaml(path)
+    except UsageError:
+        return None, tuple(_read_task(Path(path))[1])
+    if not isinstance(document.data, dict):
+        return None, tuple(_read_task(Path(path))[1])
+    head = list(_head_problems(document))
+    samples, problems = _samples(document)
+    task = None if head else _task(document, samples)
+    unrendered = [item for item in _render_all(task) if isinstance(item, Problem)] if task else []
+    return task, (*head, *problems, *unrendered)
 
 
 def render(task: Task, sample: Sample) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from harness.score import Score, score
 from harness.spec.tasks import Sample, Task
@@ -20,6 +21,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "truthfulqa": {k: GOLDEN["truthfulqa"][k] for k in ("correct_answers", "incorrect_answers")},
     "mmlu": {"reference": "B"},
 }
+settings.register_profile("busy_machine", deadline=None)
+settings.load_profile("busy_machine")
 ScoreWith = Callable[..., Score]
 
 
