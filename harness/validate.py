@@ -129,6 +129,7 @@ def validate(records: Records, files: RunFiles, expected: Expectations) -> Valid
         _rows_per_mode(counts, expected),
         _startup_errors(files),
         _modes_proven(pairing, records, files),
+        _one_build(files),
         _candidates_present(records, pairing, files, expected),
         _run_finished(files),
     )
@@ -210,6 +211,18 @@ def _proof_gaps(pairing: Pairing, records: Records, files: RunFiles) -> Iterator
     for startup in files.startups:
         for number, verdict in startup.unproven():
             yield f"{startup.file}: start {number} is {verdict}"
+
+
+def _one_build(files: RunFiles) -> Finding:
+    check = "one_server_build"
+    builds = sorted({build for startup in files.startups for build in startup.builds()})
+    if not builds:
+        return Finding.not_checked(check, "no image or vLLM version is recorded")
+    if len(builds) > 1:
+        return Finding.failed(
+            check, f"the servers were of {len(builds)} builds: {shortened(builds, len(builds))}"
+        )
+    return Finding.ok(check, f"every server: {builds[0]}")
 
 
 def _candidates_present(

@@ -80,7 +80,14 @@ def _record(number, mode):
 
 
 def _attempt(verdict, **more):
-    return {"ready_after_s": 3.0, "verdict": verdict, "evidence": {"l": 1}, "error": None} | more
+    attempt = {
+        "ready_after_s": 3.0,
+        "verdict": verdict,
+        "server": {"docker": {"image_id": "sha256:aaa"}},
+        "evidence": {"vllm_version": "0.19.1", "device": "cuda"},
+        "error": None,
+    }
+    return attempt | more
 
 
 class Run:
@@ -314,6 +321,18 @@ def test_a_server_that_did_not_start_is_quoted(run):
 def test_records_without_their_start_up_file_are_not_proven(run):
     del run.attempts["standard"]
     assert "m in mode standard has records and no start-up file" in run.failures()["modes_proven"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"server": {"docker": {"image_id": "sha256:bbb"}}},
+        {"evidence": {"vllm_version": "0.20.2", "device": "cuda"}},
+    ],
+)
+def test_servers_of_two_builds_do_not_make_one_run(run, change):
+    run.attempts["batch_invariant"] = [_attempt("active", **change)]
+    assert "2 builds" in run.failures()["one_server_build"]
 
 
 def test_a_run_that_ended_badly_fails(run):

@@ -16,6 +16,7 @@ import numpy as np
 
 from harness.analyse.columns import MODES, Records
 from harness.analyse.exact import ALPHA
+from harness.analyse.intervals import next_margin, trials_for_margin
 from harness.analyse.pairs import Pairing
 from harness.analyse.stack import Stack
 
@@ -140,9 +141,11 @@ def _removed(summary: Json, stack: Stack, gap: str | None) -> Claim:
         reason = f"{_both(summary, 'batch_invariant')} remain"
         return Claim("invariant_is_clean", text, ClaimStatus.NOT_ESTABLISHED, reason)
     bound = summary["by_mode"]["batch_invariant"]["text_changes"]["upper95"]
+    margin = next_margin(bound)
+    more = f"; {trials_for_margin(margin)} rows would bound it under {margin:.1%}" if margin else ""
     reason = (
         f"{_both(summary, 'batch_invariant')} on {stack.place}; on rows like these a rate of up to "
-        f"{bound:.2%} is compatible with none in {n} (one-sided 95%)"
+        f"{bound:.2%} is compatible with none in {n} (one-sided 95%){more}"
     )
     return Claim("invariant_is_clean", text, ClaimStatus.ESTABLISHED, reason)
 

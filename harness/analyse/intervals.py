@@ -16,6 +16,7 @@ __all__ = [
     "Interval",
     "clopper_pearson_interval",
     "newcombe_interval",
+    "next_margin",
     "supported_margin",
     "tango_interval",
     "trials_for_margin",
@@ -96,6 +97,11 @@ def upper_bound(successes: int, trials: int, confidence: float = 0.95) -> float:
 def supported_margin(bound: float) -> float | None:
     """The smallest customary margin (0.1% to 50%) that an upper bound stays under, if any."""
     return next((margin for margin in MARGINS if bound < margin), None)
+
+
+def next_margin(bound: float) -> float | None:
+    """The largest customary margin that an upper bound does not stay under, if any."""
+    return next((margin for margin in reversed(MARGINS) if bound >= margin), None)
 
 
 def trials_for_margin(margin: float, confidence: float = 0.95) -> int:

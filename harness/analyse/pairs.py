@@ -9,15 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from harness.analyse.columns import MODES, IntArray, RecordKey, Records
+from harness.analyse.columns import MODES, BoolArray, IntArray, RecordKey, Records
 from harness.errors import UsageError
 from harness.words import Mode
 
 __all__ = ["Duplicate", "Pairing", "pair_records", "refuse_duplicates"]
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

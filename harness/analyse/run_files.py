@@ -64,10 +64,28 @@ class Startup:
         known = [value for value in read if value is not None]
         return sum(known) if known else None
 
+    def builds(self) -> list[str]:
+        """Image and vLLM version of each start that may have answered, as far as recorded."""
+        named = (_build(attempt) for attempt in self.attempts if _may_have_answered(attempt))
+        return [build for build in named if build]
+
+
+def _build(attempt: Json) -> str:
+    """``image sha256:… , vLLM 0.19.1, cuda`` of one start; empty where nothing is recorded."""
+    server, evidence = _object(attempt, "server"), _object(attempt, "evidence")
+    image = _object(server, "docker").get("image_id")
+    version, device = evidence.get("vllm_version"), evidence.get("device")
+    parts = (f"image {image}" if image else "", f"vLLM {version}" if version else "", device or "")
+    return ", ".join(part for part in parts if part)
+
+
+def _object(value: Json, key: str) -> Json:
+    inner = value.get(key)
+    return inner if isinstance(inner, Mapping) else {}
+
 
 def _metric(attempt: Json, name: str) -> float | None:
-    metrics = attempt.get("metrics")
-    value = metrics.get(name) if isinstance(metrics, Mapping) else None
+    value = _object(attempt, "metrics").get(name)
     return float(value) if isinstance(value, int | float) else None
 
 
@@ -81,8 +99,7 @@ def _may_have_answered(attempt: Json) -> bool:
     records = attempt.get("records")
     if isinstance(records, int) and (records or attempt.get("ended_at")):
         return bool(records)
-    error = attempt.get("error")
-    kind = error.get("type") if isinstance(error, Mapping) else None
+    kind = _object(attempt, "error").get("type")
     if attempt.get("ready_after_s") is None or kind in _BEFORE_RECORDS:
         return False
     return bool(attempt.get("evidence")) or attempt.get("verdict") != Verdict.INCONCLUSIVE

@@ -144,6 +144,12 @@ def test_no_flip_in_55_supports_ten_per_cent_and_not_five(summary):
     assert invariant["margin"] == 0.10
 
 
+def test_the_claim_says_how_many_rows_a_five_per_cent_bound_takes(summary):
+    claims = {claim["claim"]: claim["reason"] for claim in summary["claims"]}
+    assert "up to 5.30%" in claims["invariant_is_clean"]
+    assert "59 rows would bound it under 5.0%" in claims["invariant_is_clean"]
+
+
 def test_the_modes_solo_scores_differ_as_the_papers_own_margins_imply(summary):
     assert summary["cross_mode"]["solo"]["label_differs"]["count"] >= 5
     assert summary["cross_mode"]["batched"]["label_differs"]["count"] >= 4
