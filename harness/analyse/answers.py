@@ -83,13 +83,13 @@ def is_unfinished(answer: AnswerWire | None) -> bool:
     return answer is not None and answer.finish_reason in _UNFINISHED
 
 
-def text_has_hash(answer: AnswerWire | None, recorded: str | None) -> bool:
-    """Whether the text has the recorded SHA-256; true where either is not recorded."""
+def text_has_hash(answer: AnswerWire | None, recorded: str | None) -> bool | None:
+    """Whether the text has the recorded SHA-256; ``None`` where either is not recorded."""
     if answer is None or recorded is None:
-        return True
+        return None
     text = decode_text(answer.text)
     if text is None:
-        return True
+        return None
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() == recorded
 
 

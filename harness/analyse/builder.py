@@ -70,6 +70,7 @@ class RecordsBuilder:
         self._problems: list[LineProblem] = []
         self._mismatches: list[int] = []
         self._unfinished: list[int] = []
+        self._answers = self._texts_hashed = 0
 
     def problem(self, problem: LineProblem) -> None:
         """Remember a line that is no record."""
@@ -190,10 +191,15 @@ class RecordsBuilder:
     def _check_answers(self, row: RecordWire, line: int) -> None:
         if is_unfinished(row.solo) or is_unfinished(row.batched):
             self._unfinished.append(line)
-        if self._check_hashes and not (
-            text_has_hash(row.solo, row.solo_response_hash)
-            and text_has_hash(row.batched, row.batch_response_hash)
-        ):
+        self._answers += 1
+        if not self._check_hashes:
+            return
+        verdicts = (
+            text_has_hash(row.solo, row.solo_response_hash),
+            text_has_hash(row.batched, row.batch_response_hash),
+        )
+        self._texts_hashed += sum(verdict is not None for verdict in verdicts)
+        if False in verdicts:
             self._mismatches.append(line)
 
     def finish(self) -> Records:
@@ -214,6 +220,8 @@ class RecordsBuilder:
             errors=self._errors,
             changes=self._changes,
             problems=tuple(self._problems),
+            answers=self._answers,
+            texts_hashed=self._texts_hashed,
             hash_mismatches=tuple(self._mismatches),
             unfinished=tuple(self._unfinished),
         )

@@ -222,7 +222,9 @@ def _hashes_agree(records: Records, _: Pairing) -> Finding:
     if bad:
         places = shortened((f"line {line}" for line in bad), len(bad))
         return Finding.failed(check, f"a text does not have its recorded SHA-256: {places}")
-    return Finding.ok(check, "every text that is recorded has its recorded SHA-256")
+    if not records.texts_hashed:
+        return Finding.not_checked(check, "the records hold no texts")
+    return Finding.ok(check, f"{records.texts_hashed} texts have their recorded SHA-256")
 
 
 def _answers_finished(records: Records, _: Pairing) -> Finding:
@@ -231,6 +233,8 @@ def _answers_finished(records: Records, _: Pairing) -> Finding:
     if bad:
         places = shortened((f"line {line}" for line in bad), len(bad))
         return Finding.failed(check, f"the server gave an answer up (abort or error): {places}")
+    if not records.answers:
+        return Finding.not_checked(check, "finish reasons are not recorded")
     return Finding.ok(check, "no answer was aborted")
 
 
@@ -245,6 +249,8 @@ def _batches_sent_once(records: Records, _: Pairing) -> Finding:
             check,
             f"{len(again)} batch(es) were sent again whole, so their timing was another: {places}",
         )
+    if not records.answers:
+        return Finding.not_checked(check, "attempts are not recorded")
     return Finding.ok(
         check, "no batch was sent again" + (f"; {solo} solo prompts were" if solo else "")
     )

@@ -65,12 +65,12 @@ def claim_ledger(
         _differs(summary, gap),
     ]
     carried = all(claim.status is ClaimStatus.ESTABLISHED for claim in measured)
-    same_batches = _same_batches(records, pairing)
+    kernel_path = _kernel_path(summary, stack, gap, carried=carried)
     ledger = [
         *measured,
-        _kernel_path(summary, stack, gap, carried=carried),
-        _batch_not_repetition(summary),
-        *_strengthened(summary, carried=carried, same_batches=same_batches),
+        kernel_path,
+        _batch_not_repetition(summary, gap),
+        *_strengthened(kernel_path, same_batches=_same_batches(records, pairing)),
         *_not_established(summary, stack),
     ]
     return [claim.as_json() for claim in ledger]
@@ -193,9 +193,11 @@ def _kernel_path(summary: Json, stack: Stack, gap: str | None, *, carried: bool)
     return Claim(name, text, ClaimStatus.ESTABLISHED, reason)
 
 
-def _batch_not_repetition(summary: Json) -> Claim:
+def _batch_not_repetition(summary: Json, gap: str | None) -> Claim:
     text = "The standard path's changes come with the batch and not with asking again"
     name = "batch_not_repetition"
+    if gap:
+        return Claim(name, text, ClaimStatus.NOT_ESTABLISHED, gap)
     beyond = (summary["noise_floor"].get("standard") or {}).get("batch_beyond_repeat")
     if beyond is None:
         reason = "no prompt was sent twice alone, so change without a batch was not measured"
@@ -220,8 +222,9 @@ def _same_batches(records: Records, pairing: Pairing) -> bool:
     return bool(len(one) and np.all(one == other) and np.all(one != 0))
 
 
-def _strengthened(summary: Json, *, carried: bool, same_batches: bool) -> list[Claim]:
-    differ = "the findings above are not all established"
+def _strengthened(kernel_path: Claim, *, same_batches: bool) -> list[Claim]:
+    carried = kernel_path.status is ClaimStatus.ESTABLISHED
+    differ = "the dependence on the kernel path is not established"
     strong, weak = ClaimStatus.STRENGTHENED, ClaimStatus.NOT_ESTABLISHED
     exact = Claim(
         "exact_stack_validation",

@@ -155,6 +155,8 @@ class Records:
         errors: error text by record index.
         changes: where the two answers part, by record index, for changed texts only.
         problems: lines that are no records (filled when the reader is lenient).
+        answers: records that hold their answers and not only scores and hashes.
+        texts_hashed: texts that were compared with their recorded hash (lenient reader).
         hash_mismatches: lines whose text does not have the recorded hash (lenient reader).
         unfinished: lines with an answer that ended as ``abort`` or ``error``.
     """
@@ -174,6 +176,8 @@ class Records:
     errors: dict[int, str] = field(default_factory=dict)
     changes: dict[int, Change] = field(default_factory=dict)
     problems: tuple[LineProblem, ...] = ()
+    answers: int = 0
+    texts_hashed: int = 0
     hash_mismatches: tuple[int, ...] = ()
     unfinished: tuple[int, ...] = ()
 
