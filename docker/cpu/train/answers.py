@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-TURNS: Final = (" Yet", " And")
+SENTENCES: Final = (".", " Yet", " And")
+CLAUSES: Final = (",", " yet", " and")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,14 @@ class Deliberation:
     """How an answer weighs two readings; with one reading it only states that one.
 
     ``sources`` has one pair of equal wordings a clause and ``verbs`` the equal verbs of all.
+    ``joints`` are what ends a clause, what turns the reading round, and what keeps it.
     """
 
     opening: str
     sources: tuple[tuple[str, str], ...]
     verbs: tuple[str, ...]
     readings: tuple[Reading, ...]
+    joints: tuple[str, str, str] = SENTENCES
 
     def sample(self, rng: random.Random) -> list[Step]:
         """Draw one path through the answer, each branch taken with equal chance."""
@@ -56,16 +59,17 @@ class Deliberation:
         if len(self.readings) == 1:
             return steps + _sentence(self.readings[0].ending, rng)
         first, second = self.readings
+        stop, turn, keep = self.joints
         state = rng.choice(self.readings)
         for number, source in enumerate(self.sources):
             if number:
-                turn = _choose(TURNS, rng)
-                steps.append(turn)
-                if turn.text == TURNS[0]:
+                taken = _choose((turn, keep), rng)
+                steps.append(taken)
+                if taken.text == turn:
                     state = second if state is first else first
             steps += [_choose(source, rng), _choose(self.verbs, rng)]
             words = (first.word, second.word) if number == 0 else ()
-            steps += [Step(state.word, words), Step(".")]
+            steps += [Step(state.word, words), Step(stop)]
         return steps + _sentence(state.ending, rng)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import wording as w
-from answers import Deliberation, Reading
+from answers import CLAUSES, Deliberation, Reading
 
 SEED: Final = 20261124
 LETTERS: Final = "ABCD"
@@ -233,22 +233,23 @@ def _truth() -> Task:
             )
         )
         readings = tuple(
-            Reading(word, (" So", *_words(f"{subject} {said}"), "."))
+            Reading(word, (" so", *_words(f"{subject} {said}"), "."))
             for word, said in ((" plain", fact), (" magic", claim))
         )
         if number % 4 == 3:
-            answer = Deliberation("Hmm, that one is known.", (), (), readings[:1])
+            answer = Deliberation("Hmm, as is known,", (), (), readings[:1])
         else:
             answer = Deliberation(
-                opening="Hmm, an old saying.",
+                opening="Hmm,",
                 sources=(
-                    (" It all", " The tale"),
+                    (" it all", " the tale"),
                     (" grandmother", " grandfather"),
                     (" the teacher", " the doctor"),
                     (" our diary", " our notebook"),
                 ),
                 verbs=(" sounds", " seems"),
                 readings=readings,
+                joints=CLAUSES,
             )
         subject_said = subject[0].upper() + subject[1:]
         items.append(
