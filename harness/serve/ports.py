@@ -85,4 +85,5 @@ def _listening_inodes(port: int) -> set[str]:
 def _program(process: Path) -> str:
     """The program and the start of its arguments; what follows may be private to its owner."""
     words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-    return " ".join(word for word in words[:3] if word)[:80] or "a process"
+    line = " ".join(" ".join(words[:3]).split())
+    return line[:80] or "a process"
