@@ -14,10 +14,11 @@ from typing import NamedTuple
 from harness.score.answer import Answer
 from harness.score.folding import fold
 
-__all__ = ["Choice", "explicit_letter", "named_option"]
+__all__ = ["Choice", "explicit_letter", "later_letter", "named_option"]
 
 _WRAP = r"[\s(\[{*_$`\"'-]{0,12}(?:\\(?:boxed|text|mathrm)\{)*"
 _CLOSE = r"[)\]}*_$`\"']*"
+_NOUN = r"(?:(?i:option|choice|letter)\s{1,4})?"
 _HEDGE = (
     r"(?:(?:most|likely|probably|definitely|clearly|certainly|simply|therefore|thus|option|choice"
     r"|letter)\s{1,4}){0,3}"
@@ -29,6 +30,8 @@ _DENIAL_REACH = 3
 _STATED = re.compile(
     r"\banswer(?:\s{1,4}(?:is|was|would be|should be)\b\s{0,4}:?|\s{0,4}:)\s{0,8}", re.I
 )
+
+_REPEATED_OPTIONS = re.compile(r"\W*A[).:][^\n]*\n\W*B[).:]")
 
 
 class Choice(NamedTuple):
@@ -51,9 +54,9 @@ def _letter_patterns(options: int) -> dict[str, re.Pattern[str]]:
     upper = f"[A-{chr(ord('A') + options - 1)}]"
     either = f"(?:{upper}|{upper.lower()})"
     return {
-        "alone": re.compile(rf"{_WRAP}({either}){_CLOSE}[.!]*\s*$", re.M),
+        "alone": re.compile(rf"{_WRAP}{_NOUN}({either}){_CLOSE}[.!]*\s*$", re.M),
         "opening": re.compile(
-            rf"{_WRAP}(?:(?i:option|choice)\s+)?({either})"
+            rf"{_WRAP}{_NOUN}({either})"
             r"(?:[)\]}*$]+|[.:,;](?=\s|$)|\s[-:]\s|\s(?:is|was|because)\b)"
         ),
         "stated": re.compile(
@@ -61,32 +64,40 @@ def _letter_patterns(options: int) -> dict[str, re.Pattern[str]]:
             re.I,
         ),
         "delimited": re.compile(rf"(?<![^\W_])\(?({upper})\)(?![^\W_])"),
-        "echoed_options": re.compile(r"\W*A[).:][^\n]*\n\s*\W*B[).:]"),
     }
 
 
 def explicit_letter(answer: Answer, options: int) -> Choice | None:
-    """The option letter that the answer gives.
+    """The option letter that the first line gives.
 
-    Read in this order: a letter that opens the first line, ``answer is X`` in the first line, a
-    delimited ``X)`` inside the first line, ``answer is X`` on a later line. A list of the options
-    that the model repeats is not an answer.
+    Read in this order: a letter alone, a letter that opens the line, ``answer is X``, a delimited
+    ``X)``. A list of the options that the model repeats is not an answer.
 
     Args:
         answer: the folded answer.
         options: number of options, 1 to 26, so that ``E)`` is no letter of a four-option question.
     """
+    if _repeats_options(answer):
+        return None
     patterns = _letter_patterns(options)
     line = answer.first_line
-    if not patterns["echoed_options"].match(answer.text):
-        for rule in ("alone", "opening"):
-            if hit := patterns[rule].match(line):
-                return _choice(hit, rule)
-        for rule in ("stated", "delimited"):
-            if hit := patterns[rule].search(line):
-                return _choice(hit, rule)
-    later = patterns["stated"].search(answer.text)
-    return _choice(later, "stated_later") if later else None
+    for rule in ("alone", "opening"):
+        if hit := patterns[rule].match(line):
+            return _choice(hit, rule)
+    for rule in ("stated", "delimited"):
+        if hit := patterns[rule].search(line):
+            return _choice(hit, rule)
+    return None
+
+
+def later_letter(answer: Answer, options: int) -> Choice | None:
+    """The letter of the first ``answer is X``, on whatever line."""
+    hit = _letter_patterns(options)["stated"].search(answer.text)
+    return _choice(hit, "stated_later") if hit else None
+
+
+def _repeats_options(answer: Answer) -> bool:
+    return _REPEATED_OPTIONS.match(answer.text) is not None
 
 
 def _choice(hit: re.Match[str], rule: str) -> Choice:
@@ -105,6 +116,8 @@ def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> C
     Returns:
         ``None`` when no option or more than one is named, or the only one is denied.
     """
+    if _repeats_options(answer):
+        return None
     line = answer.first_line
     words = _words(line)
     found = {

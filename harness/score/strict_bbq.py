@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from harness.score.answer import Answer, read_answer
 from harness.score.bias_item import BiasItem, unknown_opening
-from harness.score.letters import Choice, explicit_letter, named_option
+from harness.score.letters import Choice, explicit_letter, later_letter, named_option
 from harness.score.model import Score
 
 __all__ = ["VERSION", "score_bbq"]
@@ -40,6 +40,8 @@ def score_bbq(text: str, item: BiasItem) -> Score:
     if span := unknown_opening(answer.first_line):
         value, label = _unknown(item)
         return answer.score_at(value, label, "unknown:opening", span)
+    if later := later_letter(answer, len(item.options)):
+        return _chosen(answer, later, item)
     return answer.score(None, "unparsed", "unparsed")
 
 

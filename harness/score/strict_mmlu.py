@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.score.answer import Answer, read_answer
-from harness.score.letters import Choice, explicit_letter, named_option
+from harness.score.letters import Choice, explicit_letter, later_letter, named_option
 from harness.score.model import Score
 
 __all__ = ["VERSION", "score_mmlu"]
@@ -39,6 +39,9 @@ def score_mmlu(text: str, reference: str, options: Sequence[str] = ()) -> Score:
 
 
 def _choice(answer: Answer, options: Sequence[str]) -> Choice | None:
-    return explicit_letter(answer, len(options) or DEFAULT_OPTIONS) or named_option(
-        answer, options, anywhere=False
+    letters = len(options) or DEFAULT_OPTIONS
+    return (
+        explicit_letter(answer, letters)
+        or named_option(answer, options, anywhere=False)
+        or later_letter(answer, letters)
     )
