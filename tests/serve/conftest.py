@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
+import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import docker
 import pytest
 
 from harness.serve import Backend, GpuAccess, Host, LaunchOptions, Server, launch_options
+from harness.serve.docker import DockerBackend, DockerServer
 from harness.serve.native import NativeBackend, NativeServer
 from harness.spec import load_spec
 from harness.spec.run_spec import ModelSpec, RunSpec, ServerSettings
@@ -21,6 +26,9 @@ from harness.words import BackendName, Mode, Verdict
 
 STAND_IN = Path(__file__).parent / "stand_in"
 ROOT = Path(__file__).parents[2]
+BASE_IMAGE = "harness-base:bookworm"
+STAND_IN_IMAGE = "harness-stand-in:test"
+ENGINE_IMAGE = "harness-vllm-cpu:0.32.0"
 COMMAND = f"{sys.executable} -m vllm.entrypoints.openai.api_server"
 
 
@@ -122,6 +130,15 @@ def _kill_native(server: Server) -> None:
     os.kill(server.pid, signal.SIGKILL)
 
 
+def _kill_engine(server: Server) -> None:
+    """Kill vLLM's engine process, or the server while there is no engine yet."""
+    assert isinstance(server, NativeServer)
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    names = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+    engines = [pid for pid, name in names.items() if name.startswith(b"VLLM::EngineCore")]
+    os.kill(next(iter(engines), server.pid), signal.SIGKILL)
+
+
 @pytest.fixture
 def case_native_stand_in(native_options: Callable[..., LaunchOptions]) -> Case:
     """A stand-in proves no mode: its log has no engine."""
@@ -145,7 +162,98 @@ def case_native_vllm(free_port: int, host: Host) -> Case:
     return Case(
         NativeBackend(),
         lambda mode: launch_options(spec, model, mode, host=host, run_id="test-run"),
-        _kill_native,
+        _kill_engine,
         "api_server.py:",
+        {Mode.STANDARD: Verdict.CLEAN, Mode.BATCH_INVARIANT: Verdict.ACTIVE},
+    )
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    client = docker.from_env(timeout=60)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def build_image(engine: docker.DockerClient) -> Callable[..., str]:
+    """Builds an image from a Dockerfile's text and, if given, one folder beside it."""
+
+    def build(tag: str, dockerfile: str, folder: Path | None = None) -> str:
+        context = io.BytesIO()
+        with tarfile.open(fileobj=context, mode="w") as archive:
+            if folder is not None:
+                archive.add(folder, arcname=folder.name)
+            entry = tarfile.TarInfo("Dockerfile")
+            entry.size = len(dockerfile)
+            archive.addfile(entry, io.BytesIO(dockerfile.encode()))
+        context.seek(0)
+        engine.images.build(fileobj=context, custom_context=True, tag=tag, rm=True, forcerm=True)
+        return tag
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def stand_in_image(build_image: Callable[..., str]) -> str:
+    subprocess.run([ROOT / ".ci/base-image.sh", BASE_IMAGE], check=True)
+    dockerfile = f"FROM {BASE_IMAGE}\nCOPY stand_in /stand_in\nENV PYTHONPATH=/stand_in\n"
+    return build_image(STAND_IN_IMAGE, dockerfile, STAND_IN)
+
+
+def _kill_container(server: Server) -> None:
+    assert isinstance(server, DockerServer)
+    client = docker.from_env()
+    client.containers.get(str(server.describe()["docker"]["name"])).kill()
+    client.close()
+
+
+@pytest.fixture
+def case_docker_stand_in(stand_in_image: str, free_port: int, host: Host) -> Case:
+    """The same stand-in server in a container."""
+    spec = RunSpec(
+        image=stand_in_image,
+        models=(ModelSpec(name="tiny", hf_id="example/tiny"),),
+        tasks="tasks",
+        server=ServerSettings(port=free_port, stop_timeout_s=3, shm_size="64m"),
+    )
+    on_cpu = replace(host, gpu=GpuAccess.NONE, huggingface_home=host.working_directory / "hf")
+    return Case(
+        DockerBackend(),
+        lambda mode: launch_options(spec, spec.models[0], mode, host=on_cpu, run_id="test-run"),
+        _kill_container,
+        "first byte of the log",
+        dict.fromkeys(Mode, Verdict.INCONCLUSIVE),
+    )
+
+
+@pytest.fixture(scope="session")
+def engine_image(engine: docker.DockerClient) -> str:
+    """The CPU engine's image, built if it is not there."""
+    if not engine.images.list(ENGINE_IMAGE):
+        subprocess.run([ROOT / "docker/cpu/build.sh", ENGINE_IMAGE], check=True)
+    return ENGINE_IMAGE
+
+
+@pytest.fixture
+def case_docker_vllm(engine_image: str, free_port: int, host: Host) -> Case:
+    """The real server in the CPU engine's image, with the demo's model and settings."""
+    spec = load_spec("demo").spec
+    model = spec.models[0].model_copy(update={"hf_id": str(ROOT / spec.models[0].hf_id)})
+    server = spec.server.model_copy(update={"port": free_port, "shm_size": "1g"})
+    spec = spec.model_copy(
+        update={
+            "backend": BackendName.DOCKER,
+            "image": engine_image,
+            "server": server,
+            "models": (model,),
+        }
+    )
+    on_cpu = replace(host, gpu=GpuAccess.NONE, huggingface_home=host.working_directory / "hf")
+    return Case(
+        DockerBackend(),
+        lambda mode: launch_options(spec, model, mode, host=on_cpu, run_id="test-run"),
+        _kill_container,
+        "",
         {Mode.STANDARD: Verdict.CLEAN, Mode.BATCH_INVARIANT: Verdict.ACTIVE},
     )

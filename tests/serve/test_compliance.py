@@ -29,6 +29,8 @@ from harness.words import Mode
 CASES = (
     pytest.param("native_stand_in", id="native-stand_in"),
     pytest.param("native_vllm", id="native-vllm", marks=pytest.mark.vllm_cpu),
+    pytest.param("docker_stand_in", id="docker-stand_in", marks=pytest.mark.docker),
+    pytest.param("docker_vllm", id="docker-vllm", marks=(pytest.mark.docker, pytest.mark.vllm_cpu)),
 )
 TIMEOUT_S = 240
 
@@ -82,6 +84,9 @@ def test_a_lifetime_from_start_to_stop(case, start):
     assert case.first_line in read_log(server.log_path).splitlines()[0]
     assert server_evidence(server).verdict is case.verdicts[Mode.BATCH_INVARIANT]
 
+    with pytest.raises(EnvironmentError_, match=f"port {server.options.port}"):
+        case.backend.check(case.options(Mode.STANDARD))
+
     facts = json.loads(json.dumps(server.describe()))
     assert facts["mode"] == "batch_invariant"
     assert facts["model"] == server.options.model
@@ -112,6 +117,7 @@ def test_a_death_in_the_middle(case, start):
 
     death = describe_death(server)
     assert server.options.model in death.message
+    assert death.hint
     assert death.file == str(server.log_path)
     server.stop()
     case.backend.check(server.options)
@@ -125,11 +131,3 @@ def test_a_server_that_ends_while_it_starts_fails_at_once(case, start):
     with pytest.raises(StartupFailed, match="ended before it was ready"):
         ready(server)
     assert time.monotonic() - before < 15
-
-
-@pytest.mark.timeout(600)
-def test_a_taken_port_is_refused(case, start):
-    server = start(Mode.STANDARD)
-    ready(server)
-    with pytest.raises(EnvironmentError_, match=f"port {server.options.port}"):
-        case.backend.check(case.options(Mode.BATCH_INVARIANT))

@@ -145,6 +145,10 @@ BI = "VLLM batch_invariant mode requires an attention backend in ['FLASH_ATTN'],
             FailureKind.MISSING_PACKAGE,
         ),
         (
+            "[shutdown] MPClient: engine core exited unexpectedly; starting cleanup",
+            FailureKind.ENGINE_DIED,
+        ),
+        (
             "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered",
             FailureKind.ENGINE_DIED,
         ),

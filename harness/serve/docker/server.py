@@ -60,7 +60,7 @@ class DockerServer:
         self._clock = clock
         self._silent_since: float | None = None
         self._engine_was_silent = False
-        self._removed = False
+        self._final: ServerState | None = None
         self._record: dict[str, object] = container_record(container.attrs)
 
     @property
@@ -84,8 +84,8 @@ class DockerServer:
 
     def state(self) -> ServerState:
         """The state, freshly read; an engine that is silent for some seconds counts as its end."""
-        if self._removed:
-            return ServerState(running=False, detail="the container was removed")
+        if self._final is not None:
+            return self._final
         try:
             self._container.reload()
         except NotFound:
@@ -101,17 +101,23 @@ class DockerServer:
 
     def stop(self) -> None:
         """Stop, then kill, then remove; the log is complete afterwards."""
-        if self._removed:
+        if self._final is not None:
             return
-        self._removed = True
-        name = self._container.name
+        self._final = ServerState(running=False, detail="the container is being removed")
         seconds = max(1, round(self._options.stop_timeout_s))
         stopped = self._attempt("stop", lambda: self._container.stop(timeout=seconds))
         if not stopped:
             self._attempt("kill", self._container.kill)
         self._follower.finish()
+        self._final = self._state_after_stop()
         if not self._attempt("remove", lambda: self._container.remove(force=True, v=True)):
-            _log.warning("container_left", container=name, remedy="harness clean")
+            _log.warning("container_left", container=self._container.name, remedy="harness clean")
+
+    def _state_after_stop(self) -> ServerState:
+        if not self._attempt("inspect", self._container.reload):
+            return ServerState(running=False, detail="its end could not be seen")
+        state = container_state(self._container.attrs)
+        return ServerState(running=False, exit_code=state.exit_code, detail=state.detail)
 
     def _engine_silent(self, error: Exception) -> ServerState:
         now = self._clock()

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import secrets
 import socket
-import subprocess
-import tarfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,50 +16,6 @@ from harness.serve import GpuAccess, Host, LaunchOptions, Server, launch_options
 from harness.serve.docker import DockerBackend
 from harness.spec.run_spec import ModelSpec, RunSpec, ServerSettings
 from harness.words import Mode
-
-ROOT = Path(__file__).parents[3]
-BASE_IMAGE = "harness-base:bookworm"
-STAND_IN = "harness-stand-in:test"
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
-    client = docker.from_env(timeout=60)
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="session")
-def build_image(engine: docker.DockerClient) -> Callable[..., str]:
-    """Builds an image from a Dockerfile's text and, if given, one folder beside it."""
-
-    def build(tag: str, dockerfile: str, folder: Path | None = None) -> str:
-        context = io.BytesIO()
-        with tarfile.open(fileobj=context, mode="w") as archive:
-            if folder is not None:
-                archive.add(folder, arcname=folder.name)
-            entry = tarfile.TarInfo("Dockerfile")
-            entry.size = len(dockerfile)
-            archive.addfile(entry, io.BytesIO(dockerfile.encode()))
-        context.seek(0)
-        engine.images.build(fileobj=context, custom_context=True, tag=tag, rm=True, forcerm=True)
-        return tag
-
-    return build
-
-
-@pytest.fixture(scope="session")
-def stand_in_image(build_image: Callable[..., str]) -> str:
-    subprocess.run([ROOT / ".ci/base-image.sh", BASE_IMAGE], check=True)
-    dockerfile = f"FROM {BASE_IMAGE}\nCOPY stand_in /stand_in\nENV PYTHONPATH=/stand_in\n"
-    return build_image(STAND_IN, dockerfile, ROOT / "tests/serve/stand_in")
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -133,19 +85,6 @@ def containers_of(engine: docker.DockerClient, run_id: str) -> Callable[[], list
         return [str(container.name) for container in found]
 
     return listed
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], bool]], None]:
-    """Wait for a condition, at most 30 s."""
-
-    def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline, "the condition never came true"
-            time.sleep(0.05)
-
-    return wait
 
 
 @pytest.fixture
