@@ -4,7 +4,7 @@ Pure but for `load_report` and `write_reports`, which read a run's files and wri
 """
 
 from harness.report.build import build_report
-from harness.report.folder import FORMATS, load_report, write_reports
+from harness.report.folder import FORMATS, RecordLines, load_report, prompts_of, write_reports
 from harness.report.github import render_github
 from harness.report.html import render_html
 from harness.report.junit import render_junit
@@ -13,9 +13,11 @@ from harness.report.model import Report
 
 __all__ = [
     "FORMATS",
+    "RecordLines",
     "Report",
     "build_report",
     "load_report",
+    "prompts_of",
     "render_github",
     "render_html",
     "render_junit",

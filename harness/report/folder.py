@@ -23,7 +23,7 @@ from harness.report.model import Report
 from harness.score import ProfileComparison, rescore
 from harness.spec import Population, load_tasks
 
-__all__ = ["FORMATS", "RecordLines", "load_report", "write_reports"]
+__all__ = ["FORMATS", "RecordLines", "load_report", "prompts_of", "write_reports"]
 
 Json = Mapping[str, Any]
 SUMMARY = "summary.json"
@@ -68,15 +68,20 @@ class _Tasks:
     prompts: Mapping[str, str] = field(default_factory=dict)
 
 
-def _tasks(files: RunFiles) -> _Tasks:
-    folder = files.spec.get("tasks")
-    if not isinstance(folder, str) or not Path(folder).is_dir():
+def _tasks(files: RunFiles, folder: Path | None = None) -> _Tasks:
+    named = folder or files.spec.get("tasks")
+    if named is None or not Path(named).is_dir():
         return _Tasks()
     try:
-        population = load_tasks(folder)
+        population = load_tasks(named)
     except HarnessError:
         return _Tasks()
     return _Tasks(population, {prompt.sha256: prompt.text for prompt in population.prompts})
+
+
+def prompts_of(files: RunFiles, folder: Path | None = None) -> Mapping[str, str]:
+    """Prompt texts by SHA-256, from ``folder`` or the run's own tasks; empty if not here."""
+    return _tasks(files, folder).prompts
 
 
 def _profiles(records: RecordLines, population: Population | None, count: int) -> Json | None:

@@ -1,0 +1,113 @@
+"""How far raters agree: per cent, Cohen's kappa, weighted kappa, Krippendorff's alpha.
+
+Every function gives ``None`` where the measure does not exist: no two ratings to compare, or a
+single category used throughout, so that chance agreement is complete.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Literal
+
+__all__ = ["Level", "Weights", "cohen_kappa", "krippendorff_alpha", "percent_agreement"]
+
+Label = Hashable
+Level = Literal["nominal", "ordinal", "interval"]
+Weights = Literal["linear", "quadratic"] | None
+
+
+def percent_agreement(one: Sequence[Label], other: Sequence[Label]) -> float | None:
+    """Share of units with equal labels; ``None`` for no units."""
+    if not one:
+        return None
+    return sum(a == b for a, b in zip(one, other, strict=True)) / len(one)
+
+
+def cohen_kappa(
+    one: Sequence[Label],
+    other: Sequence[Label],
+    *,
+    weights: Weights = None,
+    order: Sequence[Label] = (),
+) -> float | None:
+    """Cohen's kappa of two raters (Cohen 1960), weighted by rank distance (Cohen 1968).
+
+    Args:
+        one, other: labels of the same units, in the same order.
+        weights: ``None`` counts any disagreement alike; ``linear`` and ``quadratic`` by the
+            distance of the labels' places in ``order``.
+        order: all labels, lowest first; needed with ``weights``.
+    """
+    if not one:
+        return None
+    place = {label: rank for rank, label in enumerate(order)}
+
+    def distance(a: Label, b: Label) -> float:
+        if weights is None:
+            return float(a != b)
+        apart = abs(place[a] - place[b])
+        return float(apart if weights == "linear" else apart**2)
+
+    n = len(one)
+    observed = sum(distance(a, b) for a, b in zip(one, other, strict=True)) / n
+    first, second = Counter(one), Counter(other)
+    expected = sum(
+        count * times * distance(a, b) for a, count in first.items() for b, times in second.items()
+    ) / (n * n)
+    return None if expected == 0 else 1 - observed / expected
+
+
+def krippendorff_alpha(
+    units: Sequence[Sequence[Label]],
+    *,
+    level: Level = "nominal",
+    order: Sequence[Label] = (),
+    values: Mapping[Label, float] | None = None,
+) -> float | None:
+    """Krippendorff's alpha (Krippendorff 2011), for any number of raters and missing ratings.
+
+    Args:
+        units: the ratings that each unit has; units with fewer than two are left out.
+        level: ``nominal``, ``ordinal`` (by ``order``) or ``interval`` (by ``values``).
+        order: all labels, lowest first.
+        values: a number for each label.
+    """
+    rated = [unit for unit in units if len(unit) > 1]
+    totals = Counter(label for unit in rated for label in unit)
+    n = sum(totals.values())
+    distance = _distance(level, order, values or {}, totals)
+    observed = sum(
+        count * times * distance(a, b) / (len(unit) - 1)
+        for unit in rated
+        for seen in [Counter(unit)]
+        for a, count in seen.items()
+        for b, times in seen.items()
+    )
+    expected = sum(
+        count * times * distance(a, b) for a, count in totals.items() for b, times in totals.items()
+    )
+    return None if expected == 0 else 1 - (n - 1) * observed / expected
+
+
+def _distance(
+    level: Level,
+    order: Sequence[Label],
+    values: Mapping[Label, float],
+    totals: Counter[Label],
+) -> Callable[[Label, Label], float]:
+    """Krippendorff's squared difference function of a level of measurement."""
+    place = {label: rank for rank, label in enumerate(order)}
+
+    def ordinal(a: Label, b: Label) -> float:
+        low, high = sorted((place[a], place[b]))
+        between = sum(totals[label] for label in order[low : high + 1])
+        return (between - (totals[a] + totals[b]) / 2) ** 2 if low != high else 0.0
+
+    def nominal(a: Label, b: Label) -> float:
+        return float(a != b)
+
+    def interval(a: Label, b: Label) -> float:
+        return (values[a] - values[b]) ** 2
+
+    return {"nominal": nominal, "ordinal": ordinal, "interval": interval}[level]
