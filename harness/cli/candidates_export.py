@@ -44,7 +44,7 @@ def export(
     ] = None,
 ) -> None:
     """Select, write and say what was written."""
-    from harness.analyse.run_files import read_run_files
+    from harness.analyse import read_run_files
     from harness.spec import export_candidates, load_tasks, write_candidates
 
     files = read_run_files(run)

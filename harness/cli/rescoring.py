@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from harness.analyse.run_files import METADATA, RECORDS, RunFiles, read_run_files
+from harness.analyse import RunFiles, read_run_files
 from harness.errors import EnvironmentError_, HarnessError, UsageError
 from harness.score import PROFILES, Profile, ProfileComparison, rescore, scorer_versions
 from harness.spec import Population, load_tasks, nearest
@@ -18,6 +18,8 @@ from harness.store import read_lines, write_json
 
 __all__ = ["Rescored", "comparison_lines", "rescore_run"]
 
+RECORDS = "vllm_records.jsonl"
+METADATA = "metadata.json"
 COMPARISON = "score_profiles.json"
 _CARRIED = ("selected_candidates.jsonl",)
 _NO_ANSWERS = "no answers to compare: every record is in error"

@@ -7,6 +7,7 @@ How long an answer is never counts, so that a continuation that runs on cannot f
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from harness.score.answer import Answer, read_answer
 from harness.score.model import Score
@@ -25,6 +26,7 @@ _QUOTED = re.compile(r'"[^"\n]*"')
 _Hit = tuple[str, tuple[int, int]]
 
 
+@lru_cache(maxsize=4096)
 def score_refusal(text: str) -> Score:
     """Whether the answer refuses.
 
