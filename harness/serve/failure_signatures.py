@@ -255,9 +255,23 @@ _PYTHON = (
 _LATE = (
     _signature(
         FailureKind.ENGINE_DIED,
-        r"EngineCore encountered a fatal error|EngineDeadError",
+        r"EngineCore encountered a fatal error",
         "the engine died",
         "read the first traceback in the log; the run can be resumed",
+        with_exception=True,
+    ),
+    _signature(
+        FailureKind.ENGINE_DIED,
+        r"engine core exited unexpectedly|[Ee]ngine core proc \S+ died unexpectedly",
+        "the engine died: its process was killed",
+        "most often for lack of memory (see dmesg for oom-kill); the run can be resumed",
+        with_exception=True,
+    ),
+    _signature(
+        FailureKind.ENGINE_DIED,
+        r"EngineDeadError",
+        "the engine died",
+        "look into the log for what came before; the run can be resumed",
         with_exception=True,
     ),
 )

@@ -33,6 +33,8 @@ EXPECTED = {
     "vllm-0.32.0-cpu-docker-failed-shm.log": (Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE),
     "vllm-0.32.0-cpu-docker-standard-gated.log": (Verdict.CLEAN, Verdict.INCONCLUSIVE),
     CPU_STANDARD: (Verdict.CLEAN, Verdict.INCONCLUSIVE),
+    "vllm-0.32.0-cpu-plugin-batch_invariant.log": (Verdict.CONTAMINATED, Verdict.ACTIVE),
+    "vllm-0.32.0-cpu-plugin-standard.log": (Verdict.CLEAN, Verdict.INCONCLUSIVE),
 }
 
 BLAS = "preferred_blas_library is an experimental feature"

@@ -80,6 +80,13 @@ def test_two_real_modes_differ_in_custom_all_reduce_only(release: str):
     assert difference.allowed
 
 
+def test_the_two_modes_of_a_cpu_server_do_not_differ_at_all():
+    standard, invariant = (
+        read_facts(log(f"0.32.0-cpu-plugin-{mode}")) for mode in ("standard", "batch_invariant")
+    )
+    assert mode_parity(standard, invariant) == ()
+
+
 def test_equal_servers_do_not_differ():
     facts = read_facts(log("0.20.2-h200-standard"))
     assert mode_parity(facts, facts) == ()
