@@ -16,6 +16,7 @@ from harness.report.claims import claims_section, profiles_section, threats_sect
 from harness.report.conditions import conditions_section, evidence_section, validation_section
 from harness.report.figure_data import figure_data
 from harness.report.headline import banner, checks, headline, nature
+from harness.report.judged import adjudication_section
 from harness.report.model import Report, Section
 from harness.report.pairs import collect_pairs
 from harness.report.results import (
@@ -39,6 +40,7 @@ def build_report(
     *,
     prompts: Mapping[str, str] | None = None,
     profiles: Json | None = None,
+    adjudication: Json | None = None,
 ) -> Report:
     """Everything that a report shows.
 
@@ -50,6 +52,7 @@ def build_report(
         metadata: metadata.json, or ``None`` for a records file from elsewhere.
         validation: validation.json, or ``None`` where the run was not validated.
         prompts: prompt texts by SHA-256.
+        adjudication: the outcome of `harness adjudicate import`.
         profiles: a comparison of the two scorer profiles (`harness.score.ProfileComparison`).
     """
     known = metadata or {}
@@ -66,6 +69,7 @@ def build_report(
         score_pair_section(summary),
         kinds_section(summary),
         profiles_section(profiles),
+        adjudication_section(adjudication),
         noise_section(summary),
         robustness_section(summary),
         conditions_section(known, conduct_table(summary)),

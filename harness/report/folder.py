@@ -28,6 +28,7 @@ __all__ = ["FORMATS", "RecordLines", "load_report", "prompts_of", "write_reports
 Json = Mapping[str, Any]
 SUMMARY = "summary.json"
 VALIDATION = "validation.json"
+ADJUDICATION = "adjudication.json"
 FORMATS = {
     "md": ("report.md", render_markdown),
     "html": ("report.html", render_html),
@@ -147,6 +148,7 @@ def load_report(
         prompts=tasks.prompts,
         profiles=_profiles(records, tasks.population, int(summary.get("n_records") or 0))
         or _comparison(files),
+        adjudication=_object(files.folder / ADJUDICATION),
     )
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from sys import intern
 from typing import Any
 
-from harness.report.difference import first_difference, window
-from harness.report.model import AnswerView, PairView
+from harness.report.answers import answer_of, answer_view
+from harness.report.difference import first_difference
+from harness.report.model import PairView
 from harness.report.numbers import score_text
 
 __all__ = ["MAX_FLIPS", "MAX_TEXT_CHANGES", "CollectedPairs", "answer_limit", "collect_pairs"]
@@ -81,63 +82,13 @@ def _change(record: Record) -> str:
     return f"{solo} → {score_text(record.get('batch_score'), record.get('batch_label'))}"
 
 
-def _answer(record: Record, condition: str) -> Mapping[str, Any]:
-    value = record.get(condition)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _span(answer: Mapping[str, Any]) -> tuple[int, int] | None:
-    evidence = answer.get("score_evidence")
-    span = evidence.get("span") if isinstance(evidence, Mapping) else None
-    return (int(span[0]), int(span[1])) if span else None
-
-
-def _evidence(answer: Mapping[str, Any]) -> str:
-    evidence = answer.get("score_evidence")
-    if not isinstance(evidence, Mapping) or not evidence.get("rule"):
-        return ""
-    matched = str(evidence.get("matched") or "")
-    seen = f" matched “{matched[:200]}”" if matched else ""
-    return f"{evidence.get('scorer', '')} · rule {evidence['rule']}{seen}"
-
-
-def _facts(answer: Mapping[str, Any]) -> str:
-    tokens, latency = answer.get("token_ids"), answer.get("latency_s")
-    attempts = answer.get("attempts")
-    parts = [
-        f"finish: {answer['finish_reason']}" if answer.get("finish_reason") else "",
-        f"{len(tokens)} tokens" if isinstance(tokens, list) else "",
-        f"{latency:.2f} s" if isinstance(latency, int | float) else "",
-        f"{attempts} attempts" if isinstance(attempts, int) and attempts > 1 else "",
-    ]
-    return " · ".join(part for part in parts if part)
-
-
-def _view(record: Record, condition: str, short: str, at: int | None, limit: int) -> AnswerView:
-    answer = _answer(record, condition)
-    text = answer.get("text")
-    cut = window(text, at, _span(answer), limit) if isinstance(text, str) else None
-    return AnswerView(
-        name=condition,
-        pieces=cut.pieces if cut else None,
-        before=cut.before if cut else 0,
-        after=cut.after if cut else 0,
-        length=len(text) if isinstance(text, str) else None,
-        sha256=str(record.get(f"{short}_response_hash") or ""),
-        scored=score_text(record.get(f"{short}_score"), record.get(f"{short}_label")),
-        evidence=_evidence(answer),
-        facts=_facts(answer),
-        ends_at_difference=at is not None and isinstance(text, str) and at == len(text) > 0,
-    )
-
-
 def _tokens(answer: Mapping[str, Any]) -> list[int]:
     tokens = answer.get("token_ids")
     return tokens if isinstance(tokens, list) else []
 
 
 def _where(record: Record) -> tuple[int | None, str]:
-    solo, batched = _answer(record, "solo"), _answer(record, "batched")
+    solo, batched = answer_of(record, "solo"), answer_of(record, "batched")
     one, other = solo.get("text"), batched.get("text")
     if not isinstance(one, str) or not isinstance(other, str):
         return None, "this file holds no answers, only their hashes"
@@ -153,7 +104,7 @@ def _repeat_notes(record: Record) -> tuple[str, ...]:
     """How often the same condition, asked again, gave another text."""
     notes = []
     for condition in ("solo", "batched"):
-        first, again = _answer(record, condition).get("text"), record.get(f"{condition}_repeats")
+        first, again = answer_of(record, condition).get("text"), record.get(f"{condition}_repeats")
         texts = [a.get("text") for a in again or () if isinstance(a, Mapping)]
         if first is None or not texts:
             continue
@@ -179,8 +130,8 @@ def _pair(record: Record, anchor: str, limit: int, prompts: Mapping[str, str]) -
         tags=tuple(str(record[tag]) for tag in _TAGS if record.get(tag)),
         notes=_repeat_notes(record),
         other_modes=(),
-        solo=_view(record, "solo", "solo", at, limit),
-        batched=_view(record, "batched", "batch", at, limit),
+        solo=answer_view(record, "solo", "solo", at, limit),
+        batched=answer_view(record, "batched", "batch", at, limit),
         prompt=prompt[:MAX_PROMPT] if prompt is not None else None,
         co_batched=tuple(map(str, group[:MAX_CO_BATCHED])) if isinstance(group, list) else (),
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
+from report_samples import report_of
 from study_records import study_records
 
 from harness.errors import UsageError
@@ -316,3 +317,12 @@ def test_no_judgement_at_all_is_an_outcome() -> None:
     outcome = adjudicate([], _export().key)
     assert outcome["genuine_flips"]["items"]["n"] == 0
     assert next(outcome_lines(outcome)).endswith("judged by nobody")
+
+
+def test_a_report_shows_what_people_judged() -> None:
+    export = _export()
+    outcome = adjudicate(_judged(export, "ann", "bob"), export.key)
+    report = report_of(study_records(), adjudication=outcome)
+    section = next(s for s in report.sections if s.anchor == "adjudication")
+    cells = {cell.text for table in section.tables for row in table.rows for cell in row}
+    assert "22/22 = 100.0% [85.1, 100.0]" in cells
