@@ -17,6 +17,7 @@ import structlog
 from harness.conduct.conclude import Conclusion, conclude, withdraw_conclusion
 from harness.conduct.lifetime import Bench, Work, run_lifetime
 from harness.conduct.metadata import Metadata
+from harness.conduct.parity import parity_of_modes
 from harness.conduct.prepare import Prepared
 from harness.conduct.progress import RunProgress
 from harness.conduct.signals import sigterm_is_interrupt
@@ -122,6 +123,9 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> Conclusion:
     else:
         bench.progress.note(f"all {len(prepared.plan.records)} records are there already")
     _insist_on_all(folder, prepared.plan)
+    bench.metadata.note(
+        mode_parity=parity_of_modes(folder.path, [model.name for model in bench.spec.models])
+    )
     bench.metadata.complete()
     conclusion = conclude(folder)
     bench.metadata.close(exit_code=0 if conclusion.valid else 1)

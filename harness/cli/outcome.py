@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import typer
 
+from harness.analyse import read_run_files, summary_lines
 from harness.conduct.conclude import Conclusion
 from harness.errors import GateFailed
+from harness.report import measured_on, nature
 
 __all__ = ["finish"]
 
+INCONCLUSIVE = (
+    "inconclusive on this CPU: the standard path changed no answer here, so there was nothing for "
+    "the batch-invariant path to remove"
+)
+
 
 def finish(conclusion: Conclusion, *, as_json: bool) -> None:
-    """Print the result.
+    """Print the result, then where the report is and what the numbers can show.
 
     Raises:
         GateFailed: the run is complete but a check of its validation failed.
@@ -21,13 +29,34 @@ def finish(conclusion: Conclusion, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(conclusion.summary, ensure_ascii=False))
     else:
-        from harness.analyse import summary_lines
-
-        for line in summary_lines(conclusion.summary):
+        for line in _lines(conclusion):
             typer.echo(line)
-        for path in conclusion.reports:
-            typer.echo(f"report: {path}")
     _insist(conclusion)
+
+
+def _lines(conclusion: Conclusion) -> Iterator[str]:
+    metadata = read_run_files(conclusion.folder).metadata
+    yield from summary_lines(conclusion.summary)
+    yield ""
+    yield f"measured on  {measured_on(conclusion.summary, metadata, ())}"
+    failed = len(conclusion.validation.failures)
+    checks = len(conclusion.validation.findings)
+    yield f"validation   {f'{failed} of {checks} checks failed' if failed else 'every check passed'}"
+    for path in conclusion.reports:
+        yield f"report       {path}"
+    yield ""
+    if _is_inconclusive(conclusion):
+        yield INCONCLUSIVE
+    words = nature(conclusion.summary, metadata)
+    if words:
+        yield words
+
+
+def _is_inconclusive(conclusion: Conclusion) -> bool:
+    summary = conclusion.summary
+    standard = summary["by_mode"].get("standard")
+    on_cpu = summary["stack"]["device"] == "cpu"
+    return bool(on_cpu and standard and not standard["text_changes"]["count"])
 
 
 def _insist(conclusion: Conclusion) -> None:

@@ -30,7 +30,7 @@ from harness.prove import (
     read_metrics,
 )
 from harness.replay import CompletionsClient, Dispatcher, RequestFailed, warm_up
-from harness.serve import Backend, LaunchOptions, Server, read_log, wait_until_ready
+from harness.serve import Backend, LaunchOptions, Server, read_log, safe_name, wait_until_ready
 from harness.spec import RunSpec
 from harness.store import RunFolder
 from harness.words import Mode, Verdict
@@ -78,11 +78,7 @@ class _Attempt:
 
 def startup_file(model: str, mode: Mode) -> str:
     """The name of the file that describes the starts of a (model, mode)."""
-    return f"startup_{mode}_{_file_part(model)}.json"
-
-
-def _file_part(model: str) -> str:
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in model)
+    return f"startup_{mode}_{safe_name(model)}.json"
 
 
 def run_lifetime(bench: Bench, lifetime: Lifetime, options: LaunchOptions, work: Work) -> None:

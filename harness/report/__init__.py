@@ -6,6 +6,7 @@ Pure but for `load_report` and `write_reports`, which read a run's files and wri
 from harness.report.build import build_report
 from harness.report.folder import FORMATS, RecordLines, load_report, prompts_of, write_reports
 from harness.report.github import render_github
+from harness.report.headline import measured_on, nature
 from harness.report.html import render_html
 from harness.report.junit import render_junit
 from harness.report.markdown import render_markdown
@@ -17,6 +18,8 @@ __all__ = [
     "Report",
     "build_report",
     "load_report",
+    "measured_on",
+    "nature",
     "prompts_of",
     "render_github",
     "render_html",

@@ -9,7 +9,7 @@ from harness.serve.environment import is_secret_name
 from harness.serve.evidence import server_evidence
 from harness.serve.failures import FailureKind, StartupFailure, classify_startup_failure
 from harness.serve.host import GpuAccess, Host, this_host
-from harness.serve.log_files import file_stem, last_lines, new_log, read_log
+from harness.serve.log_files import file_stem, last_lines, new_log, read_log, safe_name
 from harness.serve.options import LaunchOptions, launch_options
 from harness.serve.orphans import sweep_folder
 from harness.serve.ports import check_port_free, free_port, port_owner
@@ -44,6 +44,7 @@ __all__ = [
     "new_log",
     "port_owner",
     "read_log",
+    "safe_name",
     "server_evidence",
     "sweep_everything",
     "sweep_folder",

@@ -6,13 +6,17 @@ from pathlib import Path
 
 from harness.words import BackendName, Mode
 
-__all__ = ["file_stem", "last_lines", "new_log", "read_log"]
+__all__ = ["file_stem", "last_lines", "new_log", "read_log", "safe_name"]
 
 
 def file_stem(backend: BackendName, mode: Mode, model: str) -> str:
     """``<backend>_<mode>_<model>`` with a model name that is safe in a file name."""
-    safe = "".join(char if char.isalnum() or char in "._-" else "-" for char in model)
-    return f"{backend.value}_{mode.value}_{safe}"
+    return f"{backend.value}_{mode.value}_{safe_name(model)}"
+
+
+def safe_name(text: str) -> str:
+    """The text with every character that may trouble a file name replaced by a dash."""
+    return "".join(char if char.isalnum() or char in "._-" else "-" for char in text)
 
 
 def new_log(run_folder: Path, stem: str) -> Path:
