@@ -135,6 +135,26 @@ def test_from_0_27_on_the_blas_line_is_still_required():
     assert verdict(text, INVARIANT) is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(
+    ("version", "override_needed"),
+    [("0.11.1", True), ("0.26.0", True), ("0.26.5", True), ("0.27.0", False), ("0.32.0", False)],
+)
+def test_the_override_warning_is_needed_up_to_0_26(version: str, override_needed: bool):
+    text = without(as_version(log(H200_INVARIANT), version), OVERRIDE)
+    wanted = Verdict.INCONCLUSIVE if override_needed else Verdict.ACTIVE
+    assert verdict(text, INVARIANT) is wanted
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted"), [("0.31.9", Verdict.CONTAMINATED), ("0.32.0", Verdict.CLEAN)]
+)
+def test_the_all_reduce_setting_counts_up_to_0_31(version: str, wanted: Verdict):
+    text = as_version(log(H200_STANDARD), version).replace(
+        "disable_custom_all_reduce=False", "disable_custom_all_reduce=True"
+    )
+    assert verdict(text, STANDARD) is wanted
+
+
 def test_a_known_torch_decides_over_the_vllm_version():
     new_torch = without(log(H200_INVARIANT), OVERRIDE)
     assert verdict(new_torch, INVARIANT, torch_version="2.13.0+cu130") is Verdict.ACTIVE
