@@ -41,7 +41,8 @@ def _lines(conclusion: Conclusion) -> Iterator[str]:
     yield f"measured on  {measured_on(conclusion.summary, metadata, ())}"
     failed = len(conclusion.validation.failures)
     checks = len(conclusion.validation.findings)
-    yield f"validation   {f'{failed} of {checks} checks failed' if failed else 'every check passed'}"
+    state = f"{failed} of {checks} checks failed" if failed else "every check passed"
+    yield f"validation   {state}"
     for path in conclusion.reports:
         yield f"report       {path}"
     yield ""
