@@ -21,10 +21,11 @@ from harness.conduct.parity import parity_of_modes
 from harness.conduct.prepare import Prepared
 from harness.conduct.progress import RunProgress
 from harness.conduct.signals import sigterm_is_interrupt
+from harness.conduct.site import Site, find_site
 from harness.errors import HarnessError, IncompleteRun, Interrupted, RunError, UsageError
 from harness.plan import Lifetime, Plan, remaining
 from harness.replay import Dispatcher, ReplaySession, scan_lifetime
-from harness.serve import LaunchOptions, launch_options, make_backend
+from harness.serve import LaunchOptions, launch_options
 from harness.spec import RunSpec
 from harness.store import RunFolder, find_unfinished, new_run_id, open_logbook
 
@@ -62,18 +63,18 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
         RunError: a server died, a mode is not proven, or records failed; what was written stays.
         Interrupted: a signal; what was written stays.
     """
-    backend = make_backend(prepared.spec)
     path = _choose_folder(prepared, options, progress)
+    site = find_site(prepared.spec, progress)
     if not path.exists():
-        backend.check(_launches(prepared.spec, prepared.plan, path.name)[0][1])
+        site.backend.check(_launches(prepared.spec, prepared.plan, path.name, site)[0][1])
     folder = _open_folder(path, prepared)
     with folder, sigterm_is_interrupt():
         open_logbook(folder.path / "harness.jsonl")
         structlog.contextvars.bind_contextvars(run_id=folder.run_id)
-        metadata = Metadata(folder, prepared, kind=options.kind)
+        metadata = Metadata(folder, prepared, site, kind=options.kind)
         try:
             conclusion = _work(
-                prepared, options, Bench(prepared.spec, folder, backend, progress, metadata)
+                prepared, options, Bench(prepared.spec, folder, site, progress, metadata)
             )
         except KeyboardInterrupt:
             error: HarnessError = Interrupted("stopped by a signal", hint=_resume_hint(folder))
@@ -112,7 +113,7 @@ def _open_folder(path: Path, prepared: Prepared) -> RunFolder:
 
 def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> Conclusion:
     folder = bench.folder
-    for line in bench.backend.sweep(folder.path):
+    for line in bench.site.backend.sweep(folder.path):
         bench.progress.note(line)
     _take_stock(folder, options, bench.progress)
     plan = remaining(prepared.plan, frozenset(r["record_id"] for r in folder.records()))
@@ -123,6 +124,7 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> Conclusion:
     else:
         bench.progress.note(f"all {len(prepared.plan.records)} records are there already")
     _insist_on_all(folder, prepared.plan)
+    bench.site.verify_unchanged()
     bench.metadata.note(
         mode_parity=parity_of_modes(folder.path, [model.name for model in bench.spec.models])
     )
@@ -146,16 +148,19 @@ def _write_candidates(folder: RunFolder, prepared: Prepared) -> None:
     folder.write_rows("selected_candidates.jsonl", rows)
 
 
-def _launches(spec: RunSpec, plan: Plan, run_id: str) -> list[tuple[Lifetime, LaunchOptions]]:
+def _launches(
+    spec: RunSpec, plan: Plan, run_id: str, site: Site
+) -> list[tuple[Lifetime, LaunchOptions]]:
+    about: Any = {"run_id": run_id, "host": site.host, "image": site.image_reference}
     return [
-        (lifetime, launch_options(spec, lifetime.model, lifetime.mode, run_id=run_id))
+        (lifetime, launch_options(spec, lifetime.model, lifetime.mode, **about))
         for lifetime in plan.lifetimes
     ]
 
 
 def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench, kind: str) -> None:
-    launches = _launches(bench.spec, plan, bench.folder.run_id)
-    bench.backend.check(launches[0][1])
+    launches = _launches(bench.spec, plan, bench.folder.run_id, bench.site)
+    bench.site.backend.check(launches[0][1])
     total = len(prepared.plan.records)
     bench.progress.begin(records=total, done=total - len(plan.records), lifetimes=len(launches))
     work = _scan_work(bench) if kind == "scan" else _replay_work(bench)

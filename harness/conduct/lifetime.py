@@ -19,18 +19,25 @@ from harness.conduct.liveness import Liveness
 from harness.conduct.metadata import Metadata
 from harness.conduct.progress import RunProgress
 from harness.conduct.signals import signals_deferred
+from harness.conduct.site import Site
 from harness.errors import HarnessError, ModeNotProven
 from harness.plan import Lifetime
 from harness.prove import (
     ActivationEvidence,
     ServerFacts,
     metrics_delta,
-    read_activation,
     read_facts,
     read_metrics,
 )
 from harness.replay import CompletionsClient, Dispatcher, RequestFailed, warm_up
-from harness.serve import Backend, LaunchOptions, Server, read_log, safe_name, wait_until_ready
+from harness.serve import (
+    LaunchOptions,
+    Server,
+    read_log,
+    safe_name,
+    server_evidence,
+    wait_until_ready,
+)
 from harness.spec import RunSpec
 from harness.store import RunFolder
 from harness.words import Mode, Verdict
@@ -49,7 +56,7 @@ class Bench:
 
     spec: RunSpec
     folder: RunFolder
-    backend: Backend
+    site: Site
     progress: RunProgress
     metadata: Metadata
 
@@ -92,7 +99,7 @@ def run_lifetime(bench: Bench, lifetime: Lifetime, options: LaunchOptions, work:
     """
     bench.progress.server_starting(lifetime.model.name, lifetime.mode)
     written = bench.folder.appended
-    server = bench.backend.start(options, bench.folder.path)
+    server = bench.site.backend.start(options, bench.folder.path)
     attempt = _Attempt(_now(), server.describe(), server.log_path.name)
     record = _StartupRecord(bench.folder, lifetime)
     record.save(attempt)
@@ -114,7 +121,7 @@ def run_lifetime(bench: Bench, lifetime: Lifetime, options: LaunchOptions, work:
     finally:
         with signals_deferred():
             attempt.records = bench.folder.appended - written
-            _close(server, attempt, record, lifetime.mode)
+            _close(server, attempt, record)
     _insist(attempt, lifetime, server.log_path)
 
 
@@ -137,8 +144,7 @@ async def _serve(
             raise ModeNotProven(
                 f"the server refused a warm-up request: {error}", file=server.log_path
             ) from error
-        evidence, facts = _read_log(server, lifetime.mode)
-        attempt.judged(evidence, facts)
+        evidence = _judge(attempt, server)
         record.save(attempt)
         bench.metadata.learn_from_server(server.options, evidence)
         _insist(attempt, lifetime, server.log_path)
@@ -151,18 +157,18 @@ async def _serve(
             attempt.metrics = asdict(metrics_delta(before, after))
 
 
-def _close(server: Server, attempt: _Attempt, record: _StartupRecord, mode: Mode) -> None:
+def _close(server: Server, attempt: _Attempt, record: _StartupRecord) -> None:
     server.stop()
-    attempt.judged(*_read_log(server, mode))
+    _judge(attempt, server)
     attempt.ended_at = _now()
     attempt.server = server.describe()
     record.save(attempt)
 
 
-def _read_log(server: Server, mode: Mode) -> tuple[ActivationEvidence, ServerFacts]:
-    text = read_log(server.log_path)
-    evidence = read_activation(text, mode=mode, environment=server.options.environment)
-    return evidence, read_facts(text)
+def _judge(attempt: _Attempt, server: Server) -> ActivationEvidence:
+    evidence = server_evidence(server)
+    attempt.judged(evidence, read_facts(read_log(server.log_path)))
+    return evidence
 
 
 def _insist(attempt: _Attempt, lifetime: Lifetime, log_path: Path) -> None:

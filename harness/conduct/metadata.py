@@ -15,6 +15,7 @@ from harness.conduct.provenance import (
     host_facts,
     without_secrets,
 )
+from harness.conduct.site import Site
 from harness.prove import ActivationEvidence, Device
 from harness.serve import LaunchOptions
 from harness.spec import RunSpec
@@ -35,8 +36,9 @@ DISPATCH_NOTES = {
 class Metadata:
     """The file of one run, kept current while it works."""
 
-    def __init__(self, folder: RunFolder, prepared: Prepared, *, kind: str) -> None:
+    def __init__(self, folder: RunFolder, prepared: Prepared, site: Site, *, kind: str) -> None:
         self._folder = folder
+        self._site = site
         self._value = folder.read(NAME) or _fresh(folder.run_id, prepared, kind)
         self._session: dict[str, Any] = {
             "started_at": _now(),
@@ -48,6 +50,7 @@ class Metadata:
         }
         self._value["sessions"].append(self._session)
         self._value["complete"] = False
+        self._value.update(site.facts())
         self.save()
 
     def save(self) -> None:
@@ -61,7 +64,11 @@ class Metadata:
 
     def learn_from_server(self, options: LaunchOptions, evidence: ActivationEvidence) -> None:
         """Put down what only a running server tells: its device and its versions."""
-        versions = {**self._value["versions"], **engine_versions(options)}
+        versions = {
+            **self._value["versions"],
+            **self._site.versions(),
+            **engine_versions(options),
+        }
         versions["vllm"] = evidence.vllm_version or versions.get("vllm")
         self.note(versions=versions, device=self._device(evidence))
 

@@ -56,7 +56,7 @@ def ok_record(
         "batch_label": batch_score.label,
         "solo_response_hash": solo_hash,
         "batch_response_hash": batch_hash,
-        "label_flip": is_label_flip(solo_score, batch_score),
+        "label_flip": solo_score.flips_to(batch_score),
         "text_change": solo_hash != batch_hash,
         "solo": solo,
         "batched": batched,
@@ -86,13 +86,6 @@ def error_record(
         "solo_repeats": [],
         "batched_repeats": [],
     }
-
-
-def is_label_flip(solo: Score, batched: Score) -> bool:
-    """Whether the two scores differ; states without a score differ by their label."""
-    if solo.value is None or batched.value is None:
-        return (solo.value, solo.label) != (batched.value, batched.label)
-    return solo.value != batched.value
 
 
 def _head(

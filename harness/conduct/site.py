@@ -1,0 +1,81 @@
+"""Where the servers run: this machine, and for containers the exact image and the GPU access."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.conduct.progress import RunProgress
+from harness.serve import Backend, Host, make_backend, this_host
+from harness.spec import RunSpec
+from harness.words import BackendName
+
+if TYPE_CHECKING:
+    from harness.images import ResolvedImage
+
+__all__ = ["Site", "find_site"]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What launch options need to know beyond the spec.
+
+    Attributes:
+        backend: who starts the servers.
+        host: this machine, with its way to the GPUs.
+        image: the image that the spec's name means, checked against the lock; ``None`` without
+            containers.
+    """
+
+    backend: Backend
+    host: Host
+    image: ResolvedImage | None = None
+
+    @property
+    def image_reference(self) -> str | None:
+        """What a container is started from: by digest, or a local image's id."""
+        return self.image.reference if self.image else None
+
+    def facts(self) -> dict[str, Any]:
+        """For ``metadata.json``."""
+        return {"image": self.image.to_json()} if self.image else {}
+
+    def versions(self) -> dict[str, str]:
+        """Versions read from inside the image."""
+        found = self.image.entry.to_json()["versions"] if self.image else {}
+        return {name: value for name, value in found.items() if value and name != "python"}
+
+    def verify_unchanged(self) -> None:
+        """Check that the image is still what it was.
+
+        Raises:
+            ImageMismatch: it was retagged, rebuilt or removed while the run worked.
+        """
+        if self.image is not None:
+            from harness.images import verify_unchanged
+            from harness.serve.docker import connect
+
+            verify_unchanged(self.image, connect())
+
+
+def find_site(spec: RunSpec, progress: RunProgress) -> Site:
+    """Find out where the servers will run; pulls the image if it is not here.
+
+    Raises:
+        EnvironmentError_: no engine, no image, or no way to the GPU that the image needs.
+        ImageMismatch: the image is not the one that the lock names.
+    """
+    backend = make_backend(spec)
+    if spec.backend is not BackendName.DOCKER:
+        return Site(backend, this_host())
+    from harness.images import DEFAULT_LOCK, ImageLock, resolve
+    from harness.serve.docker import connect, docker_host
+
+    client = connect()
+    lock = ImageLock.load(DEFAULT_LOCK)
+    image = resolve(spec.image, lock, client, progress=progress.note)
+    if image.newly_pinned:
+        progress.note(f"{spec.image} was not pinned; pinned now: {image.entry.identity}")
+    if image.belongs_in_lock:
+        lock.with_entry(image.entry).save(DEFAULT_LOCK)
+    return Site(backend, docker_host(client, needs_gpu=image.needs_gpu), image)
