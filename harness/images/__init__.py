@@ -6,7 +6,7 @@ Every function takes a client of the engine; nothing here starts a server.
 from harness.images.local import LocalImage, find_image, pull_image
 from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
 from harness.images.pin import pin_image
-from harness.images.presence import ImageRow, Presence, lock_status
+from harness.images.presence import ImageRow, Presence, lock_status, presence
 from harness.images.reference import ImageReference
 from harness.images.registry import RegistryDigests, read_digests
 from harness.images.resolve import ResolvedImage, resolve, verify_unchanged
@@ -26,6 +26,7 @@ __all__ = [
     "find_image",
     "lock_status",
     "pin_image",
+    "presence",
     "pull_image",
     "read_digests",
     "resolve",

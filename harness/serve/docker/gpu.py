@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.serve.host import GpuAccess
+import docker
 
-__all__ = ["CDI_FOLDERS", "cdi_files_name_nvidia", "gpu_access"]
+from harness.errors import EnvironmentError_
+from harness.serve.docker.engine import guarded
+from harness.serve.host import GpuAccess, Host, this_host
+
+__all__ = [
+    "CDI_FOLDERS",
+    "cdi_files_name_nvidia",
+    "docker_host",
+    "engine_gpu_access",
+    "gpu_access",
+]
 
 CDI_FOLDERS = (Path("/etc/cdi"), Path("/var/run/cdi"))
 """Where an engine that does not say so in ``docker info`` looks for CDI files."""
 
 _NVIDIA_KIND = "nvidia.com/gpu"
+
+
+def docker_host(client: docker.DockerClient, *, needs_gpu: bool) -> Host:
+    """This machine for the launch options of containers, with the engine's way to the GPUs.
+
+    Raises:
+        EnvironmentError_: the image needs a GPU and the engine has no way to one.
+    """
+    if not needs_gpu:
+        return this_host(GpuAccess.NONE)
+    access = engine_gpu_access(client)
+    if access is GpuAccess.NONE:
+        raise EnvironmentError_(
+            "the image needs a GPU and the Docker engine has neither the NVIDIA runtime nor CDI",
+            hint="harness doctor says what to install; make demo needs no GPU",
+        )
+    return this_host(access)
+
+
+def engine_gpu_access(client: docker.DockerClient) -> GpuAccess:
+    """Which way to the GPUs the engine has, by asking it and looking at this machine's files.
+
+    Raises:
+        EnvironmentError_: the engine does not answer.
+    """
+    info = guarded("describe itself", client.info)
+    folders = info.get("CDISpecDirs") or CDI_FOLDERS
+    return gpu_access(
+        info,
+        nvidia_in_cdi_files=cdi_files_name_nvidia(folders),
+        hook_on_path=shutil.which("nvidia-container-runtime-hook") is not None,
+    )
 
 
 def gpu_access(

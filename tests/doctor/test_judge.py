@@ -1,0 +1,156 @@
+"""The doctor's judgement over facts: pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.doctor import Level, judge
+from harness.doctor.capability import capability_check
+from harness.doctor.facts import EngineFacts, Facts, GpuFacts, ImageFacts, ModelFacts, NativeFacts
+from harness.spec.run_spec import ModelSpec, RunSpec, ServerSettings
+from harness.words import BackendName
+
+GIB = 2**30
+GPU = GpuFacts(0, "NVIDIA H100", "580.82.07", (9, 0), 80 * GIB, 79 * GIB, "13.0")
+IMAGE = ImageFacts("vllm/vllm-openai:v0.19.1", "pinned", here=True, vllm="0.19.1", cuda="12.9")
+MODEL = ModelFacts("llama3.2-1b", "unsloth/Llama-3.2-1B-Instruct", local=False, cached=True)
+FACTS = Facts(
+    engine=EngineFacts(version="28.2.2", gpu_access="runtime", free_bytes=100 * GIB),
+    image=IMAGE,
+    native=None,
+    gpus=(GPU,),
+    models=(MODEL,),
+    weights_folder=Path("/cache/huggingface"),
+    weights_free_bytes=100 * GIB,
+    has_token=False,
+    port=18000,
+    port_problem=None,
+    leftovers=(),
+)
+SPEC = RunSpec(
+    models=(ModelSpec(name="llama3.2-1b", hf_id="unsloth/Llama-3.2-1B-Instruct"),),
+    tasks="tasks",
+    server=ServerSettings(attention_backend="TRITON_ATTN"),
+)
+CPU_ENGINE = NativeFacts(
+    ".venv-cpu/bin/python", found=True, vllm="0.32.0", torch="2.13.0+cpu", is_cpu_engine=True
+)
+
+
+def _levels(facts: Facts, spec: RunSpec = SPEC) -> dict[str, Level]:
+    worst: dict[str, Level] = {}
+    order = [Level.OK, Level.WARNING, Level.FAILED]
+    for check in judge(facts, spec):
+        worst[check.name] = max(worst.get(check.name, Level.OK), check.level, key=order.index)
+    return worst
+
+
+def test_a_good_machine_has_nothing_but_ok():
+    assert set(_levels(FACTS).values()) == {Level.OK}
+
+
+FAULTS = [
+    ("Docker engine", {"engine": EngineFacts(error="no Docker engine answers", remedy="start it")}),
+    ("GPU in containers", {"engine": EngineFacts(version="28.2.2", free_bytes=100 * GIB)}),
+    ("GPU", {"gpus": ()}),
+    ("driver", {"gpus": (replace(GPU, driver_cuda="11.8"),)}),
+    ("GPU memory", {"gpus": (replace(GPU, memory_free=10 * GIB),)}),
+    ("compute capability", {"gpus": (replace(GPU, capability=(7, 5)),)}),
+    ("image", {"image": replace(IMAGE, other=True)}),
+    (
+        "disk for the image",
+        {
+            "image": replace(IMAGE, here=False),
+            "engine": EngineFacts(version="28.2.2", gpu_access="cdi", free_bytes=GIB),
+        },
+    ),
+    ("disk for the image", {"image": replace(IMAGE, here=False, status="local")}),
+    ("port", {"port_problem": "port 18000 is in use by nginx (pid 7)"}),
+    ("model llama3.2-1b", {"models": (replace(MODEL, cached=False, gated=True),)}),
+    (
+        "disk for weights",
+        {
+            "models": (replace(MODEL, cached=False, gated=False, weight_bytes=2 * 10**9),),
+            "weights_free_bytes": 10**9,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "change"), FAULTS)
+def test_each_fault_fails_its_own_check_and_has_a_remedy(name, change):
+    facts = replace(FACTS, **change)
+    assert _levels(facts)[name] is Level.FAILED
+    assert all(c.remedy for c in judge(facts, SPEC) if c.level is not Level.OK)
+
+
+WARNINGS = [
+    ("image", {"image": replace(IMAGE, status="unpinned")}),
+    ("driver", {"gpus": (replace(GPU, driver_cuda="12.4"),)}),
+    ("leftovers", {"leftovers": ("remove container harness-x",)}),
+    ("model llama3.2-1b", {"models": (replace(MODEL, cached=False, weight_bytes=1),)}),
+    ("compute capability", {"gpus": (replace(GPU, capability=(12, 0)),)}),
+]
+
+
+@pytest.mark.parametrize(("name", "change"), WARNINGS)
+def test_what_may_spoil_a_run_is_a_warning(name, change):
+    assert _levels(replace(FACTS, **change))[name] is Level.WARNING
+
+
+def test_a_token_opens_a_gated_model():
+    facts = replace(FACTS, models=(replace(MODEL, cached=False, gated=True, weight_bytes=1),))
+    assert _levels(replace(facts, has_token=True))["model llama3.2-1b"] is Level.OK
+
+
+def test_flash_attention_on_hopper_is_warned_about_with_the_upstream_issue():
+    spec = SPEC.model_copy(update={"server": ServerSettings(attention_backend="FLASH_ATTN")})
+    assert _levels(FACTS, spec)["attention backend"] is Level.WARNING
+
+
+def test_a_release_that_refuses_the_mode_without_an_attention_backend_fails():
+    spec = SPEC.model_copy(update={"server": ServerSettings(attention_backend=None)})
+    assert _levels(FACTS, spec)["attention backend"] is Level.FAILED
+
+
+def test_the_cpu_engine_needs_no_gpu_and_no_docker():
+    spec = SPEC.model_copy(update={"backend": BackendName.NATIVE})
+    facts = replace(FACTS, engine=None, image=None, native=CPU_ENGINE, gpus=())
+    assert set(_levels(facts, spec).values()) == {Level.OK}
+
+
+@pytest.mark.parametrize(
+    "native", [replace(CPU_ENGINE, found=False), replace(CPU_ENGINE, vllm=None)]
+)
+def test_a_cpu_engine_that_is_not_installed_names_make_engine(native):
+    facts = replace(FACTS, engine=None, image=None, native=native, gpus=())
+    bad = [check for check in judge(facts, SPEC) if check.level is Level.FAILED]
+    assert [check.remedy for check in bad] == ["install the CPU engine: make engine"]
+
+
+@pytest.mark.parametrize(
+    ("capability", "vllm", "eager", "level"),
+    [
+        ((9, 0), "0.11.0", False, Level.FAILED),
+        ((9, 0), "0.11.1", False, Level.OK),
+        ((9, 0), "0.19.1", False, Level.OK),
+        ((8, 0), "0.12.0", True, Level.FAILED),
+        ((8, 0), "0.19.1", False, Level.FAILED),
+        ((8, 0), "0.19.1", True, Level.OK),
+        ((8, 0), "0.21.0", False, Level.OK),
+        ((8, 6), "0.19.1", True, Level.FAILED),
+        ((8, 6), "0.20.2", True, Level.OK),
+        ((10, 3), "0.12.0", False, Level.FAILED),
+        ((10, 0), "0.19.1", False, Level.OK),
+        ((12, 0), "0.32.0", False, Level.WARNING),
+        ((7, 5), "0.32.0", True, Level.FAILED),
+        ((9, 0), None, False, Level.WARNING),
+    ],
+)
+def test_a_gpu_is_judged_by_the_release_that_made_the_mode_invariant(
+    capability, vllm, eager, level
+):
+    assert capability_check(capability, vllm, enforce_eager=eager).level is level
