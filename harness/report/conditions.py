@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.report.headline import MODE_NAMES
 from harness.report.model import Cell, Column, Kind, Section, Table
 from harness.report.numbers import NONE
 
@@ -73,18 +74,19 @@ def conditions_section(metadata: Json, timings: Table | None) -> Section:
 
 
 def _quoted(evidence: Any) -> Iterable[str]:
-    """Every log line that an evidence object quotes, in its order."""
-    if isinstance(evidence, Mapping):
-        line = evidence.get("text") or evidence.get("quote")
-        if isinstance(line, str):
-            number = evidence.get("line") or evidence.get("line_number")
-            yield f"{number}: {line}" if number else line
-            return
-        for value in evidence.values():
-            yield from _quoted(value)
-    elif isinstance(evidence, list | tuple):
-        for item in evidence:
-            yield from [item] if isinstance(item, str) and len(item) > 30 else _quoted(item)
+    """The log lines that an activation evidence quotes, each with its number."""
+    lines = evidence.get("lines") if isinstance(evidence, Mapping) else None
+    for line in lines or ():
+        yield f"{line.get('line')}: {line.get('text')}"
+
+
+def _remark(attempt: Json) -> str:
+    """Why a start failed, or what its log does not show."""
+    error, evidence = attempt.get("error"), attempt.get("evidence")
+    if error:
+        return str(error.get("message", error) if isinstance(error, Mapping) else error)
+    missing = evidence.get("missing") if isinstance(evidence, Mapping) else None
+    return f"not shown: {'; '.join(map(str, missing))}" if missing else ""
 
 
 def _attempts(startup: Json) -> list[Json]:
@@ -105,17 +107,16 @@ def evidence_section(startups: Sequence[Json]) -> Section:
     rows, quotes = [], []
     for startup in startups:
         for number, attempt in enumerate(_attempts(startup), 1):
-            names = str(startup.get("model")), str(startup.get("mode"))
+            mode = str(startup.get("mode"))
+            names = str(startup.get("model")), MODE_NAMES.get(mode, mode)
             ready = attempt.get("ready_after_s")
-            error = attempt.get("error")
-            remark = str(error.get("message", error) if isinstance(error, Mapping) else error or "")
             rows.append(
                 (
                     Cell(names[0]),
                     Cell(names[1]),
                     Cell(str(number)),
                     Cell(f"{ready:.1f} s" if isinstance(ready, int | float) else NONE),
-                    Cell(str(attempt.get("verdict") or "not judged"), remark),
+                    Cell(str(attempt.get("verdict") or "not judged"), _remark(attempt)),
                     Cell(str(attempt.get("log") or NONE)),
                 )
             )

@@ -170,7 +170,8 @@ def test_the_repeats_of_an_answer_are_reported_with_it() -> None:
 
 
 def test_activation_evidence_is_quoted_for_each_start() -> None:
-    evidence = {"verdict": "active", "lines": [{"line": 15, "tag": "override", "text": "Override"}]}
+    lines = [{"line": 15, "tag": "override", "text": "Override"}]
+    evidence = {"verdict": "active", "lines": lines, "expected": ["a line that is long enough"]}
     startup = {
         "model": "m",
         "mode": "batch_invariant",
@@ -179,4 +180,4 @@ def test_activation_evidence_is_quoted_for_each_start() -> None:
     records = study_records()
     report = build_report(summary_of(records), records, [startup], H100, VALID)
     section = next(s for s in report.sections if s.anchor == "evidence")
-    assert section.quotes == (("m, batch_invariant, start 1: active", ("15: Override",)),)
+    assert section.quotes == (("m, batch-invariant, start 1: active", ("15: Override",)),)

@@ -38,7 +38,7 @@ def forest_mark(row: ForestRow) -> Markup:
     ends = "".join(
         _line(f"M{at * 100:.2f} {middle - 3:g}v6", f"ci {mode}") for at in (row.low, row.high)
     )
-    point = _line(f"M{row.rate * 100:.2f} {middle:g}h0", f"point {mode}")
+    point = _line(f"M{row.rate * 100:.2f} {middle:g}h.01", f"point {mode}")
     return _frame(interval + Markup(ends) + point)
 
 
