@@ -13,12 +13,13 @@ from harness.report.checks import (
     robustness_section,
 )
 from harness.report.claims import claims_section, profiles_section, threats_section
-from harness.report.conditions import conditions_section, evidence_section, validation_section
+from harness.report.conditions import conditions_section
 from harness.report.figure_data import figure_data
 from harness.report.headline import banner, checks, headline, nature
 from harness.report.judged import adjudication_section
 from harness.report.model import Report, Section
 from harness.report.pairs import collect_pairs
+from harness.report.proof import evidence_section, validation_section
 from harness.report.results import (
     breakdown_sections,
     paired_section,
@@ -72,7 +73,7 @@ def build_report(
         adjudication_section(adjudication),
         noise_section(summary),
         robustness_section(summary),
-        conditions_section(known, conduct_table(summary)),
+        conditions_section(known, startups, conduct_table(summary)),
     ]
     return Report(
         run_id=str(known.get("run_id") or summary.get("run_id") or "records"),
