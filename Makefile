@@ -7,10 +7,11 @@ HARNESS := .venv/bin/harness
 PROFILE ?= study-d
 IMAGE ?=
 CANDIDATES ?=
-RUN ?=
+DRY_RUN ?=
+CPU_IMAGE ?= harness-vllm-cpu:0.32.0
 SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES))
 
-.PHONY: help setup engine demo test lint bench clean
+.PHONY: help setup engine demo demo-docker doctor smoke ablation test lint bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +32,19 @@ engine: ## install the CPU engine (vLLM for CPUs and the batch-invariant plugin)
 
 demo: setup engine ## the whole ablation on this machine's CPU, with a real vLLM server
 	@$(HARNESS) run --profile demo
+
+demo-docker: setup ## the same in containers of the CPU engine's image
+	@docker image inspect $(CPU_IMAGE) >/dev/null 2>&1 || docker/cpu/build.sh $(CPU_IMAGE)
+	@$(HARNESS) run --profile demo --backend docker --image $(CPU_IMAGE) --shm-size 1g
+
+doctor: setup ## could `make ablation` run here, and if not, what to do
+	@$(HARNESS) doctor $(SPEC_FLAGS)
+
+smoke: setup ## one row under the batch-invariant path: does the server start, is the path proven
+	@$(HARNESS) run $(SPEC_FLAGS) --modes batch_invariant --limit 1 --rows-per-mode 1
+
+ablation: setup ## doctor, smoke, scan if no CANDIDATES, full run, report; DRY_RUN=1 only says what
+	@$(HARNESS) ablation $(SPEC_FLAGS) $(if $(DRY_RUN),--dry-run)
 
 test: setup engine ## every test that this machine can run; says what it left out and why
 	@.venv/bin/python -m pytest $(PYTEST)

@@ -20,6 +20,7 @@ __all__ = ["app", "main"]
 
 VERBS = (
     "run",
+    "ablation",
     "plan",
     "summarize",
     "validate",

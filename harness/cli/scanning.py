@@ -15,7 +15,7 @@ from harness.errors import UsageError
 from harness.runner import RunOptions, run
 from harness.spec import Expect, LoadedSpec
 
-__all__ = ["ScanRequest", "scan_and_export"]
+__all__ = ["ScanRequest", "read_sizes", "scan_and_export"]
 
 SELECTIONS = ("label_flip", "text_change")
 
@@ -32,19 +32,20 @@ class ScanRequest:
     fresh: bool
     quiet: bool
 
-    def sizes(self) -> tuple[int, ...]:
-        """The batch sizes, in the order given.
 
-        Raises:
-            UsageError: not whole numbers.
-        """
-        try:
-            return tuple(dict.fromkeys(int(part) for part in self.batch_sizes.split(",")))
-        except ValueError:
-            raise UsageError(
-                f"--batch-sizes: '{self.batch_sizes}' is not a list of whole numbers",
-                hint="for example --batch-sizes 4,8",
-            ) from None
+def read_sizes(text: str) -> tuple[int, ...]:
+    """Batch sizes from a flag, in the order given, each once.
+
+    Raises:
+        UsageError: not whole numbers.
+    """
+    try:
+        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise UsageError(
+            f"--batch-sizes: '{text}' is not a list of whole numbers",
+            hint="for example --batch-sizes 4,8",
+        ) from None
 
 
 def scan_and_export(loaded: LoadedSpec, request: ScanRequest) -> None:
@@ -57,7 +58,7 @@ def scan_and_export(loaded: LoadedSpec, request: ScanRequest) -> None:
     if request.select not in SELECTIONS:
         raise UsageError(f"--select: '{request.select}' is not one of {', '.join(SELECTIONS)}")
     loaded = _in_one_mode(loaded)
-    prepared = prepare(loaded, source=population_rows(request.sizes()))
+    prepared = prepare(loaded, source=population_rows(read_sizes(request.batch_sizes)))
     progress = SilentProgress() if request.quiet else ConsoleProgress()
     options = RunOptions(request.results, request.run_id, fresh=request.fresh, kind="scan")
     done = run(prepared, options, progress)

@@ -5,7 +5,7 @@ Pure: a plan is a value computed from the spec, the candidates and the populatio
 
 from harness.plan.batches import batch_group
 from harness.plan.build import build_plan, record_id, remaining
-from harness.plan.estimate import Estimate, estimate
+from harness.plan.estimate import Estimate, estimate, scan_seconds
 from harness.plan.model import BatchGroup, Lifetime, Plan, PlannedRecord
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "estimate",
     "record_id",
     "remaining",
+    "scan_seconds",
 ]

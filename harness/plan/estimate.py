@@ -12,7 +12,7 @@ from harness.plan.model import Plan, PlannedRecord
 from harness.spec import RunSpec
 from harness.words import DispatchMode
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "estimate", "scan_seconds"]
 
 _CPU_VARIABLE = "VLLM_CPU_KVCACHE_SPACE"
 _GPU_START_S, _GPU_TOKEN_S = 90.0, 0.003
@@ -43,8 +43,7 @@ class Estimate:
 def estimate(spec: RunSpec, plan: Plan) -> Estimate:
     """Count requests and answers; time is start-ups plus one wave of tokens a request in turn."""
     on_cpu = _CPU_VARIABLE in spec.server.env
-    start_s = _CPU_START_S if on_cpu else _GPU_START_S
-    token_s = _CPU_TOKEN_S if on_cpu else _GPU_TOKEN_S
+    start_s, token_s = _rates(spec)
     records = plan.records
     solo, batched = 1 + spec.controls.solo_repeats, 1 + spec.controls.batched_repeats
     waves = len(records) * (solo + batched) + len(plan.lifetimes) * spec.controls.warmup_requests
@@ -57,6 +56,22 @@ def estimate(spec: RunSpec, plan: Plan) -> Estimate:
         seconds=seconds,
         on_cpu=on_cpu,
     )
+
+
+def scan_seconds(spec: RunSpec, plan: Plan) -> float:
+    """A rough duration of a scan of these records: each prompt once alone, each slice once."""
+    start_s, token_s = _rates(spec)
+    solos = {(r.candidate.model, r.group.target.key) for r in plan.records}
+    slices = {(r.candidate.model, r.candidate.dispatch_mode, r.group.ids) for r in plan.records}
+    waves = len(solos) + len(slices)
+    return len(plan.lifetimes) * start_s + waves * spec.request.max_tokens * token_s
+
+
+def _rates(spec: RunSpec) -> tuple[float, float]:
+    """Seconds of a server start and of one token step."""
+    if _CPU_VARIABLE in spec.server.env:
+        return _CPU_START_S, _CPU_TOKEN_S
+    return _GPU_START_S, _GPU_TOKEN_S
 
 
 def _requests(record: PlannedRecord) -> int:
