@@ -1,0 +1,114 @@
+"""Compose files and what a run starts come from the same options; here they are held together."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.cli import main
+from harness.serve import GpuAccess, LaunchOptions, launch_options
+from harness.serve.compose import compose_service
+from harness.serve.docker import container_arguments
+from harness.serve.docker.owner import Owner
+from harness.spec import load_spec
+from harness.words import Mode
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "compose").glob("*.yaml"))
+
+
+@pytest.fixture
+def options(host) -> LaunchOptions:
+    spec = load_spec("study-d").spec
+    return launch_options(spec, spec.models[0], Mode.BATCH_INVARIANT, host=host, run_id="r1")
+
+
+def test_there_is_a_file_for_gpus_and_one_for_the_cpu_engine():
+    assert [path.name for path in SHIPPED] == ["cpu.yaml", "gpu.yaml"]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_a_shipped_file_is_what_its_own_command_makes_today(path, monkeypatch, tmp_path):
+    command = path.read_text().splitlines()[0].removeprefix("# Made by: ")
+    arguments = shlex.split(command)
+    out = ROOT / "compose" / f".{path.name}.made"
+    monkeypatch.chdir(ROOT)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            main([*arguments[1:-1], str(out)])
+        assert not caught.value.code
+        assert yaml.safe_load(out.read_text()) == yaml.safe_load(path.read_text())
+    finally:
+        out.unlink(missing_ok=True)
+
+
+def test_a_service_starts_the_program_that_a_run_starts(options):
+    service, arguments = _both(options)
+    assert service["image"] == arguments["image"]
+    assert service["entrypoint"] == arguments["entrypoint"]
+    assert service["command"] == arguments["command"]
+
+
+def test_a_service_has_the_environment_of_a_run(options):
+    service, arguments = _both(options)
+    cleared = {f"{name}=" for name in options.cleared_variables}
+    in_run = {entry for entry in arguments["environment"] if "=" in entry}
+    in_file = {entry for entry in service["environment"] if "=" in entry}
+    assert in_file == in_run | cleared
+    passed_on = {entry for entry in service["environment"] if "=" not in entry}
+    assert passed_on == set(options.secret_variables)
+
+
+def test_a_service_has_the_limits_and_mounts_of_a_run(options):
+    service, arguments = _both(options)
+    assert (service["ipc"], service["shm_size"]) == (
+        arguments["ipc_mode"],
+        arguments["shm_size"],
+    )
+    assert service["ulimits"] == {
+        limit["Name"]: {"soft": limit["Soft"], "hard": limit["Hard"]}
+        for limit in arguments["ulimits"]
+    }
+    assert [(m["type"], m["target"], m["read_only"]) for m in service["volumes"]] == [
+        (m["Type"], m["Target"], m["ReadOnly"]) for m in arguments["mounts"]
+    ]
+
+
+def test_a_service_is_published_where_a_run_publishes(options):
+    service, arguments = _both(options)
+    ((port, (address, host_port)),) = arguments["ports"].items()
+    assert service["ports"] == [f"{address}:{host_port}:{port.removesuffix('/tcp')}"]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_the_two_services_differ_in_the_mode_its_cache_and_the_port_only(path):
+    services: dict[str, Any] = yaml.safe_load(path.read_text())["services"]
+    standard, invariant = services["standard"], services["batch_invariant"]
+    different = {key for key in standard if standard[key] != invariant[key]}
+    assert different == {"environment", "volumes", "ports", "labels"}
+    assert set(standard["environment"]) ^ set(invariant["environment"]) == {
+        "VLLM_BATCH_INVARIANT=0",
+        "VLLM_BATCH_INVARIANT=1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("access", "key"), [(GpuAccess.RUNTIME, "deploy"), (GpuAccess.CDI, "devices")]
+)
+def test_gpus_are_asked_for_the_way_the_engine_has_them(host, access, key):
+    from dataclasses import replace
+
+    spec = load_spec("study-d").spec
+    options = launch_options(
+        spec, spec.models[0], Mode.STANDARD, host=replace(host, gpu=access), run_id="r1"
+    )
+    assert key in compose_service(options, folder=ROOT / "compose")
+
+
+def _both(options: LaunchOptions) -> tuple[dict[str, Any], dict[str, Any]]:
+    service = compose_service(options, folder=ROOT / "compose")
+    return service, container_arguments(options, name="n", owner=Owner("h", 1, 1))
