@@ -12,6 +12,7 @@ from harness.report.proof import attempts_of
 __all__ = ["conditions_section"]
 
 Json = Mapping[str, Any]
+_PLACES = ("device", "gpus", "host", "git_commit", "rescored_from")
 _NOT_SHOWN = frozenset({"candidates", "tasks", "schema_version", "external"})
 
 
@@ -75,7 +76,7 @@ def conditions_section(metadata: Json, startups: Sequence[Json], timings: Table 
     spec = metadata.get("resolved_spec") or metadata.get("spec") or {}
     shown = {key: value for key, value in spec.items() if key not in _NOT_SHOWN}
     parts: Sequence[Table | None] = (
-        _facts("Device and host", {k: metadata[k] for k in ("device", "host") if metadata.get(k)}),
+        _facts("Device and host", {k: metadata[k] for k in _PLACES if metadata.get(k)}),
         _facts("Versions", metadata.get("versions")),
         _facts("Images", _images(metadata, startups)),
         _facts("Settings", shown),

@@ -64,3 +64,12 @@ def hostile_report() -> Report:
         record["batched"]["score_evidence"]["matched"] = answer
         record["model"] = answer[:40]
     return build_report(summary_of(study_records()), records, (), H100, None)
+
+
+def many_flips(count: int) -> Report:
+    """One flip, with answers of 1,200 characters, under ``count`` sample ids."""
+    flip = next(record for record in study_records() if record["label_flip"])
+    answers = {"solo": "word " * 200 + "left " * 40, "batched": "word " * 200 + "right " * 40}
+    sides = {side: {**flip[side], "text": text} for side, text in answers.items()}
+    records = ({**flip, **sides, "sample_id": f"n{number}"} for number in range(count))
+    return build_report(summary_of(study_records()), records, (), H100, None)

@@ -7,11 +7,24 @@ from pathlib import Path
 
 import pytest
 from headless_chromium import Page, opened
-from report_samples import HOSTILE, hostile_report, study_report
+from report_samples import HOSTILE, hostile_report, many_flips, study_report
 
 from harness.report import render_html
 
 PHONE, DESK = 390, 1280
+
+
+def filter_by(words: str) -> str:
+    """An expression that types into the filter and promises what it then says."""
+    return (
+        "new Promise(done => {"
+        "  const said = document.querySelector('form.filter output');"
+        "  new MutationObserver(() => done(said.textContent)).observe(said, {childList: true});"
+        "  const field = document.querySelector('form.filter input');"
+        f"  field.value = '{words}';"
+        "  field.dispatchEvent(new Event('input'));"
+        "})"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -67,16 +80,7 @@ def test_a_50_kb_answer_without_a_space_does_not_widen_a_phone(hostile_page: Pag
 
 def test_our_own_script_runs_and_filters_the_flips(study_file: Path) -> None:
     with opened(study_file, width=DESK) as page:
-        said = page.ask(
-            "new Promise(done => {"
-            "  const said = document.querySelector('form.filter output');"
-            "  new MutationObserver(() => done(said.textContent)).observe(said, {childList: true});"
-            "  const field = document.querySelector('form.filter input');"
-            "  field.value = 'jailbreak_amplification';"
-            "  field.dispatchEvent(new Event('input'));"
-            "})"
-        )
-        assert said == "4 of 22"
+        assert page.ask(filter_by("jailbreak_amplification")) == "4 of 22"
 
 
 def test_every_link_has_a_target(study_file: Path) -> None:
@@ -93,3 +97,14 @@ def test_every_figure_and_table_has_a_name(study_file: Path) -> None:
         assert page.ask("document.querySelectorAll('table:not(:has(caption))').length") == 0
         nameless = "svg:not([aria-hidden]):not(:has(> title))"
         assert page.ask(f"document.querySelectorAll('{nameless}').length") == 0
+
+
+def test_ten_thousand_flips_can_be_opened_and_filtered(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render_html(many_flips(10_000)), encoding="utf-8")
+    assert path.stat().st_size < 30_000_000
+    with opened(path, width=PHONE) as page:
+        assert page.ask("document.querySelectorAll('#flips details.pair').length") == 10_000
+        assert page.ask("document.querySelectorAll('#flips details.chunk[open]').length") == 1
+        assert page.ask(filter_by("n9999")) == "1 of 10000"
+        assert page.ask("document.documentElement.scrollWidth") <= PHONE
