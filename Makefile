@@ -41,7 +41,7 @@ doctor: setup ## could `make ablation` run here, and if not, what to do
 	@$(HARNESS) doctor $(SPEC_FLAGS)
 
 smoke: setup ## one row under the batch-invariant path: does the server start, is the path proven
-	@$(HARNESS) run $(SPEC_FLAGS) --modes batch_invariant --limit 1 --rows-per-mode 1
+	@$(HARNESS) ablation $(SPEC_FLAGS) --only smoke
 
 ablation: setup ## doctor, smoke, scan if no CANDIDATES, full run, report; DRY_RUN=1 only says what
 	@$(HARNESS) ablation $(SPEC_FLAGS) $(if $(DRY_RUN),--dry-run)

@@ -18,7 +18,7 @@ from harness.conduct.prepare import Prepared, prepare
 from harness.conduct.progress import RunProgress
 from harness.conduct.scan_export import export_scan
 from harness.doctor import Check, Level, judge, probe
-from harness.errors import EnvironmentError_, IncompleteRun
+from harness.errors import EnvironmentError_, IncompleteRun, UsageError
 from harness.images import DEFAULT_LOCK
 from harness.plan import estimate, scan_seconds
 from harness.runner import RunOptions, run
@@ -27,7 +27,7 @@ from harness.words import DispatchMode, Mode
 
 __all__ = ["Ablation", "Step", "plan_ablation", "run_ablation"]
 
-SCAN = "scan"
+SMOKE, SCAN, FULL = "smoke", "scan", "run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,18 @@ class Ablation:
     candidates: Path
     scans: bool
 
+    def only(self, name: str) -> Ablation:
+        """The same with one step.
+
+        Raises:
+            UsageError: there is no such step.
+        """
+        steps = tuple(step for step in self.steps if step.name == name)
+        if not steps:
+            names = ", ".join(step.name for step in self.steps)
+            raise UsageError(f"--only: there is no step '{name}'", hint=f"steps: {names}")
+        return replace(self, steps=steps)
+
 
 def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: tuple[int, ...]) -> Ablation:
     """Work out the steps; nothing is started, and every input is checked.
@@ -74,7 +86,7 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: tuple[int, 
     scans = "candidates" not in loaded.given or not all(Path(f).exists() for f in spec.candidates)
     smoke = _smoke(loaded, f"{name}-smoke", scans=scans)
     if not scans:
-        full = Step("full run", name, loaded, prepare(loaded))
+        full = Step(FULL, name, loaded, prepare(loaded))
         return Ablation((smoke, full), Path(spec.candidates[0]), scans=False)
     found = results / f"{name}-scan" / "candidates.csv"
     scan_spec = _with(loaded, modes=(Mode.STANDARD,), expect=Expect())
@@ -82,7 +94,7 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: tuple[int, 
         SCAN, f"{name}-scan", scan_spec, prepare(scan_spec, source=population_rows(batch_sizes))
     )
     full_spec = _with(loaded, candidates=(str(found),), expect=Expect())
-    return Ablation((smoke, scan, Step("full run", name, full_spec, None)), found, scans=True)
+    return Ablation((smoke, scan, Step(FULL, name, full_spec, None)), found, scans=True)
 
 
 def check_machine(spec: RunSpec, results: Path) -> tuple[Check, ...]:
@@ -149,10 +161,10 @@ def _smoke(loaded: LoadedSpec, run_id: str, *, scans: bool) -> Step:
     }
     if not scans:
         spec = _with(loaded, **changes)
-        return Step("smoke", run_id, spec, prepare(spec))
+        return Step(SMOKE, run_id, spec, prepare(spec))
     first = loaded.spec.models[:1]
     spec = _with(loaded, **changes, models=first, dispatch_modes=(DispatchMode.SYNCHRONIZED,))
-    return Step("smoke", run_id, spec, prepare(spec, source=population_rows((2,))))
+    return Step(SMOKE, run_id, spec, prepare(spec, source=population_rows((2,))))
 
 
 def _with(loaded: LoadedSpec, **changes: object) -> LoadedSpec:

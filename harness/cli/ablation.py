@@ -38,13 +38,15 @@ def _command() -> Any:
         loaded: Any,
         results: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("results"),
         batch_sizes: Annotated[str, typer.Option(help="Batch sizes of the scan.")] = "4,16",
+        only: Annotated[str | None, typer.Option(help="One step: smoke, scan or run.")] = None,
         dry_run: Annotated[bool, typer.Option(help="Print what would be done.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
-        from harness.cli.scanning import read_sizes
         from harness.ablation import plan_ablation
+        from harness.cli.scanning import read_sizes
 
         planned = plan_ablation(loaded, results=results, batch_sizes=read_sizes(batch_sizes))
+        planned = planned.only(only) if only else planned
         for line in _announcement(planned, results):
             typer.echo(line, err=not dry_run)
         if dry_run:
@@ -52,8 +54,8 @@ def _command() -> Any:
                 for line in _containers(step):
                     typer.echo(line)
             return
-        from harness.cli.outcome import finish
         from harness.ablation import run_ablation
+        from harness.cli.outcome import finish
         from harness.conduct.progress import ConsoleProgress
 
         finish(run_ablation(planned, results, ConsoleProgress()), as_json=as_json)
