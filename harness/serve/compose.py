@@ -20,7 +20,7 @@ __all__ = ["compose_file", "compose_service"]
 
 _HF_HOME = Path("/harness-huggingface-home")
 """Stands for the Hugging Face cache of whoever runs the file."""
-_HF_HOME_IN_FILE = "${HF_HOME:-${HOME}/.cache/huggingface}"
+_HF_HOME_IN_FILE = "${HF_HOME:-~/.cache/huggingface}"
 _HEALTH = "import urllib.request as u; u.urlopen('http://127.0.0.1:{port}/health', timeout=5)"
 
 
@@ -105,12 +105,15 @@ def _volume(mount: Mount, folder: Path) -> dict[str, Any]:
     else:
         source = os.path.relpath(mount.source, folder)
         source = source if source.startswith(".") else f"./{source}"
-    return {
+    volume: dict[str, Any] = {
         "type": "volume" if mount.is_volume else "bind",
         "source": source,
         "target": mount.target,
         "read_only": mount.read_only,
     }
+    if not (mount.is_volume or mount.read_only):
+        volume["bind"] = {"create_host_path": True}
+    return volume
 
 
 def _gpu(gpu: GpuRequest) -> dict[str, Any]:
