@@ -69,7 +69,9 @@ def threats_section(summary: Json, metadata: Json) -> Section | None:
 
 
 def _count_rows(comparison: Json) -> Iterator[tuple[Cell, ...]]:
-    for mode, tally in (comparison.get("by_mode") or {}).items():
+    by_mode = comparison.get("by_mode") or {}
+    for mode in sorted(by_mode, key=lambda mode: (mode != "standard", mode)):
+        tally = by_mode[mode]
         flips = tally.get("label_flips") or {}
         texts = [
             MODE_NAMES.get(mode, mode),

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.report.headline import MODE_NAMES
 from harness.report.model import Cell, Column, Kind, Section, Table
+from harness.report.numbers import NONE
 from harness.report.proof import attempts_of
 
 __all__ = ["conditions_section"]
@@ -35,6 +36,26 @@ def _facts(caption: str, value: Any) -> Table | None:
     if not rows:
         return None
     return Table(caption, (Column("Setting", Kind.ID), Column("Value")), rows)
+
+
+def _sessions(metadata: Json) -> Table | None:
+    sessions = metadata.get("sessions") or ()
+    keys = ("started_at", "ended_at", "exit", "error")
+    rows = tuple(
+        tuple(Cell(NONE if s.get(key) is None else str(s[key])) for key in keys)
+        for s in sessions
+        if isinstance(s, Mapping)
+    )
+    heads = ("Started", "Ended", "Exit", "Error")
+    return Table("Sessions", tuple(Column(head) for head in heads), rows) if rows else None
+
+
+def _settings(metadata: Json) -> dict[str, Any]:
+    spec = metadata.get("resolved_spec") or metadata.get("spec") or {}
+    shown = {key: value for key, value in spec.items() if key not in _NOT_SHOWN}
+    if spec.get("backend") not in (None, "docker"):
+        shown.pop("image", None)
+    return shown
 
 
 def _servers(startups: Sequence[Json]) -> Iterable[tuple[str, Json]]:
@@ -73,16 +94,14 @@ def _images(metadata: Json, startups: Sequence[Json]) -> dict[str, Any]:
 
 def conditions_section(metadata: Json, startups: Sequence[Json], timings: Table | None) -> Section:
     """Settings, versions, device, images, candidates and times, as the run recorded them."""
-    spec = metadata.get("resolved_spec") or metadata.get("spec") or {}
-    shown = {key: value for key, value in spec.items() if key not in _NOT_SHOWN}
     parts: Sequence[Table | None] = (
         _facts("Device and host", {k: metadata[k] for k in _PLACES if metadata.get(k)}),
         _facts("Versions", metadata.get("versions")),
         _facts("Images", _images(metadata, startups)),
-        _facts("Settings", shown),
+        _facts("Settings", _settings(metadata)),
         _facts("Candidates", metadata.get("candidates")),
         _facts("Dispatch", metadata.get("dispatch_notes")),
-        _facts("Sessions", metadata.get("sessions")),
+        _sessions(metadata),
         timings,
     )
     tables = tuple(table for table in parts if table is not None)

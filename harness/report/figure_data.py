@@ -33,7 +33,10 @@ def _forest(summary: Json) -> Iterator[ForestRow]:
             if counts.get(measure):
                 yield _forest_row(label, mode, counts[measure], "All rows")
     for key, group in FOREST_SLICES:
-        for entry in ((summary.get("breakdowns") or {}).get(key) or ())[:MOST_SLICES]:
+        slices = (summary.get("breakdowns") or {}).get(key) or ()
+        if len(slices) < 2:
+            continue  # one slice is all rows once more
+        for entry in slices[:MOST_SLICES]:
             for mode in by_mode:
                 rate = (entry.get(mode) or {}).get("label_flips")
                 if rate and rate.get("n"):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.analyse import RunFiles, read_run_files
-from harness.errors import HarnessError, UsageError
+from harness.errors import EnvironmentError_, HarnessError, UsageError
 from harness.report.build import build_report
 from harness.report.github import render_github
 from harness.report.html import render_html
@@ -170,14 +170,20 @@ def write_reports(
 
     Returns:
         The files written, in the order of ``formats``.
+
+    Raises:
+        UsageError: a file of the run is missing or unreadable.
+        EnvironmentError_: the reports cannot be written.
     """
     report = load_report(run, summary, validation)
     target = folder or read_run_files(run).folder
-    target.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name in formats:
-        file, render = FORMATS[name]
-        path, temporary = target / file, target / f".{file}.tmp"
-        temporary.write_text(render(report), encoding="utf-8")
-        written.append(temporary.replace(path))
-    return written
+    texts = {target / FORMATS[name][0]: FORMATS[name][1](report) for name in formats}
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            temporary = path.with_name(f".{path.name}.tmp")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+    except OSError as error:
+        raise EnvironmentError_(f"cannot be written: {error.strerror}", file=target) from error
+    return list(texts)

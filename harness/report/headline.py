@@ -22,20 +22,29 @@ def _modes(summary: Json) -> list[str]:
     return first + [mode for mode in by_mode if mode not in MODE_NAMES]
 
 
-def _flip_clause(mode: str, counts: Json) -> str:
-    rate = rate_text(counts.get("label_flips"))
-    return f"{MODE_NAMES.get(mode, mode)} kernels: {rate} label flips"
+def _told(summary: Json) -> tuple[str, str]:
+    """The measure that the sentence tells: label flips, or text changes where no label flipped."""
+    counts = {
+        measure: sum((c.get(measure) or {}).get("count") or 0 for c in summary["by_mode"].values())
+        for measure, _ in MEASURES
+    }
+    flips, changes = MEASURES
+    return changes if counts[changes[0]] and not counts[flips[0]] else flips
 
 
 def _sentence(summary: Json) -> str:
-    by_mode = summary.get("by_mode") or {}
     modes = _modes(summary)
     if not modes:
         return "No record was counted."
-    clauses = "; ".join(_flip_clause(mode, by_mode[mode]) for mode in modes)
+    measure, label = _told(summary)
+    clauses = "; ".join(
+        f"{MODE_NAMES.get(mode, mode)} kernels: "
+        f"{rate_text(summary['by_mode'][mode].get(measure))} {label.lower()}"
+        for mode in modes
+    )
     sentence = f"{clauses[0].upper()}{clauses[1:]}"
-    paired = (summary.get("paired") or {}).get("label_flips") or {}
-    if paired.get("p_two_sided") is None:
+    paired = (summary.get("paired") or {}).get(measure) or {}
+    if paired.get("p_two_sided") is None or len(modes) < 2:
         return f"{sentence}."
     return f"{sentence}; exact McNemar p = {p_text(paired['p_two_sided'])}."
 

@@ -124,8 +124,9 @@ def breakdown_sections(summary: Json) -> tuple[Section, ...]:
     """One section that holds a table for each way to slice the rows."""
     breakdowns = summary.get("breakdowns") or {}
     modes = list(summary.get("by_mode") or {})
-    known = [key for key in BREAKDOWNS if breakdowns.get(key)]
-    more = [key for key in breakdowns if key not in BREAKDOWNS and breakdowns[key]]
+    given = {key for key, slices in breakdowns.items() if any(s.get("value") for s in slices)}
+    known = [key for key in BREAKDOWNS if key in given]
+    more = [key for key in breakdowns if key in given and key not in BREAKDOWNS]
     tables = tuple(_breakdown_table(key, breakdowns[key], modes) for key in (*known, *more))
     if not tables:
         return ()

@@ -181,3 +181,29 @@ def test_activation_evidence_is_quoted_for_each_start() -> None:
     report = build_report(summary_of(records), records, [startup], H100, VALID)
     section = next(s for s in report.sections if s.anchor == "evidence")
     assert section.quotes == (("m, batch-invariant, start 1: active", ("15: Override",)),)
+
+
+def test_where_no_label_flipped_the_headline_tells_the_text_changes() -> None:
+    records = study_records()
+    for record in records:
+        record |= {"batch_score": record["solo_score"], "label_flip": False}
+    assert "25/55 = 45.5% [33.0, 58.5] text changes" in report_of(records).headline.sentence
+
+
+def test_a_run_of_one_mode_claims_no_comparison() -> None:
+    records = [record for record in study_records() if record["mode"] == "standard"]
+    report = report_of(records)
+    assert "McNemar" not in report.headline.sentence
+
+
+def test_a_breakdown_of_one_slice_is_not_drawn_again_in_the_forest() -> None:
+    records = [{**record, "model": "only"} for record in study_records()]
+    groups = {row.group for row in report_of(records).figures.forest}
+    assert "By model: label flips" not in groups
+    assert "By task: label flips" in groups
+
+
+def test_a_breakdown_by_what_no_record_gives_is_left_out() -> None:
+    records = [{**record, "phase": None} for record in study_records()]
+    captions = {t.caption for s in report_of(records).sections for t in s.tables}
+    assert "By phase" not in captions
