@@ -1,0 +1,104 @@
+"""The conductor's parts that need no server: signals, estimates, fingerprints, what stays open."""
+
+import itertools
+import signal
+from dataclasses import replace
+
+import pytest
+
+from harness.conduct.metadata import not_controlled
+from harness.conduct.population_scan import population_rows
+from harness.conduct.prepare import prepare
+from harness.conduct.progress import Estimate
+from harness.conduct.provenance import without_secrets
+from harness.conduct.signals import signals_deferred, sigterm_is_interrupt
+from harness.errors import UsageError
+from harness.spec import load_spec
+
+TASK = """\
+name: tiny
+task_type: classification
+prompt_template: |
+  {{ question }}
+samples:
+"""
+
+
+@pytest.fixture
+def spec(tmp_path):
+    rows = "".join(f'  - {{id: s{i}, question: "q{i}", reference: A, option_a: a, option_b: b, '
+                   f'option_c: c, option_d: d}}\n' for i in range(6))  # fmt: skip
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks/tiny.yaml").write_text(TASK + rows)
+    return load_spec("demo", {"tasks": str(tmp_path / "tasks")})
+
+
+def prepared(spec, **changes):
+    changed = replace(spec, spec=spec.spec.model_copy(update=changes))
+    return prepare(changed, source=population_rows((2, 4)))
+
+
+def test_sigterm_ends_a_run_as_an_interrupt_does():
+    with pytest.raises(KeyboardInterrupt), sigterm_is_interrupt():
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_while_a_server_is_being_stopped_is_delivered_afterwards():
+    steps = []
+
+    def stop():
+        with signals_deferred():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("stopped")
+        steps.append("not reached")
+
+    with pytest.raises(KeyboardInterrupt):
+        stop()
+    assert steps == ["stopped"]
+
+
+def test_the_time_left_follows_what_was_measured():
+    estimate = Estimate(start_guess_s=40, record_guess_s=1)
+    assert estimate.seconds_left(records=10, starts=1) == 50
+    estimate.add_start(20)
+    estimate.add_record(2)
+    estimate.add_record(4)
+    assert estimate.seconds_left(records=10, starts=1) == 50
+    assert estimate.seconds_left(records=1, starts=0) == 3
+
+
+def test_a_scan_asks_every_prompt_at_every_size_in_whole_slices(spec):
+    plan = prepared(spec).plan
+    standard = plan.lifetimes[0].records
+    assert len(standard) == 6 * 2 * 2
+    slices = [record.group.ids for record in standard]
+    changes = sum(a != b for a, b in itertools.pairwise(slices))
+    assert changes + 1 == len({(r.candidate.dispatch_mode, r.group.ids) for r in standard})
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_scan_refuses_a_batch_that_is_none_or_larger_than_the_population(spec, size):
+    with pytest.raises(UsageError, match=str(size)):
+        prepare(spec, source=population_rows((size,)))
+
+
+def test_the_fingerprint_is_of_the_questions_and_not_of_the_port(spec):
+    here = prepared(spec)
+    server = spec.spec.server
+    elsewhere = prepared(spec, server=server.model_copy(update={"port": 19999}))
+    other = prepared(spec, server=server.model_copy(update={"dtype": "float32"}))
+    assert here.fingerprint == elsewhere.fingerprint
+    assert here.fingerprint != other.fingerprint
+
+
+def test_what_the_spec_pins_is_not_listed_as_open(spec):
+    pinned = spec.spec.model_copy(
+        update={"controls": spec.spec.controls.model_copy(update={"prefix_caching": "on"})}
+    )
+    assert "prefix caching is on" in not_controlled(pinned)
+    assert "prefix caching is on" not in not_controlled(spec.spec)
+
+
+def test_a_command_line_is_kept_without_what_could_be_a_secret():
+    line = without_secrets(["harness", "run", "--env", "MY_TOKEN=abc", "--port", "1"])
+    assert line == ["harness", "run", "--env", "[redacted]", "--port", "1"]
