@@ -6,6 +6,7 @@ sheet and the script are markup, and the content security policy names the last 
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from harness.report import figures
 from harness.report.headline import MODE_NAMES
@@ -24,6 +25,8 @@ from harness.report.model import ForestRow, Report
 from harness.report.numbers import percent
 
 __all__ = ["render_html"]
+
+_JOINTS = re.compile(r"([_/.:-])(?=\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,11 @@ def _groups(rows: Iterable[ForestRow], _by: str) -> list[_Group]:
             last = row.label
         groups.append(_Group(name, tuple(lines)))
     return groups
+
+
+def _breakable(text: str) -> Markup:
+    """An identifier that may break where a reader would break it."""
+    return Markup(_JOINTS.sub(r"\1<wbr>", str(escape(visible(text)))))
 
 
 def _shown(value: Any) -> Any:
@@ -83,6 +91,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["groupby_in_order"] = _groups
+    environment.filters["breakable"] = _breakable
     environment.globals.update(
         {name: getattr(figures, name) for name in figures.__all__},
         percent=percent,
