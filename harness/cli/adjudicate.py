@@ -154,7 +154,7 @@ def _append(target: Path, judgements: list[Any]) -> None:
 
     if not judgements:
         return
-    lines = "".join(json.dumps(j.as_json(), ensure_ascii=False) + "\n" for j in judgements)
+    lines = "".join(json.dumps(j.as_json()) + "\n" for j in judgements)
     try:
         with target.open("a", encoding="utf-8") as stream:
             stream.write(lines)

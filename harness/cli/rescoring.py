@@ -123,7 +123,7 @@ def _write_records(
             for old, both in _rescored(files.records_path, population):
                 comparison.add(both["paper"], both["strict"])
                 new = both[profile]
-                stream.write(json.dumps(new, ensure_ascii=False) + "\n")
+                stream.write(json.dumps(new) + "\n")
                 count += 1
                 changed += _changed(old, new)
                 stored |= {str(old.get("score_profile") or "not named")}

@@ -89,10 +89,13 @@ class RunFolder:
         return TornTail(len(data) - start, kept)
 
     def append_record(self, record: Mapping[str, Any]) -> None:
-        """Append one record as one line, and return only when it is on disk."""
+        """Append one record as one line of ASCII JSON, and return only when it is on disk.
+
+        ASCII, because an answer may hold what UTF-8 cannot (a lone surrogate).
+        """
         if self._records is None:
             self._records = self.records_path.open("a", encoding="utf-8")
-        self._records.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._records.write(json.dumps(record) + "\n")
         self._records.flush()
         os.fsync(self._records.fileno())
         self.appended += 1
@@ -110,11 +113,11 @@ class RunFolder:
         if not errors:
             return 0
         with (self.path / "superseded_records.jsonl").open("a", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in errors)
+            stream.writelines(json.dumps(row) + "\n" for row in errors)
         good = [row for row in rows if row.get("status") != "error"]
         temporary = self.records_path.with_suffix(".tmp")
         with temporary.open("w", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in good)
+            stream.writelines(json.dumps(row) + "\n" for row in good)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(self.records_path)
@@ -131,7 +134,7 @@ class RunFolder:
         path = self.path / name
         temporary = path.with_suffix(".tmp")
         with temporary.open("w", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            stream.writelines(json.dumps(row) + "\n" for row in rows)
         temporary.replace(path)
 
     def read(self, name: str) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Replace ``path`` by ``value`` so that a reader sees the old file or the new one, whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(value, stream, ensure_ascii=False, indent=2, default=str)
+        json.dump(value, stream, indent=2, default=str)
         stream.write("\n")
         stream.flush()
         os.fsync(stream.fileno())

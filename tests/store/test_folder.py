@@ -74,3 +74,9 @@ def test_a_bad_row_is_named_by_file_and_line(tmp_path):
     path.write_text('{"a": 1}\n{"a": \n')
     with pytest.raises(UsageError, match=r"rows\.jsonl:2"):
         list(read_lines(path))
+
+
+def test_an_answer_that_utf_8_cannot_hold_is_kept_as_it_was(tmp_path):
+    with RunFolder(tmp_path / "run") as folder:
+        folder.append_record(record(1, text="half a pair: \ud83d"))
+        assert next(folder.records())["text"] == "half a pair: \ud83d"
