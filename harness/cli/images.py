@@ -1,4 +1,4 @@
-"""``harness images``: the lock file beside what is on this machine."""
+"""``harness images``: the lock beside this machine, and the verbs that look into images."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from typing import Annotated
 
 import typer
 
+from harness.cli import images_inventory
+
 __all__ = ["register"]
 
 _EPILOG = """
 Example: harness images list --json
 """
-_images = typer.Typer(help="Pinned images: what the lock names and what is here.")
+_images = typer.Typer(help="Images: what the lock names, what is inside, and what changed.")
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
+    images_inventory.register(_images)
     app.add_typer(_images, name="images", no_args_is_help=True, epilog=_EPILOG)
-
-
-@_images.callback()
-def _group() -> None:
-    """Keep ``list`` a subcommand while it is the only one."""
 
 
 @_images.command("list", epilog=_EPILOG)
