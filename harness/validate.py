@@ -6,7 +6,7 @@ has no start-up files) says ``not_checked`` and why; it never passes in silence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from harness.analyse.checks import key_name, shortened
 from harness.words import Mode
 
 __all__ = ["Expectations", "Validation", "expectations_of", "validate", "validate_run"]
+
+_LONGEST_VALUE = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ def validate(records: Records, files: RunFiles, expected: Expectations) -> Valid
         _startup_errors(files),
         _modes_proven(pairing, records, files),
         _one_build(files),
+        _mode_parity(files),
         _candidates_present(records, pairing, files, expected),
         _run_finished(files),
     )
@@ -223,6 +226,34 @@ def _one_build(files: RunFiles) -> Finding:
             check, f"the servers were of {len(builds)} builds: {shortened(builds, len(builds))}"
         )
     return Finding.ok(check, f"every server: {builds[0]}")
+
+
+def _mode_parity(files: RunFiles) -> Finding:
+    """The two modes' servers may differ in what the mode itself changes, and in nothing else."""
+    check = "mode_parity"
+    parity = files.metadata.get("mode_parity")
+    if not isinstance(parity, Mapping) or not parity:
+        return Finding.not_checked(check, "metadata.json does not hold the modes' differences")
+    differences = [
+        (model, difference)
+        for model, found in parity.items()
+        for difference in (found if isinstance(found, Sequence) else ())
+        if isinstance(difference, Mapping)
+    ]
+    bad = [_difference(model, d) for model, d in differences if d.get("allowed") is not True]
+    if bad:
+        message = f"the modes' servers differ in more than the mode: {shortened(bad, len(bad))}"
+        return Finding.failed(check, message)
+    allowed = sorted({str(difference.get("name")) for _, difference in differences})
+    but = f" but for {', '.join(allowed)}, which the mode changes" if allowed else ""
+    return Finding.ok(check, f"{len(parity)} model(s): both modes' servers were set alike{but}")
+
+
+def _difference(model: str, difference: Mapping[str, Any]) -> str:
+    one, other = (
+        str(difference.get(side, "(absent)"))[:_LONGEST_VALUE] for side in ("standard", "invariant")
+    )
+    return f"{model}: {difference.get('name')} is {one} and {other}"
 
 
 def _candidates_present(

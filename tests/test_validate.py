@@ -101,6 +101,7 @@ class Run:
             "resolved_spec": {"modes": list(MODES), "expect": {"rows_per_mode": 4}},
             "sessions": [{"started_at": "t", "ended_at": "t", "exit": 0}],
             "complete": True,
+            "mode_parity": {"m": []},
         }
         self.tail = ""
 
@@ -333,6 +334,29 @@ def test_records_without_their_start_up_file_are_not_proven(run):
 def test_servers_of_two_builds_do_not_make_one_run(run, change):
     run.attempts["batch_invariant"] = [_attempt("active", **change)]
     assert "2 builds" in run.failures()["one_server_build"]
+
+
+def _parity(**more):
+    difference = {"name": "arguments.dtype", "standard": "float16", "invariant": "bfloat16"}
+    return {"m": [difference | {"allowed": False, "reason": ""} | more]}
+
+
+def test_a_setting_that_differs_between_the_modes_fails(run):
+    run.metadata["mode_parity"] = _parity()
+    assert "m: arguments.dtype is float16 and bfloat16" in run.failures()["mode_parity"]
+
+
+def test_a_difference_that_the_mode_itself_makes_passes_and_is_named(run):
+    run.metadata["mode_parity"] = _parity(allowed=True, reason="the mode turns it off")
+    (finding,) = (f for f in run.validate().findings if f.check == "mode_parity")
+    assert str(finding.status) == "ok"
+    assert "but for arguments.dtype" in finding.message
+
+
+@pytest.mark.parametrize("parity", [None, {}, "equal"])
+def test_without_the_modes_differences_parity_is_not_checked(run, parity):
+    run.metadata["mode_parity"] = parity
+    assert run.statuses()["mode_parity"] == "not_checked"
 
 
 def test_a_run_that_ended_badly_fails(run):
