@@ -26,6 +26,7 @@ from harness.analyse.compare.wording import (
     comparison_lines,
     discordant_text,
     gate_lines,
+    headline_clauses,
     headline_text,
     noise_text,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "comparison_lines",
     "discordant_text",
     "gate_lines",
+    "headline_clauses",
     "headline_text",
     "is_samples_file",
     "judge",

@@ -193,11 +193,11 @@ def _rate_verdicts(rates: Mapping[str, Mapping[str, Any]], limit: float) -> Iter
         share = rate["rate"]
         ok = share is not None and share <= limit
         shown = f"{rate['count']}/{rate['n']}" + ("" if share is None else f" = {share:.1%}")
-        word = "at most" if ok else "more than" if share is not None else "nothing to hold to"
+        word = "is at most" if ok else "is more than" if share is not None else "rows to hold to"
         yield GateVerdict(
             f"{MAX_FLIP_RATE} ({title})",
             f"flip rate of B under {title}",
             int(rate["count"]),
             ok,
-            f"{title}: {shown}, {word} {limit:.2%}",
+            f"{shown} {word} {limit:.2%}",
         )

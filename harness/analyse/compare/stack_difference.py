@@ -25,7 +25,7 @@ _SETTINGS_LEFT_OUT = re.compile(
     r"|request\.(timeout_s|max_attempts)|models\[.*\]\.name"
 )
 _SERVER_LEFT_OUT = re.compile(
-    r"arguments\.(host|port)|compile_cache"
+    r"arguments\.(host|port)|compile_cache|vllm_version"
     r"|environment\.(VLLM_CACHE_ROOT|NO_COLOR|VLLM_LOGGING_COLOR|VLLM_NO_USAGE_STATS|VLLM_PORT)"
 )
 _THE_MODE = "environment.VLLM_BATCH_INVARIANT"
@@ -40,7 +40,7 @@ class StackDifference:
     Attributes:
         part: ``versions``, ``image``, ``device``, ``settings``, ``server`` or ``harness``.
         a, b: the values, as text; ``(not recorded)`` where a side says nothing.
-        where: the (model, mode) servers it holds for; empty for the whole run.
+        where: the (model, mode) servers it holds for; empty for all of them.
     """
 
     part: str
@@ -65,7 +65,7 @@ def stack_differences(
     """
     one, other = a.files.metadata, b.files.metadata
     found = [
-        *_differences("versions", _server_versions(one), _server_versions(other)),
+        *_differences("versions", _server_versions(a), _server_versions(b)),
         *_differences("image", _image(one), _image(other)),
         *_differences("device", _device(one), _device(other)),
         *_differences("settings", _settings(a), _settings(b)),
@@ -107,8 +107,13 @@ def _differing_parts(a: str, b: str, limit: int = 160) -> tuple[str, str]:
     return f"… {', '.join(only_a)} …", f"… {', '.join(only_b)} …"
 
 
-def _server_versions(metadata: Json) -> Flat:
-    versions = _flat(metadata.get("versions"))
+def _server_versions(side: Side) -> Flat:
+    """As the run recorded them; vLLM's also from the servers' own logs."""
+    versions = _flat(side.files.metadata.get("versions"))
+    if "vllm" not in versions:
+        logged = (_flat(s.attempts[-1].get("facts")) for s in side.files.startups if s.attempts)
+        found = next((f["vllm_version"] for f in logged if "vllm_version" in f), None)
+        versions |= {"vllm": found} if found else {}
     ours = {k: v for k, v in versions.items() if k.startswith(_SERVER_PACKAGES)}
     first = [key for key in ("vllm", "torch") if key in ours]
     return {key: ours[key] for key in (*first, *ours)}
@@ -146,16 +151,18 @@ def _server_differences(
 ) -> list[StackDifference]:
     """What the servers logged and were given; equal differences of several servers are one."""
     found: dict[tuple[str, str, str], list[str]] = {}
+    served = 0
     for mode_a, mode_b in modes:
         servers = _servers(a, mode_a), _servers(b, mode_b)
         for model in sorted(servers[0].keys() & servers[1].keys()):
+            served += 1
             mode = str(mode_a) if mode_a == mode_b else f"{mode_a} against {mode_b}"
             for d in _differences("server", servers[0][model], servers[1][model]):
                 if mode_a != mode_b and d.name == _THE_MODE:
                     continue
                 found.setdefault((d.name, d.a, d.b), []).append(f"{model}, {mode}")
     return [
-        StackDifference("server", *difference, where="; ".join(where))
+        StackDifference("server", *difference, "" if len(where) == served else "; ".join(where))
         for difference, where in found.items()
     ]
 

@@ -20,6 +20,7 @@ __all__ = [
     "comparison_lines",
     "discordant_text",
     "gate_lines",
+    "headline_clauses",
     "headline_text",
     "noise_text",
     "stack_text",
@@ -29,12 +30,17 @@ MAX_STACK = 12
 _HEADLINE_VERSIONS = ("vllm", "torch")
 
 
-def headline_text(comparison: Comparison | SampleComparison) -> str:
-    """The sentence that people quote: what differs, flips before and after, changes alone."""
+def headline_clauses(comparison: Comparison | SampleComparison) -> tuple[str, ...]:
+    """What people quote: what differs between the stacks, then a clause a mode or filter."""
     if isinstance(comparison, SampleComparison):
-        return "; ".join(map(_filter_headline, comparison.filters)) + "."
+        return tuple(map(_filter_headline, comparison.filters))
     clauses = [_versions(comparison.stack), *map(_mode_headline, comparison.modes)]
-    return "; ".join(clause for clause in clauses if clause) + "."
+    return tuple(clause for clause in clauses if clause)
+
+
+def headline_text(comparison: Comparison | SampleComparison) -> str:
+    """The clauses as one sentence."""
+    return "; ".join(headline_clauses(comparison)) + "."
 
 
 def _versions(stack: Sequence[StackDifference]) -> str:
@@ -99,12 +105,12 @@ def stack_text(difference: StackDifference) -> str:
 def comparison_lines(comparison: Comparison | SampleComparison) -> list[str]:
     """A comparison as lines for a terminal."""
     if isinstance(comparison, SampleComparison):
-        lines = [f"A {comparison.a}", f"B {comparison.b}", "", headline_text(comparison)]
+        lines = [f"A {comparison.a}", f"B {comparison.b}", "", *headline_clauses(comparison)]
         for entry in comparison.filters:
             lines += ["", *_filter_lines(entry)]
     else:
         lines = [f"A {comparison.a.name}   {comparison.a.path}"]
-        lines += [f"B {comparison.b.name}   {comparison.b.path}", "", headline_text(comparison)]
+        lines += [f"B {comparison.b.name}   {comparison.b.path}", "", *headline_clauses(comparison)]
         for mode in comparison.modes:
             lines += ["", *_mode_lines(mode)]
         lines += ["", *_stack_lines(comparison.stack)]
