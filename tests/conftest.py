@@ -6,11 +6,13 @@ Under ``CI`` only ``gpu`` may be left out; anything else that is missing fails t
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(Path(__file__).parent))  # the modules beside this file, by name
 ENGINE = ROOT / ".venv-cpu/bin/python"
 
 

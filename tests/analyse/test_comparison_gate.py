@@ -1,0 +1,129 @@
+"""The gate: each condition fails on what it names and passes without it."""
+
+from __future__ import annotations
+
+import pytest
+from compared_runs import MadeRun, attempt, says
+
+from harness.analyse.compare import RUN_CONDITIONS, compare_runs, gate_lines, judge, read_side
+from harness.words import Mode
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return MadeRun(tmp_path / "a"), MadeRun(tmp_path / "b")
+
+
+def failing(runs, **flags) -> set[str]:
+    a, b = (read_side(run.write()) for run in runs)
+    verdicts = judge(compare_runs(a, b, **flags), list(RUN_CONDITIONS))
+    return {verdict.condition for verdict in verdicts if not verdict.ok}
+
+
+def test_two_equal_runs_pass_every_condition(runs):
+    assert failing(runs) == set()
+
+
+def test_a_new_flip(runs):
+    runs[1].flip(0)
+    assert failing(runs) == {
+        "new-label-flips",
+        "label-flips",
+        "new-text-changes",
+        "batched-changes",
+        "batched-label-changes",
+    }
+
+
+def test_a_flip_that_both_have_is_not_new(runs):
+    for run in runs:
+        run.flip(0)
+    assert failing(runs) == {"label-flips"}
+
+
+def test_a_flip_that_is_gone_is_not_new(runs):
+    runs[0].flip(0)
+    assert failing(runs) == {"batched-changes", "batched-label-changes"}
+
+
+def test_an_answer_that_changed_alone(runs):
+    for condition in ("solo", "batched"):
+        says(runs[1].row(0), condition, "No.", 1.0)
+    assert failing(runs) == {"solo-changes", "batched-changes"}
+
+
+def test_a_label_that_changed_alone(runs):
+    says(runs[1].row(0), "solo", "Sure.", 0.0)
+    assert "solo-label-changes" in failing(runs)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_mode_that_is_not_proven_on_either_side(runs, side):
+    runs[side].attempts["standard"] = [attempt("inconclusive")]
+    assert failing(runs) == {"mode-not-proven"}
+
+
+def test_a_mode_that_nothing_proves_is_not_proven(runs):
+    a, b = (read_side(run.write_foreign()) for run in runs)
+    verdicts = {v.condition: v for v in judge(compare_runs(a, b), list(RUN_CONDITIONS))}
+    assert not verdicts["mode-not-proven"].ok
+    assert "nothing shows which kernels ran" in verdicts["mode-not-proven"].reason
+    assert not verdicts["not-checked"].ok
+
+
+def test_another_stack(runs):
+    runs[1].metadata["versions"]["vllm"] = "0.32.0"
+    assert failing(runs) == {"stack-differs"}
+
+
+def test_another_version_of_the_harness_is_no_other_serving_stack(runs):
+    runs[1].metadata["versions"]["harness"] = "9"
+    assert failing(runs) == set()
+
+
+def test_a_subset_is_something_that_was_not_checked(runs):
+    runs[1].rows = [row for row in runs[1].rows if row["sample_id"] != "s1"]
+    assert failing(runs, allow_subset=True) == {"not-checked"}
+
+
+@pytest.mark.parametrize(("limit", "ok"), [(0.24, False), (0.25, True)])
+def test_the_flip_rate_of_b_may_be_at_most_the_limit(runs, limit, ok):
+    runs[1].flip(0)
+    a, b = (read_side(run.write()) for run in runs)
+    (verdict,) = judge(compare_runs(a, b, mode_a=Mode.STANDARD), [], limit)
+    assert verdict.ok is ok
+    assert verdict.reason.startswith("1/4 = 25.0% is")
+
+
+def test_flips_of_a_do_not_count_towards_the_rate(runs):
+    runs[0].flip(0)
+    a, b = (read_side(run.write()) for run in runs)
+    assert all(verdict.ok for verdict in judge(compare_runs(a, b), [], 0.0))
+
+
+def test_every_mode_is_held_to_the_rate(runs):
+    runs[1].flip(0, "batch_invariant")
+    a, b = (read_side(run.write()) for run in runs)
+    lines = gate_lines(judge(compare_runs(a, b), [], 0.0))
+    assert lines == [
+        "pass max-flip-rate (standard): 0/4 = 0.0% is at most 0.00%",
+        "FAIL max-flip-rate (batch_invariant): 1/4 = 25.0% is more than 0.00%",
+    ]
+
+
+def test_a_rate_of_no_rows_does_not_pass(runs):
+    for row in runs[1].rows:
+        row.update(status="error", error="timeout")
+    a, b = (read_side(run.write()) for run in runs)
+    assert not any(verdict.ok for verdict in judge(compare_runs(a, b), [], 1.0))
+
+
+def test_a_reason_names_the_first_places_and_counts_the_rest(runs):
+    for number in range(4):
+        runs[1].flip(number)
+    a, b = (read_side(run.write()) for run in runs)
+    (verdict,) = judge(compare_runs(a, b, mode_a=Mode.STANDARD), ["new-label-flips"])
+    assert verdict.count == 4
+    assert "m t/s0 batch 4 synchronized" in verdict.reason
+    assert verdict.reason.endswith("and 1 more")
+    assert len(verdict.places) == 4
