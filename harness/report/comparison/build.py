@@ -9,7 +9,7 @@ from harness.analyse.compare import (
     Comparison,
     GateVerdict,
     SampleComparison,
-    headline_text,
+    headline_clauses,
 )
 from harness.report.comparison.model import ComparisonReport
 from harness.report.comparison.sample_sections import (
@@ -17,7 +17,7 @@ from harness.report.comparison.sample_sections import (
     sample_measures,
     sample_sections,
 )
-from harness.report.comparison.sections import flows, gate_section, measures, run_sections
+from harness.report.comparison.sections import flows, measures, run_sections
 from harness.report.comparison.views import change_groups, sample_groups
 from harness.report.model import Banner, Tone
 
@@ -53,16 +53,15 @@ def build_comparison_report(
         sections, (groups, limit) = run_sections(comparison), change_groups(comparison)
         nature = CPU if "cpu" in (comparison.a.device, comparison.b.device) else ""
         unproven = (*comparison.a.unproven, *comparison.b.unproven)
-    gate = gate_section(verdicts)
     return ComparisonReport(
         names=names,
         title=f"{names[0]} against {names[1]}",
-        sentence=headline_text(comparison),
+        clauses=headline_clauses(comparison),
         banner=_banner(comparison, verdicts, defects, tuple(dict.fromkeys(unproven))),
         nature=nature,
         measures=numbers,
         flows=drawings,
-        sections=(*sections, *((gate,) if gate else ())),
+        sections=sections,
         groups=groups,
         verdicts=tuple(verdicts),
         answer_limit=limit,

@@ -33,7 +33,7 @@ def render_comparison_junit(report: ComparisonReport) -> str:
 
 def _properties(suite: Element, report: ComparisonReport) -> None:
     properties = SubElement(suite, "properties")
-    facts = {"a": report.names[0], "b": report.names[1], "result": report.sentence}
+    facts = {"a": report.names[0], "b": report.names[1], "result": "; ".join(report.clauses)}
     for name, value in facts.items():
         SubElement(properties, "property", name=name, value=visible(value))
 

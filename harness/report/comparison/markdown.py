@@ -50,7 +50,7 @@ def _head(report: ComparisonReport) -> Iterator[str]:
     yield f"{_SIGN[report.banner.tone]} **{escape(report.banner.title)}**"
     yield from (f"- {escape(reason)}" for reason in report.banner.reasons)
     yield ""
-    yield f"**{escape(report.sentence)}**"
+    yield from (f"**{escape(clause)}**<br>" for clause in report.clauses)
     yield ""
     yield f"- A: {code(report.names[0])}"
     yield f"- B: {code(report.names[1])}"

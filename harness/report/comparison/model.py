@@ -71,7 +71,7 @@ class ComparisonReport:
     Attributes:
         names: of A and B.
         title: ``A against B``.
-        sentence: the headline.
+        clauses: the headline, one a mode or filter, what differs between the stacks first.
         nature: what the device's numbers can say; empty for a GPU.
         verdicts: of the gate; empty where none was asked for.
         samples: whether these are lm-evaluation-harness samples.
@@ -79,7 +79,7 @@ class ComparisonReport:
 
     names: tuple[str, str]
     title: str
-    sentence: str
+    clauses: tuple[str, ...]
     banner: Banner
     nature: str
     measures: tuple[Measure, ...]

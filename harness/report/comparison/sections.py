@@ -7,8 +7,8 @@ from typing import Any
 
 from harness.analyse.compare import (
     Comparison,
-    GateVerdict,
     ModeComparison,
+    StackDifference,
     discordant_text,
     noise_text,
 )
@@ -18,7 +18,6 @@ from harness.report.numbers import interval_text, p_text, percent, rate_text
 
 __all__ = [
     "flows",
-    "gate_section",
     "measures",
     "run_sections",
 ]
@@ -110,17 +109,6 @@ def flows(comparison: Comparison) -> tuple[Flow, ...]:
     return tuple(found)
 
 
-def gate_section(verdicts: Sequence[GateVerdict]) -> Section | None:
-    """Every condition of the gate and what it found."""
-    if not verdicts:
-        return None
-    columns = (Column("Condition", Kind.ID), Column("Verdict"), Column("Why"))
-    rows = tuple(
-        (Cell(v.condition), Cell("pass" if v.ok else "FAIL"), Cell(v.reason)) for v in verdicts
-    )
-    return Section("gate", "Gate", tables=(Table("Conditions", columns, rows),))
-
-
 def run_sections(comparison: Comparison) -> tuple[Section, ...]:
     """Changed answers, flips, the stacks, breakdowns, and what was not compared."""
     parts = (
@@ -166,17 +154,18 @@ def _answers_section(modes: Sequence[ModeComparison]) -> Section:
 
 def _counted(mode: ModeComparison) -> str:
     prompts = mode.prompts["solo_text_changes"]
+    noise = noise_text(mode)
     failed = mode.candidates - mode.n
     left_out = f" {failed} candidates failed on a side and are not counted." if failed else ""
     return (
         f"By prompt, each once: {rate_text(prompts)} changed alone.{left_out} "
-        f"{noise_text(mode).capitalize()}."
+        f"{noise[0].upper()}{noise[1:]}."
     )
 
 
 def _effects_section(modes: Sequence[ModeComparison]) -> Section:
     columns = (
-        Column("Effect of the batch"),
+        Column("Effect"),
         Column("A", NUMBER),
         Column("B", NUMBER),
         Column("New in B", NUMBER),
@@ -212,13 +201,11 @@ def _test(paired: Mapping[str, Any]) -> Cell:
 
 
 def _stack_section(comparison: Comparison) -> Section:
-    columns = (Column("What", Kind.ID), Column("A"), Column("B"), Column("Servers"))
     tables = []
     for part, caption in _PARTS.items():
         found = [d for d in comparison.stack if d.part == part]
-        rows = tuple((Cell(d.name), Cell(d.a), Cell(d.b), Cell(d.where or "all")) for d in found)
-        if rows:
-            tables.append(Table(caption, columns, rows))
+        if found:
+            tables.append(_stack_table(caption, found))
     prose = (
         "As the runs' own files say: metadata.json, and what each server was given and logged. "
         "Ports, time limits and paths of the run's files are left out."
@@ -226,6 +213,16 @@ def _stack_section(comparison: Comparison) -> Section:
         else "The files of the two runs record no difference of stack or settings.",
     )
     return Section("stack", "What differs between the stacks", prose, tuple(tables))
+
+
+def _stack_table(caption: str, found: Sequence[StackDifference]) -> Table:
+    columns = [Column("What", Kind.ID), Column("A"), Column("B")]
+    rows = [(Cell(d.name), Cell(d.a), Cell(d.b)) for d in found]
+    if not any(d.where for d in found):
+        return Table(caption, tuple(columns), tuple(rows))
+    where = [Cell(d.where or "all") for d in found]
+    held = tuple((*row, servers) for row, servers in zip(rows, where, strict=True))
+    return Table(caption, (*columns, Column("Servers")), held)
 
 
 def _breakdown_section(modes: Sequence[ModeComparison]) -> Section | None:

@@ -111,7 +111,7 @@ def _view(
         heading=f"{task}/{sample}",
         change=_words(change),
         context=f"{model} · {modes} · batch {batch_size} · {dispatch}",
-        notes=tuple(_effects(change)),
+        notes=(),
         answers=tuple(_both(one, other, condition, limit) for condition in ("solo", "batched")),
     )
 
@@ -125,14 +125,6 @@ def _words(change: CandidateChange) -> str:
         elif change.text_changed[condition]:
             words.append(f"{name} another text, {before} kept")
     return "; ".join(words) or "the same answers in A and B"
-
-
-def _effects(change: CandidateChange) -> list[str]:
-    notes = []
-    for side, index in (("A", 0), ("B", 1)):
-        solo, batched = (change.states[c][index] for c in ("solo", "batched"))
-        notes.append(f"{side}: alone {score_text(*solo)}, batched {score_text(*batched)}")
-    return notes
 
 
 def _both(
