@@ -40,7 +40,6 @@ def expected_evidence(inventory: Inventory) -> ExpectedEvidence:
         device.value,
         supported=True,
         required=required,
-        standard=tuple(f"no {text}" for text in required),
         notes=_notes(inventory, device, rule),
     )
 

@@ -68,8 +68,11 @@ class ArgumentChange:
 
     @property
     def default_changed(self) -> bool:
-        """Whether the server behaves otherwise without being told anything new."""
-        return any(detail.name.startswith("default") for detail in self.details)
+        """Whether a default has another value: not only a key more or less inside a mapping."""
+        return any(
+            detail.name.partition(".")[0] == "default" and detail.kind == "changed"
+            for detail in self.details
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The change as JSON values."""
@@ -161,15 +164,13 @@ class ExpectedEvidence:
     Attributes:
         device: ``cuda`` or ``cpu``; ``None`` where there is no rule.
         supported: whether this version has the batch-invariant mode.
-        required: the evidence that a batch-invariant server must show.
-        standard: what a standard server must not show.
+        required: what a batch-invariant server must show, and a standard one must not.
         notes: what else holds for this version, or why there is no rule.
     """
 
     device: str | None
     supported: bool
     required: tuple[str, ...] = ()
-    standard: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -82,12 +82,15 @@ def argument_section(difference: Json) -> Section | None:
         return None
     changed = [argument for argument in arguments if argument["change"] == "changed"]
     details = [(one["name"], detail) for one in changed for detail in one["details"]]
-    defaults = [row for row in details if row[1]["name"].startswith("default")]
-    others = [row for row in details if not row[1]["name"].startswith("default")]
+    of_defaults = [row for row in details if row[1]["name"].partition(".")[0] == "default"]
+    defaults = [row for row in of_defaults if row[1]["change"] == "changed"]
+    keys = [row for row in of_defaults if row not in defaults]
+    others = [row for row in details if row not in of_defaults]
     tables = (
         *_detail_table("Changed defaults", defaults),
         *_named_table("Added arguments", arguments, "added"),
         *_named_table("Removed arguments", arguments, "removed"),
+        *_detail_table("Settings that came or went inside a default", keys),
         *_detail_table("Changed choices, kinds and spellings", others),
     )
     prose = (
@@ -203,8 +206,10 @@ def _effect_change(row: Json) -> str:
 def _evidence_table(difference: Json) -> Table:
     sides = [difference[side]["evidence"] for side in ("a", "b")]
     rows = (
-        ("batch-invariant must show", *("\n".join(side["required"]) for side in sides)),
-        ("standard must show", *("\n".join(side["standard"]) for side in sides)),
+        (
+            "batch-invariant must show, standard must not",
+            *("\n".join(s["required"]) for s in sides),
+        ),
         ("remarks", *("\n".join(side["notes"]) for side in sides)),
     )
     return Table(
