@@ -141,7 +141,8 @@ def test_the_page_fits_its_window_and_asks_for_nothing(any_report, tmp_path, wid
     path.write_text(render_comparison_html(any_report), encoding="utf-8")
     with opened(path, width=width) as page:
         assert page.ask("document.documentElement.scrollWidth") <= width
-        assert page.ask("getComputedStyle(document.querySelector('.banner')).borderStyle") == "solid"
+        styled = "getComputedStyle(document.querySelector('.banner')).borderStyle"
+        assert page.ask(styled) == "solid"
         assert page.ask("document.querySelectorAll('details.pair').length") > 0
         assert page.requests == [path.as_uri()]
         assert page.dialogs == []

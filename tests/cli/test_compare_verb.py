@@ -1,0 +1,215 @@
+"""``harness compare``: exit codes, what goes where, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from compared_runs import MadeRun, attempt, says
+from lm_eval_samples import generated, write_samples
+
+from harness.cli.app import main
+
+
+@pytest.fixture
+def a(tmp_path: Path) -> MadeRun:
+    return MadeRun(tmp_path / "old")
+
+
+@pytest.fixture
+def b(tmp_path: Path) -> MadeRun:
+    return MadeRun(tmp_path / "new")
+
+
+def compare(a: MadeRun | Path, b: MadeRun | Path, *flags: object) -> int:
+    paths = [side.write() if isinstance(side, MadeRun) else side for side in (a, b)]
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", *map(str, paths), *map(str, flags)])
+    return int(ended.value.code or 0)
+
+
+def test_a_comparison_without_a_gate_exits_0_whatever_changed(a, b, capsys):
+    b.flip(0)
+    assert compare(a, b) == 0
+    out = capsys.readouterr().out
+    assert "standard: label flips 0 → 1 of 4 (1 new, 0 gone, 0 stayed)" in out
+    assert "1 new, 0 gone, 0 stayed; b=0 c=1 p=1 (exact McNemar)" in out
+
+
+def test_two_equal_runs_pass_the_gate(a, b, capsys):
+    conditions = "new-label-flips,solo-changes,mode-not-proven"
+    assert compare(a, b, "--fail-on", conditions, "--max-flip-rate", "0.02") == 0
+    assert "pass solo-changes: 0 answers that changed alone" in capsys.readouterr().out
+
+
+def test_a_condition_that_fails_exits_1_and_gives_its_reason(a, b, capsys):
+    b.flip(0)
+    assert compare(a, b, "--fail-on", "new-label-flips,solo-changes") == 1
+    said = capsys.readouterr()
+    assert "FAIL new-label-flips: 1 label flips of B that A does not have" in said.out
+    assert "pass solo-changes" in said.out
+    assert said.err.startswith("error: the gate fails: 1 of 2 conditions")
+
+
+def test_a_flip_rate_over_the_limit_exits_1(a, b, capsys):
+    b.flip(0)
+    assert compare(a, b, "--max-flip-rate", "0.02") == 1
+    assert "max-flip-rate (standard): 1/4 = 25.0% is more than 2.00%" in capsys.readouterr().err
+
+
+def test_one_mode_is_gated_alone(a, b):
+    b.flip(0, "standard")
+    assert compare(a, b, "--mode-a", "batch_invariant", "--fail-on", "new-label-flips") == 0
+
+
+def test_two_modes_of_one_run_are_compared(a, capsys):
+    a.flip(0, "standard")
+    path = a.write()
+    assert compare(path, path, "--mode-a", "standard", "--mode-b", "batch_invariant") == 0
+    out = capsys.readouterr().out
+    assert "standard against batch_invariant: label flips 1 → 0 of 4" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("new-label-flip", "did you mean 'new-label-flips'?"),
+        ("newly-wrong", "that one is for lm-evaluation-harness samples"),
+        ("max-flip-rate", "it takes a number: --max-flip-rate 0.02"),
+        ("zzz", "known: new-label-flips"),
+    ],
+)
+def test_an_unknown_condition_exits_2_with_the_nearest(a, b, capsys, name, hint):
+    assert compare(a, b, "--fail-on", name) == 2
+    assert f"--fail-on: no condition '{name}' ({hint}" in capsys.readouterr().err
+
+
+def test_runs_that_are_not_comparable_exit_2_with_the_line(a, b, capsys):
+    b.row(2)["prompt_sha256"] = "other"
+    assert compare(a, b) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {b.records}:3: not comparable, another prompt")
+    assert "Traceback" not in err
+
+
+def test_allow_subset_compares_the_common_candidates(a, b, capsys):
+    b.rows = [row for row in b.rows if row["sample_id"] != "s1"]
+    assert compare(a, b) == 2
+    assert compare(a.folder, b.folder, "--allow-subset") == 0
+    assert "3 candidates compared, 1 only in A" in capsys.readouterr().out
+
+
+def test_an_incomplete_run_is_not_gated_on_and_exits_4(a, b, capsys):
+    b.metadata["complete"] = False
+    b.metadata["sessions"] = [{"exit": 4, "error": "the server stopped"}]
+    assert compare(a, b, "--fail-on", "solo-changes") == 4
+    assert "B does not count, so nothing is gated on it" in capsys.readouterr().err
+
+
+def test_a_run_whose_record_failed_is_not_gated_on(a, b):
+    b.row(0).update(status="error", error="timeout")
+    assert compare(a, b, "--max-flip-rate", "1") == 4
+
+
+def test_a_run_with_a_contradiction_is_not_gated_on_and_exits_1(a, b, capsys):
+    a.row(0)["label_flip"] = True
+    assert compare(a, b, "--fail-on", "solo-changes") == 1
+    assert "A does not count" in capsys.readouterr().err
+
+
+def test_without_a_gate_an_incomplete_run_is_compared_and_says_so(a, b, capsys):
+    b.row(0).update(status="error", error="timeout")
+    assert compare(a, b) == 0
+    assert "does not count: B: no_record_errors: 1 record(s) failed" in capsys.readouterr().out
+
+
+def test_an_unproven_mode_is_the_gates_own_question(a, b, capsys):
+    b.attempts["standard"] = [attempt("inconclusive")]
+    assert compare(a, b, "--fail-on", "solo-changes") == 0
+    assert compare(a.folder, b.folder, "--fail-on", "mode-not-proven") == 1
+    assert "startup_standard_m.json: start 1 is inconclusive" in capsys.readouterr().err
+
+
+def test_json_is_all_that_goes_to_stdout(a, b, capsys):
+    b.flip(0)
+    assert compare(a, b, "--json", "--fail-on", "new-label-flips") == 1
+    value = json.loads(capsys.readouterr().out)
+    assert value["modes"][0]["label_flips"]["appeared"] == 1
+    assert value["modes"][0]["changes"][0]["flip"] == "appeared"
+    assert [(v["condition"], v["ok"]) for v in value["gate"]] == [("new-label-flips", False)]
+
+
+def test_reports_are_written_where_they_are_asked_for(a, b, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    out = tmp_path / "out"
+    assert compare(a, b, "-o", out, "--format", "md,html,json,junit,github") == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "comparison-github.md",
+        "comparison.html",
+        "comparison.json",
+        "comparison.md",
+        "comparison.xml",
+    ]
+    assert f"wrote {out / 'comparison.html'}" in capsys.readouterr().err
+
+
+def test_reports_are_written_also_when_the_gate_fails(a, b, tmp_path):
+    b.flip(0)
+    out = tmp_path / "out"
+    flags = ("-o", out, "--format", "junit", "--fail-on", "new-label-flips")
+    assert compare(a, b, *flags) == 1
+    root = ElementTree.parse(out / "comparison.xml").getroot()
+    assert len(list(root.iter("failure"))) == 2
+
+
+def test_without_a_folder_reports_go_into_one_named_after_the_runs(a, b, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert compare(a, b, "--format", "json") == 0
+    assert (tmp_path / "comparison-old-vs-new" / "comparison.json").is_file()
+
+
+def test_github_appends_to_the_step_summary(a, b, tmp_path, monkeypatch):
+    target = tmp_path / "step.md"
+    target.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(target))
+    monkeypatch.chdir(tmp_path)
+    assert compare(a, b, "--format", "github") == 0
+    assert target.read_text().startswith("before\n# Comparison")
+    assert not list(tmp_path.glob("comparison-*"))
+
+
+def test_an_unknown_format_exits_2(a, b, capsys):
+    assert compare(a, b, "--format", "pdf") == 2
+    assert (
+        "no report format 'pdf' (known: md, html, json, junit, github)" in capsys.readouterr().err
+    )
+
+
+def test_files_with_the_required_columns_are_compared(a, b, capsys):
+    says(b.row(0), "solo", "No.", 1.0)
+    assert compare(a.write_foreign(), b.write_foreign()) == 0
+    out = capsys.readouterr().out
+    assert "answers changed alone (no batch) 1" in out
+    assert "not checked: which kernels ran: no startup_*.json beside A and B" in out
+
+
+def test_samples_of_lm_eval_are_compared_and_gated(tmp_path, capsys):
+    rows = [generated(n, f"It is {2 * n}.", True) for n in (1, 2)]
+    one = write_samples(tmp_path / "samples_a.jsonl", rows)
+    other = write_samples(tmp_path / "samples_b.jsonl", [generated(1, "It is 3.", False), rows[1]])
+    assert compare(one, other, "--fail-on", "newly-wrong", "-o", tmp_path / "out") == 1
+    assert "FAIL newly-wrong: 1 answers that were right in A" in capsys.readouterr().out
+    assert "doc_id 1" in (tmp_path / "out" / "comparison.md").read_text()
+
+
+def test_samples_against_records_exit_2(a, tmp_path, capsys):
+    samples = write_samples(tmp_path / "s.jsonl", [generated(1, "It is 2.", True)])
+    assert compare(a, samples) == 2
+    assert "compare two runs, or two samples files" in capsys.readouterr().err
+
+
+def test_a_run_that_is_not_there_exits_2(a, tmp_path, capsys):
+    assert compare(a, tmp_path / "nothing") == 2
+    assert "no such run" in capsys.readouterr().err
