@@ -197,7 +197,10 @@ def build_image(engine: docker.DockerClient) -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def stand_in_image(build_image: Callable[..., str]) -> str:
     subprocess.run([ROOT / ".ci/base-image.sh", BASE_IMAGE], check=True)
-    dockerfile = f"FROM {BASE_IMAGE}\nCOPY stand_in /stand_in\nENV PYTHONPATH=/stand_in\n"
+    dockerfile = (
+        f"FROM {BASE_IMAGE}\nCOPY stand_in /stand_in\nENV PYTHONPATH=/stand_in\n"
+        "LABEL harness.device=cpu\n"
+    )
     return build_image(STAND_IN_IMAGE, dockerfile, STAND_IN)
 
 

@@ -2,7 +2,9 @@
 
 It exists to provoke faults that the real server cannot be made to show cheaply. ``STAND_IN`` in
 its environment chooses one: ``exits`` (at start, as a failed vLLM does), ``never_ready``,
-``other_model``. ``POST /allocate`` takes memory until the limit kills it, ``POST /die`` exits.
+``other_model``. ``STAND_IN_LOG`` names a real server's log that it prints, ``STAND_IN_DELAY`` how
+many seconds an answer takes. ``POST /allocate`` takes memory until the limit kills it,
+``POST /die`` exits.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--model")
@@ -21,7 +24,6 @@ parser.add_argument("--port", type=int, default=8000)
 parser.add_argument("--served-model-name")
 known, rest = parser.parse_known_args()
 behaviour = os.environ.get("STAND_IN", "")
-started = time.time()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -48,6 +50,7 @@ class Handler(BaseHTTPRequestHandler):
             print("ERROR the stand-in was told to die", flush=True)
             os._exit(3)
         elif self.path == "/v1/completions":
+            time.sleep(float(os.environ.get("STAND_IN_DELAY", "0")))
             prompts = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
             self._send(
                 200,
@@ -84,6 +87,8 @@ def end(_number, _frame):
 signal.signal(signal.SIGTERM, end)
 print("first byte of the log", flush=True)
 print(f"stand-in server: {known} {rest} {behaviour}", file=sys.stderr, flush=True)
+if "STAND_IN_LOG" in os.environ:
+    print(Path(os.environ["STAND_IN_LOG"]).read_text(), flush=True)
 if behaviour == "exits":
     print("RuntimeError: Failed to infer device type", file=sys.stderr, flush=True)
     sys.exit(1)
