@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from compared_runs import MadeRun, attempt, says
 from lm_eval_samples import generated, write_samples
 
+from harness.analyse.compare import RUN_CONDITIONS, SAMPLE_CONDITIONS
 from harness.cli.app import main
 
 
@@ -213,3 +217,21 @@ def test_samples_against_records_exit_2(a, tmp_path, capsys):
 def test_a_run_that_is_not_there_exits_2(a, tmp_path, capsys):
     assert compare(a, tmp_path / "nothing") == 2
     assert "no such run" in capsys.readouterr().err
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "ci-gate.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("condition", sorted({*RUN_CONDITIONS, *SAMPLE_CONDITIONS}))
+def test_the_page_explains_every_condition(condition):
+    assert f"`{condition}`" in PAGE
+
+
+def test_the_example_workflow_gates_on_conditions_that_exist():
+    workflow = yaml.safe_load(re.search(r"```yaml\n(.*?)```", PAGE, re.S)[1])
+    steps = workflow["jobs"]["gate"]["steps"]
+    command = next(step["run"] for step in steps if "harness compare" in step.get("run", ""))
+    words = shlex.split(command.replace("\\\n", " "))
+    conditions = words[words.index("--fail-on") + 1].split(",")
+    assert set(conditions) <= set(RUN_CONDITIONS)
+    assert {"--mode-a", "--max-flip-rate", "--format", "-o"} <= set(words)
