@@ -254,8 +254,15 @@ def _run_until_recording(
 def test_a_real_vllm_that_refuses_its_settings_is_exit_4_with_its_own_words(
     bench, engine_image, containers_of
 ):
-    _change(bench, max_model_len=100_000, extra_args=["--enforce-eager"], shm_size="1g")
+    _change(
+        bench,
+        max_model_len=100_000,
+        startup_timeout_s=240,
+        extra_args=["--enforce-eager"],
+        shm_size="1g",
+    )
     code, said = bench.run("--image", engine_image, "--model", f"tiny={ROOT}/docker/cpu/model")
     assert code == 4, said
+    assert "ended before it was ready" in said
     assert "100000" in said
     assert containers_of() == []
