@@ -205,6 +205,12 @@ _MODEL = (
         "check models[].hf_id; offline, download it into the Hugging Face cache first",
     ),
     _signature(
+        FailureKind.ARGUMENTS,
+        r"User-specified max_model_len \(\d+\) is greater than the derived max_model_len",
+        "server.max_model_len is more than the model was made for",
+        "lower --max-model-len to the length that the message names",
+    ),
+    _signature(
         FailureKind.PERMISSION,
         r"PermissionError: \[Errno 13\]|getpwuid\(\): uid not found",
         "the server may not write its caches, or its user is unknown",
