@@ -334,6 +334,17 @@ def test_versions_image_device_and_settings_that_differ_are_named(a, b):
     assert "vllm 0.30.0 → 0.32.0, torch 2.10.0 → 2.11.0" in comparison_lines(comparison)
 
 
+def test_a_setting_that_is_empty_is_as_good_as_one_that_is_not_there(a, b):
+    b.metadata["resolved_spec"]["server"]["volumes"] = []
+    assert compare(a, b).stack == ()
+
+
+def test_a_file_without_metadata_differs_in_nothing_that_could_be_compared(a, b):
+    comparison = compare_runs(read_side(a.write()), read_side(b.write_foreign()))
+    assert comparison.stack == ()
+    assert "stack and settings: no metadata.json beside B" in comparison.not_checked
+
+
 def test_what_one_server_was_given_otherwise_is_named_with_that_server(a, b):
     facts = {"arguments": {"dtype": "bfloat16", "port": 8001}}
     b.attempts["standard"] = [attempt("clean", facts=facts)]

@@ -64,6 +64,8 @@ def stack_differences(
         modes: the pairs of modes that are compared; only their servers count.
     """
     one, other = a.files.metadata, b.files.metadata
+    if not one or not other:
+        return tuple(_server_differences(a, b, modes))
     found = [
         *_differences("versions", _server_versions(a), _server_versions(b)),
         *_differences("image", _image(one), _image(other)),
@@ -89,8 +91,6 @@ def stack_gaps(a: Side, b: Side) -> tuple[str, ...]:
 
 
 def _differences(part: str, one: Flat, other: Flat, where: str = "") -> Iterator[StackDifference]:
-    if not one and not other:
-        return
     for name in dict.fromkeys([*one, *other]):
         a, b = one.get(name, ABSENT), other.get(name, ABSENT)
         if a != b:
@@ -199,7 +199,7 @@ def _walk(value: Any, prefix: str) -> Iterable[tuple[str, str]]:
         for number, item in enumerate(value, start=1):
             name = item.get("name") if prefix == "models" else number
             yield from _walk(item, f"{prefix}[{name}]")
-    elif isinstance(value, list):
+    elif isinstance(value, list) and value:
         yield prefix, ", ".join(map(str, value))
-    elif value is not None:
+    elif value is not None and not isinstance(value, list):
         yield prefix, str(value)
