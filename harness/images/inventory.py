@@ -14,7 +14,7 @@ from harness.images.inventory_cache import ContentsCache, default_cache_folder
 from harness.images.inventory_config import image_config
 from harness.images.inventory_container import TIMEOUT_S, run_probe
 from harness.images.inventory_contents import read_contents
-from harness.images.inventory_model import Contents, ImageConfig, Inventory, read_as
+from harness.images.inventory_model import ImageConfig, Inventory, read_as
 from harness.images.local import LocalImage, Progress, find_image, pull_image
 from harness.images.reference import ImageReference
 
@@ -47,8 +47,9 @@ def take_inventory(
     contents = cache.load(found.id)
     if contents is None:
         progress(f"reading {image}, in a container without network and GPU")
-        contents = _read_inside(found, client, timeout_s)
-        if contents.python is not None:
+        output = run_probe(client, found.id, found.entrypoint, timeout_s=timeout_s)
+        contents = read_contents(output.text, output.notes)
+        if output.text and not output.notes:
             cache.save(found.id, contents)
     return Inventory(image=image, config=config, contents=contents)
 
@@ -94,8 +95,3 @@ def _config(found: LocalImage, client: docker.DockerClient) -> ImageConfig:
             f"the Docker engine could not inspect {found.id}: {error}"
         ) from None
     return image_config(inspected, history, needs_gpu=found.needs_gpu)
-
-
-def _read_inside(found: LocalImage, client: docker.DockerClient, timeout_s: int) -> Contents:
-    output = run_probe(client, found.id, found.entrypoint, timeout_s=timeout_s)
-    return read_contents(output.text, output.notes)

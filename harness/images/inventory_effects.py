@@ -145,7 +145,10 @@ def _all(values: Iterator[bool | None]) -> bool | None:
 
 
 def _decide(text: str, capability: str, torch: str | None) -> bool | None:
-    return _value(ast.parse(text, mode="eval").body, capability, torch)
+    try:
+        return _value(ast.parse(text, mode="eval").body, capability, torch)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return None
 
 
 def _value(node: ast.expr, capability: str, torch: str | None) -> bool | None:

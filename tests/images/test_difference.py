@@ -1,0 +1,287 @@
+"""What changed from one image to another."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import docker
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.images.difference import compare_images
+from harness.images.difference_arguments import argument_changes
+from harness.images.difference_model import Change
+from harness.images.inventory import take_inventory
+from harness.images.inventory_cache import ContentsCache
+from harness.images.inventory_model import (
+    Effect,
+    InvariantModule,
+    KernelFile,
+    Layer,
+    Plugin,
+    PythonFacts,
+    ServerArgument,
+    ServerArguments,
+    TorchFacts,
+    VllmFacts,
+)
+
+from .inventories import SHA_A, SHA_B, arguments, inventory
+
+ROOT = Path(__file__).parents[2]
+OLD, NEW = "harness-vllm-cpu:0.31.0", "harness-vllm-cpu:0.32.0"
+LATER = {
+    "torch": TorchFacts("2.11.0", cuda="13.0"),
+    "vllm": VllmFacts("0.20.2", "vllm", source_files=1, source_sha256=SHA_B),
+}
+
+
+def _with_config(image: str = "other:1", **changes):
+    base = inventory(image)
+    return replace(base, config=replace(base.config, **changes))
+
+
+def test_the_headline_names_versions_and_counts_packages():
+    newer = inventory("b:1", **LATER, python_packages={"torch": "2.11.0", "vllm": "0.20.2"})
+    assert compare_images(inventory(), newer).headline == (
+        "vLLM 0.19.1 -> 0.20.2, torch 2.10.0 -> 2.11.0, CUDA 12.9 -> 13.0, 2 packages changed"
+    )
+
+
+def test_an_image_against_itself_is_the_same_image():
+    difference = compare_images(inventory(), inventory())
+    assert difference.headline == "the same image"
+    assert difference.same_image
+
+
+def test_equal_contents_under_two_ids_show_no_difference():
+    assert (
+        compare_images(inventory(), inventory("b:1")).headline == "no difference in what was read"
+    )
+
+
+def test_other_code_under_the_same_version_is_told():
+    patched = inventory("b:1", vllm=VllmFacts("0.19.1", "vllm", source_sha256=SHA_B))
+    assert compare_images(inventory(), patched).headline == (
+        "vLLM's own code changed under the same version"
+    )
+
+
+def test_an_image_that_could_not_be_read_is_not_called_unchanged():
+    blank = inventory("b:1", python=None, python_packages={}, notes=("no Python",))
+    difference = compare_images(inventory(), blank)
+    assert difference.headline.endswith("what is inside could not be compared")
+    assert "b:1: no Python" in difference.not_compared
+
+
+def test_packages_are_added_removed_and_changed():
+    other = inventory("b:1", python_packages={"torch": "2.11.0", "xgrammar": "0.2"})
+    changes = compare_images(inventory(), other).python_packages
+    assert [(change.name, change.kind) for change in changes] == [
+        ("torch", "changed"),
+        ("vllm", "removed"),
+        ("xgrammar", "added"),
+    ]
+
+
+def test_the_environment_entrypoint_labels_and_plugins_are_compared():
+    other = _with_config(
+        environment={"PATH": "/bin", "VLLM_X": "1"},
+        entrypoint=("python3",),
+        labels={"version": "2"},
+    )
+    plugin = Plugin("lora", "vllm.general_plugins", "x:y", "vllm 1")
+    other = replace(other, contents=replace(other.contents, plugins=(plugin,)))
+    difference = compare_images(inventory(), other)
+    assert difference.environment == (Change("VLLM_X", None, "1"),)
+    assert difference.configuration == (Change("entrypoint", "vllm serve", "python3"),)
+    assert difference.labels == (Change("version", None, "2"),)
+    assert difference.plugins[0].kind == "added"
+
+
+def test_shared_layers_are_counted_from_the_bottom():
+    other = _with_config(layers=(Layer("sha256:1"), Layer("sha256:9"), Layer("sha256:2")))
+    assert compare_images(inventory(), other).sizes.shared_layers == 1
+
+
+def test_kernels_are_compared_by_content():
+    kernels = (
+        KernelFile("vllm/_C.abi3.so", SHA_B, 100),
+        KernelFile("vllm/new.so", SHA_A, 5),
+    )
+    found = compare_images(inventory(), inventory("b:1", kernels=kernels)).kernels
+    assert [(kernel.path, kernel.change) for kernel in found] == [
+        ("vllm/_C.abi3.so", "changed"),
+        ("vllm/new.so", "added"),
+    ]
+
+
+def test_an_operator_replaced_on_one_capability_only_changes_that_capability():
+    effects = (
+        Effect("operator", "aten::bmm", "CUDA"),
+        Effect("operator", "aten::mm", "CUDA", conditions=("p.is_device_capability(90)",)),
+    )
+    module = InvariantModule("vllm/b.py", SHA_B, 10, effects)
+    rows = compare_images(inventory(), inventory("b:1", batch_invariant=module)).batch_invariant
+    assert rows.is_changed
+    assert [row.capability for row in rows.capabilities if row.is_changed] == ["9.0"]
+
+
+def test_an_image_without_the_module_has_lost_it():
+    change = compare_images(inventory(), inventory("b:1", batch_invariant=None)).batch_invariant
+    assert change.sha256 == (SHA_A, None)
+    assert change.capabilities[0].operators_b == ()
+
+
+@pytest.mark.parametrize(
+    ("vllm", "torch", "tags"),
+    [
+        ("0.19.1", "2.10.0", ["A1 blas", "A2 override", "B1 all-reduce"]),
+        ("0.31.0", "2.13.0", ["A1 blas", "B1 all-reduce"]),
+        ("0.32.0", "2.13.0", ["A1 blas"]),
+        ("0.11.0", "2.8.0", []),
+    ],
+)
+def test_the_expected_evidence_follows_vllm_and_torch(vllm: str, torch: str, tags: list[str]):
+    side = inventory(vllm=VllmFacts(vllm, "vllm"), torch=TorchFacts(torch, cuda="13.0"))
+    evidence = compare_images(side, side).a.evidence
+    assert [text.partition(":")[0] for text in evidence.required] == tags
+    assert evidence.supported is bool(tags)
+
+
+def test_a_cpu_image_without_the_plugin_is_warned_of():
+    base = inventory(vllm=VllmFacts("0.32.0", "vllm-cpu"))
+    cpu = replace(base, config=replace(base.config, needs_gpu=False))
+    evidence = compare_images(cpu, cpu).a.evidence
+    assert evidence.device == "cpu"
+    assert "no batch-invariant plugin" in evidence.notes[0]
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        {"vllm": None},
+        {"vllm": VllmFacts("0.1.dev9+gabc", "vllm")},
+        {"torch": TorchFacts("2.10.0", hip="6.4")},
+    ],
+)
+def test_there_is_no_rule_where_none_is_known(contents: dict[str, object]):
+    side = inventory(**contents)
+    assert compare_images(side, side).a.evidence.device is None
+
+
+def test_arguments_are_added_removed_and_changed():
+    changes = argument_changes(arguments(old=1, seed=0), arguments(new=None, seed=42))
+    assert [(change.name, change.change) for change in changes] == [
+        ("--new", "added"),
+        ("--old", "removed"),
+        ("--seed", "changed"),
+    ]
+    assert changes[2].details == (Change("default", "0", "42"),)
+
+
+def test_a_default_inside_a_mapping_is_named_by_its_key():
+    changes = argument_changes(
+        arguments(config={"mode": None, "sizes": [1]}), arguments(config={"mode": 3, "sizes": [1]})
+    )
+    assert changes[0].details == (Change("default.mode", "None", "3"),)
+    assert changes[0].default_changed
+
+
+def test_a_key_that_only_came_is_no_changed_default():
+    changes = argument_changes(arguments(config={}), arguments(config={"fresh": True}))
+    assert changes[0].details == (Change("default.fresh", None, "true"),)
+    assert not changes[0].default_changed
+
+
+@pytest.mark.parametrize(("a", "b"), [(0, False), (1, True), (None, "None"), (1, 1.0)])
+def test_defaults_of_other_types_are_other_defaults(a: object, b: object):
+    assert argument_changes(arguments(x=a), arguments(x=b))
+
+
+def test_of_choices_only_what_came_and_went_is_told():
+    a = ServerArguments("parser", (ServerArgument(("--x",), choices=["a", "b"]),))
+    b = ServerArguments("parser", (ServerArgument(("--x",), choices=["b", "c"]),))
+    assert argument_changes(a, b)[0].details == (Change("choices", "a", "c"),)
+
+
+def test_an_argument_under_a_further_spelling_is_the_same_argument():
+    a = ServerArguments("parser", (ServerArgument(("--max-len", "-m")),))
+    b = ServerArguments("parser", (ServerArgument(("--maximum-length", "--max-len", "-m")),))
+    assert [change.change for change in argument_changes(a, b)] == ["changed"]
+
+
+def test_defaults_of_a_printed_help_are_not_set_against_a_parsers():
+    assert argument_changes(arguments("help", port="8000"), arguments()) == ()
+    difference = compare_images(
+        inventory(arguments=arguments("help", port="8000")), inventory("b:1")
+    )
+    assert any("read another way" in note for note in difference.not_compared)
+
+
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=3), st.integers() | st.none()))
+def test_equal_arguments_never_differ(defaults: dict[str, int | None]):
+    assert argument_changes(arguments(**defaults), arguments(**defaults)) == ()
+
+
+def test_a_difference_is_json():
+    value = compare_images(inventory(), inventory("b:1", **LATER)).to_json()
+    assert json.loads(json.dumps(value))["versions"][0]["change"] == "changed"
+
+
+def test_a_commit_is_found_in_label_environment_or_version():
+    by_label = _with_config(labels={"ai.vllm.build.commit": "c0ffee"})
+    by_version = inventory(vllm=VllmFacts("0.20.2rc1.dev3+gabc123.cu13", "vllm"))
+    assert by_label.vllm_commit == "c0ffee"
+    assert by_version.vllm_commit == "abc123"
+    assert inventory().vllm_commit is None
+
+
+def test_pythons_and_systems_are_compared():
+    other = inventory("b:1", python=PythonFacts("3.12.4", "/usr/bin/python3", "Ubuntu 24.04"))
+    names = [change.name for change in compare_images(inventory(), other).versions]
+    assert names == ["Python", "operating system"]
+
+
+@pytest.fixture(scope="module")
+def older_image(engine: docker.DockerClient) -> str:
+    """The CPU engine with vLLM 0.31.0, built once for this machine."""
+    try:
+        engine.images.get(OLD)
+    except docker.errors.ImageNotFound:
+        command = ["docker/cpu/build.sh", OLD, "-f", "docker/cpu/Dockerfile.previous"]
+        environment = {**os.environ, "BASE_IMAGE": NEW}
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=280)
+    return OLD
+
+
+@pytest.mark.docker
+def test_the_difference_of_two_real_versions_is_what_their_sources_say(
+    engine: docker.DockerClient, older_image: str, tmp_path: Path
+):
+    """Checked by hand in the sources of vLLM 0.31.0 and 0.32.0."""
+    cache = ContentsCache(tmp_path)
+    a, b = (take_inventory(image, engine, cache=cache) for image in (older_image, NEW))
+    difference = compare_images(a, b)
+    details = {(one.name, d.name): (d.a, d.b) for one in difference.arguments for d in one.details}
+    added = {one.name for one in difference.arguments if one.change == "added"}
+    assert difference.headline.startswith("vLLM 0.31.0 -> 0.32.0, 4 packages changed")
+    # entrypoints/launchers/cli_args.py: allowed_origins is empty now
+    assert details["--allowed-origins", "default"] == ('["*"]', "[]")
+    # engine/arg_utils.py: disable_cascade_attn is decided later now
+    assert details["--disable-cascade-attn", "default"] == ("true", "None")
+    # config/cache.py: MambaCacheMode lost "all", CacheDType has a new member
+    assert details["--mamba-cache-mode", "choices"] == ("all", None)
+    assert details["--kv-cache-dtype", "choices"] == (None, "ultraquant_4bit")
+    # config/compilation.py: pass_config has no sequence parallelism any more
+    assert details["--compilation-config", "default.pass_config.enable_sp"] == ("None", None)
+    # config/parallel.py, cli_args.py, config/observability.py
+    assert {"--enable-hc-sp", "--grpc-port", "--custom-histogram-buckets"} <= added
+    # determinism/batch_invariant.py: out variants are replaced too
+    hopper = {row.capability: row for row in difference.batch_invariant.capabilities}["9.0"]
+    assert set(hopper.operators_b) - set(hopper.operators_a) == {"aten::bmm.out"}
