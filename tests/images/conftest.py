@@ -106,6 +106,13 @@ def push(engine: docker.DockerClient, build: Callable[[str, str], str]) -> Calla
 
 
 @pytest.fixture
-def name(registry: str, request: pytest.FixtureRequest) -> str:
-    """A repository of this test's own in the registry."""
-    return f"{registry}/{request.node.name.replace('_', '-')[:60].strip('-')}"
+def name(
+    registry: str, request: pytest.FixtureRequest, engine: docker.DockerClient
+) -> Iterator[str]:
+    """A repository of this test's own in the registry; its images are removed afterwards."""
+    repository = f"{registry}/{request.node.name.replace('_', '-')[:60].strip('-')}"
+    yield repository
+    for image in engine.images.list():
+        for digest in image.attrs.get("RepoDigests") or ():
+            if digest.startswith(f"{repository}@"):
+                engine.images.remove(digest, force=True)
