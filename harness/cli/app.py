@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from functools import cache
 from typing import NoReturn
 
 import typer
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 
 
+@cache
 def _register_verbs() -> None:
     for verb in VERBS:
         name = f"harness.cli.{verb}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -113,6 +114,7 @@ def _fresh(run_id: str, prepared: Prepared, kind: str) -> dict[str, Any]:
         "host": host_facts(),
         "gpus": gpu_facts(),
         "device": None,
+        "declared_image": os.environ.get("HARNESS_IMAGE"),
         "candidates": {"sha256": dict(prepared.candidate_files), "rows": len(prepared.candidates)},
         "planned_records": len(prepared.plan.records),
         "dispatch_notes": _dispatch_notes(prepared),
