@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import images_inventory
+from harness.cli import images_answers, images_inventory
 
 __all__ = ["register"]
 
@@ -21,6 +21,7 @@ _images = typer.Typer(help="Images: what the lock names, what is inside, and wha
 def register(app: typer.Typer) -> None:
     """Add the verb."""
     images_inventory.register(_images)
+    images_answers.register(_images)
     app.add_typer(_images, name="images", no_args_is_help=True, epilog=_EPILOG)
 
 

@@ -1,4 +1,4 @@
-"""The difference of two images in one line: ``torch 2.10.0 -> 2.11.0, 14 packages changed``."""
+"""The difference of two images in one line: ``torch 2.10.0 → 2.11.0, 14 packages changed``."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def headline(
 def _step(change: Change) -> str:
     if change.a is None or change.b is None:
         return f"{change.name} {change.b or change.a} {change.kind}"
-    return f"{change.name} {change.a} -> {change.b}"
+    return f"{change.name} {change.a} → {change.b}"
 
 
 def _count(number: int, word: str) -> str:

@@ -31,13 +31,13 @@ class AnswersPart:
     """What a comparison of runs on the two images adds.
 
     Attributes:
-        sentence: the runs' difference in one line.
+        clauses: the runs' difference, a clause a mode.
         nature: what the device's numbers can say; empty for a GPU.
         measures, sections: as the comparison's own report has them.
         page: file name of that report, beside this one.
     """
 
-    sentence: str
+    clauses: tuple[str, ...]
     banner: Banner
     nature: str
     measures: tuple[Measure, ...]
@@ -51,13 +51,13 @@ class ImageReport:
 
     Attributes:
         names: of A and B, as they were asked for.
-        sentence: the difference in one line.
+        clauses: the images' difference in one line, then the answers', a line a mode.
         measures: the counts in large type.
         answers: what the images answered, where they were run.
     """
 
     names: tuple[str, str]
-    sentence: str
+    clauses: tuple[str, ...]
     measures: tuple[Measure, ...]
     sections: tuple[Section, ...]
     answers: AnswersPart | None
@@ -76,7 +76,6 @@ def image_report(difference: Json, answers: AnswersPart | None = None) -> ImageR
         difference: as `harness.images.ImageDifference.to_json` gives it.
         answers: of runs on both images.
     """
-    sentence = str(difference["headline"])
     sections = (
         stack_section(difference),
         argument_section(difference),
@@ -88,7 +87,7 @@ def image_report(difference: Json, answers: AnswersPart | None = None) -> ImageR
     )
     return ImageReport(
         names=(difference["a"]["image"], difference["b"]["image"]),
-        sentence=f"{sentence}, {answers.sentence}" if answers else sentence,
+        clauses=(str(difference["headline"]), *(answers.clauses if answers else ())),
         measures=_measures(difference),
         sections=tuple(section for section in sections if section is not None),
         answers=answers,

@@ -81,8 +81,9 @@ def render_image_markdown(report: ImageReport) -> str:
 def _lines(report: ImageReport) -> Iterator[str]:
     yield f"# {code(report.names[0])} against {code(report.names[1])}"
     yield ""
-    yield f"**{escape(report.sentence)}**"
-    yield ""
+    for clause in report.clauses:
+        yield f"**{escape(clause)}**"
+        yield ""
     if report.answers:
         yield from _answers(report.answers)
     for section in report.sections:

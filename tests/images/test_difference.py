@@ -49,7 +49,7 @@ def _with_config(image: str = "other:1", **changes):
 def test_the_headline_names_versions_and_counts_packages():
     newer = inventory("b:1", **LATER, python_packages={"torch": "2.11.0", "vllm": "0.20.2"})
     assert compare_images(inventory(), newer).headline == (
-        "vLLM 0.19.1 -> 0.20.2, torch 2.10.0 -> 2.11.0, CUDA 12.9 -> 13.0, 2 packages changed"
+        "vLLM 0.19.1 → 0.20.2, torch 2.10.0 → 2.11.0, CUDA 12.9 → 13.0, 2 packages changed"
     )
 
 
@@ -270,7 +270,7 @@ def test_the_difference_of_two_real_versions_is_what_their_sources_say(
     difference = compare_images(a, b)
     details = {(one.name, d.name): (d.a, d.b) for one in difference.arguments for d in one.details}
     added = {one.name for one in difference.arguments if one.change == "added"}
-    assert difference.headline.startswith("vLLM 0.31.0 -> 0.32.0, 4 packages changed")
+    assert difference.headline.startswith("vLLM 0.31.0 → 0.32.0, 4 packages changed")
     # entrypoints/launchers/cli_args.py: allowed_origins is empty now
     assert details["--allowed-origins", "default"] == ('["*"]', "[]")
     # engine/arg_utils.py: disable_cascade_attn is decided later now
