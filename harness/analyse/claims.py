@@ -244,6 +244,17 @@ def _strengthened(kernel_path: Claim, *, same_batches: bool) -> list[Claim]:
     return [exact, companions]
 
 
+def _selection(summary: Json, stack: Stack, count: str) -> str:
+    """How the rows came to be tested, as far as the records tell."""
+    if stack.kind == "scan":
+        return "the rows are a scan of one shipped population, not a sample of traffic"
+    directions = summary["breakdowns"]["original_direction"]
+    surface = f"{count} is a reproduction on a selected surface"
+    if any(entry["value"] is not None for entry in directions):
+        return f"the rows were selected because they had flipped; {surface}"
+    return f"the records do not say how the rows were selected; {surface}"
+
+
 def _not_established(summary: Json, stack: Stack) -> list[Claim]:
     n = summary["pairs"]["candidates"]
     models = len(summary["breakdowns"]["model"])
@@ -254,10 +265,7 @@ def _not_established(summary: Json, stack: Stack) -> list[Claim]:
         (
             "prevalence",
             "The flip rate of the rows tested is that of prompts at large",
-            "the rows are a scan of one shipped population, not a sample of traffic"
-            if stack.kind == "scan"
-            else f"the rows were selected because they had flipped; {flips}/{rows} is a "
-            "reproduction on a selected surface",
+            _selection(summary, stack, f"{flips}/{rows}"),
         ),
         (
             "behaviour",
