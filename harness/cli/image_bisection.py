@@ -100,8 +100,16 @@ class _Observer:
             for watch in self.watches
         ]
         words = ", ".join(f"{name} {count} of {n}" for name, count, n in counts)
+        words += "".join(map(_noise, comparison.modes))
         changed = any(count for _, count, _ in counts)
         return (Seen.CHANGED if changed else Seen.SAME), f"{words} (run {folder.name})"
+
+
+def _noise(mode: ModeComparison) -> str:
+    """A step can only be told from noise where asking GOOD again changes nothing."""
+    again = mode.noise_a["solo"]
+    changed = again["text_changes"]["count"] if again else 0
+    return f", but GOOD changes {changed} of its own when asked again" if changed else ""
 
 
 def _failures(folder: Path) -> list[str]:

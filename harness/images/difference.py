@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import takewhile
 
 from harness.images.difference_arguments import argument_changes
@@ -25,38 +26,27 @@ __all__ = ["compare_images"]
 
 def compare_images(a: Inventory, b: Inventory) -> ImageDifference:
     """Everything that differs between two images, as far as both inventories tell."""
-    versions = _changes(_version_facts(a), _version_facts(b))
-    packages = _changes(a.contents.python_packages, b.contents.python_packages)
-    arguments = argument_changes(a.contents.arguments, b.contents.arguments)
-    module = _module(a, b)
-    kernels = _kernels(a, b)
-    return ImageDifference(
+    difference = ImageDifference(
         a=_side(a),
         b=_side(b),
-        headline=headline(
-            versions=versions,
-            python_packages=packages,
-            arguments=arguments,
-            module=module,
-            kernels=kernels,
-            same_image=a.config.id == b.config.id,
-            readable=a.contents.python is not None and b.contents.python is not None,
-        ),
+        headline="",
         same_image=a.config.id == b.config.id,
-        versions=versions,
-        python_packages=packages,
+        versions=_changes(_version_facts(a), _version_facts(b)),
+        python_packages=_changes(a.contents.python_packages, b.contents.python_packages),
         os_packages=_changes(a.contents.os_packages.packages, b.contents.os_packages.packages),
         environment=_changes(a.config.environment, b.config.environment),
         labels=_changes(a.config.labels, b.config.labels),
         configuration=_changes(_configuration(a), _configuration(b)),
         plugins=_changes(_plugins(a.contents.plugins), _plugins(b.contents.plugins)),
-        arguments=arguments,
+        arguments=argument_changes(a.contents.arguments, b.contents.arguments),
         argument_source=(a.contents.arguments.source, b.contents.arguments.source),
-        batch_invariant=module,
-        kernels=kernels,
+        batch_invariant=_module(a, b),
+        kernels=_kernels(a, b),
         sizes=_sizes(a, b),
         not_compared=_not_compared(a, b),
     )
+    readable = a.contents.python is not None and b.contents.python is not None
+    return replace(difference, headline=headline(difference, readable=readable))
 
 
 def _changes(a: Mapping[str, str | None], b: Mapping[str, str | None]) -> tuple[Change, ...]:

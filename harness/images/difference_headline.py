@@ -2,47 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-from harness.images.difference_model import ArgumentChange, Change, KernelChange, ModuleChange
+from harness.images.difference_model import Change, ImageDifference
 
 __all__ = ["headline"]
 
 _FIRST = ("vLLM", "torch", "CUDA", "Python")
+_SOURCE = "vLLM source"
 
 
-def headline(
-    *,
-    versions: Sequence[Change],
-    python_packages: Sequence[Change],
-    arguments: Sequence[ArgumentChange],
-    module: ModuleChange,
-    kernels: Sequence[KernelChange],
-    same_image: bool,
-    readable: bool,
-) -> str:
+def headline(difference: ImageDifference, *, readable: bool) -> str:
     """What a reader wants to know first.
 
     Args:
+        difference: its own headline is not looked at.
         readable: whether both images' contents could be read.
     """
-    if same_image:
+    if difference.same_image:
         return "the same image"
-    by_name = {change.name: change for change in versions}
-    parts = [_step(by_name[name]) for name in _FIRST if name in by_name]
+    versions = {change.name: change for change in difference.versions}
+    parts = [_step(versions[name]) for name in _FIRST if name in versions]
     if not readable:
         return ", ".join([*parts, "what is inside could not be compared"])
-    if python_packages:
-        parts.append(_count(len(python_packages), "package") + " changed")
-    if defaults := sum(change.default_changed for change in arguments):
-        parts.append(_count(defaults, "server default") + " changed")
-    if module.is_changed:
-        parts.append("batch-invariant module changed")
-    if other := sum(kernel.change != "same" for kernel in kernels):
-        parts.append(_count(other, "kernel file") + " changed")
-    if "vLLM" not in by_name and any(name.startswith("vLLM source") for name in by_name):
+    parts += [f"{text} changed" for text in _changed(difference)]
+    if "vLLM" not in versions and any(name.startswith(_SOURCE) for name in versions):
         parts.append("vLLM's own code changed under the same version")
+    if not parts and difference.labels:
+        return "only labels changed"
     return ", ".join(parts) or "no difference in what was read"
+
+
+def _changed(difference: ImageDifference) -> Iterator[str]:
+    counts = {
+        "package": len(difference.python_packages),
+        "system package": len(difference.os_packages),
+        "server default": sum(change.default_changed for change in difference.arguments),
+        "environment variable": len(difference.environment),
+    }
+    yield from (_count(number, word) for word, number in counts.items() if number)
+    yield from (change.name for change in difference.configuration if change.name == "entrypoint")
+    if difference.batch_invariant.is_changed:
+        yield "batch-invariant module"
+    if other := sum(kernel.change != "same" for kernel in difference.kernels):
+        yield _count(other, "kernel file")
 
 
 def _step(change: Change) -> str:

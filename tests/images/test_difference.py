@@ -72,6 +72,18 @@ def test_other_code_under_the_same_version_is_told():
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "headline"),
+    [
+        ({"environment": {"PATH": "/bin", "X": "1"}}, "1 environment variable changed"),
+        ({"entrypoint": ("python3",)}, "entrypoint changed"),
+        ({"labels": {"version": "2"}}, "only labels changed"),
+    ],
+)
+def test_a_change_outside_the_packages_is_in_the_headline(changes, headline: str):
+    assert compare_images(inventory(), _with_config(**changes)).headline == headline
+
+
 def test_an_image_that_could_not_be_read_is_not_called_unchanged():
     blank = inventory("b:1", python=None, python_packages={}, notes=("no Python",))
     difference = compare_images(inventory(), blank)
