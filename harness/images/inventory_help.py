@@ -13,7 +13,7 @@ from harness.images.inventory_model import ServerArgument
 __all__ = ["read_help"]
 
 _OPTION = re.compile(r"^ {2}(-{1,2}[A-Za-z].*)$")
-_FLAG = re.compile(r"(?<![\w-])(--?[A-Za-z][\w-]*)")
+_FLAG = re.compile(r"--?[A-Za-z][\w-]*")
 _DEFAULT = re.compile(r"\(default: (.*?)\)(?:\s|$)", re.S)
 _CHOICES = re.compile(r"\{([^{}]+)\}")
 _MOST_CHARACTERS = 1_000_000
@@ -48,7 +48,8 @@ def _blocks(text: str) -> Iterator[list[str]]:
 
 def _argument(block: list[str]) -> ServerArgument | None:
     head, words = _head(block)
-    flags = tuple(dict.fromkeys(_FLAG.findall(_CHOICES.sub("", head))))
+    spellings = (_FLAG.match(part) for part in _CHOICES.sub("", head).split(", "))
+    flags = tuple(dict.fromkeys(found[0] for found in spellings if found))
     if not flags:
         return None
     default = _DEFAULT.search(words)

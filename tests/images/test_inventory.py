@@ -19,6 +19,7 @@ from harness.errors import EnvironmentError_, UsageError
 from harness.images.inventory import load_inventory, take_inventory
 from harness.images.inventory_cache import ContentsCache
 from harness.images.inventory_container import run_probe, script_text
+from harness.images.inventory_help import read_help
 from harness.images.inventory_model import Inventory
 
 pytestmark = pytest.mark.docker
@@ -99,6 +100,20 @@ def test_arguments_are_those_of_the_servers_own_parser(vllm_inventory: Inventory
     assert known["--enforce-eager"].default is False
     assert "bfloat16" in (known["--dtype"].choices or [])
     assert isinstance(known["--compilation-config"].default, dict)
+
+
+def test_the_printed_help_tells_the_same_arguments_as_the_parser(
+    engine: docker.DockerClient, vllm_inventory: Inventory
+):
+    said = engine.containers.run(
+        VLLM, ["--help=all"], network_mode="none", environment={"COLUMNS": "200"}, remove=True
+    )
+    from_help = {argument.name: argument for argument in read_help(said.decode())}
+    from_parser = vllm_inventory.contents.arguments.by_name()
+    assert from_help.keys() == from_parser.keys()
+    assert from_help["--gpu-memory-utilization"].default == str(
+        from_parser["--gpu-memory-utilization"].default
+    )
 
 
 def test_an_inventory_goes_through_json_unchanged(vllm_inventory: Inventory, tmp_path: Path):

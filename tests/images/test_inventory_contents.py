@@ -142,6 +142,14 @@ def test_a_default_of_a_key_that_the_images_environment_set_is_not_kept():
     assert read["--port"].default == 8000
 
 
+def test_a_tokenizer_is_no_token():
+    arguments = [_argument("--tokenizer-mode", "auto")]
+    value = {"source": "parser", "arguments": arguments, "reasons": []}
+    read = read_contents(_said(arguments=value)).arguments.by_name()
+    assert read["--tokenizer-mode"].default == "auto"
+    assert redacted_pairs({"TOKENIZERS_PARALLELISM": "false"})["TOKENIZERS_PARALLELISM"] == "false"
+
+
 def test_an_absent_key_is_shown_as_absent():
     value = {"source": "parser", "arguments": [_argument("--api-key", None)], "reasons": []}
     assert read_contents(_said(arguments=value)).arguments.by_name()["--api-key"].default is None
@@ -168,6 +176,11 @@ def test_help_gives_defaults_choices_and_aliases():
     assert found["--api-server-count"].flags == ("--api-server-count", "-asc")
     assert found["--api-server-count"].default is None
     assert found["--enforce-eager"].kind == "BooleanOptionalAction"
+
+
+def test_a_flag_in_the_words_about_another_is_not_its_spelling():
+    (found,) = read_help("  --parser {a,b} or a name in --parser-plugin\n      Which one.\n")
+    assert found.flags == ("--parser",)
 
 
 def test_no_help_is_no_argument_and_no_source():
