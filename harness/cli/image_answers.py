@@ -10,9 +10,7 @@ from harness.analyse.compare import Comparison, headline_clauses
 from harness.cli.comparing import Compared, Gate, compare_run_folders, write_comparison
 from harness.cli.image_runs import ImageRuns, pinned, short_name
 from harness.errors import UsageError
-from harness.images.difference import compare_images
-from harness.images.difference_model import ImageDifference
-from harness.images.inventory import take_inventory
+from harness.images import ImageDifference, compare_images, take_inventory
 from harness.report.comparison import build_comparison_report
 from harness.report.image_difference import AnswersPart
 from harness.report.image_difference_formats import write_image_difference

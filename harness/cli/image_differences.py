@@ -7,10 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.images.difference import compare_images
-from harness.images.difference_model import ImageDifference
-from harness.images.inventory import load_inventory, take_inventory
-from harness.images.inventory_model import Inventory
+from harness.images import (
+    ImageDifference,
+    Inventory,
+    compare_images,
+    load_inventory,
+    take_inventory,
+)
 
 if TYPE_CHECKING:
     import docker

@@ -42,7 +42,7 @@ def inventory(
 ) -> None:
     """Print one image's inventory."""
     from harness.errors import UsageError
-    from harness.images.inventory import take_inventory
+    from harness.images import take_inventory
     from harness.images.inventory_lines import inventory_lines, inventory_markdown
     from harness.report.hostile import visible
     from harness.serve.docker import connect

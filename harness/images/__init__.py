@@ -3,6 +3,11 @@
 Every function takes a client of the engine; nothing here starts a server.
 """
 
+from harness.images.bisect import Bisection, find_step
+from harness.images.difference import compare_images
+from harness.images.difference_model import ImageDifference
+from harness.images.inventory import load_inventory, take_inventory
+from harness.images.inventory_model import Inventory
 from harness.images.local import LocalImage, find_image, pull_image
 from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
 from harness.images.pin import pin_image
@@ -13,22 +18,29 @@ from harness.images.resolve import ResolvedImage, resolve, verify_unchanged
 
 __all__ = [
     "DEFAULT_LOCK",
+    "Bisection",
+    "ImageDifference",
     "ImageLock",
     "ImageReference",
     "ImageRow",
     "ImageVersions",
+    "Inventory",
     "LocalImage",
     "LockEntry",
     "Presence",
     "RegistryDigests",
     "ResolvedImage",
     "Source",
+    "compare_images",
     "find_image",
+    "find_step",
+    "load_inventory",
     "lock_status",
     "pin_image",
     "presence",
     "pull_image",
     "read_digests",
     "resolve",
+    "take_inventory",
     "verify_unchanged",
 ]

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -21,7 +22,7 @@ from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_
 
-__all__ = ["TIMEOUT_S", "ProbeOutput", "run_probe", "script_text"]
+__all__ = ["TIMEOUT_S", "ProbeOutput", "probe_arguments", "run_probe", "script_text"]
 
 TIMEOUT_S = 600
 _MOST_OUTPUT = 16 * 1024 * 1024
@@ -83,7 +84,7 @@ def _run_with(
 ) -> ProbeOutput | None:
     """``None`` where the image has no such interpreter."""
     try:
-        container = client.containers.create(**_arguments(image_id, interpreter))
+        container = client.containers.create(**probe_arguments(image_id, interpreter))
     except (DockerException, RequestException) as error:
         if _is_missing_program(error):
             return None
@@ -98,7 +99,12 @@ def _run_with(
         container.remove(force=True, v=True)
 
 
-def _arguments(image_id: str, interpreter: str) -> dict[str, Any]:
+def probe_arguments(image_id: str, interpreter: str) -> dict[str, Any]:
+    """Keyword arguments for ``client.containers.create``.
+
+    The labels let ``harness clean`` remove the container once this process has ended, and no
+    sooner.
+    """
     return {
         "image": image_id,
         "entrypoint": [interpreter],
@@ -108,6 +114,7 @@ def _arguments(image_id: str, interpreter: str) -> dict[str, Any]:
             "harness.run-id": "inventory",
             "harness.host": socket.gethostname(),
             "harness.pid": str(os.getpid()),
+            "harness.pid-started": _started(),
         },
         "hostname": "inventory",
         "network_disabled": True,
@@ -119,6 +126,15 @@ def _arguments(image_id: str, interpreter: str) -> dict[str, Any]:
         "pids_limit": 1024,
         "auto_remove": False,
     }
+
+
+def _started() -> str:
+    """When this process started, in clock ticks since boot (proc(5), field 22)."""
+    try:
+        text = Path("/proc/self/stat").read_text(errors="replace")
+    except OSError:
+        return "0"
+    return text.rpartition(")")[2].split()[19]
 
 
 def _output(container: Container, timeout_s: int) -> ProbeOutput:

@@ -18,9 +18,10 @@ from harness.cli.images import register
 from harness.errors import EnvironmentError_, UsageError
 from harness.images.inventory import load_inventory, take_inventory
 from harness.images.inventory_cache import ContentsCache
-from harness.images.inventory_container import run_probe, script_text
+from harness.images.inventory_container import probe_arguments, run_probe, script_text
 from harness.images.inventory_help import read_help
 from harness.images.inventory_model import Inventory
+from harness.serve.docker import find_leftovers
 
 pytestmark = pytest.mark.docker
 BASE = "harness-base:bookworm"
@@ -184,6 +185,15 @@ def test_no_container_is_left_behind(
 ):
     take_inventory(derived(), engine, cache=cache)
     assert _left_over(engine) == []
+
+
+def test_a_container_that_is_still_being_read_is_not_cleaned_away(engine: docker.DockerClient):
+    container = engine.containers.create(**probe_arguments(BASE, "python3"))
+    try:
+        (found,) = find_leftovers(engine, "inventory")
+        assert not found.owner_gone
+    finally:
+        container.remove(force=True)
 
 
 def test_secrets_of_an_image_are_named_and_not_shown(
