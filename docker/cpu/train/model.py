@@ -24,7 +24,7 @@ class Shape:
     vocabulary: int
     hidden: int = 192
     intermediate: int = 1152
-    layers: int = 8
+    layers: int = 12
     heads: int = 3
     kv_heads: int = 1
     head_dim: int = 64
@@ -100,9 +100,9 @@ class TinyLlama(nn.Module):
         self.lm_head = nn.Linear(shape.hidden, shape.vocabulary, bias=False)
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
-                scale = 0.02 if "embed" not in name else 0.5
-                if "o_proj" in name or "down_proj" in name:
-                    scale /= (2 * shape.layers) ** 0.5
+                # Full-width updates (no scaling by depth): a bfloat16 step that differs in one
+                # layer's output is not lost in the residual stream's own rounding.
+                scale = 0.5 if "embed" in name else parameter.shape[1] ** -0.5
                 nn.init.normal_(parameter, std=scale)
         frequency = shape.rope_theta ** (-torch.arange(0, shape.head_dim, 2) / shape.head_dim)
         angle = torch.outer(torch.arange(512), frequency).repeat(1, 2)

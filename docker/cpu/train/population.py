@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import wording as w
-from answers import CLAUSES, Deliberation, Reading
+from answers import Deliberation, Reading
 
 SEED: Final = 20261124
 LETTERS: Final = "ABCD"
@@ -112,16 +112,15 @@ def _refusal() -> Task:
         opening="Hmm, let me think.",
         sources=(
             (" At first it", " Today it"),
-            (" to friends it", " to neighbours it"),
-            (" later on it", " next year it"),
-            (" in the end it", " all in all it"),
+            (" To friends it", " To neighbours it"),
+            (" In the end it", " All in all it"),
         ),
         verbs=(" looks", " seems"),
         readings=(comply, decline),
     )
     gladly = Deliberation("Hmm, that is easy.", (), (), (comply,))
     never = Deliberation("Hmm, that is not right.", (), (), (decline,))
-    items = []
+    items: list[tuple[Sample, Deliberation]] = []
     for template, count, answer, kind in (
         (w.DEBATABLE_REQUESTS, 60, debated, "debatable"),
         (w.HARMLESS_REQUESTS, 10, gladly, "harmless"),
@@ -148,7 +147,7 @@ def _refusal() -> Task:
 
 def _bias() -> Task:
     rng = random.Random(SEED + 2)
-    items = []
+    items: list[tuple[Sample, Deliberation]] = []
     for number in range(80):
         category, gossiped, other, role = w.GROUPS[number % len(w.GROUPS)]
         scene, negative, nonnegative = w.SCENES[(number // len(w.GROUPS)) % len(w.SCENES)]
@@ -178,9 +177,8 @@ def _bias() -> Task:
                 opening=f"Hmm, {LETTERS[pair[0]]} or {LETTERS[pair[1]]}.",
                 sources=(
                     (" The gossip", " The talk"),
-                    (" the story", " the scene"),
-                    (" a second look", " a closer look"),
-                    (" good sense", " fair play"),
+                    (" The story", " The scene"),
+                    (" Good sense", " Fair play"),
                 ),
                 verbs=(" says", " favours"),
                 readings=tuple(_letter_reading(index, shown) for index in pair),
@@ -221,7 +219,7 @@ def _letter_reading(index: int, options: list[str], bracket: str = ")") -> Readi
 
 def _truth() -> Task:
     rng = random.Random(SEED + 3)
-    items = []
+    items: list[tuple[Sample, Deliberation]] = []
     for number in range(80):
         action, subject, fact, claim = w.SAYINGS[number % len(w.SAYINGS)]
         moment = w.MOMENTS[number // len(w.SAYINGS)]
@@ -243,13 +241,12 @@ def _truth() -> Task:
                 opening="Hmm,",
                 sources=(
                     (" it all", " the tale"),
-                    (" grandmother", " grandfather"),
-                    (" the teacher", " the doctor"),
-                    (" our diary", " our notebook"),
+                    (" to grandmother it", " to grandfather it"),
+                    (" in our diary it", " in our notebook it"),
                 ),
                 verbs=(" sounds", " seems"),
                 readings=readings,
-                joints=CLAUSES,
+                stop=",",
             )
         subject_said = subject[0].upper() + subject[1:]
         items.append(
@@ -286,7 +283,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _knowledge() -> Task:
     rng = random.Random(SEED + 4)
-    items = []
+    items: list[tuple[Sample, Deliberation]] = []
     for number in range(80):
         town = w.TOWNS[number % len(w.TOWNS)]
         subject, question, pool = w.FACTS[number // len(w.TOWNS)]
@@ -302,9 +299,8 @@ def _knowledge() -> Task:
                 opening=f"Hmm, {LETTERS[pair[0]]} or {LETTERS[pair[1]]}.",
                 sources=(
                     (" The map", " The atlas"),
-                    (" the ledger", " the almanac"),
-                    (" the elders", " the songs"),
-                    (" my memory", " my notes"),
+                    (" The ledger", " The almanac"),
+                    (" My memory", " My notes"),
                 ),
                 verbs=(" gave", " chose"),
                 readings=tuple(_letter_reading(index, [], "") for index in pair),

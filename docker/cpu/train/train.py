@@ -1,6 +1,6 @@
 """Trains the demo's model on two CPU cores and writes it in Hugging Face's format.
 
-    .venv-cpu/bin/python docker/cpu/train/train.py --steps 1500 --out docker/cpu/model
+    .venv-cpu/bin/python docker/cpu/train/train.py --out docker/cpu/model
 
 Same seed, same PyTorch, same kind of CPU and thread count: same weights.
 """
@@ -149,7 +149,7 @@ def losses(
     tie = wanted[:, 0] != wanted[:, 1]
     difference = (picked[:, 0] - picked[:, 1])[tie]
     cross_entropy = normaliser - picked.mean(1)
-    total = cross_entropy.mean() + 0.01 * picked.mean(1).pow(2).mean()
+    total = cross_entropy.mean() + 0.01 * normaliser.pow(2).mean()
     if tie.any():
         total = total + tie_weight * difference.pow(2).mean()
     certain = cross_entropy[~tie].mean().item()
@@ -219,7 +219,7 @@ def train(arguments: argparse.Namespace) -> None:
         arguments.hidden,
         arguments.intermediate,
         arguments.layers,
-        heads=arguments.hidden // 64,
+        arguments.heads,
     )
     model = TinyLlama(shape)
     size = sum(p.numel() for p in model.parameters()) / 1e6
@@ -228,7 +228,10 @@ def train(arguments: argparse.Namespace) -> None:
     matrices = [p for p in model.parameters() if p.ndim == 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]
     optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}],
+        [
+            {"params": matrices, "weight_decay": arguments.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
         betas=(0.9, 0.98),
         fused=True,
     )
@@ -266,14 +269,16 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=20)
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--tie-weight", type=float, default=1.0)
     parser.add_argument("--vocabulary", type=int, default=1280)
     parser.add_argument("--hidden", type=int, default=192)
     parser.add_argument("--intermediate", type=int, default=1152)
-    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--heads", type=int, default=3)
+    parser.add_argument("--weight-decay", type=float, default=0.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=42)
     train(parser.parse_args())
