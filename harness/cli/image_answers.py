@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.analyse.compare import Comparison, headline_clauses
@@ -75,18 +75,23 @@ def compare_images_by_answers(
         raise UsageError(
             f"{a} and {b} are the same image", hint="compare two runs of it with harness compare"
         )
-    sides = [take_inventory(name, client, progress=progress) for name in (a, b)]
-    difference = compare_images(*sides)
+    one, other = (
+        replace(take_inventory(found.reference, client, progress=progress), image=found.requested)
+        for found in images
+    )
+    difference = compare_images(one, other)
     progress(difference.headline)
     folders = []
     for name, image in zip("AB", images, strict=True):
         progress(f"run {name}: {image.requested}")
         folders.append(runs.run_on(image))
-    one, other = folders
-    compared = compare_run_folders(one, other, (None, None), gate, allow_subset=False)
+    compared = compare_run_folders(folders[0], folders[1], (None, None), gate, allow_subset=False)
     target = out or runs.results / f"images-{short_name(a)}-vs-{short_name(b)}"
     return ImagesCompared(
-        difference, compared, (one, other), tuple(_write(difference, compared, formats, target))
+        difference,
+        compared,
+        (folders[0], folders[1]),
+        tuple(_write(difference, compared, formats, target)),
     )
 
 

@@ -59,14 +59,15 @@ class _Observer:
 
     Attributes:
         watches: keys of `WATCHES`.
-        good: the first image; ``good_id`` is its id, known once it was run.
+        ends: GOOD and BAD, which must run; an image between them may fail.
+        good_id: GOOD's id, known once it was run.
         folders: run folders by image, in the order in which they were tried.
     """
 
     client: docker.DockerClient
     runs: ImageRuns
     watches: tuple[str, ...]
-    good: str
+    ends: tuple[str, str]
     progress: Callable[[str], None]
     folders: dict[str, Path] = field(default_factory=dict)
     good_id: str | None = None
@@ -79,18 +80,20 @@ class _Observer:
         try:
             folder = self.folders[image] = self.runs.run_on(found)
         except RunError as error:
+            if image in self.ends:
+                raise
             return Seen.UNUSABLE, f"{type(error).__name__}: {error.message}"
         failures = _failures(folder)
         if failures:
             return Seen.UNUSABLE, f"its run does not count: {failures[0]}"
-        if image == self.good:
+        if image == self.ends[0]:
             self.good_id = found.image_id
             return Seen.SAME, f"GOOD itself (run {folder.name})"
         return self._set_against_good(folder)
 
     @cached_property
     def _good_side(self) -> Side:
-        return read_side(self.folders[self.good])
+        return read_side(self.folders[self.ends[0]])
 
     def _set_against_good(self, folder: Path) -> tuple[Seen, str]:
         comparison = compare_runs(self._good_side, read_side(folder))
@@ -133,9 +136,10 @@ def bisect_images(
         UsageError: the ends are not what they are called.
         EnvironmentError_: an image cannot be had.
         ImageMismatch: an image is not the one that the lock names.
+        RunError: GOOD or BAD could not be run to its end; the same command goes on.
         Interrupted: the same command goes on.
     """
-    observer = _Observer(client, runs, watches, images[0], progress)
+    observer = _Observer(client, runs, watches, (images[0], images[-1]), progress)
     found = find_step(images, observer.observe, log=progress)
     folders = {image: str(folder) for image, folder in observer.folders.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
