@@ -11,7 +11,7 @@ DRY_RUN ?=
 CPU_IMAGE ?= harness-vllm-cpu:0.32.0
 SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES))
 
-.PHONY: help setup engine demo demo-docker doctor smoke ablation test lint bench clean
+.PHONY: help setup engine demo demo-docker doctor smoke ablation test lint bench diff clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ lint: setup ## ruff, mypy and the import contract
 
 bench: setup ## time and memory of `harness summarize` on 306,996 x 2 records
 	@.venv/bin/python benchmarks/summarize.py
+
+diff: setup ## A=IMAGE B=IMAGE: pin both, read both, run the candidates on both, compare
+	@$(HARNESS) images compare $(A) $(B) $(SPEC_FLAGS)
 
 clean: ## stop and remove servers and containers whose harness is gone
 	@$(HARNESS) clean

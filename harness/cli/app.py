@@ -33,6 +33,7 @@ VERBS = (
     "doctor",
     "pin",
     "images",
+    "bisect",
     "compare",
     "compose",
     "clean",

@@ -9,7 +9,7 @@ import typer
 
 from harness.spec.command import with_spec_flags
 
-__all__ = ["register"]
+__all__ = ["register", "register_bisect"]
 
 _COMPARE = """Run the same candidates on two images, and report what differs between them.
 
@@ -40,6 +40,11 @@ def register(images: typer.Typer) -> None:
     """Add both to ``harness images``."""
     images.command("compare", help=_COMPARE)(with_spec_flags(_compare))
     images.command("bisect", help=_BISECT)(with_spec_flags(_bisect))
+
+
+def register_bisect(app: typer.Typer) -> None:
+    """Add ``harness bisect``, the same as ``harness images bisect``."""
+    app.command("bisect", help=_BISECT)(with_spec_flags(_bisect))
 
 
 def _compare(

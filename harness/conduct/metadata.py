@@ -116,6 +116,7 @@ def _fresh(run_id: str, prepared: Prepared, kind: str) -> dict[str, Any]:
         "device": None,
         "declared_image": os.environ.get("HARNESS_IMAGE"),
         "candidates": {"sha256": dict(prepared.candidate_files), "rows": len(prepared.candidates)},
+        "model_files": dict(prepared.model_files),
         "planned_records": len(prepared.plan.records),
         "dispatch_notes": _dispatch_notes(prepared),
         "not_controlled": not_controlled(spec),

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
@@ -47,6 +48,8 @@ class Prepared:
         fingerprint: equal for two runs that ask the same questions of the same server settings;
             a run folder is resumed only under the same fingerprint.
         candidate_files: SHA-256 of each candidate file, by its path.
+        model_files: SHA-256 over the files of each model that is a local folder, by its name; a
+            hub's model is named by its revision instead.
     """
 
     loaded: LoadedSpec
@@ -55,6 +58,7 @@ class Prepared:
     plan: Plan
     fingerprint: str
     candidate_files: Mapping[str, str]
+    model_files: Mapping[str, str]
 
     @property
     def spec(self) -> RunSpec:
@@ -82,7 +86,9 @@ def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Pre
             "there is nothing to run", hint="no candidate belongs to a model of the spec"
         )
     hashes = {} if source else candidate_hashes(spec.candidates)
-    return Prepared(loaded, population, candidates, plan, _fingerprint(spec, plan), hashes)
+    weights = _model_files(spec)
+    mark = _fingerprint(spec, plan, weights)
+    return Prepared(loaded, population, candidates, plan, mark, hashes, weights)
 
 
 def _from_files(spec: RunSpec, population: Population) -> tuple[Candidate, ...]:
@@ -104,9 +110,25 @@ def _refuse_unsupported(candidates: tuple[Candidate, ...]) -> None:
             )
 
 
-def _fingerprint(spec: RunSpec, plan: Plan) -> str:
+def _model_files(spec: RunSpec) -> dict[str, str]:
+    folders = {model.name: Path(model.hf_id) for model in spec.models}
+    return {name: _hash_of_folder(path) for name, path in folders.items() if path.is_dir()}
+
+
+def _hash_of_folder(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        with path.open("rb") as stream:
+            digest.update(
+                f"{path.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode()
+            )
+    return digest.hexdigest()
+
+
+def _fingerprint(spec: RunSpec, plan: Plan, model_files: Mapping[str, str]) -> str:
     settings: dict[str, Any] = spec.model_dump(mode="json", exclude=_NOT_THE_EXPERIMENT)
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    about = json.dumps([settings, dict(model_files)], sort_keys=True)
+    digest = hashlib.sha256(about.encode())
     for record in plan.records:
         digest.update(record.record_id.encode())
         for prompt in record.group.prompts:

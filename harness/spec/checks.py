@@ -40,7 +40,7 @@ _SECRET_ARGUMENTS = ("api-key", "hf-token")
 
 def is_secret_name(name: str) -> bool:
     """Whether a variable of this name holds a secret, which no file or command line may carry."""
-    upper = name.upper()
+    upper = name.upper().replace("TOKENIZ", "")
     return any(word in upper for word in _SECRET_WORDS)
 
 

@@ -38,7 +38,8 @@ class StackDifference:
     """One thing that the two runs' files say differently.
 
     Attributes:
-        part: ``versions``, ``image``, ``device``, ``settings``, ``server`` or ``harness``.
+        part: ``versions``, ``weights``, ``image``, ``device``, ``settings``, ``server`` or
+            ``harness``.
         a, b: the values, as text; ``(not recorded)`` where a side says nothing.
         where: the (model, mode) servers it holds for; empty for all of them.
     """
@@ -68,6 +69,7 @@ def stack_differences(
         return tuple(_server_differences(a, b, modes))
     found = [
         *_differences("versions", _server_versions(a), _server_versions(b)),
+        *_differences("weights", _flat(one.get("model_files")), _flat(other.get("model_files"))),
         *_differences("image", _image(one), _image(other)),
         *_differences("device", _device(one), _device(other)),
         *_differences("settings", _settings(a), _settings(b)),
