@@ -22,7 +22,9 @@ CLEARED_VARIABLES = ("PYTHONWARNINGS", "TORCH_CPP_LOG_LEVEL")
 """Each hides one of the two activation lines, so neither may reach a server."""
 SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
-_SECRET_NAME = re.compile(r"TOKEN(?!IZ)|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_KEY", re.I)
+_SECRET_NAME = re.compile(
+    r"TOKEN(?!IZ)|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_KEY", re.I
+)
 
 
 def is_secret_name(name: str) -> bool:

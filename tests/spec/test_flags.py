@@ -103,7 +103,9 @@ def test_the_last_of_a_flag_given_twice_wins() -> None:
 
 def test_an_extra_argument_is_added_to_those_of_the_file() -> None:
     flags = apply_flags([("--extra-arg", "--a"), ("--extra-arg", "-b 2")])
-    assert load_spec("demo", flags).spec.server.extra_args == ("--enforce-eager", "--a", "-b", "2")
+    of_the_file = load_spec("demo").spec.server.extra_args
+    assert of_the_file
+    assert load_spec("demo", flags).spec.server.extra_args == (*of_the_file, "--a", "-b", "2")
 
 
 def test_extra_args_replace_those_of_the_file_before_more_are_added() -> None:
