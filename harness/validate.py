@@ -112,12 +112,14 @@ def validate_run(
 
 
 def expectations_of(files: RunFiles) -> Expectations:
-    """What the run's own spec asks: its modes, and ``expect.rows_per_mode``."""
+    """What the run's own spec asks: its modes, and ``expect.rows_per_mode`` or every candidate."""
     modes = files.spec.get("modes") or ()
     expect = files.spec.get("expect") or {}
     rows = expect.get("rows_per_mode")
     if rows is None and files.candidates is not None:
         rows = len(files.candidates)
+    elif rows is None:
+        rows = (files.metadata.get("candidates") or {}).get("rows")
     return Expectations(tuple(Mode(mode) for mode in modes), rows)
 
 
@@ -187,7 +189,7 @@ def _startup_errors(files: RunFiles) -> Finding:
 
 def _modes_proven(pairing: Pairing, records: Records, files: RunFiles) -> Finding:
     check = "modes_proven"
-    if not files.startups:
+    if not files.startups and not files.made_by_the_harness:
         return Finding.not_checked(
             check, "no startup_*.json beside the records: which kernels ran is stated, not proven"
         )

@@ -457,3 +457,20 @@ def test_summarize_refuses_a_truncated_file_and_writes_nothing(run, capsys):
 def test_summarize_takes_another_place_for_its_output(run, tmp_path):
     assert _exit_code("summarize", run.write(), "-o", tmp_path / "numbers.json", "--json") == 0
     assert (tmp_path / "numbers.json").exists()
+
+
+def test_a_run_whose_proof_was_removed_fails(run):
+    folder = run.write()
+    for path in folder.glob("startup_*.json"):
+        path.unlink()
+    (failure,) = validate_run(folder).failures
+    assert failure.check == "modes_proven"
+    assert "m in mode standard has records and no start-up file" in failure.message
+
+
+def test_a_run_whose_candidates_were_removed_is_still_counted(run):
+    del run.metadata["resolved_spec"]["expect"]
+    run.metadata["candidates"] = {"rows": 5}
+    (run.write() / "selected_candidates.jsonl").unlink()
+    (failure,) = validate_run(run.folder).failures
+    assert failure.message == "standard has 4 records, not 5; batch_invariant has 4 records, not 5"

@@ -124,6 +124,16 @@ class RunFiles:
     candidates: tuple[RecordKey, ...] | None = None
 
     @property
+    def is_run_folder(self) -> bool:
+        """Whether the files beside the records are of these records and of no others."""
+        return self.records_path.name == RECORDS
+
+    @property
+    def made_by_the_harness(self) -> bool:
+        """Whether the metadata is the harness's own: then no file of a run may be missing."""
+        return bool(self.metadata.get("sessions"))
+
+    @property
     def startup_errors(self) -> int:
         """Start-up files whose last start failed."""
         return sum(startup.last_error is not None for startup in self.startups)

@@ -15,7 +15,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from harness.errors import HarnessError
+from harness.errors import EnvironmentError_, HarnessError
 
 __all__ = ["app", "main"]
 
@@ -58,13 +58,20 @@ def _register_verbs() -> None:
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
-    """Run the command line; an expected error is one message on stderr and its exit code."""
+    """Run the command line; an expected error is one message on stderr and its exit code.
+
+    A file that cannot be read or written is the environment's fault, whichever verb met it.
+    """
     _register_verbs()
     try:
         result = typer.main.get_command(app).main(argv, prog_name="harness", standalone_mode=False)
         sys.exit(result if isinstance(result, int) else 0)
     except HarnessError as error:
         _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}", EnvironmentError_.exit_code)
     except TyperException as error:
         _usage(error)
     except typer.Abort:

@@ -64,7 +64,11 @@ def _formats(text: str) -> list[str]:
 
 
 def _numbers(run: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Summary and validation: from their files, or anew where those are missing or stale."""
+    """Summary and validation: from their files, or anew where those are missing or stale.
+
+    Beside a records file that is no run folder's own they may be of another file, so they are
+    computed.
+    """
     from harness.analyse import read_run_files, summarise_run
     from harness.store import read_json
     from harness.validate import validate_run
@@ -76,7 +80,7 @@ def _numbers(run: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
     def fresh(name: str) -> Mapping[str, Any] | None:
         path = files.folder / name
-        if not path.is_file() or path.stat().st_mtime_ns < changed:
+        if not files.is_run_folder or not path.is_file() or path.stat().st_mtime_ns < changed:
             return None
         return read_json(path)
 

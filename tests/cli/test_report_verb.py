@@ -89,3 +89,21 @@ def test_an_unknown_format_is_named_with_the_known_ones(run: Path, capsys) -> No
 
 def test_a_run_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
     assert _harness("report", tmp_path / "nothing") == 2
+
+
+def test_numbers_beside_a_records_file_may_be_of_another_and_are_not_taken(run: Path) -> None:
+    other = run.with_name("other.jsonl")
+    other.write_text("".join(run.read_text().splitlines(keepends=True)[1:]), encoding="utf-8")
+    os.utime(other, (0, 0))
+    assert _harness("summarize", run) == 0
+    assert _harness("report", other, "--format", "md") == 0
+    assert "1/3 = 33.3%" not in (run.parent / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_file_that_cannot_be_read_is_one_line(run: Path, capsys, monkeypatch) -> None:
+    def refuse(_: object) -> None:
+        raise PermissionError(13, "Permission denied", "their.jsonl")
+
+    monkeypatch.setattr("harness.analyse.read_run_files", refuse)
+    assert _harness("report", run) == 3
+    assert capsys.readouterr().err == "error: their.jsonl: Permission denied\n"
