@@ -22,7 +22,7 @@ from harness.errors import EnvironmentError_, IncompleteRun, UsageError
 from harness.images import DEFAULT_LOCK
 from harness.plan import estimate, scan_seconds
 from harness.runner import RunOptions, run
-from harness.spec import Expect, LoadedSpec, RunSpec
+from harness.spec import Expect, LoadedSpec, RunSpec, load_spec, profile_names
 from harness.words import DispatchMode, Mode
 
 __all__ = ["Ablation", "Step", "plan_ablation", "run_ablation"]
@@ -83,7 +83,7 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: tuple[int, 
     """
     spec = loaded.spec
     name = f"{spec.name}-{_settings_hash(spec)}"
-    scans = "candidates" not in loaded.given or not all(Path(f).exists() for f in spec.candidates)
+    scans = _must_scan(loaded)
     smoke = _smoke(loaded, f"{name}-smoke", scans=scans)
     if not scans:
         full = Step(FULL, name, loaded, prepare(loaded))
@@ -95,6 +95,25 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: tuple[int, 
     )
     full_spec = _with(loaded, candidates=(str(found),), expect=Expect())
     return Ablation((smoke, scan, Step(FULL, name, full_spec, None)), found, scans=True)
+
+
+def _must_scan(loaded: LoadedSpec) -> bool:
+    """Whether there is no candidate file: none named, or only a profile's that does not ship.
+
+    Raises:
+        UsageError: somebody named a file that is not there; hours of scanning are no answer to it.
+    """
+    files = loaded.spec.candidates
+    missing = [file for file in files if not Path(file).exists()]
+    if not missing:
+        return "candidates" not in loaded.given
+    if files not in {load_spec(name).spec.candidates for name in profile_names()}:
+        raise UsageError(
+            "no such file",
+            file=missing[0],
+            hint="correct --candidates, or leave it out and the population is scanned",
+        )
+    return True
 
 
 def check_machine(spec: RunSpec, results: Path) -> tuple[Check, ...]:

@@ -58,7 +58,7 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
     """Do all the work of a plan that is not done yet, and conclude.
 
     Raises:
-        UsageError: the run id belongs to another experiment.
+        UsageError: the run id belongs to another experiment, or is no name of a folder.
         EnvironmentError_: what the servers need is not here.
         RunError: a server died, a mode is not proven, or records failed; what was written stays.
         Interrupted: a signal; what was written stays.
@@ -95,7 +95,13 @@ def _choose_folder(prepared: Prepared, options: RunOptions, progress: RunProgres
         run_id = find_unfinished(options.results, prepared.fingerprint)
         if run_id is not None:
             progress.note(f"resuming the unfinished run {run_id} (--fresh starts a new one)")
-    return options.results / (run_id or new_run_id(options.results, prepared.spec.name))
+    run_id = run_id or new_run_id(options.results, prepared.spec.name)
+    if run_id in (".", "..") or Path(run_id).name != run_id:
+        raise UsageError(
+            f"'{run_id}' is no name of a run folder",
+            hint="use letters, digits, - and _ in --run-id and in the spec's name",
+        )
+    return options.results / run_id
 
 
 def _open_folder(path: Path, prepared: Prepared) -> RunFolder:

@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from harness.ablation import plan_ablation
 from harness.conduct.metadata import not_controlled
 from harness.conduct.population_scan import population_rows
 from harness.conduct.prepare import prepare
-from harness.conduct.progress import Estimate
+from harness.conduct.progress import ConsoleProgress, Estimate
 from harness.conduct.provenance import without_secrets
 from harness.conduct.signals import signals_deferred, sigterm_is_interrupt
 from harness.errors import UsageError
-from harness.spec import load_spec
+from harness.runner import RunOptions, run
+from harness.spec import Expect, load_spec
 
 TASK = """\
 name: tiny
@@ -102,3 +104,36 @@ def test_what_the_spec_pins_is_not_listed_as_open(spec):
 def test_a_command_line_is_kept_without_what_could_be_a_secret():
     line = without_secrets(["harness", "run", "--env", "MY_TOKEN=abc", "--port", "1"])
     assert line == ["harness", "run", "--env", "[redacted]", "--port", "1"]
+
+
+def test_a_command_line_keeps_its_token_counts():
+    line = ["harness", "run", "--max-tokens", "64", "--extra-arg=--max-num-batched-tokens=2048"]
+    assert without_secrets(line) == line
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "..", "."])
+def test_a_run_id_that_is_no_name_of_a_folder_is_refused(spec, tmp_path, name):
+    with pytest.raises(UsageError, match="no name of a run folder"):
+        run(prepared(spec), RunOptions(tmp_path, name), ConsoleProgress())
+    assert not (tmp_path.parent / "elsewhere").exists()
+
+
+def test_a_candidate_file_that_is_not_there_is_no_reason_to_scan(spec, tmp_path):
+    named = replace(spec, spec=spec.spec.model_copy(update={"candidates": ("typo.csv",)}))
+    with pytest.raises(UsageError, match=r"typo.csv: no such file"):
+        plan_ablation(named, results=tmp_path, batch_sizes=(2,))
+
+
+def test_the_ablation_scans_where_only_a_profile_names_candidates(spec, tmp_path):
+    shipped = load_spec("study-d").spec.candidates
+    named = replace(spec, spec=spec.spec.model_copy(update={"candidates": shipped}))
+    assert plan_ablation(named, results=tmp_path, batch_sizes=(2,)).scans
+
+
+def test_a_count_that_the_validation_would_refuse_is_refused_before_the_run(spec):
+    size = len(prepared(spec).plan.records) // 2
+    assert prepared(spec, expect=Expect(rows_per_mode=size)).plan.records
+    with pytest.raises(
+        UsageError, match=rf"make {size} rows .* expects 55.*--rows-per-mode {size}"
+    ):
+        prepared(spec, expect=Expect(rows_per_mode=55))

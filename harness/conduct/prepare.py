@@ -85,6 +85,7 @@ def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Pre
         raise UsageError(
             "there is nothing to run", hint="no candidate belongs to a model of the spec"
         )
+    _refuse_other_count(spec, plan)
     hashes = {} if source else candidate_hashes(spec.candidates)
     weights = _model_files(spec)
     mark = _fingerprint(spec, plan, weights)
@@ -108,6 +109,16 @@ def _refuse_unsupported(candidates: tuple[Candidate, ...]) -> None:
                 f"{candidate.sample_id} cannot be replayed by this version",
                 hint="use --dispatch-modes synchronized,prompt_list",
             )
+
+
+def _refuse_other_count(spec: RunSpec, plan: Plan) -> None:
+    """The validation would refuse the finished run; say so before a server is started."""
+    expected, planned = spec.expect.rows_per_mode, len(plan.records) // len(spec.modes)
+    if expected is not None and expected != planned:
+        raise UsageError(
+            f"the candidates make {planned} rows in each mode, and the spec expects {expected}",
+            hint=f"correct the candidates, or --rows-per-mode {planned}",
+        )
 
 
 def _model_files(spec: RunSpec) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ __all__ = [
 
 _PACKAGES = ("docker", "httpx", "tenacity", "pandas", "scipy", "structlog", "pydantic")
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+# --max-tokens and --tokenizer are none
+_MAYBE_SECRET = re.compile(r"token(?!iz|s\b)|secret|password|key=", re.I)
 _ASK_VERSIONS = """
 import json
 from importlib.metadata import distributions
@@ -94,9 +97,8 @@ def engine_versions(options: LaunchOptions) -> dict[str, str]:
 
 def without_secrets(arguments: Sequence[str] | None = None) -> list[str]:
     """The command line, with the value of anything that could be a secret replaced."""
-    words = ("token", "secret", "password", "key=")
     line = list(sys.argv if arguments is None else arguments)
-    return ["[redacted]" if any(w in a.lower() for w in words) else a for a in line]
+    return ["[redacted]" if _MAYBE_SECRET.search(argument) else argument for argument in line]
 
 
 def _processor() -> tuple[str | None, frozenset[str]]:

@@ -50,6 +50,7 @@ def spec_findings(spec: RunSpec) -> Iterator[Finding]:
     yield from _doubles(("modes",), [str(mode) for mode in spec.modes], "mode")
     yield from _environment(spec)
     yield from _extra_arguments(spec.server.extra_args)
+    yield from _answer_length(spec)
     yield from _external(spec)
 
 
@@ -78,6 +79,13 @@ def _extra_arguments(arguments: Sequence[str]) -> Iterator[Finding]:
             yield path, f"--{name} has a key of its own", f"use {_OWNED_ARGUMENTS[name]}"
         elif name in _SECRET_ARGUMENTS:
             yield path, f"--{name} is a secret and does not belong here", "export it instead"
+
+
+def _answer_length(spec: RunSpec) -> Iterator[Finding]:
+    longest, room = spec.request.max_tokens, spec.server.max_model_len
+    if longest >= room:
+        message = f"{longest} leaves no room for a prompt in server.max_model_len {room}"
+        yield ("request", "max_tokens"), message, "lower it, or raise --max-model-len"
 
 
 def _external(spec: RunSpec) -> Iterator[Finding]:

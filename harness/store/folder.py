@@ -41,12 +41,19 @@ class RunFolder:
         appended: records written through this object.
 
     Raises:
-        EnvironmentError_: another living harness owns the folder.
+        EnvironmentError_: another living harness owns the folder, or it cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnvironmentError_(
+                f"cannot make the run folder: {error.strerror}",
+                file=path,
+                hint="choose a folder that can be written: --results",
+            ) from error
         self._lock = _lock(path / ".lock")
         self._records: IO[str] | None = None
         self.appended = 0

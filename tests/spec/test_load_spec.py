@@ -208,3 +208,8 @@ def test_a_spec_that_is_no_mapping_is_an_error(write: Write) -> None:
 
 def test_an_empty_spec_file_is_an_error(write: Write) -> None:
     assert "a run spec is a mapping of keys" in str(_error(write, ""))
+
+
+def test_an_answer_that_leaves_no_room_for_a_prompt_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"512 leaves no room for a prompt in .*max_model_len 512"):
+        load_spec("demo", {"request.max_tokens": 512})

@@ -80,3 +80,9 @@ def test_an_answer_that_utf_8_cannot_hold_is_kept_as_it_was(tmp_path):
     with RunFolder(tmp_path / "run") as folder:
         folder.append_record(record(1, text="half a pair: \ud83d"))
         assert next(folder.records())["text"] == "half a pair: \ud83d"
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_a_way_out(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentError_, match=r"cannot make the run folder.*--results"):
+        RunFolder(tmp_path / "file" / "run")
