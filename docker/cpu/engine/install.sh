@@ -44,7 +44,7 @@ if command -v flock >/dev/null; then
 fi
 
 say() { echo "CPU engine: $*" >&2; }
-pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@" -q; }
 
 # Only a finished install carries the stamp; anything else starts from an empty environment.
 if [ -f "$stamp" ]; then rm -f "$stamp"; else rm -rf "$venv"; fi
