@@ -82,8 +82,8 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: tuple[int, 
         UsageError: an input is wrong.
     """
     spec = loaded.spec
-    name = f"{spec.name}-{_settings_hash(spec)}"
     scans = _must_scan(loaded)
+    name = f"{spec.name}-{_settings_hash(spec, scans=scans)}"
     smoke = _smoke(loaded, f"{name}-smoke", scans=scans)
     if not scans:
         full = Step(FULL, name, loaded, prepare(loaded))
@@ -190,6 +190,11 @@ def _with(loaded: LoadedSpec, **changes: object) -> LoadedSpec:
     return replace(loaded, spec=loaded.spec.model_copy(update=changes))
 
 
-def _settings_hash(spec: RunSpec) -> str:
+def _settings_hash(spec: RunSpec, *, scans: bool) -> str:
+    """Of the settings and of what is asked: an edited task or candidate file is another run."""
     text = json.dumps(spec.model_dump(mode="json"), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(text.encode())
+    named = () if scans else tuple(map(Path, spec.candidates))
+    for path in (*named, *sorted(Path(spec.tasks).glob("*.yaml"))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]

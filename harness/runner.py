@@ -226,8 +226,11 @@ def _resume_hint(folder: RunFolder) -> str:
 
 
 def _with_state(failure: HarnessError, folder: RunFolder, planned: int) -> HarnessError:
-    """The same failure, saying also what is kept and how to go on."""
-    if isinstance(failure, RunError):
+    """The same failure, saying also what is kept and how to go on.
+
+    An incomplete run's own hint says it: the same command alone asks for no failed record again.
+    """
+    if isinstance(failure, RunError) and not isinstance(failure, IncompleteRun):
         kept = sum(1 for _ in folder.records())
         failure.detail = (
             *failure.detail,

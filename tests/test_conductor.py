@@ -137,3 +137,18 @@ def test_a_count_that_the_validation_would_refuse_is_refused_before_the_run(spec
         UsageError, match=rf"make {size} rows .* expects 55.*--rows-per-mode {size}"
     ):
         prepared(spec, expect=Expect(rows_per_mode=55))
+
+
+def test_an_edited_task_file_is_another_ablation(spec, tmp_path):
+    shipped = load_spec("study-d").spec.candidates
+    named = replace(spec, spec=spec.spec.model_copy(update={"candidates": shipped}))
+
+    def folders():
+        planned = plan_ablation(named, results=tmp_path, batch_sizes=(2,))
+        return [step.run_id for step in planned.steps]
+
+    before = folders()
+    assert before == folders()
+    tasks = tmp_path / "tasks/tiny.yaml"
+    tasks.write_text(tasks.read_text().replace("q0", "another question"))
+    assert not set(before) & set(folders())

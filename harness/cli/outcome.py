@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 
 import typer
 
-from harness.analyse import read_run_files, summary_lines
+from harness.analyse import CheckStatus, read_run_files, summary_lines
 from harness.conduct.conclude import Conclusion
 from harness.errors import GateFailed
 from harness.report import measured_on, nature
@@ -39,10 +40,7 @@ def _lines(conclusion: Conclusion) -> Iterator[str]:
     yield from summary_lines(conclusion.summary)
     yield ""
     yield f"measured on  {measured_on(conclusion.summary, metadata, ())}"
-    failed = len(conclusion.validation.failures)
-    checks = len(conclusion.validation.findings)
-    state = f"{failed} of {checks} checks failed" if failed else "every check passed"
-    yield f"validation   {state}"
+    yield f"validation   {_state(conclusion)}"
     for path in conclusion.reports:
         yield f"report       {path}"
     yield ""
@@ -51,6 +49,16 @@ def _lines(conclusion: Conclusion) -> Iterator[str]:
     words = nature(conclusion.summary, metadata)
     if words:
         yield words
+
+
+def _state(conclusion: Conclusion) -> str:
+    findings = conclusion.validation.findings
+    found = Counter(finding.status for finding in findings)
+    if found[CheckStatus.FAILED]:
+        return f"{found[CheckStatus.FAILED]} of {len(findings)} checks failed"
+    words = {CheckStatus.WARNING: "with a warning", CheckStatus.NOT_CHECKED: "not checked"}
+    reserved = [f"{found[status]} {text}" for status, text in words.items() if found[status]]
+    return f"no check failed, {', '.join(reserved)}" if reserved else "every check passed"
 
 
 def _is_inconclusive(conclusion: Conclusion) -> bool:

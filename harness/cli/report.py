@@ -13,8 +13,8 @@ __all__ = ["register"]
 
 HELP = """Write the reports of a run: Markdown and HTML, and for CI JUnit XML or a step summary.
 
-RUN is a run folder or a records file (JSONL). Numbers come from summary.json and validation.json;
-where those are missing or older than the records, they are computed anew.
+RUN is a run folder or a records file (JSONL). A run folder's numbers come from its summary.json and
+validation.json; where those are missing or older than the records, they are computed anew.
 
 \b
   harness report results/20260524_172010-study-d
