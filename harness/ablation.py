@@ -18,7 +18,7 @@ from harness.conduct.prepare import Prepared, prepare
 from harness.conduct.progress import RunProgress
 from harness.conduct.scan_export import export_scan
 from harness.doctor import Check, Level, judge, probe
-from harness.errors import EnvironmentError_, IncompleteRun, UsageError
+from harness.errors import EnvironmentError_, GateFailed, IncompleteRun, UsageError
 from harness.images import DEFAULT_LOCK
 from harness.plan import estimate, scan_seconds
 from harness.runner import RunOptions, run
@@ -138,6 +138,7 @@ def run_ablation(ablation: Ablation, results: Path, progress: RunProgress) -> Co
 
     Raises:
         EnvironmentError_: this machine cannot do it.
+        GateFailed: the smoke run or the scan does not count, so nothing is built on it.
         IncompleteRun: the scan found no candidate.
         RunError: as `harness.runner.run`.
     """
@@ -150,6 +151,12 @@ def run_ablation(ablation: Ablation, results: Path, progress: RunProgress) -> Co
         prepared = step.prepared or prepare(step.loaded)
         kind = SCAN if step.name == SCAN else "run"
         conclusion = run(prepared, RunOptions(results, step.run_id, kind=kind), progress)
+        if not conclusion.valid and step is not ablation.steps[-1]:
+            raise GateFailed(
+                f"the {step.name} does not count, so nothing is built on it",
+                file=conclusion.folder / "validation.json",
+                detail=tuple(f"{f.check}: {f.message}" for f in conclusion.validation.failures),
+            )
         if step.name == SCAN:
             _take_flips(prepared, conclusion.folder, ablation.candidates)
     assert conclusion is not None

@@ -6,6 +6,7 @@ has no start-up files) says ``not_checked`` and why; it never passes in silence.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,7 @@ def validate(records: Records, files: RunFiles, expected: Expectations) -> Valid
         _rows_per_mode(counts, expected),
         _startup_errors(files),
         _modes_proven(pairing, records, files),
+        _logs_unchanged(files),
         _one_build(files),
         _mode_parity(files),
         _candidates_present(records, pairing, files, expected),
@@ -198,6 +200,30 @@ def _modes_proven(pairing: Pairing, records: Records, files: RunFiles) -> Findin
         return Finding.failed(check, f"not proven: {shortened(bad, len(bad))}")
     starts = sum(startup.answered() for startup in files.startups)
     return Finding.ok(check, f"{starts} server lifetimes: active or clean, as asked for")
+
+
+def _logs_unchanged(files: RunFiles) -> Finding:
+    """The logs that prove the modes are those that the servers wrote."""
+    check = "logs_unchanged"
+    kept = [
+        (files.folder / str(attempt.get("log")), attempt["log_sha256"])
+        for startup in files.startups
+        for attempt in startup.attempts
+        if attempt.get("log_sha256")
+    ]
+    if not kept:
+        return Finding.not_checked(check, "no start-up file holds the hash of its server's log")
+    bad = [path.name for path, digest in kept if _sha256(path) != digest]
+    if bad:
+        return Finding.failed(check, f"missing or changed since: {shortened(bad, len(bad))}")
+    return Finding.ok(check, f"{len(kept)} server logs are as they were written")
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _proof_gaps(pairing: Pairing, records: Records, files: RunFiles) -> Iterator[str]:

@@ -79,6 +79,9 @@ def _record(number, mode):
     }
 
 
+LOG = b"the server's log\n"
+
+
 def _attempt(verdict, **more):
     attempt = {
         "ready_after_s": 3.0,
@@ -86,6 +89,8 @@ def _attempt(verdict, **more):
         "server": {"docker": {"image_id": "sha256:aaa"}},
         "evidence": {"vllm_version": "0.19.1", "device": "cuda"},
         "error": None,
+        "log": f"{verdict}.log",
+        "log_sha256": sha256(LOG).hexdigest(),
     }
     return attempt | more
 
@@ -117,6 +122,8 @@ class Run:
         selected = [{key: _record(n, "standard")[key] for key in keys} for n in range(4)]
         candidates = "".join(json.dumps(row) + "\n" for row in selected)
         (self.folder / "selected_candidates.jsonl").write_text(candidates)
+        for verdict in ("clean", "active"):
+            (self.folder / f"{verdict}.log").write_bytes(LOG)
         for mode, attempts in self.attempts.items():
             startup = {"schema_version": 1, "model": "m", "mode": mode, "attempts": attempts}
             (self.folder / f"startup_{mode}_m.json").write_text(json.dumps(startup))
@@ -474,3 +481,23 @@ def test_a_run_whose_candidates_were_removed_is_still_counted(run):
     (run.write() / "selected_candidates.jsonl").unlink()
     (failure,) = validate_run(run.folder).failures
     assert failure.message == "standard has 4 records, not 5; batch_invariant has 4 records, not 5"
+
+
+def test_a_score_that_is_not_its_answers_fails(run):
+    run.rows[2]["batch_score"], run.rows[2]["label_flip"] = 0.0, True
+    run.rows[2]["batch_response_hash"] = run.rows[2]["solo_response_hash"]
+    assert "line 3" in run.failures()["scores_agree_with_answers"]
+
+
+def test_a_label_that_is_not_its_answers_fails(run):
+    run.rows[0]["solo_label"] = "complied"
+    assert "line 1" in run.failures()["scores_agree_with_answers"]
+
+
+def test_a_server_log_that_was_changed_or_removed_fails(run):
+    folder = run.write()
+    (folder / "active.log").write_text("another log")
+    (folder / "clean.log").unlink()
+    found = {f.check: f.message for f in validate_run(folder).failures}
+    assert "active.log" in found["logs_unchanged"]
+    assert "clean.log" in found["logs_unchanged"]

@@ -70,6 +70,7 @@ class RecordsBuilder:
         self._problems: list[LineProblem] = []
         self._mismatches: list[int] = []
         self._unfinished: list[int] = []
+        self._contradicted: list[int] = []
         self._answers = self._texts_hashed = 0
 
     def problem(self, problem: LineProblem) -> None:
@@ -201,6 +202,10 @@ class RecordsBuilder:
         self._texts_hashed += sum(verdict is not None for verdict in verdicts)
         if False in verdicts:
             self._mismatches.append(line)
+        if _contradicts(row.solo, row.solo_score, row.solo_label) or _contradicts(
+            row.batched, row.batch_score, row.batch_label
+        ):
+            self._contradicted.append(line)
 
     def finish(self) -> Records:
         """The records read so far, as columns."""
@@ -224,7 +229,15 @@ class RecordsBuilder:
             texts_hashed=self._texts_hashed,
             hash_mismatches=tuple(self._mismatches),
             unfinished=tuple(self._unfinished),
+            contradicted=tuple(self._contradicted),
         )
+
+
+def _contradicts(answer: AnswerWire | None, score: float | None, label: str | None) -> bool:
+    """Whether a record says of an answer something else than the answer's own entry says."""
+    if answer is None or (answer.score is None and answer.label is None):
+        return False
+    return (answer.score, answer.label) != (score, label)
 
 
 def _flips(row: RecordWire) -> bool:

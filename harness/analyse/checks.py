@@ -84,6 +84,7 @@ def check_records(records: Records, pairing: Pairing) -> list[Finding]:
         _flags_agree,
         _flips_change_text,
         _hashes_agree,
+        _scores_agree,
         _answers_finished,
         _batches_sent_once,
         _noise_floor,
@@ -225,6 +226,16 @@ def _hashes_agree(records: Records, _: Pairing) -> Finding:
     if not records.texts_hashed:
         return Finding.not_checked(check, "the records hold no texts")
     return Finding.ok(check, f"{records.texts_hashed} texts have their recorded SHA-256")
+
+
+def _scores_agree(records: Records, _: Pairing) -> Finding:
+    check, bad = "scores_agree_with_answers", records.contradicted
+    if bad:
+        places = shortened((f"line {line}" for line in bad), len(bad))
+        return Finding.failed(check, f"a score or label is not that of its answer: {places}")
+    if not records.answers:
+        return Finding.not_checked(check, "the records hold no answers")
+    return Finding.ok(check, "scores and labels are those of the answers")
 
 
 def _answers_finished(records: Records, _: Pairing) -> Finding:

@@ -159,6 +159,7 @@ class Records:
         texts_hashed: texts that were compared with their recorded hash (lenient reader).
         hash_mismatches: lines whose text does not have the recorded hash (lenient reader).
         unfinished: lines with an answer that ended as ``abort`` or ``error``.
+        contradicted: lines whose scores are not those of their answers (lenient reader).
     """
 
     path: str
@@ -180,6 +181,7 @@ class Records:
     texts_hashed: int = 0
     hash_mismatches: tuple[int, ...] = ()
     unfinished: tuple[int, ...] = ()
+    contradicted: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.columns.line)

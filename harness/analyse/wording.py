@@ -74,6 +74,17 @@ def _paired(summary: Json) -> Iterator[str]:
     yield ""
     for name, word in _ENDPOINTS:
         yield f"{'paired ' + word:<21} {paired_text(summary['paired'][name])}"
+    yield from _clustered(summary)
+
+
+def _clustered(summary: Json) -> Iterator[str]:
+    """The same tests by prompt, where several rows share one and so are not independent."""
+    clusters = summary["clusters"]
+    if clusters["largest"] < 2:
+        return
+    prompts = f"{clusters['n_rows']} rows are {clusters['n_clusters']} prompts"
+    tests = ", ".join(f"{word} p={clusters[name]['p_two_sided']:.1e}" for name, word in _ENDPOINTS)
+    yield f"by prompt             {tests} (sign-flip test; {prompts})"
 
 
 def _breakdowns(summary: Json) -> Iterator[str]:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ class _Attempt:
     started_at: str
     server: Mapping[str, Any]
     log: str
+    log_sha256: str | None = None
     ready_after_s: float | None = None
     records: int = 0
     ended_at: str | None = None
@@ -160,6 +162,7 @@ async def _serve(
 def _close(server: Server, attempt: _Attempt, record: _StartupRecord) -> None:
     server.stop()
     _judge(attempt, server)
+    attempt.log_sha256 = sha256(server.log_path.read_bytes()).hexdigest()
     attempt.ended_at = _now()
     attempt.server = server.describe()
     record.save(attempt)

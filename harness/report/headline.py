@@ -46,7 +46,16 @@ def _sentence(summary: Json) -> str:
     paired = (summary.get("paired") or {}).get(measure) or {}
     if paired.get("p_two_sided") is None or len(modes) < 2:
         return f"{sentence}."
-    return f"{sentence}; exact McNemar p = {p_text(paired['p_two_sided'])}."
+    return f"{sentence}; {_test(summary, measure, paired)}."
+
+
+def _test(summary: Json, measure: str, paired: Json) -> str:
+    """The paired test, by prompt where several rows share one: they are not independent."""
+    clusters = summary.get("clusters") or {}
+    if (clusters.get("largest") or 0) > 1:
+        p = (clusters.get(measure) or {}).get("p_two_sided")
+        return f"exact sign-flip p = {p_text(p)} over {clusters['n_clusters']} prompts"
+    return f"exact McNemar p = {p_text(paired['p_two_sided'])}"
 
 
 def _measures(summary: Json) -> tuple[Measure, ...]:
