@@ -41,7 +41,7 @@ from harness.serve import (
 )
 from harness.spec import RunSpec
 from harness.store import RunFolder
-from harness.words import Mode, Verdict
+from harness.words import BackendName, Mode, Verdict
 
 __all__ = ["Bench", "Work", "run_lifetime", "startup_file"]
 
@@ -162,7 +162,8 @@ async def _serve(
 def _close(server: Server, attempt: _Attempt, record: _StartupRecord) -> None:
     server.stop()
     _judge(attempt, server)
-    attempt.log_sha256 = sha256(server.log_path.read_bytes()).hexdigest()
+    if server.options.backend is not BackendName.EXTERNAL:  # another's log may go on growing
+        attempt.log_sha256 = sha256(server.log_path.read_bytes()).hexdigest()
     attempt.ended_at = _now()
     attempt.server = server.describe()
     record.save(attempt)
