@@ -40,7 +40,17 @@ def prepared(spec, **changes):
     return prepare(changed, source=population_rows((2, 4)))
 
 
-def test_sigterm_ends_a_run_as_an_interrupt_does():
+@pytest.mark.parametrize("sigint", [signal.default_int_handler, signal.SIG_IGN])
+def test_sigterm_ends_a_run_as_an_interrupt_does_also_in_a_background_job(sigint):
+    before = signal.signal(signal.SIGINT, sigint)
+    try:
+        _terminated_in_a_run()
+        assert signal.getsignal(signal.SIGINT) is sigint
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _terminated_in_a_run():
     with pytest.raises(KeyboardInterrupt), sigterm_is_interrupt():
         signal.raise_signal(signal.SIGTERM)
 
@@ -54,7 +64,7 @@ def test_a_signal_while_a_server_is_being_stopped_is_delivered_afterwards():
             steps.append("stopped")
         steps.append("not reached")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), sigterm_is_interrupt():
         stop()
     assert steps == ["stopped"]
 

@@ -12,12 +12,17 @@ __all__ = ["signals_deferred", "sigterm_is_interrupt"]
 
 @contextmanager
 def sigterm_is_interrupt() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into KeyboardInterrupt for the duration."""
+    """Turn SIGTERM and SIGHUP into KeyboardInterrupt for the duration.
+
+    SIGINT gets Python's own handler: a shell starts its background jobs with SIGINT ignored, and
+    what is ignored would swallow the others too.
+    """
 
     def interrupt(_: int, __: FrameType | None) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    previous = {s: signal.signal(s, interrupt) for s in (signal.SIGTERM, signal.SIGHUP)}
+    previous = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    previous |= {s: signal.signal(s, interrupt) for s in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
