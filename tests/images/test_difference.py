@@ -260,12 +260,19 @@ def test_pythons_and_systems_are_compared():
     assert names == ["Python", "operating system"]
 
 
+def _is_built_on(engine: docker.DockerClient, image: str, base: str) -> bool:
+    try:
+        layers = engine.images.get(image).attrs["RootFS"]["Layers"]
+    except docker.errors.ImageNotFound:
+        return False
+    below = engine.images.get(base).attrs["RootFS"]["Layers"]
+    return bool(layers[: len(below)] == below)
+
+
 @pytest.fixture(scope="module")
 def older_image(engine: docker.DockerClient) -> str:
-    """The CPU engine with vLLM 0.31.0, built once for this machine."""
-    try:
-        engine.images.get(OLD)
-    except docker.errors.ImageNotFound:
+    """The CPU engine with vLLM 0.31.0, built on the 0.32.0 image that is here now."""
+    if not _is_built_on(engine, OLD, NEW):
         command = ["docker/cpu/build.sh", OLD, "-f", "docker/cpu/Dockerfile.previous"]
         environment = {**os.environ, "BASE_IMAGE": NEW}
         subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=280)
