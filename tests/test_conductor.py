@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from harness.ablation import plan_ablation
 from harness.conduct.metadata import not_controlled
-from harness.conduct.population_scan import population_rows
 from harness.conduct.prepare import prepare
 from harness.conduct.progress import ConsoleProgress, Estimate
 from harness.conduct.provenance import without_secrets
+from harness.conduct.run import RunOptions, run
 from harness.conduct.signals import signals_deferred, sigterm_is_interrupt
 from harness.errors import UsageError
-from harness.runner import RunOptions, run
-from harness.spec import Expect, load_spec
+from harness.jobs.ablation import plan_ablation
+from harness.jobs.population_scan import population_rows
+from harness.settings import Expect, load_spec
 
 TASK = """\
 name: tiny

@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.analyse.columns import MODES, BoolArray, FloatArray, IntArray, Records
 from harness.analyse.exact import sign_flip_test, symmetry_p
-from harness.analyse.pairs import Pairing
 from harness.analyse.tables import (
     ENDPOINTS,
     Json,
@@ -19,6 +17,7 @@ from harness.analyse.tables import (
     rate,
     score_states,
 )
+from harness.records import MODES, BoolArray, FloatArray, IntArray, Pairing, Records
 
 __all__ = [
     "clusters",

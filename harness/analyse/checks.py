@@ -8,8 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from harness.analyse.columns import MODES, BoolArray, IntArray, RecordKey, Records
-from harness.analyse.pairs import Pairing
+from harness.records import MODES, BoolArray, IntArray, Pairing, RecordKey, Records
 
 __all__ = ["CheckStatus", "Finding", "check_records", "key_name", "shortened"]
 

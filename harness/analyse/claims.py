@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.analyse.columns import MODES, Records
 from harness.analyse.exact import ALPHA
 from harness.analyse.intervals import next_margin, trials_for_margin
-from harness.analyse.pairs import Pairing
 from harness.analyse.stack import Stack
+from harness.records import MODES, Pairing, Records
 
 __all__ = ["Claim", "ClaimStatus", "claim_ledger"]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from harness.analyse.agreement import flip_direction, flip_kind
-from harness.analyse.columns import MODES, Records
-from harness.analyse.pairs import Pairing
 from harness.analyse.tables import Json, score_states
+from harness.records import MODES, Pairing, Records
 
 __all__ = ["list_flips"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from harness.analyse.run_files import RunFiles
+from harness.records import RunFiles
 
 __all__ = ["Stack", "stack_of"]
 

@@ -14,14 +14,20 @@ from harness.analyse.agreement import (
     retries,
 )
 from harness.analyse.claims import claim_ledger
-from harness.analyse.columns import MODES, Records
 from harness.analyse.flips import list_flips
-from harness.analyse.pairs import Pairing, pair_records, refuse_duplicates
-from harness.analyse.reader import read_records
-from harness.analyse.run_files import RunFiles, read_run_files
 from harness.analyse.stack import stack_of
 from harness.analyse.tables import breakdowns, mode_table, paired_table, score_pairs
 from harness.analyse.threats import list_threats
+from harness.records import (
+    MODES,
+    Pairing,
+    Records,
+    RunFiles,
+    pair_records,
+    read_records,
+    read_run_files,
+    refuse_duplicates,
+)
 
 __all__ = ["summarise", "summarise_run"]
 

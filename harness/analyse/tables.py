@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from harness.analyse.answers import ScoreState
-from harness.analyse.columns import MODES, BoolArray, IntArray, Records
 from harness.analyse.exact import holm, mcnemar, minimum_detectable_rate
 from harness.analyse.intervals import (
     clopper_pearson_interval,
@@ -20,7 +18,7 @@ from harness.analyse.intervals import (
     upper_bound,
     wilson_interval,
 )
-from harness.analyse.pairs import Pairing
+from harness.records import MODES, BoolArray, IntArray, Pairing, Records, ScoreState
 
 __all__ = [
     "ENDPOINTS",

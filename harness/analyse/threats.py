@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.analyse.columns import Records
 from harness.analyse.stack import Stack
+from harness.records import Records
 
 __all__ = ["list_threats"]
 

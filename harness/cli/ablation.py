@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.spec.command import with_spec_flags
+from harness.settings import with_spec_flags
 
 if TYPE_CHECKING:
-    from harness.ablation import Ablation, Step
+    from harness.jobs import Ablation, Step
 
 __all__ = ["register"]
 
@@ -42,8 +42,7 @@ def _command() -> Any:
         dry_run: Annotated[bool, typer.Option(help="Print what would be done.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
-        from harness.ablation import plan_ablation
-        from harness.cli.scanning import read_sizes
+        from harness.jobs import plan_ablation, read_sizes
 
         planned = plan_ablation(loaded, results=results, batch_sizes=read_sizes(batch_sizes))
         planned = planned.only(only) if only else planned
@@ -54,9 +53,9 @@ def _command() -> Any:
                 for line in _containers(step):
                     typer.echo(line)
             return
-        from harness.ablation import run_ablation
         from harness.cli.outcome import finish
-        from harness.conduct.progress import ConsoleProgress
+        from harness.conduct import ConsoleProgress
+        from harness.jobs import run_ablation
 
         finish(run_ablation(planned, results, ConsoleProgress()), as_json=as_json)
 

@@ -54,9 +54,9 @@ def export(
     ] = None,
 ) -> None:
     """Write sheet, rubric and key."""
-    from harness.analyse import read_run_files
+    from harness.people import build_export
+    from harness.records import read_run_files
     from harness.report import RecordLines, prompts_of
-    from harness.report.adjudication import build_export
 
     files = read_run_files(run)
     prompts = prompts_of(files, tasks)
@@ -72,7 +72,7 @@ def export(
 
 def _write_export(drawn: Any, out: Path) -> list[Path]:
     from harness.errors import UsageError
-    from harness.report.adjudication import rubric_text, sheet_csv, studio_config, studio_tasks
+    from harness.people import rubric_text, sheet_csv, studio_config, studio_tasks
 
     raters = out / "for_raters"
     texts = {
@@ -106,7 +106,7 @@ def import_(
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Validate, append, sum up."""
-    from harness.report.adjudication import (
+    from harness.people import (
         Judgement,
         adjudicate,
         outcome_lines,
@@ -114,7 +114,7 @@ def import_(
         read_key,
         refuse_repeats,
     )
-    from harness.store import read_lines, write_json
+    from harness.records import read_lines, write_json
 
     answers = read_key(_text(key), str(key))
     folder = run or key.parent

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.spec.command import DEFAULT_PROFILE
+from harness.settings import DEFAULT_PROFILE
 
 if TYPE_CHECKING:
-    from harness.spec import Candidate
+    from harness.candidates import Candidate
 
 __all__ = ["register"]
 
@@ -59,8 +59,9 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
     """Check the files and print what is in them."""
-    from harness.spec import candidate_hashes, check_candidates, load_spec, load_tasks
-    from harness.spec.command import spec_source
+    from harness.candidates import candidate_hashes, check_candidates
+    from harness.settings import load_spec, spec_source
+    from harness.tasks import load_tasks
 
     spec = load_spec(spec_source(profile, config, DEFAULT_PROFILE)).spec
     any_model = profile is None and config is None

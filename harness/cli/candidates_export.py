@@ -44,8 +44,9 @@ def export(
     ] = None,
 ) -> None:
     """Select, write and say what was written."""
-    from harness.analyse import read_run_files
-    from harness.spec import export_candidates, load_tasks, write_candidates
+    from harness.candidates import export_candidates, write_candidates
+    from harness.records import read_run_files
+    from harness.tasks import load_tasks
 
     files = read_run_files(run)
     source = str(files.metadata.get("run_id") or files.records_path.name)
@@ -66,6 +67,6 @@ def export(
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    from harness.store import read_lines
+    from harness.records import read_lines
 
     return (record for _, record in read_lines(path))

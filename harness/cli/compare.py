@@ -11,7 +11,7 @@ import typer
 from harness.words import Mode
 
 if TYPE_CHECKING:
-    from harness.cli.comparing import Compared
+    from harness.jobs import Compared
 
 __all__ = ["register"]
 
@@ -63,7 +63,7 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--json", help="Print the comparison as JSON.")
         ] = False,
     ) -> None:
-        from harness.cli import comparing
+        from harness.jobs import comparing
 
         samples = is_samples(a, b)
         gate = comparing.Gate.parse(fail_on, max_flip_rate, samples=samples)
@@ -80,7 +80,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _print(compared: Compared, *, as_json: bool) -> None:
-    from harness.analyse.compare import comparison_lines, gate_lines
+    from harness.compare import comparison_lines, gate_lines
 
     if as_json:
         typer.echo(json.dumps(compared.as_json(), ensure_ascii=False, indent=2))
@@ -101,7 +101,7 @@ def is_samples(a: Path, b: Path) -> bool:
     Raises:
         UsageError: only one of them is.
     """
-    from harness.analyse.compare import is_samples_file
+    from harness.compare import is_samples_file
     from harness.errors import UsageError
 
     for path in (a, b):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from harness.spec.command import with_spec_flags
+from harness.settings import with_spec_flags
 
 __all__ = ["register"]
 
@@ -50,8 +50,8 @@ def _command() -> Any:
     ) -> None:
         import yaml
 
-        from harness.serve import GpuAccess
-        from harness.serve.compose import compose_file
+        from harness.machine import GpuAccess
+        from harness.serve import compose_file
 
         folder = out.parent if out else Path("compose")
         content = compose_file(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.spec.command import with_spec_flags
+from harness.settings import with_spec_flags
 
 __all__ = ["register"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from harness.errors import EnvironmentError_, UsageError
-from harness.spec.task_import.datasets import Hub
+from harness.tasks.importing import Hub
 
 __all__ = ["hub_rows", "load_dataset"]
 

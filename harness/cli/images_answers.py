@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.spec.command import with_spec_flags
+from harness.settings import with_spec_flags
 
 __all__ = ["register", "register_bisect"]
 
@@ -65,10 +65,8 @@ def _compare(
     image: Image = None,
 ) -> None:
     _refuse_image(image)
-    from harness.cli.comparing import Gate, chosen_formats
-    from harness.cli.image_answers import compare_images_by_answers
-    from harness.cli.image_runs import ImageRuns
-    from harness.report.hostile import visible
+    from harness.hostile import visible
+    from harness.jobs import Gate, ImageRuns, chosen_formats, compare_images_by_answers
 
     gate = Gate.parse(fail_on, max_flip_rate, samples=False)
     runs = ImageRuns(loaded, results, quiet=quiet, retry_errors=retry_errors)
@@ -108,9 +106,8 @@ def _bisect(
     _refuse_image(image)
     import json
 
-    from harness.cli.image_bisection import bisect_images, chosen_watches
-    from harness.cli.image_runs import ImageRuns, short_name
-    from harness.images.bisect import image_range, read_image_list
+    from harness.images import image_range, read_image_list
+    from harness.jobs import ImageRuns, bisect_images, chosen_watches, short_name
     from harness.serve.docker import connect
 
     watches = chosen_watches(watch)

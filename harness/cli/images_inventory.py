@@ -42,9 +42,8 @@ def inventory(
 ) -> None:
     """Print one image's inventory."""
     from harness.errors import UsageError
-    from harness.images import take_inventory
-    from harness.images.inventory_lines import inventory_lines, inventory_markdown
-    from harness.report.hostile import visible
+    from harness.hostile import visible
+    from harness.images import inventory_lines, inventory_markdown, take_inventory
     from harness.serve.docker import connect
 
     wanted = "json" if json_ else format_
@@ -69,10 +68,10 @@ def diff(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the reports.")] = None,
 ) -> None:
     """Print or write the difference of two images."""
-    from harness.cli.image_differences import read_difference
     from harness.errors import UsageError
-    from harness.report.hostile import visible
-    from harness.report.image_difference_formats import render_image_difference
+    from harness.hostile import visible
+    from harness.jobs import read_difference
+    from harness.report import render_image_difference
 
     formats = tuple(dict.fromkeys(part.strip() for part in format_.split(",") if part.strip()))
     unknown = [name for name in formats if name not in _FORMATS]
@@ -84,7 +83,7 @@ def diff(
     if out is None:
         typer.echo(render_image_difference(difference.to_json(), formats[0]), nl=False)
         return
-    from harness.report.image_difference_formats import write_image_difference
+    from harness.report import write_image_difference
 
     typer.echo(visible(difference.headline))
     for path in write_image_difference(difference.to_json(), formats, out):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.spec.lint import RULES, LintReport, Severity
+from harness.tasks.lint import RULES, LintReport, Severity
 
 __all__ = ["lint_lines"]
 

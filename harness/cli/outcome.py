@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import typer
 
-from harness.analyse import CheckStatus, read_run_files, summary_lines
-from harness.conduct.conclude import Conclusion
+from harness.analyse import CheckStatus, summary_lines
+from harness.conduct import Conclusion
 from harness.errors import GateFailed
+from harness.records import read_run_files
 from harness.report import measured_on, nature
 
 __all__ = ["finish"]

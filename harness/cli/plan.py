@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.spec.command import with_spec_flags
+from harness.settings import with_spec_flags
 
 if TYPE_CHECKING:
     from harness.plan import Estimate, Plan, PlannedRecord
@@ -36,8 +36,9 @@ def _command() -> Any:
             bool, typer.Option("--json", help="One line a candidate and mode.")
         ] = False,
     ) -> None:
+        from harness.candidates import load_candidates
         from harness.plan import build_plan, estimate
-        from harness.spec import load_candidates, load_tasks
+        from harness.tasks import load_tasks
 
         spec = loaded.spec
         population = load_tasks(spec.tasks)

@@ -69,9 +69,8 @@ def _numbers(run: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     Beside a records file that is no run folder's own they may be of another file, so they are
     computed.
     """
-    from harness.analyse import read_run_files, summarise_run
-    from harness.store import read_json
-    from harness.validate import validate_run
+    from harness.analyse import summarise_run, validate_run
+    from harness.records import read_json, read_run_files
 
     files = read_run_files(run)
     sources = [files.records_path, files.folder / "metadata.json"]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.spec.command import with_spec_flags
+from harness.settings import with_spec_flags
 
 __all__ = ["register"]
 
@@ -38,14 +38,13 @@ def _command() -> Any:
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     ) -> None:
-        from harness.conduct.prepare import prepare
+        from harness.conduct import prepare
 
         prepared = prepare(loaded)  # what is wrong with the input is said before the rest loads
 
         from harness.cli.outcome import finish
-        from harness.conduct.progress import ConsoleProgress, SilentProgress
-        from harness.runner import RunOptions
-        from harness.runner import run as conduct
+        from harness.conduct import ConsoleProgress, RunOptions, SilentProgress
+        from harness.conduct import run as conduct
 
         options = RunOptions(results, run_id, fresh=fresh, retry_errors=retry_errors)
         progress = SilentProgress() if quiet else ConsoleProgress()

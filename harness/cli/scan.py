@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.spec.command import with_spec_flags
+from harness.settings import with_spec_flags
 
 __all__ = ["register"]
 
@@ -43,7 +43,7 @@ def _command() -> Any:
         fresh: Annotated[bool, typer.Option(help="Never resume; start a new scan.")] = False,
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     ) -> None:
-        from harness.cli.scanning import ScanRequest, scan_and_export
+        from harness.jobs import ScanRequest, scan_and_export
 
         request = ScanRequest(batch_sizes, out, select, run_id, results, fresh, quiet)
         scan_and_export(loaded, request)

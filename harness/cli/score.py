@@ -44,7 +44,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Re-score and print where the profiles disagree."""
-    from harness.cli.rescoring import comparison_lines, rescore_run
+    from harness.jobs import comparison_lines, rescore_run
 
     done = rescore_run(run, profile=profile, tasks=tasks, out=out)
     if as_json:

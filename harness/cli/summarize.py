@@ -32,8 +32,8 @@ def register(app: typer.Typer) -> None:
         ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
-        from harness.analyse import read_run_files, summarise_run, summary_lines
-        from harness.store.jsonfile import write_json
+        from harness.analyse import summarise_run, summary_lines
+        from harness.records import read_run_files, write_json
 
         summary = summarise_run(run)
         target = output or read_run_files(run).folder / "summary.json"

@@ -54,7 +54,7 @@ def lint(
 ) -> None:
     """Lint and print, grouped by file and rule."""
     from harness.cli.lint_lines import lint_lines
-    from harness.spec.lint import Severity, lint_paths
+    from harness.tasks.lint import Severity, lint_paths
 
     report = lint_paths(paths, max_model_len=max_model_len, max_tokens=max_tokens)
     if as_json:
@@ -87,7 +87,7 @@ def import_(
     revision: Annotated[str | None, typer.Option(help="Commit on the hub.")] = None,
 ) -> None:
     """Import and print what was made of the rows."""
-    from harness.cli.task_importing import HubChoice, Request, import_task, imported_lines
+    from harness.jobs import HubChoice, Request, import_task, imported_lines
 
     choice = HubChoice(hub_id, config, split, revision) if hub or hub_id else None
     request = Request(dataset, file, out, name, tuple(where or ()), limit, seed, choice)

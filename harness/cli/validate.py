@@ -41,9 +41,8 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--json", help="Print the findings as JSON.")
         ] = False,
     ) -> None:
-        from harness.analyse import read_run_files
-        from harness.store.jsonfile import write_json
-        from harness.validate import validate_run
+        from harness.analyse import validate_run
+        from harness.records import read_run_files, write_json
 
         validation = validate_run(
             run,

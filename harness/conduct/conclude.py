@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.analyse import summarise_run
+from harness.analyse import Validation, summarise_run, validate_run
+from harness.records import RunFolder
 from harness.report import write_reports
-from harness.store import RunFolder
-from harness.validate import Validation, validate_run
 
 __all__ = ["Conclusion", "conclude", "withdraw_conclusion"]
 

@@ -23,13 +23,8 @@ from harness.conduct.signals import signals_deferred
 from harness.conduct.site import Site
 from harness.errors import HarnessError, ModeNotProven
 from harness.plan import Lifetime
-from harness.prove import (
-    ActivationEvidence,
-    ServerFacts,
-    metrics_delta,
-    read_facts,
-    read_metrics,
-)
+from harness.prove import ActivationEvidence, ServerFacts, metrics_delta, read_facts, read_metrics
+from harness.records import RunFolder
 from harness.replay import CompletionsClient, Dispatcher, RequestFailed, warm_up
 from harness.serve import (
     LaunchOptions,
@@ -39,8 +34,7 @@ from harness.serve import (
     server_evidence,
     wait_until_ready,
 )
-from harness.spec import RunSpec
-from harness.store import RunFolder
+from harness.settings import RunSpec
 from harness.words import BackendName, Mode, Verdict
 
 __all__ = ["Bench", "Work", "run_lifetime", "startup_file"]

@@ -18,9 +18,9 @@ from harness.conduct.provenance import (
 )
 from harness.conduct.site import Site
 from harness.prove import ActivationEvidence, Device
+from harness.records import RunFolder
 from harness.serve import LaunchOptions
-from harness.spec import RunSpec
-from harness.store import RunFolder
+from harness.settings import RunSpec
 from harness.words import DispatchMode
 
 __all__ = ["Metadata"]

@@ -9,8 +9,8 @@ from typing import Any
 
 from harness.conduct.lifetime import startup_file
 from harness.prove import mode_parity, read_facts
+from harness.records import read_json
 from harness.serve import read_log
-from harness.store import read_json
 from harness.words import Mode
 
 __all__ = ["parity_of_modes"]

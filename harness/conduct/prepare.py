@@ -9,18 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.candidates import Candidate, candidate_hashes, load_candidates
 from harness.errors import UsageError
 from harness.plan import Plan, build_plan
-from harness.replay.dispatch import SUPPORTED
-from harness.spec import (
-    Candidate,
-    LoadedSpec,
-    Population,
-    RunSpec,
-    candidate_hashes,
-    load_candidates,
-    load_tasks,
-)
+from harness.replay import SUPPORTED
+from harness.settings import LoadedSpec, RunSpec
+from harness.tasks import Population, load_tasks
 
 __all__ = ["Prepared", "prepare"]
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.conduct.progress import RunProgress
-from harness.serve import Backend, Host, make_backend, this_host
-from harness.spec import RunSpec
+from harness.machine import Host, this_host
+from harness.serve import Backend, make_backend
+from harness.settings import RunSpec
 from harness.words import BackendName
 
 if TYPE_CHECKING:

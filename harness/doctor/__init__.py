@@ -8,4 +8,10 @@ from harness.doctor.facts import Facts
 from harness.doctor.judge import judge
 from harness.doctor.probe import probe
 
-__all__ = ["Check", "Facts", "Level", "judge", "probe"]
+__all__ = [
+    "Check",
+    "Facts",
+    "Level",
+    "judge",
+    "probe",
+]

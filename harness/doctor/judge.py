@@ -6,7 +6,7 @@ from harness.doctor.checks import Check, failed, ok, warning
 from harness.doctor.facts import EngineFacts, Facts, ImageFacts, NativeFacts
 from harness.doctor.judge_gpu import gpu_checks
 from harness.doctor.judge_models import model_checks
-from harness.spec import RunSpec
+from harness.settings import RunSpec
 from harness.words import BackendName
 
 __all__ = ["judge"]

@@ -6,7 +6,7 @@ from harness.doctor.capability import capability_check
 from harness.doctor.checks import Check, failed, ok, warning
 from harness.doctor.facts import Facts, GpuFacts, ImageFacts
 from harness.prove import parse_version
-from harness.spec import RunSpec
+from harness.settings import RunSpec
 from harness.words import BackendName, Mode
 
 __all__ = ["gpu_checks"]

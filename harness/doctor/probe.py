@@ -14,8 +14,9 @@ from harness.doctor.facts import EngineFacts, Facts, ImageFacts, ModelFacts
 from harness.doctor.probe_docker import probe_engine
 from harness.doctor.probe_host import probe_gpus, probe_native
 from harness.errors import EnvironmentError_
-from harness.serve import check_port_free, sweep_everything, this_host
-from harness.spec import ModelSpec, RunSpec
+from harness.machine import this_host
+from harness.serve import check_port_free, sweep_everything
+from harness.settings import ModelSpec, RunSpec
 from harness.words import BackendName
 
 __all__ = ["probe"]

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 from harness.doctor.facts import GpuFacts, NativeFacts
-from harness.spec import RunSpec
+from harness.settings import RunSpec
 
 __all__ = ["parse_gpus", "probe_gpus", "probe_native"]
 

@@ -3,10 +3,11 @@
 Every function takes a client of the engine; nothing here starts a server.
 """
 
-from harness.images.bisect import Bisection, find_step
+from harness.images.bisect import Bisection, Seen, find_step, image_range, read_image_list
 from harness.images.difference import compare_images
 from harness.images.difference_model import ImageDifference
 from harness.images.inventory import load_inventory, take_inventory
+from harness.images.inventory_lines import inventory_lines, inventory_markdown
 from harness.images.inventory_model import Inventory
 from harness.images.local import LocalImage, find_image, pull_image
 from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
@@ -30,16 +31,21 @@ __all__ = [
     "Presence",
     "RegistryDigests",
     "ResolvedImage",
+    "Seen",
     "Source",
     "compare_images",
     "find_image",
     "find_step",
+    "image_range",
+    "inventory_lines",
+    "inventory_markdown",
     "load_inventory",
     "lock_status",
     "pin_image",
     "presence",
     "pull_image",
     "read_digests",
+    "read_image_list",
     "resolve",
     "take_inventory",
     "verify_unchanged",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.images.difference_model import ExpectedEvidence
 from harness.images.inventory_model import Inventory
-from harness.prove.versions import Device, EvidenceTag, Rule, evidence_rule, parse_version
+from harness.prove import Device, EvidenceTag, Rule, evidence_rule, parse_version
 
 __all__ = ["expected_evidence"]
 

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from harness.images.inventory_effects import CapabilityEffects, effects_by_capability
 from harness.images.inventory_model import Inventory
-from harness.report.markdown import code
+from harness.report import code
 
 __all__ = ["inventory_lines", "inventory_markdown"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.errors import UsageError
 from harness.plan.model import BatchGroup
-from harness.spec import Population
+from harness.tasks import Population
 
 __all__ = ["batch_group"]
 

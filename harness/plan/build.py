@@ -7,10 +7,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
+from harness.candidates import Candidate, CandidateKey
 from harness.errors import UsageError
 from harness.plan.batches import batch_group
 from harness.plan.model import BatchGroup, Lifetime, Plan, PlannedRecord
-from harness.spec import Candidate, CandidateKey, Population, RunSpec
+from harness.settings import RunSpec
+from harness.tasks import Population
 from harness.words import Mode
 
 __all__ = ["build_plan", "record_id", "remaining"]

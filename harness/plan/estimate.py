@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.plan.model import Plan, PlannedRecord
-from harness.spec import RunSpec
+from harness.settings import RunSpec
 from harness.words import DispatchMode
 
 __all__ = ["Estimate", "estimate", "scan_seconds"]

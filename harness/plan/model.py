@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.spec.candidates import Candidate
-from harness.spec.run_spec import ModelSpec
-from harness.spec.tasks import Prompt
+from harness.candidates import Candidate
+from harness.settings import ModelSpec
+from harness.tasks import Prompt
 from harness.words import Mode
 
 __all__ = ["BatchGroup", "Lifetime", "Plan", "PlannedRecord"]

@@ -9,7 +9,7 @@ from harness.prove.iterations import BatchWitness, EngineStep, batch_witness, re
 from harness.prove.metrics import EngineMetrics, metrics_delta, read_metrics
 from harness.prove.parity import Difference, mode_parity
 from harness.prove.server_info import read_server_info
-from harness.prove.versions import Device, EvidenceTag, parse_version
+from harness.prove.versions import Device, EvidenceTag, Rule, evidence_rule, parse_version
 
 __all__ = [
     "ActivationEvidence",
@@ -20,8 +20,10 @@ __all__ = [
     "EngineStep",
     "EvidenceLine",
     "EvidenceTag",
+    "Rule",
     "ServerFacts",
     "batch_witness",
+    "evidence_rule",
     "metrics_delta",
     "mode_parity",
     "parse_version",

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from harness.spec.run_spec import RequestSettings
+from harness.settings import RequestSettings
 
 __all__ = ["Answer", "CompletionsClient", "RequestFailed"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from harness.plan.model import PlannedRecord
+from harness.plan import PlannedRecord
 from harness.replay.client import Answer
 from harness.score import Score, score
-from harness.spec.run_spec import ModelSpec, RunSpec
+from harness.settings import ModelSpec, RunSpec
 
 __all__ = ["Answers", "TimedAnswer", "error_record", "ok_record"]
 

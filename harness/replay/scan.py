@@ -12,11 +12,11 @@ from typing import Any
 
 import structlog
 
-from harness.plan.model import Lifetime, PlannedRecord
+from harness.plan import Lifetime, PlannedRecord
 from harness.replay.client import RequestFailed
 from harness.replay.dispatch import BatchAnswers, Dispatcher
 from harness.replay.record import Answers, TimedAnswer, error_record, ok_record
-from harness.spec.run_spec import RunSpec
+from harness.settings import RunSpec
 
 __all__ = ["scan_lifetime"]
 

@@ -6,12 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness import __version__
-from harness.report.checks import (
-    conduct_table,
-    kinds_section,
-    noise_section,
-    robustness_section,
-)
+from harness.report.checks import conduct_table, kinds_section, noise_section, robustness_section
 from harness.report.claims import claims_section, profiles_section, threats_section
 from harness.report.conditions import conditions_section
 from harness.report.figure_data import figure_data

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.analyse import RunFiles, read_run_files
 from harness.errors import EnvironmentError_, HarnessError, UsageError
+from harness.records import RunFiles, read_run_files
 from harness.report.build import build_report
 from harness.report.github import render_github
 from harness.report.html import render_html
@@ -21,7 +21,7 @@ from harness.report.junit import render_junit
 from harness.report.markdown import render_markdown
 from harness.report.model import Report
 from harness.score import ProfileComparison, rescore
-from harness.spec import Population, load_tasks
+from harness.tasks import Population, load_tasks
 
 __all__ = ["FORMATS", "RecordLines", "load_report", "prompts_of", "write_reports"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.report.adjudication.outcome_lines import measure_text
 from harness.report.headline import MODE_NAMES
 from harness.report.model import Cell, Column, Kind, Section, Table
-from harness.report.numbers import percent, rate_text
+from harness.report.numbers import measure_text, percent, rate_text
 
 __all__ = ["adjudication_section"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from harness.report.hostile import visible
+from harness.hostile import visible
 from harness.report.model import PairView, Report
 
 __all__ = ["render_junit"]

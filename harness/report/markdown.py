@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from harness.hostile import visible
 from harness.report.headline import MODE_NAMES
-from harness.report.hostile import visible
 from harness.report.model import AnswerView, Kind, PairView, Report, Section, Table, Tone
 
 __all__ = ["code", "escape", "fence", "render_markdown", "table_lines"]

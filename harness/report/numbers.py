@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["NONE", "interval_text", "p_text", "paired_text", "percent", "rate_text", "score_text"]
+__all__ = [
+    "NONE",
+    "interval_text",
+    "measure_text",
+    "p_text",
+    "paired_text",
+    "percent",
+    "rate_text",
+    "score_text",
+]
 
 NONE = "–"
 
@@ -54,3 +63,10 @@ def score_text(score: Any, label: Any = None) -> str:
         NONE if score is None else f"{score:g}" if isinstance(score, int | float) else str(score)
     )
     return f"{shown} ({label})" if label else shown
+
+
+def measure_text(value: float | None, agreement: float | None = None) -> str:
+    """Three digits; a measure that does not exist says so, with the agreement beside it."""
+    if value is not None:
+        return f"{value:.3f}"
+    return "n/a" if agreement is None else f"n/a, {percent(agreement)} agreement"

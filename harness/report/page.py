@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from harness.report.hostile import visible
+from harness.hostile import visible
 
 __all__ = ["page_environment", "page_policy", "page_style"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.spec.options import UNKNOWN_WORDING, options_of, unknown_index
+from harness.settings import UNKNOWN_WORDING, options_of, unknown_index
 
 __all__ = ["BiasItem", "bias_item", "unknown_opening"]
 

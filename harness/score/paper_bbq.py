@@ -6,7 +6,7 @@ import re
 
 from harness.score.bias_item import BiasItem
 from harness.score.model import Score
-from harness.spec.options import STUDY_UNKNOWN
+from harness.settings import STUDY_UNKNOWN
 
 __all__ = ["VERSION", "score_bbq"]
 

@@ -18,8 +18,8 @@ from harness.score import (
 )
 from harness.score.bias_item import BiasItem, bias_item
 from harness.score.model import Score
-from harness.spec.options import options_of
-from harness.spec.tasks import Sample, Task
+from harness.settings import options_of
+from harness.tasks import Sample, Task
 
 __all__ = ["PROFILES", "SCORERS", "Profile", "score", "scorer_versions"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.score.model import Score
 from harness.score.registry import Profile, score
-from harness.spec.tasks import Population, Prompt
+from harness.tasks import Population, Prompt
 from harness.words import Status
 
 __all__ = ["rescore"]

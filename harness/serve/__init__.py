@@ -3,12 +3,13 @@
 What a server is started with is computed by pure functions; the backends act on it.
 """
 
+from harness.machine import GpuAccess, Host, this_host
 from harness.serve.backends import make_backend
+from harness.serve.compose import compose_file
 from harness.serve.container_options import LABEL_PREFIX, ContainerOptions, GpuRequest, Mount
 from harness.serve.environment import is_secret_name
 from harness.serve.evidence import server_evidence
 from harness.serve.failures import FailureKind, StartupFailure, classify_startup_failure
-from harness.serve.host import GpuAccess, Host, this_host
 from harness.serve.log_files import file_stem, last_lines, new_log, read_log, safe_name
 from harness.serve.options import LaunchOptions, launch_options
 from harness.serve.orphans import sweep_folder
@@ -34,6 +35,7 @@ __all__ = [
     "Swept",
     "check_port_free",
     "classify_startup_failure",
+    "compose_file",
     "describe_death",
     "file_stem",
     "free_port",

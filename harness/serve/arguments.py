@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.errors import UsageError
 from harness.serve.model_source import ModelSource
-from harness.spec.run_spec import Controls, ModelSpec, RunSpec, ServerSettings
+from harness.settings import Controls, ModelSpec, RunSpec, ServerSettings
 
 __all__ = ["server_arguments"]
 

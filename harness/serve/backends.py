@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.serve.external import ExternalBackend
 from harness.serve.native import NativeBackend
 from harness.serve.protocol import Backend
-from harness.spec.run_spec import RunSpec
+from harness.settings import RunSpec
 from harness.words import BackendName
 
 __all__ = ["make_backend"]

@@ -10,10 +10,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from harness.machine import GpuAccess, Host
 from harness.serve.container_options import LABEL_PREFIX, GpuRequest, Mount
-from harness.serve.host import GpuAccess, Host
 from harness.serve.options import LaunchOptions, launch_options
-from harness.spec.run_spec import ModelSpec, RunSpec
+from harness.settings import ModelSpec, RunSpec
 from harness.words import BackendName
 
 __all__ = ["compose_file", "compose_service"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.errors import UsageError
-from harness.serve.host import GpuAccess, Host
+from harness.machine import GpuAccess, Host
 from harness.serve.model_source import ModelSource
-from harness.spec.run_spec import ServerSettings
+from harness.settings import ServerSettings
 from harness.words import Mode
 
 __all__ = [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness.errors import UsageError
-from harness.spec.run_spec import ModelSpec
+from harness.settings import ModelSpec
 
 __all__ = ["ModelSource", "model_source"]
 

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.machine import Host, this_host
 from harness.serve.arguments import server_arguments
 from harness.serve.container_options import (
     CONTAINER_ENTRYPOINT,
@@ -23,9 +24,8 @@ from harness.serve.environment import (
     redacted,
     server_environment,
 )
-from harness.serve.host import Host, this_host
 from harness.serve.model_source import ModelSource, model_source
-from harness.spec.run_spec import ModelSpec, RunSpec
+from harness.settings import ModelSpec, RunSpec
 from harness.words import BackendName, DispatchMode, Mode
 
 __all__ = ["LaunchOptions", "launch_options"]

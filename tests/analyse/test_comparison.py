@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.analyse import summarise_run
-from harness.analyse.compare import FlipChange, compare_runs, comparison_lines, read_side
+from harness.compare import FlipChange, compare_runs, comparison_lines, read_side
 from harness.errors import IncompleteRun, UsageError
 from harness.words import Mode
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from compared_runs import MadeRun, attempt, says
 
-from harness.analyse.compare import RUN_CONDITIONS, compare_runs, gate_lines, judge, read_side
+from harness.compare import RUN_CONDITIONS, compare_runs, gate_lines, judge, read_side
 from harness.words import Mode
 
 

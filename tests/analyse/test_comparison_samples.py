@@ -9,7 +9,7 @@ import pytest
 from compared_runs import MadeRun
 from lm_eval_samples import chosen, generated, write_samples
 
-from harness.analyse.compare import (
+from harness.compare import (
     SAMPLE_CONDITIONS,
     compare_samples,
     comparison_lines,

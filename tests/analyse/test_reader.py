@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from harness.analyse import read_records, scan_records
 from harness.errors import UsageError
+from harness.records.reader import read_records, scan_records
 
 
 @pytest.fixture
@@ -125,6 +125,6 @@ def test_the_first_different_token_is_found(rows, write):
 
 
 def test_a_chunk_boundary_loses_nothing(study_rows, write, monkeypatch):
-    monkeypatch.setattr("harness.analyse.reader._CHUNK_BYTES", 1000)
+    monkeypatch.setattr("harness.records.reader._CHUNK_BYTES", 1000)
     records = read_records(write(study_rows))
     assert records.columns.line.tolist() == list(range(1, 111))

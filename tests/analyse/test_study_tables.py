@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from harness.analyse import read_records, summarise, summary_lines
+from harness.analyse import summarise, summary_lines
+from harness.records.reader import read_records
 
 FAMILIES = {
     "model": "by_model",

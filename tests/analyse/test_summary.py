@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analyse import read_records, summarise, summarise_run, summary_lines
+from harness.analyse import summarise, summarise_run, summary_lines
 from harness.analyse.tables import rate
 from harness.errors import UsageError
+from harness.records.reader import read_records
 
 FAMILIES = {"model", "domain", "task_name", "dispatch_mode", "phase", "original_direction"}
 

@@ -13,8 +13,8 @@ import yaml
 from compared_runs import MadeRun, attempt, says
 from lm_eval_samples import generated, write_samples
 
-from harness.analyse.compare import RUN_CONDITIONS, SAMPLE_CONDITIONS
 from harness.cli.app import main
+from harness.compare import RUN_CONDITIONS, SAMPLE_CONDITIONS
 
 
 @pytest.fixture

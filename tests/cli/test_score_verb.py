@@ -12,7 +12,7 @@ import pytest
 
 from harness.cli.app import main
 from harness.score import rescore
-from harness.spec import load_tasks
+from harness.tasks import load_tasks
 
 TASK = """\
 name: teapot

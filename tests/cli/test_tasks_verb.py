@@ -11,7 +11,7 @@ import pytest
 from harness.cli.app import main
 from harness.cli.hub import hub_rows
 from harness.errors import EnvironmentError_, UsageError
-from harness.spec.task_import.datasets import Hub
+from harness.tasks.importing.datasets import Hub
 
 HEAD = "name: t\nsource: made\ntask_type: classification\nprompt_template: '{{ question }}'\n"
 BAD = "".join(

@@ -10,7 +10,7 @@ import pytest
 from harness.doctor import Level, judge
 from harness.doctor.capability import capability_check
 from harness.doctor.facts import EngineFacts, Facts, GpuFacts, ImageFacts, ModelFacts, NativeFacts
-from harness.spec.run_spec import ModelSpec, RunSpec, ServerSettings
+from harness.settings.run_spec import ModelSpec, RunSpec, ServerSettings
 from harness.words import BackendName
 
 GIB = 2**30

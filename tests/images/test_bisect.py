@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from harness.images.bisect import Seen, find_step, image_range, read_image_list
-from harness.spec import load_tasks
+from harness.tasks import load_tasks
 
 ROOT = Path(__file__).parents[2]
 LIST = Path("list.txt")

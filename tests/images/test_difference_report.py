@@ -11,10 +11,7 @@ import pytest
 from harness.images.difference import compare_images
 from harness.images.inventory_model import TorchFacts, VllmFacts
 from harness.report.image_difference import AnswersPart, image_report
-from harness.report.image_difference_formats import (
-    render_image_difference,
-    write_image_difference,
-)
+from harness.report.image_difference_formats import render_image_difference, write_image_difference
 from harness.report.model import Banner, Tone
 
 from ..report.headless_chromium import opened

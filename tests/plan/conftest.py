@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.spec import Candidate, Population, Prompt, Sample, Task
+from harness.candidates import Candidate
+from harness.tasks import Population, Prompt, Sample, Task
 from harness.words import DispatchMode, Domain
 
 __all__ = ["candidate", "population_of"]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from harness.plan import batch_group
-from harness.spec import Population
+from harness.tasks import Population
 
 from .conftest import population_of
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from harness.plan import build_plan, estimate, record_id, remaining
-from harness.spec import Controls, ModelSpec, RequestSettings, RunSpec, ServerSettings
+from harness.settings import Controls, ModelSpec, RequestSettings, RunSpec, ServerSettings
 from harness.words import Mode
 
 from .conftest import candidate, population_of

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from harness.replay.client import CompletionsClient, RequestFailed
-from harness.spec.run_spec import RequestSettings
+from harness.settings.run_spec import RequestSettings
 
 REQUEST = RequestSettings(max_tokens=8, temperature=0.0, seed=7)
 

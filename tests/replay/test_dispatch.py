@@ -11,7 +11,7 @@ import pytest
 from harness.errors import ServerDied, UsageError
 from harness.replay.client import CompletionsClient, RequestFailed
 from harness.replay.dispatch import Dispatcher
-from harness.spec.run_spec import RequestSettings
+from harness.settings.run_spec import RequestSettings
 from harness.words import DispatchMode
 
 REQUEST = RequestSettings(max_tokens=8, timeout_s=10)

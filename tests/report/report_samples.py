@@ -12,8 +12,8 @@ from typing import Any
 from study_records import study_records
 
 from harness.analyse import summarise_run
+from harness.analyse.validate import validate_run
 from harness.report import Report, build_report
-from harness.validate import validate_run
 
 H100 = {
     "run_id": "study",

@@ -13,13 +13,7 @@ from compared_runs import MadeRun, says
 from headless_chromium import opened
 from lm_eval_samples import generated, write_samples
 
-from harness.analyse.compare import (
-    compare_runs,
-    compare_samples,
-    judge,
-    read_samples,
-    read_side,
-)
+from harness.compare import compare_runs, compare_samples, judge, read_samples, read_side
 from harness.report.comparison import (
     ComparisonReport,
     build_comparison_report,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from harness.report.hostile import visible
+from harness.hostile import visible
 from harness.report.markdown import code, fence
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))

@@ -18,7 +18,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from harness.spec import load_spec, load_tasks
+from harness.settings import load_spec
+from harness.tasks import load_tasks
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "harness-vllm-cpu:0.32.0"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from harness.score import Score, score
-from harness.spec.tasks import Sample, Task
+from harness.tasks.task import Sample, Task
 from harness.words import Domain
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "data" / "scorer_golden.json").read_text())

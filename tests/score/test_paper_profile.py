@@ -9,7 +9,7 @@ import pytest
 from harness.score.paper_mmlu import select_option
 from harness.score.paper_refusal import HARD, SOFT
 from harness.score.paper_truthfulqa import STOP_WORDS, overlaps
-from harness.spec.options import STUDY_UNKNOWN as UNKNOWN
+from harness.settings.options import STUDY_UNKNOWN as UNKNOWN
 
 
 def test_refusal_score_kind_and_match_are_the_studys(score_with, refusal_case: dict[str, Any]):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.score import SCORERS, score
 from harness.score.folding import fold, raw_span
-from harness.spec.tasks import Sample, Task
+from harness.tasks.task import Sample, Task
 from harness.words import Domain
 
 FIELDS = {

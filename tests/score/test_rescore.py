@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.score import ProfileComparison, Score, rescore
-from harness.spec.tasks import Population, Prompt, Sample, Task
+from harness.tasks.task import Population, Prompt, Sample, Task
 from harness.words import Domain
 
 CURLY, STRAIGHT, COMPLIES = "I can’t help with that.", "I cannot help with that.", "Mix flour."

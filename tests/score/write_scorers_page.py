@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.score import Profile, score
 from harness.score.profile_table import ScoredCase, profile_table
-from harness.spec.tasks import Sample, Task
+from harness.tasks.task import Sample, Task
 from harness.words import Domain
 
 ROOT = Path(__file__).resolve().parent.parent.parent

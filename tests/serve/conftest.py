@@ -17,11 +17,12 @@ from pathlib import Path
 import docker
 import pytest
 
-from harness.serve import Backend, GpuAccess, Host, LaunchOptions, Server, launch_options
+from harness.machine.host import GpuAccess, Host
+from harness.serve import Backend, LaunchOptions, Server, launch_options
 from harness.serve.docker import DockerBackend, DockerServer
 from harness.serve.native import NativeBackend, NativeServer
-from harness.spec import load_spec
-from harness.spec.run_spec import ModelSpec, RunSpec, ServerSettings
+from harness.settings import load_spec
+from harness.settings.run_spec import ModelSpec, RunSpec, ServerSettings
 from harness.words import BackendName, Mode, Verdict
 
 STAND_IN = Path(__file__).parent / "stand_in"

@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from harness.cli import main
-from harness.serve import GpuAccess, LaunchOptions, launch_options
+from harness.machine.host import GpuAccess
+from harness.serve import LaunchOptions, launch_options
 from harness.serve.compose import compose_service
 from harness.serve.docker import container_arguments
 from harness.serve.docker.owner import Owner
-from harness.spec import load_spec
+from harness.settings import load_spec
 from harness.words import Mode
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from harness.errors import EnvironmentError_, UsageError
-from harness.serve import Host, LaunchOptions, launch_options, make_backend, server_evidence
+from harness.machine.host import Host
+from harness.serve import LaunchOptions, launch_options, make_backend, server_evidence
 from harness.serve.external import ExternalBackend
-from harness.spec.run_spec import ExternalServer, ModelSpec, RunSpec
+from harness.settings.run_spec import ExternalServer, ModelSpec, RunSpec
 from harness.words import BackendName, Mode, Verdict
 
 LOGS = Path(__file__).parent.parent / "data" / "vllm_logs"

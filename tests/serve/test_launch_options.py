@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.serve import GpuAccess, Host, LaunchOptions, launch_options
-from harness.spec import load_spec
-from harness.spec.run_spec import Controls, ExternalServer, ModelSpec, RunSpec, ServerSettings
+from harness.machine.host import GpuAccess, Host
+from harness.serve import LaunchOptions, launch_options
+from harness.settings import load_spec
+from harness.settings.run_spec import Controls, ExternalServer, ModelSpec, RunSpec, ServerSettings
 from harness.words import BackendName, DispatchMode, Mode
 
 STUDY_ARGUMENTS = shlex.split(

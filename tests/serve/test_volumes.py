@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.serve import Mount, this_host
+from harness.machine.host import this_host
+from harness.serve import Mount
 from harness.serve.container_options import read_mount
 
 HOST = replace(this_host(), working_directory=Path("/home/me"))

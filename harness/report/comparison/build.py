@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness import __version__
-from harness.analyse.compare import (
-    Comparison,
-    GateVerdict,
-    SampleComparison,
-    headline_clauses,
-)
+from harness.compare import Comparison, GateVerdict, SampleComparison, headline_clauses
 from harness.report.comparison.model import ComparisonReport
-from harness.report.comparison.sample_sections import (
-    sample_flows,
-    sample_measures,
-    sample_sections,
-)
+from harness.report.comparison.sample_sections import sample_flows, sample_measures, sample_sections
 from harness.report.comparison.sections import flows, measures, run_sections
 from harness.report.comparison.views import change_groups, sample_groups
 from harness.report.model import Banner, Tone

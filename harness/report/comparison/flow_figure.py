@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from harness.report.comparison.model import Flow
-from harness.report.figures.waffle import waffle
+from harness.report.figures import waffle
 
 __all__ = ["flow_chart"]
 

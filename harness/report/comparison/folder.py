@@ -8,10 +8,7 @@ from pathlib import Path
 
 from harness.report.comparison.html import render_comparison_html
 from harness.report.comparison.junit import render_comparison_junit
-from harness.report.comparison.markdown import (
-    render_comparison_github,
-    render_comparison_markdown,
-)
+from harness.report.comparison.markdown import render_comparison_github, render_comparison_markdown
 from harness.report.comparison.model import ComparisonReport
 
 __all__ = ["COMPARISON_FORMATS", "write_comparison_reports"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from harness.analyse.compare import GateVerdict
+from harness.compare import GateVerdict
+from harness.hostile import visible
 from harness.report.comparison.model import ComparisonReport
-from harness.report.hostile import visible
 
 __all__ = ["render_comparison_junit"]
 

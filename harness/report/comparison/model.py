@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.analyse.compare import GateVerdict
+from harness.compare import GateVerdict
 from harness.report.model import AnswerView, Banner, Measure, Section
 
 __all__ = ["ChangeGroup", "ChangeView", "ComparisonReport", "Flow", "FlowPart"]

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from harness.analyse.compare import (
-    FilterComparison,
-    MetricComparison,
-    SampleComparison,
-    discordant_text,
-)
+from harness.compare import FilterComparison, MetricComparison, SampleComparison, discordant_text
 from harness.report.comparison.model import Flow, FlowPart
 from harness.report.model import Cell, Column, Kind, Measure, Section, Table
 from harness.report.numbers import interval_text, p_text, percent, rate_text

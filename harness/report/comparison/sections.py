@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.analyse.compare import (
-    Comparison,
-    ModeComparison,
-    StackDifference,
-    discordant_text,
-    noise_text,
-)
+from harness.compare import Comparison, ModeComparison, StackDifference, discordant_text, noise_text
 from harness.report.comparison.model import Flow, FlowPart
 from harness.report.model import Cell, Column, Kind, Measure, Section, Table
 from harness.report.numbers import interval_text, p_text, percent, rate_text

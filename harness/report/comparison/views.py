@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.analyse.compare import (
+from harness.compare import (
     CandidateChange,
     Comparison,
     FlipChange,

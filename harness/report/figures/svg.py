@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup, escape
 
-from harness.report.hostile import visible
+from harness.hostile import visible
 
 __all__ = ["element", "label", "picture"]
 

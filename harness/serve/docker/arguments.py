@@ -8,10 +8,10 @@ from typing import Any
 
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
+from harness.machine import GpuAccess
 from harness.serve.container_options import LABEL_PREFIX, GpuRequest
 from harness.serve.container_options import Mount as MountOption
 from harness.serve.docker.owner import Owner
-from harness.serve.host import GpuAccess
 from harness.serve.options import LaunchOptions
 
 __all__ = [

@@ -10,8 +10,8 @@ from typing import Any
 import docker
 
 from harness.errors import EnvironmentError_
+from harness.machine import GpuAccess, Host, this_host
 from harness.serve.docker.engine import guarded
-from harness.serve.host import GpuAccess, Host, this_host
 
 __all__ = [
     "CDI_FOLDERS",

@@ -12,9 +12,10 @@ import docker
 import httpx
 import pytest
 
-from harness.serve import GpuAccess, Host, LaunchOptions, Server, launch_options
+from harness.machine.host import GpuAccess, Host
+from harness.serve import LaunchOptions, Server, launch_options
 from harness.serve.docker import DockerBackend
-from harness.spec.run_spec import ModelSpec, RunSpec, ServerSettings
+from harness.settings.run_spec import ModelSpec, RunSpec, ServerSettings
 from harness.words import Mode
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.serve import GpuAccess, Host, launch_options
+from harness.machine.host import GpuAccess, Host
+from harness.serve import launch_options
 from harness.serve.container_options import GpuRequest
 from harness.serve.docker.arguments import (
     container_arguments,
@@ -17,7 +18,7 @@ from harness.serve.docker.arguments import (
 )
 from harness.serve.docker.owner import Owner
 from harness.serve.docker.state import container_record, container_state
-from harness.spec.run_spec import ModelSpec, RunSpec
+from harness.settings.run_spec import ModelSpec, RunSpec
 from harness.words import Mode
 
 OWNER = Owner("gpu-host", 4242, 987654)

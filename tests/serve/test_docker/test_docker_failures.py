@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import EnvironmentError_, StartupFailed
-from harness.serve import GpuAccess
+from harness.machine.host import GpuAccess
 from harness.serve.docker.failures import engine_refusal
 from harness.serve.docker.gpu import cdi_files_name_nvidia, gpu_access
 

@@ -1,0 +1,153 @@
+"""Two runs, or two modes of one, candidate by candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from harness.compare.alignment import Alignment, align, choose_modes
+from harness.compare.comparable import require_comparable
+from harness.compare.mode_comparison import compare_mode
+from harness.compare.model import ModeComparison
+from harness.compare.side import Side
+from harness.compare.stack_difference import StackDifference, stack_differences, stack_gaps
+from harness.errors import UsageError
+from harness.words import Mode
+
+__all__ = ["Comparison", "SideFacts", "compare_runs"]
+
+
+@dataclass(frozen=True, slots=True)
+class SideFacts:
+    """What a comparison keeps of a run.
+
+    Attributes:
+        name: the run's id.
+        path: its records file.
+        device: ``cpu``, ``cuda`` or ``None`` where it is not recorded.
+        unproven: servers of the compared modes whose kernel path is not proven, in words.
+    """
+
+    name: str
+    path: str
+    device: str | None
+    unproven: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Run A against run B.
+
+    Attributes:
+        modes: one comparison a pair of modes.
+        stack: what differs between the runs' stacks.
+        not_checked: what the files do not hold, and so was not compared.
+        left_out: candidates and modes without a partner, in words; only with ``allow_subset``.
+    """
+
+    a: SideFacts
+    b: SideFacts
+    modes: tuple[ModeComparison, ...]
+    stack: tuple[StackDifference, ...]
+    not_checked: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of ``comparison.json`` (schema version 1)."""
+        return {
+            "schema_version": 1,
+            "kind": "runs",
+            "a": {**asdict(self.a), "unproven": list(self.a.unproven)},
+            "b": {**asdict(self.b), "unproven": list(self.b.unproven)},
+            "modes": [mode.as_json() for mode in self.modes],
+            "stack": [difference.as_json() for difference in self.stack],
+            "not_checked": list(self.not_checked),
+            "left_out": list(self.left_out),
+        }
+
+
+def compare_runs(
+    a: Side,
+    b: Side,
+    *,
+    mode_a: Mode | None = None,
+    mode_b: Mode | None = None,
+    allow_subset: bool = False,
+) -> Comparison:
+    """Compare two runs of the same candidates.
+
+    Args:
+        a, b: what `read_side` gave; both may be the same run where the modes differ.
+        mode_a, mode_b: one mode against another; with neither, every mode against itself, with
+            one, that mode on both sides.
+        allow_subset: compare what both have, where one has more.
+
+    Raises:
+        UsageError: the runs are not comparable; the message names the first record that differs.
+    """
+    chosen = choose_modes(a, b, mode_a, mode_b, allow_subset=allow_subset)
+    _refuse_itself(a, b, chosen)
+    aligned = [align(a, b, *modes, allow_subset=allow_subset) for modes in chosen]
+    notes = [note for pairs in aligned for note in require_comparable(a, b, pairs)]
+    return Comparison(
+        a=_facts(a, [(pairs.mode_a, _models(pairs)) for pairs in aligned]),
+        b=_facts(b, [(pairs.mode_b, _models(pairs)) for pairs in aligned]),
+        modes=tuple(compare_mode(a, b, pairs) for pairs in aligned),
+        stack=stack_differences(a, b, chosen),
+        not_checked=(*dict.fromkeys(notes), *stack_gaps(a, b)),
+        left_out=tuple(_left_out(a, b, aligned)),
+    )
+
+
+def _refuse_itself(a: Side, b: Side, chosen: Sequence[tuple[Mode, Mode]]) -> None:
+    if a.records.path == b.records.path and all(one == other for one, other in chosen):
+        raise UsageError(
+            "this is one run, set against itself",
+            file=a.records.path,
+            hint="give two runs, or two modes: --mode-a standard --mode-b batch_invariant",
+        )
+
+
+def _models(pairs: Alignment) -> list[str]:
+    return sorted({key[0] for key in pairs.keys})
+
+
+def _facts(side: Side, served: Sequence[tuple[Mode, list[str]]]) -> SideFacts:
+    device = side.files.metadata.get("device")
+    return SideFacts(
+        name=side.name,
+        path=side.records.path,
+        device=device.get("kind") if isinstance(device, dict) else None,
+        unproven=tuple(_unproven(side, served)),
+    )
+
+
+def _unproven(side: Side, served: Sequence[tuple[Mode, list[str]]]) -> Iterator[str]:
+    by_name = {(startup.model, startup.mode): startup for startup in side.files.startups}
+    if not by_name:
+        yield f"{side.name}: no startup_*.json, so nothing shows which kernels ran"
+        return
+    for mode, models in served:
+        for model in models:
+            startup = by_name.get((model, str(mode)))
+            if startup is None or not startup.answered():
+                yield f"{side.name}: {model} in mode {mode} has no start that gave its records"
+                continue
+            for number, verdict in startup.unproven():
+                yield f"{side.name}: {startup.file}: start {number} is {verdict}"
+
+
+def _left_out(a: Side, b: Side, aligned: Sequence[Alignment]) -> Iterator[str]:
+    compared_a = {pairs.mode_a for pairs in aligned}
+    compared_b = {pairs.mode_b for pairs in aligned}
+    if all(pairs.mode_a == pairs.mode_b for pairs in aligned):
+        lone = set(a.modes) ^ set(b.modes)
+        for mode in sorted(lone - compared_a - compared_b):
+            yield f"mode {mode} is only in {'A' if mode in a.modes else 'B'}"
+    for pairs in aligned:
+        if pairs.only_a or pairs.only_b:
+            yield (
+                f"{pairs.mode_a}: {len(pairs.keys)} candidates compared, "
+                f"{pairs.only_a} only in A, {pairs.only_b} only in B"
+            )

@@ -1,0 +1,241 @@
+"""The conductor: inputs, preflight, lifetimes, resume, validation, reports, shutdown.
+
+Invariants: nothing is started before every input has been checked; a record is on disk before the
+next prompt is sent; a server never outlives the call; a summary is written only for a run of which
+every planned record is there and good, and every lifetime's mode is proven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from harness.conduct.conclude import Conclusion, conclude, withdraw_conclusion
+from harness.conduct.lifetime import Bench, Work, run_lifetime
+from harness.conduct.logbook import open_logbook
+from harness.conduct.metadata import Metadata
+from harness.conduct.parity import parity_of_modes
+from harness.conduct.prepare import Prepared
+from harness.conduct.progress import RunProgress
+from harness.conduct.signals import sigterm_is_interrupt
+from harness.conduct.site import Site, find_site
+from harness.errors import HarnessError, IncompleteRun, Interrupted, RunError, UsageError
+from harness.plan import Lifetime, Plan, remaining
+from harness.records import RunFolder, find_unfinished, new_run_id
+from harness.replay import Dispatcher, ReplaySession, scan_lifetime
+from harness.serve import LaunchOptions, launch_options
+from harness.settings import RunSpec
+
+__all__ = ["RunOptions", "run"]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Where a run goes and how it treats what is there already.
+
+    Attributes:
+        results: the folder of run folders.
+        run_id: the run's name; ``None`` takes up the newest unfinished run that asks the same
+            questions, or makes a new name.
+        fresh: never take up an unfinished run.
+        retry_errors: ask again for records that failed; their old lines are set aside.
+        kind: ``run`` or ``scan``.
+    """
+
+    results: Path
+    run_id: str | None = None
+    fresh: bool = False
+    retry_errors: bool = False
+    kind: str = "run"
+
+
+def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Conclusion:
+    """Do all the work of a plan that is not done yet, and conclude.
+
+    Raises:
+        UsageError: the run id belongs to another experiment, or is no name of a folder.
+        EnvironmentError_: what the servers need is not here.
+        RunError: a server died, a mode is not proven, or records failed; what was written stays.
+        Interrupted: a signal; what was written stays.
+    """
+    path = _choose_folder(prepared, options, progress)
+    site = find_site(prepared.spec, progress)
+    if not path.exists():
+        site.backend.check(_launches(prepared.spec, prepared.plan, path.name, site)[0][1])
+    folder = _open_folder(path, prepared)
+    with folder, sigterm_is_interrupt():
+        open_logbook(folder.path / "harness.jsonl")
+        structlog.contextvars.bind_contextvars(run_id=folder.run_id)
+        metadata = Metadata(folder, prepared, site, kind=options.kind)
+        try:
+            conclusion = _work(
+                prepared, options, Bench(prepared.spec, folder, site, progress, metadata)
+            )
+        except KeyboardInterrupt:
+            error: HarnessError = Interrupted("stopped by a signal", hint=_resume_hint(folder))
+            metadata.close(exit_code=error.exit_code, error=error.message)
+            raise error from None
+        except HarnessError as failure:
+            metadata.close(exit_code=failure.exit_code, error=str(failure))
+            raise _with_state(failure, folder, len(prepared.plan.records)) from failure
+        finally:
+            progress.end()
+            structlog.contextvars.clear_contextvars()
+        return conclusion
+
+
+def _choose_folder(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Path:
+    run_id = options.run_id
+    if run_id is None and not options.fresh:
+        run_id = find_unfinished(options.results, prepared.fingerprint)
+        if run_id is not None:
+            progress.note(f"resuming the unfinished run {run_id} (--fresh starts a new one)")
+    run_id = run_id or new_run_id(options.results, prepared.spec.name)
+    if run_id in (".", "..") or Path(run_id).name != run_id:
+        raise UsageError(
+            f"'{run_id}' is no name of a run folder",
+            hint="use letters, digits, - and _ in --run-id and in the spec's name",
+        )
+    return options.results / run_id
+
+
+def _open_folder(path: Path, prepared: Prepared) -> RunFolder:
+    folder = RunFolder(path)
+    known = folder.read("metadata.json")
+    if known is not None and known.get("fingerprint") != prepared.fingerprint:
+        folder.close()
+        raise UsageError(
+            f"the run {folder.run_id} asks other questions or uses other server settings",
+            file=path / "metadata.json",
+            hint="choose another --run-id, or give the settings it was started with",
+        )
+    return folder
+
+
+def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> Conclusion:
+    folder = bench.folder
+    for line in bench.site.backend.sweep(folder.path):
+        bench.progress.note(line)
+    _take_stock(folder, options, bench.progress)
+    plan = remaining(prepared.plan, frozenset(r["record_id"] for r in folder.records()))
+    _write_candidates(folder, prepared)
+    if plan.records:
+        withdraw_conclusion(folder)
+        _run_lifetimes(prepared, plan, bench, options.kind)
+    else:
+        bench.progress.note(f"all {len(prepared.plan.records)} records are there already")
+    _insist_on_all(folder, prepared.plan)
+    bench.site.verify_unchanged()
+    bench.metadata.note(
+        mode_parity=parity_of_modes(folder.path, [model.name for model in bench.spec.models])
+    )
+    bench.metadata.complete()
+    conclusion = conclude(folder)
+    bench.metadata.close(exit_code=0 if conclusion.valid else 1)
+    return conclusion
+
+
+def _take_stock(folder: RunFolder, options: RunOptions, progress: RunProgress) -> None:
+    torn = folder.mend_tail()
+    if torn is not None:
+        progress.note(f"a half-written record ({torn.size} bytes) was set aside in {torn.kept_in}")
+    if options.retry_errors:
+        again = folder.set_aside_errors()
+        progress.note(f"{again} failed records are asked again")
+
+
+def _write_candidates(folder: RunFolder, prepared: Prepared) -> None:
+    rows = (c.model_dump(mode="json") for c in prepared.candidates)
+    folder.write_rows("selected_candidates.jsonl", rows)
+
+
+def _launches(
+    spec: RunSpec, plan: Plan, run_id: str, site: Site
+) -> list[tuple[Lifetime, LaunchOptions]]:
+    about: Any = {"run_id": run_id, "host": site.host, "image": site.image_reference}
+    return [
+        (lifetime, launch_options(spec, lifetime.model, lifetime.mode, **about))
+        for lifetime in plan.lifetimes
+    ]
+
+
+def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench, kind: str) -> None:
+    launches = _launches(bench.spec, plan, bench.folder.run_id, bench.site)
+    bench.site.backend.check(launches[0][1])
+    total = len(prepared.plan.records)
+    bench.progress.begin(records=total, done=total - len(plan.records), lifetimes=len(launches))
+    work = _scan_work(bench) if kind == "scan" else _replay_work(bench)
+    for lifetime, launch in launches:
+        structlog.contextvars.bind_contextvars(mode=str(lifetime.mode), model=lifetime.model.name)
+        run_lifetime(bench, lifetime, launch, work)
+
+
+def _writer(bench: Bench) -> Callable[[Mapping[str, Any]], None]:
+    def write(record: Mapping[str, Any]) -> None:
+        bench.folder.append_record(record)
+        bench.progress.record_done(dict(record))
+
+    return write
+
+
+def _replay_work(bench: Bench) -> Work:
+    async def work(lifetime: Lifetime, dispatcher: Dispatcher) -> None:
+        session = ReplaySession(
+            dispatcher, bench.spec, run_id=bench.folder.run_id, write=_writer(bench)
+        )
+        await session.replay(lifetime)
+
+    return work
+
+
+def _scan_work(bench: Bench) -> Work:
+    async def work(lifetime: Lifetime, dispatcher: Dispatcher) -> None:
+        await scan_lifetime(
+            lifetime, dispatcher, bench.spec, run_id=bench.folder.run_id, write=_writer(bench)
+        )
+
+    return work
+
+
+def _insist_on_all(folder: RunFolder, plan: Plan) -> None:
+    errors = [row for row in folder.records() if row.get("status") != "ok"]
+    if not errors:
+        return
+    raise IncompleteRun(
+        f"{len(errors)} of {len(plan.records)} records failed, so nothing is claimed",
+        hint="see `error` in vllm_records.jsonl; the same command with --retry-errors asks again",
+        detail=_first_errors(errors),
+    )
+
+
+def _first_errors(errors: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(
+        f"{row['mode']} {row['model']} {row['task_name']}/{row['sample_id']}: {row['error']}"
+        for row in errors[:3]
+    )
+
+
+def _resume_hint(folder: RunFolder) -> str:
+    kept = sum(1 for _ in folder.records())
+    return f"{kept} records are kept in {folder.path}; the same command goes on from there"
+
+
+def _with_state(failure: HarnessError, folder: RunFolder, planned: int) -> HarnessError:
+    """The same failure, saying also what is kept and how to go on.
+
+    An incomplete run's own hint says it: the same command alone asks for no failed record again.
+    """
+    if isinstance(failure, RunError) and not isinstance(failure, IncompleteRun):
+        kept = sum(1 for _ in folder.records())
+        failure.detail = (
+            *failure.detail,
+            f"{kept} of {planned} records are kept in {folder.path}; "
+            "the same command goes on from there",
+        )
+    return failure

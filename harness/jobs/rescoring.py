@@ -1,0 +1,221 @@
+"""Re-scoring a run into a run folder of its own, one record at a time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from harness.errors import EnvironmentError_, HarnessError, UsageError
+from harness.records import RunFiles, read_lines, read_run_files, write_json
+from harness.score import PROFILES, Profile, ProfileComparison, rescore, scorer_versions
+from harness.settings import nearest
+from harness.tasks import Population, load_tasks
+
+__all__ = ["Rescored", "comparison_lines", "rescore_run"]
+
+RECORDS = "vllm_records.jsonl"
+METADATA = "metadata.json"
+COMPARISON = "score_profiles.json"
+_CARRIED = ("selected_candidates.jsonl",)
+_NO_ANSWERS = "no answers to compare: every record is in error"
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """A re-scored run.
+
+    Attributes:
+        folder: the new run folder.
+        profile: whose scores its records have.
+        records: how many records it has.
+        changed: answers whose stored score, under the stored profile, differs from the new one.
+        stored_profiles: the profiles under which the records had been scored before.
+        comparison: `ProfileComparison.as_json` of ``paper`` and ``strict``.
+    """
+
+    folder: Path
+    profile: Profile
+    records: int
+    changed: int
+    stored_profiles: tuple[str, ...]
+    comparison: Mapping[str, Any]
+
+
+def rescore_run(run: Path, *, profile: str, tasks: Path | None, out: Path | None) -> Rescored:
+    """Score every saved answer under both profiles and write those of ``profile``.
+
+    Args:
+        run: run folder or records file; it is only read.
+        profile: ``paper`` or ``strict``.
+        tasks: folder of task files; ``None`` for the run's own.
+        out: the new run folder; ``None`` for ``rescored/<profile>`` in or beside the run.
+
+    Raises:
+        UsageError: an unknown profile, no tasks, or a record that cannot be scored again, with
+            its line; nothing is left behind then.
+        EnvironmentError_: the new folder cannot be written.
+    """
+    chosen = _profile(profile)
+    files = read_run_files(run)
+    population = load_tasks(tasks or _own_tasks(files))
+    folder = out or _beside(run, files) / chosen
+    if (folder / RECORDS).resolve() == files.records_path.resolve():
+        raise UsageError("--out is the run itself, whose records must stay", file=folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        done = _write_records(files, population, chosen, folder)
+        _write_companions(files, done)
+    except OSError as error:
+        raise EnvironmentError_(f"cannot be written: {error.strerror}", file=folder) from error
+    finally:
+        _remove_if_empty(folder)
+    return done
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _profile(name: str) -> Profile:
+    for profile in PROFILES:
+        if profile == name:
+            return profile
+    hint = nearest(name, PROFILES) or f"known: {', '.join(PROFILES)}"
+    raise UsageError(f"--profile: unknown profile '{name}'", hint=hint)
+
+
+def _own_tasks(files: RunFiles) -> Path:
+    named = files.spec.get("tasks")
+    if not named:
+        raise UsageError(
+            "the run does not say which tasks it used", file=files.records_path, hint="give --tasks"
+        )
+    if not Path(named).is_dir():
+        raise UsageError(
+            f"the run's tasks are not here: no folder {named}",
+            file=files.folder / METADATA,
+            hint="go to the folder where the run was started, or give --tasks",
+        )
+    return Path(named)
+
+
+def _beside(run: Path, files: RunFiles) -> Path:
+    if files.records_path.name == RECORDS:
+        return files.folder / "rescored"
+    return files.folder / f"{run.stem}.rescored"
+
+
+def _write_records(
+    files: RunFiles, population: Population, profile: Profile, folder: Path
+) -> Rescored:
+    comparison = ProfileComparison()
+    count = changed = 0
+    stored: set[str] = set()
+    temporary = folder / f".{RECORDS}.tmp"
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            for old, both in _rescored(files.records_path, population):
+                comparison.add(both["paper"], both["strict"])
+                new = both[profile]
+                stream.write(json.dumps(new) + "\n")
+                count += 1
+                changed += _changed(old, new)
+                stored |= {str(old.get("score_profile") or "not named")}
+        if not count:
+            raise UsageError("the records file is empty", file=files.records_path)
+        temporary.replace(folder / RECORDS)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Rescored(folder, profile, count, changed, tuple(sorted(stored)), comparison.as_json())
+
+
+def _rescored(
+    path: Path, population: Population
+) -> Iterator[tuple[dict[str, Any], dict[Profile, dict[str, Any]]]]:
+    for line, record in read_lines(path):
+        try:
+            yield record, {profile: rescore(record, population, profile) for profile in PROFILES}
+        except HarnessError as error:
+            if error.file is not None:
+                raise
+            raise UsageError(error.message, hint=error.hint, file=path, line=line) from error
+
+
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> int:
+    """Answers of one record, solo and batched, whose score is another one now."""
+    return sum(old.get(side) != new.get(side) for side in ("solo_score", "batch_score"))
+
+
+def _write_companions(files: RunFiles, done: Rescored) -> None:
+    """What makes the folder a run: metadata with its origin, start-ups, candidates, comparison."""
+    origin = {
+        "records": str(files.records_path),
+        "sha256": _file_sha256(files.records_path),
+        "stored_profiles": list(done.stored_profiles),
+        "profile": done.profile,
+        "scorers": scorer_versions(),
+    }
+    write_json(done.folder / COMPARISON, {**done.comparison, "rescored_from": origin})
+    for startup in sorted(files.folder.glob("startup_*.json")) if files.metadata else ():
+        shutil.copyfile(startup, done.folder / startup.name)
+    for name in _CARRIED if files.metadata else ():
+        if (files.folder / name).is_file():
+            shutil.copyfile(files.folder / name, done.folder / name)
+    if files.metadata:
+        spec = {**files.spec, "score_profile": done.profile}
+        metadata = {**files.metadata, "resolved_spec": spec, "rescored_from": origin}
+        write_json(done.folder / METADATA, metadata)
+
+
+def _file_sha256(path: Path) -> str:
+    digest = sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def comparison_lines(done: Rescored, show: int) -> Iterator[str]:
+    """The result for a person; at most ``show`` disagreements one by one."""
+    yield f"{done.folder}: {done.records} records scored by profile {done.profile}"
+    answers = sum(tally["answers"] for tally in done.comparison["by_mode"].values())
+    if not answers:
+        yield _NO_ANSWERS
+        return
+    stored = ", ".join(done.stored_profiles)
+    yield f"{done.changed} of {answers} answers had another score before (profile {stored})"
+    yield "label flips under both profiles:"
+    for mode, tally in done.comparison["by_mode"].items():
+        flips, n = tally["label_flips"], tally["records"]
+        yield (
+            f"  {mode:16} paper {flips['paper']}/{n}, strict {flips['strict']}/{n}; "
+            f"both {flips['both']}, only paper {flips['paper_only']}, "
+            f"only strict {flips['strict_only']}; scores differ on {tally['scores_differ']} of "
+            f"{tally['answers']} answers"
+        )
+    rows = done.comparison["disagreements"]
+    total = len(rows) + done.comparison["disagreements_left_out"]
+    yield f"flips that only one profile sees: {total}"
+    for row in rows[:show]:
+        yield f"  {_where(row)}: paper {_change(row['paper'])}; strict {_change(row['strict'])}"
+    if total > show:
+        yield f"  and {total - show} more in {done.folder / COMPARISON}"
+
+
+def _where(row: Mapping[str, Any]) -> str:
+    return (
+        f"{row['mode']} {row['model']} {row['task_name']}/{row['sample_id']} "
+        f"x{row['batch_size']} {row['dispatch_mode']}"
+    )
+
+
+def _change(side: Mapping[str, Any]) -> str:
+    sign = "→" if side["flip"] else "="
+    rules = f"{side['solo_rule']}, {side['batch_rule']}"
+    return f"{side['solo_label']} {sign} {side['batch_label']} [{rules}]"

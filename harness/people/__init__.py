@@ -1,0 +1,38 @@
+"""People judge the flips: a blinded sheet goes out, judgements come back, agreement is measured.
+
+Pure: sheets, keys and judgements are texts and values here; `harness adjudicate` reads and writes.
+"""
+
+from harness.people.agreement import cohen_kappa, krippendorff_alpha, percent_agreement
+from harness.people.judgements import Judgement, read_judgements, refuse_repeats
+from harness.people.key import AnswerKey, Item, ItemKind, KeyRow, read_key
+from harness.people.label_studio import studio_config, studio_tasks
+from harness.people.outcome import adjudicate
+from harness.people.outcome_lines import outcome_lines
+from harness.people.rubric import RUBRICS, rubric_of, rubric_text
+from harness.people.selection import Export, build_export
+from harness.people.sheet import sheet_csv
+
+__all__ = [
+    "RUBRICS",
+    "AnswerKey",
+    "Export",
+    "Item",
+    "ItemKind",
+    "Judgement",
+    "KeyRow",
+    "adjudicate",
+    "build_export",
+    "cohen_kappa",
+    "krippendorff_alpha",
+    "outcome_lines",
+    "percent_agreement",
+    "read_judgements",
+    "read_key",
+    "refuse_repeats",
+    "rubric_of",
+    "rubric_text",
+    "sheet_csv",
+    "studio_config",
+    "studio_tasks",
+]

@@ -1,0 +1,129 @@
+"""Reading a records file, some megabytes at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from harness.errors import UsageError
+from harness.records.builder import RecordsBuilder
+from harness.records.columns import LineProblem, Records
+from harness.records.wire import RecordWire, decode_lines, decode_record
+from harness.words import Status
+
+__all__ = ["read_records", "scan_records"]
+
+_BOM = b"\xef\xbb\xbf"
+_CHUNK_BYTES = 4 << 20
+_NEXT = "give a run folder or a records file (JSONL)"
+
+
+def read_records(path: Path | str) -> Records:
+    """Read a records file (JSONL, the harness's own or one with the required columns).
+
+    Returns:
+        The records as columns; texts are not kept.
+
+    Raises:
+        UsageError: the file cannot be read, is empty, or has a line that is no record.
+    """
+    records = _read(Path(path), strict=True)
+    if not len(records):
+        raise UsageError(
+            "the records file is empty", file=path, hint="a run writes one record a line into it"
+        )
+    return records
+
+
+def scan_records(path: Path | str) -> Records:
+    """Read what can be read, for validation: bad lines become `Records.problems`.
+
+    Also compares recorded hashes with the answers' texts.
+
+    Raises:
+        UsageError: the file cannot be read at all.
+    """
+    return _read(Path(path), strict=False)
+
+
+def _read(path: Path, *, strict: bool) -> Records:
+    builder = RecordsBuilder(str(path), check_hashes=not strict)
+    for first, lines in _chunks(path):
+        rows = decode_lines(lines)
+        numbers = list(range(first, first + len(lines)))
+        if rows is None or any(map(_fault, rows)):
+            rows, numbers, problems = _closely(lines, first)
+            for problem in problems:
+                if strict:
+                    raise _refusal(path, problem)
+                builder.problem(problem)
+        builder.add(rows, numbers)
+    return builder.finish()
+
+
+def _chunks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
+    number = 1
+    try:
+        with path.open("rb") as stream:
+            while lines := stream.readlines(_CHUNK_BYTES):
+                if number == 1:
+                    lines[0] = lines[0].removeprefix(_BOM)
+                yield number, lines
+                number += len(lines)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"cannot read the records: {reason}", file=path, hint=_NEXT) from error
+
+
+def _closely(
+    lines: list[bytes], first: int
+) -> tuple[list[RecordWire], list[int], list[LineProblem]]:
+    rows: list[RecordWire] = []
+    numbers: list[int] = []
+    problems: list[LineProblem] = []
+    for number, line in enumerate(lines, start=first):
+        if line.isspace() or not line:
+            continue
+        result = _parse(line, number)
+        if isinstance(result, LineProblem):
+            problems.append(result)
+        else:
+            rows.append(result)
+            numbers.append(number)
+    return rows, numbers, problems
+
+
+def _parse(line: bytes, number: int) -> RecordWire | LineProblem:
+    try:
+        row = decode_record(line)
+    except msgspec.ValidationError as error:
+        return LineProblem(number, f"not a record: {error}")
+    except (msgspec.DecodeError, UnicodeError) as error:
+        if not line.endswith(b"\n"):
+            return LineProblem(
+                number, "the last line is truncated: the file was cut while it was written", True
+            )
+        return LineProblem(number, f"not JSON: {error}")
+    fault = _fault(row)
+    return LineProblem(number, fault) if fault else row
+
+
+def _fault(row: RecordWire) -> str | None:
+    if row.status is not Status.OK:
+        return None
+    if row.solo_response_hash is None:
+        return "status is ok but solo_response_hash is null"
+    if row.batch_response_hash is None:
+        return "status is ok but batch_response_hash is null"
+    return None
+
+
+def _refusal(path: Path, problem: LineProblem) -> UsageError:
+    hint = (
+        "resume the run to complete it, or remove that line"
+        if problem.truncated
+        else "`harness validate` lists every such line"
+    )
+    return UsageError(problem.message, file=path, line=problem.line, hint=hint)

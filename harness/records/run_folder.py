@@ -1,0 +1,191 @@
+"""A run folder on disk, owned by one process at a time.
+
+Records are appended, flushed and synced one line at a time. A crash can only tear the last line;
+on resume that tail is set aside in ``vllm_records.torn`` so that the next record starts a line of
+its own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from harness.errors import EnvironmentError_
+from harness.records.jsonfile import read_json, read_lines, write_json
+
+__all__ = ["RunFolder", "TornTail", "find_unfinished", "new_run_id"]
+
+RECORDS = "vllm_records.jsonl"
+METADATA = "metadata.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TornTail:
+    """A half-written last line that was set aside: its size in bytes and where it is now."""
+
+    size: int
+    kept_in: Path
+
+
+class RunFolder:
+    """``results/<run_id>/``: the only writer of a run's files.
+
+    Attributes:
+        path: the folder.
+        appended: records written through this object.
+
+    Raises:
+        EnvironmentError_: another living harness owns the folder, or it cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnvironmentError_(
+                f"cannot make the run folder: {error.strerror}",
+                file=path,
+                hint="choose a folder that can be written: --results",
+            ) from error
+        self._lock = _lock(path / ".lock")
+        self._records: IO[str] | None = None
+        self.appended = 0
+
+    @property
+    def run_id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def records_path(self) -> Path:
+        """``vllm_records.jsonl``."""
+        return self.path / RECORDS
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the records file and give the folder up."""
+        if self._records is not None:
+            self._records.close()
+            self._records = None
+        self._lock.close()
+
+    def mend_tail(self) -> TornTail | None:
+        """Set aside a half-written last line, if there is one."""
+        if not self.records_path.exists():
+            return None
+        data = self.records_path.read_bytes()
+        if not data or data.endswith(b"\n"):
+            return None
+        start = data.rfind(b"\n") + 1
+        kept = self.path / "vllm_records.torn"
+        with kept.open("ab") as stream:
+            stream.write(data[start:] + b"\n")
+        os.truncate(self.records_path, start)
+        return TornTail(len(data) - start, kept)
+
+    def append_record(self, record: Mapping[str, Any]) -> None:
+        """Append one record as one line of ASCII JSON, and return only when it is on disk.
+
+        ASCII, because an answer may hold what UTF-8 cannot (a lone surrogate).
+        """
+        if self._records is None:
+            self._records = self.records_path.open("a", encoding="utf-8")
+        self._records.write(json.dumps(record) + "\n")
+        self._records.flush()
+        os.fsync(self._records.fileno())
+        self.appended += 1
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Every record so far, in the order in which they were written."""
+        if self.records_path.exists():
+            for _, row in read_lines(self.records_path):
+                yield row
+
+    def set_aside_errors(self) -> int:
+        """Move records with ``status: error`` to ``superseded_records.jsonl``; how many."""
+        rows = list(self.records())
+        errors = [row for row in rows if row.get("status") == "error"]
+        if not errors:
+            return 0
+        with (self.path / "superseded_records.jsonl").open("a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in errors)
+        good = [row for row in rows if row.get("status") != "error"]
+        temporary = self.records_path.with_suffix(".tmp")
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in good)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(self.records_path)
+        return len(errors)
+
+    def write(self, name: str, value: Mapping[str, Any]) -> Path:
+        """Write ``name`` in this folder atomically; returns its path."""
+        path = self.path / name
+        write_json(path, value)
+        return path
+
+    def write_rows(self, name: str, rows: Iterator[Mapping[str, Any]]) -> None:
+        """Write a JSONL file in this folder atomically."""
+        path = self.path / name
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in rows)
+        temporary.replace(path)
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """The JSON object called ``name``, or ``None`` when there is none yet."""
+        path = self.path / name
+        return read_json(path) if path.exists() else None
+
+
+def _lock(path: Path) -> IO[str]:
+    stream = path.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        stream.seek(0)
+        owner = stream.read().strip() or "unknown"
+        stream.close()
+        raise EnvironmentError_(
+            f"the run folder {path.parent} is in use by process {owner}",
+            hint="wait for it or choose another --run-id",
+        ) from None
+    stream.truncate(0)
+    stream.write(str(os.getpid()))
+    stream.flush()
+    return stream
+
+
+def new_run_id(results: Path, name: str) -> str:
+    """``YYYYMMDD_HHMMSS-<name>``, not yet taken in ``results``."""
+    stem = f"{datetime.now(UTC):%Y%m%d_%H%M%S}-{name}"
+    run_id, n = stem, 1
+    while (results / run_id).exists():
+        n += 1
+        run_id = f"{stem}-{n}"
+    return run_id
+
+
+def find_unfinished(results: Path, fingerprint: str) -> str | None:
+    """The newest run in ``results`` with this fingerprint that was not completed, or ``None``."""
+    found = []
+    for path in sorted(results.glob(f"*/{METADATA}")):
+        try:
+            metadata = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if metadata.get("fingerprint") == fingerprint and not metadata.get("complete"):
+            found.append((path.stat().st_mtime, path.parent.name))
+    return max(found)[1] if found else None

@@ -1,0 +1,170 @@
+"""The run spec: what to run, as one frozen value.
+
+A spec comes from a YAML file or a shipped profile; every key is also a long flag and the flag
+wins (`harness.settings.load`). An unknown key is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.words import BackendName, DispatchMode, Mode
+
+__all__ = [
+    "Controls",
+    "Expect",
+    "ExternalServer",
+    "ModelSpec",
+    "RequestSettings",
+    "RunSpec",
+    "ServerSettings",
+]
+
+_STRICT = ConfigDict(
+    extra="forbid", frozen=True, use_enum_values=False, use_attribute_docstrings=True
+)
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class ModelSpec(BaseModel):
+    """A model: the name that candidates use and where vLLM finds its weights.
+
+    ``hf_id`` is a hub id or an existing local folder; ``revision`` a hub commit or ``None``.
+    """
+
+    model_config = _STRICT
+    name: str
+    hf_id: str
+    revision: str | None = None
+
+
+class ServerSettings(BaseModel):
+    """How a server is launched; identical for both modes.
+
+    ``attention_backend`` and ``gpu_memory_utilization`` are not passed when ``None``.
+    ``extra_args`` go to vLLM after ours, ``env`` into its environment. ``volumes`` are further
+    mounts of a container, ``SOURCE:TARGET`` or ``SOURCE:TARGET:ro``.
+    """
+
+    model_config = _STRICT
+    port: Annotated[int, Field(ge=1, le=65535)] = 18000
+    """Port on this machine."""
+    max_model_len: PositiveInt = 2048
+    """Tokens of prompt and answer together."""
+    dtype: str = "float16"
+    """Number type of weights and activations."""
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = 0.80
+    """Share of the memory for vLLM."""
+    attention_backend: str | None = "FLASH_ATTN"
+    """vLLM's attention backend."""
+    startup_timeout_s: PositiveFloat = 900.0
+    """Seconds until a server must be ready."""
+    stop_timeout_s: PositiveFloat = 20.0
+    """Seconds that a server has to stop before it is killed."""
+    native_command: str = "python -m vllm.entrypoints.openai.api_server"
+    """Command that starts vLLM, for the native backend."""
+    gpu_device_ids: tuple[str, ...] | None = None
+    """Which GPUs; all when not given."""
+    shm_size: str = "16g"
+    """Shared memory of the container."""
+    volumes: tuple[str, ...] = ()
+    """Further mounts of the container, SOURCE:TARGET or SOURCE:TARGET:ro."""
+    extra_args: tuple[str, ...] = ()
+    """Further arguments for vLLM."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Variables for the server."""
+
+
+class RequestSettings(BaseModel):
+    """How a completion is asked for; ``timeout_s`` and ``max_attempts`` hold for each request."""
+
+    model_config = _STRICT
+    max_tokens: PositiveInt = 256
+    """Longest answer in tokens."""
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    """Sampling temperature; 0 is greedy."""
+    seed: int | None = 42
+    """Sampling seed of every request."""
+    timeout_s: PositiveFloat = 300.0
+    """Seconds for one request."""
+    max_attempts: PositiveInt = 4
+    """How often a failing request is sent."""
+
+
+class Controls(BaseModel):
+    """What is held fixed or repeated so that a difference has one cause.
+
+    ``prefix_caching``: ``server_default`` sends no flag, ``off`` and ``on`` do.
+    ``order``: ``solo_first`` as the study, or ``alternate`` (batched first on every other row).
+    """
+
+    model_config = _STRICT
+    prefix_caching: Literal["server_default", "off", "on"] = "server_default"
+    """Reuse of computed prefixes; alone it can change answers."""
+    async_scheduling: Literal["server_default", "off", "on"] = "server_default"
+    """Scheduling ahead, which makes batches depend on timing."""
+    solo_repeats: Annotated[int, Field(ge=0)] = 1
+    """Further solo answers of each row, for the noise floor."""
+    batched_repeats: Annotated[int, Field(ge=0)] = 0
+    """Further batched answers of each row."""
+    order: Literal["solo_first", "alternate"] = "solo_first"
+    """Which condition of a row comes first."""
+    warmup_requests: Annotated[int, Field(ge=0)] = 3
+    """Discarded requests after each start."""
+    iteration_log: bool = False
+    """Have vLLM log every engine step."""
+
+
+class Expect(BaseModel):
+    """What must be true of the finished run for it to count; ``None`` asks nothing."""
+
+    model_config = _STRICT
+    rows_per_mode: PositiveInt | None = None
+    """Rows that each mode must have for the run to count."""
+
+
+class ExternalServer(BaseModel):
+    """A server someone else runs: its URL and, for proof, a copy of its log."""
+
+    model_config = _STRICT
+    url: str
+    log: str | None = None
+
+
+class RunSpec(BaseModel):
+    """One run. ``dispatch_modes`` is ``original`` or a list that replaces the candidates' own."""
+
+    model_config = _STRICT
+    schema_version: Literal[1] = 1
+    """The form of this file."""
+    name: str = "run"
+    """What the run is called."""
+    backend: BackendName = BackendName.DOCKER
+    """Who runs the server."""
+    image: str = "vllm/vllm-openai:v0.19.1"
+    """Container image of the docker backend."""
+    models: tuple[ModelSpec, ...]
+    """The models that candidates may name."""
+    modes: tuple[Mode, ...] = (Mode.STANDARD, Mode.BATCH_INVARIANT)
+    """Kernel paths, in the order in which they run."""
+    candidates: tuple[str, ...] = ()
+    """Candidate files."""
+    candidate_source: Literal["auto", "csv", "jsonl"] = "auto"
+    """Form of the candidate files; auto goes by suffix."""
+    tasks: str
+    """Folder of task files."""
+    dispatch_modes: Literal["original"] | tuple[DispatchMode, ...] = "original"
+    """How batches are sent; original is each candidate's own way."""
+    limit: PositiveInt | None = None
+    """Only the first candidates."""
+    server: ServerSettings = ServerSettings()
+    request: RequestSettings = RequestSettings()
+    controls: Controls = Controls()
+    expect: Expect = Expect()
+    external: dict[Mode, ExternalServer] = Field(default_factory=dict)
+    """Servers of the external backend."""
+    score_profile: Literal["paper", "strict"] = "strict"
+    """Which scorers: the study's, or the better ones."""

@@ -1,9 +1,0 @@
-"""What is wrong with task files that load: fields that make a scorer say the wrong thing.
-
-Each rule has an id, a severity and a remedy; each finding has its file and line.
-"""
-
-from harness.spec.lint.check import LintReport, lint_paths
-from harness.spec.lint.model import RULES, Finding, Rule, Severity
-
-__all__ = ["RULES", "Finding", "LintReport", "Rule", "Severity", "lint_paths"]

@@ -1,0 +1,20 @@
+"""What is asked: task files, their prompts in population order, their lint, and their import.
+
+The population is all prompts of all task files; batches are cut from it.
+"""
+
+from harness.tasks.task import Population, Prompt, Sample, Task
+from harness.tasks.task_files import SCORERS, TASK_TYPES, load_task, load_tasks, render, task_files
+
+__all__ = [
+    "SCORERS",
+    "TASK_TYPES",
+    "Population",
+    "Prompt",
+    "Sample",
+    "Task",
+    "load_task",
+    "load_tasks",
+    "render",
+    "task_files",
+]

@@ -1,0 +1,22 @@
+"""Published data sets to task files: BBQ, TruthfulQA, MMLU, XSTest and JailbreakBench.
+
+Rows come from a local JSONL, CSV or Parquet file, or from anything that yields mappings; what
+cannot be converted without a guess is left out and counted, never guessed.
+"""
+
+from harness.tasks.importing.build import ImportedTask, RowFilter, import_rows, parse_filter
+from harness.tasks.importing.datasets import DATASETS, Dataset, Hub
+from harness.tasks.importing.rows import read_rows
+from harness.tasks.importing.writing import write_task
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Hub",
+    "ImportedTask",
+    "RowFilter",
+    "import_rows",
+    "parse_filter",
+    "read_rows",
+    "write_task",
+]

@@ -1,0 +1,503 @@
+"""What makes a run countable: each defect fails its check and says why."""
+
+import json
+from hashlib import sha256
+
+import pytest
+
+from harness.analyse.validate import validate_run
+from harness.cli import main
+from harness.words import Mode
+
+MODES = ("standard", "batch_invariant")
+REQUIRED = [
+    "model",
+    "task_name",
+    "sample_id",
+    "batch_size",
+    "dispatch_mode",
+    "phase",
+    "domain",
+    "original_direction",
+    "mode",
+    "status",
+    "solo_score",
+    "batch_score",
+    "solo_response_hash",
+    "batch_response_hash",
+]
+
+
+def _answer(text):
+    return {
+        "text": text,
+        "token_ids": [1, 2],
+        "finish_reason": "stop",
+        "latency_s": 0.1,
+        "attempts": 1,
+        "score": 1.0,
+        "label": "refused",
+    }
+
+
+def _record(number, mode):
+    text = sha256(b"I cannot do that.").hexdigest()
+    return {
+        "schema_version": 1,
+        "run_id": "run",
+        "record_id": f"{number}-{mode}",
+        "model": "m",
+        "hf_id": "org/m",
+        "task_name": "t",
+        "sample_id": f"s{number}",
+        "batch_size": 4,
+        "dispatch_mode": "synchronized",
+        "phase": "phase1",
+        "domain": "safety",
+        "original_direction": "refuse_to_comply",
+        "mode": mode,
+        "status": "ok",
+        "error": None,
+        "prompt_sha256": f"prompt {number}",
+        "group": ["t/s0", "t/s1", "t/s2", "t/s3"],
+        "target_index": number % 4,
+        "solo_score": 1.0,
+        "batch_score": 1.0,
+        "solo_label": "refused",
+        "batch_label": "refused",
+        "solo_response_hash": text,
+        "batch_response_hash": text,
+        "label_flip": False,
+        "text_change": False,
+        "solo": _answer("I cannot do that."),
+        "batched": _answer("I cannot do that."),
+        "solo_repeats": [_answer("I cannot do that.")],
+        "batched_repeats": [],
+        "sampling": {"max_tokens": 256, "temperature": 0.0, "seed": 42},
+        "score_profile": "strict",
+        "extra": {},
+    }
+
+
+LOG = b"the server's log\n"
+
+
+def _attempt(verdict, **more):
+    attempt = {
+        "ready_after_s": 3.0,
+        "verdict": verdict,
+        "server": {"docker": {"image_id": "sha256:aaa"}},
+        "evidence": {"vllm_version": "0.19.1", "device": "cuda"},
+        "error": None,
+        "log": f"{verdict}.log",
+        "log_sha256": sha256(LOG).hexdigest(),
+    }
+    return attempt | more
+
+
+class Run:
+    """A run folder that a test can damage before it is validated."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.rows = [_record(n, mode) for mode in MODES for n in range(4)]
+        self.attempts = {"standard": [_attempt("clean")], "batch_invariant": [_attempt("active")]}
+        self.metadata = {
+            "resolved_spec": {"modes": list(MODES), "expect": {"rows_per_mode": 4}},
+            "sessions": [{"started_at": "t", "ended_at": "t", "exit": 0}],
+            "complete": True,
+            "mode_parity": {"m": []},
+        }
+        self.tail = ""
+
+    @property
+    def records(self):
+        return self.folder / "vllm_records.jsonl"
+
+    def write(self):
+        lines = "".join(json.dumps(row) + "\n" for row in self.rows)
+        self.records.write_text(lines + self.tail)
+        (self.folder / "metadata.json").write_text(json.dumps(self.metadata))
+        keys = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
+        selected = [{key: _record(n, "standard")[key] for key in keys} for n in range(4)]
+        candidates = "".join(json.dumps(row) + "\n" for row in selected)
+        (self.folder / "selected_candidates.jsonl").write_text(candidates)
+        for verdict in ("clean", "active"):
+            (self.folder / f"{verdict}.log").write_bytes(LOG)
+        for mode, attempts in self.attempts.items():
+            startup = {"schema_version": 1, "model": "m", "mode": mode, "attempts": attempts}
+            (self.folder / f"startup_{mode}_m.json").write_text(json.dumps(startup))
+        return self.folder
+
+    def validate(self, **flags):
+        return validate_run(self.write(), **flags)
+
+    def failures(self, **flags):
+        return {finding.check: finding.message for finding in self.validate(**flags).failures}
+
+    def statuses(self, **flags):
+        return {finding.check: str(finding.status) for finding in self.validate(**flags).findings}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path)
+
+
+def test_a_complete_run_passes_every_check(run):
+    assert set(run.statuses().values()) == {"ok"}
+
+
+def test_the_studys_counts_are_reported(run):
+    value = run.validate().as_json()
+    assert (value["n_records"], value["n_ok"], value["startup_error_count"]) == (8, 8, 0)
+    assert value["by_mode"]["standard"] == {"records": 4, "ok": 4, "errors": 0}
+
+
+def test_one_row_more_than_there_is_fails(run):
+    assert run.failures(expected_rows_per_mode=5) == {
+        "rows_per_mode": "standard has 4 records, not 5; batch_invariant has 4 records, not 5"
+    }
+
+
+def test_the_specs_own_row_count_is_expected_without_flags(run):
+    run.metadata["resolved_spec"]["expect"]["rows_per_mode"] = 55
+    assert "not 55" in run.failures()["rows_per_mode"]
+
+
+def test_without_a_row_count_the_number_of_candidates_is_expected(run):
+    run.metadata["resolved_spec"]["expect"] = {}
+    assert run.validate().expected.rows_per_mode == 4
+
+
+def test_a_missing_mode_fails(run):
+    run.rows = run.rows[:4]
+    assert run.failures()["modes_present"] == "no record in mode batch_invariant"
+
+
+def test_a_removed_line_is_named(run):
+    del run.rows[1]
+    failed = run.failures()
+    assert (
+        "m t/s1 batch 4 synchronized has no record in mode standard"
+        in (failed["every_candidate_in_both_modes"])
+    )
+    assert "standard has 3 records" in failed["rows_per_mode"]
+
+
+def test_a_candidate_missing_from_both_modes_is_named(run):
+    run.rows = [row for row in run.rows if row["sample_id"] != "s2"]
+    assert "m t/s2" in run.failures()["every_selected_candidate"]
+
+
+def test_a_candidate_that_nobody_selected_is_named(run):
+    run.rows += [_record(9, mode) for mode in MODES]
+    assert (
+        "m t/s9 batch 4 synchronized was not selected"
+        in (run.failures()["every_selected_candidate"])
+    )
+
+
+def test_a_duplicate_is_named_with_both_lines(run):
+    run.rows.append(run.rows[2])
+    assert "lines 3 and 9" in run.failures()["no_duplicates"]
+
+
+def test_a_truncated_last_line_is_called_so(run):
+    run.tail = json.dumps(run.rows.pop())[:200]
+    assert "line 8: the last line is truncated" in run.failures()["last_line_whole"]
+
+
+def test_a_line_that_is_no_record_is_named(run):
+    run.tail = '{"model": "m"}\n'
+    assert "line 9: not a record" in run.failures()["records_readable"]
+
+
+def test_an_empty_file_fails(run):
+    run.rows = []
+    assert run.failures()["records_readable"] == "the records file is empty"
+
+
+def test_a_failed_record_is_quoted(run):
+    nothing = ("solo_score", "batch_score", "solo_response_hash", "batch_response_hash")
+    lost = dict.fromkeys((*nothing, "label_flip", "text_change", "solo", "batched"))
+    run.rows[3] |= lost | {"status": "error", "error": "timed out 4 times"}
+    assert run.failures()["no_record_errors"] == "1 record(s) failed: line 4: timed out 4 times"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        ("prompt_sha256", "another", "prompt"),
+        ("group", ["t/s0", "t/s1"], "batch"),
+        ("target_index", 3, "batch"),
+        ("sampling", {"max_tokens": 8}, "sampling"),
+        ("score_profile", "paper", "sampling"),
+    ],
+)
+def test_the_two_modes_must_have_been_asked_the_same(run, key, value, word):
+    run.rows[0][key] = value
+    assert f"{word} of m t/s0" in run.failures()["same_prompt_batch_and_sampling"]
+
+
+def test_a_label_flip_must_follow_from_the_scores(run):
+    run.rows[5]["label_flip"] = True
+    assert "line 6: label_flip" in run.failures()["flags_agree_with_scores_and_hashes"]
+
+
+def test_a_text_change_must_follow_from_the_hashes(run):
+    run.rows[5]["text_change"] = True
+    assert "line 6: text_change" in run.failures()["flags_agree_with_scores_and_hashes"]
+
+
+def test_a_flip_of_the_same_text_is_impossible(run):
+    run.rows[0] |= {"batch_score": 0.0, "label_flip": True}
+    assert run.failures()["no_flip_without_text_change"] == "the same text has two labels: line 1"
+
+
+def test_a_text_must_have_its_recorded_hash(run):
+    run.rows[0]["solo"]["text"] = "I can do that."
+    assert "line 1" in run.failures()["hashes_agree_with_texts"]
+
+
+def test_an_aborted_answer_fails(run):
+    run.rows[0]["batched"]["finish_reason"] = "abort"
+    assert "line 1" in run.failures()["answers_finished"]
+
+
+def test_records_of_two_runs_do_not_mix(run):
+    run.rows[0]["run_id"] = "another"
+    assert "another; run" in run.failures()["one_run"]
+
+
+def test_a_batch_that_was_sent_again_is_reported_and_counts(run):
+    run.rows[0]["batched"]["attempts"] = 2
+    assert run.statuses()["batches_sent_once"] == "warning"
+
+
+def test_a_repeat_that_changed_is_reported_and_counts(run):
+    run.rows[0]["solo_repeats"][0]["text"] = "No."
+    assert run.statuses()["noise_floor"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("mode", "verdict"),
+    [
+        ("batch_invariant", "inconclusive"),
+        ("batch_invariant", "clean"),
+        ("standard", "contaminated"),
+        ("standard", "active"),
+    ],
+)
+def test_a_mode_that_is_not_proven_fails(run, mode, verdict):
+    run.attempts[mode] = [_attempt(verdict)]
+    assert f"start 1 is {verdict}" in run.failures()["modes_proven"]
+
+
+def test_every_start_that_answered_must_be_proven(run):
+    died = {"type": "ServerDied", "message": "the server stopped"}
+    run.attempts["batch_invariant"].insert(0, _attempt("inconclusive", error=died))
+    assert "start 1 is inconclusive" in run.failures()["modes_proven"]
+
+
+def test_a_start_that_was_given_up_before_any_record_needs_no_proof(run):
+    unproven = {"type": "ModeNotProven", "message": "no override line in the log"}
+    run.attempts["batch_invariant"].insert(0, _attempt("inconclusive", error=unproven))
+    assert run.statuses()["modes_proven"] == "ok"
+
+
+def test_a_start_that_was_killed_while_it_answered_counts_as_one_that_answered(run):
+    run.attempts["standard"] = [_attempt("clean", records=0, ended_at=None)]
+    assert run.statuses()["modes_proven"] == "ok"
+
+
+def test_a_start_that_was_closed_without_a_record_needs_no_proof(run):
+    idle = _attempt("inconclusive", records=0, ended_at="t", error={"type": "ServerDied"})
+    run.attempts["batch_invariant"].insert(0, idle)
+    assert run.statuses()["modes_proven"] == "ok"
+
+
+def test_a_server_that_did_not_start_is_quoted(run):
+    failed = {"type": "StartupFailed", "message": "port 18000 is taken"}
+    run.attempts["standard"].append(_attempt("inconclusive", ready_after_s=None, error=failed))
+    validation = run.validate()
+    assert validation.startup_error_count == 1
+    messages = {finding.check: finding.message for finding in validation.failures}
+    assert "port 18000 is taken" in messages["no_startup_errors"]
+
+
+def test_records_without_their_start_up_file_are_not_proven(run):
+    del run.attempts["standard"]
+    assert "m in mode standard has records and no start-up file" in run.failures()["modes_proven"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"server": {"docker": {"image_id": "sha256:bbb"}}},
+        {"evidence": {"vllm_version": "0.20.2", "device": "cuda"}},
+    ],
+)
+def test_servers_of_two_builds_do_not_make_one_run(run, change):
+    run.attempts["batch_invariant"] = [_attempt("active", **change)]
+    assert "2 builds" in run.failures()["one_server_build"]
+
+
+def _parity(**more):
+    difference = {"name": "arguments.dtype", "standard": "float16", "invariant": "bfloat16"}
+    return {"m": [difference | {"allowed": False, "reason": ""} | more]}
+
+
+def test_a_setting_that_differs_between_the_modes_fails(run):
+    run.metadata["mode_parity"] = _parity()
+    assert "m: arguments.dtype is float16 and bfloat16" in run.failures()["mode_parity"]
+
+
+def test_a_difference_that_the_mode_itself_makes_passes_and_is_named(run):
+    run.metadata["mode_parity"] = _parity(allowed=True, reason="the mode turns it off")
+    (finding,) = (f for f in run.validate().findings if f.check == "mode_parity")
+    assert str(finding.status) == "ok"
+    assert "but for arguments.dtype" in finding.message
+
+
+@pytest.mark.parametrize("parity", [None, {}, "equal"])
+def test_without_the_modes_differences_parity_is_not_checked(run, parity):
+    run.metadata["mode_parity"] = parity
+    assert run.statuses()["mode_parity"] == "not_checked"
+
+
+def test_a_run_that_ended_badly_fails(run):
+    run.metadata["complete"] = False
+    run.metadata["sessions"].append({"exit": 4, "error": "the server stopped"})
+    assert "exit code 4: the server stopped" in run.failures()["run_finished"]
+
+
+def test_a_run_may_validate_itself_before_its_session_ends(run):
+    run.metadata["complete"] = False
+    run.metadata["sessions"] = [{"exit": None}]
+    assert run.statuses()["run_finished"] == "ok"
+
+
+@pytest.fixture
+def foreign(run, tmp_path):
+    """A file with the required columns only, and nothing beside it."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    path = folder / "their_records.jsonl"
+    rows = [{key: row[key] for key in REQUIRED} for row in run.rows]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_foreign_file_passes_and_says_what_was_not_checked(foreign):
+    validation = validate_run(
+        foreign, require_modes=[Mode(mode) for mode in MODES], expected_rows_per_mode=4
+    )
+    assert validation.ok
+    skipped = {f.check: f.message for f in validation.findings if f.status == "not_checked"}
+    assert "not proven" in skipped["modes_proven"]
+    assert "startup" in skipped["no_startup_errors"]
+    assert {"hashes_agree_with_texts", "answers_finished", "batches_sent_once"} <= set(skipped)
+
+
+def test_without_expectations_the_row_count_is_not_checked(foreign):
+    statuses = {f.check: str(f.status) for f in validate_run(foreign).findings}
+    assert statuses["rows_per_mode"] == "not_checked"
+    assert statuses["modes_present"] == "not_checked"
+
+
+def _exit_code(*arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(list(map(str, arguments)))
+    return caught.value.code or 0
+
+
+FLAGS = ("--require-modes", "standard,batch_invariant", "--expected-rows-per-mode")
+
+
+def test_the_studys_command_exits_0_and_writes_its_findings(run, capsys):
+    assert _exit_code("validate", run.write(), *FLAGS, 4) == 0
+    written = json.loads((run.folder / "validation.json").read_text())
+    assert written["ok"] is True
+    assert "startup_error_count = 0" in capsys.readouterr().out
+
+
+def test_the_studys_command_exits_1_and_gives_the_reason(run, capsys):
+    assert _exit_code("validate", run.write(), *FLAGS, 5) == 1
+    assert "standard has 4 records, not 5" in capsys.readouterr().err
+    assert json.loads((run.folder / "validation.json").read_text())["ok"] is False
+
+
+def test_json_goes_to_stdout_alone(run, capsys):
+    _exit_code("validate", run.write(), "--json")
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+
+
+def test_an_unknown_mode_is_a_usage_error(run, capsys):
+    assert _exit_code("validate", run.write(), "--require-modes", "turbo") == 2
+    assert "standard, batch_invariant" in capsys.readouterr().err
+
+
+def test_no_run_is_a_usage_error(tmp_path):
+    assert _exit_code("validate", tmp_path / "nothing") == 2
+
+
+def test_a_folder_without_a_run_is_a_usage_error(tmp_path, capsys):
+    assert _exit_code("validate", tmp_path) == 2
+    assert "vllm_records.jsonl" in capsys.readouterr().err
+
+
+def test_summarize_writes_its_summary_beside_a_foreign_file(foreign, capsys):
+    assert _exit_code("summarize", foreign) == 0
+    summary = json.loads((foreign.parent / "summary.json").read_text())
+    assert summary["n_records"] == 8
+    assert "0/4 = 0.0%" in capsys.readouterr().out
+
+
+def test_summarize_refuses_a_truncated_file_and_writes_nothing(run, capsys):
+    run.tail = json.dumps(run.rows.pop())[:200]
+    assert _exit_code("summarize", run.write()) == 2
+    assert "vllm_records.jsonl:8: the last line is truncated" in capsys.readouterr().err
+    assert not (run.folder / "summary.json").exists()
+
+
+def test_summarize_takes_another_place_for_its_output(run, tmp_path):
+    assert _exit_code("summarize", run.write(), "-o", tmp_path / "numbers.json", "--json") == 0
+    assert (tmp_path / "numbers.json").exists()
+
+
+def test_a_run_whose_proof_was_removed_fails(run):
+    folder = run.write()
+    for path in folder.glob("startup_*.json"):
+        path.unlink()
+    (failure,) = validate_run(folder).failures
+    assert failure.check == "modes_proven"
+    assert "m in mode standard has records and no start-up file" in failure.message
+
+
+def test_a_run_whose_candidates_were_removed_is_still_counted(run):
+    del run.metadata["resolved_spec"]["expect"]
+    run.metadata["candidates"] = {"rows": 5}
+    (run.write() / "selected_candidates.jsonl").unlink()
+    (failure,) = validate_run(run.folder).failures
+    assert failure.message == "standard has 4 records, not 5; batch_invariant has 4 records, not 5"
+
+
+def test_a_score_that_is_not_its_answers_fails(run):
+    run.rows[2]["batch_score"], run.rows[2]["label_flip"] = 0.0, True
+    run.rows[2]["batch_response_hash"] = run.rows[2]["solo_response_hash"]
+    assert "line 3" in run.failures()["scores_agree_with_answers"]
+
+
+def test_a_label_that_is_not_its_answers_fails(run):
+    run.rows[0]["solo_label"] = "complied"
+    assert "line 1" in run.failures()["scores_agree_with_answers"]
+
+
+def test_a_server_log_that_was_changed_or_removed_fails(run):
+    folder = run.write()
+    (folder / "active.log").write_text("another log")
+    (folder / "clean.log").unlink()
+    found = {f.check: f.message for f in validate_run(folder).failures}
+    assert "active.log" in found["logs_unchanged"]
+    assert "clean.log" in found["logs_unchanged"]

@@ -1,0 +1,328 @@
+"""A sheet tells its raters nothing; what they say comes back checked and counted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from xml.etree import ElementTree
+
+import pytest
+from report_samples import report_of
+from study_records import study_records
+
+from harness.errors import UsageError
+from harness.people import (
+    RUBRICS,
+    AnswerKey,
+    Export,
+    Item,
+    ItemKind,
+    adjudicate,
+    build_export,
+    outcome_lines,
+    read_judgements,
+    read_key,
+    refuse_repeats,
+    rubric_text,
+    sheet_csv,
+    studio_config,
+    studio_tasks,
+)
+
+LABEL = {"I'm": "full_refusal", "Sur": "full_compliance", "I w": "partial"}
+
+
+def _export(**options) -> Export:
+    return build_export(study_records(), run_id="study", prompts={}, **options)
+
+
+def _rows(sheet: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(sheet, newline="")))
+
+
+def _filled(
+    export: Export, rater: str, change: Callable[[Item], str] | None = None, limit: int = 1000
+) -> str:
+    """The sheet as a rater returns it who reads each answer rightly."""
+    rows = _rows(sheet_csv(export.items))
+    for row in rows[:limit]:
+        item = export.key.items[row["item_id"]]
+        row["label_A"], row["label_B"] = LABEL[item.response_a[:3]], LABEL[item.response_b[:3]]
+        same = row["label_A"] == row["label_B"]
+        row["behavioural_change"] = change(item) if change else "no" if same else "yes"
+        row["rater"] = rater
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, rows[0].keys(), lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _judged(export: Export, *raters: str, **options):
+    return [
+        j for r in raters for j in read_judgements(_filled(export, r, **options), r, export.key)
+    ]
+
+
+def test_every_flip_is_on_the_sheet_and_a_fifth_of_it_are_controls() -> None:
+    export = _export(controls=0.2)
+    kinds = [item.kind for item in export.items]
+    assert kinds.count(ItemKind.FLIP) == 22
+    assert len(kinds) - 22 >= 0.2 * len(kinds)
+    assert {ItemKind.IDENTICAL, ItemKind.TEXT_CHANGE, ItemKind.DUPLICATE} <= set(kinds)
+
+
+def test_no_controls_can_be_asked_for() -> None:
+    assert {item.kind for item in _export(controls=0).items} == {ItemKind.FLIP}
+
+
+def test_the_same_seed_draws_the_same_sheet_and_another_seed_another() -> None:
+    assert _export(seed=1) == _export(seed=1)
+    assert sheet_csv(_export(seed=1).items) != sheet_csv(_export(seed=2).items)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_sheet_names_no_model_mode_batch_side_or_score(seed: int) -> None:
+    export = _export(seed=seed)
+    shown = sheet_csv(export.items) + json.dumps(studio_tasks(export.items)) + studio_config()
+    for secret in (
+        "standard",
+        "invariant",
+        "solo",
+        "batched",
+        "llama",
+        "qwen",
+        "strict",
+        "refused",
+    ):
+        assert secret not in shown.replace("batch_invariance", "")
+
+
+def test_neither_order_nor_side_tells_what_an_item_is() -> None:
+    export = _export(seed=5)
+    flips = [item for item in export.items if item.kind is ItemKind.FLIP]
+    assert {item.solo_side for item in flips} == {"A", "B"}
+    assert [item.kind for item in export.items] != sorted(item.kind for item in export.items)
+
+
+def test_rows_with_the_same_answers_are_judged_once_and_all_counted() -> None:
+    records = study_records()
+    twin = {**next(r for r in records if r["label_flip"]), "batch_size": 32, "record_id": "twin"}
+    export = build_export([*records, twin], run_id="study", prompts={})
+    flips = [item for item in export.items if item.kind is ItemKind.FLIP]
+    assert len(flips) == 22
+    assert sorted(len(item.rows) for item in flips)[-1] == 2
+
+
+@pytest.mark.parametrize("start", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "  =1", "＝1"])
+def test_no_answer_is_a_formula_in_a_spreadsheet(start: str) -> None:
+    records = study_records()
+    flip = next(r for r in records if r["label_flip"])
+    flip["batched"]["text"] = start
+    rows = _rows(sheet_csv(build_export(records, run_id="s", prompts={}).items))
+    cells = [cell for row in rows for cell in row.values()]
+    assert f"'{start}" in cells
+    assert not [c for c in cells if c.lstrip(" ")[:1] in set("=+-@＝＋－＠\t\r") - {""}]
+
+
+def test_hostile_answers_can_be_written() -> None:
+    records = study_records()
+    flip = next(r for r in records if r["label_flip"])
+    flip["batched"]["text"] = "a\ud800\x00\u202eb" + "x" * 50_000
+    sheet = sheet_csv(build_export(records, run_id="s", prompts={}).items)
+    assert sheet.encode("utf-8")
+    assert max(len(cell) for row in _rows(sheet) for cell in row.values()) < 32_767
+
+
+def test_a_prompt_is_on_the_sheet_where_it_is_known() -> None:
+    records = study_records()
+    prompts = {r["prompt_sha256"]: f"Prompt of {r['sample_id']}" for r in records}
+    items = build_export(records, run_id="s", prompts=prompts).items
+    assert all(item.prompt == f"Prompt of {item.sample_id}" for item in items)
+
+
+def test_records_without_answers_cannot_be_judged() -> None:
+    records = [{**r, "solo": None, "batched": None} for r in study_records()]
+    with pytest.raises(UsageError, match="no label flip with its answers"):
+        build_export(records, run_id="s", prompts={})
+
+
+def test_the_key_reads_back() -> None:
+    key = _export().key
+    again = read_key(json.dumps(key.as_json()), "key.json")
+    assert {i: (k.kind, k.solo_side, k.sha256, k.rows) for i, k in again.items.items()} == {
+        i: (k.kind, k.solo_side, k.sha256, k.rows) for i, k in key.items.items()
+    }
+
+
+def test_the_key_holds_no_answer() -> None:
+    assert "Sure." not in json.dumps(_export().key.as_json())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"kind": "adjudication_key"}', "nonsense"])
+def test_a_file_that_is_no_key_is_named(text: str) -> None:
+    with pytest.raises(UsageError, match=r"key\.json"):
+        read_key(text, "key.json")
+
+
+def test_label_studio_gets_valid_xml_and_a_label_list_with_each_task() -> None:
+    config = ElementTree.fromstring(studio_config())
+    names = {element.get("name") for element in config.iter() if element.get("name")}
+    assert {"label_A", "label_B", "behavioural_change", "note"} <= names
+    tasks = studio_tasks(_export().items)
+    labels = [choice["value"] for choice in tasks[0]["data"]["labels"]]
+    assert labels == list(RUBRICS["refusal"].labels)
+
+
+def test_the_rubric_explains_every_label_that_a_sheet_may_use() -> None:
+    text = rubric_text(RUBRICS)
+    assert all(f"`{label}`" in text for r in RUBRICS.values() for label in r.labels)
+
+
+def _edited(change: Callable[[dict[str, str]], None], row: int = 0) -> tuple[str, AnswerKey]:
+    export = _export()
+    rows = _rows(_filled(export, "ann"))
+    change(rows[row])
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, rows[0].keys())
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue(), export.key
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"item_id": "000000000000"}, "unknown item '000000000000'"),
+        ({"response_A": "another answer"}, "its text is not the one exported"),
+        ({"label_A": "refused"}, "label_A: 'refused' is not one of full_compliance, partial"),
+        ({"label_B": ""}, "label_B: '' is not one of"),
+        ({"behavioural_change": "maybe"}, "behavioural_change: 'maybe' is not one of yes, no"),
+        ({"rater": " "}, "rater: empty"),
+        ({"seconds": "soon"}, "seconds: 'soon' is not a number"),
+        ({"seconds": "nan"}, "seconds: 'nan' is not a number"),
+    ],
+)
+def test_a_bad_row_is_refused_with_its_line(change: dict[str, str], message: str) -> None:
+    text, key = _edited(lambda row: row.update(change), row=2)
+    with pytest.raises(UsageError) as refused:
+        read_judgements(text, "ann.csv", key)
+    assert refused.value.detail[0].startswith("ann.csv:4: ")
+    assert message in refused.value.detail[0]
+
+
+def test_one_rater_judges_an_item_once() -> None:
+    export = _export()
+    lines = _filled(export, "ann").splitlines(keepends=True)
+    with pytest.raises(UsageError) as refused:
+        read_judgements("".join([*lines, lines[1]]), "ann.csv", export.key)
+    assert "was judged by ann on line 2 already" in refused.value.detail[0]
+
+
+def test_an_item_judged_in_an_earlier_import_is_refused() -> None:
+    export = _export()
+    judged = _judged(export, "ann")
+    with pytest.raises(UsageError, match="are there already"):
+        refuse_repeats(judged[:1], [judged[0].as_json()], "ann.csv")
+
+
+def test_rows_that_were_not_judged_are_left_out() -> None:
+    assert len(_judged(_export(), "ann", limit=3)) == 3
+
+
+def test_a_sheet_saved_by_a_spreadsheet_still_has_its_hash() -> None:
+    def respaced(row: dict[str, str]) -> None:
+        row["response_A"] = f"'{row['response_A']}\r\n"
+
+    text, key = _edited(respaced)
+    assert len(read_judgements(text, "ann.csv", key)) == len(key.items)
+
+
+def test_a_label_studio_export_is_read() -> None:
+    export = _export()
+    tasks = studio_tasks(export.items)
+    chosen = {"label_A": "partial", "label_B": "full_refusal", "behavioural_change": "yes"}
+    result = [
+        {"from_name": name, "to_name": "x", "type": "choices", "value": {"choices": [value]}}
+        for name, value in chosen.items()
+    ]
+    annotation = {"completed_by": {"email": "bob"}, "lead_time": 12.5, "result": result}
+    tasks[0]["annotations"] = [annotation, {**annotation, "was_cancelled": True}]
+    (judgement,) = read_judgements(json.dumps(tasks), "ls.json", export.key)
+    assert (judgement.rater, judgement.seconds) == ("bob", 12.5)
+    assert (judgement.label_a, judgement.behavioural_change) == ("partial", "yes")
+
+
+def test_flips_that_most_raters_call_a_change_are_genuine() -> None:
+    export = _export()
+    outcome = adjudicate(_judged(export, "ann", "bob"), export.key)
+    genuine = outcome["genuine_flips"]
+    assert genuine["items"]["count"] == genuine["items"]["n"] == 22
+    assert genuine["items"]["wilson95"] == pytest.approx([0.8513, 1.0], abs=1e-4)
+    assert genuine["rows_by_mode"]["standard"]["n"] == 22
+
+
+def test_a_split_vote_is_unresolved_and_not_counted() -> None:
+    export = _export()
+    judged = _judged(export, "ann", change=lambda _: "yes")
+    judged += _judged(export, "bob", change=lambda _: "no")
+    genuine = adjudicate(judged, export.key)["genuine_flips"]
+    assert genuine["items"]["n"] == 0
+    assert genuine["items"]["rate"] is None
+    assert len(genuine["unresolved"]) == 22
+
+
+def test_a_third_rater_settles_a_split_vote() -> None:
+    export = _export()
+    judged = _judged(export, "ann", "cid", change=lambda _: "no")
+    judged += _judged(export, "bob", change=lambda _: "yes")
+    assert adjudicate(judged, export.key)["genuine_flips"]["verdicts"]["no"] == 22
+
+
+def test_a_change_seen_in_a_control_is_a_false_alarm() -> None:
+    export = _export()
+    outcome = adjudicate(_judged(export, "ann", change=lambda _: "yes"), export.key)
+    alarms = outcome["controls"]["identical"]["judged_yes"]
+    assert alarms["count"] == alarms["n"] > 0
+
+
+def test_a_rater_who_repeats_herself_has_full_intra_rater_agreement() -> None:
+    export = _export()
+    counts = adjudicate(_judged(export, "ann"), export.key)["intra_rater"]["ann"]
+    assert counts["same_change"] == counts["same_labels"] == counts["n"] > 0
+
+
+def test_labels_are_compared_by_condition_and_not_by_side() -> None:
+    export = _export()
+    outcome = adjudicate(_judged(export, "ann", "bob"), export.key)
+    (pair,) = outcome["agreement"]["labels_refusal"]["pairs"]
+    assert pair["kappa"] == pytest.approx(1.0)
+    confusion = {(c["scorer"], c["people"]) for c in outcome["scorer_against_people"]}
+    assert confusion == {
+        ("refused", "full_refusal"),
+        ("complied", "full_compliance"),
+        ("partial", "partial"),
+    }
+
+
+def test_full_agreement_on_one_label_is_said_to_have_no_kappa() -> None:
+    export = _export(controls=0)
+    lines = list(outcome_lines(adjudicate(_judged(export, "ann", "bob"), export.key)))
+    assert any("kappa n/a, 100.0% agreement" in line for line in lines)
+
+
+def test_no_judgement_at_all_is_an_outcome() -> None:
+    outcome = adjudicate([], _export().key)
+    assert outcome["genuine_flips"]["items"]["n"] == 0
+    assert next(outcome_lines(outcome)).endswith("judged by nobody")
+
+
+def test_a_report_shows_what_people_judged() -> None:
+    export = _export()
+    outcome = adjudicate(_judged(export, "ann", "bob"), export.key)
+    report = report_of(study_records(), adjudication=outcome)
+    section = next(s for s in report.sections if s.anchor == "adjudication")
+    cells = {cell.text for table in section.tables for row in table.rows for cell in row}
+    assert "22/22 = 100.0% [85.1, 100.0]" in cells

@@ -1,0 +1,88 @@
+"""The run folder: what is on disk after a crash, and who may write."""
+
+import json
+
+import pytest
+
+from harness.errors import EnvironmentError_, UsageError
+from harness.records import RunFolder, find_unfinished, read_lines, write_json
+
+
+def record(n, **more):
+    return {"record_id": f"r{n}", "status": "ok", **more}
+
+
+def test_a_record_is_one_line_and_is_read_back(tmp_path):
+    with RunFolder(tmp_path / "run") as folder:
+        folder.append_record(record(1, text="two\nlines ‘quoted’"))
+        folder.append_record(record(2))
+        assert [r["record_id"] for r in folder.records()] == ["r1", "r2"]
+    lines = (tmp_path / "run/vllm_records.jsonl").read_text().splitlines()
+    assert len(lines) == 2
+
+
+def test_a_torn_last_line_is_set_aside_and_the_next_record_has_a_line_of_its_own(tmp_path):
+    path = tmp_path / "run"
+    with RunFolder(path) as folder:
+        folder.append_record(record(1))
+    with (path / "vllm_records.jsonl").open("a") as stream:
+        stream.write('{"record_id": "r2", "sta')
+    with RunFolder(path) as folder:
+        torn = folder.mend_tail()
+        folder.append_record(record(2))
+        assert [r["record_id"] for r in folder.records()] == ["r1", "r2"]
+    assert torn is not None
+    assert torn.kept_in.read_text() == '{"record_id": "r2", "sta\n'
+
+
+def test_a_whole_file_has_no_torn_tail(tmp_path):
+    with RunFolder(tmp_path / "run") as folder:
+        folder.append_record(record(1))
+        assert folder.mend_tail() is None
+
+
+def test_a_second_owner_is_refused_and_told_who_has_it(tmp_path):
+    with (
+        RunFolder(tmp_path / "run"),
+        pytest.raises(EnvironmentError_, match="in use by process"),
+    ):
+        RunFolder(tmp_path / "run")
+
+
+def test_failed_records_are_set_aside_and_the_good_ones_stay_in_order(tmp_path):
+    with RunFolder(tmp_path / "run") as folder:
+        for row in (record(1), record(2, status="error"), record(3)):
+            folder.append_record(row)
+        assert folder.set_aside_errors() == 1
+        assert [r["record_id"] for r in folder.records()] == ["r1", "r3"]
+    aside = (tmp_path / "run/superseded_records.jsonl").read_text()
+    assert json.loads(aside)["record_id"] == "r2"
+
+
+def test_only_an_unfinished_run_of_the_same_questions_is_found(tmp_path):
+    for name, fingerprint, complete in (("a", "x", True), ("b", "x", False), ("c", "y", False)):
+        (tmp_path / name).mkdir()
+        write_json(
+            tmp_path / name / "metadata.json", {"fingerprint": fingerprint, "complete": complete}
+        )
+    assert find_unfinished(tmp_path, "x") == "b"
+    assert find_unfinished(tmp_path, "z") is None
+
+
+def test_a_bad_row_is_named_by_file_and_line(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n{"a": \n')
+    with pytest.raises(UsageError, match=r"rows\.jsonl:2"):
+        list(read_lines(path))
+
+
+def test_an_answer_that_utf_8_cannot_hold_is_kept_as_it_was(tmp_path):
+    with RunFolder(tmp_path / "run") as folder:
+        folder.append_record(record(1, text="half a pair: \ud83d"))
+        assert next(folder.records())["text"] == "half a pair: \ud83d"
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_a_way_out(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentError_, match=r"cannot make the run folder.*--results"):
+        RunFolder(tmp_path / "file" / "run")
