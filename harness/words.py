@@ -1,10 +1,11 @@
-"""The project's words as types: modes, conditions, dispatch modes and verdicts."""
+"""The project's words as types, each with the facts that go with it.
+
+``words`` is how a member reads for people; ``title`` would hide a method of ``str``.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
-
-__all__ = ["BackendName", "Condition", "DispatchMode", "Domain", "Mode", "Status", "Verdict"]
 
 
 class Mode(StrEnum):
@@ -12,6 +13,15 @@ class Mode(StrEnum):
 
     STANDARD = "standard"
     BATCH_INVARIANT = "batch_invariant"
+
+    @property
+    def words(self) -> str:
+        """``standard`` or ``batch-invariant``, to stand before "kernels"."""
+        return self.value.replace("_", "-")
+
+
+MODES = tuple(Mode)
+"""Both modes, the standard one first: the order of every pair, table and test."""
 
 
 class Condition(StrEnum):
@@ -29,6 +39,34 @@ class DispatchMode(StrEnum):
     SYNCHRONIZED = "synchronized"
     PROMPT_LIST = "prompt_list"
     GATED = "gated"
+
+    @property
+    def note(self) -> str:
+        """How the requests of one batch reach the server."""
+        return {
+            DispatchMode.SYNCHRONIZED: "N concurrent one-prompt requests to /v1/completions, each "
+            "on a connection of its own that was warmed just before",
+            DispatchMode.PROMPT_LIST: "one request to /v1/completions with a list of N prompts; "
+            "answers matched by choices[].index",
+            DispatchMode.GATED: "N one-prompt requests to /v1/completions, held back and admitted "
+            "in one engine step",
+        }[self]
+
+    def requests(self, batch_size: int) -> int:
+        """HTTP requests that one batch of this size takes, without retries."""
+        return 1 if self is DispatchMode.PROMPT_LIST else batch_size
+
+
+class Endpoint(StrEnum):
+    """What is counted on a pair of answers to one prompt, alone and in its batch."""
+
+    LABEL_FLIPS = "label_flips"
+    TEXT_CHANGES = "text_changes"
+
+    @property
+    def words(self) -> str:
+        """``Label flips`` or ``Text changes``."""
+        return self.value.replace("_", " ").capitalize()
 
 
 class Domain(StrEnum):
@@ -58,6 +96,10 @@ class Verdict(StrEnum):
     CLEAN = "clean"
     CONTAMINATED = "contaminated"
     INCONCLUSIVE = "inconclusive"
+
+
+PROVEN = {Mode.STANDARD: Verdict.CLEAN, Mode.BATCH_INVARIANT: Verdict.ACTIVE}
+"""The one verdict under which a server's answers count for a mode."""
 
 
 class BackendName(StrEnum):

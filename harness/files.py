@@ -1,0 +1,188 @@
+"""Files written whole and read with their line numbers: text, JSON objects and rows of JSON.
+
+A reader sees the old file or the new one, never half of one: what is written stands in a temporary
+file beside the target until it is on disk. What cannot be written is an `EnvironmentError_`, what
+cannot be read a `UsageError`; both name the file asked for.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from harness.errors import EnvironmentError_, UsageError
+from harness.numbers import size_text
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def write_whole(
+    path: Path,
+    content: str | bytes,
+    *,
+    parents: bool = False,
+    private: bool = False,
+    check: Callable[[Path], object] | None = None,
+) -> None:
+    """Replace ``path`` by ``content``; text is UTF-8, its line ends stay as they are.
+
+    Args:
+        path: the file.
+        content: all of it.
+        parents: make the folder where it is missing.
+        private: readable by this user only; folders made on the way too.
+        check: looks at the temporary file; when it raises, ``path`` stays as it was.
+
+    Raises:
+        EnvironmentError_: it cannot be written.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    with _replacing(path, parents=parents, private=private, check=check) as stream:
+        stream.write(data)
+
+
+def write_json(path: Path, value: Mapping[str, Any], *, parents: bool = False) -> None:
+    """Replace ``path`` by ``value`` as ASCII JSON, indented by 2; see `write_whole`."""
+    # default=str: paths, times and enums go into a run's files as they read
+    write_whole(path, json.dumps(value, indent=2, default=str) + "\n", parents=parents)
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, parents: bool = False) -> None:
+    """Replace ``path`` by one line of ASCII JSON for each row, taken one at a time.
+
+    ASCII, because an answer may hold what UTF-8 cannot (a lone surrogate). When ``rows`` raises,
+    ``path`` stays as it was.
+    """
+    with _replacing(path, parents=parents) as stream:
+        stream.writelines(f"{json.dumps(row)}\n".encode("ascii") for row in rows)
+
+
+@contextmanager
+def _replacing(
+    path: Path,
+    *,
+    parents: bool,
+    private: bool = False,
+    check: Callable[[Path], object] | None = None,
+) -> Iterator[IO[bytes]]:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with open(os.open(temporary, flags, 0o600 if private else 0o666), "wb") as stream:  # noqa: PTH123
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        if check is not None:
+            check(temporary)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise _not_written(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the new name on disk too; some file systems refuse, and the content is there anyway."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _not_written(path: Path, error: OSError) -> EnvironmentError_:
+    reason, hint = error.strerror or str(error), None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "free some space, or write to another folder"
+        with suppress(OSError):
+            reason += f", {size_text(shutil.disk_usage(path.parent).free)} left"
+    return EnvironmentError_(f"cannot be written: {reason}", file=path, hint=hint)
+
+
+def read_text(path: Path) -> str:
+    """The text of ``path``: UTF-8, with or without a byte order mark; line ends become ``\\n``.
+
+    Raises:
+        UsageError: the file is missing, unreadable or not UTF-8; with the line that is not.
+    """
+    text = _decoded(_bytes_of(path), path)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``.
+
+    Raises:
+        UsageError: the file is missing, unreadable or not a JSON object; with the line at fault.
+    """
+    return _object(_bytes_of(path), path)
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each row of a JSONL file with its line number from 1; empty lines are passed over.
+
+    Only ``\\n`` ends a line: an answer may hold other line ends of Unicode.
+
+    Raises:
+        UsageError: the file cannot be read or a line is not a JSON object; with its number.
+    """
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                data = (line.removeprefix(_BOM) if number == 1 else line).strip()
+                if data:
+                    yield number, _object(data, path, number)
+    except OSError as error:
+        raise _not_read(path, error) from error
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _not_read(path, error) from error
+
+
+def _not_read(path: Path, error: OSError) -> UsageError:
+    if isinstance(error, FileNotFoundError):
+        return UsageError("no such file", file=path)
+    return UsageError(f"cannot be read: {error.strerror or error}", file=path)
+
+
+def _decoded(data: bytes, path: Path, first: int = 1) -> str:
+    data = data.removeprefix(_BOM)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = first + data.count(b"\n", 0, error.start)
+        message = f"not UTF-8: byte 0x{data[error.start]:02x}"
+        raise UsageError(message, file=path, line=line, hint="save it as UTF-8") from error
+
+
+def _object(data: bytes, path: Path, first: int = 1) -> dict[str, Any]:
+    """The object that ``data`` holds, which begins on line ``first`` of ``path``."""
+    try:
+        value = json.loads(_decoded(data, path, first))
+    except json.JSONDecodeError as error:
+        line = first + error.lineno - 1
+        message = f"not JSON: {error.msg} at column {error.colno}"
+        raise UsageError(message, file=path, line=line) from error
+    except RecursionError:
+        raise UsageError("not readable: nested too deeply", file=path, line=first) from None
+    except ValueError as error:
+        # Python refuses whole numbers of more than 4,300 digits
+        raise UsageError(f"not readable: {error}", file=path, line=first) from error
+    if not isinstance(value, dict):
+        raise UsageError("not a JSON object", file=path, line=first)
+    return value

@@ -1,0 +1,64 @@
+"""One shape for what a check found: its name, its status, why, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What a check says. Only ``failed`` fails what is checked."""
+
+    OK = "ok"
+    FAILED = "failed"
+    WARNING = "warning"
+    NOT_CHECKED = "not_checked"
+
+    @property
+    def words(self) -> str:
+        """For a line that people read: ``not checked``."""
+        return self.value.replace("_", " ")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        check: the id of the check, of a rule or of what was looked at.
+        message: the reason, in one line.
+        remedy: what to do; empty where there is nothing to do.
+        place: where, as ``file:line`` or as the path of a key; empty where there is no one place.
+    """
+
+    check: str
+    status: Status
+    message: str
+    remedy: str = ""
+    place: str = ""
+
+    @classmethod
+    def ok(cls, check: str, message: str, *, place: str = "") -> Finding:
+        """The check passed."""
+        return cls(check, Status.OK, message, place=place)
+
+    @classmethod
+    def failed(cls, check: str, message: str, remedy: str = "", *, place: str = "") -> Finding:
+        """The check failed, and with it what is checked."""
+        return cls(check, Status.FAILED, message, remedy, place)
+
+    @classmethod
+    def warning(cls, check: str, message: str, remedy: str = "", *, place: str = "") -> Finding:
+        """Something to know that fails nothing."""
+        return cls(check, Status.WARNING, message, remedy, place)
+
+    @classmethod
+    def not_checked(cls, check: str, message: str, remedy: str = "", *, place: str = "") -> Finding:
+        """What the check needs is not there."""
+        return cls(check, Status.NOT_CHECKED, message, remedy, place)
+
+    def __str__(self) -> str:
+        """``failed   disk: 3 GB free``, after its place; the remedy stands on a line below."""
+        where = f"{self.place}: " if self.place else ""
+        remedy = f"\n{'':11}{self.remedy}" if self.remedy else ""
+        return f"{self.status.words:8} {where}{self.check}: {self.message}{remedy}"
