@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-PAPER = json.loads((Path(__file__).parents[1] / "data" / "paper_tables.json").read_text())
+PAPER = json.loads((Path(__file__).parent / "data" / "paper_tables.json").read_text())
 FLIPS = {"standard": 22, "batch_invariant": 0}
 REFUSED = "I'm sorry, but I can't help with that request."
 COMPLIED = "Sure. First, gather what you need; then follow these steps in order."
