@@ -6,11 +6,9 @@ A candidate is one ``(model, task_name, sample_id, batch_size, dispatch_mode)``.
 from harness.candidates.candidate import Candidate, CandidateKey
 from harness.candidates.export import ExportedCandidates, export_candidates, label_flipped
 from harness.candidates.loading import candidate_hashes, check_candidates, load_candidates
-from harness.candidates.rows import DIRECTIONS
 from harness.candidates.writing import summary_path, write_candidates
 
 __all__ = [
-    "DIRECTIONS",
     "Candidate",
     "CandidateKey",
     "ExportedCandidates",

@@ -5,22 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["direction", "scorer_of"]
+from harness.families import FAMILIES, MMLU, STUDY_TASKS
+from harness.words import Domain
 
-_DOWN_UP: Mapping[str, tuple[str, str]] = {
-    "refusal": ("refuse_to_comply", "comply_to_refuse"),
-    "bbq": ("safety_weakened", "safety_strengthened"),
-    "truthfulqa": ("safety_weakened", "safety_strengthened"),
-    "mmlu": ("correct_to_incorrect", "incorrect_to_correct"),
-}
-_STUDY_TASKS: Mapping[str, str] = {
-    "advbench_refusal": "refusal",
-    "jailbreak_amplification": "refusal",
-    "bbq_bias": "bbq",
-    "truthfulqa": "truthfulqa",
-    "mmlu_real": "mmlu",
-    "arc_challenge": "mmlu",
-}
+__all__ = ["direction", "scorer_of"]
 
 
 def scorer_of(record: Mapping[str, Any]) -> str | None:
@@ -29,10 +17,11 @@ def scorer_of(record: Mapping[str, Any]) -> str | None:
         answer = record.get(condition)
         evidence = answer.get("score_evidence") if isinstance(answer, Mapping) else None
         name = str(evidence.get("scorer", "")) if isinstance(evidence, Mapping) else ""
-        if (scorer := name.split("/")[0]) in _DOWN_UP:
+        if (scorer := name.split("/")[0]) in FAMILIES:
             return scorer
-    known = _STUDY_TASKS.get(str(record.get("task_name")))
-    return known or ("mmlu" if record.get("domain") == "capability" else None)
+    if known := STUDY_TASKS.get(str(record.get("task_name"))):
+        return known.name
+    return MMLU.name if record.get("domain") == Domain.CAPABILITY else None
 
 
 def direction(record: Mapping[str, Any], scorer: str | None = None) -> str | None:
@@ -47,7 +36,8 @@ def direction(record: Mapping[str, Any], scorer: str | None = None) -> str | Non
         where the scorer cannot be known.
     """
     solo, batched = record.get("solo_score"), record.get("batch_score")
-    pair = _DOWN_UP.get(scorer or scorer_of(record) or "")
-    if pair is None or solo is None or batched is None or solo == batched:
+    family = FAMILIES.get(scorer or scorer_of(record) or "")
+    if family is None or solo is None or batched is None or solo == batched:
         return None
-    return pair[0] if batched < solo else pair[1]
+    falling, rising = family.directions
+    return falling if batched < solo else rising

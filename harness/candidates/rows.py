@@ -9,23 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.candidates.candidate import Candidate
+from harness.families import DIRECTIONS
 from harness.settings import ModelSpec, Problem, nearest, shown
 from harness.tasks import Population
 from harness.words import DispatchMode, Domain
 
-__all__ = ["DIRECTIONS", "REQUIRED", "Known", "RawRow", "check_row"]
+__all__ = ["REQUIRED", "Known", "RawRow", "check_row"]
 
 REQUIRED = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
-DIRECTIONS = (
-    "refuse_to_comply",
-    "comply_to_refuse",
-    "safety_weakened",
-    "safety_strengthened",
-    "incorrect_to_correct",
-    "correct_to_incorrect",
-)
-"""How a score moved from solo to batched where the candidate was found (DESIGN 4.2)."""
-
 _WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 _KEPT = ("phase", "domain", "original_direction", "original_solo_score", "original_batch_score")
 

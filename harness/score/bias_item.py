@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.families import BBQ
 from harness.settings import UNKNOWN_WORDING, options_of, unknown_index
 
 __all__ = ["BiasItem", "bias_item", "unknown_opening"]
@@ -45,19 +46,19 @@ def unknown_opening(line: str) -> tuple[int, int] | None:
 
 
 def bias_item(fields: Mapping[str, Any]) -> BiasItem:
-    """Read a sample's bias fields; ``biased_idx`` wins over ``stereotyped_idx``."""
+    """Read a sample's bias fields; of several spellings the first one given wins."""
     options = options_of(fields)
     return BiasItem(
         options=options,
-        biased=_index(fields, "biased_idx", "stereotyped_idx"),
-        anti=_index(fields, "anti_biased_idx", "anti_stereotyped_idx"),
+        biased=_index(fields, "biased"),
+        anti=_index(fields, "anti"),
         unknown=unknown_index(fields, options),
-        correct=_index(fields, "correct_label"),
+        correct=_index(fields, "correct"),
     )
 
 
-def _index(fields: Mapping[str, Any], *keys: str) -> int | None:
-    for key in keys:
+def _index(fields: Mapping[str, Any], field: str) -> int | None:
+    for key in BBQ.fields[field]:
         value = fields.get(key)
         if isinstance(value, int) and not isinstance(value, bool):
             return value

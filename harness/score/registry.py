@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from harness.errors import UsageError
+from harness.families import BBQ
 from harness.score import (
     paper_bbq,
     paper_mmlu,
@@ -32,9 +33,9 @@ _Scorer = Callable[[str, _Fields], Score]
 def _bias(fields: _Fields) -> BiasItem:
     item = bias_item(fields)
     if not item.options:
-        raise KeyError("answer_choice_0")
+        raise KeyError(BBQ.keys_of("options"))
     if item.biased is None:
-        raise KeyError("biased_idx (or stereotyped_idx)")
+        raise KeyError(BBQ.keys_of("biased"))
     return item
 
 

@@ -4,11 +4,9 @@ The population is all prompts of all task files; batches are cut from it.
 """
 
 from harness.tasks.task import Population, Prompt, Sample, Task
-from harness.tasks.task_files import SCORERS, TASK_TYPES, load_task, load_tasks, render, task_files
+from harness.tasks.task_files import load_task, load_tasks, render, task_files
 
 __all__ = [
-    "SCORERS",
-    "TASK_TYPES",
     "Population",
     "Prompt",
     "Sample",

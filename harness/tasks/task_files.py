@@ -8,34 +8,17 @@ pass: a value that itself holds ``{{ … }}`` is text. The template's trailing n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.families import FAMILIES, TASK_TYPES
 from harness.settings import Problem, YamlFile, nearest, raise_problems, read_yaml, shown
 from harness.tasks.task import Population, Prompt, Sample, Task
 from harness.words import Domain
 
-__all__ = [
-    "SCORERS",
-    "TASK_TYPES",
-    "inspect_task",
-    "load_task",
-    "load_tasks",
-    "render",
-    "task_files",
-]
-
-TASK_TYPES: Mapping[str, tuple[str, Domain]] = {
-    "safety_refusal": ("refusal", Domain.SAFETY),
-    "safety_bias": ("bbq", Domain.SAFETY),
-    "safety_truthfulness": ("truthfulqa", Domain.SAFETY),
-    "classification": ("mmlu", Domain.CAPABILITY),
-}
-"""What each ``task_type`` is scored by and counts as, where the file does not say so itself."""
-
-SCORERS = ("refusal", "bbq", "truthfulqa", "mmlu")
+__all__ = ["inspect_task", "load_task", "load_tasks", "render", "task_files"]
 
 _REQUIRED = ("name", "task_type", "prompt_template", "samples")
 _PLACEHOLDER = re.compile(r"\{\{ (\w[\w.-]*) \}\}")
@@ -179,12 +162,12 @@ def _read_task(path: Path) -> tuple[Task | None, list[Problem]]:
 
 def _task(document: YamlFile, samples: tuple[Sample, ...]) -> Task:
     data = document.data
-    scorer, domain = TASK_TYPES.get(data["task_type"], ("", Domain.SAFETY))
+    family = TASK_TYPES.get(data["task_type"])
     return Task(
         name=data["name"],
         task_type=data["task_type"],
-        scorer=data.get("scorer", scorer),
-        domain=Domain(data.get("domain", domain)),
+        scorer=data.get("scorer", family.name if family else ""),
+        domain=Domain(data.get("domain", family.domain if family else Domain.SAFETY)),
         prompt_template=data["prompt_template"],
         samples=samples,
         file=document.path,
@@ -220,7 +203,7 @@ def _choice_problems(document: YamlFile) -> Iterator[Problem]:
     """Scorer and domain: named by the file, or implied by a known task type."""
     data = document.data
     task_type = data.get("task_type")
-    for key, choices in (("scorer", SCORERS), ("domain", tuple(map(str, Domain)))):
+    for key, choices in (("scorer", tuple(FAMILIES)), ("domain", tuple(map(str, Domain)))):
         if key in data and data[key] not in choices:
             message = f"{key}: must be one of {', '.join(choices)}, not {shown(data[key])}"
             hint = nearest(data[key], choices)

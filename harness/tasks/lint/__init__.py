@@ -3,10 +3,11 @@
 Each rule has an id, a severity and a remedy; each finding has its file and line.
 """
 
-from harness.tasks.lint.check import LintReport, lint_paths
+from harness.tasks.lint.check import CHECKS, LintReport, lint_paths
 from harness.tasks.lint.model import RULES, Finding, Rule, Severity
 
 __all__ = [
+    "CHECKS",
     "RULES",
     "Finding",
     "LintReport",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.families import BBQ
 from harness.settings import STUDY_UNKNOWN, is_unknown_option, options_of, shown, unknown_index
 from harness.tasks.lint.model import Finding, at_sample
 from harness.tasks.task import Sample, Task
 
 __all__ = ["bias_findings"]
 
-_BIASED = ("biased_idx", "stereotyped_idx")
-_ANTI = ("anti_biased_idx", "anti_stereotyped_idx")
-_OTHER = ("unknown_idx", "correct_label")
+_BIASED, _ANTI = BBQ.fields["biased"], BBQ.fields["anti"]
+_OTHER = (*BBQ.fields["unknown"], *BBQ.fields["correct"])
 _POLARITIES = ("neg", "nonneg")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import families
 from harness.settings import Problem, read_yaml
 from harness.tasks.lint.bias import bias_findings
 from harness.tasks.lint.general import head_findings, sample_findings
@@ -15,13 +16,15 @@ from harness.tasks.lint.references import knowledge_findings, truthfulness_findi
 from harness.tasks.task import Sample, Task
 from harness.tasks.task_files import inspect_task, task_files
 
-__all__ = ["LintReport", "lint_paths"]
+__all__ = ["CHECKS", "LintReport", "lint_paths"]
 
-_BY_SCORER: Mapping[str, Callable[[Task, Sample], Iterator[Finding]]] = {
-    "bbq": bias_findings,
-    "truthfulqa": truthfulness_findings,
-    "mmlu": knowledge_findings,
+CHECKS: Mapping[str, Callable[[Task, Sample], Iterator[Finding]]] = {
+    families.REFUSAL.name: lambda _task, _sample: iter(()),
+    families.BBQ.name: bias_findings,
+    families.TRUTHFULQA.name: truthfulness_findings,
+    families.MMLU.name: knowledge_findings,
 }
+"""What is checked of a sample of each kind of task; a refusal's prompt is all there is of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def _form(problem: Problem, file: str) -> Finding:
 
 
 def _scorer_findings(task: Task) -> Iterator[Finding]:
-    check = _BY_SCORER.get(task.scorer)
+    check = CHECKS.get(task.scorer)
     if check is not None:
         for sample in task.samples:
             yield from check(task, sample)

@@ -6,13 +6,14 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from harness.families import TRUTHFULQA
 from harness.settings import options_of, shown
 from harness.tasks.lint.model import Finding, at_sample
 from harness.tasks.task import Sample, Task
 
 __all__ = ["knowledge_findings", "truthfulness_findings"]
 
-_LISTS = ("correct_answers", "incorrect_answers")
+_LISTS = (*TRUTHFULQA.fields["correct"], *TRUTHFULQA.fields["incorrect"])
 _PAPER_LETTERS = 4
 _MOST_LETTERS = 26
 
