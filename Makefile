@@ -52,8 +52,8 @@ test: setup engine ## every test that this machine can run; says what it left ou
 lint: setup ## ruff, mypy and the import contract
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 
-bench: setup ## time and memory of `harness summarize` on 306,996 x 2 records
-	@.venv/bin/python benchmarks/summarize.py
+bench: setup ## time and memory of `harness summarize` on 306,996 x 2 records; AGAINST=CHECKOUT too
+	@.venv/bin/python benchmarks/summarize.py $(if $(AGAINST),--against $(AGAINST) --rounds 3)
 
 diff: setup ## A=IMAGE B=IMAGE: pin both, read both, run the candidates on both, compare
 	@$(HARNESS) images compare $(A) $(B) $(SPEC_FLAGS)

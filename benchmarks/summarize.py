@@ -3,9 +3,10 @@
 The study's parent report has 306,996 samples; this writes as many candidates in both modes, in two
 forms: the required columns only, and the harness's own records with their answers. Each
 measurement is a process of its own on the same file. A pandas read of the long form needs more
-memory than most machines have, so it is given a part of the file and says so.
+memory than most machines have, so it is given a part of the file and says so. With another
+checkout of the project, both are measured on the same files, one after the other.
 
-    python benchmarks/summarize.py [--rows 306996]
+    python benchmarks/summarize.py [--rows 306996] [--against CHECKOUT] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-HARNESS = str(Path(sys.executable).parent / "harness")
+ROOT = Path(__file__).resolve().parent.parent
 PANDAS = "import sys, pandas; print(len(pandas.read_json(sys.argv[1], lines=True)))"
 WORDS = "the answer is that a kettle boils water when heat reaches it and nobody knows “why” B)"
 MODELS = ("llama3.2-1b", "llama3.2-3b", "qwen2.5-1.5b")
@@ -42,10 +43,16 @@ class Measurement:
     peak_mib: float
 
 
-def measure(command: list[str]) -> Measurement:
-    """Run a command to its end; its own peak memory comes from the kernel."""
+def measure(command: list[str], tree: Path = ROOT) -> Measurement:
+    """Run a command to its end on a checkout; its own peak memory comes from the kernel."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+    )
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     if status:
@@ -140,14 +147,35 @@ def head(path: Path, lines: int) -> Path:
     return part
 
 
-def report(folder: Path, rows: int) -> Iterator[str]:
-    """Measure both forms, one line a measurement."""
+def best_of(arguments: list[str], trees: Sequence[Path], rounds: int) -> list[Measurement]:
+    """The fastest of some rounds for each checkout; within a round the checkouts take turns."""
+    command = [sys.executable, "-m", "harness", *arguments]
+    found = [[measure(command, tree) for tree in trees] for _ in range(rounds)]
+    return [min(column, key=lambda m: m.seconds) for column in zip(*found, strict=True)]
+
+
+def compared(name: str, arguments: list[str], trees: Sequence[Path], rounds: int) -> Iterator[str]:
+    """One line a checkout; with two of them, the time of the first as a share of the second's."""
+    found = best_of(arguments, trees, rounds)
+    for tree, measurement in zip(trees, found, strict=True):
+        where = "" if tree == ROOT else f" of {tree.name}"
+        yield _line(f"{name}{where}", measurement)
+    if len(found) > 1:
+        yield f"  {'time against the other checkout':<44} {found[0].seconds / found[1].seconds:7.2f}"
+
+
+def report(folder: Path, rows: int, trees: Sequence[Path], rounds: int) -> Iterator[str]:
+    """Measure the start-up, a small run and both large forms, one line a measurement."""
+    yield from compared("harness --help", ["--help"], trees, max(rounds, 5))
+    small = folder / "small.jsonl"
+    write(small, 55, own_record)
+    yield from compared("summarize, 110 records", ["summarize", str(small)], trees, max(rounds, 5))
     for name, make in (("required", required_columns), ("own", own_record)):
         path = folder / f"{name}.jsonl"
         write(path, rows, make)
         size = path.stat().st_size / 2**20
         yield f"{name}: {rows} x 2 records, {size:,.0f} MiB"
-        yield _line("harness summarize", measure([HARNESS, "summarize", str(path)]))
+        yield from compared("harness summarize", ["summarize", str(path)], trees, rounds)
         if name == "required":
             yield _line("pandas.read_json", measure([sys.executable, "-c", PANDAS, str(path)]))
         else:
@@ -167,9 +195,12 @@ def main() -> None:
     """Parse the command line and print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__, add_help=True)
     parser.add_argument("--rows", type=int, default=306_996, help="candidates; records are twice")
-    rows = parser.parse_args().rows
+    parser.add_argument("--against", type=Path, help="another checkout, measured on the same files")
+    parser.add_argument("--rounds", type=int, default=1, help="take the fastest of so many")
+    asked = parser.parse_args()
+    trees = [ROOT, *([asked.against.resolve()] if asked.against else [])]
     with tempfile.TemporaryDirectory() as folder:
-        for line in report(Path(folder), rows):
+        for line in report(Path(folder), asked.rows, trees, asked.rounds):
             print(line, flush=True)  # noqa: T201 - the benchmark's result
 
 
