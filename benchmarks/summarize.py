@@ -161,7 +161,8 @@ def compared(name: str, arguments: list[str], trees: Sequence[Path], rounds: int
         where = "" if tree == ROOT else f" of {tree.name}"
         yield _line(f"{name}{where}", measurement)
     if len(found) > 1:
-        yield f"  {'time against the other checkout':<44} {found[0].seconds / found[1].seconds:7.2f}"
+        share = found[0].seconds / found[1].seconds
+        yield f"  {'time against the other checkout':<44} {share:7.2f}"
 
 
 def report(folder: Path, rows: int, trees: Sequence[Path], rounds: int) -> Iterator[str]:
