@@ -9,12 +9,12 @@ import pytest
 from harness.conduct.metadata import not_controlled
 from harness.conduct.prepare import prepare
 from harness.conduct.progress import ConsoleProgress, Estimate
-from harness.conduct.provenance import without_secrets
 from harness.conduct.run import RunOptions, run
 from harness.conduct.signals import signals_deferred, sigterm_is_interrupt
 from harness.errors import UsageError
 from harness.jobs.ablation import plan_ablation
 from harness.jobs.population_scan import population_rows
+from harness.secrets import redact_command
 from harness.settings import Expect, load_spec
 
 TASK = """\
@@ -112,13 +112,13 @@ def test_what_the_spec_pins_is_not_listed_as_open(spec):
 
 
 def test_a_command_line_is_kept_without_what_could_be_a_secret():
-    line = without_secrets(["harness", "run", "--env", "MY_TOKEN=abc", "--port", "1"])
-    assert line == ["harness", "run", "--env", "[redacted]", "--port", "1"]
+    line = redact_command(["harness", "run", "--env", "MY_TOKEN=abc", "--port", "1"])
+    assert line == ["harness", "run", "--env", "MY_TOKEN=[redacted]", "--port", "1"]
 
 
 def test_a_command_line_keeps_its_token_counts():
     line = ["harness", "run", "--max-tokens", "64", "--extra-arg=--max-num-batched-tokens=2048"]
-    assert without_secrets(line) == line
+    assert redact_command(line) == line
 
 
 @pytest.mark.parametrize("name", ["../elsewhere", "a/b", "..", "."])

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from harness.conduct.prepare import Prepared
-from harness.conduct.provenance import (
-    engine_versions,
+from harness.conduct.site import Site
+from harness.machine import (
     git_commit,
     gpu_facts,
     harness_versions,
     host_facts,
-    without_secrets,
+    interpreter_versions,
 )
-from harness.conduct.site import Site
 from harness.prove import ActivationEvidence, Device
 from harness.records import RunFolder
+from harness.secrets import redact_command
 from harness.serve import LaunchOptions
 from harness.settings import RunSpec
-from harness.words import DispatchMode
+from harness.words import BackendName, DispatchMode
 
 __all__ = ["Metadata"]
 
@@ -45,7 +46,7 @@ class Metadata:
             "started_at": _now(),
             "ended_at": None,
             "exit": None,
-            "command_line": without_secrets(),
+            "command_line": redact_command(sys.argv),
             "versions": harness_versions(),
             "git_commit": git_commit(),
         }
@@ -65,11 +66,9 @@ class Metadata:
 
     def learn_from_server(self, options: LaunchOptions, evidence: ActivationEvidence) -> None:
         """Put down what only a running server tells: its device and its versions."""
-        versions = {
-            **self._value["versions"],
-            **self._site.versions(),
-            **engine_versions(options),
-        }
+        versions = {**self._value["versions"], **self._site.versions()}
+        if options.backend is BackendName.NATIVE:  # a container's image says
+            versions |= interpreter_versions(options.command[0]).packages
         versions["vllm"] = evidence.vllm_version or versions.get("vllm")
         self.note(versions=versions, device=self._device(evidence))
 
@@ -108,7 +107,7 @@ def _fresh(run_id: str, prepared: Prepared, kind: str) -> dict[str, Any]:
         "fingerprint": prepared.fingerprint,
         "spec": prepared.loaded.given,
         "resolved_spec": spec.model_dump(mode="json"),
-        "command_line": without_secrets(),
+        "command_line": redact_command(sys.argv),
         "versions": harness_versions(),
         "git_commit": git_commit(),
         "host": host_facts(),

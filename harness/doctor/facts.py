@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["EngineFacts", "Facts", "GpuFacts", "ImageFacts", "ModelFacts", "NativeFacts"]
+from harness.machine import Gpu
+
+__all__ = ["EngineFacts", "Facts", "ImageFacts", "ModelFacts", "NativeFacts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +48,6 @@ class ImageFacts:
     needs_gpu: bool = True
     vllm: str | None = None
     cuda: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GpuFacts:
-    """One GPU of this machine, from ``nvidia-smi``; memory in bytes.
-
-    Attributes:
-        capability: compute capability, such as ``(9, 0)``.
-        driver_cuda: the newest CUDA that the driver runs, such as ``13.0``.
-    """
-
-    index: int
-    name: str
-    driver: str
-    capability: tuple[int, int]
-    memory_total: int
-    memory_free: int
-    driver_cuda: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +95,7 @@ class Facts:
     engine: EngineFacts | None
     image: ImageFacts | None
     native: NativeFacts | None
-    gpus: tuple[GpuFacts, ...]
+    gpus: tuple[Gpu, ...]
     models: tuple[ModelFacts, ...]
     weights_folder: Path
     weights_free_bytes: int | None

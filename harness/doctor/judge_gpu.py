@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from harness.doctor.capability import capability_check
 from harness.doctor.checks import Check, failed, ok, warning
-from harness.doctor.facts import Facts, GpuFacts, ImageFacts
+from harness.doctor.facts import Facts, ImageFacts
+from harness.machine import Gpu
 from harness.prove import parse_version
 from harness.settings import RunSpec
 from harness.words import BackendName, Mode
@@ -57,7 +58,7 @@ def _needs_gpu(facts: Facts) -> bool:
     return facts.image is None or facts.image.needs_gpu
 
 
-def _chosen(gpus: tuple[GpuFacts, ...], spec: RunSpec) -> tuple[GpuFacts, ...]:
+def _chosen(gpus: tuple[Gpu, ...], spec: RunSpec) -> tuple[Gpu, ...]:
     wanted = spec.server.gpu_device_ids
     return gpus if wanted is None else tuple(gpu for gpu in gpus if str(gpu.index) in wanted)
 
@@ -76,7 +77,7 @@ def _access(facts: Facts) -> list[Check]:
     return [ok("GPU in containers", f"through {facts.engine.gpu_access}")]
 
 
-def _driver(gpu: GpuFacts, image: ImageFacts | None) -> list[Check]:
+def _driver(gpu: Gpu, image: ImageFacts | None) -> list[Check]:
     if image is None or image.cuda is None or gpu.driver_cuda is None:
         return []
     name = "driver"
@@ -96,7 +97,7 @@ def _driver(gpu: GpuFacts, image: ImageFacts | None) -> list[Check]:
     return [ok(name, found)]
 
 
-def _memory(gpu: GpuFacts, spec: RunSpec) -> Check:
+def _memory(gpu: Gpu, spec: RunSpec) -> Check:
     name = "GPU memory"
     share = spec.server.gpu_memory_utilization or 0.9
     wanted = share * gpu.memory_total
@@ -110,7 +111,7 @@ def _memory(gpu: GpuFacts, spec: RunSpec) -> Check:
     return ok(name, found)
 
 
-def _attention(gpu: GpuFacts, vllm: str | None, spec: RunSpec) -> list[Check]:
+def _attention(gpu: Gpu, vllm: str | None, spec: RunSpec) -> list[Check]:
     name = "attention backend"
     backend = spec.server.attention_backend
     version = parse_version(vllm)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import shutil
 from pathlib import Path
 
 import httpx
 
-from harness.doctor.facts import EngineFacts, Facts, ImageFacts, ModelFacts
+from harness.doctor.facts import EngineFacts, Facts, ImageFacts, ModelFacts, NativeFacts
 from harness.doctor.probe_docker import probe_engine
-from harness.doctor.probe_host import probe_gpus, probe_native
 from harness.errors import EnvironmentError_
-from harness.machine import this_host
+from harness.machine import Versions, interpreter_versions, read_gpus, this_host
 from harness.serve import check_port_free, sweep_everything
 from harness.settings import ModelSpec, RunSpec
 from harness.words import BackendName
@@ -42,8 +42,8 @@ def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
     return Facts(
         engine=engine,
         image=image,
-        native=probe_native(spec) if spec.backend is BackendName.NATIVE else None,
-        gpus=probe_gpus(),
+        native=_native(spec) if spec.backend is BackendName.NATIVE else None,
+        gpus=read_gpus(),
         models=tuple(_model(model, weights) for model in spec.models),
         weights_folder=weights,
         weights_free_bytes=free_bytes(weights),
@@ -61,6 +61,25 @@ def free_bytes(folder: Path) -> int | None:
         with contextlib.suppress(OSError):
             return shutil.disk_usage(place).free
     return None
+
+
+def _native(spec: RunSpec) -> NativeFacts:
+    """Whether the native command is there and has vLLM, without importing it."""
+    program = next(iter(shlex.split(spec.server.native_command)), "")
+    found = shutil.which(program) is not None
+    versions = interpreter_versions(program) if found else Versions()
+    try:
+        shm = shutil.disk_usage("/dev/shm").free
+    except OSError:
+        shm = None
+    return NativeFacts(
+        program=program,
+        found=found,
+        vllm=versions.vllm,
+        torch=versions.torch,
+        shm_bytes=shm,
+        is_cpu_engine=".venv-cpu" in program,
+    )
 
 
 def _port_problem(port: int) -> str | None:

@@ -3,10 +3,31 @@
 Probes never raise; what cannot be found out is said to be unknown.
 """
 
-from harness.machine.host import GpuAccess, Host, this_host
+from harness.machine.host import GpuAccess, Host, host_facts, this_host
+from harness.machine.probes import (
+    VERSIONS_SCRIPT,
+    Gpu,
+    Versions,
+    git_commit,
+    gpu_facts,
+    harness_versions,
+    interpreter_versions,
+    parse_gpus,
+    read_gpus,
+)
 
 __all__ = [
+    "VERSIONS_SCRIPT",
+    "Gpu",
     "GpuAccess",
     "Host",
+    "Versions",
+    "git_commit",
+    "gpu_facts",
+    "harness_versions",
+    "host_facts",
+    "interpreter_versions",
+    "parse_gpus",
+    "read_gpus",
     "this_host",
 ]

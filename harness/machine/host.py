@@ -1,16 +1,18 @@
-"""What of this machine enters the launch options, as one value, so that computing them is pure."""
+"""This machine as one value for the launch options, which are thereby pure, and as facts."""
 
 from __future__ import annotations
 
 import os
+import platform
 import socket
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from harness.words import Mode
 
-__all__ = ["GpuAccess", "Host", "this_host"]
+_CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
 class GpuAccess(StrEnum):
@@ -66,3 +68,23 @@ def this_host(gpu: GpuAccess = GpuAccess.RUNTIME) -> Host:
         huggingface_home=Path(os.environ.get("HF_HOME") or cache / "huggingface"),
         gpu=gpu,
     )
+
+
+def host_facts() -> dict[str, Any]:
+    """Platform, processor, cores and memory (bytes) of this machine."""
+    processor: dict[str, str] = {}
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = [f"model name: {platform.processor()}"]
+    for name, _, value in (line.partition(":") for line in lines):
+        processor[name.strip()] = value.strip()
+    flags = processor.get("flags", "").split()
+    return {
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "processor": processor.get("model name") or None,
+        "cpu_flags": [flag for flag in _CPU_FLAGS if flag in flags],
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    }

@@ -9,12 +9,13 @@ import pytest
 
 from harness.doctor import Level, judge
 from harness.doctor.capability import capability_check
-from harness.doctor.facts import EngineFacts, Facts, GpuFacts, ImageFacts, ModelFacts, NativeFacts
+from harness.doctor.facts import EngineFacts, Facts, ImageFacts, ModelFacts, NativeFacts
+from harness.machine import Gpu
 from harness.settings.run_spec import ModelSpec, RunSpec, ServerSettings
 from harness.words import BackendName
 
 GIB = 2**30
-GPU = GpuFacts(0, "NVIDIA H100", "580.82.07", (9, 0), 80 * GIB, 79 * GIB, "13.0")
+GPU = Gpu(0, "NVIDIA H100", "580.82.07", (9, 0), 80 * GIB, 79 * GIB, "13.0")
 IMAGE = ImageFacts("vllm/vllm-openai:v0.19.1", "pinned", here=True, vllm="0.19.1", cuda="12.9")
 MODEL = ModelFacts("llama3.2-1b", "unsloth/Llama-3.2-1B-Instruct", local=False, cached=True)
 FACTS = Facts(

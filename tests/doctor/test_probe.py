@@ -9,18 +9,20 @@ import pytest
 
 from harness.cli import main
 from harness.doctor.probe import weight_bytes
-from harness.doctor.probe_host import parse_gpus
+from harness.machine import parse_gpus
 
 BANNER = "| NVIDIA-SMI 580.82.07   Driver Version: 580.82.07   CUDA Version: 13.0  |"
 
+ROW = "0, NVIDIA H200, 9.0, 143771 MiB, 142994 MiB, 580.82.07, GPU-7c1f\n"
+
 
 def test_a_gpu_is_read_from_nvidia_smi():
-    (gpu,) = parse_gpus("0, NVIDIA H200, 580.82.07, 9.0, 143771, 142994\n", BANNER)
+    (gpu,) = parse_gpus(ROW, BANNER)
     assert (gpu.name, gpu.capability, gpu.driver_cuda) == ("NVIDIA H200", (9, 0), "13.0")
     assert gpu.memory_total == 143771 * 2**20
 
 
-@pytest.mark.parametrize("rows", ["", "No devices were found", "0, x, y, [N/A], [N/A], [N/A]"])
+@pytest.mark.parametrize("rows", ["", "No devices were found", "0, x, [N/A], [N/A], [N/A], y, z"])
 def test_what_is_no_gpu_is_none(rows):
     assert parse_gpus(rows, "") == ()
 

