@@ -127,12 +127,94 @@ def bounds(modules: list[Module]) -> list[tuple[str, float, float]]:
     ]
 
 
+def imports() -> dict[str, set[str]]:
+    """Which rooms each room imports, the ground floor as one; deferred imports count too."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in (path for path in ROOT.rglob("*.py") if path.name != "__main__.py"):
+        room = Module(path, 0).room
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("harness"):
+                parts = [*(node.module or "").split(".")[1:], *(a.name for a in node.names)]
+                target = parts[0] if (ROOT / parts[0]).is_dir() else "(ground)"
+                found[room] |= {target} - {room}
+    return dict(found)
+
+
+def layers(arrows: dict[str, set[str]]) -> dict[str, int]:
+    """The height of each room: one above the highest that it imports; 0 imports nothing.
+
+    Raises:
+        SystemExit: the arrows run in a circle.
+    """
+    height: dict[str, int] = {}
+
+    def climb(room: str, below: tuple[str, ...]) -> int:
+        if room in below:
+            raise SystemExit(f"a circle: {' -> '.join((*below, room))}")
+        if room not in height:
+            targets = arrows.get(room, set())
+            height[room] = max((climb(t, (*below, room)) + 1 for t in targets), default=0)
+        return height[room]
+
+    for room in arrows:
+        climb(room, ())
+    return height
+
+
+def _reachable(arrows: dict[str, set[str]], room: str) -> set[str]:
+    direct = arrows.get(room, set())
+    return direct.union(*(_reachable(arrows, target) for target in direct))
+
+
+def picture() -> str:
+    """The rooms as an SVG, importers above; an arrow that a longer way implies is left out."""
+    arrows = imports()
+    height = layers(arrows)
+    lines = Counter[str]()
+    for module in measure():
+        lines[module.room] += module.lines
+    rows = [sorted(r for r in height if height[r] == h) for h in range(max(height.values()) + 1)]
+    width, step = max(map(len, rows)) * 150 + 20, 66
+    top = len(rows) * step
+    at = {
+        room: (width / 2 + (i - (len(row) - 1) / 2) * 150, top - 36 - level * step)
+        for level, row in enumerate(rows)
+        for i, room in enumerate(row)
+    }
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top + 10}" '
+        'font-family="system-ui, sans-serif" font-size="13" text-anchor="middle">',
+        f'<rect width="{width}" height="{top + 10}" fill="#fff"/>',
+    ]
+    for room, targets in sorted(arrows.items()):
+        implied = set().union(*(_reachable(arrows, target) for target in targets))
+        for target in sorted(targets - implied):
+            (x1, y1), (x2, y2) = at[room], at[target]
+            parts.append(
+                f'<path d="M{x1:.0f} {y1 + 20:.0f} C{x1:.0f} {y1 + 50:.0f} {x2:.0f} '
+                f'{y2 - 50:.0f} {x2:.0f} {y2 - 20:.0f}" fill="none" stroke="#8aa"/>'
+            )
+    for room, (x, y) in sorted(at.items()):
+        parts += [
+            f'<rect x="{x - 65:.0f}" y="{y - 20:.0f}" width="130" height="40" rx="6" '
+            'fill="#eef4f4" stroke="#477"/>',
+            f'<text x="{x:.0f}" y="{y - 2:.0f}">{room.strip("()")}</text>',
+            f'<text x="{x:.0f}" y="{y + 13:.0f}" font-size="10" fill="#566">'
+            f"{lines[room]:,} lines</text>",
+        ]
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
 def main() -> int:
     """Print what was asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="exit 1 where a bound is broken")
     parser.add_argument("--once", metavar="ROOM", help="list a room's functions with one caller")
+    parser.add_argument("--svg", type=Path, help="write the picture of the rooms")
     asked = parser.parse_args()
+    if asked.svg:
+        asked.svg.write_text(picture(), encoding="utf-8")
+        return 0
     modules = measure()
     rooms = defaultdict(list)
     for module in modules:
