@@ -34,11 +34,10 @@ class Condition(StrEnum):
 
 
 class DispatchMode(StrEnum):
-    """How a batch is sent: N concurrent requests, one list, or held and admitted in one step."""
+    """How a batch is sent: N concurrent requests, or one request with a list."""
 
     SYNCHRONIZED = "synchronized"
     PROMPT_LIST = "prompt_list"
-    GATED = "gated"
 
     @property
     def note(self) -> str:
@@ -48,8 +47,6 @@ class DispatchMode(StrEnum):
             "on a connection of its own that was warmed just before",
             DispatchMode.PROMPT_LIST: "one request to /v1/completions with a list of N prompts; "
             "answers matched by choices[].index",
-            DispatchMode.GATED: "N one-prompt requests to /v1/completions, held back and admitted "
-            "in one engine step",
         }[self]
 
     def requests(self, batch_size: int) -> int:

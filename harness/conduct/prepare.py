@@ -12,7 +12,6 @@ from typing import Any
 from harness.candidates import Candidate, candidate_hashes, load_candidates
 from harness.errors import UsageError
 from harness.plan import Plan, build_plan
-from harness.replay import SUPPORTED
 from harness.settings import LoadedSpec, RunSpec
 from harness.tasks import Population, load_tasks
 
@@ -73,7 +72,6 @@ def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Pre
     spec = loaded.spec
     population = load_tasks(spec.tasks)
     candidates = source(spec, population) if source else _from_files(spec, population)
-    _refuse_unsupported(candidates)
     plan = build_plan(spec, candidates, population)
     if not plan.records:
         raise UsageError(
@@ -93,16 +91,6 @@ def _from_files(spec: RunSpec, population: Population) -> tuple[Candidate, ...]:
             hint="name one with --candidates FILE, or make one with `harness scan`",
         )
     return load_candidates(spec.candidates, spec=spec, population=population)
-
-
-def _refuse_unsupported(candidates: tuple[Candidate, ...]) -> None:
-    for candidate in candidates:
-        if candidate.dispatch_mode not in SUPPORTED:
-            raise UsageError(
-                f"dispatch mode {candidate.dispatch_mode} of {candidate.task_name}/"
-                f"{candidate.sample_id} cannot be replayed by this version",
-                hint="use --dispatch-modes synchronized,prompt_list",
-            )
 
 
 def _refuse_other_count(spec: RunSpec, plan: Plan) -> None:

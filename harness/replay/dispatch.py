@@ -20,15 +20,12 @@ from tenacity import (
     wait_exponential,
 )
 
-from harness.errors import UsageError
 from harness.replay.client import Answer, CompletionsClient, RequestFailed
 from harness.words import DispatchMode
 
-__all__ = ["SUPPORTED", "BatchAnswers", "Dispatcher", "LivenessProbe"]
+__all__ = ["BatchAnswers", "Dispatcher", "LivenessProbe"]
 
 log = structlog.get_logger()
-
-SUPPORTED = frozenset({DispatchMode.SYNCHRONIZED, DispatchMode.PROMPT_LIST})
 
 
 class LivenessProbe(Protocol):
@@ -87,16 +84,10 @@ class Dispatcher:
 
         Raises:
             RequestFailed, ServerDied: as ``solo``.
-            UsageError: the dispatch mode is not supported.
         """
         if mode is DispatchMode.PROMPT_LIST:
             return await self._with_retries(lambda: self._client.complete_list(prompts))
-        if mode is DispatchMode.SYNCHRONIZED:
-            return await self._with_retries(lambda: self._concurrently(prompts))
-        raise UsageError(
-            f"dispatch mode {mode} is not supported by this version",
-            hint="use synchronized or prompt_list",
-        )
+        return await self._with_retries(lambda: self._concurrently(prompts))
 
     async def _concurrently(self, prompts: Sequence[str]) -> tuple[Answer, ...]:
         """N requests over N warm connections at once; all end before a failure is raised."""

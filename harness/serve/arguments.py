@@ -32,7 +32,6 @@ def server_arguments(
     source: ModelSource,
     *,
     in_container: bool,
-    gated: bool,
 ) -> tuple[str, ...]:
     """Arguments for ``vllm.entrypoints.openai.api_server``, the same in both modes.
 
@@ -55,7 +54,7 @@ def server_arguments(
         *("--served-model-name", model.name),
         *_optional("--revision", model.revision),
         *_control_flags(spec.controls),
-        *(("--enable-logging-iteration-details",) if spec.controls.iteration_log or gated else ()),
+        *(("--enable-logging-iteration-details",) if spec.controls.iteration_log else ()),
         *settings.extra_args,
     )
 

@@ -44,7 +44,6 @@ def server_environment(
     spec_env: Mapping[str, str],
     mode: Mode,
     *,
-    gated: bool,
     native_cache: str | None,
     native_gpus: tuple[str, ...] | None = None,
 ) -> dict[str, str]:
@@ -53,7 +52,6 @@ def server_environment(
     Args:
         spec_env: ``server.env`` of the spec; it may override the quiet-log defaults.
         mode: sets ``VLLM_BATCH_INVARIANT`` to 1 or, explicitly, to 0.
-        gated: whether the development endpoints are needed (pause and resume).
         native_cache: compile-cache folder of this mode; ``None`` in a container, where a volume
             does it.
         native_gpus: GPU ids for a native server; a container gets its own by the GPU request.
@@ -68,7 +66,6 @@ def server_environment(
         "NO_COLOR": "1",
         "VLLM_LOGGING_COLOR": "0",
         "VLLM_NO_USAGE_STATS": "1",
-        **({"VLLM_SERVER_DEV_MODE": "1"} if gated else {}),
         **spec_env,
         MODE_VARIABLE: "1" if mode is Mode.BATCH_INVARIANT else "0",
     }

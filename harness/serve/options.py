@@ -26,7 +26,7 @@ from harness.serve.environment import (
 )
 from harness.serve.model_source import ModelSource, model_source
 from harness.settings import ModelSpec, RunSpec
-from harness.words import BackendName, DispatchMode, Mode
+from harness.words import BackendName, Mode
 
 __all__ = ["LaunchOptions", "launch_options"]
 
@@ -108,7 +108,6 @@ def launch_options(
     run_id: str = "",
     host: Host | None = None,
     image: str | None = None,
-    gated: bool | None = None,
 ) -> LaunchOptions:
     """Compute what one server lifetime is started with.
 
@@ -119,8 +118,6 @@ def launch_options(
         run_id: put into labels and into the native process's marker variable.
         host: what of this machine enters (paths, GPU access); read from it when ``None``.
         image: the resolved image reference (``name@sha256:...``) instead of ``spec.image``.
-        gated: whether a candidate asks for gated dispatch, which needs the server's development
-            endpoints and iteration log; when ``None``, read from ``spec.dispatch_modes``.
 
     Raises:
         UsageError: the spec's extra arguments or variables break the experiment or hold a secret,
@@ -128,7 +125,6 @@ def launch_options(
     """
     host = host or this_host()
     source = model_source(model, host.working_directory)
-    wants_gate = gated if gated is not None else DispatchMode.GATED in spec.dispatch_modes
     external = spec.external.get(mode) if spec.backend is BackendName.EXTERNAL else None
     in_container = spec.backend is BackendName.DOCKER
     cache = host.cache_for(mode, in_container=in_container)
@@ -140,13 +136,10 @@ def launch_options(
         served_model_name=model.name,
         port=spec.server.port,
         command=_command(spec),
-        arguments=server_arguments(
-            spec, model, source, in_container=in_container, gated=wants_gate
-        ),
+        arguments=server_arguments(spec, model, source, in_container=in_container),
         environment=server_environment(
             spec.server.env,
             mode,
-            gated=wants_gate,
             native_cache=None if in_container else cache,
             native_gpus=None if in_container else spec.server.gpu_device_ids,
         ),

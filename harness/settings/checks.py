@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
+from harness.secrets import names_a_secret
 from harness.settings.run_spec import RunSpec
 from harness.settings.yaml_file import KeyPath
 from harness.words import BackendName
 
-__all__ = ["Finding", "is_secret_name", "spec_findings"]
+__all__ = ["Finding", "spec_findings"]
 
 Finding = tuple[KeyPath, str, str | None]
 """Path of the key, what is wrong, and what to do."""
 
-_SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY", "CREDENTIAL")
 _MODE_VARIABLE = "VLLM_BATCH_INVARIANT"
 _OWNED_ARGUMENTS = {
     "model": "models",
@@ -35,13 +35,6 @@ _OWNED_ARGUMENTS = {
     "no-async-scheduling": "controls.async_scheduling",
     "enable-logging-iteration-details": "controls.iteration_log",
 }
-_SECRET_ARGUMENTS = ("api-key", "hf-token")
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a variable of this name holds a secret, which no file or command line may carry."""
-    upper = name.upper().replace("TOKENIZ", "")
-    return any(word in upper for word in _SECRET_WORDS)
 
 
 def spec_findings(spec: RunSpec) -> Iterator[Finding]:
@@ -63,7 +56,7 @@ def _doubles(path: KeyPath, values: Sequence[str], what: str) -> Iterator[Findin
 def _environment(spec: RunSpec) -> Iterator[Finding]:
     for name in spec.server.env:
         path = ("server", "env", name)
-        if is_secret_name(name):
+        if names_a_secret(name):
             yield path, f"{name} is a secret and does not belong here", f"export {name}=… instead"
         elif name == _MODE_VARIABLE:
             yield path, f"{name} is set by the mode", "choose with modes"
@@ -77,7 +70,7 @@ def _extra_arguments(arguments: Sequence[str]) -> Iterator[Finding]:
         path = ("server", "extra_args", index)
         if name in _OWNED_ARGUMENTS:
             yield path, f"--{name} has a key of its own", f"use {_OWNED_ARGUMENTS[name]}"
-        elif name in _SECRET_ARGUMENTS:
+        elif names_a_secret(name):
             yield path, f"--{name} is a secret and does not belong here", "export it instead"
 
 

@@ -32,7 +32,7 @@ def with_spec_flags(
     """The command with all spec flags in place of its first parameter.
 
     Args:
-        command: its first parameter receives a `harness.spec.LoadedSpec`; the others are typer
+        command: its first parameter receives a `harness.settings.LoadedSpec`; the others are typer
             options of its own and come first in the help. A spec flag of the same name gives way.
         default: the profile that the flags build on when neither ``--profile`` nor ``--config`` is
             given.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
-from harness.settings.checks import is_secret_name
+from harness.secrets import names_a_secret
 from harness.settings.problems import Problem, nearest, raise_problems, shown
 from harness.settings.spec_keys import annotation_at, is_optional, leaf_keys, meaning
 from harness.settings.yaml_file import KeyPath
@@ -148,7 +148,7 @@ def _parser(path: KeyPath) -> tuple[Parse, str]:
         ("external",): (_pairs_of("url"), "MODE=URL; repeatable"),
         ("dispatch_modes",): (
             _dispatch,
-            "original, or synchronized, prompt_list, gated separated by commas",
+            "original, or synchronized, prompt_list separated by commas",
         ),
     }
     if path in special:
@@ -237,7 +237,7 @@ def _environment(texts: list[str]) -> dict[str, str]:
     out: dict[str, str] = {}
     for text in texts:
         name, sign, value = text.partition("=")
-        if is_secret_name(name):
+        if names_a_secret(name):
             raise ValueError(f"{name} is a secret: export it in your shell, never as a flag")
         if not sign or not name:
             raise ValueError(f"must be NAME=VALUE, not {shown(text)}")

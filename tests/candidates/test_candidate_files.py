@@ -106,6 +106,7 @@ def test_a_file_of_another_suffix_asks_for_its_form(load: Loader) -> None:
         ("batch_size", "2.0", "must be a whole number, not '2.0'"),
         ("batch_size", "many", "must be a whole number, not 'many'"),
         ("dispatch_mode", "synchronised", "(did you mean 'synchronized'?)"),
+        ("dispatch_mode", "gated", "unknown dispatch mode 'gated' (known: synchronized, "),
         ("domain", "safty", "unknown domain 'safty' (did you mean 'safety'?)"),
         ("original_direction", "up", "unknown direction 'up' (known: refuse_to_comply, "),
         ("original_solo_score", "high", "must be a number or empty, not 'high'"),
@@ -208,7 +209,7 @@ def test_a_list_of_dispatch_modes_replaces_the_candidates_own(load: Loader) -> N
 
 def test_candidates_that_become_alike_count_once(load: Loader) -> None:
     twin = ROW.replace("synchronized", "prompt_list")
-    assert len(load(_csv(ROW, twin), dispatch_modes=(DispatchMode.GATED,))) == 1
+    assert len(load(_csv(ROW, twin), dispatch_modes=(DispatchMode.PROMPT_LIST,))) == 1
 
 
 def test_a_limit_keeps_the_first(load: Loader) -> None:

@@ -107,3 +107,11 @@ def test_candidates_check_knows_only_the_models_of_a_named_spec(
 ) -> None:
     assert _run("candidates", "check", "c.csv", "--tasks", "tasks", "-p", "demo") == 2
     assert "c.csv:2: column model: unknown model 'llama3.2-1b'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_a_dispatch_mode_that_cannot_be_sent_is_refused_by_name(
+    inputs: list[str], capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    assert _run(verb, *inputs, "--dispatch-modes", "gated") == 2
+    assert "must be 'original' or a list of synchronized, prompt_list" in capsys.readouterr().err

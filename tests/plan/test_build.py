@@ -62,7 +62,7 @@ def test_record_ids_are_unique_and_do_not_change_between_versions() -> None:
 
 def test_a_candidate_of_a_model_that_the_spec_lacks_is_an_error() -> None:
     with pytest.raises(UsageError, match="model 'c'"):
-        build_plan(SPEC, [candidate("c", "task0", "s0", 2, "gated")], POPULATION)
+        build_plan(SPEC, [candidate("c", "task0", "s0", 2, "prompt_list")], POPULATION)
 
 
 @given(st.sets(st.sampled_from(IDS)))

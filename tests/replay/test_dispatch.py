@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from harness.errors import ServerDied, UsageError
+from harness.errors import ServerDied
 from harness.replay.client import CompletionsClient, RequestFailed
 from harness.replay.dispatch import Dispatcher
 from harness.settings.run_spec import RequestSettings
@@ -112,11 +112,6 @@ def test_a_dead_server_ends_the_retries_at_once():
     with pytest.raises(ServerDied):
         dispatch(server, lambda d: d.solo("a"), probe=dead)
     assert server.prompts == ["a"]
-
-
-def test_gated_dispatch_is_refused_by_name():
-    with pytest.raises(UsageError, match="gated"):
-        dispatch(Server(), lambda d: d.batch(["a", "b"], DispatchMode.GATED))
 
 
 class Barrier(BaseHTTPRequestHandler):

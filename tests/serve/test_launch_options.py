@@ -146,12 +146,13 @@ def test_a_fraction_keeps_two_decimals_or_more(host: Host, value: float, text: s
     assert flag_value(built, "--gpu-memory-utilization") == text
 
 
-def test_gated_dispatch_switches_the_gate_and_the_iteration_log_on(host: Host):
-    built = options(study(dispatch_modes=(DispatchMode.GATED,)), host)
-    assert built.environment["VLLM_SERVER_DEV_MODE"] == "1"
-    assert "--enable-logging-iteration-details" in built.arguments
-    assert "VLLM_SERVER_DEV_MODE" not in options(study(), host).environment
-    assert options(study(), host, gated=True).environment["VLLM_SERVER_DEV_MODE"] == "1"
+@pytest.mark.parametrize("dispatch_mode", DispatchMode)
+def test_no_dispatch_mode_opens_the_servers_development_endpoints(
+    host: Host, dispatch_mode: DispatchMode
+):
+    built = options(study(dispatch_modes=(dispatch_mode,)), host)
+    assert "VLLM_SERVER_DEV_MODE" not in built.environment
+    assert "--enable-logging-iteration-details" not in built.arguments
 
 
 def test_a_local_model_is_made_absolute_and_mounted_read_only(host: Host, tmp_path: Path):

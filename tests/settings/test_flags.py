@@ -63,7 +63,7 @@ def test_a_flag_sets_its_key(name: str, key: str) -> None:
         ("--iteration-log", ["false"], False),
         ("--modes", ["standard, batch_invariant"], ["standard", "batch_invariant"]),
         ("--dispatch-modes", ["original"], "original"),
-        ("--dispatch-modes", ["gated,prompt_list"], ["gated", "prompt_list"]),
+        ("--dispatch-modes", ["synchronized,prompt_list"], ["synchronized", "prompt_list"]),
         ("--candidates", ["a.csv", "b.csv,c.csv"], ["a.csv", "b.csv", "c.csv"]),
         ("--extra-args", ["--a 1 --b='x y'"], ["--a", "1", "--b=x y"]),
         ("--env", ["A=1", "B=x=y", "C="], {"A": "1", "B": "x=y", "C": ""}),
@@ -133,7 +133,10 @@ def test_a_wrong_alias_is_named_by_the_alias() -> None:
     assert _error("--request-timeout-s", "x").startswith("--request-timeout-s: ")
 
 
-@pytest.mark.parametrize("name", ["HF_TOKEN", "OPENAI_API_KEY", "my_password", "AWS_SECRET"])
+@pytest.mark.parametrize(
+    "name",
+    ["HF_TOKEN", "OPENAI_API_KEY", "APIKEY", "my_password", "AWS_SECRET", "SSH_PRIVATE_KEY"],
+)
 def test_a_secret_as_a_flag_is_refused_and_not_repeated(name: str) -> None:
     message = _error("--env", f"{name}=canary")
     assert "export it" in message

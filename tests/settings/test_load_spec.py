@@ -127,7 +127,11 @@ def test_a_key_of_another_section_is_told_where_it_belongs(write: Write) -> None
         ("modes: [standard, standard]", "mode 'standard' is given twice"),
         (
             "dispatch_modes: sync",
-            "must be 'original' or a list of synchronized, prompt_list, gated",
+            "must be 'original' or a list of synchronized, prompt_list, not 'sync'",
+        ),
+        (
+            "dispatch_modes: [gated, prompt_list]",
+            "a list of synchronized, prompt_list, not ['gated', 'prompt_list']",
         ),
         ("limit: 0", "limit: must be greater than 0, not 0"),
         ("schema_version: 2", "schema_version: must be 1, not 2"),
@@ -136,6 +140,8 @@ def test_a_key_of_another_section_is_told_where_it_belongs(write: Write) -> None
         ("external: {standard: {url: 'http://me:pw@host:1'}}", "a URL with a password"),
         ("backend: external", "backend external needs the URL of mode standard"),
         ("server: {env: {HF_TOKEN: x}}", "HF_TOKEN is a secret and does not belong here"),
+        ("server: {env: {SSH_PRIVATE_KEY: x}}", "SSH_PRIVATE_KEY is a secret"),
+        ("server: {extra_args: [--ssl-keyfile-password=x]}", "--ssl-keyfile-password is a secret"),
         ("server: {env: {VLLM_BATCH_INVARIANT: 1}}", "VLLM_BATCH_INVARIANT is set by the mode"),
         ("server: {extra_args: [--max_model_len=9]}", "--max-model-len has a key of its own"),
         ("server: {extra_args: [--api-key, abc]}", "--api-key is a secret"),
@@ -176,12 +182,12 @@ def test_models_of_the_same_name_are_an_error(write: Write) -> None:
 
 def test_one_value_may_stand_for_a_list_of_one_and_numbers_for_text(write: Write) -> None:
     text = (
-        "candidates: a.csv\nmodes: standard\ndispatch_modes: gated\n"
+        "candidates: a.csv\nmodes: standard\ndispatch_modes: prompt_list\n"
         "server: {gpu_device_ids: [0, 1], extra_args: [--max-num-seqs, 4], env: {N: 3}}\n"
     )
     spec = load_spec(write("spec.yaml", SPEC + text)).spec
     assert (spec.candidates, spec.modes) == (("a.csv",), (Mode.STANDARD,))
-    assert spec.dispatch_modes == (DispatchMode.GATED,)
+    assert spec.dispatch_modes == (DispatchMode.PROMPT_LIST,)
     assert spec.server.gpu_device_ids == ("0", "1")
     assert spec.server.extra_args == ("--max-num-seqs", "4")
     assert spec.server.env == {"N": "3"}
