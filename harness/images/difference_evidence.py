@@ -8,13 +8,6 @@ from harness.prove import Device, EvidenceTag, Rule, evidence_rule, parse_versio
 
 __all__ = ["expected_evidence"]
 
-_WORDS = {
-    EvidenceTag.BLAS: "PyTorch's warning that preferred_blas_library is experimental, each worker",
-    EvidenceTag.OVERRIDE: "PyTorch's report that vLLM's batch_invariant.py replaced an operator",
-    EvidenceTag.ALL_REDUCE: "disable_custom_all_reduce=True in the engine's configuration",
-    EvidenceTag.CPU_OVERRIDE: "PyTorch's report that a plugin replaced an operator for the CPU",
-}
-
 
 def expected_evidence(inventory: Inventory) -> ExpectedEvidence:
     """What must be in the log of a batch-invariant server, and must not be in a standard one's."""
@@ -33,13 +26,10 @@ def expected_evidence(inventory: Inventory) -> ExpectedEvidence:
     if not rule.supported:
         note = f"vLLM {inventory.vllm_version} has no batch-invariant mode (it came with 0.11.1)"
         return ExpectedEvidence(device.value, supported=False, notes=(note,))
-    required = tuple(f"{tag}: {_WORDS[tag]}" for tag in rule.required)
-    if rule.all_reduce_tells and device is Device.CUDA:
-        required += (f"{EvidenceTag.ALL_REDUCE}: {_WORDS[EvidenceTag.ALL_REDUCE]}",)
     return ExpectedEvidence(
         device.value,
         supported=True,
-        required=required,
+        required=rule.in_words(),
         notes=_notes(inventory, device, rule),
     )
 
@@ -55,7 +45,7 @@ def _notes(inventory: Inventory, device: Device, rule: Rule) -> tuple[str, ...]:
     notes = []
     if rule.beyond_source:
         notes.append("newer than the newest release whose source was read: the rule may have moved")
-    if device is Device.CUDA and EvidenceTag.OVERRIDE not in rule.required:
+    if device is Device.CUDA and not rule.requires(EvidenceTag.OVERRIDE):
         notes.append("PyTorch 2.12 and later print no override report: import torch uses it up")
     plugged = {plugin.name for plugin in inventory.contents.plugins}
     if device is Device.CPU and not any("batch_invariant" in name for name in plugged):

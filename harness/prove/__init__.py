@@ -3,13 +3,17 @@
 Pure: text in, values out; nothing here starts, asks or reads anything.
 """
 
-from harness.prove.activation import ActivationEvidence, EvidenceLine, read_activation
+from harness.prove.activation import (
+    ActivationEvidence,
+    EvidenceLine,
+    read_activation,
+    read_server_info,
+)
+from harness.prove.evidence import Device, EvidenceTag, Rule, evidence_rule, parse_version
 from harness.prove.facts import ServerFacts, read_facts
 from harness.prove.iterations import BatchWitness, EngineStep, batch_witness, read_steps
 from harness.prove.metrics import EngineMetrics, metrics_delta, read_metrics
 from harness.prove.parity import Difference, mode_parity
-from harness.prove.server_info import read_server_info
-from harness.prove.versions import Device, EvidenceTag, Rule, evidence_rule, parse_version
 
 __all__ = [
     "ActivationEvidence",

@@ -2,7 +2,8 @@
 
 Fail-closed: an invariant log must show everything that its version prints, from the processes
 that run the model; a standard log must show none of it and must have come far enough, with nothing
-in the environment that would have hidden it. Anything short of that is ``inconclusive``.
+in the environment that would have hidden it. Anything short of that is ``inconclusive``. Where a
+server's log is not ours, ``/server_info`` may stand in: weaker, and said to be so.
 """
 
 from __future__ import annotations
@@ -10,42 +11,37 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from harness.prove.engine_line import EngineLine, find_engine_lines
-from harness.prove.log_lines import LogLine, read_lines, serving_starts
-from harness.prove.override_block import OverrideBlock, find_override_blocks
-from harness.prove.versions import Device, EvidenceTag, Rule, evidence_rule, parse_version
+from harness.prove.evidence import (
+    EVIDENCE,
+    NOTES,
+    TRACES,
+    Device,
+    EvidenceTag,
+    Rule,
+    evidence_rule,
+    parse_version,
+)
+from harness.prove.server_log import LogLine, ServerLog
 from harness.words import Mode, Verdict
 
-__all__ = ["ActivationEvidence", "EvidenceLine", "read_activation"]
-
-_BLAS_TEXT = "preferred_blas_library is an experimental feature"
-_BLAS = re.compile(rf"^\[W\S*(?: [\d:.]+)? Context\.cpp:\d+\] Warning: torch\.\S*{_BLAS_TEXT}")
-_LOOSE = re.compile(
-    rf"{_BLAS_TEXT}|new kernel: registered at \S*batch_invariant"
-    r"|batch_invariant \S+: batch-invariant kernels active"
-)
 _IN_A_TRACEBACK = re.compile(
     r'^.*\bFile "\S*/vllm/model_executor/(?:layers|determinism)/batch_invariant\.py", line \d+'
-)
-_NOTES = re.compile(
-    r"Disabling cascade attention when VLLM_BATCH_INVARIANT is enabled"
-    r"|VLLM_BATCH_INVARIANT=1: auto-enabling VLLM_USE_BREAKABLE_CUDAGRAPH=1"
-    r"|Disabling prefix caching for \S+ with batch invariance"
-    r"|Forcibly updating attention backend to FLASH_ATTN for batch_invariant"
-    r"|Cannot use FA version 4 with batch invariance"
-    r"|batch_invariant \S+: batch-invariant kernels active"
 )
 _SUPPRESSORS = {
     "PYTHONWARNINGS": "hides torch's override warning",
     "TORCH_CPP_LOG_LEVEL": "hides the BLAS line",
 }
 _MODE_VARIABLE = "VLLM_BATCH_INVARIANT"
-_ALL_REDUCE = "disable_custom_all_reduce"
-_ALL_REDUCE_ASKED = re.compile(rf"non-default args: .*'{_ALL_REDUCE}': True")
 _TRUE = frozenset({"1", "true", "True"})
 _QUOTE_WIDTH = 300
+_STARTED = "an engine of one known vLLM version that started and serves"
+_INFO_NOTE = "from /server_info: the API server's environment, not the worker's log"
+_INFO_EXPECTED = (
+    "vllm_env.VLLM_BATCH_INVARIANT in the answer of /server_info (vLLM 0.19.1 or newer)"
+)
+_INFO_VALUES = {"1": True, "true": True, "0": False, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,35 +100,6 @@ class ActivationEvidence:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What was found in the start-up part of a log, before it is judged."""
-
-    engines: tuple[EngineLine, ...]
-    device: Device | None
-    ready: bool
-    blas: tuple[LogLine, ...]
-    overrides: tuple[OverrideBlock, ...]
-    cpu_overrides: tuple[OverrideBlock, ...]
-    traces: tuple[LogLine, ...]
-    notes: tuple[LogLine, ...]
-    all_reduce_asked: bool
-
-    @property
-    def version(self) -> str | None:
-        names = {engine.version for engine in self.engines}
-        return names.pop() if len(names) == 1 else None
-
-    @property
-    def workers(self) -> int:
-        return sum(engine.workers for engine in self.engines) or 1
-
-    @property
-    def all_reduce(self) -> str | None:
-        values = {engine.config.get(_ALL_REDUCE) for engine in self.engines}
-        return values.pop() if len(values) == 1 else None
-
-
 def read_activation(
     log: str,
     *,
@@ -151,163 +118,163 @@ def read_activation(
             the mode, and none may hide the evidence.
         torch_version: torch's version in the server's environment, where it is known.
     """
-    reading = _read(log, Device(device) if device else None)
-    version = parse_version(reading.version)
+    read = ServerLog.read(log)
+    given = environment or {}
+    named = device or read.setting("device_config")
+    known = Device(named) if named in set(Device) else None
+    version = parse_version(read.version)
     rule = None
-    if version is not None and reading.device is not None:
-        rule = evidence_rule(version, reading.device, torch_version)
+    if version is not None and known is not None:
+        rule = evidence_rule(version, known, torch_version)
     judge = _judge_invariant if mode is Mode.BATCH_INVARIANT else _judge_standard
-    verdict, expected, missing = judge(reading, rule, environment or {})
-    lines = _quote(reading, mode)
-    block = next(iter((*reading.overrides, *reading.cpu_overrides)), None)
+    verdict, expected, missing = judge(read, rule, given)
+    notes = [f"{name} is set: it {why}" for name, why in _SUPPRESSORS.items() if given.get(name)]
+    if rule is not None and rule.beyond_source:
+        notes.append("newer than vLLM 0.32, the newest release whose evidence was studied")
+    findings = (finding for row in EVIDENCE for finding in row.find(read.engine_lines))
     return ActivationEvidence(
         verdict=verdict,
         mode=mode,
-        device=reading.device,
-        vllm_version=reading.version,
+        device=known,
+        vllm_version=read.version,
         torch_version=torch_version,
-        lines=lines,
-        expected=expected,
-        missing=missing,
-        notes=_notes(rule, environment or {}),
-        operator=block.operator if block else None,
+        lines=_quote(read, mode),
+        expected=tuple(expected),
+        missing=tuple(missing),
+        notes=tuple(notes),
+        operator=next((finding.operator for finding in findings if finding.operator), None),
     )
 
 
-def _read(log: str, device: Device | None) -> _Reading:
-    lines = read_lines(log)
-    serving = serving_starts(lines)
-    end = len(lines) if serving is None else serving
-    engines = find_engine_lines(lines, end)
-    start = engines[0].index if engines else end
-    blocks = [block for block in find_override_blocks(lines, end) if block.index > start]
-    head = lines[:end]
-    return _Reading(
-        engines=engines,
-        device=device or _device(engines),
-        ready=serving is not None,
-        blas=tuple(line for line in head[start:] if line.may_be_engine and _BLAS.match(line.text)),
-        overrides=tuple(b for b in blocks if b.is_vllm_own and b.dispatch_key == "CUDA"),
-        cpu_overrides=tuple(b for b in blocks if b.is_cpu_plugin),
-        traces=(
-            *(line for line in head if _LOOSE.search(line.text)),
-            *(line for line in lines if line.may_be_engine and _IN_A_TRACEBACK.match(line.text)),
-        ),
-        notes=tuple(line for line in head if _NOTES.search(line.text)),
-        all_reduce_asked=any(_ALL_REDUCE_ASKED.search(line.text) for line in head),
-    )
-
-
-def _device(engines: tuple[EngineLine, ...]) -> Device | None:
-    names = {engine.config.get("device_config") for engine in engines}
-    name = names.pop() if len(names) == 1 else None
-    return Device(name) if name in set(Device) else None
-
-
-_Judgement = tuple[Verdict, tuple[str, ...], tuple[str, ...]]
+_Judgement = tuple[Verdict, list[str], list[str]]
 
 
 def _judge_invariant(
-    reading: _Reading, rule: Rule | None, environment: Mapping[str, str]
+    read: ServerLog, rule: Rule | None, environment: Mapping[str, str]
 ) -> _Judgement:
     expected = [_STARTED]
-    missing = _common_missing(reading, rule)
-    if rule is not None:
-        found = {
-            EvidenceTag.BLAS: len(reading.blas),
-            EvidenceTag.OVERRIDE: len(reading.overrides),
-            EvidenceTag.CPU_OVERRIDE: len(reading.cpu_overrides),
-        }
-        for tag in rule.required:
-            expected.append(f"{_WORDS[tag]}, once for each of {reading.workers} worker(s)")
-            if found[tag] < reading.workers:
-                missing.append(f"{_WORDS[tag]}: {found[tag]} of {reading.workers} worker(s)")
-        if not rule.supported:
-            missing.append(f"vLLM {reading.version} has no batch-invariant mode")
-        if rule.all_reduce_tells:
-            expected.append(f"{_ALL_REDUCE}=True in the engine's configuration")
-            if reading.all_reduce != "True":
-                missing.append(f"{_ALL_REDUCE}=True (it is {reading.all_reduce})")
+    missing = _missing_for_any_mode(read, rule)
+    for row in rule.required if rule else ():
+        if row.setting:
+            expected.append(row.words)
+            if (value := read.setting(row.setting)) != "True":
+                missing.append(f"{row.setting}=True (it is {value})")
+        else:
+            expected.append(f"{row.words}, once for each of {read.workers} worker(s)")
+            found = sum(1 for _ in row.find(read.engine_lines))
+            if found < read.workers:
+                missing.append(f"{row.words}: {found} of {read.workers} worker(s)")
+    if rule and not rule.supported:
+        missing.append(f"vLLM {read.version} has no batch-invariant mode")
     if environment and environment.get(_MODE_VARIABLE) not in _TRUE:
         missing.append(f"{_MODE_VARIABLE}=1 in the server's environment")
-    verdict = Verdict.INCONCLUSIVE if missing else Verdict.ACTIVE
-    return verdict, tuple(expected), tuple(missing)
+    return Verdict.INCONCLUSIVE if missing else Verdict.ACTIVE, expected, missing
 
 
 def _judge_standard(
-    reading: _Reading, rule: Rule | None, environment: Mapping[str, str]
+    read: ServerLog, rule: Rule | None, environment: Mapping[str, str]
 ) -> _Judgement:
     expected = [_STARTED, "no line of the batch-invariant path"]
-    missing = _common_missing(reading, rule)
+    missing = _missing_for_any_mode(read, rule)
     missing += [
         f"{name} not set ({why}, so its absence proves nothing)"
         for name, why in _SUPPRESSORS.items()
         if environment.get(name)
     ]
-    contaminated = bool(reading.traces) or environment.get(_MODE_VARIABLE) in _TRUE
-    if rule is not None and rule.all_reduce_tells and not reading.all_reduce_asked:
-        expected.append(f"{_ALL_REDUCE}=False in the engine's configuration")
-        contaminated = contaminated or reading.all_reduce == "True"
-        if reading.all_reduce not in {"True", "False"}:
-            missing.append(f"{_ALL_REDUCE} in the engine's configuration")
+    contaminated = bool(_traces(read)) or environment.get(_MODE_VARIABLE) in _TRUE
+    for row in rule.required if rule else ():
+        if row.setting is None or _was_asked_for(row.setting, read):
+            continue
+        expected.append(f"{row.setting}=False in the engine's configuration")
+        value = read.setting(row.setting)
+        contaminated = contaminated or value == "True"
+        if value not in {"True", "False"}:
+            missing.append(f"{row.setting} in the engine's configuration")
     if contaminated:
-        return Verdict.CONTAMINATED, tuple(expected), tuple(missing)
-    verdict = Verdict.INCONCLUSIVE if missing else Verdict.CLEAN
-    return verdict, tuple(expected), tuple(missing)
+        return Verdict.CONTAMINATED, expected, missing
+    return Verdict.INCONCLUSIVE if missing else Verdict.CLEAN, expected, missing
 
 
-_STARTED = "an engine of one known vLLM version that started and serves"
-_WORDS = {
-    EvidenceTag.BLAS: "torch's preferred_blas_library line",
-    EvidenceTag.OVERRIDE: "torch's override warning for dispatch key CUDA with a kernel of "
-    "vllm/model_executor/.../batch_invariant.py",
-    EvidenceTag.CPU_OVERRIDE: "torch's override warning for dispatch key CPU with a kernel of a "
-    "batch-invariant plugin",
-}
-
-
-def _common_missing(reading: _Reading, rule: Rule | None) -> list[str]:
+def _missing_for_any_mode(read: ServerLog, rule: Rule | None) -> list[str]:
     missing = []
-    if not reading.engines:
+    if not read.engines:
         missing.append("the line in which the engine names its version and configuration")
-    elif parse_version(reading.version) is None:
-        missing.append(f"a vLLM version with known evidence (found {reading.version or 'several'})")
+    elif parse_version(read.version) is None:
+        missing.append(f"a vLLM version with known evidence (found {read.version or 'several'})")
     elif rule is None:
         missing.append("a device with known evidence: cuda or cpu")
-    if not reading.ready:
+    if not read.serves:
         missing.append("a sign that the server came up")
     return missing
 
 
-def _notes(rule: Rule | None, environment: Mapping[str, str]) -> tuple[str, ...]:
-    notes = [
-        f"{name} is set: it {why}" for name, why in _SUPPRESSORS.items() if environment.get(name)
+def _was_asked_for(setting: str, read: ServerLog) -> bool:
+    """Whether an argument, and not the mode, sets it: then it tells nothing of the mode."""
+    asked = re.compile(rf"non-default args: .*'{setting}': True")
+    return any(asked.search(line.text) for line in read.startup)
+
+
+def _traces(read: ServerLog) -> list[LogLine]:
+    """Lines that a standard server cannot have written."""
+    return [
+        *(line for line in read.startup if TRACES.search(line.text)),
+        *(line for line in read.lines if line.may_be_engine and _IN_A_TRACEBACK.match(line.text)),
     ]
-    if rule is not None and rule.beyond_source:
-        notes.append("newer than vLLM 0.32, the newest release whose evidence was studied")
-    return tuple(notes)
 
 
-def _quote(reading: _Reading, mode: Mode) -> tuple[EvidenceLine, ...]:
+def _quote(read: ServerLog, mode: Mode) -> tuple[EvidenceLine, ...]:
+    """Every line that says something about the path, once, under the first tag that it has."""
+    tagged = [
+        (row.tag, line, line.text.strip()[:_QUOTE_WIDTH])
+        for row in EVIDENCE
+        for finding in row.find(read.engine_lines)
+        for line in finding.lines
+    ]
+    for engine in read.engines:
+        # the line itself is some thousand characters long
+        for row in EVIDENCE:
+            if row.setting:
+                told = f"{row.setting}={engine.config.get(row.setting)}"
+                text = f"Initializing ... LLM engine (v{engine.version}) ... {told}"
+                tagged.append((row.tag, engine.line, text))
+    noted = [line for line in read.startup if NOTES.search(line.text)]
+    noted += _traces(read) if mode is Mode.STANDARD else []
+    tagged += [(EvidenceTag.NOTE, line, line.text.strip()[:_QUOTE_WIDTH]) for line in noted]
     quoted: dict[int, EvidenceLine] = {}
-
-    def add(tag: EvidenceTag, lines: tuple[LogLine, ...]) -> None:
-        for line in lines:
-            quoted.setdefault(
-                line.number, EvidenceLine(line.number, tag, line.text.strip()[:_QUOTE_WIDTH])
-            )
-
-    for block in reading.overrides:
-        add(EvidenceTag.OVERRIDE, block.lines)
-    for block in reading.cpu_overrides:
-        add(EvidenceTag.CPU_OVERRIDE, block.lines)
-    add(EvidenceTag.BLAS, reading.blas)
-    for engine in reading.engines:
-        value = engine.config.get(_ALL_REDUCE)
-        text = f"Initializing ... LLM engine (v{engine.version}) ... {_ALL_REDUCE}={value}"
-        number = engine.line.number
-        quoted[number] = EvidenceLine(number, EvidenceTag.ALL_REDUCE, text)
-    add(EvidenceTag.NOTE, reading.notes)
-    if mode is Mode.STANDARD:
-        add(EvidenceTag.NOTE, reading.traces)
+    for tag, line, text in tagged:
+        quoted.setdefault(line.number, EvidenceLine(line.number, tag, text))
     return tuple(quoted[number] for number in sorted(quoted))
+
+
+def read_server_info(
+    info: Mapping[str, Any], *, mode: Mode, version: str | None = None
+) -> ActivationEvidence:
+    """Judge an answer of ``/server_info?config_format=json``.
+
+    It shows the environment of the API server's process, not the kernels of the worker's.
+    """
+    environment = info.get("vllm_env")
+    value = environment.get(_MODE_VARIABLE) if isinstance(environment, Mapping) else None
+    enabled = _INFO_VALUES.get(str(value).strip().lower())
+    system = info.get("system_env")
+    torch = system.get("torch_version") if isinstance(system, Mapping) else None
+    missing = () if enabled is not None else (_INFO_EXPECTED,)
+    if enabled is False and mode is Mode.BATCH_INVARIANT:
+        missing = (f"{_MODE_VARIABLE}=1 (it is {value})",)
+    if enabled is None or (enabled is False and mode is Mode.BATCH_INVARIANT):
+        verdict = Verdict.INCONCLUSIVE
+    elif mode is Mode.BATCH_INVARIANT:
+        verdict = Verdict.ACTIVE
+    else:
+        verdict = Verdict.CONTAMINATED if enabled else Verdict.CLEAN
+    return ActivationEvidence(
+        verdict=verdict,
+        mode=mode,
+        device=None,
+        vllm_version=version,
+        torch_version=str(torch) if torch else None,
+        lines=(),
+        expected=(_INFO_EXPECTED,),
+        missing=missing,
+        notes=(_INFO_NOTE,),
+    )

@@ -8,10 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.prove.engine_line import find_engine_lines
-from harness.prove.log_lines import HEADER, LogLine, read_lines, serving_starts
-
-__all__ = ["ServerFacts", "parse_literal", "read_facts"]
+from harness.prove.server_log import HEADER, LogLine, ServerLog
 
 _ARGUMENTS = re.compile(rf"^{HEADER}non-default args: (\{{.*\}})\s*$")
 _BANNER = re.compile(r"\bversion (\d+\.\d+\.\d+\S*)\s*$")
@@ -115,29 +112,25 @@ class ServerFacts:
 
 def read_facts(log: str) -> ServerFacts:
     """Read a server's facts from the start-up part of its log."""
-    lines = read_lines(log)
-    serving = serving_starts(lines)
-    end = len(lines) if serving is None else serving
-    head = lines[:end]
-    engines = find_engine_lines(lines, end)
+    read = ServerLog.read(log)
+    head, engine = read.startup, next(iter(read.engines), None)
     arguments = parse_literal(_first(_ARGUMENTS, head) or "{}")
     arguments = arguments if isinstance(arguments, dict) else {}
     flash = _first(_FLASH, head)
-    batched = _first(_CHUNKED, head)
+    chunked = _first(_CHUNKED, head)
+    batched = int(chunked) if chunked else arguments.get("max_num_batched_tokens")
     return ServerFacts(
-        vllm_version=engines[0].version if engines else _first(_BANNER, head),
+        vllm_version=engine.version if engine else _first(_BANNER, head),
         arguments=arguments,
-        engine=engines[0].config if engines else {},
+        engine=engine.config if engine else {},
         attention_backend=_first(_BACKEND, head),
         flash_attention_version=int(flash) if flash else None,
-        max_num_batched_tokens=int(batched)
-        if batched
-        else _integer(arguments.get("max_num_batched_tokens")),
-        async_scheduling=True if _any(_ASYNC, head) else arguments.get("async_scheduling"),
+        max_num_batched_tokens=batched if isinstance(batched, int) else None,
+        async_scheduling=True if _first(_ASYNC, head) else arguments.get("async_scheduling"),
         compile_cache=_first(_CACHE, head),
-        flashinfer_sampler=_any(_SAMPLER, head),
-        breakable_cudagraph=any(_BREAKABLE.search(line.text) for line in head),
-        sampling_defaults_overridden=_any(_DEFAULTS, head),
+        flashinfer_sampler=bool(_first(_SAMPLER, head)),
+        breakable_cudagraph=bool(_first(_BREAKABLE, head)),
+        sampling_defaults_overridden=bool(_first(_DEFAULTS, head)),
     )
 
 
@@ -150,23 +143,16 @@ def parse_literal(text: str) -> Any:
 
 
 def _first(pattern: re.Pattern[str], lines: tuple[LogLine, ...]) -> str | None:
+    """The group, or without one the whole text, of the first line that matches."""
     for line in lines:
         match = pattern.search(line.text)
         if match:
-            return match[1]
+            return match[pattern.groups]
     return None
-
-
-def _any(pattern: re.Pattern[str], lines: tuple[LogLine, ...]) -> bool:
-    return any(pattern.match(line.text) for line in lines)
 
 
 def _flag(text: str | None) -> bool | None:
     return {"True": True, "False": False}.get(text or "")
-
-
-def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) else None
 
 
 def _plain(value: object) -> object:

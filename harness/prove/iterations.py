@@ -7,11 +7,9 @@ it and how many decoded. Only these lines prove that requests shared a step.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from harness.prove.log_lines import HEADER, read_lines
-
-__all__ = ["BatchWitness", "EngineStep", "batch_witness", "read_steps"]
+from harness.prove.server_log import HEADER, read_lines
 
 _STEP = re.compile(
     rf"^{HEADER}(?:Engine \d+: )?Iteration\((\d+)\): (\d+) context requests?, "
@@ -91,19 +89,8 @@ class BatchWitness:
 
     def to_json(self) -> dict[str, object]:
         """The witness as JSON values."""
-        return {
-            "expected_requests": self.expected_requests,
-            "steps": self.steps,
-            "first_width": self.first_width,
-            "max_width": self.max_width,
-            "max_context_requests": self.max_context_requests,
-            "shared_steps": self.shared_steps,
-            "full_steps": self.full_steps,
-            "prefill_steps": self.prefill_steps,
-            "admitted_together": self.admitted_together,
-            "alone": self.alone,
-            "all_met": self.all_met,
-        }
+        judged = ("admitted_together", "alone", "all_met")
+        return {**asdict(self), **{name: getattr(self, name) for name in judged}}
 
 
 def read_steps(log_slice: str) -> tuple[EngineStep, ...]:

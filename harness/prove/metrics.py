@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-__all__ = ["EngineMetrics", "metrics_delta", "read_metrics"]
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 _SAMPLE = re.compile(
     r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>[-+.\deE]+|NaN|[+-]?Inf)"
 )
+_TOTALS = {
+    "vllm:iteration_tokens_total_count": "steps",
+    "vllm:iteration_tokens_total_sum": "step_tokens",
+    "vllm:prompt_tokens_total": "prompt_tokens",
+    "vllm:generation_tokens_total": "generation_tokens",
+    "vllm:prefix_cache_queries_total": "prefix_cache_queries",
+    "vllm:prefix_cache_hits_total": "prefix_cache_hits",
+    "vllm:num_preemptions_total": "preemptions",
+}
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -65,73 +73,35 @@ class EngineMetrics:
 
     def to_json(self) -> dict[str, object]:
         """The counters as JSON values."""
-        return {
-            "steps": self.steps,
-            "one_token_steps": self.one_token_steps,
-            "step_tokens": self.step_tokens,
-            "prompt_tokens": self.prompt_tokens,
-            "generation_tokens": self.generation_tokens,
-            "prefix_cache_queries": self.prefix_cache_queries,
-            "prefix_cache_hits": self.prefix_cache_hits,
-            "preemptions": self.preemptions,
-            "finished": dict(self.finished),
-        }
+        return asdict(self)
 
 
 def read_metrics(text: str) -> EngineMetrics:
     """Read the Prometheus text of ``GET /metrics``; engines are summed."""
-    samples = [
-        (match["name"], dict(_LABEL.findall(match["labels"] or "")), float(match["value"]))
-        for match in map(_SAMPLE.match, text.splitlines())
-        if match
-    ]
-
-    def total(name: str, **labels: str) -> float | None:
-        values = [
-            value
-            for found, held, value in samples
-            if found == name and all(held.get(key) == want for key, want in labels.items())
-        ]
-        return sum(values) if values else None
-
+    totals: dict[str, Any] = {}
     finished: dict[str, float] = {}
-    for name, held, value in samples:
-        if name == "vllm:request_success_total":
-            reason = held.get("finished_reason", "")
+    for match in filter(None, map(_SAMPLE.match, text.splitlines())):
+        labels, value = dict(_LABEL.findall(match["labels"] or "")), float(match["value"])
+        if match["name"] == "vllm:request_success_total":
+            reason = labels.get("finished_reason", "")
             finished[reason] = finished.get(reason, 0.0) + value
-    return EngineMetrics(
-        steps=total("vllm:iteration_tokens_total_count"),
-        one_token_steps=total("vllm:iteration_tokens_total_bucket", le="1.0"),
-        step_tokens=total("vllm:iteration_tokens_total_sum"),
-        prompt_tokens=total("vllm:prompt_tokens_total"),
-        generation_tokens=total("vllm:generation_tokens_total"),
-        prefix_cache_queries=total("vllm:prefix_cache_queries_total"),
-        prefix_cache_hits=total("vllm:prefix_cache_hits_total"),
-        preemptions=total("vllm:num_preemptions_total"),
-        finished=finished,
-    )
+        elif match["name"] == "vllm:iteration_tokens_total_bucket" and labels.get("le") == "1.0":
+            totals["one_token_steps"] = totals.get("one_token_steps", 0.0) + value
+        elif name := _TOTALS.get(match["name"]):
+            totals[name] = totals.get(name, 0.0) + value
+    return EngineMetrics(**totals, finished=finished)
 
 
 def metrics_delta(before: EngineMetrics, after: EngineMetrics) -> EngineMetrics:
     """What happened between two readings of one server lifetime."""
-    reasons = {*before.finished, *after.finished}
+    grown: dict[str, Any] = {}
+    for name in (*_TOTALS.values(), "one_token_steps"):
+        now = getattr(after, name)
+        grown[name] = None if now is None else now - (getattr(before, name) or 0.0)
     return EngineMetrics(
-        steps=_minus(after.steps, before.steps),
-        one_token_steps=_minus(after.one_token_steps, before.one_token_steps),
-        step_tokens=_minus(after.step_tokens, before.step_tokens),
-        prompt_tokens=_minus(after.prompt_tokens, before.prompt_tokens),
-        generation_tokens=_minus(after.generation_tokens, before.generation_tokens),
-        prefix_cache_queries=_minus(after.prefix_cache_queries, before.prefix_cache_queries),
-        prefix_cache_hits=_minus(after.prefix_cache_hits, before.prefix_cache_hits),
-        preemptions=_minus(after.preemptions, before.preemptions),
+        **grown,
         finished={
             reason: after.finished.get(reason, 0.0) - before.finished.get(reason, 0.0)
-            for reason in sorted(reasons)
+            for reason in sorted({*before.finished, *after.finished})
         },
     )
-
-
-def _minus(after: float | None, before: float | None) -> float | None:
-    if after is None:
-        return None
-    return after - (before or 0.0)

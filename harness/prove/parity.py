@@ -7,14 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.prove.engine_line import split_config
+from harness.prove.evidence import may_differ, parse_version
 from harness.prove.facts import ServerFacts, parse_literal
-from harness.prove.versions import parse_version
+from harness.prove.server_log import split_config
 
-__all__ = ["Difference", "mode_parity"]
-
-_ALL_REDUCE = "engine.disable_custom_all_reduce"
-_LAST_WITH_ALL_REDUCE_FLAG = (0, 31)
 _FACTS = (
     "vllm_version",
     "attention_backend",
@@ -65,24 +61,19 @@ def mode_parity(standard: ServerFacts, invariant: ServerFacts) -> tuple[Differen
     off (up to 0.31) and, from 0.31 on, may change the way CUDA graphs are captured.
     """
     left, right = _flat(standard), _flat(invariant)
-    names = sorted({*left, *right})
-    return tuple(
-        _difference(name, left.get(name, _MISSING), right.get(name, _MISSING), invariant)
-        for name in names
-        if left.get(name, _MISSING) != right.get(name, _MISSING)
-    )
-
-
-def _difference(name: str, standard: str, invariant: str, facts: ServerFacts) -> Difference:
-    reason = _reason(name, facts)
-    return Difference(name, standard, invariant, bool(reason), reason)
+    differences = []
+    for name in sorted({*left, *right}):
+        old, new = left.get(name, _MISSING), right.get(name, _MISSING)
+        if old != new:
+            reason = _reason(name, invariant)
+            differences.append(Difference(name, old, new, bool(reason), reason))
+    return tuple(differences)
 
 
 def _reason(name: str, invariant: ServerFacts) -> str:
-    if name == _ALL_REDUCE:
-        version = parse_version(invariant.vllm_version)
-        if version is not None and version[:2] <= _LAST_WITH_ALL_REDUCE_FLAG:
-            return "the mode turns custom all-reduce off; with one GPU there is none"
+    version = parse_version(invariant.vllm_version)
+    if reason := may_differ(name.removeprefix("engine."), version):
+        return reason
     if name in _WHERE_IT_LISTENS:
         return "where it listens changes no computation"
     if invariant.breakable_cudagraph and "cudagraph" in name:

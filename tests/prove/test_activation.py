@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.prove import EvidenceTag, read_activation
+from harness.prove.evidence import EVIDENCE, TRACES, Evidence
+from harness.prove.server_log import ServerLog
 from harness.words import Mode, Verdict
 
 LOGS = Path(__file__).parent.parent / "data" / "vllm_logs"
@@ -372,3 +374,20 @@ def test_the_evidence_is_json():
     value = json.loads(json.dumps(read_activation(cpu_log(), mode=INVARIANT).to_json()))
     assert value["verdict"] == "active"
     assert value["lines"][0]["line"] > 0
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in EVIDENCE if row.trace], ids=lambda row: row.tag.name
+)
+def test_what_proves_the_invariant_path_contaminates_a_standard_log(row: Evidence):
+    found = [
+        finding.lines
+        for name in EXPECTED
+        for finding in row.find(ServerLog.read(log(name)).engine_lines)
+    ]
+    assert found
+    assert all(any(TRACES.search(line.text) for line in lines) for lines in found)
+
+
+def test_every_row_of_evidence_has_a_tag_of_its_own():
+    assert len({row.tag for row in EVIDENCE}) == len(EVIDENCE)

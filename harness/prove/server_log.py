@@ -1,0 +1,157 @@
+"""A vLLM log as lines with numbers and processes, its engines, and where serving begins.
+
+Everything that proves a kernel path is printed while the engine starts. What follows the first
+sign of serving may carry text from requests, so no proof is looked for there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+HEADER = r"(?:INFO|WARNING|ERROR|DEBUG) \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]+\] "
+"""How vLLM's own logger begins a line, after the process prefix."""
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_PREFIX = re.compile(r"^\(([A-Za-z][\w-]*) pid=(\d+)\) ?")
+_READY = re.compile(
+    rf"^(?:INFO:\s+Application startup complete\.|{HEADER}Starting vLLM (?:API )?server\b)"
+)
+_REQUEST = re.compile(
+    r'^INFO:\s+\S+ - "[A-Z]+ \S+ HTTP/[\d.]+" \d{3}\b'
+    rf"|^{HEADER}(?:Received request\b|Added request\b)"
+)
+_ENGINE_NAMES = ("EngineCore", "Worker", "VllmWorker")
+_ENGINE = re.compile(
+    rf"^{HEADER}Initializing an? V\d+ LLM engine \(v([^)\s]+)\) with config: (.*)$"
+)
+_OPEN, _CLOSE = "([{<", ")]}>"
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line.
+
+    Attributes:
+        number: 1-based, as an editor counts.
+        process: ``name pid`` of the prefix; ``None`` for a line without one.
+        text: the line without prefix and colours.
+    """
+
+    number: int
+    process: str | None
+    text: str
+
+    @property
+    def may_be_engine(self) -> bool:
+        """Whether an engine or worker process can have written it.
+
+        A line from C++ has no prefix, and from 0.32 on neither has what a process writes to
+        stderr; a line that is marked as the API server's is not the engine's.
+        """
+        return self.process is None or self.process.startswith(_ENGINE_NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLine:
+    """The line in which an engine names its version and its whole configuration, as text."""
+
+    line: LogLine
+    version: str
+    config: Mapping[str, str]
+
+    @property
+    def workers(self) -> int:
+        """Processes that run the model for this engine: tensor times pipeline parallel size."""
+        product = 1
+        for kind in ("tensor", "pipeline"):
+            size = self.config.get(f"{kind}_parallel_size", "1")
+            product *= int(size) if size.isdigit() else 1
+        return product
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLog:
+    """One lifetime's log.
+
+    Attributes:
+        lines: all of it.
+        startup: its lines before the first sign of serving; all of them if there is none.
+        engine_lines: those of ``startup`` from the first engine's own line on.
+        engines: every engine that was initialised in ``startup``.
+    """
+
+    lines: tuple[LogLine, ...]
+    startup: tuple[LogLine, ...]
+    engine_lines: tuple[LogLine, ...]
+    engines: tuple[EngineLine, ...]
+
+    @classmethod
+    def read(cls, log: str) -> ServerLog:
+        """Split a log at its first engine and at the first sign of serving."""
+        lines = read_lines(log)
+        serving = (i for i, line in enumerate(lines) if _shows_serving(line.text))
+        startup = lines[: next(serving, len(lines))]
+        engines = tuple(
+            EngineLine(line, match[1], split_config(match[2]))
+            for line in startup
+            if (match := _ENGINE.match(line.text))
+        )
+        first = engines[0].line.number - 1 if engines else len(startup)
+        return cls(lines, startup, startup[first:], engines)
+
+    @property
+    def serves(self) -> bool:
+        """Whether there is any sign that the server came up."""
+        return len(self.startup) < len(self.lines)
+
+    @property
+    def version(self) -> str | None:
+        """The one vLLM version that all engines name."""
+        names = {engine.version for engine in self.engines}
+        return names.pop() if len(names) == 1 else None
+
+    @property
+    def workers(self) -> int:
+        """Processes that run the model, in all engines."""
+        return sum(engine.workers for engine in self.engines) or 1
+
+    def setting(self, key: str) -> str | None:
+        """The text of a top-level key of the configuration, if all engines have the same."""
+        values = {engine.config.get(key) for engine in self.engines}
+        return values.pop() if len(values) == 1 else None
+
+
+def read_lines(log: str) -> tuple[LogLine, ...]:
+    """Split a log into lines; what a progress bar overwrote in its line is dropped."""
+    lines = []
+    for number, raw in enumerate(log.split("\n"), start=1):
+        text = _COLOUR.sub("", raw.rstrip("\r")).rpartition("\r")[2]
+        match = _PREFIX.match(text)
+        process = f"{match[1]} {match[2]}" if match else None
+        lines.append(LogLine(number, process, text[match.end() :] if match else text))
+    return tuple(lines)
+
+
+def _shows_serving(text: str) -> bool:
+    return bool(_READY.match(text) or _REQUEST.match(text))
+
+
+def split_config(text: str) -> dict[str, str]:
+    """``a=1, b=C(x=1, y=2), c={'k': 1}`` as its top-level keys and the text of their values."""
+    parts, depth, start, quote = [], 0, 0, ""
+    for index, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char in _OPEN:
+            depth += 1
+        elif char in _CLOSE:
+            depth -= 1
+        elif char == "," and depth == 0:
+            parts.append(text[start:index])
+            start = index + 1
+    pairs = (part.partition("=") for part in [*parts, text[start:]])
+    return {key.strip(): value.strip() for key, found, value in pairs if found}
