@@ -43,7 +43,8 @@ def inventory(
     """Print one image's inventory."""
     from harness.errors import UsageError
     from harness.hostile import visible
-    from harness.images import inventory_lines, inventory_markdown, take_inventory
+    from harness.images import take_inventory
+    from harness.report import inventory_lines, inventory_markdown
     from harness.serve.docker import connect
 
     wanted = "json" if json_ else format_
@@ -68,6 +69,8 @@ def diff(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the reports.")] = None,
 ) -> None:
     """Print or write the difference of two images."""
+    from msgspec import to_builtins
+
     from harness.errors import UsageError
     from harness.hostile import visible
     from harness.jobs import read_difference
@@ -81,12 +84,12 @@ def diff(
         raise UsageError("several formats need a folder", hint="add -o FOLDER")
     difference = read_difference(a, b, _say)
     if out is None:
-        typer.echo(render_image_difference(difference.to_json(), formats[0]), nl=False)
+        typer.echo(render_image_difference(to_builtins(difference), formats[0]), nl=False)
         return
     from harness.report import write_image_difference
 
     typer.echo(visible(difference.headline))
-    for path in write_image_difference(difference.to_json(), formats, out):
+    for path in write_image_difference(to_builtins(difference), formats, out):
         typer.echo(f"written   {path}")
 
 

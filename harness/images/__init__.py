@@ -4,10 +4,10 @@ Every function takes a client of the engine; nothing here starts a server.
 """
 
 from harness.images.bisect import Bisection, Seen, find_step, image_range, read_image_list
+from harness.images.changes import ImageDifference
 from harness.images.difference import compare_images
-from harness.images.difference_model import ImageDifference
 from harness.images.inventory import load_inventory, take_inventory
-from harness.images.inventory_lines import inventory_lines, inventory_markdown
+from harness.images.inventory_effects import CapabilityEffects, grouped_effects
 from harness.images.inventory_model import Inventory
 from harness.images.local import LocalImage, find_image, pull_image
 from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
@@ -20,6 +20,7 @@ from harness.images.resolve import ResolvedImage, resolve, verify_unchanged
 __all__ = [
     "DEFAULT_LOCK",
     "Bisection",
+    "CapabilityEffects",
     "ImageDifference",
     "ImageLock",
     "ImageReference",
@@ -36,9 +37,8 @@ __all__ = [
     "compare_images",
     "find_image",
     "find_step",
+    "grouped_effects",
     "image_range",
-    "inventory_lines",
-    "inventory_markdown",
     "load_inventory",
     "lock_status",
     "pin_image",

@@ -11,10 +11,9 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
-from harness.images.inventory_model import Effect
-
-__all__ = ["CAPABILITIES", "CapabilityEffects", "effects_by_capability", "read_effects"]
+from harness.images.inventory_model import Effect, Inventory
 
 CAPABILITIES = ("8.0", "8.6", "8.9", "9.0", "10.0", "10.3", "12.0")
 """A100, A10/RTX 30, L4/L40/RTX 40, H100/H200, B200, B300, RTX 50/PRO 6000."""
@@ -117,6 +116,15 @@ def effects_by_capability(
     sets them, since the others hold for every device.
     """
     return tuple(_on(capability, effects, torch_version) for capability in CAPABILITIES)
+
+
+def grouped_effects(inventory: Inventory) -> Iterator[tuple[str, CapabilityEffects]]:
+    """Capabilities with the same effects together: ``8.0, 8.6``, and what happens there."""
+    module = inventory.contents.batch_invariant
+    rows = effects_by_capability(module.effects if module else (), inventory.torch_version)
+    for _, group in groupby(rows, key=lambda row: (row.operators, row.variables, row.uncertain)):
+        members = list(group)
+        yield ", ".join(member.capability for member in members), members[0]
 
 
 def _on(capability: str, effects: tuple[Effect, ...], torch: str | None) -> CapabilityEffects:

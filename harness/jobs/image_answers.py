@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import to_builtins
+
 from harness.compare import Comparison, headline_clauses
 from harness.errors import UsageError
 from harness.images import ImageDifference, compare_images, take_inventory
@@ -106,7 +108,7 @@ def _write(
         sections=report.sections,
         page=_PAGE,
     )
-    joined = write_image_difference(difference.to_json(), _FORMATS, target, answers)
+    joined = write_image_difference(to_builtins(difference), _FORMATS, target, answers)
     return [*joined, *write_comparison(compared, formats, target)]
 
 

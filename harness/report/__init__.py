@@ -10,6 +10,7 @@ from harness.report.headline import measured_on, nature
 from harness.report.html import render_html
 from harness.report.image_difference import AnswersPart
 from harness.report.image_difference_formats import render_image_difference, write_image_difference
+from harness.report.inventory_page import inventory_lines, inventory_markdown
 from harness.report.junit import render_junit
 from harness.report.markdown import code, render_markdown
 from harness.report.model import Report
@@ -22,6 +23,8 @@ __all__ = [
     "Report",
     "build_report",
     "code",
+    "inventory_lines",
+    "inventory_markdown",
     "load_report",
     "measured_on",
     "nature",

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import docker
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.images.difference import compare_images
-from harness.images.difference_arguments import argument_changes
-from harness.images.difference_model import Change
+from harness.images.changes import Change
+from harness.images.difference import argument_changes, compare_images
 from harness.images.inventory import take_inventory
 from harness.images.inventory_cache import ContentsCache
 from harness.images.inventory_model import (
@@ -94,7 +94,7 @@ def test_an_image_that_could_not_be_read_is_not_called_unchanged():
 def test_packages_are_added_removed_and_changed():
     other = inventory("b:1", python_packages={"torch": "2.11.0", "xgrammar": "0.2"})
     changes = compare_images(inventory(), other).python_packages
-    assert [(change.name, change.kind) for change in changes] == [
+    assert [(change.name, change.change) for change in changes] == [
         ("torch", "changed"),
         ("vllm", "removed"),
         ("xgrammar", "added"),
@@ -110,10 +110,10 @@ def test_the_environment_entrypoint_labels_and_plugins_are_compared():
     plugin = Plugin("lora", "vllm.general_plugins", "x:y", "vllm 1")
     other = replace(other, contents=replace(other.contents, plugins=(plugin,)))
     difference = compare_images(inventory(), other)
-    assert difference.environment == (Change("VLLM_X", None, "1"),)
-    assert difference.configuration == (Change("entrypoint", "vllm serve", "python3"),)
-    assert difference.labels == (Change("version", None, "2"),)
-    assert difference.plugins[0].kind == "added"
+    assert difference.environment == (Change.between("VLLM_X", None, "1"),)
+    assert difference.configuration == (Change.between("entrypoint", "vllm serve", "python3"),)
+    assert difference.labels == (Change.between("version", None, "2"),)
+    assert difference.plugins[0].change == "added"
 
 
 def test_shared_layers_are_counted_from_the_bottom():
@@ -140,8 +140,8 @@ def test_an_operator_replaced_on_one_capability_only_changes_that_capability():
     )
     module = InvariantModule("vllm/b.py", SHA_B, 10, effects)
     rows = compare_images(inventory(), inventory("b:1", batch_invariant=module)).batch_invariant
-    assert rows.is_changed
-    assert [row.capability for row in rows.capabilities if row.is_changed] == ["9.0"]
+    assert rows.changed
+    assert [row.capability for row in rows.capabilities if row.changed] == ["9.0"]
 
 
 def test_an_image_without_the_module_has_lost_it():
@@ -194,20 +194,20 @@ def test_arguments_are_added_removed_and_changed():
         ("--old", "removed"),
         ("--seed", "changed"),
     ]
-    assert changes[2].details == (Change("default", "0", "42"),)
+    assert changes[2].details == (Change.between("default", "0", "42"),)
 
 
 def test_a_default_inside_a_mapping_is_named_by_its_key():
     changes = argument_changes(
         arguments(config={"mode": None, "sizes": [1]}), arguments(config={"mode": 3, "sizes": [1]})
     )
-    assert changes[0].details == (Change("default.mode", "None", "3"),)
+    assert changes[0].details == (Change.between("default.mode", "None", "3"),)
     assert changes[0].default_changed
 
 
 def test_a_key_that_only_came_is_no_changed_default():
     changes = argument_changes(arguments(config={}), arguments(config={"fresh": True}))
-    assert changes[0].details == (Change("default.fresh", None, "true"),)
+    assert changes[0].details == (Change.between("default.fresh", None, "true"),)
     assert not changes[0].default_changed
 
 
@@ -219,7 +219,7 @@ def test_defaults_of_other_types_are_other_defaults(a: object, b: object):
 def test_of_choices_only_what_came_and_went_is_told():
     a = ServerArguments("parser", (ServerArgument(("--x",), choices=["a", "b"]),))
     b = ServerArguments("parser", (ServerArgument(("--x",), choices=["b", "c"]),))
-    assert argument_changes(a, b)[0].details == (Change("choices", "a", "c"),)
+    assert argument_changes(a, b)[0].details == (Change.between("choices", "a", "c"),)
 
 
 def test_an_argument_under_a_further_spelling_is_the_same_argument():
@@ -242,8 +242,8 @@ def test_equal_arguments_never_differ(defaults: dict[str, int | None]):
 
 
 def test_a_difference_is_json():
-    value = compare_images(inventory(), inventory("b:1", **LATER)).to_json()
-    assert json.loads(json.dumps(value))["versions"][0]["change"] == "changed"
+    text = msgspec.json.encode(compare_images(inventory(), inventory("b:1", **LATER)))
+    assert json.loads(text)["versions"][0]["change"] == "changed"
 
 
 def test_a_commit_is_found_in_label_environment_or_version():

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from headless_chromium import opened
+from msgspec import to_builtins
 
 from harness.images.difference import compare_images
 from harness.images.inventory_model import TorchFacts, VllmFacts
@@ -14,7 +16,6 @@ from harness.report.image_difference import AnswersPart, image_report
 from harness.report.image_difference_formats import render_image_difference, write_image_difference
 from harness.report.model import Banner, Tone
 
-from ..report.headless_chromium import opened
 from .inventories import arguments, inventory
 
 HOSTILE = (
@@ -34,7 +35,7 @@ def _difference(**changes: object) -> dict[str, object]:
         "arguments": arguments(port=8001, fresh=None),
         **changes,
     }
-    return compare_images(inventory(), inventory("vllm/vllm-openai:v0.20.2", **newer)).to_json()
+    return to_builtins(compare_images(inventory(), inventory("vllm/vllm-openai:v0.20.2", **newer)))
 
 
 def _hostile() -> dict[str, object]:
@@ -43,7 +44,7 @@ def _hostile() -> dict[str, object]:
     config = replace(side.config, environment=changes, labels=changes, entrypoint=HOSTILE)
     notes = HOSTILE
     side = replace(side, config=config, contents=replace(side.contents, notes=notes))
-    return compare_images(inventory(), side).to_json()
+    return to_builtins(compare_images(inventory(), side))
 
 
 def _answers() -> AnswersPart:
@@ -76,7 +77,7 @@ def test_long_tables_are_closed_at_first():
 
 
 def test_equal_images_have_a_page_that_says_so():
-    same = compare_images(inventory(), inventory("b:1")).to_json()
+    same = to_builtins(compare_images(inventory(), inventory("b:1")))
     page = render_image_difference(same, "md")
     assert "**no difference in what was read**" in page
     assert "No package differs." in page
@@ -84,9 +85,9 @@ def test_equal_images_have_a_page_that_says_so():
 
 
 def test_what_could_not_be_compared_has_a_section():
-    difference = compare_images(
-        inventory(), inventory("b:1", notes=("kernels: OSError",))
-    ).to_json()
+    difference = to_builtins(
+        compare_images(inventory(), inventory("b:1", notes=("kernels: OSError",)))
+    )
     assert "## Not compared\n\nb:1: kernels: OSError" in render_image_difference(difference, "md")
 
 

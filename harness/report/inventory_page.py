@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from typing import TYPE_CHECKING
 
-from harness.images.inventory_effects import CapabilityEffects, effects_by_capability
-from harness.images.inventory_model import Inventory
-from harness.report import code
+from harness.report.markdown import code
 
-__all__ = ["inventory_lines", "inventory_markdown"]
+if TYPE_CHECKING:
+    from harness.images import CapabilityEffects, Inventory
 
 _GIGABYTE = 1_000_000_000
 
@@ -79,12 +78,9 @@ def _size(size: int) -> str:
 
 
 def _replaced(inventory: Inventory) -> Iterator[tuple[str, CapabilityEffects]]:
-    """Capabilities with the same effects together."""
-    module = inventory.contents.batch_invariant
-    rows = effects_by_capability(module.effects if module else (), inventory.torch_version)
-    for _, group in groupby(rows, key=lambda row: (row.operators, row.variables, row.uncertain)):
-        members = list(group)
-        yield ", ".join(member.capability for member in members), members[0]
+    from harness.images import grouped_effects
+
+    return grouped_effects(inventory)
 
 
 def inventory_markdown(inventory: Inventory) -> str:
