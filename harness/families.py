@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from harness.words import Domain
 
@@ -49,6 +50,17 @@ class Family:
     directions: tuple[str, str]
     rubric: Rubric
     fields: Mapping[str, tuple[str, ...]]
+
+    def value(self, sample: Mapping[str, Any], field: str) -> Any:
+        """The value of a field of a sample, under the first key that gives one.
+
+        Raises:
+            KeyError: none does; its argument names them all.
+        """
+        for key in self.fields[field]:
+            if sample.get(key) is not None:
+                return sample[key]
+        raise KeyError(self.keys_of(field))
 
     def keys_of(self, field: str) -> str:
         """The keys that may hold a field, for a message: ``biased_idx (or stereotyped_idx)``."""

@@ -4,10 +4,10 @@ Two profiles live side by side: ``paper`` is the study's algorithms with their b
 ``strict`` (the default) reads the answer alone; ``docs/scorers.md`` shows where they differ.
 """
 
-from harness.score.comparison import ProfileComparison
-from harness.score.model import Score
-from harness.score.registry import PROFILES, SCORERS, Profile, score, scorer_versions
+from harness.score.answer import Score
+from harness.score.profile_comparison import ProfileComparison
 from harness.score.rescore import rescore
+from harness.score.scorers import PROFILES, SCORERS, Profile, score, scorer_versions
 
 __all__ = [
     "PROFILES",

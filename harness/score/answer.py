@@ -1,7 +1,8 @@
-"""Where the answer is: a completion without a chat template often goes on to the next question.
+"""What an answer is, and a score of it with the evidence.
 
-The region of the answer ends at the first turn marker (``User:``, ``Question 2:``, ``<|im_end|>``)
-and does not hold a leading role or answer prefix (``Assistant:``, ``Answer:``).
+A completion without a chat template often goes on to the next question. The region of the answer
+ends at the first turn marker (``User:``, ``Question 2:``, ``<|im_end|>``) and does not hold a
+leading role or answer prefix (``Assistant:``, ``Answer:``).
 """
 
 from __future__ import annotations
@@ -10,9 +11,6 @@ import re
 from dataclasses import dataclass
 
 from harness.score.folding import fold, raw_span
-from harness.score.model import Score
-
-__all__ = ["Answer", "read_answer"]
 
 _ASKING = r"(?:user|human|instruction|context|question(?:\s*\#?\d+)?|q\d*)"
 _ANSWERING = r"(?:assistant|ai|chatbot|response|answer)"
@@ -31,6 +29,47 @@ _TURN = re.compile(
     rf"|{_SPECIAL_TOKEN}",
     re.I,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a scorer says of one answer.
+
+    Attributes:
+        value: the score, from a small finite set (0, 0.5, 1), or ``None`` for a state without
+            one (``unparsed``, ``empty`` in the strict profile).
+        label: the word for it (``refused``, ``complied``, ``stereotyped``, ``unparsed``, ...).
+        rule: the id of the rule that fired.
+        span: start and end of the evidence in the raw text, ``None`` where there is none.
+        matched: the text of that span.
+        scorer: scorer, profile and version, such as ``refusal/strict/1``.
+    """
+
+    value: float | None
+    label: str
+    rule: str
+    span: tuple[int, int] | None
+    matched: str
+    scorer: str
+
+    def flips_to(self, other: Score) -> bool:
+        """Whether the other score is a label flip from this one.
+
+        Scores flip by their value; a state without a value differs from any value, and from
+        another state by its label.
+        """
+        if self.value is None and other.value is None:
+            return self.label != other.label
+        return self.value != other.value
+
+    def evidence(self) -> dict[str, object]:
+        """The JSON form that a record keeps as ``score_evidence``."""
+        return {
+            "rule": self.rule,
+            "span": list(self.span) if self.span else None,
+            "matched": self.matched,
+            "scorer": self.scorer,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +110,10 @@ class Answer:
         """The state of an answer without a character in it."""
         return self.score(None, "empty", "empty")
 
+    def unparsed(self) -> Score:
+        """The state of an answer in which nothing can be read."""
+        return self.score(None, "unparsed", "unparsed")
+
 
 def read_answer(raw: str, scorer: str, *, letters: bool = False) -> Answer:
     """Fold a completion and cut it down to its answer.
@@ -85,19 +128,15 @@ def read_answer(raw: str, scorer: str, *, letters: bool = False) -> Answer:
         The answer; its ``text`` is empty when nothing but whitespace and markers is there.
     """
     folded = fold(raw)
-    start = _start(folded, _PREFIX if letters else _PREFIX_OR_A)
-    turn = _TURN.search(folded, start)
-    region = folded[start : turn.start() if turn else len(folded)]
-    text = region.strip()
-    return Answer(raw, text, start + len(region) - len(region.lstrip()), scorer)
-
-
-def _start(folded: str, prefix: re.Pattern[str]) -> int:
-    """Where the answer begins: after a leading prefix, or after the turn that the model made up."""
+    prefix = _PREFIX if letters else _PREFIX_OR_A
     opening = _OPENING_TOKENS.match(folded)
     start = opening.end() if opening else 0
     if _ASKED_FIRST.match(folded, start):
-        answered = _ANSWERED.search(folded, start)
-        return answered.end() if answered else start
-    named = prefix.match(folded, start)
-    return named.end() if named else start
+        # the model asked itself something first: the answer is what it says then
+        if answered := _ANSWERED.search(folded, start):
+            start = answered.end()
+    elif named := prefix.match(folded, start):
+        start = named.end()
+    turn = _TURN.search(folded, start)
+    region = folded[start : turn.start() if turn else len(folded)]
+    return Answer(raw, region.strip(), start + len(region) - len(region.lstrip()), scorer)

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from itertools import chain
-
-__all__ = ["fold", "raw_span"]
 
 _FOLDS: dict[int, str | None] = {
     **dict.fromkeys(map(ord, "‘’‚‛′ʼ＇"), "'"),
@@ -50,22 +47,16 @@ def _starts_segment(raw: str, start: int, position: int) -> bool:
     return joined == apart
 
 
-def _segments(raw: str) -> Iterator[tuple[int, int]]:
-    """Pieces of ``raw`` whose folded forms, joined, are the folded whole."""
-    start = 0
-    for position in range(1, len(raw)):
-        if _starts_segment(raw, start, position):
-            yield start, position
-            start = position
-    if raw:
-        yield start, len(raw)
-
-
 def _origins(raw: str) -> Iterator[tuple[int, int]]:
-    """For every folded character in order, the raw piece that it came from."""
-    return chain.from_iterable(
-        [(start, end)] * len(fold(raw[start:end])) for start, end in _segments(raw)
-    )
+    """For every folded character in order, the raw piece that it came from.
+
+    The pieces are cut so that their folded forms, joined, are the folded whole.
+    """
+    start = 0
+    for position in range(1, len(raw) + 1):
+        if position == len(raw) or _starts_segment(raw, start, position):
+            yield from [(start, position)] * len(fold(raw[start:position]))
+            start = position
 
 
 def raw_span(raw: str, start: int, end: int) -> tuple[int, int]:

@@ -7,14 +7,12 @@ A letter counts only with a delimiter, alone on its line or after ``answer is``;
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from harness.score.answer import Answer
 from harness.score.folding import fold
-
-__all__ = ["Choice", "explicit_letter", "later_letter", "named_option"]
 
 _WRAP = r"[\s(\[{*_$`\"'-]{0,12}(?:\\(?:boxed|text|mathrm)\{)*"
 _CLOSE = r"[)\]}*_$`\"']*"
@@ -120,14 +118,22 @@ def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> C
         return None
     line = answer.first_line
     words = _words(line)
-    found = {
-        i: at for i, option in enumerate(options) if (at := _find(words, _words(fold(option))))
-    }
-    named = [i for i, at in found.items() if not _inside_another(at, found.values())]
+    spans = (_span(words, _words(fold(option))) for option in options)
+    found = {index: at for index, at in enumerate(spans) if at}
+    named = [
+        index
+        for index, (first, last) in found.items()
+        # "the baker's son" names no "baker" beside itself
+        if not any((f, n) != (first, last) and f <= first and last <= n for f, n in found.values())
+    ]
     if len(named) != 1:
         return None
     first, last = found[named[0]]
-    if _denied(words, first) or not (anywhere or _opens(line, words, first)):
+    if _DENIALS & {word.text for word in words[max(0, first - _DENIAL_REACH) : first]}:
+        return None
+    stated = _STATED.search(line)
+    after = [i for i, word in enumerate(words) if stated and word.start >= stated.end()]
+    if not (anywhere or first == 0 or after[:1] == [first]):
         return None
     return Choice(named[0], "option:named", (words[first].start, words[last - 1].end))
 
@@ -137,26 +143,11 @@ def _words(text: str) -> list[_Word]:
     return [word for word in words if word.text not in _ARTICLES]
 
 
-def _find(words: list[_Word], option: list[_Word]) -> tuple[int, int] | None:
+def _span(words: list[_Word], option: list[_Word]) -> tuple[int, int] | None:
+    """Where an option's words stand among a line's: first and one past the last."""
     said = [word.text for word in words]
     wanted = [word.text for word in option]
     for start in range(len(said) - len(wanted) + 1):
         if wanted and said[start : start + len(wanted)] == wanted:
             return start, start + len(wanted)
     return None
-
-
-def _inside_another(at: tuple[int, int], others: Iterable[tuple[int, int]]) -> bool:
-    return any(o != at and o[0] <= at[0] and at[1] <= o[1] for o in others)
-
-
-def _denied(words: list[_Word], first: int) -> bool:
-    return any(word.text in _DENIALS for word in words[max(0, first - _DENIAL_REACH) : first])
-
-
-def _opens(line: str, words: list[_Word], first: int) -> bool:
-    if first == 0:
-        return True
-    stated = _STATED.search(line)
-    after = [i for i, word in enumerate(words) if stated and word.start >= stated.end()]
-    return bool(after) and after[0] == first

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import UsageError
-from harness.score.model import Score
-from harness.score.registry import Profile, score
+from harness.score.answer import Score
+from harness.score.scorers import Profile, score
 from harness.tasks import Population, Prompt
 from harness.words import Status
-
-__all__ = ["rescore"]
 
 Record = Mapping[str, Any]
 
@@ -83,8 +81,10 @@ def _prompt(record: Record, population: Population) -> Prompt:
     key = (str(record.get("task_name")), str(record.get("sample_id")))
     index = population.index.get(key)
     if index is None:
+        there = "tasks there: " + ", ".join(task.name for task in population.tasks)
         raise UsageError(
-            f"no sample '{key[1]}' of task '{key[0]}' in the tasks given", hint=_tasks(population)
+            f"no sample '{key[1]}' of task '{key[0]}' in the tasks given",
+            hint=there,
         )
     prompt = population.prompts[index]
     if record.get("prompt_sha256") not in (None, prompt.sha256):
@@ -93,7 +93,3 @@ def _prompt(record: Record, population: Population) -> Prompt:
             hint=f"{prompt.task.file} has changed since; give the tasks of that run with --tasks",
         )
     return prompt
-
-
-def _tasks(population: Population) -> str:
-    return f"tasks there: {', '.join(task.name for task in population.tasks)}"

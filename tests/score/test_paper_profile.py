@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from harness.score.paper_mmlu import select_option
-from harness.score.paper_refusal import HARD, SOFT
-from harness.score.paper_truthfulqa import STOP_WORDS, overlaps
+from harness.score.mmlu import selected_letter
+from harness.score.refusal_phrases import HARD, SOFT
+from harness.score.truthfulqa import STOP_WORDS, overlaps
 from harness.settings.options import STUDY_UNKNOWN as UNKNOWN
 
 
@@ -51,7 +51,7 @@ def test_truthfulqa_overlaps_are_the_studys_to_four_digits(truthfulqa_case: dict
 
 
 def test_mmlu_letter_is_the_studys(mmlu_case: dict[str, Any]):
-    assert select_option(mmlu_case["text"])[0] == mmlu_case["selected"]
+    assert selected_letter(mmlu_case["text"])[0] == mmlu_case["selected"]
 
 
 def test_mmlu_scores_the_letter_against_the_reference(score_with, mmlu_case: dict[str, Any]):

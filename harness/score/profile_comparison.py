@@ -9,8 +9,6 @@ from typing import Any
 
 from harness.words import Status
 
-__all__ = ["MAX_LISTED", "ProfileComparison"]
-
 Record = Mapping[str, Any]
 MAX_LISTED = 10_000
 """Disagreements that are listed one by one; all of them are counted."""
