@@ -135,9 +135,16 @@ def _kill_engine(server: Server) -> None:
     """Kill vLLM's engine process, or the server while there is no engine yet."""
     assert isinstance(server, NativeServer)
     children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    names = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
-    engines = [pid for pid, name in names.items() if name.startswith(b"VLLM::EngineCore")]
+    engines = [int(pid) for pid in children if _is_engine(pid)]
     os.kill(next(iter(engines), server.pid), signal.SIGKILL)
+
+
+def _is_engine(pid: str) -> bool:
+    """A child of a server that still starts may end between being listed and being read."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"VLLM::EngineCore")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 from collections.abc import Callable, Iterator
@@ -97,3 +98,18 @@ def answers() -> Callable[[Server], bool]:
             return False
 
     return healthy
+
+
+@pytest.fixture
+def takes_memory() -> Callable[[str], None]:
+    """Makes the stand-in at an address take memory until its limit kills it.
+
+    The kill may come before the stand-in's own answer is out, so a request that fails is legal
+    here: what counts is what the container's end looks like afterwards.
+    """
+
+    def take(base_url: str) -> None:
+        with contextlib.suppress(httpx.TransportError):
+            httpx.post(f"{base_url}/allocate", timeout=10)
+
+    return take

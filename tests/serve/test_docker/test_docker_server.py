@@ -78,13 +78,13 @@ def test_a_server_that_exits_at_start_leaves_its_log_and_exit_code(started, unti
 
 
 def test_a_container_over_its_memory_limit_is_reported_as_such(
-    engine, started, until, answers, containers_of
+    engine, started, until, answers, containers_of, takes_memory
 ):
     server = started()
     until(lambda: answers(server))
     container = engine.containers.get(containers_of()[0])
     container.update(mem_limit="48m", memswap_limit="48m")
-    httpx.post(f"{server.base_url}/allocate")
+    takes_memory(server.base_url)
     until(lambda: not server.state().running)
     state = server.state()
     assert state.exit_code == 137
