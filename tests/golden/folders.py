@@ -1,0 +1,125 @@
+"""What the cases read: the saved runs, and copies of them with one thing changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+RECORDS = "vllm_records.jsonl"
+
+
+def _copy_of(source: Path) -> Callable[[Path], None]:
+    def copy(target: Path) -> None:
+        shutil.copytree(source, target)
+
+    return copy
+
+
+def _changed_copy(change: Callable[[Path], None], run: str = "demo") -> Callable[[Path], None]:
+    def copy(target: Path) -> None:
+        shutil.copytree(HERE / "runs" / run, target)
+        change(target)
+
+    return copy
+
+
+def _rewrite(run: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    rows = [json.loads(line) for line in (run / RECORDS).read_text("utf-8").splitlines()]
+    change(rows)
+    (run / RECORDS).write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+def _other_answers(run: Path) -> None:
+    """Answers of a later version: flips in both modes, one flip gone, another text alone."""
+
+    def change(rows: list[dict[str, Any]]) -> None:
+        by_mode = {mode: [r for r in rows if r["mode"] == mode] for mode in _MODES}
+        _says(by_mode["standard"][0], "batched", "I'm sorry, I can't help with that.", 1.0)
+        _says(by_mode["standard"][1], "solo", "another text", by_mode["standard"][1]["solo_score"])
+        for row in by_mode["standard"][2:]:
+            if row["label_flip"]:
+                _says(row, "batched", row["solo"]["text"], row["solo_score"])
+                row["batch_label"] = row["batched"]["label"] = row["solo_label"]
+                row["label_flip"] = False
+                break
+        row = by_mode["batch_invariant"][3]
+        _says(row, "batched", "no such thing", 0.0 if row["solo_score"] else 1.0)
+
+    _rewrite(run, change)
+
+
+_MODES = ("standard", "batch_invariant")
+
+
+def _says(row: dict[str, Any], condition: str, text: str, score: float | None) -> None:
+    short = {"solo": "solo", "batched": "batch"}[condition]
+    label = row[f"{short}_label"] if score == row[f"{short}_score"] else f"changed to {score}"
+    row[condition] = {**row[condition], "text": text, "score": score, "label": label}
+    row[f"{short}_score"], row[f"{short}_label"] = score, label
+    row[f"{short}_response_hash"] = sha256(text.encode()).hexdigest()
+    row["label_flip"] = (row["solo_score"], row["solo_label"]) != (
+        row["batch_score"],
+        row["batch_label"],
+    )
+    row["text_change"] = row["solo_response_hash"] != row["batch_response_hash"]
+
+
+def _half_a_last_line(run: Path) -> None:
+    whole = (run / RECORDS).read_bytes()
+    (run / RECORDS).write_bytes(whole[:-200])
+
+
+def _no_json_in_line_3(run: Path) -> None:
+    lines = (run / RECORDS).read_text("utf-8").splitlines(keepends=True)
+    lines[2] = lines[2][:100] + "\n"
+    (run / RECORDS).write_text("".join(lines), "utf-8")
+
+
+def _another_log(run: Path) -> None:
+    log = next(iter(sorted(run.glob("*_standard_*.log"))))
+    log.write_text(log.read_text("utf-8") + "one more line\n", "utf-8")
+
+
+def _one_mode_not_proven(run: Path) -> None:
+    for path in run.glob("startup_batch_invariant_*.json"):
+        startup = json.loads(path.read_text("utf-8"))
+        for attempt in startup["attempts"]:
+            attempt["verdict"] = "inconclusive"
+        path.write_text(json.dumps(startup), "utf-8")
+
+
+def _an_error_and_another_prompt(run: Path) -> None:
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[4] |= {"status": "error", "error": "the request failed: HTTP 500"}
+        rows[5]["prompt_sha256"] = "0" * 64
+
+    _rewrite(run, change)
+
+
+def _only_records(run: Path) -> None:
+    for path in run.iterdir():
+        if path.name != RECORDS:
+            path.unlink()
+
+
+FOLDERS: dict[str, Callable[[Path], None]] = {
+    "candidates": _copy_of(ROOT / "candidates"),
+    "inputs": _copy_of(HERE / "inputs"),
+    "reference": _copy_of(ROOT / "results/reference/h100-vllm-0.19.1-random-1b"),
+    "demo": _copy_of(HERE / "runs/demo"),
+    "interrupted": _copy_of(HERE / "runs/interrupted"),
+    "later": _changed_copy(_other_answers),
+    "torn": _changed_copy(_half_a_last_line),
+    "garbled": _changed_copy(_no_json_in_line_3),
+    "other-log": _changed_copy(_another_log),
+    "unproven": _changed_copy(_one_mode_not_proven),
+    "faulty": _changed_copy(_an_error_and_another_prompt),
+    "bare": _changed_copy(_only_records),
+}
+"""By name: writes the folder to a path that does not exist yet."""
