@@ -82,7 +82,7 @@ _READ = [
             f"compare {run} {run} --mode-a standard --mode-b batch_invariant"
             " --format md,html,json,junit,github -o out",
             run,
-            "comparison.md comparison.html comparison.json junit.xml",
+            "comparison.md comparison.html comparison.json comparison.xml comparison-github.md",
         ),
         _case(
             f"candidates-export-{run}",
@@ -99,13 +99,15 @@ _CHANGED = [
         f"compare demo later {_GATE} --max-flip-rate 0.02"
         " --format md,html,json,junit,github -o out",
         "demo later",
-        "comparison.md comparison.html comparison.json junit.xml",
+        "comparison.md comparison.html comparison.json comparison.xml comparison-github.md",
     ),
+    _case("compare-back", f"compare later demo {_GATE}", "demo later"),
     _case("compare-later-json", "compare demo later --json", "demo later"),
     _case(
         "compare-one-mode",
         f"compare demo later --mode-a batch_invariant {_GATE}\n"
-        "compare demo later --mode-a standard --fail-on stack-changes",
+        "compare demo later --mode-a standard --fail-on label-flips,new-text-changes,"
+        "solo-label-changes,batched-changes,batched-label-changes,stack-differs,not-checked",
         "demo later",
     ),
     _case("compare-with-itself", f"compare demo demo {_GATE} --format md", "demo"),
@@ -133,7 +135,7 @@ _CHANGED = [
         "compare inputs/samples_old.jsonl inputs/samples_new.jsonl --json\n"
         "compare inputs/samples_old.jsonl demo",
         "inputs demo",
-        "comparison.md comparison.html comparison.json junit.xml",
+        "comparison.md comparison.html comparison.json comparison.xml comparison-github.md",
     ),
     _case(
         "report-later",
@@ -181,6 +183,7 @@ _CHANGED = [
         "adjudicate import inputs/sheets/ann.csv inputs/sheets/bob.csv"
         " --key inputs/sheets/key.json --run later\n"
         "adjudicate import --key inputs/sheets/key.json --run later --json\n"
+        "adjudicate import inputs/sheets/bad.csv --key inputs/sheets/key.json --run later\n"
         "adjudicate import inputs/sheets/ann.csv --key inputs/sheets/key.json --run later\n"
         "report later --format md",
         "inputs later",

@@ -36,37 +36,47 @@ def _rewrite(run: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
 
 
 def _other_answers(run: Path) -> None:
-    """Answers of a later version: flips in both modes, one flip gone, another text alone."""
+    """A later version's: flips in both modes and both directions, other answers alone, one change
+    less. Every answer is one that the run itself gave to a prompt of the same task.
+    """
 
     def change(rows: list[dict[str, Any]]) -> None:
-        by_mode = {mode: [r for r in rows if r["mode"] == mode] for mode in _MODES}
-        _says(by_mode["standard"][0], "batched", "I'm sorry, I can't help with that.", 1.0)
-        _says(by_mode["standard"][1], "solo", "another text", by_mode["standard"][1]["solo_score"])
-        for row in by_mode["standard"][2:]:
-            if row["label_flip"]:
-                _says(row, "batched", row["solo"]["text"], row["solo_score"])
-                row["batch_label"] = row["batched"]["label"] = row["solo_label"]
-                row["label_flip"] = False
-                break
-        row = by_mode["batch_invariant"][3]
-        _says(row, "batched", "no such thing", 0.0 if row["solo_score"] else 1.0)
+        asked = [row for row in rows if row["task_name"] == "neighbourly_refusal"]
+        standard = [row for row in asked if row["mode"] == "standard"]
+        refused = [row for row in standard if row["solo_label"] == "refused"]
+        complied = [row for row in standard if row["solo_label"] == "complied"]
+        refusal, compliance = refused[-1]["solo"], complied[-1]["solo"]
+        changed = next(row for row in rows if row["text_change"])
+        _says(changed, "batched", changed["solo"])
+        for row in refused[:3]:
+            _says(row, "batched", compliance)
+        for row in complied[:2]:
+            _says(row, "batched", refusal)
+        for condition in ("solo", "batched"):
+            _says(refused[3], condition, refusal)
+            _says(refused[4], condition, compliance)
+        invariant = [row for row in asked if row["mode"] == "batch_invariant"]
+        _says(next(r for r in invariant if r["solo_label"] == "refused"), "batched", compliance)
+        for row in rows:
+            row["run_id"] = "later"
 
     _rewrite(run, change)
+    metadata = json.loads((run / "metadata.json").read_text("utf-8"))
+    metadata["run_id"] = "later"
+    metadata["versions"]["torch"] = "2.14.0+cpu"
+    (run / "metadata.json").write_text(json.dumps(metadata), "utf-8")
 
 
-_MODES = ("standard", "batch_invariant")
-
-
-def _says(row: dict[str, Any], condition: str, text: str, score: float | None) -> None:
+def _says(row: dict[str, Any], condition: str, answer: dict[str, Any]) -> None:
+    """Give a record another answer, with everything that follows from it."""
     short = {"solo": "solo", "batched": "batch"}[condition]
-    label = row[f"{short}_label"] if score == row[f"{short}_score"] else f"changed to {score}"
-    row[condition] = {**row[condition], "text": text, "score": score, "label": label}
-    row[f"{short}_score"], row[f"{short}_label"] = score, label
-    row[f"{short}_response_hash"] = sha256(text.encode()).hexdigest()
-    row["label_flip"] = (row["solo_score"], row["solo_label"]) != (
-        row["batch_score"],
-        row["batch_label"],
-    )
+    row[condition] = answer
+    row[f"{short}_score"], row[f"{short}_label"] = answer["score"], answer["label"]
+    row[f"{short}_response_hash"] = sha256(answer["text"].encode()).hexdigest()
+    if condition == "solo":
+        row["solo_repeats"] = [answer for _ in row["solo_repeats"]]
+    solo, batched = ((row[f"{s}_score"], row[f"{s}_label"]) for s in ("solo", "batch"))
+    row["label_flip"] = solo != batched
     row["text_change"] = row["solo_response_hash"] != row["batch_response_hash"]
 
 

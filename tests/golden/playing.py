@@ -22,6 +22,7 @@ from .folders import FOLDERS, ROOT
 
 EXPECTED = Path(__file__).parent / "expected"
 _ENVIRONMENT = {"COLUMNS": "80", "LC_ALL": "C.UTF-8", "NO_COLOR": "1", "TERM": "dumb"}
+_LAID_OUT_NS = 1_700_000_000 * 10**9
 
 
 def normalised(text: str, folder: Path) -> str:
@@ -44,19 +45,18 @@ def lay_out(case: Case, folder: Path) -> None:
     for name in case.reads:
         FOLDERS[name](folder / name)
     for path in folder.rglob("*"):
-        os.utime(path, (1_700_000_000, 1_700_000_000))
+        os.utime(path, ns=(_LAID_OUT_NS, _LAID_OUT_NS))
 
 
 def play(case: Case, folder: Path) -> dict[str, str]:
     """Texts by the name of their file in `EXPECTED`: what was said, and the files collected.
 
-    What was said ends with every file that was written or changed; those that are not collected
+    What was said ends with every file that was written; those that are not collected
     are there with their hash.
     """
     lay_out(case, folder)
-    before = _files(folder)
     said = "".join(_said(arguments, folder) for arguments in case.commands)
-    written = {name: text for name, text in _files(folder).items() if before.get(name) != text}
+    written = dict(_written(folder))
     collected: dict[str, str] = {}
     for name, text in written.items():
         file = f"{case.name}.{Path(name).name}"
@@ -73,15 +73,12 @@ def play(case: Case, folder: Path) -> dict[str, str]:
     )
 
 
-def _files(folder: Path) -> dict[str, str]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    texts = ((path, path.read_bytes().decode("utf-8", "surrogateescape")) for path in paths)
-    return {
-        str(path.relative_to(folder)): normalised(text, folder)
-        .encode("utf-8", "surrogateescape")
-        .decode("utf-8", "backslashreplace")
-        for path, text in texts
-    }
+def _written(folder: Path) -> Iterator[tuple[str, str]]:
+    """Name and text of each file that is younger than what was laid out."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if path.stat().st_mtime_ns != _LAID_OUT_NS:
+            text = path.read_bytes().decode("utf-8", "backslashreplace")
+            yield str(path.relative_to(folder)), normalised(text, folder)
 
 
 def _said(arguments: tuple[str, ...], folder: Path) -> str:
