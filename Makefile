@@ -11,7 +11,7 @@ DRY_RUN ?=
 CPU_IMAGE ?= harness-vllm-cpu:0.32.0
 SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES) --rows-per-mode none)
 
-.PHONY: help setup engine demo demo-docker doctor smoke ablation test lint bench diff clean
+.PHONY: help setup engine demo demo-docker doctor smoke ablation test lint bench images-compare diff clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,8 +55,12 @@ lint: setup ## ruff, mypy and the import contract
 bench: setup ## time and memory of `harness summarize` on 306,996 x 2 records; AGAINST=CHECKOUT too
 	@.venv/bin/python benchmarks/summarize.py $(if $(AGAINST),--against $(AGAINST) --rounds 3)
 
-diff: setup ## A=IMAGE B=IMAGE: pin both, read both, run the candidates on both, compare
+images-compare: setup ## A=IMAGE B=IMAGE: pin both, read both, run the candidates on both, compare
 	@$(HARNESS) images compare $(A) $(B) $(SPEC_FLAGS)
+
+diff: ## the former name of images-compare (harness images diff runs nothing)
+	@echo "make diff is now make images-compare; harness images diff compares contents only" >&2
+	@$(MAKE) --no-print-directory images-compare
 
 clean: ## stop and remove servers and containers whose harness is gone
 	@$(HARNESS) clean

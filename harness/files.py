@@ -63,6 +63,21 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, parents: bool =
         stream.writelines(f"{json.dumps(row)}\n".encode("ascii") for row in rows)
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add text at the end, as UTF-8, and see it on disk; nothing that is there is touched.
+
+    Raises:
+        EnvironmentError_: it cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
 @contextmanager
 def _replacing(
     path: Path,

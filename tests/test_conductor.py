@@ -12,7 +12,7 @@ from harness.conduct.progress import ConsoleProgress, Estimate
 from harness.conduct.run import RunOptions, run
 from harness.conduct.signals import signals_deferred, sigterm_is_interrupt
 from harness.errors import UsageError
-from harness.jobs.ablation import plan_ablation
+from harness.jobs.ablation_steps import plan_ablation
 from harness.jobs.population_scan import population_rows
 from harness.secrets import redact_command
 from harness.settings import Expect, load_spec
@@ -131,13 +131,13 @@ def test_a_run_id_that_is_no_name_of_a_folder_is_refused(spec, tmp_path, name):
 def test_a_candidate_file_that_is_not_there_is_no_reason_to_scan(spec, tmp_path):
     named = replace(spec, spec=spec.spec.model_copy(update={"candidates": ("typo.csv",)}))
     with pytest.raises(UsageError, match=r"typo.csv: no such file"):
-        plan_ablation(named, results=tmp_path, batch_sizes=(2,))
+        plan_ablation(named, results=tmp_path, batch_sizes="2")
 
 
 def test_the_ablation_scans_where_only_a_profile_names_candidates(spec, tmp_path):
     shipped = load_spec("study-d").spec.candidates
     named = replace(spec, spec=spec.spec.model_copy(update={"candidates": shipped}))
-    assert plan_ablation(named, results=tmp_path, batch_sizes=(2,)).scans
+    assert plan_ablation(named, results=tmp_path, batch_sizes="2").scans
 
 
 def test_a_count_that_the_validation_would_refuse_is_refused_before_the_run(spec):
@@ -154,7 +154,7 @@ def test_an_edited_task_file_is_another_ablation(spec, tmp_path):
     named = replace(spec, spec=spec.spec.model_copy(update={"candidates": shipped}))
 
     def folders():
-        planned = plan_ablation(named, results=tmp_path, batch_sizes=(2,))
+        planned = plan_ablation(named, results=tmp_path, batch_sizes="2")
         return [step.run_id for step in planned.steps]
 
     before = folders()

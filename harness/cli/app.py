@@ -1,44 +1,36 @@
 """The command: one typer application, one place where errors become exit codes.
 
-A verb lives in a file of its own and registers itself here by a ``register(app)`` function, so
-that two verbs never share a file.
+Every verb is imported and registered here by name. What a verb needs beyond its flags it imports
+when it is called, so that ``harness --help`` stays quick.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
-from functools import cache
 from typing import NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
-from harness.errors import EnvironmentError_, HarnessError
-
-__all__ = ["app", "main"]
-
-VERBS = (
-    "run",
-    "ablation",
-    "plan",
-    "summarize",
-    "validate",
-    "report",
-    "score",
-    "scan",
-    "tasks",
-    "candidates",
-    "doctor",
-    "pin",
-    "images",
-    "bisect",
-    "compare",
-    "compose",
-    "clean",
-    "adjudicate",
+from harness.cli import (
+    ablation,
+    adjudicate,
+    candidates,
+    clean,
+    compare,
+    compose,
+    doctor,
+    images,
+    plan,
+    report,
+    run,
+    scan,
+    score,
+    summarize,
+    tasks,
+    validate,
 )
+from harness.errors import EnvironmentError_, HarnessError
 
 app = typer.Typer(
     name="harness",
@@ -47,14 +39,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-
-@cache
-def _register_verbs() -> None:
-    for verb in VERBS:
-        name = f"harness.cli.{verb}"
-        if importlib.util.find_spec(name) is not None:
-            importlib.import_module(name).register(app)
+# in the order of the help
+app.command("run")(run.run)
+app.command("ablation")(ablation.ablation)
+app.command("plan")(plan.plan)
+app.command("summarize")(summarize.summarize)
+app.command("validate")(validate.validate)
+app.command("report")(report.report)
+app.command("score")(score.score)
+app.command("scan")(scan.scan)
+app.command("doctor")(doctor.doctor)
+app.command("pin", epilog=images.PIN_EXAMPLE)(images.pin)
+app.command("bisect")(images.bisect)
+app.command("compare")(compare.compare)
+app.command("compose")(compose.compose)
+app.command("clean", epilog=clean.EXAMPLE)(clean.clean)
+app.add_typer(tasks.parts, name="tasks")
+app.add_typer(candidates.parts, name="candidates")
+app.add_typer(images.parts, name="images")
+app.add_typer(adjudicate.parts, name="adjudicate")
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -62,7 +65,6 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
     A file that cannot be read or written is the environment's fault, whichever verb met it.
     """
-    _register_verbs()
     try:
         result = typer.main.get_command(app).main(argv, prog_name="harness", standalone_mode=False)
         sys.exit(result if isinstance(result, int) else 0)

@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import json
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from harness.settings import DEFAULT_PROFILE
+from harness.cli.terminal import say, say_json
 
-if TYPE_CHECKING:
-    from harness.candidates import Candidate
-
-__all__ = ["register"]
-
-CHECK_HELP = """Check candidate files against the tasks, and count them by slice.
-
-With --profile or --config the models must be those of that spec; without, any model name will do.
-
-\b
-  harness candidates check candidates/demo_score_flips.csv --profile demo
-  harness candidates check my_flips.csv --tasks candidates/population/tasks
-"""
-
-_SLICES = ("model", "task_name", "domain", "phase", "batch_size", "dispatch_mode")
+parts = typer.Typer(
+    help="Check candidate files, and export them from a scored run.", no_args_is_help=True
+)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb and its parts."""
-    candidates_app = typer.Typer(
-        help="Check candidate files, and export them from a scored run.", no_args_is_help=True
-    )
-    candidates_app.command("check", help=CHECK_HELP)(check)
-    export = "harness.cli.candidates_export"
-    if importlib.util.find_spec(export) is not None:
-        importlib.import_module(export).add_export(candidates_app)
-    app.add_typer(candidates_app, name="candidates")
-
-
+@parts.command("check")
 def check(
     files: Annotated[list[str], typer.Argument(help="Candidate files, CSV or JSONL.")],
     tasks: Annotated[
@@ -58,34 +31,51 @@ def check(
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
-    """Check the files and print what is in them."""
-    from harness.candidates import candidate_hashes, check_candidates
-    from harness.settings import load_spec, spec_source
-    from harness.tasks import load_tasks
+    """Check candidate files against the tasks, and count them by slice.
 
-    spec = load_spec(spec_source(profile, config, DEFAULT_PROFILE)).spec
-    any_model = profile is None and config is None
-    candidates = check_candidates(
-        files,
-        population=load_tasks(tasks or spec.tasks),
-        models=None if any_model else spec.models,
-        source=source,
+    With --profile or --config the models must be those of that spec; without, any model name will do.
+
+    \b
+      harness candidates check candidates/demo_score_flips.csv --profile demo
+      harness candidates check my_flips.csv --tasks candidates/population/tasks
+    """  # noqa: E501
+    from harness.jobs import input_files
+
+    counts = input_files.check_candidate_files(
+        files, tasks=tasks, profile=profile, config=config, source=source
     )
-    hashes = candidate_hashes(files)
-    counts = {name: _counts(candidates, name) for name in (*_SLICES, "original_direction")}
     if as_json:
-        content = {"candidates": len(candidates), "files": hashes, "slices": counts}
-        typer.echo(json.dumps(content, ensure_ascii=False))
-        return
-    for file, digest in hashes.items():
-        typer.echo(f"{file}  sha256 {digest}")
-    typer.echo(f"{len(candidates)} candidates")
-    for name, slices in counts.items():
-        line = ", ".join(f"{value} {count}" for value, count in slices.items())
-        typer.echo(f"  {name:18} {line or '-'}")
+        say_json(counts.to_json())
+    else:
+        say(counts.lines())
 
 
-def _counts(candidates: tuple[Candidate, ...], column: str) -> dict[str, int]:
-    """How many candidates have each value of a column; rows without one are not counted."""
-    values = [getattr(candidate, column) for candidate in candidates]
-    return {str(key): n for key, n in sorted(Counter(v for v in values if v is not None).items())}
+@parts.command("export")
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder or records file (JSONL).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Candidate CSV to write.")],
+    select: Annotated[
+        str, typer.Option(help="label_flip (the score differs) or text_change (the text does).")
+    ] = "label_flip",
+    mode: Annotated[
+        str, typer.Option(help="Kernel path to look at: standard, batch_invariant or any.")
+    ] = "standard",
+    tasks: Annotated[
+        Path | None,
+        typer.Option(help="Folder of task files, for directions of records without evidence."),
+    ] = None,
+) -> None:
+    """Write the rows that changed between solo and batched as a candidate CSV.
+
+    RUN is a run folder, a scan or a records file (JSONL). Beside the CSV, a
+    `.summary.json` says by which rule the rows were chosen, how many there are in
+    each slice, where they came from and the CSV's SHA-256. Neither file holds a
+    prompt or an answer.
+
+    \b
+      harness candidates export results/20260529_205134-scan -o candidates/flips.csv
+      harness candidates export records.jsonl -o changed.csv --select text_change --mode any
+    """
+    from harness.jobs import input_files
+
+    say(input_files.export_run(run, out, select=select, mode=mode, tasks=tasks).lines())

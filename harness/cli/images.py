@@ -1,45 +1,220 @@
-"""``harness images``: the lock beside this machine, and the verbs that look into images."""
+"""``harness images``, ``pin`` and ``bisect``: which images there are, and what changed in them."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli import images_answers, images_inventory
+from harness.cli.terminal import (
+    LOCK,
+    RESULTS,
+    MaxFlipRate,
+    ReportFolder,
+    Results,
+    note,
+    say,
+    say_json,
+)
+from harness.errors import UsageError
+from harness.settings import LoadedSpec, with_spec_flags
 
-__all__ = ["register"]
-
-_EPILOG = """
+PIN_EXAMPLE = """
+Example: harness pin vllm/vllm-openai:v0.19.1 vllm/vllm-openai:v0.20.2
+"""
+_EXAMPLE = """
 Example: harness images list --json
 """
-_images = typer.Typer(help="Images: what the lock names, what is inside, and what changed.")
+_LockFile = Annotated[Path, typer.Option(help="The lock file.")]
+_OneObject = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress of the runs.")]
+_Retry = Annotated[bool, typer.Option("--retry-errors", help="Ask failed records again.")]
+_NoImage = Annotated[str | None, typer.Option("--image", hidden=True)]
+
+parts = typer.Typer(
+    help="Images: what the lock names, what is inside, and what changed.",
+    no_args_is_help=True,
+    epilog=_EXAMPLE,
+)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    images_inventory.register(_images)
-    images_answers.register(_images)
-    app.add_typer(_images, name="images", no_args_is_help=True, epilog=_EPILOG)
-
-
-@_images.command("list", epilog=_EPILOG)
-def list_(
-    lock: Annotated[Path, typer.Option(help="The lock file.")] = Path("docker/images.lock.yaml"),
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+def pin(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="name:tag, one or more.")],
+    lock: _LockFile = LOCK,
+    as_json: _OneObject = False,
 ) -> None:
-    """Each image of the lock: what was pinned and whether this machine has it."""
-    from harness.images import ImageLock, lock_status
-    from harness.serve.docker import connect
+    """Pull images and pin them by digest, with the versions inside, in the lock file.
 
-    rows = lock_status(ImageLock.load(lock), connect())
-    if json_:
+    An image that no registry gives is pinned by its id on this machine and marked local.
+    """
+    from harness.jobs import image_contents
+
+    entries = image_contents.pin(images, lock, note)
+    if as_json:
+        say_json({"lock": str(lock), "images": [entry.to_json() for entry in entries]})
+        return
+    for entry in entries:
+        say((f"{entry.image}: {entry.status} {entry.identity}", f"  {entry.versions}"))
+
+
+@parts.command("list", epilog=_EXAMPLE)
+def list_(lock: _LockFile = LOCK, as_json: _OneObject = False) -> None:
+    """Each image of the lock: what was pinned and whether this machine has it."""
+    from harness.jobs import image_contents
+
+    rows = image_contents.locked(lock)
+    if as_json:
         listed = [{**row.entry.to_json(), "here": row.here.value} for row in rows]
-        typer.echo(json.dumps({"lock": str(lock), "images": listed}))
+        say_json({"lock": str(lock), "images": listed})
         return
     for row in rows:
-        typer.echo(f"{row.entry.image}: {row.entry.status}, {row.here.value}")
-        typer.echo(f"  {row.entry.identity or 'no digest yet'}")
-        typer.echo(f"  {row.entry.versions}")
+        entry = row.entry
+        say((f"{entry.image}: {entry.status}, {row.here.value}",))
+        say((f"  {entry.identity or 'no digest yet'}", f"  {entry.versions}"))
+
+
+@parts.command("inventory")
+def inventory(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="name:tag or name@digest.")],
+    form: Annotated[str, typer.Option("--format", help="text, md or json.")] = "text",
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    timeout_s: Annotated[int, typer.Option(min=1, help="Seconds for the reading.")] = 600,
+) -> None:
+    """Read what an image is and holds, in a container without network and GPU.
+
+    \b
+      harness images inventory vllm/vllm-openai:v0.19.1
+      harness images inventory vllm/vllm-openai:v0.19.1 --json > v0.19.1.json
+      harness images inventory harness-vllm-cpu:0.32.0 --format md
+    """
+    from harness.jobs import image_contents
+
+    wanted = "json" if as_json else form
+    typer.echo(image_contents.inventory(image, wanted, note, timeout_s=timeout_s), nl=False)
+
+
+@parts.command("diff")
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="Image or inventory file.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Image or inventory file.")],
+    formats: Annotated[
+        str, typer.Option("--format", help="md, json, html: printed, or several with -o.")
+    ] = "md",
+    out: ReportFolder = None,
+) -> None:
+    """Say what changed from one image to another: packages, defaults, kernels, evidence.
+
+    A and B are images, or files that `harness images inventory --json` printed elsewhere.
+
+    \b
+      harness images diff vllm/vllm-openai:v0.19.1 vllm/vllm-openai:v0.20.2
+      harness images diff v0.19.1.json v0.20.2.json --format md,html -o upgrade
+    """
+    from harness.jobs import image_contents
+
+    for text in image_contents.difference(a, b, formats, out, note):
+        typer.echo(text, nl=False)
+
+
+@parts.command("compare")
+@with_spec_flags
+def compare(
+    loaded: LoadedSpec,
+    a: Annotated[str, typer.Argument(metavar="A", help="The image to start from.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The image to set against it.")],
+    results: Results = RESULTS,
+    out: ReportFolder = None,
+    fail_on: Annotated[str, typer.Option(help="Gate, as of harness compare.")] = "",
+    max_flip_rate: MaxFlipRate = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="Reports of the answers: md, html, json, junit, github.")
+    ] = "md,html,json",
+    retry_errors: _Retry = False,
+    quiet: _Quiet = False,
+    image: _NoImage = None,
+) -> None:
+    """Run the same candidates on two images, and report what differs between them.
+
+    Both images are pinned and read, the candidates run on each in containers, and the answers are
+    compared: one report from packages to label flips. The same command goes on where it was cut.
+
+    \b
+      harness images compare vllm/vllm-openai:v0.19.1 vllm/vllm-openai:v0.20.2
+      harness images compare harness-vllm-cpu:0.31.0 harness-vllm-cpu:0.32.0 --profile demo
+      harness images compare A B --fail-on new-label-flips,solo-changes --max-flip-rate 0.02
+    """
+    _refuse_image(image)
+    from harness.jobs import upgrade
+
+    done = upgrade.compare_by_answers(
+        a,
+        b,
+        upgrade.ImageRuns(loaded, results, quiet=quiet, retry_errors=retry_errors),
+        fail_on=fail_on,
+        max_flip_rate=max_flip_rate,
+        formats=formats,
+        out=out,
+        progress=note,
+    )
+    say(done.lines())
+    done.compared.insist()
+
+
+@parts.command("bisect")
+@with_spec_flags
+def bisect(
+    loaded: LoadedSpec,
+    good: Annotated[
+        str, typer.Argument(metavar="GOOD", help="The first image; it sets the answers.")
+    ],
+    bad: Annotated[
+        str, typer.Argument(metavar="BAD", help="The last image; it has other answers.")
+    ],
+    images_from: Annotated[Path, typer.Option("--images-from", help="Images, from old to new.")],
+    watch: Annotated[
+        str,
+        typer.Option(
+            help="What counts as a change: solo-texts, solo-labels, batched-texts, batched-labels, "
+            "label-flips, text-changes; several separated by commas."
+        ),
+    ] = "solo-texts",
+    results: Results = RESULTS,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Where the steps are written (JSON).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    retry_errors: _Retry = False,
+    quiet: _Quiet = False,
+    image: _NoImage = None,
+) -> None:
+    """Find the first image at which the answers change, in a list from old to new.
+
+    FILE has one image a line. GOOD and BAD are run first; then the middle of what is left. An image
+    that cannot be run is passed over. Runs are kept, so the same command goes on where it was cut.
+
+    \b
+      harness images bisect nightly-a nightly-z --images-from nightlies.txt
+      harness images bisect A B --images-from list.txt --profile demo --watch solo-texts,label-flips
+    """
+    _refuse_image(image)
+    from harness.jobs import upgrade
+
+    found = upgrade.bisect_images(
+        good,
+        bad,
+        images_from,
+        upgrade.ImageRuns(loaded, results, quiet=quiet, retry_errors=retry_errors),
+        watch=watch,
+        out=out,
+        progress=note,
+    )
+    if as_json:
+        say_json(found.to_json())
+    else:
+        say(found.lines())
+
+
+def _refuse_image(image: str | None) -> None:
+    if image is not None:
+        raise UsageError("--image does not belong here", hint="the images are the arguments")

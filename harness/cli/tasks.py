@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.errors import GateFailed
+from harness.cli.terminal import say, say_json
 
-__all__ = ["register"]
-
-LINT_HELP = """Find what makes a scorer say the wrong thing: task files, or folders of them.
-
-Each rule has an id, a severity, its places as file:line, and a remedy.
-Exit 1 when there are errors.
-
-\b
-  harness tasks lint candidates/population/tasks
-  harness tasks lint tasks/bbq_bias.yaml --show 0
-  harness tasks lint tasks --json | jq '.rules'
-"""
-IMPORT_HELP = """Make a task file from a published data set, in its published columns.
-
-DATASET is bbq, truthfulqa, mmlu, xstest or jailbreakbench; FILE is JSONL, CSV
-or Parquet. Source and licence are written into the task file. A row that could
-be converted only by a guess is left out and counted.
-
-\b
-  harness tasks import bbq Age.jsonl -o tasks/bbq_age.yaml --where context_condition=ambig
-  harness tasks import mmlu test.parquet -o tasks/mmlu.yaml --limit 285 --seed 42
-  harness tasks import truthfulqa --hub -o tasks/truthfulqa.yaml
-"""
+parts = typer.Typer(
+    help="Check task files, and make them from published data sets.", no_args_is_help=True
+)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb and its parts."""
-    tasks_app = typer.Typer(
-        help="Check task files, and make them from published data sets.", no_args_is_help=True
-    )
-    tasks_app.command("lint", help=LINT_HELP)(lint)
-    tasks_app.command("import", help=IMPORT_HELP)(import_)
-    app.add_typer(tasks_app, name="tasks")
-
-
+@parts.command("lint")
 def lint(
     paths: Annotated[list[Path], typer.Argument(help="Task files or folders of them.")],
     show: Annotated[int, typer.Option(help="Places to print for each rule; 0 for all.")] = 5,
@@ -52,20 +22,27 @@ def lint(
     max_tokens: Annotated[int, typer.Option(help="Tokens of it kept for the answer.")] = 256,
     as_json: Annotated[bool, typer.Option("--json", help="Print all findings as JSON.")] = False,
 ) -> None:
-    """Lint and print, grouped by file and rule."""
-    from harness.cli.lint_lines import lint_lines
-    from harness.tasks.lint import Severity, lint_paths
+    """Find what makes a scorer say the wrong thing: task files, or folders of them.
 
-    report = lint_paths(paths, max_model_len=max_model_len, max_tokens=max_tokens)
+    Each rule has an id, a severity, its places as file:line, and a remedy.
+    Exit 1 when there are errors.
+
+    \b
+      harness tasks lint candidates/population/tasks
+      harness tasks lint tasks/bbq_bias.yaml --show 0
+      harness tasks lint tasks --json | jq '.rules'
+    """
+    from harness.jobs import input_files
+
+    linted = input_files.lint(paths, max_model_len=max_model_len, max_tokens=max_tokens)
     if as_json:
-        typer.echo(json.dumps(report.as_json(), ensure_ascii=False))
+        say_json(linted.as_json())
     else:
-        for line in lint_lines(report, show):
-            typer.echo(line)
-    if errors := report.count(Severity.ERROR):
-        raise GateFailed(f"the task linter found {errors} errors", hint="remedies are above")
+        say(input_files.lint_lines(linted, show))
+    input_files.insist_on_no_errors(linted)
 
 
+@parts.command("import")
 def import_(
     dataset: Annotated[
         str, typer.Argument(help="bbq, truthfulqa, mmlu, xstest or jailbreakbench.")
@@ -86,10 +63,28 @@ def import_(
     split: Annotated[str | None, typer.Option(help="Split on the hub.")] = None,
     revision: Annotated[str | None, typer.Option(help="Commit on the hub.")] = None,
 ) -> None:
-    """Import and print what was made of the rows."""
-    from harness.jobs import HubChoice, Request, import_task, imported_lines
+    """Make a task file from a published data set, in its published columns.
 
-    choice = HubChoice(hub_id, config, split, revision) if hub or hub_id else None
-    request = Request(dataset, file, out, name, tuple(where or ()), limit, seed, choice)
-    for line in imported_lines(*import_task(request)):
-        typer.echo(line)
+    DATASET is bbq, truthfulqa, mmlu, xstest or jailbreakbench; FILE is JSONL, CSV
+    or Parquet. Source and licence are written into the task file. A row that could
+    be converted only by a guess is left out and counted.
+
+    \b
+      harness tasks import bbq Age.jsonl -o tasks/bbq_age.yaml --where context_condition=ambig
+      harness tasks import mmlu test.parquet -o tasks/mmlu.yaml --limit 285 --seed 42
+      harness tasks import truthfulqa --hub -o tasks/truthfulqa.yaml
+    """
+    from harness.jobs import import_task
+
+    choice = import_task.HubChoice(hub_id, config, split, revision) if hub or hub_id else None
+    imported = import_task.import_task(
+        dataset,
+        file,
+        choice,
+        out=out,
+        name=name,
+        where=tuple(where or ()),
+        limit=limit,
+        seed=seed,
+    )
+    say(imported.lines())

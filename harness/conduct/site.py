@@ -69,14 +69,9 @@ def find_site(spec: RunSpec, progress: RunProgress) -> Site:
     backend = make_backend(spec)
     if spec.backend is not BackendName.DOCKER:
         return Site(backend, this_host())
-    from harness.images import DEFAULT_LOCK, ImageLock, resolve
+    from harness.images import resolve_and_pin
     from harness.serve.docker import connect, docker_host
 
     client = connect()
-    lock = ImageLock.load(DEFAULT_LOCK)
-    image = resolve(spec.image, lock, client, progress=progress.note)
-    if image.newly_pinned:
-        progress.note(f"{spec.image} was not pinned; pinned now: {image.entry.identity}")
-    if image.belongs_in_lock:
-        lock.with_entry(image.entry).save(DEFAULT_LOCK)
+    image = resolve_and_pin(spec.image, client, progress=progress.note)
     return Site(backend, docker_host(client, needs_gpu=image.needs_gpu), image)

@@ -15,7 +15,7 @@ from harness.images.pin import pin_image
 from harness.images.presence import ImageRow, Presence, lock_status, presence
 from harness.images.reference import ImageReference
 from harness.images.registry import RegistryDigests, read_digests
-from harness.images.resolve import ResolvedImage, resolve, verify_unchanged
+from harness.images.resolve import ResolvedImage, resolve, resolve_and_pin, verify_unchanged
 
 __all__ = [
     "DEFAULT_LOCK",
@@ -47,6 +47,7 @@ __all__ = [
     "read_digests",
     "read_image_list",
     "resolve",
+    "resolve_and_pin",
     "take_inventory",
     "verify_unchanged",
 ]

@@ -8,11 +8,11 @@ import docker
 
 from harness.errors import EnvironmentError_, ImageMismatch
 from harness.images.local import LocalImage, Progress, find_image, pull_image
-from harness.images.lock import ImageLock, LockEntry, Source
+from harness.images.lock import DEFAULT_LOCK, ImageLock, LockEntry, Source
 from harness.images.pin import pin_image
 from harness.images.reference import ImageReference
 
-__all__ = ["ResolvedImage", "resolve", "verify_unchanged"]
+__all__ = ["ResolvedImage", "resolve", "resolve_and_pin", "verify_unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,23 @@ def resolve(
         newly_pinned=newly_pinned,
         needs_gpu=found.needs_gpu,
     )
+
+
+def resolve_and_pin(
+    image: str, client: docker.DockerClient, *, progress: Progress
+) -> ResolvedImage:
+    """As `resolve`, by the project's own lock, into which an image of a registry is written.
+
+    Raises:
+        UsageError, EnvironmentError_, ImageMismatch: as `resolve`.
+    """
+    lock = ImageLock.load(DEFAULT_LOCK)
+    found = resolve(image, lock, client, progress=progress)
+    if found.newly_pinned:
+        progress(f"{image} was not pinned; pinned now: {found.entry.identity}")
+    if found.belongs_in_lock:
+        lock.with_entry(found.entry).save(DEFAULT_LOCK)
+    return found
 
 
 def verify_unchanged(resolved: ResolvedImage, client: docker.DockerClient) -> None:

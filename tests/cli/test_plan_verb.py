@@ -32,7 +32,7 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (tmp_path / "tasks/knowledge.yaml").write_text(TASK)
     (tmp_path / "c.csv").write_text(CANDIDATES)
     monkeypatch.chdir(tmp_path)
-    return ["--tasks", "tasks", "--candidates", "c.csv"]
+    return ["--tasks", "tasks", "--candidates", "c.csv", "--rows-per-mode", "none"]
 
 
 def _run(*arguments: str) -> int:
@@ -80,6 +80,26 @@ def test_plan_of_a_wrong_candidate_is_one_line_and_exit_2(
     assert captured.err.splitlines() == [
         "error: c.csv:2: column batch_size: must be 2 or more, not 1 (1 would be the solo request)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--rows-per-mode", "99"], "the candidates make 2 rows in each mode"),
+        (["--dispatch-modes", "gated"], "gated"),
+        (["--candidates", "nowhere.csv"], "nowhere.csv: no such file"),
+        (["--model", "other=org/other"], "unknown model 'llama3.2-1b'"),
+    ],
+)
+def test_plan_refuses_what_run_refuses_in_the_same_words(
+    inputs: list[str], capsys: pytest.CaptureFixture[str], flags: list[str], message: str
+) -> None:
+    assert _run("plan", *inputs, *flags) == 2
+    planned = capsys.readouterr()
+    assert _run("run", *inputs, *flags) == 2
+    assert planned.err == capsys.readouterr().err
+    assert message in planned.err
+    assert planned.out == ""
 
 
 def test_candidates_check_counts_by_slice_and_names_the_hash(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli.app import main
-from harness.cli.hub import hub_rows
 from harness.errors import EnvironmentError_, UsageError
+from harness.jobs.import_task import hub_rows
 from harness.tasks.importing.datasets import Hub
 
 HEAD = "name: t\nsource: made\ntask_type: classification\nprompt_template: '{{ question }}'\n"

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import docker
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from harness.cli.images import register
+from harness.cli.app import app
 from harness.errors import EnvironmentError_, UsageError
 from harness.images.inventory import load_inventory, take_inventory
 from harness.images.inventory_cache import ContentsCache
@@ -285,8 +284,6 @@ def test_the_verb_prints_json_that_can_be_read_back(
     derived: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
-    app = typer.Typer()
-    register(app)
     result = CliRunner().invoke(app, ["images", "inventory", derived(), "--json"])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["versions"]["vllm"] is None

@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.conduct import Conclusion, Prepared, RunOptions, RunProgress, prepare, run
-from harness.doctor import Check, Level, judge, probe
+from harness.conduct import (
+    Conclusion,
+    ConsoleProgress,
+    Prepared,
+    RunOptions,
+    prepare,
+    run,
+)
 from harness.errors import EnvironmentError_, GateFailed, IncompleteRun, UsageError
 from harness.images import DEFAULT_LOCK
-from harness.jobs.population_scan import population_rows
-from harness.jobs.scan_export import export_scan
+from harness.jobs.population_scan import export_scan, population_rows, read_sizes
+from harness.jobs.this_machine import check_machine
 from harness.plan import estimate, scan_seconds
+from harness.serve import launch_options
 from harness.settings import Expect, LoadedSpec, RunSpec, load_spec, profile_names
-from harness.words import DispatchMode, Mode
-
-__all__ = ["Ablation", "Step", "plan_ablation", "run_ablation"]
+from harness.words import BackendName, DispatchMode, Mode
 
 SMOKE, SCAN, FULL = "smoke", "scan", "run"
 
@@ -43,6 +49,31 @@ class Step:
             return None
         spec, plan = self.prepared.spec, self.prepared.plan
         return scan_seconds(spec, plan) if self.name == SCAN else estimate(spec, plan).seconds
+
+    @property
+    def amount(self) -> str:
+        """How much it asks, in words."""
+        if self.prepared is None:
+            return "as many rows as the scan finds, in every mode"
+        plan, seconds = self.prepared.plan, self.seconds or 0.0
+        servers, records = len(plan.lifetimes), len(plan.records)
+        return f"{records} records, {servers} server starts, very roughly {seconds / 60:.0f} min"
+
+    def server_lines(self) -> Iterator[str]:
+        """Every server that it would start: command, environment, and container where it is one."""
+        spec = self.loaded.spec
+        yield f"{self.name}:"
+        for model, mode in ((model, mode) for model in spec.models for mode in spec.modes):
+            options = launch_options(spec, model, mode, run_id=self.run_id)
+            variables = " ".join(f"{k}={v}" for k, v in sorted(options.environment.items()))
+            yield f"  {model.name} / {mode}"
+            yield f"    command      {' '.join(options.command_line)}"
+            yield f"    environment  {variables}"
+            yield f"    passed on    {' '.join(options.secret_variables)} (by name)"
+            if options.container is not None:
+                container = options.container.to_json()
+                for key in ("image", "publish", "mounts", "gpu", "shm_size"):
+                    yield f"    {key:<12} {container[key]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +102,31 @@ class Ablation:
             raise UsageError(f"--only: there is no step '{name}'", hint=f"steps: {names}")
         return replace(self, steps=steps)
 
+    def announcement(self, results: Path) -> Iterator[str]:
+        """What will be done, step by step."""
+        spec, full = self.steps[0].loaded.spec, self.steps[-1].loaded.spec
+        models = ", ".join(model.hf_id for model in full.models)
+        image = f", image {spec.image}" if spec.backend is BackendName.DOCKER else ""
+        made = " (made by the scan: the score flips of the task folder)" if self.scans else ""
+        yield f"ablation {spec.name}: {', '.join(full.modes)} on {spec.backend}{image}"
+        yield f"  models      {models} (downloaded to the Hugging Face cache if they are not there)"
+        yield f"  candidates  {self.candidates}{made}"
+        yield ("  1. doctor     checks engine, GPU, image, disk, port, models; starts nothing")
+        for number, step in enumerate(self.steps, 2):
+            yield f"  {number}. {step.name:<10} {results / step.run_id}: {step.amount}"
 
-def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: tuple[int, ...]) -> Ablation:
+
+def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: str) -> Ablation:
     """Work out the steps; nothing is started, and every input is checked.
+
+    Args:
+        results: the folder of run folders.
+        batch_sizes: of the scan, separated by commas.
 
     Raises:
         UsageError: an input is wrong.
     """
+    sizes = read_sizes(batch_sizes)
     spec = loaded.spec
     scans = _must_scan(loaded)
     name = f"{spec.name}-{_settings_hash(spec, scans=scans)}"
@@ -87,9 +136,7 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: tuple[int, 
         return Ablation((smoke, full), Path(spec.candidates[0]), scans=False)
     found = results / f"{name}-scan" / "candidates.csv"
     scan_spec = _with(loaded, modes=(Mode.STANDARD,), expect=Expect())
-    scan = Step(
-        SCAN, f"{name}-scan", scan_spec, prepare(scan_spec, source=population_rows(batch_sizes))
-    )
+    scan = Step(SCAN, f"{name}-scan", scan_spec, prepare(scan_spec, source=population_rows(sizes)))
     full_spec = _with(loaded, candidates=(str(found),), expect=Expect())
     return Ablation((smoke, scan, Step(FULL, name, full_spec, None)), found, scans=True)
 
@@ -113,34 +160,24 @@ def _must_scan(loaded: LoadedSpec) -> bool:
     return True
 
 
-def check_machine(spec: RunSpec, results: Path) -> tuple[Check, ...]:
-    """The doctor's findings.
-
-    Raises:
-        EnvironmentError_: one of them would stop the run.
-    """
-    checks = tuple(judge(probe(spec, lock=DEFAULT_LOCK, results=results), spec))
-    bad = [check for check in checks if check.level is Level.FAILED]
-    if bad:
-        raise EnvironmentError_(
-            f"{len(bad)} checks of this machine failed",
-            hint="`harness doctor` shows all of them",
-            detail=tuple(str(check) for check in bad),
-        )
-    return checks
-
-
-def run_ablation(ablation: Ablation, results: Path, progress: RunProgress) -> Conclusion:
+def run_ablation(ablation: Ablation, results: Path) -> Conclusion:
     """Do what is not done yet, step by step.
 
     Raises:
         EnvironmentError_: this machine cannot do it.
         GateFailed: the smoke run or the scan does not count, so nothing is built on it.
         IncompleteRun: the scan found no candidate.
-        RunError: as `harness.conduct.run.run`.
+        RunError: as `harness.conduct.run`.
     """
-    spec = ablation.steps[0].loaded.spec
-    for check in check_machine(spec, results):
+    progress = ConsoleProgress()
+    checked = check_machine(ablation.steps[0].loaded.spec, DEFAULT_LOCK, results)
+    if checked.failed:
+        raise EnvironmentError_(
+            f"{len(checked.failed)} checks of this machine failed",
+            hint="`harness doctor` shows all of them",
+            detail=tuple(str(check) for check in checked.failed),
+        )
+    for check in checked.checks:
         progress.note(str(check))
     conclusion: Conclusion | None = None
     for step in ablation.steps:
@@ -155,25 +192,22 @@ def run_ablation(ablation: Ablation, results: Path, progress: RunProgress) -> Co
                 detail=tuple(f"{f.check}: {f.message}" for f in conclusion.validation.failures),
             )
         if step.name == SCAN:
-            _take_flips(prepared, conclusion.folder, ablation.candidates)
+            exported = export_scan(
+                conclusion.folder,
+                ablation.candidates,
+                select="label_flip",
+                tasks=prepared.population.tasks,
+                mode=Mode.STANDARD,
+            )
+            if not exported.rows:
+                raise IncompleteRun(
+                    "no prompt of the population changed its score in a batch, so there is nothing "
+                    "to test",
+                    hint="scan larger batches (--batch-sizes) or another task folder (--tasks)",
+                    file=ablation.candidates,
+                )
     assert conclusion is not None
     return conclusion
-
-
-def _take_flips(prepared: Prepared, folder: Path, out: Path) -> None:
-    exported = export_scan(
-        folder / "vllm_records.jsonl",
-        out,
-        select="label_flip",
-        tasks=prepared.population.tasks,
-        mode=str(Mode.STANDARD),
-    )
-    if not exported.rows:
-        raise IncompleteRun(
-            "no prompt of the population changed its score in a batch, so there is nothing to test",
-            hint="scan larger batches (--batch-sizes) or another task folder (--tasks)",
-            file=out,
-        )
 
 
 def _smoke(loaded: LoadedSpec, run_id: str, *, scans: bool) -> Step:

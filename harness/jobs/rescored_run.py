@@ -1,4 +1,4 @@
-"""Re-scoring a run into a run folder of its own, one record at a time."""
+"""A run scored again, into a run folder of its own, one record at a time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from harness.records import RunFiles, read_lines, read_run_files, write_json
 from harness.score import PROFILES, Profile, ProfileComparison, rescore, scorer_versions
 from harness.settings import nearest
 from harness.tasks import Population, load_tasks
-
-__all__ = ["Rescored", "comparison_lines", "rescore_run"]
 
 RECORDS = "vllm_records.jsonl"
 METADATA = "metadata.json"
@@ -44,6 +42,32 @@ class Rescored:
     changed: int
     stored_profiles: tuple[str, ...]
     comparison: Mapping[str, Any]
+
+    def lines(self, show: int) -> Iterator[str]:
+        """The result for a person; at most ``show`` disagreements one by one."""
+        yield f"{self.folder}: {self.records} records scored by profile {self.profile}"
+        answers = sum(tally["answers"] for tally in self.comparison["by_mode"].values())
+        if not answers:
+            yield _NO_ANSWERS
+            return
+        stored = ", ".join(self.stored_profiles)
+        yield f"{self.changed} of {answers} answers had another score before (profile {stored})"
+        yield "label flips under both profiles:"
+        for mode, tally in self.comparison["by_mode"].items():
+            flips, n = tally["label_flips"], tally["records"]
+            yield (
+                f"  {mode:16} paper {flips['paper']}/{n}, strict {flips['strict']}/{n}; "
+                f"both {flips['both']}, only paper {flips['paper_only']}, "
+                f"only strict {flips['strict_only']}; scores differ on {tally['scores_differ']} of "
+                f"{tally['answers']} answers"
+            )
+        rows = self.comparison["disagreements"]
+        total = len(rows) + self.comparison["disagreements_left_out"]
+        yield f"flips that only one profile sees: {total}"
+        for row in rows[:show]:
+            yield f"  {_where(row)}: paper {_change(row['paper'])}; strict {_change(row['strict'])}"
+        if total > show:
+            yield f"  and {total - show} more in {self.folder / COMPARISON}"
 
 
 def rescore_run(run: Path, *, profile: str, tasks: Path | None, out: Path | None) -> Rescored:
@@ -179,33 +203,6 @@ def _file_sha256(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def comparison_lines(done: Rescored, show: int) -> Iterator[str]:
-    """The result for a person; at most ``show`` disagreements one by one."""
-    yield f"{done.folder}: {done.records} records scored by profile {done.profile}"
-    answers = sum(tally["answers"] for tally in done.comparison["by_mode"].values())
-    if not answers:
-        yield _NO_ANSWERS
-        return
-    stored = ", ".join(done.stored_profiles)
-    yield f"{done.changed} of {answers} answers had another score before (profile {stored})"
-    yield "label flips under both profiles:"
-    for mode, tally in done.comparison["by_mode"].items():
-        flips, n = tally["label_flips"], tally["records"]
-        yield (
-            f"  {mode:16} paper {flips['paper']}/{n}, strict {flips['strict']}/{n}; "
-            f"both {flips['both']}, only paper {flips['paper_only']}, "
-            f"only strict {flips['strict_only']}; scores differ on {tally['scores_differ']} of "
-            f"{tally['answers']} answers"
-        )
-    rows = done.comparison["disagreements"]
-    total = len(rows) + done.comparison["disagreements_left_out"]
-    yield f"flips that only one profile sees: {total}"
-    for row in rows[:show]:
-        yield f"  {_where(row)}: paper {_change(row['paper'])}; strict {_change(row['strict'])}"
-    if total > show:
-        yield f"  and {total - show} more in {done.folder / COMPARISON}"
 
 
 def _where(row: Mapping[str, Any]) -> str:

@@ -1,10 +1,9 @@
-"""What ``harness compare`` does behind its flags: gate, comparison, reports."""
+"""Two runs, or two modes of one, set against each other: comparison, gate, reports."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,29 +19,23 @@ from harness.compare import (
     Side,
     compare_runs,
     compare_samples,
+    comparison_lines,
+    gate_lines,
+    is_samples_file,
     judge,
     read_samples,
     read_side,
 )
 from harness.errors import GateFailed, IncompleteRun, UsageError
+from harness.jobs.run_numbers import add_step_summary, named, report_formats
 from harness.report.comparison import (
     COMPARISON_FORMATS,
-    ComparisonReport,
     build_comparison_report,
     render_comparison_github,
     write_comparison_reports,
 )
 from harness.settings import nearest
 from harness.words import Mode
-
-__all__ = [
-    "Compared",
-    "Gate",
-    "chosen_formats",
-    "compare_run_folders",
-    "compare_samples_files",
-    "write_comparison",
-]
 
 _OF_COMPLETENESS = frozenset(
     {
@@ -75,7 +68,7 @@ class Gate:
             UsageError: one of them is not known; the nearest one is named.
         """
         known: Mapping[str, Any] = SAMPLE_CONDITIONS if samples else RUN_CONDITIONS
-        names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+        names = tuple(named(text))
         for name in names:
             if name not in known:
                 raise _unknown(name, known, samples=samples)
@@ -110,6 +103,15 @@ class Compared:
         verdicts = [verdict.as_json() for verdict in self.verdicts]
         return self.comparison.as_json() | {"defects": list(self.defects), "gate": verdicts}
 
+    def lines(self) -> Iterator[str]:
+        """The comparison, why a run does not count, and the gate."""
+        yield from comparison_lines(self.comparison)
+        for defect in self.defects:
+            yield f"does not count: {defect}"
+        if self.verdicts:
+            yield ""
+        yield from gate_lines(self.verdicts)
+
     def insist(self) -> None:
         """Let a gate that failed set the exit code.
 
@@ -124,14 +126,50 @@ class Compared:
             )
 
 
-def compare_samples_files(a: Path, b: Path, gate: Gate, *, allow_subset: bool) -> Compared:
-    """Compare two lm-evaluation-harness samples files.
+def compare(
+    a: Path,
+    b: Path,
+    modes: tuple[Mode | None, Mode | None],
+    *,
+    fail_on: str,
+    max_flip_rate: float | None,
+    allow_subset: bool,
+) -> Compared:
+    """Compare two runs or two lm-evaluation-harness samples files, whichever they are.
+
+    Args:
+        modes: the mode of A and of B to look at; `None` for every one against itself.
+        fail_on: conditions of the gate, separated by commas.
+        max_flip_rate: largest share of label flips of B that passes.
+        allow_subset: compare what both have.
 
     Raises:
-        UsageError: they cannot be read or are not comparable.
+        UsageError: a condition is not known, or A and B cannot be read or compared.
+        IncompleteRun, GateFailed: as `compare_run_folders`.
     """
+    samples = _are_samples(a, b)
+    gate = Gate.parse(fail_on, max_flip_rate, samples=samples)
+    if not samples:
+        return compare_run_folders(a, b, modes, gate, allow_subset=allow_subset)
     comparison = compare_samples(read_samples(a), read_samples(b), allow_subset=allow_subset)
     return Compared(comparison, judge(comparison, gate.conditions, gate.max_flip_rate))
+
+
+def _are_samples(a: Path, b: Path) -> bool:
+    """Whether both are lm-evaluation-harness samples; one of them alone is refused."""
+    for path in (a, b):
+        if not path.exists():
+            hint = "give a run folder, a records file or a samples file"
+            raise UsageError("no such run", file=path, hint=hint)
+    kinds = is_samples_file(a), is_samples_file(b)
+    if kinds[0] != kinds[1]:
+        samples, other = (a, b) if kinds[0] else (b, a)
+        raise UsageError(
+            f"{samples} holds lm-evaluation-harness samples and this does not",
+            file=other,
+            hint="compare two runs, or two samples files",
+        )
+    return all(kinds)
 
 
 def compare_run_folders(
@@ -196,22 +234,15 @@ def write_comparison(compared: Compared, formats: Sequence[str], out: Path | Non
         The files written.
     """
     report = build_comparison_report(compared.comparison, compared.verdicts, compared.defects)
-    folder = out or Path(_folder_name(report))
-    files = [
-        name for name in formats if name != "github" or "GITHUB_STEP_SUMMARY" not in os.environ
-    ]
-    written = write_comparison_reports(report, compared.as_json(), files, folder) if files else []
-    if len(files) < len(formats):
-        target = Path(os.environ["GITHUB_STEP_SUMMARY"])
-        with target.open("a", encoding="utf-8") as stream:
-            stream.write(render_comparison_github(report))
-        written.append(target)
-    return written
-
-
-def _folder_name(report: ComparisonReport) -> str:
     names = [re.sub(r"[^\w.-]+", "-", Path(name).name) for name in report.names]
-    return f"comparison-{names[0]}-vs-{names[1]}"
+    folder = out or Path(f"comparison-{names[0]}-vs-{names[1]}")
+    content = compared.as_json()
+    files = [name for name in formats if name != "github"]
+    written = write_comparison_reports(report, content, files, folder) if files else []
+    if "github" in formats:
+        step = add_step_summary(render_comparison_github(report))
+        written += [step] if step else write_comparison_reports(report, content, ["github"], folder)
+    return written
 
 
 def chosen_formats(text: str, out: Path | None) -> list[str]:
@@ -220,11 +251,6 @@ def chosen_formats(text: str, out: Path | None) -> list[str]:
     Raises:
         UsageError: one of them is not known.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names and out is not None:
-        return ["md", "html", "json"]
-    for name in names:
-        if name not in COMPARISON_FORMATS:
-            known = ", ".join(COMPARISON_FORMATS)
-            raise UsageError(f"no report format '{name}'", hint=f"known: {known}")
-    return list(dict.fromkeys(names))
+    if not named(text):
+        return ["md", "html", "json"] if out is not None else []
+    return report_formats(text, COMPARISON_FORMATS)

@@ -1,0 +1,121 @@
+"""What can be done on this machine beside a run: check it, write its servers down, tidy up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.doctor import Check, Level, judge, probe
+from harness.errors import EnvironmentError_, UsageError
+from harness.images import ImageLock, ImageReference
+from harness.machine import GpuAccess
+from harness.serve import Swept, compose_file, sweep_everything
+from harness.settings import ModelSpec, RunSpec
+
+_COMPOSE_HEADER = """\
+# Made by: {command}
+# Two vLLM servers that differ in VLLM_BATCH_INVARIANT and in the compile cache only. On one GPU
+# start one at a time (docker compose -f FILE up standard); both share it only if their
+# --gpu-memory-utilization add up to less than 1. HF_TOKEN is taken from your shell.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The doctor's findings."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """Those that would stop a run."""
+        return tuple(check for check in self.checks if check.level is Level.FAILED)
+
+    def to_json(self) -> dict[str, Any]:
+        """For a machine."""
+        return {"ok": not self.failed, "checks": [check.to_json() for check in self.checks]}
+
+    def insist(self) -> None:
+        """Let a failed check set the exit code.
+
+        Raises:
+            EnvironmentError_: one failed.
+        """
+        if self.failed:
+            raise EnvironmentError_(
+                f"{len(self.failed)} of {len(self.checks)} checks failed: "
+                + ", ".join(check.name for check in self.failed)
+            )
+
+
+def check_machine(spec: RunSpec, lock: Path, results: Path) -> Checked:
+    """Could a run of this spec start here? Nothing is started, pulled or changed."""
+    return Checked(tuple(judge(probe(spec, lock=lock, results=results), spec)))
+
+
+def compose_text(
+    spec: RunSpec, model: str | None, *, gpu: str, lock: Path, out: Path | None, command: str
+) -> str:
+    """The Compose file of a model's two servers.
+
+    Args:
+        model: its name; else the spec's first.
+        gpu: the engine's way to the GPUs, a `GpuAccess`.
+        lock: names the image's digest, so that Compose starts what a run would.
+        out: where the file will be; paths in it start there.
+        command: the command line that made it.
+
+    Raises:
+        UsageError: the spec has no such model.
+    """
+    folder = out.parent if out else Path("compose")
+    content = compose_file(
+        spec,
+        _model(spec, model),
+        image=_reference(spec.image, lock),
+        gpu=GpuAccess(gpu),
+        root=Path.cwd(),
+        folder=folder.resolve(),
+    )
+    return _COMPOSE_HEADER.format(command=command) + yaml.safe_dump(content, sort_keys=False)
+
+
+def _model(spec: RunSpec, name: str | None) -> ModelSpec:
+    chosen = [model for model in spec.models if name in (None, model.name)]
+    if not chosen:
+        known = ", ".join(model.name for model in spec.models)
+        raise UsageError(f"the spec has no model {name}", hint=f"it has: {known}")
+    return chosen[0]
+
+
+def _reference(image: str, lock: Path) -> str:
+    entry = ImageLock.load(lock).get(image)
+    if entry is None or entry.digest is None:
+        return image
+    return str(ImageReference.parse(image).with_digest(entry.digest))
+
+
+def clean(run: str | None, results: Path, *, dry_run: bool) -> Swept:
+    """End servers and remove containers of ours whose harness is gone.
+
+    Args:
+        run: only what belongs to this run: its id or its folder.
+        results: the folder of run folders, for native servers.
+        dry_run: end nothing.
+    """
+    folder = Path(run) if run else None
+    if folder is not None and len(folder.parts) > 1:
+        results = folder.parent
+    return sweep_everything(results, run_id=folder.name if folder else None, dry_run=dry_run)
+
+
+def swept_lines(swept: Swept) -> Iterator[str]:
+    """What was ended or removed, and what was kept."""
+    yield from swept.lines
+    yield from (f"kept: {line}" for line in swept.kept)
+    if not swept.lines and not swept.kept:
+        yield "nothing of ours is left"
