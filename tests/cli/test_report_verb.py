@@ -104,6 +104,6 @@ def test_a_file_that_cannot_be_read_is_one_line(run: Path, capsys, monkeypatch) 
     def refuse(_: object) -> None:
         raise PermissionError(13, "Permission denied", "their.jsonl")
 
-    monkeypatch.setattr("harness.records.read_run_files", refuse)
+    monkeypatch.setattr("harness.jobs.run_numbers.read_run_files", refuse)
     assert _harness("report", run) == 3
     assert capsys.readouterr().err == "error: their.jsonl: Permission denied\n"
