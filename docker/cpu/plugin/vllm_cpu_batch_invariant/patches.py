@@ -49,6 +49,7 @@ def enable() -> None:
     if _library is not None:
         return
     _require_eager()
+    _ask_for_tiles()
     from vllm.model_executor.layers import utils
 
     utils.cpu_unquantized_gemm = kernels.gemm_by_row
@@ -59,6 +60,18 @@ def enable() -> None:
         __version__,
         _OPERATOR,
     )
+
+
+def _ask_for_tiles() -> None:
+    """Ask the operating system for the AMX tile registers, where the processor has them.
+
+    vLLM's attention uses them without asking. In standard mode oneDNN has asked by then, at its
+    first wide GEMM; called one row at a time it never does, and the first tile instruction would
+    end the process (SIGILL).
+    """
+    ask = getattr(torch.cpu, "_init_amx", None)
+    if ask is not None:
+        ask()
 
 
 def _register_override() -> torch.library.Library:
