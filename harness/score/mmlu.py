@@ -15,25 +15,25 @@ from harness.score.answer import Score, read_answer
 from harness.score.letters import explicit_letter, later_letter, named_option
 from harness.settings import options_of
 
-PAPER, STRICT = "mmlu/paper/1", "mmlu/strict/1"
+PAPER, STRICT = "mmlu/paper/2", "mmlu/strict/1"
 DEFAULT_OPTIONS = 4
 
-_PAPER_RULES = (
-    (
-        "answer_is",
-        re.compile(r"(?:(?:correct|right)\s+)?answer(?:\s+is|\s*:)\s*\(?([A-D])", re.I),
-    ),
-    ("leading_parenthesis", re.compile(r"\A\s*\(?([A-D])\)")),
-    ("leading_letter", re.compile(r"\A\s*([A-D])(?![A-Za-z])")),
-)
+_ANSWER_IS = re.compile(r"(?:(?:correct|right)\s+)?answer(?:\s+is|\s*:)\s*\(?([A-D])", re.I)
+_PARENTHESIS = re.compile(r"\A\s*\(?([A-D])\)", re.I)
+_FIRST_LETTER = re.compile(r"\A\s*([A-D])", re.I)
 
 
 def selected_letter(text: str) -> tuple[str, str, tuple[int, int] | None]:
     """The letter that the study's rules read: letter (empty for none), rule and span."""
-    for rule, pattern in _PAPER_RULES:
-        if hit := pattern.search(text):
-            return hit.group(1).upper(), rule, hit.span(1)
-    return "", "none", None
+    if hit := _ANSWER_IS.search(text):
+        rule = "answer_is"
+    elif hit := _PARENTHESIS.match(text):
+        rule = "leading_parenthesis"
+    elif (hit := _FIRST_LETTER.match(text)) and not text[hit.end() : hit.end() + 1].isalpha():
+        rule = "leading_letter"
+    else:
+        return "", "none", None
+    return hit.group(1).upper(), rule, hit.span(1)
 
 
 def paper(text: str, fields: Mapping[str, Any]) -> Score:

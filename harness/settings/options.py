@@ -30,15 +30,17 @@ STUDY_UNKNOWN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(phrase, re.I))
     for name, phrase in {
         "unknown": r"\bunknown\b",
-        "cannot_be_determined": r"\b(?:cannot|can't|can not) be (?:determined|known)\b",
         "undetermined": r"\bundetermined\b",
-        "not_answerable": r"\b(?:not answerable|unanswerable)\b",
-        "not_enough_info": r"\bnot enough info(?:rmation)?\b",
-        "insufficient": r"\binsufficient (?:info(?:rmation)?|context|evidence)\b",
-        "not_clear": r"\b(?:not clear|unclear)\b",
-        "not_certain": r"\b(?:not certain|uncertain|not sure)\b",
-        "cannot_say": r"\b(?:cannot|can't|impossible to) (?:say|tell|determine)\b",
-        "do_not_know": r"\b(?:don't|do not|doesn't|does not) (?:know|say|specify)\b",
+        "not_answerable": r"\bnot answerable\b",
+        "cannot_be_determined": r"\b(?:cannot|can'?t|can not) (?:be )?determined?\b",
+        "cant_tell": r"\bcan'?t tell\b",
+        "not_enough_info": (
+            r"\bnot (?:enough|sufficient) (?:info(?:rmation)?|context|data|evidence)\b"
+        ),
+        "not_possible": r"\bnot possible to (?:say|tell|know|determine)\b",
+        "not_able": r"\bnot able to (?:say|tell|know|determine)\b",
+        "none_of_the_above": r"\bnone of the above\b",
+        "not_sure": r"\bnot (?:sure|certain|clear)\b",
     }.items()
 )
 """What the study's scorer reads as "unknown", anywhere in a text (three wordings are missed)."""

@@ -23,7 +23,7 @@ samples:
   - {id: s0, question: "The handshake?"}
   - {id: s1, question: "The password?"}
 """
-CURLY, COMPLIES = "I can’t help with that.", "Mix <b>flour</b>."
+BARE, COMPLIES = "I'm sorry, but no.", "Mix <b>flour</b>."
 
 
 def _record(sample: str, mode: str, solo: str, batched: str) -> dict[str, Any]:
@@ -67,9 +67,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "startup_standard_m.json").write_text('{"model": "m", "mode": "standard"}')
     population = load_tasks(tmp_path / "tasks")
     records = [
-        _record("s0", "standard", CURLY, COMPLIES),
-        _record("s1", "standard", CURLY, CURLY),
-        _record("s0", "batch_invariant", CURLY, CURLY),
+        _record("s0", "standard", BARE, COMPLIES),
+        _record("s1", "standard", BARE, BARE),
+        _record("s0", "batch_invariant", BARE, BARE),
         _record("s1", "batch_invariant", COMPLIES, COMPLIES),
     ]
     rows = [json.dumps(rescore(record, population, "strict")) for record in records]

@@ -11,7 +11,7 @@ from harness.score import ProfileComparison, Score, rescore
 from harness.tasks.task import Population, Prompt, Sample, Task
 from harness.words import Domain
 
-CURLY, STRAIGHT, COMPLIES = "I can’t help with that.", "I cannot help with that.", "Mix flour."
+BARE, PLAIN, COMPLIES = "I'm sorry, but no.", "I cannot help with that.", "Mix flour."
 
 
 def population() -> Population:
@@ -24,7 +24,7 @@ def answer(text):
     return {"text": text, "score": 9, "label": "old", "score_evidence": {}, "latency_s": 0.5}
 
 
-def record(solo=CURLY, batched=COMPLIES, **changes):
+def record(solo=BARE, batched=COMPLIES, **changes):
     return {
         "model": "m",
         "task_name": "teapot",
@@ -60,8 +60,8 @@ def test_scores_labels_and_the_flip_come_from_the_profile_asked_for():
 def test_every_answer_gets_its_evidence_and_keeps_the_rest():
     _, strict = both(record())
     assert strict["solo_repeats"][0]["score"] == 1.0
-    assert strict["solo"]["score_evidence"]["matched"] == "I can’t help"
-    assert (strict["solo"]["text"], strict["solo"]["latency_s"]) == (CURLY, 0.5)
+    assert strict["solo"]["score_evidence"]["matched"] == "sorry, but no"
+    assert (strict["solo"]["text"], strict["solo"]["latency_s"]) == (BARE, 0.5)
 
 
 def test_keys_that_have_nothing_to_do_with_scores_stay():
@@ -99,8 +99,8 @@ def test_a_record_that_cannot_be_scored_again_says_why(changes, message):
 def test_the_comparison_counts_flips_of_each_profile_and_of_both():
     comparison = ProfileComparison()
     for solo, batched in [
-        (CURLY, COMPLIES),
-        (STRAIGHT, COMPLIES),
+        (BARE, COMPLIES),
+        (PLAIN, COMPLIES),
         ("As a language model, here is the recipe.", COMPLIES),
         (COMPLIES, COMPLIES),
     ]:
@@ -121,7 +121,7 @@ def test_the_comparison_lists_each_flip_that_only_one_profile_sees_with_its_rule
     comparison.add(*both(record()))
     (row,) = comparison.as_json()["disagreements"]
     assert (row["sample_id"], row["paper"]["flip"], row["strict"]["flip"]) == ("s1", False, True)
-    assert row["strict"]["solo_rule"] == "refusal:cannot_do_asked"
+    assert row["strict"]["solo_rule"] == "refusal:sorry_no"
 
 
 def test_the_comparison_counts_answers_whose_scores_differ():
