@@ -1,19 +1,23 @@
 """The conductor's parts that need no server: signals, estimates, fingerprints, what stays open."""
 
 import itertools
+import json
 import signal
 from dataclasses import replace
 
 import pytest
+import structlog
 
-from harness.conduct.metadata import not_controlled
-from harness.conduct.prepare import prepare
-from harness.conduct.progress import ConsoleProgress, Estimate
-from harness.conduct.run import RunOptions, run
+from harness.conduct import ConsoleProgress, RunOptions, RunProgress, prepare, run
+from harness.conduct.logbook import open_logbook
+from harness.conduct.metadata import Metadata, not_controlled
+from harness.conduct.progress import Estimate
 from harness.conduct.signals import signals_deferred, sigterm_is_interrupt
+from harness.conduct.site import find_site
 from harness.errors import UsageError
 from harness.jobs.ablation_steps import plan_ablation
 from harness.jobs.population_scan import population_rows
+from harness.records import RunFolder
 from harness.secrets import redact_command
 from harness.settings import Expect, load_spec
 
@@ -162,3 +166,42 @@ def test_an_edited_task_file_is_another_ablation(spec, tmp_path):
     tasks = tmp_path / "tasks/tiny.yaml"
     tasks.write_text(tasks.read_text().replace("q0", "another question"))
     assert not set(before) & set(folders())
+
+
+def noted(spec, folder):
+    return Metadata(folder, prepared(spec), find_site(spec.spec, RunProgress()), kind="run")
+
+
+def test_a_resumed_run_keeps_its_first_facts_and_its_earlier_sessions(spec, tmp_path):
+    with RunFolder(tmp_path / "r") as folder:
+        noted(spec, folder).close(exit_code=4, error="the server died")
+        first = json.loads((folder.path / "metadata.json").read_text())
+        noted(spec, folder).complete({})
+        again = json.loads((folder.path / "metadata.json").read_text())
+    assert [session["exit"] for session in again["sessions"]] == [4, None]
+    assert again["sessions"][0] == first["sessions"][0]
+    assert again["complete"]
+    assert not first["complete"]
+    own = ("sessions", "complete", "mode_parity")
+    assert {k: v for k, v in again.items() if k not in own} == {
+        k: v for k, v in first.items() if k not in own
+    }
+
+
+def test_metadata_of_another_form_is_no_run_to_go_on_with(spec, tmp_path):
+    with RunFolder(tmp_path / "r") as folder:
+        (folder.path / "metadata.json").write_text('{"sessions": 1}')
+        with pytest.raises(UsageError, match=r"metadata.json: written by another version: .*"):
+            noted(spec, folder)
+
+
+def test_the_logbook_hides_secrets_and_keeps_counts(tmp_path, capsys):
+    file = tmp_path / "harness.jsonl"
+    open_logbook(file)
+    structlog.get_logger().warning("asked", hf_token="hf_abc", max_tokens=64, token_ids=[1, 2])
+    (line,) = file.read_text().splitlines()
+    kept = json.loads(line)
+    assert (kept["hf_token"], kept["max_tokens"]) == ("[redacted]", 64)
+    assert kept["token_ids"] == [1, 2]
+    assert "hf_abc" not in capsys.readouterr().err
+    structlog.reset_defaults()

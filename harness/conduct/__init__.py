@@ -1,13 +1,12 @@
-"""The conductor's parts: preparing, one server lifetime, provenance, progress and conclusion.
+"""One run from its settings to its reports: prepared, its servers started and asked, concluded.
 
-``harness.conduct.run`` puts them together; nothing else uses them but the verbs.
+`prepare` reads and checks and starts nothing; `run` does what of a plan is not done yet.
 """
 
 from harness.conduct.conclude import Conclusion
-from harness.conduct.logbook import open_logbook
+from harness.conduct.conductor import RunOptions, run
 from harness.conduct.prepare import CandidateSource, Prepared, prepare
-from harness.conduct.progress import ConsoleProgress, RunProgress, SilentProgress
-from harness.conduct.run import RunOptions, run
+from harness.conduct.progress import ConsoleProgress, RunProgress
 
 __all__ = [
     "CandidateSource",
@@ -16,8 +15,6 @@ __all__ = [
     "Prepared",
     "RunOptions",
     "RunProgress",
-    "SilentProgress",
-    "open_logbook",
     "prepare",
     "run",
 ]

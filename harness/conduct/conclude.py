@@ -11,8 +11,6 @@ from harness.analyse import Validation, summarise_run, validate_run
 from harness.records import RunFolder
 from harness.report import write_reports
 
-__all__ = ["Conclusion", "conclude", "withdraw_conclusion"]
-
 SUMMARY = "summary.json"
 VALIDATION = "validation.json"
 CONCLUSION_FILES = (SUMMARY, VALIDATION, "report.md", "report.html")

@@ -9,17 +9,7 @@ from typing import IO, Any
 
 import structlog
 
-__all__ = ["open_logbook"]
-
-_SECRET_WORDS = ("token", "api_key", "password", "secret")
-
-
-def _redact(_: Any, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-    """Hide the value of any key that names a secret."""
-    for key in event:
-        if key != "token_ids" and any(word in key.lower() for word in _SECRET_WORDS):
-            event[key] = "[redacted]"
-    return event
+from harness.secrets import redact_values
 
 
 class _TwoSinks:
@@ -32,16 +22,17 @@ class _TwoSinks:
         self._console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)
 
     def __call__(self, logger: Any, name: str, event: structlog.types.EventDict) -> str:
+        shown = redact_values(event)
         if self._file is not None and not self._file.closed:
-            self._file.write(str(self._json(logger, name, dict(event))) + "\n")
+            self._file.write(str(self._json(logger, name, dict(shown))) + "\n")
             self._file.flush()
         if getattr(logging, name.upper(), logging.INFO) >= self._level:
-            sys.stderr.write(str(self._console(logger, name, dict(event))) + "\n")
+            sys.stderr.write(str(self._console(logger, name, dict(shown))) + "\n")
         raise structlog.DropEvent
 
 
 def open_logbook(file: Path | None = None, *, level: int = logging.WARNING) -> None:
-    """Send events to ``file`` (all) and to stderr (``level`` and worse)."""
+    """Send events, without secrets, to ``file`` (all) and to stderr (``level`` and worse)."""
     stream = file.open("a", encoding="utf-8") if file is not None else None
     structlog.configure(
         processors=[
@@ -49,7 +40,6 @@ def open_logbook(file: Path | None = None, *, level: int = logging.WARNING) -> N
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            _redact,
             _TwoSinks(stream, level),
         ],
         cache_logger_on_first_use=False,

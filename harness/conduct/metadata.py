@@ -6,10 +6,14 @@ import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from harness.conduct.prepare import Prepared
 from harness.conduct.site import Site
+from harness.errors import UsageError
 from harness.machine import (
     git_commit,
     gpu_facts,
@@ -17,22 +21,53 @@ from harness.machine import (
     host_facts,
     interpreter_versions,
 )
-from harness.prove import ActivationEvidence, Device
+from harness.prove import ActivationEvidence, Device, Difference
 from harness.records import RunFolder
 from harness.secrets import redact_command
 from harness.serve import LaunchOptions
 from harness.settings import RunSpec
 from harness.words import BackendName, DispatchMode
 
-__all__ = ["Metadata"]
-
 NAME = "metadata.json"
-DISPATCH_NOTES = {
-    DispatchMode.SYNCHRONIZED: "N concurrent one-prompt requests to /v1/completions, each on a "
-    "connection of its own that was warmed just before",
-    DispatchMode.PROMPT_LIST: "one request to /v1/completions with a list of N prompts; answers "
-    "matched by choices[].index",
-}
+
+
+class Session(msgspec.Struct):
+    """One call of the harness that worked on the run."""
+
+    started_at: str
+    ended_at: str | None
+    exit: int | None
+    command_line: list[str]
+    versions: dict[str, str | None]
+    git_commit: str | None
+    error: str | UnsetType | None = UNSET
+
+
+class RunFacts(msgspec.Struct):
+    """The file; its names and their order."""
+
+    schema_version: int
+    run_id: str
+    kind: str
+    fingerprint: str
+    spec: dict[str, Any]
+    resolved_spec: dict[str, Any]
+    command_line: list[str]
+    versions: dict[str, str | None]
+    git_commit: str | None
+    host: dict[str, Any]
+    gpus: list[dict[str, str]]
+    device: dict[str, str | None] | None
+    declared_image: str | None
+    candidates: dict[str, Any]
+    model_files: dict[str, str]
+    planned_records: int
+    dispatch_notes: dict[str, str]
+    not_controlled: list[str]
+    sessions: list[Session]
+    complete: bool
+    image: dict[str, Any] | UnsetType = UNSET
+    mode_parity: dict[str, Any] | UnsetType = UNSET
 
 
 class Metadata:
@@ -41,92 +76,78 @@ class Metadata:
     def __init__(self, folder: RunFolder, prepared: Prepared, site: Site, *, kind: str) -> None:
         self._folder = folder
         self._site = site
-        self._value = folder.read(NAME) or _fresh(folder.run_id, prepared, kind)
-        self._session: dict[str, Any] = {
-            "started_at": _now(),
-            "ended_at": None,
-            "exit": None,
-            "command_line": redact_command(sys.argv),
-            "versions": harness_versions(),
-            "git_commit": git_commit(),
-        }
-        self._value["sessions"].append(self._session)
-        self._value["complete"] = False
-        self._value.update(site.facts())
+        session = Session(
+            started_at=now(),
+            ended_at=None,
+            exit=None,
+            command_line=redact_command(sys.argv),
+            versions=harness_versions(),
+            git_commit=git_commit(),
+        )
+        known = read_own(folder, NAME, RunFacts)
+        self._facts = known or _first_facts(folder.run_id, prepared, kind, session)
+        self._facts.sessions.append(session)
+        self._facts.complete = False
+        if site.image is not None:
+            self._facts.image = site.image.to_json()
         self.save()
 
     def save(self) -> None:
         """Write it."""
-        self._folder.write(NAME, self._value)
-
-    @property
-    def value(self) -> Mapping[str, Any]:
-        """What is in the file."""
-        return self._value
+        self._folder.write(NAME, msgspec.to_builtins(self._facts, enc_hook=str))
 
     def learn_from_server(self, options: LaunchOptions, evidence: ActivationEvidence) -> None:
         """Put down what only a running server tells: its device and its versions."""
-        versions = {**self._value["versions"], **self._site.versions()}
+        facts = self._facts
+        facts.versions |= self._site.versions()
         if options.backend is BackendName.NATIVE:  # a container's image says
-            versions |= interpreter_versions(options.command[0]).packages
-        versions["vllm"] = evidence.vllm_version or versions.get("vllm")
-        self.note(versions=versions, device=self._device(evidence))
-
-    def _device(self, evidence: ActivationEvidence) -> dict[str, Any] | None:
-        if evidence.device is None:
-            known: dict[str, Any] | None = self._value["device"]
-            return known
-        if evidence.device is Device.CPU:
-            name = self._value["host"].get("processor")
-        else:
-            name = next((gpu.get("name") for gpu in self._value["gpus"]), None)
-        return {"kind": str(evidence.device), "name": name}
-
-    def note(self, **facts: Any) -> None:
-        """Add facts that became known on the way."""
-        self._value.update(facts)
+            facts.versions |= interpreter_versions(options.command[0]).packages
+        facts.versions["vllm"] = evidence.vllm_version or facts.versions.get("vllm")
+        if evidence.device is not None:
+            gpus = (gpu["name"] for gpu in facts.gpus)
+            on_cpu = evidence.device is Device.CPU
+            name = facts.host["processor"] if on_cpu else next(gpus, None)
+            facts.device = {"kind": str(evidence.device), "name": name}
         self.save()
 
-    def complete(self) -> None:
-        """Every planned record is there and good."""
-        self._value["complete"] = True
+    def complete(self, parity: Mapping[str, tuple[Difference, ...]]) -> None:
+        """Every planned record is there and good; what the two modes' servers differ in."""
+        self._facts.mode_parity = dict(parity)
+        self._facts.complete = True
         self.save()
 
     def close(self, *, exit_code: int, error: str | None = None) -> None:
         """End this session."""
-        self._session.update(ended_at=_now(), exit=exit_code, error=error)
+        session = self._facts.sessions[-1]
+        session.ended_at, session.exit, session.error = now(), exit_code, error
         self.save()
 
 
-def _fresh(run_id: str, prepared: Prepared, kind: str) -> dict[str, Any]:
+def _first_facts(run_id: str, prepared: Prepared, kind: str, session: Session) -> RunFacts:
     spec = prepared.spec
-    return {
-        "schema_version": 1,
-        "run_id": run_id,
-        "kind": kind,
-        "fingerprint": prepared.fingerprint,
-        "spec": prepared.loaded.given,
-        "resolved_spec": spec.model_dump(mode="json"),
-        "command_line": redact_command(sys.argv),
-        "versions": harness_versions(),
-        "git_commit": git_commit(),
-        "host": host_facts(),
-        "gpus": gpu_facts(),
-        "device": None,
-        "declared_image": os.environ.get("HARNESS_IMAGE"),
-        "candidates": {"sha256": dict(prepared.candidate_files), "rows": len(prepared.candidates)},
-        "model_files": dict(prepared.model_files),
-        "planned_records": len(prepared.plan.records),
-        "dispatch_notes": _dispatch_notes(prepared),
-        "not_controlled": not_controlled(spec),
-        "sessions": [],
-        "complete": False,
-    }
-
-
-def _dispatch_notes(prepared: Prepared) -> dict[str, str]:
     used = {candidate.dispatch_mode for candidate in prepared.candidates}
-    return {str(mode): text for mode, text in DISPATCH_NOTES.items() if mode in used}
+    return RunFacts(
+        schema_version=1,
+        run_id=run_id,
+        kind=kind,
+        fingerprint=prepared.fingerprint,
+        spec=dict(prepared.loaded.given),
+        resolved_spec=spec.model_dump(mode="json"),
+        command_line=session.command_line,
+        versions=dict(session.versions),
+        git_commit=session.git_commit,
+        host=host_facts(),
+        gpus=gpu_facts(),
+        device=None,
+        declared_image=os.environ.get("HARNESS_IMAGE"),
+        candidates={"sha256": dict(prepared.candidate_files), "rows": len(prepared.candidates)},
+        model_files=dict(prepared.model_files),
+        planned_records=len(prepared.plan.records),
+        dispatch_notes={str(mode): mode.note for mode in DispatchMode if mode in used},
+        not_controlled=not_controlled(spec),
+        sessions=[],
+        complete=False,
+    )
 
 
 def not_controlled(spec: RunSpec) -> list[str]:
@@ -154,5 +175,26 @@ def not_controlled(spec: RunSpec) -> list[str]:
     return [text for text, is_open in open_points.items() if is_open]
 
 
-def _now() -> str:
+Own = TypeVar("Own", bound=msgspec.Struct)
+
+
+def read_own(folder: RunFolder, name: str, kind: type[Own]) -> Own | None:
+    """A file that this program wrote into the folder; ``None`` when there is none yet.
+
+    Raises:
+        UsageError: it is not of this form, so the run cannot be gone on with.
+    """
+    value = folder.read(name)
+    try:
+        return None if value is None else msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"written by another version: {error}",
+            file=folder.path / name,
+            hint="choose another --run-id",
+        ) from error
+
+
+def now() -> str:
+    """The time in UTC, to the second, as a run's files have it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -15,8 +15,6 @@ from harness.plan import Plan, build_plan
 from harness.settings import LoadedSpec, RunSpec
 from harness.tasks import Population, load_tasks
 
-__all__ = ["Prepared", "prepare"]
-
 CandidateSource = Callable[[RunSpec, Population], tuple[Candidate, ...]]
 _NOT_THE_EXPERIMENT: Any = {
     "schema_version": True,

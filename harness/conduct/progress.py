@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,51 +18,27 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from harness.words import Mode
 
-__all__ = ["ConsoleProgress", "Estimate", "RunProgress", "SilentProgress"]
 
-
-class RunProgress(Protocol):
-    """What the conductor tells while it works."""
+class RunProgress:
+    """What the conductor tells while it works; this one says nothing."""
 
     def begin(self, *, records: int, done: int, lifetimes: int) -> None:
         """Work starts: records in all, those done already, and servers still to start."""
-        ...
 
     def server_starting(self, model: str, mode: Mode) -> None:
         """A server is being started."""
-        ...
 
     def server_ready(self, seconds: float, verdict: str) -> None:
         """It answered after that many seconds, and the log says this of its mode."""
-        ...
 
-    def record_done(self, record: dict[str, Any]) -> None:
+    def record_done(self, record: Mapping[str, Any]) -> None:
         """A record was written."""
-        ...
 
     def note(self, text: str) -> None:
         """Something a person should know."""
-        ...
 
     def end(self) -> None:
         """Nothing more will come."""
-        ...
-
-
-class SilentProgress:
-    """Says nothing."""
-
-    def begin(self, *, records: int, done: int, lifetimes: int) -> None: ...  # noqa: D102
-
-    def server_starting(self, model: str, mode: Mode) -> None: ...  # noqa: D102
-
-    def server_ready(self, seconds: float, verdict: str) -> None: ...  # noqa: D102
-
-    def record_done(self, record: dict[str, Any]) -> None: ...  # noqa: D102
-
-    def note(self, text: str) -> None: ...  # noqa: D102
-
-    def end(self) -> None: ...  # noqa: D102
 
 
 @dataclass
@@ -95,7 +72,7 @@ class Estimate:
         return records * record + starts * start
 
 
-class ConsoleProgress:
+class ConsoleProgress(RunProgress):
     """A bar on a terminal; plain lines, one for each tenth of the work, anywhere else."""
 
     def __init__(self, console: Console | None = None) -> None:
@@ -140,7 +117,7 @@ class ConsoleProgress:
         self.note(f"{self._where}: ready after {seconds:.0f} s, mode {verdict}")
         self._update(self._where)
 
-    def record_done(self, record: dict[str, Any]) -> None:
+    def record_done(self, record: Mapping[str, Any]) -> None:
         """Count it."""
         now = time.monotonic()
         self._estimate.add_record(now - self._last)

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["signals_deferred", "sigterm_is_interrupt"]
-
 
 @contextmanager
 def sigterm_is_interrupt() -> Iterator[None]:

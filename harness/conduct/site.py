@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.conduct.progress import RunProgress
 from harness.machine import Host, this_host
@@ -13,8 +13,6 @@ from harness.words import BackendName
 
 if TYPE_CHECKING:
     from harness.images import ResolvedImage
-
-__all__ = ["Site", "find_site"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +34,6 @@ class Site:
     def image_reference(self) -> str | None:
         """What a container is started from: by digest, or a local image's id."""
         return self.image.reference if self.image else None
-
-    def facts(self) -> dict[str, Any]:
-        """For ``metadata.json``."""
-        return {"image": self.image.to_json()} if self.image else {}
 
     def versions(self) -> dict[str, str]:
         """Versions read from inside the image."""

@@ -16,7 +16,7 @@ from harness.conduct import (
     CandidateSource,
     ConsoleProgress,
     RunOptions,
-    SilentProgress,
+    RunProgress,
     prepare,
     run,
 )
@@ -132,7 +132,7 @@ def scan(
     spec = loaded.spec.model_copy(update={"modes": (mode,), "expect": Expect()})
     source = population_rows(read_sizes(batch_sizes))
     prepared = prepare(replace(loaded, spec=spec), source=source)
-    progress = SilentProgress() if quiet else ConsoleProgress()
+    progress = RunProgress() if quiet else ConsoleProgress()
     options = RunOptions(results, run_id, fresh=fresh, kind="scan")
     folder = run(prepared, options, progress).folder
     target = out or folder / "candidates.csv"

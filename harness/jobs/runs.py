@@ -14,7 +14,7 @@ from harness.conduct import (
     ConsoleProgress,
     Prepared,
     RunOptions,
-    SilentProgress,
+    RunProgress,
     prepare,
 )
 from harness.conduct import run as conduct
@@ -107,7 +107,7 @@ def run(
         HarnessError: as `harness.conduct.prepare` and `harness.conduct.run`.
     """
     options = RunOptions(results, run_id, fresh=fresh, retry_errors=retry_errors)
-    return conduct(prepare(loaded), options, SilentProgress() if quiet else ConsoleProgress())
+    return conduct(prepare(loaded), options, RunProgress() if quiet else ConsoleProgress())
 
 
 def outcome_lines(done: Conclusion) -> Iterator[str]:

@@ -23,7 +23,7 @@ from harness.compare import (
     headline_clauses,
     read_side,
 )
-from harness.conduct import ConsoleProgress, RunOptions, SilentProgress, prepare, run
+from harness.conduct import ConsoleProgress, RunOptions, RunProgress, prepare, run
 from harness.errors import RunError, UsageError
 from harness.hostile import visible
 from harness.images import (
@@ -90,7 +90,7 @@ class ImageRuns:
         digest = (image.entry.identity or image.image_id).removeprefix("sha256:")[:_SHORT]
         name = f"image-{digest}-{prepared.fingerprint[:8]}"
         options = RunOptions(self.results, name, retry_errors=self.retry_errors)
-        progress = SilentProgress() if self.quiet else ConsoleProgress()
+        progress = RunProgress() if self.quiet else ConsoleProgress()
         return run(prepared, options, progress).folder
 
 

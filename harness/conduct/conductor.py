@@ -7,7 +7,7 @@ every planned record is there and good, and every lifetime's mode is proven.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,17 @@ from harness.conduct.conclude import Conclusion, conclude, withdraw_conclusion
 from harness.conduct.lifetime import Bench, Work, run_lifetime
 from harness.conduct.logbook import open_logbook
 from harness.conduct.metadata import Metadata
-from harness.conduct.parity import parity_of_modes
 from harness.conduct.prepare import Prepared
 from harness.conduct.progress import RunProgress
 from harness.conduct.signals import sigterm_is_interrupt
 from harness.conduct.site import Site, find_site
+from harness.conduct.startups import parity_of_modes
 from harness.errors import HarnessError, IncompleteRun, Interrupted, RunError, UsageError
 from harness.plan import Lifetime, Plan, remaining
 from harness.records import RunFolder, find_unfinished, new_run_id
 from harness.replay import Dispatcher, ReplaySession, scan_lifetime
 from harness.serve import LaunchOptions, launch_options
 from harness.settings import RunSpec
-
-__all__ = ["RunOptions", "run"]
 
 log = structlog.get_logger()
 
@@ -78,7 +76,7 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
                 prepared, options, Bench(prepared.spec, folder, site, progress, metadata)
             )
         except KeyboardInterrupt:
-            error: HarnessError = Interrupted("stopped by a signal", hint=_resume_hint(folder))
+            error: HarnessError = Interrupted("stopped by a signal", hint=_kept(folder))
             metadata.close(exit_code=error.exit_code, error=error.message)
             raise error from None
         except HarnessError as failure:
@@ -119,40 +117,29 @@ def _open_folder(path: Path, prepared: Prepared) -> RunFolder:
 
 
 def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> Conclusion:
-    folder = bench.folder
+    folder, progress = bench.folder, bench.progress
     for line in bench.site.backend.sweep(folder.path):
-        bench.progress.note(line)
-    _take_stock(folder, options, bench.progress)
-    plan = remaining(prepared.plan, frozenset(r["record_id"] for r in folder.records()))
-    _write_candidates(folder, prepared)
-    if plan.records:
-        withdraw_conclusion(folder)
-        _run_lifetimes(prepared, plan, bench, options.kind)
-    else:
-        bench.progress.note(f"all {len(prepared.plan.records)} records are there already")
-    _insist_on_all(folder, prepared.plan)
-    bench.site.verify_unchanged()
-    bench.metadata.note(
-        mode_parity=parity_of_modes(folder.path, [model.name for model in bench.spec.models])
-    )
-    bench.metadata.complete()
-    conclusion = conclude(folder)
-    bench.metadata.close(exit_code=0 if conclusion.valid else 1)
-    return conclusion
-
-
-def _take_stock(folder: RunFolder, options: RunOptions, progress: RunProgress) -> None:
+        progress.note(line)
     torn = folder.mend_tail()
     if torn is not None:
         progress.note(f"a half-written record ({torn.size} bytes) was set aside in {torn.kept_in}")
     if options.retry_errors:
         again = folder.set_aside_errors()
         progress.note(f"{again} failed records are asked again")
-
-
-def _write_candidates(folder: RunFolder, prepared: Prepared) -> None:
-    rows = (c.model_dump(mode="json") for c in prepared.candidates)
-    folder.write_rows("selected_candidates.jsonl", rows)
+    plan = remaining(prepared.plan, frozenset(r["record_id"] for r in folder.records()))
+    candidates = (candidate.model_dump(mode="json") for candidate in prepared.candidates)
+    folder.write_rows("selected_candidates.jsonl", candidates)
+    if plan.records:
+        withdraw_conclusion(folder)
+        _run_lifetimes(prepared, plan, bench, options.kind)
+    else:
+        progress.note(f"all {len(prepared.plan.records)} records are there already")
+    _insist_on_all(folder, prepared.plan)
+    bench.site.verify_unchanged()
+    bench.metadata.complete(parity_of_modes(folder, [model.name for model in bench.spec.models]))
+    conclusion = conclude(folder)
+    bench.metadata.close(exit_code=0 if conclusion.valid else 1)
+    return conclusion
 
 
 def _launches(
@@ -170,60 +157,46 @@ def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench, kind: str) -> N
     bench.site.backend.check(launches[0][1])
     total = len(prepared.plan.records)
     bench.progress.begin(records=total, done=total - len(plan.records), lifetimes=len(launches))
-    work = _scan_work(bench) if kind == "scan" else _replay_work(bench)
+    work = _asking(bench, kind)
     for lifetime, launch in launches:
         structlog.contextvars.bind_contextvars(mode=str(lifetime.mode), model=lifetime.model.name)
         run_lifetime(bench, lifetime, launch, work)
 
 
-def _writer(bench: Bench) -> Callable[[Mapping[str, Any]], None]:
+def _asking(bench: Bench, kind: str) -> Work:
+    """How the records of a lifetime come about, each on disk before the next prompt is sent."""
+
     def write(record: Mapping[str, Any]) -> None:
         bench.folder.append_record(record)
-        bench.progress.record_done(dict(record))
+        bench.progress.record_done(record)
 
-    return write
-
-
-def _replay_work(bench: Bench) -> Work:
     async def work(lifetime: Lifetime, dispatcher: Dispatcher) -> None:
-        session = ReplaySession(
-            dispatcher, bench.spec, run_id=bench.folder.run_id, write=_writer(bench)
-        )
-        await session.replay(lifetime)
-
-    return work
-
-
-def _scan_work(bench: Bench) -> Work:
-    async def work(lifetime: Lifetime, dispatcher: Dispatcher) -> None:
-        await scan_lifetime(
-            lifetime, dispatcher, bench.spec, run_id=bench.folder.run_id, write=_writer(bench)
-        )
+        spec, run_id = bench.spec, bench.folder.run_id
+        if kind == "scan":
+            await scan_lifetime(lifetime, dispatcher, spec, run_id=run_id, write=write)
+        else:
+            await ReplaySession(dispatcher, spec, run_id=run_id, write=write).replay(lifetime)
 
     return work
 
 
 def _insist_on_all(folder: RunFolder, plan: Plan) -> None:
-    errors = [row for row in folder.records() if row.get("status") != "ok"]
+    errors = [row for row in folder.records() if row["status"] != "ok"]
     if not errors:
         return
     raise IncompleteRun(
         f"{len(errors)} of {len(plan.records)} records failed, so nothing is claimed",
         hint="see `error` in vllm_records.jsonl; the same command with --retry-errors asks again",
-        detail=_first_errors(errors),
+        detail=tuple(
+            f"{row['mode']} {row['model']} {row['task_name']}/{row['sample_id']}: {row['error']}"
+            for row in errors[:3]
+        ),
     )
 
 
-def _first_errors(errors: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(
-        f"{row['mode']} {row['model']} {row['task_name']}/{row['sample_id']}: {row['error']}"
-        for row in errors[:3]
-    )
-
-
-def _resume_hint(folder: RunFolder) -> str:
+def _kept(folder: RunFolder, of: str = "") -> str:
     kept = sum(1 for _ in folder.records())
-    return f"{kept} records are kept in {folder.path}; the same command goes on from there"
+    return f"{kept}{of} records are kept in {folder.path}; the same command goes on from there"
 
 
 def _with_state(failure: HarnessError, folder: RunFolder, planned: int) -> HarnessError:
@@ -232,10 +205,5 @@ def _with_state(failure: HarnessError, folder: RunFolder, planned: int) -> Harne
     An incomplete run's own hint says it: the same command alone asks for no failed record again.
     """
     if isinstance(failure, RunError) and not isinstance(failure, IncompleteRun):
-        kept = sum(1 for _ in folder.records())
-        failure.detail = (
-            *failure.detail,
-            f"{kept} of {planned} records are kept in {folder.path}; "
-            "the same command goes on from there",
-        )
+        failure.detail = (*failure.detail, _kept(folder, f" of {planned}"))
     return failure
