@@ -15,19 +15,29 @@ from harness.machine.probes import (
     parse_gpus,
     read_gpus,
 )
+from harness.machine.processes import (
+    ProcessId,
+    end_processes,
+    marked_processes,
+    wait_gone,
+)
 
 __all__ = [
     "VERSIONS_SCRIPT",
     "Gpu",
     "GpuAccess",
     "Host",
+    "ProcessId",
     "Versions",
+    "end_processes",
     "git_commit",
     "gpu_facts",
     "harness_versions",
     "host_facts",
     "interpreter_versions",
+    "marked_processes",
     "parse_gpus",
     "read_gpus",
     "this_host",
+    "wait_gone",
 ]

@@ -9,26 +9,8 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 from harness.machine import GpuAccess, Host
-from harness.serve.model_source import ModelSource
-from harness.settings import ServerSettings
-from harness.words import Mode
 
-__all__ = [
-    "CONTAINER_ENTRYPOINT",
-    "LABEL_PREFIX",
-    "ContainerOptions",
-    "GpuRequest",
-    "Mount",
-    "container_options",
-    "read_mount",
-]
-
-CONTAINER_ENTRYPOINT = ("python3", "-m", "vllm.entrypoints.openai.api_server")
-"""Set explicitly: images before and after the switch to ``vllm serve`` then behave alike."""
 LABEL_PREFIX = "harness."
-_HF_HOME = "/root/.cache/huggingface"
-_VLLM_CACHE = "/root/.cache/vllm"
-_ULIMITS = (("nofile", 65535), ("memlock", -1), ("stack", 67108864))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +65,7 @@ class ContainerOptions:
     mounts: tuple[Mount, ...]
     gpu: GpuRequest
     shm_size: str
-    ulimits: tuple[tuple[str, int], ...] = _ULIMITS
+    ulimits: tuple[tuple[str, int], ...] = (("nofile", 65535), ("memlock", -1), ("stack", 67108864))
 
     def to_json(self) -> dict[str, object]:
         """The container as JSON values."""
@@ -104,37 +86,6 @@ class ContainerOptions:
         }
 
 
-def container_options(
-    settings: ServerSettings,
-    *,
-    image: str,
-    model_name: str,
-    mode: Mode,
-    source: ModelSource,
-    host: Host,
-    cache_volume: str,
-    run_id: str,
-) -> ContainerOptions:
-    """Compute the container for one server; ``mode`` changes a label and the cache volume only."""
-    return ContainerOptions(
-        image=image,
-        publish=("127.0.0.1", settings.port, settings.port),
-        labels={
-            f"{LABEL_PREFIX}run-id": run_id,
-            f"{LABEL_PREFIX}mode": mode.value,
-            f"{LABEL_PREFIX}model": model_name,
-            f"{LABEL_PREFIX}pid": str(host.pid),
-            f"{LABEL_PREFIX}host": host.name,
-        },
-        mounts=(
-            *_mounts(source, host, cache_volume),
-            *(read_mount(text, host) for text in settings.volumes),
-        ),
-        gpu=GpuRequest(host.gpu, settings.gpu_device_ids),
-        shm_size=settings.shm_size,
-    )
-
-
 def read_mount(text: str, host: Host) -> Mount:
     """``SOURCE:TARGET[:ro]``; a source with a slash is a host folder, made absolute.
 
@@ -150,10 +101,3 @@ def read_mount(text: str, host: Host) -> Mount:
         )
     source = str(host.working_directory / parts[0]) if "/" in parts[0] else parts[0]
     return Mount(source, parts[1], read_only=not writable)
-
-
-def _mounts(source: ModelSource, host: Host, cache_volume: str) -> tuple[Mount, ...]:
-    mounts = [Mount(str(host.huggingface_home), _HF_HOME), Mount(cache_volume, _VLLM_CACHE)]
-    if source.folder is not None and source.container_folder is not None:
-        mounts.append(Mount(str(source.folder), str(source.container_folder), read_only=True))
-    return tuple(mounts)

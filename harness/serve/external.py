@@ -17,13 +17,11 @@ from typing import Any
 import httpx
 
 from harness.errors import EnvironmentError_, UsageError
-from harness.serve.environment import is_secret_name
-from harness.serve.log_files import file_stem, new_log
-from harness.serve.options import LaunchOptions
-from harness.serve.protocol import ServerState
+from harness.secrets import redact_values, without_url_password
+from harness.serve.launch import LaunchOptions
+from harness.serve.log_files import new_log
+from harness.serve.protocol import Server, ServerState
 from harness.words import BackendName
-
-__all__ = ["ExternalBackend", "ExternalServer"]
 
 _TIMEOUT_S = 5.0
 
@@ -56,8 +54,9 @@ class ExternalBackend:
             try:
                 client.get("/health")
             except httpx.HTTPError as error:
+                where = without_url_password(options.base_url)
                 raise EnvironmentError_(
-                    f"nothing answers at {options.base_url} ({type(error).__name__})",
+                    f"nothing answers at {where} ({type(error).__name__})",
                     hint=f"start the {options.mode} server, or correct external.{options.mode}.url",
                 ) from None
 
@@ -74,57 +73,37 @@ class ExternalBackend:
         )
 
 
-class ExternalServer:
-    """One mode's server for the time that we use it."""
+class ExternalServer(Server):
+    """One mode's server for the time that we use it.
+
+    Its ``log_path`` is a copy of the log that the spec names, refreshed by `stop`; else empty.
+    """
 
     def __init__(
         self, options: LaunchOptions, run_folder: Path, transport: httpx.BaseTransport | None
     ) -> None:
-        self._options = options
+        super().__init__(options, new_log(run_folder, options.log_stem))
         self._transport = transport
-        self._log_path = new_log(
-            run_folder, file_stem(options.backend, options.mode, options.model)
-        )
         self._copy_log()
         self._server_info = self._ask_server_info()
 
-    @property
-    def base_url(self) -> str:
-        """Where it answers."""
-        return self._options.base_url
-
-    @property
-    def log_path(self) -> Path:
-        """A copy of the log that the spec names, refreshed by `state` and `stop`; else empty."""
-        return self._log_path
-
-    @property
-    def options(self) -> LaunchOptions:
-        """What it would be launched with; whoever runs it may have done otherwise."""
-        return self._options
-
-    @property
-    def server_info(self) -> Mapping[str, Any] | None:
-        """What ``/server_info`` said, without secrets; ``None`` where it does not exist."""
-        return self._server_info
-
     def describe(self) -> Mapping[str, object]:
-        """URL, log and ``/server_info``."""
+        """URL, log and what ``/server_info`` said, without secrets; ``None`` without that."""
         return {
             "backend": BackendName.EXTERNAL.value,
-            "model": self._options.model,
-            "hf_id": self._options.hf_id,
-            "mode": self._options.mode.value,
-            "served_model_name": self._options.served_model_name,
-            "base_url": self.base_url,
-            "external_log": self._options.external_log,
+            "model": self.options.model,
+            "hf_id": self.options.hf_id,
+            "mode": self.options.mode.value,
+            "served_model_name": self.options.served_model_name,
+            "base_url": without_url_password(self.base_url),
+            "external_log": self.options.external_log,
             "server_info": self._server_info,
         }
 
     def state(self) -> ServerState:
         """Running, as long as anything answers; more cannot be seen from here."""
         try:
-            with _client(self._options, self._transport) as client:
+            with _client(self.options, self._transport) as client:
                 client.get("/health")
         except httpx.HTTPError as error:
             return ServerState(running=False, detail=f"no answer ({type(error).__name__})")
@@ -135,17 +114,17 @@ class ExternalServer:
         self._copy_log()
 
     def _copy_log(self) -> None:
-        if self._options.external_log:
-            shutil.copyfile(self._options.external_log, self._log_path)
+        if self.options.external_log:
+            shutil.copyfile(self.options.external_log, self.log_path)
 
     def _ask_server_info(self) -> dict[str, Any] | None:
         try:
-            with _client(self._options, self._transport) as client:
+            with _client(self.options, self._transport) as client:
                 answer = client.get("/server_info", params={"config_format": "json"})
             info = answer.json() if answer.status_code == 200 else None
         except (httpx.HTTPError, json.JSONDecodeError):
             return None
-        return _without_secrets(info) if isinstance(info, dict) else None
+        return redact_values(info) if isinstance(info, dict) else None
 
 
 def _served_name(options: LaunchOptions, transport: httpx.BaseTransport | None) -> str:
@@ -163,14 +142,3 @@ def _client(options: LaunchOptions, transport: httpx.BaseTransport | None) -> ht
     return httpx.Client(
         base_url=options.base_url, timeout=_TIMEOUT_S, transport=transport, trust_env=False
     )
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            str(key): "(secret)" if is_secret_name(str(key)) else _without_secrets(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_without_secrets(item) for item in value]
-    return value

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
-
-from harness.words import BackendName, Mode
-
-__all__ = ["file_stem", "last_lines", "new_log", "read_log", "safe_name"]
-
-
-def file_stem(backend: BackendName, mode: Mode, model: str) -> str:
-    """``<backend>_<mode>_<model>`` with a model name that is safe in a file name."""
-    return f"{backend.value}_{mode.value}_{safe_name(model)}"
 
 
 def safe_name(text: str) -> str:
@@ -25,15 +17,14 @@ def new_log(run_folder: Path, stem: str) -> Path:
     A log proves the records of its lifetime, so no attempt ever writes over an earlier one.
     """
     run_folder.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
+    for number in itertools.count(1):
         path = run_folder / (f"{stem}.log" if number == 1 else f"{stem}.{number}.log")
         try:
             path.open("xb").close()
         except FileExistsError:
-            number += 1
             continue
         return path
+    raise AssertionError("there is always another number")
 
 
 def read_log(path: Path) -> str:

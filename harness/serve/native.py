@@ -22,16 +22,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.errors import EnvironmentError_, StartupFailed
+from harness.secrets import redact_environment
 from harness.serve import supervisor
-from harness.serve.environment import redacted
-from harness.serve.log_files import file_stem, last_lines, new_log
-from harness.serve.options import LaunchOptions
-from harness.serve.orphans import RUN_MARK, SERVER_MARK, OwnerFile, sweep_folder
+from harness.serve.launch import LaunchOptions
+from harness.serve.leftovers import (
+    OWNER_SUFFIX,
+    RUN_MARK,
+    SERVER_MARK,
+    OwnerFile,
+    sweep_folder,
+)
+from harness.serve.log_files import last_lines, new_log
 from harness.serve.ports import check_port_free
-from harness.serve.protocol import ServerState
+from harness.serve.protocol import Server, ServerState
 from harness.words import BackendName
-
-__all__ = ["NativeBackend", "NativeServer"]
 
 _RECORDED_PREFIXES = ("VLLM_", "CUDA", "NCCL_", "TORCH", "OMP_", "HF_", "LD_", "NVIDIA_")
 _NEVER_INHERITED = ("VLLM_API_KEY",)
@@ -72,61 +76,40 @@ class NativeBackend:
         return NativeServer(options, run_folder)
 
 
-class NativeServer:
-    """One native server lifetime; see `harness.serve.protocol.Server`."""
+class NativeServer(Server):
+    """One native server lifetime."""
 
     def __init__(self, options: LaunchOptions, run_folder: Path) -> None:
-        self._options = options
+        super().__init__(options, new_log(run_folder, options.log_stem))
         self._mark = uuid.uuid4().hex
-        stem = file_stem(options.backend, options.mode, options.model)
-        self._log_path = new_log(run_folder, stem)
-        self._environment = _environment(options, os.environ, self._mark)
+        self._environment = self._given(os.environ)
         self._ended: ServerState | None = None
         self._buffer = b""
         self._supervisor, self._status_fd = self._spawn()
         atexit.register(self.stop)
-        self._pid = self._wait_started()
+        self.pid = self._wait_started()
+        self._owner_path = run_folder / f"{options.log_stem}{OWNER_SUFFIX}"
         self._owner = OwnerFile.write(
-            run_folder / f"{stem}.pid.json",
+            self._owner_path,
             mark=self._mark,
             run_id=options.run_id,
             supervisor_pid=self._supervisor.pid,
-            server_pid=self._pid,
+            server_pid=self.pid,
             grace_s=options.stop_timeout_s,
         )
-
-    @property
-    def base_url(self) -> str:
-        """Where it answers."""
-        return self._options.base_url
-
-    @property
-    def log_path(self) -> Path:
-        """Its whole log."""
-        return self._log_path
-
-    @property
-    def options(self) -> LaunchOptions:
-        """What it was launched with."""
-        return self._options
-
-    @property
-    def pid(self) -> int:
-        """The process id of the server, which leads its process group."""
-        return self._pid
 
     def describe(self) -> Mapping[str, object]:
         """The launch, for the start-up file: secrets by name only."""
         inherited = {
             name: value
             for name, value in self._environment.items()
-            if name.startswith(_RECORDED_PREFIXES) and name not in self._options.environment
+            if name.startswith(_RECORDED_PREFIXES) and name not in self.options.environment
         }
         return {
-            **self._options.to_json(),
-            "pid": self._pid,
+            **self.options.to_json(),
+            "pid": self.pid,
             "working_directory": str(Path.cwd()),
-            "inherited_environment": redacted(inherited),
+            "inherited_environment": redact_environment(inherited),
         }
 
     def state(self) -> ServerState:
@@ -145,15 +128,13 @@ class NativeServer:
             with contextlib.suppress(OSError):
                 stdin.close()
         try:
-            self._supervisor.wait(self._options.stop_timeout_s + 15.0)
+            self._supervisor.wait(self.options.stop_timeout_s + 15.0)
         except subprocess.TimeoutExpired:
             self._supervisor.kill()
             self._supervisor.wait()
         self.state()
-        self._owner.sweep()
-        if self._status_fd >= 0:
-            os.close(self._status_fd)
-            self._status_fd = -1
+        self._owner.sweep(self._owner_path)
+        self._close_status()
 
     def __enter__(self) -> NativeServer:
         return self
@@ -161,14 +142,26 @@ class NativeServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _given(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """The server's environment: ours over the harness's own, without what hides evidence."""
+        dropped = {*self.options.cleared_variables, *_NEVER_INHERITED}
+        return {
+            **{name: value for name, value in inherited.items() if name not in dropped},
+            **self.options.environment,
+            SERVER_MARK: self._mark,
+            RUN_MARK: self.options.run_id,
+            # keeps vLLM's process titles from wiping the mark out of /proc/<pid>/environ
+            "SPT_NOENV": "1",
+        }
+
     def _spawn(self) -> tuple[subprocess.Popen[bytes], int]:
         status_read, status_write = os.pipe()
-        with self._log_path.open("ab") as log:
+        with self.log_path.open("ab") as log:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-I", supervisor.__file__),
-                    *(str(status_write), str(self._options.stop_timeout_s), "--"),
-                    *self._options.command_line,
+                    *(str(status_write), str(self.options.stop_timeout_s), "--"),
+                    *self.options.command_line,
                 ],
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -182,34 +175,36 @@ class NativeServer:
 
     def _wait_started(self) -> int:
         """The server's process id, as soon as the supervisor reports it."""
+        problem = ""
         deadline = time.monotonic() + _START_S
-        while time.monotonic() < deadline:
+        while not problem and time.monotonic() < deadline:
             for line in self._read_status(timeout_s=0.5):
                 word, _, rest = line.partition(" ")
                 if word == "started":
                     return int(rest)
-                if word == "failed":
-                    self._give_up()
-                    raise EnvironmentError_(
-                        f"the server command cannot be run: {rest}",
-                        hint="correct server.native_command",
-                    )
+                problem = rest if word == "failed" else problem
             if self._supervisor.poll() is not None:
                 break
-        self._give_up()
-        raise StartupFailed(
-            "the server's supervisor did not start",
-            hint="look into the log",
-            file=self._log_path,
-            detail=last_lines(self._log_path),
-        )
-
-    def _give_up(self) -> None:
         atexit.unregister(self.stop)
         self._supervisor.kill()
         self._supervisor.wait()
-        os.close(self._status_fd)
-        self._status_fd = -1
+        self._close_status()
+        if problem:
+            raise EnvironmentError_(
+                f"the server command cannot be run: {problem}",
+                hint="correct server.native_command",
+            )
+        raise StartupFailed(
+            "the server's supervisor did not start",
+            hint="look into the log",
+            file=self.log_path,
+            detail=last_lines(self.log_path),
+        )
+
+    def _close_status(self) -> None:
+        if self._status_fd >= 0:
+            os.close(self._status_fd)
+            self._status_fd = -1
 
     def _read_status(self, timeout_s: float = 0.0) -> list[str]:
         """New status lines of the supervisor; an ``ended`` line is kept as the final state."""
@@ -223,29 +218,14 @@ class NativeServer:
         texts = [line.decode(errors="replace") for line in lines]
         for text in texts:
             if text.startswith("ended "):
-                self._ended = _ended_state(int(text.split()[1]))
+                code = int(text.split()[1])
+                self._ended = ServerState(running=False, exit_code=code, detail=_how_ended(code))
         return texts
 
 
-def _ended_state(code: int) -> ServerState:
+def _how_ended(code: int) -> str:
     if code >= 0:
-        return ServerState(running=False, exit_code=code, detail=f"exit code {code}")
+        return f"exit code {code}"
     with contextlib.suppress(ValueError):
-        name = signal.Signals(-code).name
-        return ServerState(running=False, exit_code=code, detail=f"ended by {name}")
-    return ServerState(running=False, exit_code=code, detail=f"ended by signal {-code}")
-
-
-def _environment(options: LaunchOptions, inherited: Mapping[str, str], mark: str) -> dict[str, str]:
-    """What the server is given: ours over the harness's own, without what hides evidence.
-
-    ``SPT_NOENV`` keeps vLLM's process titles from wiping the mark out of ``/proc/<pid>/environ``.
-    """
-    dropped = {*options.cleared_variables, *_NEVER_INHERITED}
-    return {
-        **{name: value for name, value in inherited.items() if name not in dropped},
-        **options.environment,
-        SERVER_MARK: mark,
-        RUN_MARK: options.run_id,
-        "SPT_NOENV": "1",
-    }
+        return f"ended by {signal.Signals(-code).name}"
+    return f"ended by signal {-code}"

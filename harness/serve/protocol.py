@@ -1,20 +1,22 @@
 """What the conductor needs of a server and of whoever runs it.
 
-Three backends hold to these two protocols (docker, native, external) and to one compliance test,
+Three backends hold to this (docker, native, external) and to one compliance test,
 ``tests/serve/test_compliance.py``. A backend acts on `LaunchOptions`; it decides nothing.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
-from harness.serve.options import LaunchOptions
-from harness.words import BackendName
-
-__all__ = ["Backend", "Server", "ServerState"]
+from harness.prove import ActivationEvidence, read_activation, read_server_info
+from harness.serve.launch import LaunchOptions
+from harness.serve.log_files import read_log
+from harness.settings import RunSpec
+from harness.words import BackendName, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,40 +34,38 @@ class ServerState:
     detail: str = ""
 
 
-@runtime_checkable
-class Server(Protocol):
-    """One server lifetime, from `Backend.start` to `stop`."""
+@dataclass(eq=False)
+class Server(ABC):
+    """One server lifetime, from `Backend.start` to `stop`.
+
+    Attributes:
+        options: what it was launched with; of an external one, what it would be launched with.
+        log_path: its whole log, growing, from its first byte; a file of this lifetime only.
+    """
+
+    options: LaunchOptions
+    log_path: Path
 
     @property
     def base_url(self) -> str:
         """Where HTTP requests go, without a trailing slash: ``http://127.0.0.1:18000``."""
-        ...
+        return self.options.base_url
 
-    @property
-    def log_path(self) -> Path:
-        """The server's whole log, growing, from its first byte; a file of this lifetime only."""
-        ...
-
-    @property
-    def options(self) -> LaunchOptions:
-        """What it was launched with."""
-        ...
-
+    @abstractmethod
     def describe(self) -> Mapping[str, object]:
         """What goes into ``startup_<mode>_<model>.json``: JSON values, never a secret."""
-        ...
 
+    @abstractmethod
     def state(self) -> ServerState:
         """The state now; cheap enough to poll ten times a second, and never raises."""
-        ...
 
+    @abstractmethod
     def stop(self) -> None:
         """End it and all that it started, and wait until it is gone. A second call does nothing.
 
         Called on every way out, also from a signal handler's exception; it must not raise for a
         server that is gone already. The log is complete when it returns.
         """
-        ...
 
 
 class Backend(Protocol):
@@ -100,3 +100,43 @@ class Backend(Protocol):
             StartupFailed: whoever runs it refused to start it.
         """
         ...
+
+
+def make_backend(spec: RunSpec) -> Backend:
+    """The backend that the spec names; Docker's SDK is imported only where it is used.
+
+    Raises:
+        EnvironmentError_: the Docker engine cannot be reached.
+    """
+    if spec.backend is BackendName.NATIVE:
+        from harness.serve.native import NativeBackend
+
+        return NativeBackend()
+    if spec.backend is BackendName.EXTERNAL:
+        from harness.serve.external import ExternalBackend
+
+        return ExternalBackend()
+    from harness.serve.docker import DockerBackend
+
+    return DockerBackend()
+
+
+def server_evidence(server: Server) -> ActivationEvidence:
+    """What is known of the path that ``server`` runs, as of now: its log, else ``/server_info``.
+
+    For an external server the environment is not ours to know, so only its log and, failing that,
+    its ``/server_info`` count.
+    """
+    options = server.options
+    external = options.backend is BackendName.EXTERNAL
+    evidence = read_activation(
+        read_log(server.log_path),
+        mode=options.mode,
+        environment=None if external else options.environment,
+    )
+    if not external or evidence.verdict is not Verdict.INCONCLUSIVE:
+        return evidence
+    info = server.describe().get("server_info")
+    if not isinstance(info, Mapping):
+        return evidence
+    return read_server_info(info, mode=options.mode, version=evidence.vllm_version)

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
 
 from harness.errors import ServerDied, StartupFailed
-from harness.serve.failures import StartupFailure, classify_startup_failure
+from harness.secrets import without_url_password
+from harness.serve.failures import classify_startup_failure
 from harness.serve.log_files import last_lines, read_log
 from harness.serve.protocol import Server, ServerState
-
-__all__ = ["Readiness", "describe_death", "wait_until_ready"]
 
 _TICK_S = 0.1
 _REQUEST_TIMEOUT_S = 5.0
@@ -40,13 +39,6 @@ class Readiness:
     seconds: float
     served_models: tuple[str, ...]
     vllm_version: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    healthy: bool
-    models: tuple[str, ...] = ()
-    version: str | None = None
 
 
 def wait_until_ready(
@@ -71,83 +63,65 @@ def wait_until_ready(
             log lines, a remedy and the log's path.
     """
     began = time.monotonic()
-    with httpx.Client(
-        base_url=server.base_url,
-        transport=transport,
-        timeout=_REQUEST_TIMEOUT_S,
-        trust_env=False,
-    ) as client:
-        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readiness")
-        try:
-            return _wait(server, client, pool, began, timeout_s, served_model, on_tick)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _wait(
-    server: Server,
-    client: httpx.Client,
-    pool: ThreadPoolExecutor,
-    began: float,
-    timeout_s: float,
-    served_model: str,
-    on_tick: Callable[[float, str], None] | None,
-) -> Readiness:
-    asked: Future[_Answer] | None = None
-    while (waited := time.monotonic() - began) < timeout_s:
-        state = server.state()
-        if not state.running:
-            raise _ended(server, state)
-        asked = asked or pool.submit(_ask, client)
-        answer = _result(asked)
-        if answer is not None:
-            asked = None
-            if answer.healthy:
-                _require_model(server, answer, served_model)
-                # Another server may have answered while ours was failing to bind the port.
-                if server.state().running:
-                    return Readiness(time.monotonic() - began, answer.models, answer.version)
-            else:
-                time.sleep(_TICK_S)
-        if on_tick is not None:
-            on_tick(waited, next(iter(last_lines(server.log_path, 1)), ""))
-    raise _timed_out(server, timeout_s)
-
-
-def _result(asked: Future[_Answer]) -> _Answer | None:
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readiness")
+    client = httpx.Client(
+        base_url=server.base_url, transport=transport, timeout=_REQUEST_TIMEOUT_S, trust_env=False
+    )
+    asked: Future[Readiness | None] | None = None
     try:
-        return asked.result(timeout=_TICK_S)
-    except NotYet:
-        return None
+        while (waited := time.monotonic() - began) < timeout_s:
+            state = server.state()
+            if not state.running:
+                raise _ended(server, state)
+            asked = asked or pool.submit(_ask, client, began)
+            wait([asked], timeout=_TICK_S)
+            if asked.done():
+                answer, asked = asked.result(), None
+                if answer is None:
+                    time.sleep(_TICK_S)
+                else:
+                    _require_model(server, answer.served_models, served_model)
+                    # Another server may have answered while ours was failing to bind the port.
+                    if server.state().running:
+                        return answer
+            if on_tick is not None:
+                on_tick(waited, next(iter(last_lines(server.log_path, 1)), ""))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        client.close()
+    raise StartupFailed(
+        f"{_who(server)} was not ready after {timeout_s:g} s",
+        hint="raise server.startup_timeout_s (--startup-timeout-s) if it was still loading, "
+        "or see the last log lines",
+        file=server.log_path,
+        detail=last_lines(server.log_path, 8) or ("(the log is empty)",),
+    )
 
 
-def _ask(client: httpx.Client) -> _Answer:
+def _ask(client: httpx.Client, began: float) -> Readiness | None:
+    """What a healthy server says; ``None`` of any other."""
     try:
         if client.get("/health").status_code != 200:
-            return _Answer(healthy=False)
+            return None
         listed = client.get("/v1/models")
         if listed.status_code != 200:
-            return _Answer(healthy=False)
+            return None
         models = tuple(str(entry["id"]) for entry in listed.json()["data"])
-        return _Answer(healthy=True, models=models, version=_version(client))
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return _Answer(healthy=False)
-
-
-def _version(client: httpx.Client) -> str | None:
-    try:
-        answer = client.get("/version")
-        return str(answer.json()["version"]) if answer.status_code == 200 else None
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return None
+    version = None
+    with suppress(httpx.HTTPError, ValueError, KeyError, TypeError):
+        answer = client.get("/version")
+        version = str(answer.json()["version"]) if answer.status_code == 200 else None
+    return Readiness(time.monotonic() - began, models, version)
 
 
-def _require_model(server: Server, answer: _Answer, served_model: str) -> None:
-    if {served_model, server.options.served_model_name} & set(answer.models):
+def _require_model(server: Server, listed: tuple[str, ...], served_model: str) -> None:
+    if {served_model, server.options.served_model_name} & set(listed):
         return
-    named = ", ".join(answer.models) or "no model"
+    named = ", ".join(listed) or "no model"
     raise StartupFailed(
-        f"the server at {server.base_url} serves {named}, not {served_model}",
+        f"the server at {without_url_password(server.base_url)} serves {named}, not {served_model}",
         hint="another server answers on this port, or the image ignored --model; "
         "choose another --port or correct the image's entrypoint",
         file=server.log_path,
@@ -161,17 +135,7 @@ def _ended(server: Server, state: ServerState) -> StartupFailed:
         f"{_who(server)} ended before it was ready ({_how(state)}): {failure.cause}",
         hint=failure.remedy,
         file=server.log_path,
-        detail=_quoted(failure),
-    )
-
-
-def _timed_out(server: Server, timeout_s: float) -> StartupFailed:
-    return StartupFailed(
-        f"{_who(server)} was not ready after {timeout_s:g} s",
-        hint="raise server.startup_timeout_s (--startup-timeout-s) if it was still loading, "
-        "or see the last log lines",
-        file=server.log_path,
-        detail=last_lines(server.log_path, 8) or ("(the log is empty)",),
+        detail=failure.quote or ("(the log is empty)",),
     )
 
 
@@ -193,12 +157,8 @@ def describe_death(server: Server, state: ServerState | None = None) -> ServerDi
         f"{_who(server)} died in the middle of its work ({how}): {failure.cause}",
         hint=failure.remedy,
         file=server.log_path,
-        detail=_quoted(failure),
+        detail=failure.quote or ("(the log is empty)",),
     )
-
-
-def _quoted(failure: StartupFailure) -> tuple[str, ...]:
-    return failure.quote or ("(the log is empty)",)
 
 
 def _who(server: Server) -> str:

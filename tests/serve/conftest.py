@@ -17,7 +17,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from harness.machine.host import GpuAccess, Host
+from harness.machine import GpuAccess, Host
 from harness.serve import Backend, LaunchOptions, Server, launch_options
 from harness.serve.docker import DockerBackend, DockerServer
 from harness.serve.native import NativeBackend, NativeServer

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from harness.errors import EnvironmentError_, UsageError
-from harness.machine.host import Host
+from harness.machine import Host
 from harness.serve import LaunchOptions, launch_options, make_backend, server_evidence
 from harness.serve.external import ExternalBackend
 from harness.settings.run_spec import ExternalServer, ModelSpec, RunSpec

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.machine.host import GpuAccess, Host
+from harness.machine import GpuAccess, Host
 from harness.serve import LaunchOptions, launch_options
 from harness.settings import load_spec
 from harness.settings.run_spec import Controls, ExternalServer, ModelSpec, RunSpec, ServerSettings
@@ -198,6 +198,34 @@ def test_secrets_are_passed_by_name_and_never_by_value(host: Host, monkeypatch: 
     assert "HF_TOKEN" in built.secret_variables
     assert "hf_canary" not in json.dumps(built.to_json())
     assert "HF_TOKEN" not in built.environment
+
+
+def test_what_is_kept_of_the_options_hides_a_login_and_shows_a_count(host: Host):
+    server = ServerSettings(
+        env={"DB_URL": "postgres://u:pw-canary@h/x"},
+        extra_args=("--max-tokens", "64", "--max-num-batched-tokens=2048"),
+    )
+    built = options(study(server=server), host)
+    kept = replace(built, environment={**built.environment, "SSH_PRIVATE_KEY": "key-canary"})
+    text = json.dumps(kept.to_json())
+    assert "canary" not in text
+    assert kept.to_json()["environment"]["SSH_PRIVATE_KEY"] == "[redacted]"  # type: ignore[index]
+    assert kept.to_json()["command"][-3:] == list(server.extra_args)  # type: ignore[index]
+    assert built.environment["DB_URL"] == "postgres://u:pw-canary@h/x"
+
+
+@pytest.mark.parametrize("name", ["SSH_PRIVATE_KEY", "APIKEY", "NPM_AUTH"])
+def test_a_secret_in_the_spec_is_refused_whatever_it_is_called(host: Host, name: str):
+    with pytest.raises(UsageError, match="a secret does not belong into a spec"):
+        options(study(server=ServerSettings(env={name: "x"})), host)
+
+
+def test_a_login_in_an_external_url_is_used_and_not_kept(host: Host):
+    url = "http://someone:pw-canary@10.0.0.1:8000"
+    spec = study(backend=BackendName.EXTERNAL, external={Mode.STANDARD: ExternalServer(url=url)})
+    built = options(spec, host)
+    assert built.base_url == url
+    assert built.to_json()["base_url"] == "http://[redacted]@10.0.0.1:8000"
 
 
 def test_gpus_are_chosen_by_id(host: Host):

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EnvironmentError_
+from harness.machine import ProcessId
 from harness.serve import LaunchOptions, read_log, sweep_folder
+from harness.serve.leftovers import OwnerFile
 from harness.serve.native import NativeBackend, NativeServer
-from harness.serve.orphans import OwnerFile
-from harness.serve.processes import ProcessId
 
 TREE = Path(__file__).parent / "stand_in_processes.py"
 Start = Callable[..., NativeServer]
@@ -150,12 +150,25 @@ def test_a_secret_reaches_the_server_and_no_file(
         assert b"hf_canary_value" not in path.read_bytes()
 
 
+def test_what_is_inherited_is_told_without_secrets(
+    start_native: Start, until: Until, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HF_ENDPOINT", "https://me:pw-canary@hub.example")
+    monkeypatch.setenv("NVIDIA_API_KEY", "nv-canary")
+    server = start_native(tree())
+    started_tree(server, until)
+    told = server.describe()["inherited_environment"]
+    assert told["HF_ENDPOINT"] == "https://[redacted]@hub.example"  # type: ignore[index]
+    assert told["NVIDIA_API_KEY"] == "[redacted]"  # type: ignore[index]
+
+
 HARNESS = """
 import sys, time
 from pathlib import Path
-from harness.serve import Host, launch_options
+from harness.machine import Host
+from harness.serve import launch_options
 from harness.serve.native import NativeBackend
-from harness.spec.run_spec import ModelSpec, RunSpec, ServerSettings
+from harness.settings import ModelSpec, RunSpec, ServerSettings
 from harness.words import BackendName, Mode
 folder, port, command = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 spec = RunSpec(backend=BackendName.NATIVE, models=(ModelSpec(name="tiny", hf_id="a/b"),), tasks="t",

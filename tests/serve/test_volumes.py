@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.machine.host import this_host
+from harness.machine import this_host
 from harness.serve import Mount
 from harness.serve.container_options import read_mount
 

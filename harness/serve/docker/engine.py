@@ -1,26 +1,32 @@
-"""One way to reach the Docker engine: explicit timeouts, the user's context, clear errors."""
+"""The Docker engine: how it is reached, how it hands out GPUs, and what its refusals mean.
+
+Explicit timeouts, the user's context, clear errors.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import docker
 from docker.context import ContextAPI
 from docker.errors import APIError, DockerException
-from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.exceptions import RequestException, Timeout
+from requests.exceptions import RequestException
 
-from harness.errors import EnvironmentError_
-
-__all__ = ["API_TIMEOUT_S", "ENGINE_GONE", "connect", "engine_address", "guarded"]
+from harness.errors import EnvironmentError_, HarnessError, StartupFailed
+from harness.machine import GpuAccess, Host, this_host
 
 API_TIMEOUT_S = 60.0
 """For each call to the engine; a pull streams and needs no longer one."""
-ENGINE_GONE = (RequestsConnectionError, Timeout)
-"""What the SDK raises when the engine stops answering in the middle."""
+CDI_FOLDERS = (Path("/etc/cdi"), Path("/var/run/cdi"))
+"""Where an engine that does not say so in ``docker info`` looks for CDI files."""
 
+_NVIDIA_KIND = "nvidia.com/gpu"
 _LOCAL_SCHEMES = ("unix://", "http+unix://", "npipe://")
 
 
@@ -94,4 +100,160 @@ def _unreachable(address: str | None, error: Exception) -> EnvironmentError_:
         f"no Docker engine answers at {where}",
         hint="start it (sudo systemctl start docker), install it "
         "(https://docs.docker.com/engine/install), or use --backend native",
+    )
+
+
+def docker_host(client: docker.DockerClient, *, needs_gpu: bool) -> Host:
+    """This machine for the launch options of containers, with the engine's way to the GPUs.
+
+    Raises:
+        EnvironmentError_: the image needs a GPU and the engine has no way to one.
+    """
+    if not needs_gpu:
+        return this_host(GpuAccess.NONE)
+    access = engine_gpu_access(client)
+    if access is GpuAccess.NONE:
+        raise EnvironmentError_(
+            "the image needs a GPU and the Docker engine has neither the NVIDIA runtime nor CDI",
+            hint="harness doctor says what to install; make demo needs no GPU",
+        )
+    return this_host(access)
+
+
+def engine_gpu_access(client: docker.DockerClient) -> GpuAccess:
+    """Which way to the GPUs the engine has, by asking it and looking at this machine's files.
+
+    Raises:
+        EnvironmentError_: the engine does not answer.
+    """
+    info = guarded("describe itself", client.info)
+    folders = info.get("CDISpecDirs") or CDI_FOLDERS
+    return gpu_access(
+        info,
+        nvidia_in_cdi_files=cdi_files_name_nvidia(folders),
+        hook_on_path=shutil.which("nvidia-container-runtime-hook") is not None,
+    )
+
+
+def gpu_access(
+    info: Mapping[str, Any], *, nvidia_in_cdi_files: bool, hook_on_path: bool = False
+) -> GpuAccess:
+    """Which way to the GPUs this engine has; the NVIDIA runtime wins where both are there.
+
+    Args:
+        info: the engine's ``info``.
+        nvidia_in_cdi_files: whether a CDI file describes ``nvidia.com/gpu``; engines before
+            API 1.50 do not list the devices that they found.
+        hook_on_path: whether ``nvidia-container-runtime-hook`` is installed, which serves device
+            requests also where the runtime itself is not registered.
+    """
+    if "nvidia" in (info.get("Runtimes") or {}) or hook_on_path:
+        return GpuAccess.RUNTIME
+    discovered = info.get("DiscoveredDevices")
+    if discovered is not None:
+        listed = any(
+            str(device.get("ID", "")).startswith(_NVIDIA_KIND)
+            for device in discovered
+            if device.get("Source") == "cdi"
+        )
+        return GpuAccess.CDI if listed else GpuAccess.NONE
+    enabled = bool(info.get("CDISpecDirs"))
+    return GpuAccess.CDI if enabled and nvidia_in_cdi_files else GpuAccess.NONE
+
+
+def cdi_files_name_nvidia(folders: Iterable[Path | str] = CDI_FOLDERS) -> bool:
+    """Whether a CDI file in ``folders`` describes NVIDIA GPUs; unreadable ones do not."""
+    for folder in folders:
+        for file in sorted(Path(folder).glob("*.*")):
+            if file.suffix in {".json", ".yaml", ".yml"}:
+                with suppress(OSError):
+                    if _NVIDIA_KIND in file.read_text(encoding="utf-8", errors="replace"):
+                        return True
+    return False
+
+
+class _Refusal(NamedTuple):
+    """What the engine says, and what it means; its words come before any server log."""
+
+    pattern: str
+    message: str
+    hint: str
+    error: type[HarnessError] = EnvironmentError_
+
+
+_REFUSALS = (
+    _Refusal(
+        r"port is already allocated|bind: address already in use|address already in use",
+        "port {port} on 127.0.0.1 is taken",
+        "end what listens there (ss -ltnp shows it), run harness clean if it is a container of "
+        "ours, or choose another with --port",
+    ),
+    _Refusal(
+        r"could not select device driver|unknown or invalid runtime name|no known GPU vendor",
+        "the engine has no NVIDIA runtime",
+        "install the NVIDIA Container Toolkit and run: sudo nvidia-ctk runtime configure "
+        "--runtime=docker && sudo systemctl restart docker",
+    ),
+    _Refusal(
+        r"unresolvable CDI devices|CDI device injection failed",
+        "the engine does not know the CDI device nvidia.com/gpu",
+        "make the device list: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
+    ),
+    _Refusal(
+        r"unsatisfied condition: (cuda>=[\d.]+)",
+        "the NVIDIA driver is too old for the image: it needs {match}",
+        "update the driver, or choose an image built for an older CUDA",
+    ),
+    _Refusal(
+        r"No such image|pull access denied|manifest unknown",
+        "there is no image {image} on this machine",
+        "pull or build it; harness pin {image} does the first",
+    ),
+    _Refusal(
+        r"exec format error",
+        "the image {image} is for another processor architecture",
+        "choose the image of this machine's architecture",
+        StartupFailed,
+    ),
+    _Refusal(
+        r"executable file not found|no such file or directory: unknown",
+        "the image {image} has no program {program}",
+        "the image must have python3 and vLLM; check that --image names a vLLM image",
+        StartupFailed,
+    ),
+    _Refusal(
+        r"no space left on device",
+        "the engine's disk is full",
+        "free space: docker system df shows what uses it",
+    ),
+)
+
+
+def engine_refusal(text: str, *, image: str, port: int, program: str) -> HarnessError:
+    """The error for what the engine said when a container was created or started.
+
+    Args:
+        text: the engine's message.
+        image: the reference that was asked for.
+        port: the host port that was asked for.
+        program: the entrypoint's first word.
+
+    Returns:
+        An error to raise; the engine's own words are its detail.
+    """
+    said = " ".join(text.split())
+    for refusal in _REFUSALS:
+        found = re.search(refusal.pattern, said)
+        if found:
+            match = found.group(1) if found.groups() else ""
+            fill = {"image": image, "port": port, "program": program, "match": match}
+            return refusal.error(
+                refusal.message.format(**fill),
+                hint=refusal.hint.format(**fill),
+                detail=(f"Docker: {said}",),
+            )
+    return StartupFailed(
+        "the Docker engine refused to start the container",
+        hint="its message is below; docker info and the engine's log say more",
+        detail=(f"Docker: {said}",),
     )

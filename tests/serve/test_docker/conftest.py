@@ -13,7 +13,7 @@ import docker
 import httpx
 import pytest
 
-from harness.machine.host import GpuAccess, Host
+from harness.machine import GpuAccess, Host
 from harness.serve import LaunchOptions, Server, launch_options
 from harness.serve.docker import DockerBackend
 from harness.settings.run_spec import ModelSpec, RunSpec, ServerSettings

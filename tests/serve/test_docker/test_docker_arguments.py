@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.machine.host import GpuAccess, Host
-from harness.serve import launch_options
-from harness.serve.container_options import GpuRequest
-from harness.serve.docker.arguments import (
+from harness.machine import GpuAccess, Host
+from harness.serve import GpuRequest, launch_options
+from harness.serve.docker.container import (
     container_arguments,
     container_name,
+    container_record,
+    container_state,
     device_requests,
     with_secrets,
 )
-from harness.serve.docker.owner import Owner
-from harness.serve.docker.state import container_record, container_state
+from harness.serve.leftovers import Owner
 from harness.settings.run_spec import ModelSpec, RunSpec
 from harness.words import Mode
 
@@ -169,8 +169,19 @@ def test_a_killed_container_names_its_signal_and_the_memory_limit():
 
 def test_what_is_kept_of_inspect_has_no_secrets_value():
     inspected = {
-        "Config": {"Env": ["HF_TOKEN=hf_canary", "A=1"], "Labels": {}},
+        "Config": {
+            "Env": ["HF_TOKEN=hf_canary", "A=1", "SSH_PRIVATE_KEY=key", "U=http://a:pw@h/"],
+            "Cmd": ["--max-tokens", "4", "--api-key", "sk"],
+            "Labels": {},
+        },
         "HostConfig": {},
         "State": {},
     }
-    assert container_record(inspected)["environment"] == {"A": "1", "HF_TOKEN": "(secret)"}
+    record = container_record(inspected)
+    assert record["environment"] == {
+        "A": "1",
+        "HF_TOKEN": "[redacted]",
+        "SSH_PRIVATE_KEY": "[redacted]",
+        "U": "http://[redacted]@h/",
+    }
+    assert record["arguments"] == ["--max-tokens", "4", "--api-key", "[redacted]"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import EnvironmentError_, StartupFailed
-from harness.machine.host import GpuAccess
-from harness.serve.docker.failures import engine_refusal
-from harness.serve.docker.gpu import cdi_files_name_nvidia, gpu_access
+from harness.machine import GpuAccess
+from harness.serve.docker.engine import cdi_files_name_nvidia, engine_refusal, gpu_access
 
 # Said by engines 20.10 and 26.1, and by nvidia-container-cli.
 REFUSALS = [

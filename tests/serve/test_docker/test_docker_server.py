@@ -14,8 +14,7 @@ import httpx
 import pytest
 
 from harness.errors import EnvironmentError_, StartupFailed
-from harness.serve.docker import DockerBackend
-from harness.serve.docker.leftovers import find_leftovers, remove_leftovers
+from harness.serve.docker import DockerBackend, find_leftovers, remove_leftovers
 
 pytestmark = pytest.mark.docker
 
@@ -185,7 +184,7 @@ def test_after_kill_9_the_next_run_of_the_folder_removes_its_container(
 
 
 def test_a_broken_log_stream_is_taken_up_again_without_loss_or_repeat(engine, tmp_path, until):
-    from harness.serve.docker.log import LogFollower
+    from harness.serve.docker.log_follower import LogFollower
 
     class BreakingContainer:
         """A stand-in for a container whose first stream breaks in the middle."""
@@ -223,9 +222,10 @@ def _starts_a_server_and_waits(options, run_folder: Path) -> str:
     return f"""
 import json, socket, sys, time
 from pathlib import Path
-from harness.serve import GpuAccess, Host, launch_options
+from harness.machine import GpuAccess, Host
+from harness.serve import launch_options
 from harness.serve.docker import DockerBackend
-from harness.spec.run_spec import ModelSpec, RunSpec, ServerSettings
+from harness.settings import ModelSpec, RunSpec, ServerSettings
 from harness.words import Mode
 given = json.loads({json.dumps(json.dumps(settings))})
 home = Path(given["home"])

@@ -1,7 +1,8 @@
 """Processes as the kernel sees them: who is alive, since when, and which carry our mark.
 
 A process id alone is not enough to end a process by: it may have been given to another one. Here
-a process is its id and its start time.
+a process is its id and its start time in clock ticks since boot. Seconds since the epoch, as
+psutil gives them, would not do: a clock that is set makes them another number in another process.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-
-__all__ = ["ProcessId", "end_processes", "marked_processes"]
 
 _START_TIME_FIELD = 19
 
@@ -55,10 +54,13 @@ def marked_processes(variable: str, value: str) -> tuple[ProcessId, ...]:
 
 def end_processes(processes: tuple[ProcessId, ...], *, grace_s: float) -> None:
     """SIGTERM, then SIGKILL to those that are left after ``grace_s`` seconds."""
-    _signal(processes, signal.SIGTERM)
-    if not wait_gone(processes, grace_s):
-        _signal(processes, signal.SIGKILL)
-        wait_gone(processes, 5.0)
+    for number, seconds in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
+        for process in processes:
+            if process.alive:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(process.pid, number)
+        if wait_gone(processes, seconds):
+            return
 
 
 def wait_gone(processes: tuple[ProcessId, ...], timeout_s: float) -> bool:
@@ -69,13 +71,6 @@ def wait_gone(processes: tuple[ProcessId, ...], timeout_s: float) -> bool:
             return False
         time.sleep(0.05)
     return True
-
-
-def _signal(processes: tuple[ProcessId, ...], number: signal.Signals) -> None:
-    for process in processes:
-        if process.alive:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(process.pid, number)
 
 
 def _stat(pid: int) -> list[str]:

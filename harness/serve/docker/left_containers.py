@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
 
-from harness.serve.docker.arguments import (
+from harness.serve.docker.container import (
     LABEL_HOST,
     LABEL_MODE,
     LABEL_MODEL,
@@ -18,9 +19,7 @@ from harness.serve.docker.arguments import (
     LABEL_RUN,
 )
 from harness.serve.docker.engine import guarded
-from harness.serve.docker.owner import Owner
-
-__all__ = ["LeftoverContainer", "find_leftovers", "remove_leftovers"]
+from harness.serve.leftovers import Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,26 @@ class LeftoverContainer:
     status: str
     owner: Owner
     owner_gone: bool
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> LeftoverContainer:
+        """From a row of the engine's list."""
+        labels: Mapping[str, str] = row.get("Labels") or {}
+        pid, started = (
+            int(text) if (text := labels.get(name, "")).isdigit() else 0
+            for name in (LABEL_PID, LABEL_PID_STARTED)
+        )
+        owner = Owner(labels.get(LABEL_HOST, ""), pid, started)
+        return cls(
+            id=str(row["Id"]),
+            name=str((row.get("Names") or ["?"])[0]).lstrip("/"),
+            run_id=labels.get(LABEL_RUN, ""),
+            mode=labels.get(LABEL_MODE, ""),
+            model=labels.get(LABEL_MODEL, ""),
+            status=str(row.get("State", "unknown")),
+            owner=owner,
+            owner_gone=owner.is_gone(),
+        )
 
     def __str__(self) -> str:
         owner = f"{self.owner.host} pid {self.owner.pid}"
@@ -64,7 +83,7 @@ def find_leftovers(
         "list containers",
         lambda: client.api.containers(all=True, filters={"label": [label]}),
     )
-    return tuple(sorted((_leftover(row) for row in listed), key=lambda found: found.name))
+    return tuple(sorted(map(LeftoverContainer.of, listed), key=lambda found: found.name))
 
 
 def remove_leftovers(
@@ -75,12 +94,10 @@ def remove_leftovers(
     Returns:
         What was removed.
     """
-    removed = []
-    for leftover in leftovers:
-        if leftover.owner_gone:
-            guarded(f"remove {leftover.name}", partial(_remove, client, leftover.id))
-            removed.append(leftover)
-    return tuple(removed)
+    removed = tuple(leftover for leftover in leftovers if leftover.owner_gone)
+    for leftover in removed:
+        guarded(f"remove {leftover.name}", partial(_remove, client, leftover.id))
+    return removed
 
 
 def _remove(client: docker.DockerClient, container_id: str) -> None:
@@ -89,31 +106,5 @@ def _remove(client: docker.DockerClient, container_id: str) -> None:
     except NotFound:
         return
     except APIError as error:
-        if error.status_code != 409:  # 409: its removal is under way
+        if error.status_code != 409:  # its removal is under way
             raise
-
-
-def _leftover(row: Mapping[str, object]) -> LeftoverContainer:
-    labels = row.get("Labels") or {}
-    assert isinstance(labels, Mapping)
-    names = row.get("Names") or ["?"]
-    assert isinstance(names, list)
-    owner = Owner(
-        str(labels.get(LABEL_HOST, "")),
-        _number(labels.get(LABEL_PID)),
-        _number(labels.get(LABEL_PID_STARTED)),
-    )
-    return LeftoverContainer(
-        id=str(row["Id"]),
-        name=str(names[0]).lstrip("/"),
-        run_id=str(labels.get(LABEL_RUN, "")),
-        mode=str(labels.get(LABEL_MODE, "")),
-        model=str(labels.get(LABEL_MODEL, "")),
-        status=str(row.get("State", "unknown")),
-        owner=owner,
-        owner_gone=owner.is_gone(),
-    )
-
-
-def _number(text: object) -> int:
-    return int(str(text)) if str(text).isdigit() else 0

@@ -12,11 +12,9 @@ from typing import Any
 
 from harness.machine import GpuAccess, Host
 from harness.serve.container_options import LABEL_PREFIX, GpuRequest, Mount
-from harness.serve.options import LaunchOptions, launch_options
+from harness.serve.launch import LaunchOptions, launch_options
 from harness.settings import ModelSpec, RunSpec
 from harness.words import BackendName
-
-__all__ = ["compose_file", "compose_service"]
 
 _HF_HOME = Path("/harness-huggingface-home")
 """Stands for the Hugging Face cache of whoever runs the file."""

@@ -1,6 +1,6 @@
 """A vLLM server as a Docker container: started, watched, stopped and removed.
 
-What the container is comes from `harness.serve.docker.arguments`; here it is only acted on.
+What the container is comes from `harness.serve.docker.container`; here it is only acted on.
 """
 
 from __future__ import annotations
@@ -19,20 +19,23 @@ from docker.models.containers import Container
 from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_
-from harness.serve.docker.arguments import container_arguments, container_name, with_secrets
-from harness.serve.docker.engine import connect
-from harness.serve.docker.failures import engine_refusal
-from harness.serve.docker.leftovers import find_leftovers, remove_leftovers
-from harness.serve.docker.log import LogFollower
-from harness.serve.docker.owner import this_owner
-from harness.serve.docker.state import container_record, container_state
-from harness.serve.log_files import file_stem, new_log
-from harness.serve.options import LaunchOptions
+from harness.serve.container_options import ContainerOptions
+from harness.serve.docker.container import (
+    container_arguments,
+    container_name,
+    container_record,
+    container_state,
+    with_secrets,
+)
+from harness.serve.docker.engine import connect, engine_refusal
+from harness.serve.docker.left_containers import find_leftovers, remove_leftovers
+from harness.serve.docker.log_follower import LogFollower
+from harness.serve.launch import LaunchOptions
+from harness.serve.leftovers import Owner
+from harness.serve.log_files import new_log
 from harness.serve.ports import check_port_free
-from harness.serve.protocol import ServerState
+from harness.serve.protocol import Server, ServerState
 from harness.words import BackendName
-
-__all__ = ["DockerBackend", "DockerServer"]
 
 _ENGINE_GRACE_S = 5.0
 """How long an engine may not answer before its containers count as lost."""
@@ -41,7 +44,7 @@ _STATE_TIMEOUT_S = 10.0
 _log = structlog.get_logger(__name__)
 
 
-class DockerServer:
+class DockerServer(Server):
     """One container, from its start to its removal."""
 
     def __init__(
@@ -53,9 +56,8 @@ class DockerServer:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(options, log_path)
         self._container = container
-        self._options = options
-        self._log_path = log_path
         self._follower = follower
         self._clock = clock
         self._silent_since: float | None = None
@@ -63,24 +65,9 @@ class DockerServer:
         self._final: ServerState | None = None
         self._record: dict[str, object] = container_record(container.attrs)
 
-    @property
-    def base_url(self) -> str:
-        """Where HTTP requests go."""
-        return self._options.base_url
-
-    @property
-    def log_path(self) -> Path:
-        """The container's whole log, growing."""
-        return self._log_path
-
-    @property
-    def options(self) -> LaunchOptions:
-        """What it was launched with."""
-        return self._options
-
     def describe(self) -> Mapping[str, object]:
         """The container as the engine reports it, with no secret's value."""
-        return {**self._options.to_json(), "docker": self._record}
+        return {**self.options.to_json(), "docker": self._record}
 
     def state(self) -> ServerState:
         """The state, freshly read; an engine that is silent for some seconds counts as its end."""
@@ -104,20 +91,18 @@ class DockerServer:
         if self._final is not None:
             return
         self._final = ServerState(running=False, detail="the container is being removed")
-        seconds = max(1, round(self._options.stop_timeout_s))
+        seconds = max(1, round(self.options.stop_timeout_s))
         stopped = self._attempt("stop", lambda: self._container.stop(timeout=seconds))
         if not stopped:
             self._attempt("kill", self._container.kill)
         self._follower.finish()
-        self._final = self._state_after_stop()
+        detail, code = "its end could not be seen", None
+        if self._attempt("inspect", self._container.reload):
+            state = container_state(self._container.attrs)
+            detail, code = state.detail, state.exit_code
+        self._final = ServerState(running=False, exit_code=code, detail=detail)
         if not self._attempt("remove", lambda: self._container.remove(force=True, v=True)):
             _log.warning("container_left", container=self._container.name, remedy="harness clean")
-
-    def _state_after_stop(self) -> ServerState:
-        if not self._attempt("inspect", self._container.reload):
-            return ServerState(running=False, detail="its end could not be seen")
-        state = container_state(self._container.attrs)
-        return ServerState(running=False, exit_code=state.exit_code, detail=state.detail)
 
     def _engine_silent(self, error: Exception) -> ServerState:
         now = self._clock()
@@ -136,12 +121,10 @@ class DockerServer:
             act()
         except NotFound:
             return True
-        except APIError as error:
-            if error.status_code == 409:  # not running any more, or its removal is under way
-                return True
-            _log.warning("container_" + what + "_failed", error=str(error))
-            return False
         except (DockerException, RequestException) as error:
+            # 409: not running any more, or its removal is under way
+            if isinstance(error, APIError) and error.status_code == 409:
+                return True
             _log.warning("container_" + what + "_failed", error=str(error))
             return False
         return True
@@ -193,17 +176,20 @@ class DockerBackend:
             StartupFailed: the engine refused for another reason.
         """
         client = self._connect(_STATE_TIMEOUT_S)
-        _require_image(client, options)
+        container_options = _require_image(client, options)
         check_port_free(options.port)
-        _make_bind_sources(options)
+        for mount in container_options.mounts:
+            if not mount.is_volume and not mount.read_only:
+                # the engine refuses a folder that is not there
+                Path(mount.source).mkdir(parents=True, exist_ok=True)
         name = container_name(options, secrets.token_hex(3))
-        arguments = container_arguments(options, name=name, owner=this_owner())
+        arguments = container_arguments(options, name=name, owner=Owner.this())
         arguments = with_secrets(arguments, options.secret_variables, os.environ)
         try:
             container = self._create_and_start(client, arguments, options)
-            stem = file_stem(options.backend, options.mode, options.model)
-            log_path = new_log(run_folder, stem)
-            follower = LogFollower(self._followed(container), log_path)
+            log_path = new_log(run_folder, options.log_stem)
+            followed: Any = self._connect(_STATE_TIMEOUT_S).containers.get(str(container.id))
+            follower = LogFollower(followed, log_path)
             follower.start()
             container.reload()
         except BaseException:
@@ -229,9 +215,6 @@ class DockerBackend:
                 hint="see that it runs (docker info), then start the run again; it resumes",
             ) from error
 
-    def _followed(self, container: Container) -> Any:
-        return self._connect(_STATE_TIMEOUT_S).containers.get(str(container.id))
-
 
 def _create_and_start(client: docker.DockerClient, arguments: dict[str, Any]) -> Container:
     """Create and start; an engine that may not raise limits (a rootless one) starts without."""
@@ -247,12 +230,14 @@ def _create_and_start(client: docker.DockerClient, arguments: dict[str, Any]) ->
     return container
 
 
-def _require_image(client: docker.DockerClient, options: LaunchOptions) -> None:
+def _require_image(client: docker.DockerClient, options: LaunchOptions) -> ContainerOptions:
+    """The container's options, whose image this engine has."""
     if options.container is None:
         raise ValueError("the docker backend needs launch options with a container")
     image = options.container.image
     try:
         client.images.get(image)
+        return options.container
     except ImageNotFound as error:
         raise EnvironmentError_(
             f"there is no image {image} on this machine",
@@ -263,15 +248,6 @@ def _require_image(client: docker.DockerClient, options: LaunchOptions) -> None:
             f"the Docker engine could not inspect {image}: {error}",
             hint="see that it runs: docker info",
         ) from error
-
-
-def _make_bind_sources(options: LaunchOptions) -> None:
-    """Make writable host folders that are to be mounted; the engine refuses missing ones."""
-    if options.container is None:
-        return
-    for mount in options.container.mounts:
-        if not mount.is_volume and not mount.read_only:
-            Path(mount.source).mkdir(parents=True, exist_ok=True)
 
 
 def _remove_by_name(client: docker.DockerClient, name: str) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from docker.errors import DockerException, NotFound
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
-
-__all__ = ["LogFollower"]
 
 _RETRY_S = 0.5
 _JOIN_S = 10.0
@@ -59,7 +57,8 @@ class LogFollower:
         self._stopping.set()
         self._thread.join(_JOIN_S)
         if self._thread.is_alive():
-            self._close_stream()
+            with suppress(*_TROUBLE, AttributeError):
+                self._stream.close()
             self._thread.join(_JOIN_S)
         if not self._thread.is_alive() and not self._file.closed:
             self._copy_quietly(follow=False)
@@ -74,20 +73,23 @@ class LogFollower:
                 return
 
     def _copy_quietly(self, *, follow: bool) -> bool:
+        """Copy what is new; whether the engine gave it all."""
         try:
-            self._copy(follow=follow)
+            self._stream = self._container.logs(
+                stream=True, follow=follow, stdout=True, stderr=True
+            )
+            skip = self._written
+            for chunk in self._stream:
+                new = chunk[skip:]
+                skip = max(0, skip - len(chunk))
+                self._file.write(new)
+                self._file.flush()
+                self._written += len(new)
         except NotFound:
             return True
         except _TROUBLE:
             return False
         return True
-
-    def _copy(self, *, follow: bool) -> None:
-        self._stream = self._container.logs(stream=True, follow=follow, stdout=True, stderr=True)
-        for chunk in _after(self._stream, self._written):
-            self._file.write(chunk)
-            self._file.flush()
-            self._written += len(chunk)
 
     def _has_ended(self) -> bool:
         try:
@@ -98,19 +100,3 @@ class LogFollower:
             return False
         state = self._container.attrs.get("State") or {}
         return state.get("Status") in {"exited", "dead", "removing"}
-
-    def _close_stream(self) -> None:
-        try:
-            self._stream.close()
-        except (*_TROUBLE, AttributeError):
-            return
-
-
-def _after(chunks: Iterator[bytes], skip: int) -> Iterator[bytes]:
-    """The bytes of ``chunks`` after the first ``skip``."""
-    for chunk in chunks:
-        if skip >= len(chunk):
-            skip -= len(chunk)
-            continue
-        yield chunk[skip:]
-        skip = 0
