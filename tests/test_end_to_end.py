@@ -136,11 +136,13 @@ def test_the_invariant_path_changes_nothing_and_solo_repeats_itself(demo):
 
 def test_the_standard_path_changes_answers_or_the_demo_says_inconclusive(demo):
     run, out = demo
+    # how many rows change depends on the processor: its vector units choose the order of the sums
     standard = [record for record in run.records() if record["mode"] == "standard"]
     changes = sum(record["text_change"] for record in standard)
+    flips = sum(record["label_flip"] for record in standard)
     if changes:
-        assert changes >= 10
-        assert sum(record["label_flip"] for record in standard) >= 5
+        counts = f"{flips}/{len(standard)} label flips, {changes}/{len(standard)} text changes"
+        assert f"changes answers with the batch on the selected rows: {counts}" in out
     else:
         assert "inconclusive on this CPU" in out
 

@@ -10,12 +10,16 @@ __version__: Final = "0.1.0"
 def register() -> None:
     """Entry point of ``vllm.general_plugins``; vLLM calls it once in each of its processes.
 
-    Does nothing unless ``VLLM_BATCH_INVARIANT`` is set and the platform is a CPU.
+    On a CPU it asks for the processor's tile registers; with ``VLLM_BATCH_INVARIANT`` it also
+    prepares the kernels. On any other platform it does nothing.
     """
     from vllm import envs
     from vllm.platforms import current_platform
 
-    if envs.VLLM_BATCH_INVARIANT and current_platform.is_cpu():
-        from vllm_cpu_batch_invariant.patches import prepare
+    if not current_platform.is_cpu():
+        return
+    from vllm_cpu_batch_invariant import patches
 
-        prepare()
+    patches.ask_for_tiles()
+    if envs.VLLM_BATCH_INVARIANT:
+        patches.prepare()

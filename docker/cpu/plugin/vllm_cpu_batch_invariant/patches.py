@@ -49,7 +49,6 @@ def enable() -> None:
     if _library is not None:
         return
     _require_eager()
-    _ask_for_tiles()
     from vllm.model_executor.layers import utils
 
     utils.cpu_unquantized_gemm = kernels.gemm_by_row
@@ -62,12 +61,12 @@ def enable() -> None:
     )
 
 
-def _ask_for_tiles() -> None:
+def ask_for_tiles() -> None:
     """Ask the operating system for the AMX tile registers, where the processor has them.
 
-    vLLM's attention uses them without asking. In standard mode oneDNN has asked by then, at its
-    first wide GEMM; called one row at a time it never does, and the first tile instruction would
-    end the process (SIGILL).
+    vLLM's attention uses them without asking. Mostly oneDNN has asked by then, at its first wide
+    GEMM; called one row at a time, or held to AVX-512 (``ONEDNN_MAX_CPU_ISA``), it never does, and
+    the first tile instruction would end the process (SIGILL).
     """
     ask = getattr(torch.cpu, "_init_amx", None)
     if ask is not None:
