@@ -69,7 +69,7 @@ def import_(
 
     taken = adjudication.take_in(files or (), key, run)
     if as_json:
-        say_json(taken.outcome)
+        say_json(taken.outcome_json())
     else:
         note(f"{taken.added} new judgements in {taken.file}")
         say(taken.lines())

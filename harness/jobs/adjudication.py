@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+
 from harness.errors import UsageError
 from harness.files import append_text, read_rows, read_text, write_json, write_whole
 from harness.people import (
     Judgement,
+    Outcome,
     adjudicate,
     build_export,
     outcome_lines,
@@ -81,7 +84,11 @@ class TakenIn:
 
     added: int
     file: Path
-    outcome: dict[str, Any]
+    outcome: Outcome
+
+    def outcome_json(self) -> dict[str, Any]:
+        """The outcome for a machine."""
+        return dict(to_builtins(self.outcome))
 
     def lines(self) -> Iterator[str]:
         """The outcome for a person."""
@@ -113,5 +120,5 @@ def take_in(sheets: Sequence[Path], key: Path, run: Path | None) -> TakenIn:
         append_text(target, "".join(json.dumps(item.as_json()) + "\n" for item in new))
     mine = [Judgement(**row) for row in known if row.get("item_id") in answers.items]
     outcome = adjudicate([*mine, *new], answers)
-    write_json(folder / OUTCOME, outcome)
+    write_json(folder / OUTCOME, to_builtins(outcome))
     return TakenIn(len(new), target, outcome)

@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Literal
 
-__all__ = ["Level", "Weights", "cohen_kappa", "krippendorff_alpha", "percent_agreement"]
-
 Label = Hashable
 Level = Literal["nominal", "ordinal", "interval"]
 Weights = Literal["linear", "quadratic"] | None
@@ -104,10 +102,8 @@ def _distance(
         between = sum(totals[label] for label in order[low : high + 1])
         return (between - (totals[a] + totals[b]) / 2) ** 2 if low != high else 0.0
 
-    def nominal(a: Label, b: Label) -> float:
-        return float(a != b)
-
-    def interval(a: Label, b: Label) -> float:
-        return (values[a] - values[b]) ** 2
-
-    return {"nominal": nominal, "ordinal": ordinal, "interval": interval}[level]
+    return {
+        "nominal": lambda a, b: float(a != b),
+        "ordinal": ordinal,
+        "interval": lambda a, b: (values[a] - values[b]) ** 2,
+    }[level]

@@ -7,14 +7,12 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.errors import UsageError
 from harness.people.key import AnswerKey, content_hash
 from harness.people.rubric import CHANGES, RUBRICS
 from harness.people.sheet import ANSWER_COLUMNS, SHEET_COLUMNS
-
-__all__ = ["Judgement", "read_judgements", "refuse_repeats"]
 
 MAX_SHOWN = 20
 _CONTENT = ("prompt", "response_A", "response_B")
@@ -39,8 +37,7 @@ class Judgement:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """A row of a sheet before it is checked."""
 
     line: int
@@ -69,7 +66,19 @@ def read_judgements(text: str, file: str, key: AnswerKey) -> list[Judgement]:
         seen.setdefault(name, row.line)
         problems += [f"{file}:{row.line}: {problem}" for problem in found]
         if not found:
-            judgements.append(_judgement(row, f"{file}:{row.line}"))
+            cells = {name: row.cells.get(name, "").strip() for name in ANSWER_COLUMNS}
+            judgements.append(
+                Judgement(
+                    item_id=row.cells["item_id"].strip(),
+                    rater=rater,
+                    label_a=cells["label_A"],
+                    label_b=cells["label_B"],
+                    behavioural_change=cells["behavioural_change"],
+                    note=cells["note"],
+                    seconds=_number(cells["seconds"]),
+                    source=f"{file}:{row.line}",
+                )
+            )
     if problems:
         more = len(problems) - MAX_SHOWN
         shown = [*problems[:MAX_SHOWN], *([f"and {more} more"] if more > 0 else [])]
@@ -135,20 +144,6 @@ def _number(text: str) -> float | None:
     return value if 0 <= value < float("inf") else None
 
 
-def _judgement(row: _Row, source: str) -> Judgement:
-    cells = {name: row.cells.get(name, "").strip() for name in (*ANSWER_COLUMNS, "item_id")}
-    return Judgement(
-        item_id=cells["item_id"],
-        rater=cells["rater"],
-        label_a=cells["label_A"],
-        label_b=cells["label_B"],
-        behavioural_change=cells["behavioural_change"],
-        note=cells["note"],
-        seconds=_number(cells["seconds"]) if cells["seconds"] else None,
-        source=source,
-    )
-
-
 def _csv_rows(text: str, file: str) -> Iterator[_Row]:
     csv.field_size_limit(1 << 24)
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
@@ -182,7 +177,10 @@ def _studio_rows(text: str, file: str) -> Iterator[_Row]:
 
 
 def _annotation(annotation: Mapping[str, Any]) -> dict[str, str]:
-    cells = {"rater": _rater(annotation.get("completed_by"))}
+    by = annotation.get("completed_by")
+    if isinstance(by, Mapping):
+        by = by.get("email") or by.get("id")
+    cells = {"rater": "" if by is None else str(by)}
     if annotation.get("lead_time") is not None:
         cells["seconds"] = str(annotation["lead_time"])
     for result in annotation.get("result") or ():
@@ -192,9 +190,3 @@ def _annotation(annotation: Mapping[str, Any]) -> dict[str, str]:
             chosen if isinstance(chosen, str) else " ".join(chosen)
         )
     return cells
-
-
-def _rater(completed_by: Any) -> str:
-    if isinstance(completed_by, Mapping):
-        return str(completed_by.get("email") or completed_by.get("id") or "")
-    return "" if completed_by is None else str(completed_by)

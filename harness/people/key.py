@@ -11,8 +11,6 @@ from typing import Any
 
 from harness.errors import UsageError
 
-__all__ = ["AnswerKey", "Item", "ItemKind", "KeyRow", "content_hash", "read_key"]
-
 KIND = "adjudication_key"
 
 
@@ -100,13 +98,10 @@ def content_hash(item_id: str, prompt: str, response_a: str, response_b: str) ->
 
     Line ends, white space at either end and a leading apostrophe do not count.
     """
-    parts = (_kept(text) for text in (prompt, response_a, response_b))
-    return sha256("\x1f".join((item_id, *parts)).encode()).hexdigest()
-
-
-def _kept(text: str) -> str:
-    unified = text.replace("\r\n", "\n").replace("\r", "\n")
-    return unified.strip().removeprefix("'").strip()
+    shown = (prompt, response_a, response_b)
+    unified = (text.replace("\r\n", "\n").replace("\r", "\n").strip() for text in shown)
+    kept = (text.removeprefix("'").strip() for text in unified)
+    return sha256("\x1f".join((item_id, *kept)).encode()).hexdigest()
 
 
 def read_key(text: str, file: str) -> AnswerKey:
@@ -119,7 +114,20 @@ def read_key(text: str, file: str) -> AnswerKey:
         value = json.loads(text)
         if value["kind"] != KIND or value["schema_version"] != 1:
             raise UsageError("not an adjudication key of version 1", file=file)
-        items = {item_id: _item(item_id, entry) for item_id, entry in value["items"].items()}
+        items = {
+            item_id: Item(
+                item_id=item_id,
+                prompt="",
+                response_a="",
+                response_b="",
+                **{
+                    **entry,
+                    "kind": ItemKind(entry["kind"]),
+                    "rows": tuple(KeyRow(**row) for row in entry["rows"]),
+                },
+            )
+            for item_id, entry in value["items"].items()
+        }
         return AnswerKey(
             run_id=str(value["run_id"]),
             seed=int(value["seed"]),
@@ -131,9 +139,3 @@ def read_key(text: str, file: str) -> AnswerKey:
         raise UsageError(
             f"not an adjudication key: {error}", file=file, hint="give the key.json of the export"
         ) from error
-
-
-def _item(item_id: str, entry: Mapping[str, Any]) -> Item:
-    rows = tuple(KeyRow(**row) for row in entry["rows"])
-    known = {**entry, "kind": ItemKind(entry["kind"]), "rows": rows}
-    return Item(item_id=item_id, prompt="", response_a="", response_b="", **known)

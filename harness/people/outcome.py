@@ -3,24 +3,112 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Any
+
+from msgspec import Struct
 
 from harness.analyse import wilson_interval
 from harness.people.agreement import cohen_kappa, krippendorff_alpha, percent_agreement
 from harness.people.judgements import Judgement
-from harness.people.key import AnswerKey, Item, ItemKind, KeyRow
+from harness.people.key import AnswerKey, Item, ItemKind
 from harness.people.rubric import CHANGES, RUBRICS
 
-__all__ = ["adjudicate"]
-
-Json = dict[str, Any]
-ByItem = Mapping[str, Mapping[str, Judgement]]
+_ByItem = Mapping[str, Mapping[str, Judgement]]
 _CONDITIONS = ("solo", "batched")
 
 
-def adjudicate(judgements: Iterable[Judgement], key: AnswerKey) -> Json:
+class Share(Struct, frozen=True):
+    """A count with its Wilson interval, both as fractions; ``None`` where there is nothing."""
+
+    count: int
+    n: int
+    rate: float | None
+    wilson95: list[float] | None
+
+
+class RaterPair(Struct, frozen=True):
+    """How two raters agree on the units that both judged."""
+
+    raters: tuple[str, str]
+    n: int
+    agreement: float | None
+    kappa: float | None
+    kappa_linear: float | None
+    kappa_quadratic: float | None
+
+
+class Measures(Struct, frozen=True):
+    """Agreement on one question; weighted and ordinal measures leave labels off the scale out."""
+
+    units: int
+    units_with_two_ratings: int
+    alpha_nominal: float | None
+    alpha_ordinal: float | None
+    labels: dict[str, int]
+    pairs: list[RaterPair]
+
+
+class GenuineFlips(Struct, frozen=True):
+    """Flips that most raters call a change of behaviour, by item and by row.
+
+    Attributes:
+        flips: on the sheet; ``judged`` of them by anybody.
+        unresolved: items without a majority, which ask for one more rater.
+        verdicts: resolved flips by what most of their raters say.
+        items, rows, rows_by_mode: the genuine among the resolved, ``unsure`` among those.
+    """
+
+    flips: int
+    judged: int
+    unresolved: list[str]
+    verdicts: dict[str, int]
+    items: Share
+    rows: Share
+    rows_by_mode: dict[str, Share]
+
+
+class Control(Struct, frozen=True):
+    """How often a change was seen where the scorer saw none: the raters' own false alarms."""
+
+    items: int
+    judged_yes: Share
+
+
+class Repeats(Struct, frozen=True):
+    """How often one rater gave a duplicate the judgement of its original."""
+
+    n: int
+    same_change: int
+    same_labels: int
+
+
+class LabelCount(Struct, frozen=True):
+    """Answers to which the scorer gave one label and most people another, or the same."""
+
+    rubric: str
+    scorer: str
+    people: str
+    answers: int
+
+
+class Outcome(Struct, frozen=True):
+    """Everything that the judgements say; the content of ``adjudication.json``."""
+
+    schema_version: int
+    run_id: str
+    rubric_version: str
+    raters: list[str]
+    judged_items: int
+    items: int
+    agreement: dict[str, Measures]
+    genuine_flips: GenuineFlips
+    controls: dict[str, Control]
+    intra_rater: dict[str, Repeats]
+    scorer_against_people: list[LabelCount]
+
+
+def adjudicate(judgements: Iterable[Judgement], key: AnswerKey) -> Outcome:
     """Agreement and outcome of all judgements so far.
 
     An item's ``behavioural_change`` is what most of its raters say; without a majority it is
@@ -31,19 +119,19 @@ def adjudicate(judgements: Iterable[Judgement], key: AnswerKey) -> Json:
     for judgement in judgements:
         by_item.setdefault(judgement.item_id, {})[judgement.rater] = judgement
     raters = sorted({rater for votes in by_item.values() for rater in votes})
-    return {
-        "schema_version": 1,
-        "run_id": key.run_id,
-        "rubric_version": key.rubric_version,
-        "raters": raters,
-        "judged_items": len(by_item),
-        "items": len(key.items),
-        "agreement": _agreement(by_item, key, raters),
-        "genuine_flips": _genuine(by_item, key),
-        "controls": _controls(by_item, key),
-        "intra_rater": _intra_rater(by_item, key),
-        "scorer_against_people": _confusion(by_item, key),
-    }
+    return Outcome(
+        schema_version=1,
+        run_id=key.run_id,
+        rubric_version=key.rubric_version,
+        raters=raters,
+        judged_items=len(by_item),
+        items=len(key.items),
+        agreement=dict(_agreement(by_item, key, raters)),
+        genuine_flips=_genuine(by_item, key),
+        controls=_controls(by_item, key),
+        intra_rater=_intra_rater(by_item, key),
+        scorer_against_people=_scorer_against_people(by_item, key),
+    )
 
 
 def _label(judgement: Judgement, item: Item, condition: str) -> str:
@@ -57,17 +145,19 @@ def _majority(votes: Sequence[str]) -> str | None:
     return None
 
 
-def _rate(count: int, n: int) -> Json:
-    interval = wilson_interval(count, n).as_json()
-    return {"count": count, "n": n, "rate": count / n if n else None, "wilson95": interval}
+def _share(count: int, n: int) -> Share:
+    return Share(count, n, count / n if n else None, wilson_interval(count, n).as_json())
 
 
-def _agreement(by_item: ByItem, key: AnswerKey, raters: Sequence[str]) -> Json:
+def _agreement(
+    by_item: _ByItem, key: AnswerKey, raters: Sequence[str]
+) -> Iterator[tuple[str, Measures]]:
+    """Agreement on the change of behaviour, and on the labels of each rubric in use."""
     changes = {
-        item_id: {r: j.behavioural_change for r, j in votes.items()}
+        item_id: {rater: judgement.behavioural_change for rater, judgement in votes.items()}
         for item_id, votes in by_item.items()
     }
-    result: Json = {"behavioural_change": _measures(changes, raters, ())}
+    yield "behavioural_change", _measures(changes, raters, ())
     for rubric in RUBRICS.values():
         units = {
             f"{item_id}/{condition}": {
@@ -79,136 +169,106 @@ def _agreement(by_item: ByItem, key: AnswerKey, raters: Sequence[str]) -> Json:
             for condition in _CONDITIONS
         }
         if units:
-            result[f"labels_{rubric.name}"] = _measures(units, raters, rubric.order)
-    return result
+            yield f"labels_{rubric.name}", _measures(units, raters, rubric.order)
 
 
 def _measures(
     units: Mapping[str, Mapping[str, str]], raters: Sequence[str], order: Sequence[str]
-) -> Json:
-    """Agreement over units; the weighted and ordinal measures leave labels off the scale out."""
-    scaled = [[label for label in unit.values() if label in order] for unit in units.values()]
-    ordinal = krippendorff_alpha(scaled, level="ordinal", order=order) if order else None
-    return {
-        "units": len(units),
-        "units_with_two_ratings": sum(len(unit) > 1 for unit in units.values()),
-        "alpha_nominal": krippendorff_alpha([list(unit.values()) for unit in units.values()]),
-        "alpha_ordinal": ordinal,
-        "labels": dict(Counter(label for unit in units.values() for label in unit.values())),
-        "pairs": [
-            _pair_of_raters(one, other, units, order) for one, other in combinations(raters, 2)
-        ],
-    }
+) -> Measures:
+    def pair(one: str, other: str) -> RaterPair:
+        both = [(u[one], u[other]) for u in units.values() if one in u and other in u]
+        scaled = [(a, b) for a, b in both if a in order and b in order]
+        first, second = [a for a, _ in both], [b for _, b in both]
+        low, high = [a for a, _ in scaled], [b for _, b in scaled]
+        return RaterPair(
+            raters=(one, other),
+            n=len(both),
+            agreement=percent_agreement(first, second),
+            kappa=cohen_kappa(first, second),
+            kappa_linear=cohen_kappa(low, high, weights="linear", order=order),
+            kappa_quadratic=cohen_kappa(low, high, weights="quadratic", order=order),
+        )
+
+    ratings = [list(unit.values()) for unit in units.values()]
+    on_scale = [[label for label in unit if label in order] for unit in ratings]
+    return Measures(
+        units=len(units),
+        units_with_two_ratings=sum(len(unit) > 1 for unit in ratings),
+        alpha_nominal=krippendorff_alpha(ratings),
+        alpha_ordinal=krippendorff_alpha(on_scale, level="ordinal", order=order) if order else None,
+        labels=dict(Counter(label for unit in ratings for label in unit)),
+        pairs=[pair(one, other) for one, other in combinations(raters, 2)],
+    )
 
 
-def _pair_of_raters(
-    one: str, other: str, units: Mapping[str, Mapping[str, str]], order: Sequence[str]
-) -> Json:
-    both = [(u[one], u[other]) for u in units.values() if one in u and other in u]
-    first, second = [a for a, _ in both], [b for _, b in both]
-    scaled = [(a, b) for a, b in both if a in order and b in order]
-    low, high = [a for a, _ in scaled], [b for _, b in scaled]
-    weighted = {
-        f"kappa_{name}": cohen_kappa(low, high, weights=name, order=order) if order else None
-        for name in ("linear", "quadratic")
-    }
-    return {
-        "raters": [one, other],
-        "n": len(both),
-        "agreement": percent_agreement(first, second),
-        "kappa": cohen_kappa(first, second),
-        **weighted,
-    }
-
-
-def _verdicts(by_item: ByItem, items: Iterable[Item]) -> dict[str, str | None]:
-    return {
+def _genuine(by_item: _ByItem, key: AnswerKey) -> GenuineFlips:
+    flips = [item for item in key.items.values() if item.kind is ItemKind.FLIP]
+    verdicts = {
         item.item_id: _majority([j.behavioural_change for j in by_item[item.item_id].values()])
-        for item in items
+        for item in flips
         if item.item_id in by_item
     }
-
-
-def _genuine(by_item: ByItem, key: AnswerKey) -> Json:
-    flips = [item for item in key.items.values() if item.kind is ItemKind.FLIP]
-    verdicts = _verdicts(by_item, flips)
     resolved = {item_id: verdict for item_id, verdict in verdicts.items() if verdict}
-    rows = [(item, row) for item in flips if item.item_id in resolved for row in item.rows]
-    genuine = [(i, row) for i, row in rows if resolved[i.item_id] == "yes"]
-    by_mode = {
-        mode: _rate(_in_mode(genuine, mode), _in_mode(rows, mode))
-        for mode in sorted({row.mode for _, row in rows})
-    }
-    return {
-        "flips": len(flips),
-        "judged": len(verdicts),
-        "unresolved": sorted(item_id for item_id, verdict in verdicts.items() if verdict is None),
-        "verdicts": {change: list(resolved.values()).count(change) for change in CHANGES},
-        "items": _rate(list(resolved.values()).count("yes"), len(resolved)),
-        "rows": _rate(len(genuine), len(rows)),
-        "rows_by_mode": by_mode,
-    }
+    said = list(resolved.values())
+    # one row a record of an item: is it genuine, and under which mode
+    rows = [
+        (resolved[item.item_id] == "yes", row.mode)
+        for item in flips
+        if item.item_id in resolved
+        for row in item.rows
+    ]
+    genuine, all_rows = Counter(mode for yes, mode in rows if yes), Counter(m for _, m in rows)
+    return GenuineFlips(
+        flips=len(flips),
+        judged=len(verdicts),
+        unresolved=sorted(item_id for item_id, verdict in verdicts.items() if verdict is None),
+        verdicts={change: said.count(change) for change in CHANGES},
+        items=_share(said.count("yes"), len(said)),
+        rows=_share(genuine.total(), len(rows)),
+        rows_by_mode={mode: _share(genuine[mode], n) for mode, n in sorted(all_rows.items())},
+    )
 
 
-def _in_mode(rows: Iterable[tuple[Item, KeyRow]], mode: str) -> int:
-    return sum(row.mode == mode for _, row in rows)
-
-
-def _controls(by_item: ByItem, key: AnswerKey) -> Json:
-    """How often a change was seen where the scorer saw none: the raters' own false alarms."""
-    result: Json = {}
+def _controls(by_item: _ByItem, key: AnswerKey) -> dict[str, Control]:
+    result = {}
     for kind in (ItemKind.IDENTICAL, ItemKind.TEXT_CHANGE):
         items = [item for item in key.items.values() if item.kind is kind]
         votes = [j.behavioural_change for i in items for j in by_item.get(i.item_id, {}).values()]
-        result[str(kind)] = {
-            "items": len(items),
-            "judged_yes": _rate(votes.count("yes"), len(votes)),
-        }
+        result[str(kind)] = Control(len(items), _share(votes.count("yes"), len(votes)))
     return result
 
 
-def _intra_rater(by_item: ByItem, key: AnswerKey) -> Json:
-    """For each rater, how often a duplicate got the judgement of its original."""
-    result: Json = {}
+def _intra_rater(by_item: _ByItem, key: AnswerKey) -> dict[str, Repeats]:
+    pairs: dict[str, list[tuple[bool, bool]]] = {}
     for item in key.items.values():
         if item.kind is not ItemKind.DUPLICATE or item.of is None:
             continue
-        original = key.items[item.of]
+        original, firsts = key.items[item.of], by_item.get(item.of, {})
         for rater, again in by_item.get(item.item_id, {}).items():
-            first = by_item.get(original.item_id, {}).get(rater)
-            if first is None:
-                continue
-            counts = result.setdefault(rater, {"n": 0, "same_change": 0, "same_labels": 0})
-            counts["n"] += 1
-            counts["same_change"] += first.behavioural_change == again.behavioural_change
-            counts["same_labels"] += all(
-                _label(first, original, condition) == _label(again, item, condition)
-                for condition in _CONDITIONS
-            )
-    return result
+            if first := firsts.get(rater):
+                same_labels = all(
+                    _label(first, original, condition) == _label(again, item, condition)
+                    for condition in _CONDITIONS
+                )
+                same_change = first.behavioural_change == again.behavioural_change
+                pairs.setdefault(rater, []).append((same_change, same_labels))
+    return {
+        rater: Repeats(len(same), sum(c for c, _ in same), sum(labels for _, labels in same))
+        for rater, same in pairs.items()
+    }
 
 
-def _confusion(by_item: ByItem, key: AnswerKey) -> list[Json]:
+def _scorer_against_people(by_item: _ByItem, key: AnswerKey) -> list[LabelCount]:
     """Majority label of each answer against the scorer's; duplicates are left out."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for item_id, votes in by_item.items():
         item = key.items[item_id]
         if item.kind is ItemKind.DUPLICATE:
             continue
-        for condition in _CONDITIONS:
+        row = item.rows[0]
+        given = ((row.solo_label, row.solo_score), (row.batch_label, row.batch_score))
+        for condition, (label, score) in zip(_CONDITIONS, given, strict=True):
             people = _majority([_label(j, item, condition) for j in votes.values()])
-            scorer = _scorer_word(item.rows[0], condition)
+            scorer = label or ("none" if score is None else f"{score:g}")
             counts[item.rubric, scorer, people or "unresolved"] += 1
-    return [
-        {"rubric": rubric, "scorer": scorer, "people": people, "answers": n}
-        for (rubric, scorer, people), n in sorted(counts.items())
-    ]
-
-
-def _scorer_word(row: KeyRow, condition: str) -> str:
-    """The scorer's label of an answer, or its score where it gave no label."""
-    if condition == "solo":
-        label, score = row.solo_label, row.solo_score
-    else:
-        label, score = row.batch_label, row.batch_score
-    return label or ("none" if score is None else f"{score:g}")
+    return [LabelCount(*what, answers) for what, answers in sorted(counts.items())]

@@ -18,12 +18,12 @@ from harness.people.key import AnswerKey, Item, ItemKind, KeyRow, content_hash
 from harness.people.rubric import RUBRIC_VERSION, rubric_of
 from harness.people.sheet import safe_cell, sheet_csv
 
-__all__ = ["Export", "build_export"]
-
 MAX_CONTROL_POOL = 20_000
 """Pairs of each kind of control that are kept to draw from, the first ones of a long file."""
 MAX_CELL = 30_000
 """Characters of an answer on the sheet; a spreadsheet's cell holds 32,767."""
+
+_KEY_FIELDS = tuple(KeyRow.__dataclass_fields__)
 
 Record = Mapping[str, Any]
 
@@ -61,11 +61,6 @@ def _scorer(record: Record) -> str | None:
     return evidence.get("scorer") if isinstance(evidence, Mapping) else None
 
 
-def _key_row(record: Record) -> KeyRow:
-    values: dict[str, Any] = {name: record.get(name) for name in KeyRow.__dataclass_fields__}
-    return KeyRow(**values)
-
-
 def _kind(record: Record, solo: str, batched: str) -> ItemKind:
     scores = record.get("solo_score"), record.get("batch_score")
     labels = record.get("solo_label"), record.get("batch_label")
@@ -92,7 +87,8 @@ def _pairs(records: Iterable[Record]) -> dict[ItemKind, list[_Pair]]:
             pair = _Pair(task, sample, solo, batched, rubric, digest)
             found[kind, task, sample, solo, batched] = pair
             kinds[kind].append(pair)
-        pair.rows.append(_key_row(record))
+        values: dict[str, Any] = {name: record.get(name) for name in _KEY_FIELDS}
+        pair.rows.append(KeyRow(**values))
     return kinds
 
 
@@ -123,14 +119,11 @@ class _Dealer:
         self._prompts = prompts
         self._used: set[str] = set()
 
-    def _new_id(self) -> str:
-        while (drawn := f"{self.random.getrandbits(48):012x}") in self._used:
-            pass
-        self._used.add(drawn)
-        return drawn
-
     def item(self, pair: _Pair, kind: ItemKind, of: str | None = None) -> Item:
-        item_id, solo_side = self._new_id(), self.random.choice("AB")
+        while (item_id := f"{self.random.getrandbits(48):012x}") in self._used:
+            pass
+        self._used.add(item_id)
+        solo_side = self.random.choice("AB")
         prompt = _cell(self._prompts.get(pair.prompt_sha256, ""))
         answers = [_cell(pair.solo), _cell(pair.batched)]
         first, second = answers if solo_side == "A" else reversed(answers)
@@ -182,7 +175,11 @@ def build_export(
     items = [dealer.item(pair, ItemKind.FLIP) for pair in flips]
     available = {kind: len(pairs) for kind, pairs in kinds.items()}
     counts = _control_counts(len(flips), controls, available | {ItemKind.DUPLICATE: len(flips)})
-    items += _controls(dealer, kinds, items, counts)
+    draw: Callable[[Sequence[Any], int], list[Any]] = dealer.random.sample
+    repeated = draw(range(len(flips)), counts[ItemKind.DUPLICATE])
+    items += [dealer.item(flips[i], ItemKind.DUPLICATE, of=items[i].item_id) for i in repeated]
+    for kind in (ItemKind.IDENTICAL, ItemKind.TEXT_CHANGE):
+        items += [dealer.item(pair, kind) for pair in draw(kinds[kind], counts[kind])]
     dealer.random.shuffle(items)
     key = AnswerKey(
         run_id=run_id,
@@ -192,18 +189,3 @@ def build_export(
         items={item.item_id: item for item in items},
     )
     return Export(tuple(items), key)
-
-
-def _controls(
-    dealer: _Dealer,
-    kinds: Mapping[ItemKind, Sequence[_Pair]],
-    flips: Sequence[Item],
-    counts: Mapping[ItemKind, int],
-) -> list[Item]:
-    draw: Callable[[Sequence[Any], int], list[Any]] = dealer.random.sample
-    repeated = draw(range(len(flips)), counts[ItemKind.DUPLICATE])
-    pairs = kinds[ItemKind.FLIP]
-    items = [dealer.item(pairs[i], ItemKind.DUPLICATE, of=flips[i].item_id) for i in repeated]
-    for kind in (ItemKind.IDENTICAL, ItemKind.TEXT_CHANGE):
-        items += [dealer.item(pair, kind) for pair in draw(kinds[kind], counts[kind])]
-    return items

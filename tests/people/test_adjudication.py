@@ -9,6 +9,7 @@ from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
+from msgspec import to_builtins
 from report_samples import report_of
 from study_records import study_records
 
@@ -258,48 +259,48 @@ def test_a_label_studio_export_is_read() -> None:
 def test_flips_that_most_raters_call_a_change_are_genuine() -> None:
     export = _export()
     outcome = adjudicate(_judged(export, "ann", "bob"), export.key)
-    genuine = outcome["genuine_flips"]
-    assert genuine["items"]["count"] == genuine["items"]["n"] == 22
-    assert genuine["items"]["wilson95"] == pytest.approx([0.8513, 1.0], abs=1e-4)
-    assert genuine["rows_by_mode"]["standard"]["n"] == 22
+    genuine = outcome.genuine_flips
+    assert genuine.items.count == genuine.items.n == 22
+    assert genuine.items.wilson95 == pytest.approx([0.8513, 1.0], abs=1e-4)
+    assert genuine.rows_by_mode["standard"].n == 22
 
 
 def test_a_split_vote_is_unresolved_and_not_counted() -> None:
     export = _export()
     judged = _judged(export, "ann", change=lambda _: "yes")
     judged += _judged(export, "bob", change=lambda _: "no")
-    genuine = adjudicate(judged, export.key)["genuine_flips"]
-    assert genuine["items"]["n"] == 0
-    assert genuine["items"]["rate"] is None
-    assert len(genuine["unresolved"]) == 22
+    genuine = adjudicate(judged, export.key).genuine_flips
+    assert genuine.items.n == 0
+    assert genuine.items.rate is None
+    assert len(genuine.unresolved) == 22
 
 
 def test_a_third_rater_settles_a_split_vote() -> None:
     export = _export()
     judged = _judged(export, "ann", "cid", change=lambda _: "no")
     judged += _judged(export, "bob", change=lambda _: "yes")
-    assert adjudicate(judged, export.key)["genuine_flips"]["verdicts"]["no"] == 22
+    assert adjudicate(judged, export.key).genuine_flips.verdicts["no"] == 22
 
 
 def test_a_change_seen_in_a_control_is_a_false_alarm() -> None:
     export = _export()
     outcome = adjudicate(_judged(export, "ann", change=lambda _: "yes"), export.key)
-    alarms = outcome["controls"]["identical"]["judged_yes"]
-    assert alarms["count"] == alarms["n"] > 0
+    alarms = outcome.controls["identical"].judged_yes
+    assert alarms.count == alarms.n > 0
 
 
 def test_a_rater_who_repeats_herself_has_full_intra_rater_agreement() -> None:
     export = _export()
-    counts = adjudicate(_judged(export, "ann"), export.key)["intra_rater"]["ann"]
-    assert counts["same_change"] == counts["same_labels"] == counts["n"] > 0
+    counts = adjudicate(_judged(export, "ann"), export.key).intra_rater["ann"]
+    assert counts.same_change == counts.same_labels == counts.n > 0
 
 
 def test_labels_are_compared_by_condition_and_not_by_side() -> None:
     export = _export()
     outcome = adjudicate(_judged(export, "ann", "bob"), export.key)
-    (pair,) = outcome["agreement"]["labels_refusal"]["pairs"]
-    assert pair["kappa"] == pytest.approx(1.0)
-    confusion = {(c["scorer"], c["people"]) for c in outcome["scorer_against_people"]}
+    (pair,) = outcome.agreement["labels_refusal"].pairs
+    assert pair.kappa == pytest.approx(1.0)
+    confusion = {(c.scorer, c.people) for c in outcome.scorer_against_people}
     assert confusion == {
         ("refused", "full_refusal"),
         ("complied", "full_compliance"),
@@ -315,14 +316,14 @@ def test_full_agreement_on_one_label_is_said_to_have_no_kappa() -> None:
 
 def test_no_judgement_at_all_is_an_outcome() -> None:
     outcome = adjudicate([], _export().key)
-    assert outcome["genuine_flips"]["items"]["n"] == 0
+    assert outcome.genuine_flips.items.n == 0
     assert next(outcome_lines(outcome)).endswith("judged by nobody")
 
 
 def test_a_report_shows_what_people_judged() -> None:
     export = _export()
     outcome = adjudicate(_judged(export, "ann", "bob"), export.key)
-    report = report_of(study_records(), adjudication=outcome)
+    report = report_of(study_records(), adjudication=to_builtins(outcome))
     section = next(s for s in report.sections if s.anchor == "adjudication")
     cells = {cell.text for table in section.tables for row in table.rows for cell in row}
     assert "22/22 = 100.0% [85.1, 100.0]" in cells
