@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 
 from harness.cli.terminal import (
     LOCK,
@@ -52,7 +53,7 @@ def pin(
 
     entries = image_contents.pin(images, lock, note)
     if as_json:
-        say_json({"lock": str(lock), "images": [entry.to_json() for entry in entries]})
+        say_json({"lock": str(lock), "images": to_builtins(entries)})
         return
     for entry in entries:
         say((f"{entry.image}: {entry.status} {entry.identity}", f"  {entry.versions}"))
@@ -65,7 +66,7 @@ def list_(lock: _LockFile = LOCK, as_json: _OneObject = False) -> None:
 
     rows = image_contents.locked(lock)
     if as_json:
-        listed = [{**row.entry.to_json(), "here": row.here.value} for row in rows]
+        listed = [{**to_builtins(row.entry), "here": row.here.value} for row in rows]
         say_json({"lock": str(lock), "images": listed})
         return
     for row in rows:
@@ -210,7 +211,7 @@ def bisect(
         progress=note,
     )
     if as_json:
-        say_json(found.to_json())
+        say_json(to_builtins(found))
     else:
         say(found.lines())
 

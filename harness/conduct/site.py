@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import to_builtins
+
 from harness.conduct.progress import RunProgress
 from harness.machine import Host, this_host
 from harness.serve import Backend, make_backend
@@ -37,7 +39,7 @@ class Site:
 
     def versions(self) -> dict[str, str]:
         """Versions read from inside the image."""
-        found = self.image.entry.to_json()["versions"] if self.image else {}
+        found = to_builtins(self.image.entry.versions) if self.image else {}
         return {name: value for name, value in found.items() if value and name != "python"}
 
     def verify_unchanged(self) -> None:

@@ -1,26 +1,40 @@
 """Container images: what a name meant when it was pinned, and proof that it is still that.
 
-Every function takes a client of the engine; nothing here starts a server.
+Every function that asks the engine takes a client of it; nothing here starts a server or draws.
 """
 
 from harness.images.bisect import Bisection, Seen, find_step, image_range, read_image_list
-from harness.images.changes import ImageDifference
-from harness.images.difference import compare_images
-from harness.images.inventory import load_inventory, take_inventory
-from harness.images.inventory_effects import CapabilityEffects, grouped_effects
-from harness.images.inventory_model import Inventory
+from harness.images.changes import ArgumentChange, CapabilityChange, Change, ImageDifference
+from harness.images.difference import argument_changes, compare_images
+from harness.images.inventory import (
+    CapabilityEffects,
+    Inventory,
+    grouped_effects,
+    load_inventory,
+    take_inventory,
+)
 from harness.images.local import LocalImage, find_image, pull_image
 from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
-from harness.images.pin import pin_image
-from harness.images.presence import ImageRow, Presence, lock_status, presence
-from harness.images.reference import ImageReference
-from harness.images.registry import RegistryDigests, read_digests
-from harness.images.resolve import ResolvedImage, resolve, resolve_and_pin, verify_unchanged
+from harness.images.reference import ImageReference, RegistryDigests, read_digests
+from harness.images.resolve import (
+    ImageRow,
+    Presence,
+    ResolvedImage,
+    lock_status,
+    pin_image,
+    presence,
+    resolve,
+    resolve_and_pin,
+    verify_unchanged,
+)
 
 __all__ = [
     "DEFAULT_LOCK",
+    "ArgumentChange",
     "Bisection",
+    "CapabilityChange",
     "CapabilityEffects",
+    "Change",
     "ImageDifference",
     "ImageLock",
     "ImageReference",
@@ -34,6 +48,7 @@ __all__ = [
     "ResolvedImage",
     "Seen",
     "Source",
+    "argument_changes",
     "compare_images",
     "find_image",
     "find_step",

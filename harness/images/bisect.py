@@ -7,14 +7,13 @@ unchanged and one changed; there may be further steps in the list, as in any bis
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from msgspec import Struct
 
 from harness.errors import UsageError
-
-__all__ = ["Bisection", "Observation", "Seen", "find_step", "image_range", "read_image_list"]
 
 
 class Seen(StrEnum):
@@ -25,8 +24,7 @@ class Seen(StrEnum):
     UNUSABLE = "unusable"
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """One image that was tried, with what was seen in a few words."""
 
     index: int
@@ -35,9 +33,8 @@ class Observation:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bisection:
-    """Where the step is.
+class Bisection(Struct, frozen=True, kw_only=True):
+    """Where the step is, as it begins ``bisect.json``.
 
     Attributes:
         last_same: the last image that answers as the first one.
@@ -47,6 +44,8 @@ class Bisection:
         tried: every image that was tried, in order.
     """
 
+    schema_version: Literal[1] = 1
+    kind: Literal["bisect"] = "bisect"
     last_same: str
     first_changed: str
     between: tuple[str, ...]
@@ -54,23 +53,13 @@ class Bisection:
 
     def lines(self) -> tuple[str, ...]:
         """The result for people."""
-        count = f"{len(self.tried)} images tried"
-        if not self.between:
-            return (
-                f"first changed  {self.first_changed}",
-                f"last same      {self.last_same}",
-                count,
+        step = f"first changed  {self.first_changed}"
+        if self.between:
+            step = (
+                f"the step is at {self.first_changed}, or at an image that could not be used: "
+                + ", ".join(self.between)
             )
-        held = ", ".join(self.between)
-        return (
-            f"the step is at {self.first_changed}, or at an image that could not be used: {held}",
-            f"last same      {self.last_same}",
-            count,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of ``bisect.json`` (schema version 1)."""
-        return {"schema_version": 1, "kind": "bisect", **asdict(self)}
+        return step, f"last same      {self.last_same}", f"{len(self.tried)} images tried"
 
 
 def read_image_list(path: Path) -> tuple[str, ...]:
@@ -142,69 +131,45 @@ def find_step(
         UsageError: the ends are not what they are called: the first cannot be used, or the last
             one is unchanged or cannot be used.
     """
-    search = _Search(images, observe, log)
-    search.check_ends()
+    tried: dict[int, Observation] = {}
+
+    def at(index: int) -> Observation:
+        if index not in tried:
+            seen, words = observe(images[index])
+            tried[index] = Observation(index, images[index], seen, words)
+            log(f"step {len(tried)}: {images[index]}: {seen}, {words}")
+        return tried[index]
+
     low, high = 0, len(images) - 1
-    while (middle := search.next_between(low, high)) is not None:
-        if search.at(middle) is Seen.CHANGED:
-            high = middle
-        elif search.at(middle) is Seen.SAME:
-            low = middle
+    _check_end("GOOD", at(low), "choose a first image that runs")
+    _check_end("BAD", at(high), "choose a last image that runs")
+    if at(high).seen is Seen.SAME:
+        raise UsageError(
+            f"BAD answers as GOOD: {at(high).words}",
+            hint="there is no step to find; watch something else (--watch), or other candidates",
+        )
+    while True:
+        usable = [
+            index
+            for index in range(low + 1, high)
+            if index not in tried or tried[index].seen is not Seen.UNUSABLE
+        ]
+        if not usable:
+            break
+        middle = (low + high) / 2
+        nearest = min(usable, key=lambda index: (abs(index - middle), index))
+        if at(nearest).seen is Seen.CHANGED:
+            high = nearest
+        elif at(nearest).seen is Seen.SAME:
+            low = nearest
     return Bisection(
         last_same=images[low],
         first_changed=images[high],
         between=tuple(images[low + 1 : high]),
-        tried=tuple(search.tried.values()),
+        tried=tuple(tried.values()),
     )
 
 
-class _Search:
-    """What was tried so far."""
-
-    def __init__(
-        self,
-        images: Sequence[str],
-        observe: Callable[[str], tuple[Seen, str]],
-        log: Callable[[str], None],
-    ) -> None:
-        self._images = images
-        self._observe = observe
-        self._log = log
-        self.tried: dict[int, Observation] = {}
-
-    def at(self, index: int) -> Seen:
-        """What the image at ``index`` does; tried once."""
-        if index not in self.tried:
-            image = self._images[index]
-            seen, words = self._observe(image)
-            self.tried[index] = Observation(index, image, seen, words)
-            self._log(f"step {len(self.tried)}: {image}: {seen}, {words}")
-        return self.tried[index].seen
-
-    def check_ends(self) -> None:
-        """Raise unless the first image is usable and the last one has changed."""
-        last = len(self._images) - 1
-        if self.at(0) is Seen.UNUSABLE:
-            raise UsageError(
-                f"GOOD cannot be used: {self.tried[0].words}",
-                hint="choose a first image that runs",
-            )
-        if self.at(last) is Seen.CHANGED:
-            return
-        words = self.tried[last].words
-        if self.at(last) is Seen.UNUSABLE:
-            raise UsageError(f"BAD cannot be used: {words}", hint="choose a last image that runs")
-        raise UsageError(
-            f"BAD answers as GOOD: {words}",
-            hint="there is no step to find; watch something else (--watch), or other candidates",
-        )
-
-    def next_between(self, low: int, high: int) -> int | None:
-        """The usable or untried index nearest to the middle; ``None`` if there is none."""
-        middle = (low + high) / 2
-        candidates = [
-            index
-            for index in range(low + 1, high)
-            if index not in self.tried or self.tried[index].seen is not Seen.UNUSABLE
-        ]
-        return min(candidates, key=lambda index: (abs(index - middle), index), default=None)
+def _check_end(name: str, end: Observation, hint: str) -> None:
+    if end.seen is Seen.UNUSABLE:
+        raise UsageError(f"{name} cannot be used: {end.words}", hint=hint)

@@ -6,6 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from harness.images.inventory import StackVersions
+
 
 class Change(Struct, frozen=True):
     """One named value; ``None`` where that side does not have it.
@@ -117,20 +119,6 @@ class ExpectedEvidence(Struct, frozen=True):
     supported: bool
     required: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-class StackVersions(Struct, frozen=True):
-    """The versions that most readers look for; ``None`` where it is not there.
-
-    Attributes:
-        cuda: what PyTorch was built for; else what the image says of itself.
-    """
-
-    vllm: str | None = None
-    vllm_commit: str | None = None
-    torch: str | None = None
-    cuda: str | None = None
-    python: str | None = None
 
 
 class SideFacts(Struct, frozen=True):

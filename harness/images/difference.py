@@ -19,10 +19,14 @@ from harness.images.changes import (
     ModuleChange,
     SideFacts,
     Sizes,
-    StackVersions,
 )
-from harness.images.inventory_effects import effects_by_capability
-from harness.images.inventory_model import Inventory, Plugin, ServerArgument, ServerArguments
+from harness.images.inventory import (
+    Inventory,
+    Plugin,
+    ServerArgument,
+    ServerArguments,
+    effects_by_capability,
+)
 from harness.prove import Device, EvidenceTag, Rule, evidence_rule, parse_version
 
 _SOURCE = "vLLM source (SHA-256 of its Python files)"
@@ -68,13 +72,7 @@ def _side(side: Inventory) -> SideFacts:
         id=side.config.id,
         digests=side.config.digests,
         platform=side.config.platform,
-        versions=StackVersions(
-            vllm=side.vllm_version,
-            vllm_commit=side.vllm_commit,
-            torch=side.torch_version,
-            cuda=side.cuda_version,
-            python=side.contents.python.version if side.contents.python else None,
-        ),
+        versions=side.versions,
         evidence=_expected_evidence(side),
         notes=side.contents.notes,
     )
@@ -92,12 +90,12 @@ def _changes(a: Mapping[str, str | None], b: Mapping[str, str | None]) -> tuple[
 def _versions(side: Inventory) -> dict[str, str | None]:
     python, vllm, torch = side.contents.python, side.contents.vllm, side.contents.torch
     return {
-        "vLLM": side.vllm_version,
-        "vLLM commit": side.vllm_commit,
+        "vLLM": side.versions.vllm,
+        "vLLM commit": side.versions.vllm_commit,
         _SOURCE: vllm.source_sha256 if vllm else None,
-        "torch": side.torch_version,
+        "torch": side.versions.torch,
         "torch commit": torch.git_version if torch else None,
-        "CUDA": side.cuda_version,
+        "CUDA": side.versions.cuda,
         "ROCm": torch.hip if torch else None,
         "Python": python.version if python else None,
         "operating system": python.os if python else None,
@@ -123,8 +121,8 @@ def _plugins(plugins: tuple[Plugin, ...]) -> dict[str, str | None]:
 def _module(a: Inventory, b: Inventory) -> ModuleChange:
     ours, theirs = a.contents.batch_invariant, b.contents.batch_invariant
     rows = zip(
-        effects_by_capability(ours.effects if ours else (), a.torch_version),
-        effects_by_capability(theirs.effects if theirs else (), b.torch_version),
+        effects_by_capability(ours.effects if ours else (), a.versions.torch),
+        effects_by_capability(theirs.effects if theirs else (), b.versions.torch),
         strict=True,
     )
     sha256 = ours.sha256 if ours else None, theirs.sha256 if theirs else None
@@ -299,7 +297,7 @@ def _text(value: Any) -> str:
 
 def _expected_evidence(inventory: Inventory) -> ExpectedEvidence:
     """What must be in the log of a batch-invariant server, and must not be in a standard one's."""
-    torch, vllm = inventory.contents.torch, inventory.vllm_version
+    torch, vllm = inventory.contents.torch, inventory.versions.vllm
     version = parse_version(vllm)
     if version is None:
         note = f"vLLM {vllm} names no release" if vllm else "no vLLM was found in the image"
@@ -308,7 +306,7 @@ def _expected_evidence(inventory: Inventory) -> ExpectedEvidence:
         note = "the image is for a device that no rule is known for"
         return ExpectedEvidence(None, supported=False, notes=(note,))
     device = Device.CUDA if inventory.config.needs_gpu else Device.CPU
-    rule = evidence_rule(version, device, inventory.torch_version)
+    rule = evidence_rule(version, device, inventory.versions.torch)
     if not rule.supported:
         note = f"vLLM {vllm} has no batch-invariant mode (it came with 0.11.1)"
         return ExpectedEvidence(device.value, supported=False, notes=(note,))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_
 from harness.images.reference import ImageReference
-
-__all__ = ["LocalImage", "find_image", "pull_image"]
 
 Progress = Callable[[str], None]
 
@@ -70,7 +67,34 @@ def find_image(client: docker.DockerClient, reference: str) -> LocalImage | None
             f"the Docker engine could not look up {reference}: {error}",
             hint="see that it runs: docker info",
         ) from error
-    return _local_image(attrs)
+    config = attrs.get("Config") or {}
+    pairs = (entry.partition("=") for entry in config.get("Env") or ())
+    return LocalImage(
+        id=str(attrs["Id"]),
+        repo_digests=tuple(attrs.get("RepoDigests") or ()),
+        platform=f"{attrs.get('Os') or 'linux'}/{attrs.get('Architecture') or 'unknown'}",
+        labels=dict(config.get("Labels") or {}),
+        environment={name: value for name, _, value in pairs},
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        size_bytes=int(attrs.get("Size") or 0),
+    )
+
+
+def find_or_pull(
+    client: docker.DockerClient, reference: ImageReference, progress: Progress
+) -> LocalImage:
+    """The image that is here, or is once it was pulled.
+
+    Raises:
+        EnvironmentError_: it cannot be pulled, or the engine does not answer.
+    """
+    found = find_image(client, str(reference))
+    if found is None:
+        pull_image(client, reference, progress)
+        found = find_image(client, str(reference))
+    if found is None:
+        raise EnvironmentError_(f"image {reference} was pulled and is not there")
+    return found
 
 
 def pull_image(
@@ -94,10 +118,9 @@ def pull_image(
             status = str(event.get("status", ""))
             if status.startswith("Digest: "):
                 digest = status.removeprefix("Digest: ")
-    except (APIError, NotFound) as error:
-        raise _cannot_pull(reference, str(error.explanation or error)) from error
     except (DockerException, RequestException) as error:
-        raise _cannot_pull(reference, str(error)) from error
+        reason = getattr(error, "explanation", None) or error
+        raise _cannot_pull(reference, str(reason)) from error
     return digest
 
 
@@ -107,18 +130,4 @@ def _cannot_pull(reference: ImageReference, reason: str) -> EnvironmentError_:
         hint="check the name and the network, log in (docker login) if it is private, or build or "
         "load it (docker load)",
         detail=(f"Docker: {' '.join(reason.split())}",),
-    )
-
-
-def _local_image(attrs: Mapping[str, Any]) -> LocalImage:
-    config = attrs.get("Config") or {}
-    pairs = (entry.partition("=") for entry in config.get("Env") or ())
-    return LocalImage(
-        id=str(attrs["Id"]),
-        repo_digests=tuple(attrs.get("RepoDigests") or ()),
-        platform=f"{attrs.get('Os') or 'linux'}/{attrs.get('Architecture') or 'unknown'}",
-        labels=dict(config.get("Labels") or {}),
-        environment={name: value for name, _, value in pairs},
-        entrypoint=tuple(config.get("Entrypoint") or ()),
-        size_bytes=int(attrs.get("Size") or 0),
     )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import yaml
+from msgspec import Struct, convert, to_builtins
+from msgspec.structs import force_setattr
 
 from harness.errors import UsageError
+from harness.files import write_whole
 from harness.images.reference import ImageReference
-
-__all__ = ["DEFAULT_LOCK", "ImageLock", "ImageVersions", "LockEntry", "Source"]
 
 DEFAULT_LOCK = Path("docker/images.lock.yaml")
 _HEADER = """\
@@ -34,8 +34,7 @@ class Source(StrEnum):
     LOCAL = "local"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageVersions:
+class ImageVersions(Struct, frozen=True, forbid_unknown_fields=True):
     """What is inside, read in a container of the image; ``None`` where it is not there.
 
     Attributes:
@@ -48,16 +47,16 @@ class ImageVersions:
     python: str | None = None
 
     def __str__(self) -> str:
-        pairs = [(name, value) for name, value in asdict(self).items() if value]
+        pairs = [(name, value) for name, value in to_builtins(self).items() if value]
         return ", ".join(f"{name} {value}" for name, value in pairs) or "versions not known"
 
 
-@dataclass(frozen=True, slots=True)
-class LockEntry:
+class LockEntry(Struct, frozen=True, kw_only=True):
     """One pinned image.
 
     Attributes:
         image: name and tag.
+        status: ``pinned``, ``local`` or ``unpinned``, for people; always that of the other values.
         digest: of the index (or of the only manifest); what ``name@sha256:...`` is pulled by.
             ``None`` for a local image and for one that is not pinned yet.
         platform_digest: of this platform's manifest in that index.
@@ -67,13 +66,18 @@ class LockEntry:
     """
 
     image: str
+    status: str = ""
+    source: Source = Source.REGISTRY
     digest: str | None = None
     platform_digest: str | None = None
     platform: str | None = None
     image_id: str | None = None
-    source: Source = Source.REGISTRY
-    versions: ImageVersions = field(default_factory=ImageVersions)
     pinned_at: str | None = None
+    versions: ImageVersions = ImageVersions()
+
+    def __post_init__(self) -> None:
+        pinned = "local" if self.source is Source.LOCAL else "pinned"
+        force_setattr(self, "status", pinned if self.is_pinned else "unpinned")
 
     @property
     def is_pinned(self) -> bool:
@@ -84,19 +88,6 @@ class LockEntry:
     def identity(self) -> str | None:
         """The digest, or the image id of a local image."""
         return self.image_id if self.source is Source.LOCAL else self.digest
-
-    @property
-    def status(self) -> str:
-        """``pinned``, ``local`` or ``unpinned``, for people."""
-        if not self.is_pinned:
-            return "unpinned"
-        return "local" if self.source is Source.LOCAL else "pinned"
-
-    def to_json(self) -> dict[str, Any]:
-        """The entry as JSON values, also as it stands in the file, but for its name."""
-        row: dict[str, Any] = {"status": self.status, "source": self.source.value}
-        row |= {key: getattr(self, key) for key in _KEYS}
-        return {"image": self.image, **row, "versions": asdict(self.versions)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +112,18 @@ class ImageLock:
         try:
             if data["schema_version"] != 1:
                 raise UsageError(f"schema_version {data['schema_version']} is unknown", file=path)
-            rows = [_entry(str(image), row or {}) for image, row in (data["images"] or {}).items()]
+            entries = {}
+            for image, row in (data["images"] or {}).items():
+                key = ImageReference.parse(str(image)).key
+                known = {name: value for name, value in (row or {}).items() if value is not None}
+                entries[key] = convert({**known, "image": key}, LockEntry)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UsageError(
                 f"is not a lock file: {type(error).__name__} {error}",
                 file=path,
                 hint="see docs/docker.md, or make it anew with harness pin",
             ) from None
-        return cls({entry.image: entry for entry in rows})
+        return cls(entries)
 
     def get(self, image: str | ImageReference) -> LockEntry | None:
         """The entry for a name and tag."""
@@ -141,28 +136,9 @@ class ImageLock:
 
     def save(self, path: Path) -> None:
         """Write the file in one step: it is the old one or the new one, never half of it."""
-        data = {
-            "schema_version": 1,
-            "images": {image: _row(self.entries[image]) for image in sorted(self.entries)},
+        images = {
+            image: {name: value for name, value in to_builtins(entry).items() if name != "image"}
+            for image, entry in sorted(self.entries.items())
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(_HEADER + yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
-        temporary.replace(path)
-
-
-def _entry(image: str, row: Mapping[str, Any]) -> LockEntry:
-    known = {key: row.get(key) for key in _KEYS if row.get(key) is not None}
-    return LockEntry(
-        image=ImageReference.parse(image).key,
-        **known,
-        source=Source(row.get("source") or Source.REGISTRY),
-        versions=ImageVersions(**(row.get("versions") or {})),
-    )
-
-
-_KEYS = ("digest", "platform_digest", "platform", "image_id", "pinned_at")
-
-
-def _row(entry: LockEntry) -> dict[str, Any]:
-    return {key: value for key, value in entry.to_json().items() if key != "image"}
+        data = {"schema_version": 1, "images": images}
+        write_whole(path, _HEADER + yaml.safe_dump(data, sort_keys=False), parents=True)

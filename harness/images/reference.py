@@ -1,15 +1,33 @@
-"""Image references taken apart: registry, repository, tag and digest."""
+"""Image references: taken apart, and what one means in its registry now.
+
+The engine tells only the digest of what it pulled, which is the index of a multi-platform image.
+A record of what really ran needs the platform's manifest too (OCI distribution specification 1.1).
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
 
-from harness.errors import UsageError
+import httpx
 
-__all__ = ["DOCKER_HUB", "ImageReference"]
+from harness.errors import EnvironmentError_, UsageError
 
 DOCKER_HUB = "docker.io"
+_HUB_ADDRESS = "https://registry-1.docker.io"
+_TIMEOUT_S = 20.0
+_INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+_MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_LOOPBACK = re.compile(r"(localhost|127(\.\d+){3})(:\d+)?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -77,3 +95,82 @@ class ImageReference:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
         return f"{self.familiar_name}{tag}{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryDigests:
+    """What a reference means in its registry.
+
+    Attributes:
+        digest: of the index, or of the manifest where there is no index.
+        platform_digest: of the manifest for the platform asked for; equal to ``digest`` without an
+            index, ``None`` if the index has no such platform.
+    """
+
+    digest: str
+    platform_digest: str | None
+
+
+def read_digests(
+    reference: ImageReference,
+    platform: str = "linux/amd64",
+    *,
+    transport: httpx.BaseTransport | None = None,
+) -> RegistryDigests:
+    """Ask the registry, anonymously.
+
+    Args:
+        reference: by tag or by digest.
+        platform: ``os/architecture``.
+        transport: replaces the network, for tests.
+
+    Raises:
+        EnvironmentError_: no answer, no such image, or it needs a login.
+    """
+    scheme = "http" if _LOOPBACK.fullmatch(reference.registry) else "https"
+    is_hub = reference.registry == DOCKER_HUB
+    address = _HUB_ADDRESS if is_hub else f"{scheme}://{reference.registry}"
+    with httpx.Client(base_url=address, timeout=_TIMEOUT_S, transport=transport) as client:
+        try:
+            answer = _manifest(client, reference)
+        except httpx.HTTPError as error:
+            raise EnvironmentError_(
+                f"the registry of {reference} does not answer: {error}",
+                hint="check the network; a local image is pinned by its id instead",
+            ) from error
+    if answer.status_code != httpx.codes.OK:
+        raise EnvironmentError_(
+            f"the registry refused {reference}: HTTP {answer.status_code}",
+            hint="check the name and tag; a private image needs docker login and a pull first",
+        )
+    digest = f"sha256:{sha256(answer.content).hexdigest()}"
+    return RegistryDigests(digest, _platform_digest(answer.json(), digest, platform))
+
+
+def _manifest(client: httpx.Client, reference: ImageReference) -> httpx.Response:
+    """Asked again with an anonymous pull token, where the registry's challenge wants one."""
+    path = f"/v2/{reference.repository}/manifests/{reference.digest or reference.tag}"
+    headers = {"Accept": ", ".join((*_INDEXES, *_MANIFESTS))}
+    answer = client.get(path, headers=headers)
+    if answer.status_code != httpx.codes.UNAUTHORIZED:
+        return answer
+    fields = dict(re.findall(r'(\w+)="([^"]*)"', answer.headers.get("WWW-Authenticate", "")))
+    realm = fields.pop("realm", None)
+    given = client.get(realm, params=fields) if realm else answer
+    if given.status_code != httpx.codes.OK:
+        return answer
+    body: Mapping[str, Any] = given.json()
+    token = body.get("token") or body.get("access_token")
+    bearer = {**headers, "Authorization": f"Bearer {token}"}
+    return client.get(path, headers=bearer) if token else answer
+
+
+def _platform_digest(body: Mapping[str, Any], digest: str, platform: str) -> str | None:
+    if body.get("mediaType") not in _INDEXES and "manifests" not in body:
+        return digest
+    wanted_os, _, wanted_architecture = platform.partition("/")
+    for entry in body.get("manifests", ()):
+        found = entry.get("platform") or {}
+        if (found.get("os"), found.get("architecture")) == (wanted_os, wanted_architecture):
+            return str(entry["digest"])
+    return None

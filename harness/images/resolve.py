@@ -1,18 +1,111 @@
-"""From the name in a spec to one certain image: resolved before a run, checked after it."""
+"""From the name in a spec to one certain image: pinned, resolved before a run, checked after it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
 
 import docker
+from msgspec import to_builtins
 
 from harness.errors import EnvironmentError_, ImageMismatch
-from harness.images.local import LocalImage, Progress, find_image, pull_image
-from harness.images.lock import DEFAULT_LOCK, ImageLock, LockEntry, Source
-from harness.images.pin import pin_image
-from harness.images.reference import ImageReference
+from harness.images.inventory import run_probe
+from harness.images.local import LocalImage, Progress, find_image, find_or_pull, pull_image
+from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
+from harness.images.reference import ImageReference, read_digests
+from harness.machine import VERSIONS_SCRIPT, Versions
 
-__all__ = ["ResolvedImage", "resolve", "resolve_and_pin", "verify_unchanged"]
+_VERSIONS_TIMEOUT_S = 120
+
+
+def pin_image(
+    image: str, client: docker.DockerClient, *, progress: Progress = lambda _: None
+) -> LockEntry:
+    """Pull a name and pin what came; where no registry answers, pin the local image.
+
+    Raises:
+        UsageError: ``image`` is not a reference.
+        EnvironmentError_: it is neither in a registry nor on this machine.
+    """
+    reference = ImageReference.parse(image)
+    digest = _pull_unless_built_here(
+        reference, find_image(client, str(reference)), client, progress
+    )
+    found = find_image(client, str(reference))
+    if found is None:
+        raise EnvironmentError_(f"image {reference} was pulled and is not there")
+    digest = digest or _known_digest(reference, found)
+    progress(f"reading the versions inside {reference}")
+    return LockEntry(
+        image=reference.key,
+        digest=digest,
+        platform_digest=_platform_digest(reference, digest, found.platform),
+        platform=found.platform,
+        image_id=found.id,
+        source=Source.REGISTRY if digest else Source.LOCAL,
+        versions=_versions(client, found),
+        pinned_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _pull_unless_built_here(
+    reference: ImageReference,
+    here: LocalImage | None,
+    client: docker.DockerClient,
+    progress: Progress,
+) -> str | None:
+    """The registry's digest; ``None`` for an image that never came from a registry.
+
+    A registry may have a stranger's image under the name of one that was built here, so for such
+    a name it is not asked.
+    """
+    if here is not None and not here.repo_digests:
+        progress(f"{reference} was built or loaded here: pinning it by its image id")
+        return None
+    try:
+        return pull_image(client, reference, progress)
+    except EnvironmentError_:
+        if here is None:
+            raise
+        progress(f"no registry gives {reference}: pinning the image on this machine")
+        return None
+
+
+def _known_digest(reference: ImageReference, found: LocalImage) -> str | None:
+    """A digest from an earlier pull.
+
+    An engine with the containerd image store gives an image that was only built here a digest
+    too, which then equals its id; that one is no registry's.
+    """
+    digests = [digest for digest in found.digests_in(reference) if digest != found.id]
+    return digests[0] if len(digests) == 1 else None
+
+
+def _versions(client: docker.DockerClient, image: LocalImage) -> ImageVersions:
+    """All ``None`` for an image without a working Python."""
+    try:
+        output = run_probe(
+            client,
+            image.id,
+            image.entrypoint,
+            script=VERSIONS_SCRIPT,
+            timeout_s=_VERSIONS_TIMEOUT_S,
+        )
+    except EnvironmentError_:
+        return ImageVersions()
+    found = Versions.read("" if output.notes else output.text)
+    return ImageVersions(found.vllm, found.torch, found.cuda, found.python)
+
+
+def _platform_digest(reference: ImageReference, digest: str | None, platform: str) -> str | None:
+    if digest is None:
+        return None
+    try:
+        return read_digests(reference.with_digest(digest), platform).platform_digest
+    except EnvironmentError_:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +133,10 @@ class ResolvedImage:
         """Whether the run should write the entry: a local image's is good on this machine only."""
         return self.newly_pinned and self.entry.source is Source.REGISTRY
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Any]:
         """For ``metadata.json``; ``status`` is ``verified`` against a digest or only ``local``."""
         return {
-            **self.entry.to_json(),
+            **to_builtins(self.entry),
             "requested": self.requested,
             "reference": self.reference,
             "image_id": self.image_id,
@@ -136,14 +229,8 @@ def _obtain(
     if reference.digest not in (None, entry.digest, entry.platform_digest):
         raise _mismatch(reference, entry, str(reference.digest))
     _check_tag(reference, entry, client)
-    pinned = reference.with_digest(entry.digest)
-    found = find_image(client, str(pinned))
-    if found is None:
-        pull_image(client, pinned, progress)
-        found = find_image(client, str(pinned))
-    if found is None:
-        raise EnvironmentError_(f"image {pinned} was pulled and is not there")
-    return str(pinned), found
+    by_digest = reference.with_digest(entry.digest)
+    return str(by_digest), find_or_pull(client, by_digest, progress)
 
 
 def _local(
@@ -175,9 +262,9 @@ def _check_tag(reference: ImageReference, entry: LockEntry, client: docker.Docke
 def _mismatch(reference: ImageReference, entry: LockEntry, found: str) -> ImageMismatch:
     remedy = f"accept the new one: harness pin {entry.image}"
     if entry.source is Source.REGISTRY:
-        pinned = f"{reference.familiar_name}@{entry.digest}"
+        right = f"{reference.familiar_name}@{entry.digest}"
         remedy = (
-            f"get the pinned one: docker pull {pinned} && docker tag {pinned} {entry.image}; or "
+            f"get the pinned one: docker pull {right} && docker tag {right} {entry.image}; or "
             + remedy
         )
     return ImageMismatch(
@@ -185,3 +272,47 @@ def _mismatch(reference: ImageReference, entry: LockEntry, found: str) -> ImageM
         hint=remedy,
         detail=(f"locked: {entry.identity}", f"found:  {found}"),
     )
+
+
+class Presence(StrEnum):
+    """What this machine has under a name of the lock."""
+
+    HERE = "here"
+    ABSENT = "not on this machine"
+    OTHER = "another image has this name here"
+    UNPINNED = "here, to be pinned at its first use"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """One entry of the lock and what is here."""
+
+    entry: LockEntry
+    here: Presence
+
+
+def lock_status(lock: ImageLock, client: docker.DockerClient) -> tuple[ImageRow, ...]:
+    """Every entry, by name."""
+    return tuple(
+        ImageRow(lock.entries[image], presence(lock.entries[image], client))
+        for image in sorted(lock.entries)
+    )
+
+
+def presence(entry: LockEntry, client: docker.DockerClient) -> Presence:
+    """What this machine has of one entry; by tag if it has the tag, else by digest.
+
+    Raises:
+        EnvironmentError_: the engine does not answer.
+    """
+    reference = ImageReference.parse(entry.image)
+    tagged = find_image(client, entry.image)
+    if tagged is None:
+        by_digest = entry.digest and find_image(client, str(reference.with_digest(entry.digest)))
+        return Presence.HERE if by_digest else Presence.ABSENT
+    if not entry.is_pinned:
+        return Presence.UNPINNED
+    if entry.source is Source.LOCAL:
+        return Presence.HERE if tagged.id == entry.image_id else Presence.OTHER
+    known = {entry.digest, entry.platform_digest} & set(tagged.digests_in(reference))
+    return Presence.HERE if known else Presence.OTHER

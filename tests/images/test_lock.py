@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from harness.errors import UsageError
 from harness.images import ImageLock, ImageReference, ImageVersions, LockEntry, Source

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from harness.images.inventory_model import Effect, Inventory
+from harness.images.inventory.contents import Effect, Inventory
 
 CAPABILITIES = ("8.0", "8.6", "8.9", "9.0", "10.0", "10.3", "12.0")
 """A100, A10/RTX 30, L4/L40/RTX 40, H100/H200, B200, B300, RTX 50/PRO 6000."""
@@ -121,7 +121,7 @@ def effects_by_capability(
 def grouped_effects(inventory: Inventory) -> Iterator[tuple[str, CapabilityEffects]]:
     """Capabilities with the same effects together: ``8.0, 8.6``, and what happens there."""
     module = inventory.contents.batch_invariant
-    rows = effects_by_capability(module.effects if module else (), inventory.torch_version)
+    rows = effects_by_capability(module.effects if module else (), inventory.versions.torch)
     for _, group in groupby(rows, key=lambda row: (row.operators, row.variables, row.uncertain)):
         members = list(group)
         yield ", ".join(member.capability for member in members), members[0]

@@ -1,14 +1,14 @@
 """The one place where an image's own programs run for an inventory: a locked-down container.
 
 No network, no GPU, nothing writable but a memory-backed /tmp, no capabilities, no way to gain any,
-and a time limit. What it prints is text from a stranger; `inventory_contents` reads it as such.
+and a time limit. What it prints is text from a stranger; `said.py` reads it as such.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -22,10 +22,9 @@ from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_
 
-__all__ = ["TIMEOUT_S", "ProbeOutput", "probe_arguments", "run_probe", "script_text"]
-
 TIMEOUT_S = 600
 _MOST_OUTPUT = 16 * 1024 * 1024
+_MISSING_PROGRAM = ("executable file not found", "no such file or directory", "not a directory")
 _ENVIRONMENT = {
     "HOME": "/tmp",  # inside the container, where it is all that can be written
     "XDG_CACHE_HOME": "/tmp",
@@ -51,7 +50,11 @@ class ProbeOutput:
 
 def script_text() -> str:
     """The program that runs inside."""
-    return files("harness.images").joinpath("inventory_script.py").read_text(encoding="utf-8")
+    return (
+        files("harness.images.inventory")
+        .joinpath("inventory_script.py")
+        .read_text(encoding="utf-8")
+    )
 
 
 def run_probe(
@@ -59,13 +62,15 @@ def run_probe(
     image_id: str,
     entrypoint: Sequence[str] = (),
     *,
+    script: str | None = None,
     timeout_s: int = TIMEOUT_S,
 ) -> ProbeOutput:
-    """Run the script in a container of the image, with the image's Python.
+    """Run a script in a container of the image, with the image's Python.
 
     Args:
         image_id: of an image on this machine.
         entrypoint: the image's own; a Python there is tried before ``python3``.
+        script: a Python program; the inventory's when ``None``.
         timeout_s: after that the container is killed; what it had said by then counts.
 
     Raises:
@@ -73,33 +78,35 @@ def run_probe(
     """
     own = [word for word in entrypoint[:1] if word.rpartition("/")[2].startswith("python")]
     for interpreter in dict.fromkeys((*own, "python3", "python")):
-        output = _run_with(client, image_id, interpreter, timeout_s)
+        arguments = probe_arguments(image_id, interpreter, script)
+        output = _run_with(client, arguments, timeout_s)
         if output is not None:
             return output
     return ProbeOutput("", ("no Python in this image, so nothing inside it was read",))
 
 
 def _run_with(
-    client: docker.DockerClient, image_id: str, interpreter: str, timeout_s: int
+    client: docker.DockerClient, arguments: Mapping[str, Any], timeout_s: int
 ) -> ProbeOutput | None:
     """``None`` where the image has no such interpreter."""
+    container = None
     try:
-        container = client.containers.create(**probe_arguments(image_id, interpreter))
-    except (DockerException, RequestException) as error:
-        if _is_missing_program(error):
-            return None
-        raise _engine_error(error) from error
-    try:
+        container = client.containers.create(**arguments)
         return _output(container, timeout_s)
     except (DockerException, RequestException) as error:
-        if _is_missing_program(error):
+        reason = " ".join(str(getattr(error, "explanation", None) or error).split())
+        if isinstance(error, APIError) and any(words in reason for words in _MISSING_PROGRAM):
             return None
-        raise _engine_error(error) from error
+        raise EnvironmentError_(
+            f"the Docker engine could not run a container of the image: {reason}",
+            hint="see that it runs: docker info",
+        ) from error
     finally:
-        container.remove(force=True, v=True)
+        if container is not None:
+            container.remove(force=True, v=True)
 
 
-def probe_arguments(image_id: str, interpreter: str) -> dict[str, Any]:
+def probe_arguments(image_id: str, interpreter: str, script: str | None = None) -> dict[str, Any]:
     """Keyword arguments for ``client.containers.create``.
 
     The labels let ``harness clean`` remove the container once this process has ended, and no
@@ -108,7 +115,7 @@ def probe_arguments(image_id: str, interpreter: str) -> dict[str, Any]:
     return {
         "image": image_id,
         "entrypoint": [interpreter],
-        "command": ["-c", script_text()],
+        "command": ["-c", script or script_text()],
         "environment": _ENVIRONMENT,
         "labels": {
             "harness.run-id": "inventory",
@@ -147,32 +154,11 @@ def _output(container: Container, timeout_s: int) -> ProbeOutput:
     except RequestsConnectionError:  # how the SDK says that the wait took too long
         container.kill()
         notes.append(f"the program that reads the image was stopped after {timeout_s} s")
-    text, whole = _printed(container)
-    if not whole:
-        notes.append(f"the image said more than {_MOST_OUTPUT} bytes; the rest was not read")
-    return ProbeOutput(text, tuple(notes))
-
-
-def _printed(container: Container) -> tuple[str, bool]:
-    parts: list[bytes] = []
-    size = 0
+    parts, size = [], 0
     for part in container.logs(stdout=True, stderr=False, stream=True, follow=False):
         size += len(part)
         if size > _MOST_OUTPUT:
-            return b"".join(parts).decode("utf-8", "replace"), False
+            notes.append(f"the image said more than {_MOST_OUTPUT} bytes; the rest was not read")
+            break
         parts.append(part)
-    return b"".join(parts).decode("utf-8", "replace"), True
-
-
-def _is_missing_program(error: Exception) -> bool:
-    text = str(getattr(error, "explanation", None) or error)
-    missing = ("executable file not found", "no such file or directory", "not a directory")
-    return isinstance(error, APIError) and any(words in text for words in missing)
-
-
-def _engine_error(error: Exception) -> EnvironmentError_:
-    reason = " ".join(str(getattr(error, "explanation", None) or error).split())
-    return EnvironmentError_(
-        f"the Docker engine could not run a container of the image: {reason}",
-        hint="see that it runs: docker info",
-    )
+    return ProbeOutput(b"".join(parts).decode("utf-8", "replace"), tuple(notes))

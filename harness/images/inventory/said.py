@@ -1,0 +1,174 @@
+"""What the script printed as `Contents`: each section read for itself, every bound checked.
+
+Where vLLM's parser could not be asked, its printed ``--help`` is read. Less is known that way: a
+default is text, and only where the help names one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from msgspec import Struct, convert, json
+from msgspec.structs import replace
+
+from harness.images.inventory.contents import (
+    Contents,
+    InvariantModule,
+    KernelFile,
+    OsPackages,
+    Plugin,
+    PythonFacts,
+    ServerArgument,
+    ServerArguments,
+    TorchFacts,
+    Versions,
+    VllmFacts,
+)
+from harness.images.inventory.effects import read_effects
+from harness.secrets import REDACTED, names_a_secret, redact_text
+
+T = TypeVar("T")
+_MOST_LINES = 50
+_MOST_NOTE = 500
+_MOST_HELP = 1_000_000
+_OPTION = re.compile(r"^ {2}(-{1,2}[A-Za-z].*)$")
+_FLAG = re.compile(r"--?[A-Za-z][\w-]*")
+_DEFAULT = re.compile(r"\(default: (.*?)\)(?:\s|$)", re.S)
+_CHOICES = re.compile(r"\{([^{}]+)\}")
+
+
+class _Section(Struct):
+    """One line of the script: a section with its value, or why it has none."""
+
+    section: str
+    value: Any = None
+    error: Any = None
+
+
+def read_contents(text: str, notes: tuple[str, ...] = ()) -> Contents:
+    """Read the script's lines; a part that is missing or malformed becomes a note.
+
+    Args:
+        text: JSON lines, from inside the image.
+        notes: what is known to be wrong already; with an empty ``text`` they say it all.
+    """
+    if not text.strip():
+        return Contents(notes=notes or ("the image said nothing",))
+    sections = _Sections(text)
+    module, arguments = _module(sections), _arguments(sections)
+    contents = Contents(
+        python=sections.read("python", PythonFacts),
+        os_packages=sections.read("os_packages", OsPackages) or OsPackages(),
+        python_packages=sections.read("python_packages", Versions) or {},
+        plugins=sections.read("plugins", tuple[Plugin, ...]) or (),
+        torch=sections.read("torch", TorchFacts),
+        vllm=sections.read("vllm", VllmFacts),
+        batch_invariant=module,
+        kernels=sections.read("kernels", tuple[KernelFile, ...]) or (),
+        arguments=arguments,
+    )
+    return replace(contents, notes=tuple(note[:_MOST_NOTE] for note in (*notes, *sections.notes)))
+
+
+class _Sections:
+    """The first answer of each section, and a note for one that is missing or does not fit."""
+
+    def __init__(self, text: str) -> None:
+        self.found: dict[str, _Section] = {}
+        self.notes: list[str] = []
+        for line in text.splitlines()[:_MOST_LINES]:
+            try:
+                section = json.decode(line, type=_Section)
+            except (ValueError, RecursionError):
+                continue
+            self.found.setdefault(section.section, section)
+
+    def value(self, name: str) -> dict[str, Any]:
+        """The value where it is an object."""
+        value = self.found[name].value if name in self.found else None
+        return value if isinstance(value, dict) else {}
+
+    def read(self, name: str, kind: type[T]) -> T | None:
+        if name not in self.found:
+            self.notes.append(f"{name}: not said")
+            return None
+        section = self.found[name]
+        if section.error is not None:
+            self.notes.append(f"{name}: {redact_text(str(section.error))}")
+            return None
+        try:
+            return None if section.value is None else convert(section.value, kind)
+        except ValueError as error:
+            self.notes.append(f"{name}: does not have the expected form: {error}")
+            return None
+
+
+def _module(sections: _Sections) -> InvariantModule | None:
+    module = sections.read("batch_invariant", InvariantModule)
+    if module is None:
+        return None
+    source = sections.value("batch_invariant").get("source")
+    if not isinstance(source, str):
+        return replace(module, note="too long to be read for the operators that it replaces")
+    try:
+        return replace(module, effects=read_effects(source))
+    except ValueError as error:
+        return replace(module, note=str(error))
+
+
+def _arguments(sections: _Sections) -> ServerArguments:
+    read = sections.read("arguments", ServerArguments) or ServerArguments()
+    value = sections.value("arguments")
+    if value.get("source") == "help":
+        found = read_help(str(value.get("help") or ""))
+        return ServerArguments("help" if found else None, found, read.reasons)
+    return replace(read, arguments=tuple(_without_secret(one) for one in read.arguments))
+
+
+def _without_secret(argument: ServerArgument) -> ServerArgument:
+    """A default that the image's environment set may be a key."""
+    if names_a_secret(argument.name) and isinstance(argument.default, str | list):
+        return replace(argument, default=REDACTED)
+    return argument
+
+
+def read_help(text: str) -> tuple[ServerArgument, ...]:
+    """The options of an argparse help text, in order; empty where there are none."""
+    found: dict[str, ServerArgument] = {}
+    for block in _blocks(text[:_MOST_HELP]):
+        head, _, words = block[0].strip().partition("   ")
+        words = " ".join([words, *(line.strip() for line in block[1:])])
+        spellings = (_FLAG.match(part) for part in _CHOICES.sub("", head).split(", "))
+        flags = tuple(dict.fromkeys(flag[0] for flag in spellings if flag))
+        if not flags:
+            continue
+        default, choices = _DEFAULT.search(words), _CHOICES.search(head)
+        negated = any(flag.startswith("--no-") for flag in flags)
+        argument = ServerArgument(
+            flags=flags,
+            default=" ".join(default[1].split()) if default else None,
+            choices=[part.strip() for part in choices[1].split(",")] if choices else None,
+            kind="BooleanOptionalAction" if negated else "",
+        )
+        if argument.name != "--help":
+            found.setdefault(argument.name, argument)
+    return tuple(found.values())
+
+
+def _blocks(text: str) -> Iterator[list[str]]:
+    """Lines from one option to the next."""
+    block: list[str] = []
+    for line in text.splitlines():
+        if _OPTION.match(line):
+            if block:
+                yield block
+            block = [line]
+        elif block and (line.startswith("   ") or not line.strip()):
+            block.append(line)
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
