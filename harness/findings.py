@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Status(StrEnum):
@@ -20,9 +21,8 @@ class Status(StrEnum):
         return self.value.replace("_", " ")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found.
+class Finding(Struct, frozen=True, omit_defaults=True):
+    """What one check found; written without a remedy and a place where there is none.
 
     Attributes:
         check: the id of the check, of a rule or of what was looked at.

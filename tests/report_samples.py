@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
 from study_records import study_records
 
 from harness.analyse import summarise_run
@@ -30,7 +31,8 @@ LONG = "x" * 50_000
 
 def summary_of(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        return summarise_run(written(records, Path(folder)))
+        summary: dict[str, Any] = to_builtins(summarise_run(written(records, Path(folder))))
+        return summary
 
 
 def written(records: Iterable[dict[str, Any]], folder: Path) -> Path:
@@ -45,8 +47,10 @@ def report_of(
 ) -> Report:
     with tempfile.TemporaryDirectory() as folder:
         path = written(records, Path(folder))
-        validation = validate_run(path).as_json()
-        return build_report(summarise_run(path), records, (), metadata, validation, **more)
+        validation = to_builtins(validate_run(path))
+        return build_report(
+            to_builtins(summarise_run(path)), records, (), metadata, validation, **more
+        )
 
 
 @cache

@@ -4,7 +4,7 @@ Everything here is a function of files that a run left behind; texts are read an
 """
 
 from harness.analyse.agreement import flip_direction, noise_floor
-from harness.analyse.checks import CheckStatus, Finding, check_records, key_name
+from harness.analyse.checks import check_records, key_name
 from harness.analyse.exact import (
     McNemar,
     holm,
@@ -13,6 +13,7 @@ from harness.analyse.exact import (
     sign_flip_test,
     symmetry_p,
 )
+from harness.analyse.from_records import summarise, summarise_run
 from harness.analyse.intervals import (
     Interval,
     clopper_pearson_interval,
@@ -21,20 +22,47 @@ from harness.analyse.intervals import (
     upper_bound,
     wilson_interval,
 )
-from harness.analyse.summary import summarise, summarise_run
+from harness.analyse.summary import (
+    Attribute,
+    Breakdowns,
+    Claim,
+    ClaimStatus,
+    Clusters,
+    CrossMode,
+    Flip,
+    FlipKinds,
+    ModeTable,
+    NoiseFloor,
+    Paired,
+    PairedTable,
+    PairTest,
+    Rate,
+    Repeats,
+    ScorePair,
+    Slice,
+    Stack,
+    Summary,
+    Threat,
+    read_summary,
+)
 from harness.analyse.tables import (
-    ENDPOINTS,
     endpoint,
     paired_counts,
     paired_statistics,
     rate,
     score_states,
 )
-from harness.analyse.validate import Validation, expectations_of, validate, validate_run
-from harness.analyse.wording import paired_text, rate_text, summary_lines
+from harness.analyse.validate import (
+    Expectations,
+    ModeCounts,
+    Validation,
+    expectations_of,
+    read_validation,
+    validate,
+    validate_run,
+)
+from harness.analyse.wording import paired_text, summary_lines
 from harness.records import (
-    MODES,
-    PROVEN,
     Duplicate,
     LineProblem,
     Pairing,
@@ -49,20 +77,37 @@ from harness.records import (
 )
 
 __all__ = [
-    "ENDPOINTS",
-    "MODES",
-    "PROVEN",
-    "CheckStatus",
+    "Attribute",
+    "Breakdowns",
+    "Claim",
+    "ClaimStatus",
+    "Clusters",
+    "CrossMode",
     "Duplicate",
-    "Finding",
+    "Expectations",
+    "Flip",
+    "FlipKinds",
     "Interval",
     "LineProblem",
     "McNemar",
+    "ModeCounts",
+    "ModeTable",
+    "NoiseFloor",
+    "PairTest",
+    "Paired",
+    "PairedTable",
     "Pairing",
+    "Rate",
     "RecordKey",
     "Records",
+    "Repeats",
     "RunFiles",
+    "ScorePair",
+    "Slice",
+    "Stack",
     "Startup",
+    "Summary",
+    "Threat",
     "Validation",
     "check_records",
     "clopper_pearson_interval",
@@ -80,9 +125,10 @@ __all__ = [
     "paired_statistics",
     "paired_text",
     "rate",
-    "rate_text",
     "read_records",
     "read_run_files",
+    "read_summary",
+    "read_validation",
     "scan_records",
     "score_states",
     "sign_flip_test",

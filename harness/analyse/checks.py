@@ -2,67 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from harness.records import MODES, BoolArray, IntArray, Pairing, RecordKey, Records
-
-__all__ = ["CheckStatus", "Finding", "check_records", "key_name", "shortened"]
-
-_SHOWN = 5
-
-
-class CheckStatus(StrEnum):
-    """What a check says. Only ``failed`` fails a validation."""
-
-    OK = "ok"
-    FAILED = "failed"
-    WARNING = "warning"
-    NOT_CHECKED = "not_checked"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found.
-
-    Attributes:
-        check: the id of the check.
-        message: the reason, in one line, with up to five places.
-    """
-
-    check: str
-    status: CheckStatus
-    message: str
-
-    @classmethod
-    def ok(cls, check: str, message: str) -> Finding:
-        """The check passed."""
-        return cls(check, CheckStatus.OK, message)
-
-    @classmethod
-    def failed(cls, check: str, message: str) -> Finding:
-        """The check failed, and with it the validation."""
-        return cls(check, CheckStatus.FAILED, message)
-
-    @classmethod
-    def warning(cls, check: str, message: str) -> Finding:
-        """Something to know that does not fail the validation."""
-        return cls(check, CheckStatus.WARNING, message)
-
-    @classmethod
-    def not_checked(cls, check: str, message: str) -> Finding:
-        """What the check needs is not there."""
-        return cls(check, CheckStatus.NOT_CHECKED, message)
-
-
-def shortened(items: Iterable[str], total: int) -> str:
-    """The first items, and how many more there are."""
-    shown = [item for _, item in zip(range(_SHOWN), items, strict=False)]
-    more = total - len(shown)
-    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
+from harness.findings import Finding
+from harness.numbers import shortened
+from harness.records import BoolArray, IntArray, Pairing, RecordKey, Records
+from harness.words import MODES
 
 
 def key_name(key: RecordKey) -> str:

@@ -7,56 +7,19 @@ a GPU.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from enum import StrEnum
-from typing import Any
-
 import numpy as np
 
 from harness.analyse.exact import ALPHA
 from harness.analyse.intervals import next_margin, trials_for_margin
-from harness.analyse.stack import Stack
-from harness.records import MODES, Pairing, Records
-
-__all__ = ["Claim", "ClaimStatus", "claim_ledger"]
-
-Json = Mapping[str, Any]
+from harness.analyse.summary import Claim, ClaimStatus, ModeTable, Stack, Summary
+from harness.numbers import p_equals
+from harness.records import Pairing, Records
+from harness.words import MODES, Mode
 
 
-class ClaimStatus(StrEnum):
-    """How far a claim is carried."""
-
-    ESTABLISHED = "established"
-    STRENGTHENED = "strengthened"
-    NOT_ESTABLISHED = "not_established"
-    INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One line of the ledger.
-
-    Attributes:
-        claim: a short identifier.
-        text: the claim as a sentence.
-        reason: the numbers behind it, or why it is not established.
-    """
-
-    claim: str
-    text: str
-    status: ClaimStatus
-    reason: str
-
-    def as_json(self) -> dict[str, str]:
-        """The form in ``summary.json``."""
-        return {key: str(value) for key, value in asdict(self).items()}
-
-
-def claim_ledger(
-    summary: Json, stack: Stack, records: Records, pairing: Pairing
-) -> list[dict[str, str]]:
+def claim_ledger(summary: Summary, records: Records, pairing: Pairing) -> tuple[Claim, ...]:
     """The ledger of a summary, in the order: measured, strengthened, never established."""
+    stack = summary.stack
     gap = _gap(summary, stack)
     measured = [
         _reproduces(summary, stack, gap),
@@ -65,46 +28,38 @@ def claim_ledger(
     ]
     carried = all(claim.status is ClaimStatus.ESTABLISHED for claim in measured)
     kernel_path = _kernel_path(summary, stack, gap, carried=carried)
-    ledger = [
+    return (
         *measured,
         kernel_path,
         _batch_not_repetition(summary, gap),
         *_strengthened(kernel_path, same_batches=_same_batches(records, pairing)),
         *_not_established(summary, stack),
-    ]
-    return [claim.as_json() for claim in ledger]
+    )
 
 
-def _gap(summary: Json, stack: Stack) -> str | None:
+def _gap(summary: Summary, stack: Stack) -> str | None:
     """Why nothing can be claimed from these records at all, if so."""
-    records, ok = summary["n_records"], summary["n_ok"]
+    records, ok = summary.n_records, summary.n_ok
     if records != ok:
         return f"{records - ok} of {records} records are errors"
-    if summary["startup_error_count"]:
-        return f"{summary['startup_error_count']} server(s) did not start"
+    if summary.startup_error_count:
+        return f"{summary.startup_error_count} server(s) did not start"
     if stack.planned_records is not None and records < stack.planned_records:
         return f"only {records} of {stack.planned_records} planned records are there"
-    if not summary["pairs"]["complete"]:
+    if not summary.pairs.complete:
         return "no candidate has a record in both modes"
-    if summary["pairs"]["left_out"]:
-        return f"{summary['pairs']['left_out']} candidates lack a record in one of the modes"
+    if summary.pairs.left_out:
+        return f"{summary.pairs.left_out} candidates lack a record in one of the modes"
     return None
 
 
-def _count(summary: Json, mode: str, endpoint: str) -> tuple[int, int]:
-    table = (summary["by_mode"].get(mode) or {}).get(endpoint) or {}
-    return int(table.get("count", 0)), int(table.get("n", 0))
+def _both(table: ModeTable) -> str:
+    flips, changes = table.label_flips, table.text_changes
+    return f"{flips.count}/{flips.n} label flips, {changes.count}/{flips.n} text changes"
 
 
-def _both(summary: Json, mode: str) -> str:
-    flips, n = _count(summary, mode, "label_flips")
-    changes, _ = _count(summary, mode, "text_changes")
-    return f"{flips}/{n} label flips, {changes}/{n} text changes"
-
-
-def _no_standard_change(summary: Json) -> bool:
-    counts = (_count(summary, "standard", e)[0] for e in ("label_flips", "text_changes"))
-    return not any(counts)
+def _no_change(table: ModeTable) -> bool:
+    return not table.label_flips.count and not table.text_changes.count
 
 
 def _nothing_to_explain(stack: Stack) -> tuple[ClaimStatus, str]:
@@ -120,59 +75,59 @@ def _nothing_to_explain(stack: Stack) -> tuple[ClaimStatus, str]:
     )
 
 
-def _reproduces(summary: Json, stack: Stack, gap: str | None) -> Claim:
+def _reproduces(summary: Summary, stack: Stack, gap: str | None) -> Claim:
     text = "The standard path changes answers with the batch on the selected rows"
     if gap:
         return Claim("standard_changes", text, ClaimStatus.NOT_ESTABLISHED, gap)
-    if _no_standard_change(summary):
+    if _no_change(summary.mode(Mode.STANDARD)):
         return Claim("standard_changes", text, *_nothing_to_explain(stack))
-    reason = f"{_both(summary, 'standard')} on {stack.place}"
+    reason = f"{_both(summary.mode(Mode.STANDARD))} on {stack.place}"
     return Claim("standard_changes", text, ClaimStatus.ESTABLISHED, reason)
 
 
-def _removed(summary: Json, stack: Stack, gap: str | None) -> Claim:
+def _removed(summary: Summary, stack: Stack, gap: str | None) -> Claim:
     text = "The batch-invariant path changes no answer with the batch on the same rows"
     if gap:
         return Claim("invariant_is_clean", text, ClaimStatus.NOT_ESTABLISHED, gap)
-    flips, n = _count(summary, "batch_invariant", "label_flips")
-    changes, _ = _count(summary, "batch_invariant", "text_changes")
-    if flips or changes:
-        reason = f"{_both(summary, 'batch_invariant')} remain"
+    table = summary.mode(Mode.BATCH_INVARIANT)
+    if not _no_change(table):
+        reason = f"{_both(table)} remain"
         return Claim("invariant_is_clean", text, ClaimStatus.NOT_ESTABLISHED, reason)
-    bound = summary["by_mode"]["batch_invariant"]["text_changes"]["upper95"]
+    bound = table.text_changes.upper95 or 0.0
     margin = next_margin(bound)
     more = f"; {trials_for_margin(margin)} rows would bound it under {margin:.1%}" if margin else ""
     reason = (
-        f"{_both(summary, 'batch_invariant')} on {stack.place}; on rows like these a rate of up to "
-        f"{bound:.2%} is compatible with none in {n} (one-sided 95%){more}"
+        f"{_both(table)} on {stack.place}; on rows like these a rate of up to "
+        f"{bound:.2%} is compatible with none in {table.ok} (one-sided 95%){more}"
     )
     return Claim("invariant_is_clean", text, ClaimStatus.ESTABLISHED, reason)
 
 
-def _differs(summary: Json, gap: str | None) -> Claim:
+def _differs(summary: Summary, gap: str | None) -> Claim:
     text = "The two paths differ on the paired rows"
     if gap:
         return Claim("paths_differ", text, ClaimStatus.NOT_ESTABLISHED, gap)
-    paired = summary["paired"]
     parts, significant = [], []
-    for endpoint, name in (("label_flips", "labels"), ("text_changes", "texts")):
-        cells = paired[endpoint]
-        significant.append(cells["p_two_sided"] < ALPHA)
-        note = f" ({cells['note']})" if cells["note"] else ""
+    for cells, name in (
+        (summary.paired.label_flips, "labels"),
+        (summary.paired.text_changes, "texts"),
+    ):
+        significant.append(cells.p_two_sided < ALPHA)
+        note = f" ({cells.note})" if cells.note else ""
         parts.append(
-            f"{name}: b={cells['standard_only']} c={cells['invariant_only']} "
-            f"p={cells['p_two_sided']:.3g}{note}"
+            f"{name}: b={cells.standard_only} c={cells.invariant_only} "
+            f"{p_equals(cells.p_two_sided)}{note}"
         )
     status = ClaimStatus.ESTABLISHED if all(significant) else ClaimStatus.NOT_ESTABLISHED
     return Claim("paths_differ", text, status, "exact McNemar, " + "; ".join(parts))
 
 
-def _kernel_path(summary: Json, stack: Stack, gap: str | None, *, carried: bool) -> Claim:
+def _kernel_path(summary: Summary, stack: Stack, gap: str | None, *, carried: bool) -> Claim:
     text = "The candidates' flips depend on the kernel path of the tested stack"
     name = "kernel_path"
     if gap:
         return Claim(name, text, ClaimStatus.NOT_ESTABLISHED, gap)
-    if _no_standard_change(summary):
+    if _no_change(summary.mode(Mode.STANDARD)):
         return Claim(name, text, *_nothing_to_explain(stack))
     if stack.modes_proven is None:
         reason = (
@@ -192,24 +147,24 @@ def _kernel_path(summary: Json, stack: Stack, gap: str | None, *, carried: bool)
     return Claim(name, text, ClaimStatus.ESTABLISHED, reason)
 
 
-def _batch_not_repetition(summary: Json, gap: str | None) -> Claim:
+def _batch_not_repetition(summary: Summary, gap: str | None) -> Claim:
     text = "The standard path's changes come with the batch and not with asking again"
     name = "batch_not_repetition"
     if gap:
         return Claim(name, text, ClaimStatus.NOT_ESTABLISHED, gap)
-    beyond = (summary["noise_floor"].get("standard") or {}).get("batch_beyond_repeat")
+    beyond = summary.floor(Mode.STANDARD).batch_beyond_repeat
     if beyond is None:
         reason = "no prompt was sent twice alone, so change without a batch was not measured"
         return Claim(name, text, ClaimStatus.NOT_ESTABLISHED, reason)
-    cells = beyond["text_changes"]
-    repeats = cells["both"] + cells["repeat_only"]
-    n = sum(cells[cell] for cell in ("both", "batch_only", "repeat_only", "neither"))
-    batch = cells["both"] + cells["batch_only"]
+    cells = beyond.text_changes
+    repeats = cells.both + cells.repeat_only
+    n = repeats + cells.batch_only + cells.neither
+    batch = cells.both + cells.batch_only
     reason = (
         f"text changes with the batch {batch}/{n}, when asked again alone {repeats}/{n} "
-        f"(exact paired p={cells['p_two_sided']:.3g})"
+        f"(exact paired {p_equals(cells.p_two_sided)})"
     )
-    holds = cells["p_two_sided"] < ALPHA and cells["batch_only"] > cells["repeat_only"]
+    holds = cells.p_two_sided < ALPHA and cells.batch_only > cells.repeat_only
     status = ClaimStatus.ESTABLISHED if holds else ClaimStatus.NOT_ESTABLISHED
     return Claim(name, text, status, reason)
 
@@ -243,28 +198,27 @@ def _strengthened(kernel_path: Claim, *, same_batches: bool) -> list[Claim]:
     return [exact, companions]
 
 
-def _selection(summary: Json, stack: Stack, count: str) -> str:
+def _selection(summary: Summary, stack: Stack, count: str) -> str:
     """How the rows came to be tested, as far as the records tell."""
     if stack.kind == "scan":
         return "the rows are a scan of one shipped population, not a sample of traffic"
-    directions = summary["breakdowns"]["original_direction"]
     surface = f"{count} is a reproduction on a selected surface"
-    if any(entry["value"] is not None for entry in directions):
+    if any(entry.value is not None for entry in summary.breakdowns.original_direction):
         return f"the rows were selected because they had flipped; {surface}"
     return f"the records do not say how the rows were selected; {surface}"
 
 
-def _not_established(summary: Json, stack: Stack) -> list[Claim]:
-    n = summary["pairs"]["candidates"]
-    models = len(summary["breakdowns"]["model"])
-    flips, rows = _count(summary, "standard", "label_flips")
+def _not_established(summary: Summary, stack: Stack) -> list[Claim]:
+    n = summary.pairs.candidates
+    models = len(summary.breakdowns.model)
+    flips = summary.mode(Mode.STANDARD).label_flips
     scope = f"only {n} rows and {models} model(s), on {stack.place}"
     entries = [
         ("universal", "Batch-invariant kernels remove every such flip", scope),
         (
             "prevalence",
             "The flip rate of the rows tested is that of prompts at large",
-            _selection(summary, stack, f"{flips}/{rows}"),
+            _selection(summary, stack, f"{flips.count}/{flips.n}"),
         ),
         (
             "behaviour",

@@ -1,7 +1,7 @@
 """Intervals for one proportion and for the difference of two paired proportions.
 
 All functions are pure, take counts and return fractions. An interval that does not exist
-(no rows) is ``Interval(nan, nan)``; `Interval.as_json` turns it into ``None``.
+(no rows) is ``Interval(nan, nan)``, whose `Interval.bounds` are ``None``.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ class Interval:
     low: float
     high: float
 
-    def as_json(self) -> list[float] | None:
-        """``[low, high]``, or ``None`` where the interval does not exist."""
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Both, or ``None`` where the interval does not exist."""
         if math.isnan(self.low) or math.isnan(self.high):
             return None
-        return [self.low, self.high]
+        return self.low, self.high
 
 
 NO_INTERVAL = Interval(math.nan, math.nan)

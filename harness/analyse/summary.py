@@ -1,107 +1,464 @@
-"""The summary of a run: every table of the study and what a demanding reader asks beside them."""
+"""What a run came to, as ``summary.json`` holds it (DESIGN 4.7): one struct for each of its parts.
+
+`harness.analyse.from_records` fills these, and everybody else reads them; the file is their
+`msgspec.to_builtins`, so the order of fields is the order of its keys. Rates and bounds are
+fractions; ``None`` stands where a number does not exist (no rows) or is not recorded.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
-from harness.analyse.agreement import (
-    clusters,
-    cross_mode,
-    flip_kinds,
-    latency,
-    noise_floor,
-    retries,
-)
-from harness.analyse.claims import claim_ledger
-from harness.analyse.flips import list_flips
-from harness.analyse.stack import stack_of
-from harness.analyse.tables import breakdowns, mode_table, paired_table, score_pairs
-from harness.analyse.threats import list_threats
-from harness.records import (
-    MODES,
-    Pairing,
-    Records,
-    RunFiles,
-    pair_records,
-    read_records,
-    read_run_files,
-    refuse_duplicates,
-)
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, field
 
-__all__ = ["summarise", "summarise_run"]
+from harness.errors import UsageError
+from harness.files import read_json
+from harness.words import Endpoint, Mode
 
-Json = dict[str, Any]
+Bounds = tuple[float, float] | None
+T = TypeVar("T")
 
 
-def summarise_run(path: Path | str) -> Json:
-    """Read a run folder or a records file and summarise it.
+class Attribute(StrEnum):
+    """What a candidate has, and the rows are broken down by."""
+
+    MODEL = "model"
+    DOMAIN = "domain"
+    TASK_NAME = "task_name"
+    DISPATCH_MODE = "dispatch_mode"
+    PHASE = "phase"
+    ORIGINAL_DIRECTION = "original_direction"
+    BATCH_SIZE = "batch_size"
+
+    @property
+    def words(self) -> str:
+        """To stand after "by": ``original direction``."""
+        return "task" if self is Attribute.TASK_NAME else self.value.replace("_", " ")
+
+
+class ClaimStatus(StrEnum):
+    """How far a claim is carried."""
+
+    ESTABLISHED = "established"
+    STRENGTHENED = "strengthened"
+    NOT_ESTABLISHED = "not_established"
+    INCONCLUSIVE = "inconclusive"
+
+    @property
+    def words(self) -> str:
+        """For a line that people read: ``not established``."""
+        return self.value.replace("_", " ")
+
+
+class OfEndpoints(Struct, Generic[T], frozen=True):
+    """Something that there is once for label flips and once for text changes."""
+
+    def of(self, endpoint: Endpoint) -> T:
+        """The one of an endpoint."""
+        one: T = getattr(self, endpoint)
+        return one
+
+
+class Rate(Struct, frozen=True):
+    """A count of rows with its intervals; everything but the counts is ``None`` for no rows.
+
+    Attributes:
+        wilson95, clopper_pearson95: two-sided intervals.
+        upper95: the one-sided exact bound.
+        margin: the smallest customary margin that ``upper95`` stays under, if any: what "no flip
+            in n rows" supports.
+    """
+
+    count: int
+    n: int
+    rate: float | None = None
+    wilson95: Bounds = None
+    clopper_pearson95: Bounds = None
+    upper95: float | None = None
+    margin: float | None = None
+
+
+class ModeTable(OfEndpoints[Rate], frozen=True):
+    """The records of one mode; the rates are over the ok ones."""
+
+    records: int = 0
+    ok: int = 0
+    errors: int = 0
+    label_flips: Rate = Rate(0, 0)
+    text_changes: Rate = Rate(0, 0)
+
+
+class Pairs(Struct, frozen=True):
+    """How many candidates there are, and how many have an ok record in both modes."""
+
+    candidates: int
+    complete: int
+    left_out: int
+
+
+class Difference(Struct, frozen=True):
+    """Standard rate minus invariant rate over the pairs, with two intervals."""
+
+    estimate: float | None
+    newcombe95: Bounds
+    tango95: Bounds
+
+
+class PairTest(Struct, frozen=True):
+    """The tests of a paired two-by-two table (exact McNemar).
+
+    Attributes:
+        p_one_sided: the tail in favour of the first condition.
+        p_mid: the two-sided mid-p value.
+        smallest_p: the smallest two-sided p that so many discordant pairs can give.
+        underpowered: whether that is 0.05 or more; ``note`` says so in words.
+        detectable_rate80: the one-directional rate that so many pairs find with a power of 0.8.
+    """
+
+    p_two_sided: float
+    p_one_sided: float
+    p_mid: float
+    smallest_p: float
+    underpowered: bool
+    note: str | None
+    difference: Difference
+    detectable_rate80: float | None
+
+
+class Paired(Struct, frozen=True):
+    """Standard against batch-invariant, row by row: the cells, and the fields of `PairTest`."""
+
+    both: int
+    standard_only: int
+    invariant_only: int
+    neither: int
+    p_two_sided: float
+    p_one_sided: float
+    p_mid: float
+    smallest_p: float
+    underpowered: bool
+    note: str | None
+    difference: Difference
+    detectable_rate80: float | None
+    p_holm: float | UnsetType = UNSET
+    """Adjusted for the slices of one attribute; not set over all rows."""
+
+
+class PairedTable(OfEndpoints[Paired], frozen=True):
+    """The paired tests of both endpoints."""
+
+    label_flips: Paired
+    text_changes: Paired
+
+
+class Slice(Struct, frozen=True):
+    """The rows with one value of an attribute; ``n`` counts its candidates."""
+
+    value: str | int | None
+    n: int
+    standard: ModeTable
+    batch_invariant: ModeTable
+    paired: PairedTable
+
+    def mode(self, mode: Mode) -> ModeTable:
+        """The table of a mode."""
+        return self.standard if mode is Mode.STANDARD else self.batch_invariant
+
+
+class Breakdowns(Struct, frozen=True):
+    """The slices of every attribute, in the order of their values."""
+
+    model: tuple[Slice, ...] = ()
+    domain: tuple[Slice, ...] = ()
+    task_name: tuple[Slice, ...] = ()
+    dispatch_mode: tuple[Slice, ...] = ()
+    phase: tuple[Slice, ...] = ()
+    original_direction: tuple[Slice, ...] = ()
+    batch_size: tuple[Slice, ...] = ()
+
+    def of(self, attribute: Attribute) -> tuple[Slice, ...]:
+        """The slices of an attribute."""
+        slices: tuple[Slice, ...] = getattr(self, attribute)
+        return slices
+
+    def each(self) -> Iterator[tuple[Attribute, tuple[Slice, ...]]]:
+        """Every attribute with its slices."""
+        return ((attribute, self.of(attribute)) for attribute in Attribute)
+
+
+class ScorePair(Struct, frozen=True):
+    """How many rows had one solo and one batched score; a label is set where a score is none."""
+
+    solo: float | None
+    batched: float | None
+    rows: int
+    solo_label: str | UnsetType | None = UNSET
+    batched_label: str | UnsetType | None = UNSET
+
+
+class Transition(Struct, frozen=True):
+    """Rows whose answer went from one state to another, at least one of them without a score."""
+
+    solo: str
+    batched: str
+    rows: int
+
+
+class FlipKinds(Struct, frozen=True):
+    """Flips of one mode by direction (with an exact symmetry test) and by kind.
+
+    Attributes:
+        hard, soft: across 0.5, and not.
+        state: into, out of or between states without a score; each is listed in
+            ``unparsed_transitions``.
+    """
+
+    up: int
+    down: int
+    p_symmetry: float
+    hard: int
+    soft: int
+    state: int
+    unparsed_transitions: tuple[Transition, ...] = ()
+
+
+class Repeats(OfEndpoints[Rate], frozen=True):
+    """The rows asked again: in how many any repeat had another label or text."""
+
+    repeats: int
+    label_flips: Rate
+    text_changes: Rate
+
+
+class BeyondRepeat(Struct, frozen=True):
+    """Rows by whether the batch, and whether asking again, changed them."""
+
+    both: int
+    batch_only: int
+    repeat_only: int
+    neither: int
+    p_two_sided: float
+
+
+class BeyondRepeats(OfEndpoints[BeyondRepeat], frozen=True):
+    """The batch's changes against those of asking again alone."""
+
+    label_flips: BeyondRepeat
+    text_changes: BeyondRepeat
+
+
+class NoiseFloor(Struct, frozen=True):
+    """How often asking again, with nothing changed, changed the answer; ``None`` if not asked."""
+
+    solo: Repeats | None = None
+    batched: Repeats | None = None
+    batch_beyond_repeat: BeyondRepeats | None = None
+
+
+class Differing(Struct, frozen=True):
+    """The same candidate's answers under the two modes that are not the same."""
+
+    label_differs: Rate = Rate(0, 0)
+    text_differs: Rate = Rate(0, 0)
+
+
+class CrossMode(Struct, frozen=True):
+    """Whether the modes agree with each other: alone, and in the batch."""
+
+    solo: Differing = Differing()
+    batched: Differing = Differing()
+
+
+class SignFlip(Struct, frozen=True):
+    """A sign-flip test over clusters (see `harness.analyse.exact.ClusterTest`)."""
+
+    informative: int
+    statistic: int
+    p_two_sided: float
+    method: str
+
+
+class Clusters(OfEndpoints[SignFlip], frozen=True):
+    """The paired test by prompt; only prompts with a complete pair are counted."""
+
+    n_rows: int = 0
+    n_clusters: int = 0
+    largest: int = 0
+    label_flips: SignFlip = SignFlip(0, 0, 1.0, "exact")
+    text_changes: SignFlip = SignFlip(0, 0, 1.0, "exact")
+
+
+class Retries(Struct, frozen=True):
+    """Records of one mode that needed more than one attempt, and those cut at the limit."""
+
+    solo: int = 0
+    batched: int = 0
+    truncated: int = 0
+
+
+class Latency(Struct, frozen=True):
+    """Median seconds of an answer of one mode."""
+
+    solo_median_s: float | None = None
+    batched_median_s: float | None = None
+
+
+class Stack(Struct, frozen=True):
+    """What a result holds for. ``None`` means that the files do not say.
+
+    Attributes:
+        kind: ``run`` or ``scan`` (a scan's rows are a whole population, not a selection).
+        device: ``cpu`` or ``cuda``.
+        device_name: the device's own name.
+        vllm: the server's version.
+        temperature: of every request.
+        prefix_caching, async_scheduling: ``server_default``, ``off`` or ``on``.
+        order: which of solo and batched comes first.
+        prefix_cache_hits: prompt tokens that the servers took from their prefix caches.
+        preemptions: requests that a server put back and computed anew.
+        iteration_log: whether the server wrote down each engine step.
+        modes_proven: whether every server lifetime's kernel path is proven; ``None`` where there
+            are no start-up files.
+        unproven: what is not proven, in words.
+        lifetimes: the largest number of server lifetimes that any (model, mode) had.
+        planned_records: records that the plan asked for.
+        not_controlled: what the run itself says that it left open.
+    """
+
+    kind: str | None = None
+    device: str | None = None
+    device_name: str | None = None
+    vllm: str | None = None
+    temperature: float | None = None
+    prefix_caching: str | None = None
+    async_scheduling: str | None = None
+    order: str | None = None
+    prefix_cache_hits: float | None = None
+    preemptions: float | None = None
+    iteration_log: bool | None = None
+    modes_proven: bool | None = None
+    unproven: tuple[str, ...] = ()
+    lifetimes: int | None = None
+    planned_records: int | None = None
+    not_controlled: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Device and version in a few words."""
+        names = {"cpu": "vLLM's CPU engine", "cuda": "a GPU"}
+        where = self.device_name or names.get(self.device or "", "an unrecorded device")
+        if self.device == "cpu" and self.device_name:
+            where = f"vLLM's CPU engine on {self.device_name}"
+        return f"{where}, vLLM {self.vllm}" if self.vllm else f"{where}, vLLM version not recorded"
+
+
+class Claim(Struct, frozen=True):
+    """One line of the ledger.
+
+    Attributes:
+        claim: a short identifier.
+        text: the claim as a sentence.
+        reason: the numbers behind it, or why it is not established.
+    """
+
+    claim: str
+    text: str
+    status: ClaimStatus
+    reason: str
+
+
+class Threat(Struct, frozen=True):
+    """Something that the run could not exclude: its identifier, and why it is left open."""
+
+    threat: str
+    text: str
+
+
+class FirstDifference(Struct, frozen=True):
+    """Where the batched answer leaves the solo one: index of the character and of the token."""
+
+    char: int | None
+    token: int | None
+
+
+class Flip(Struct, frozen=True):
+    """One label flip without its answers; ``line`` finds them in the records file."""
+
+    model: str
+    task_name: str
+    sample_id: str
+    batch_size: int
+    dispatch_mode: str
+    mode: Mode
+    record_id: str | None
+    line: int
+    phase: str | None
+    domain: str | None
+    original_direction: str | None
+    solo_label: str | None
+    batch_label: str | None
+    solo_response_hash: str | None
+    batch_response_hash: str | None
+    text_change: bool
+    first_difference: FirstDifference | None
+    truncated: bool
+    solo_score: float | None
+    batch_score: float | None
+    kind: str
+    direction: str | None
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """Every table of the study, and what a demanding reader asks beside them.
+
+    Rates are over the ok records of a mode. Everything paired is over the candidates that are ok
+    in both modes; ``pairs`` says how many were left out.
+    """
+
+    schema_version: int = 1
+    run_id: str | None = None
+    n_records: int
+    n_ok: int
+    startup_error_count: int = 0
+    superseded_records: int = 0
+    pairs: Pairs
+    by_mode: dict[Mode, ModeTable]
+    paired: PairedTable
+    breakdowns: Breakdowns = Breakdowns()
+    score_pairs: dict[Mode, tuple[ScorePair, ...]] = field(default_factory=dict)
+    flip_kinds: dict[Mode, FlipKinds] = field(default_factory=dict)
+    noise_floor: dict[Mode, NoiseFloor] = field(default_factory=dict)
+    cross_mode: CrossMode = CrossMode()
+    clusters: Clusters = Clusters()
+    retries: dict[Mode, Retries] = field(default_factory=dict)
+    latency: dict[Mode, Latency] = field(default_factory=dict)
+    stack: Stack = Stack()
+    claims: tuple[Claim, ...] = ()
+    threats: tuple[Threat, ...] = ()
+    flips: tuple[Flip, ...] = ()
+
+    def mode(self, mode: Mode) -> ModeTable:
+        """The table of a mode; an empty one where it has no records."""
+        return self.by_mode[mode] if mode in self.by_mode else ModeTable()
+
+    def floor(self, mode: Mode) -> NoiseFloor:
+        """What asking again showed in a mode; nothing where it has no records."""
+        return self.noise_floor[mode] if mode in self.noise_floor else NoiseFloor()
+
+
+def read_summary(path: Path) -> Summary:
+    """The summary in a ``summary.json``; sections that an older file lacks are empty.
 
     Raises:
-        UsageError: it cannot be read, a line is no record, or a candidate is recorded twice.
+        UsageError: it cannot be read, or is not a summary.
     """
-    files = read_run_files(path)
-    records = read_records(files.records_path)
-    return summarise(records, startup_errors=files.startup_errors, context=files)
-
-
-def summarise(
-    records: Records, *, startup_errors: int = 0, context: RunFiles | None = None
-) -> Json:
-    """Summary of records in the form of ``summary.json`` (schema version 1).
-
-    Rates are over the ok records of a mode. Everything paired is over the candidates that are
-    ok in both modes; ``pairs`` says how many were left out.
-
-    Args:
-        records: what `read_records` gave.
-        startup_errors: servers that did not start.
-        context: what is known of the run; without it nothing is claimed about modes or devices.
-
-    Raises:
-        UsageError: a candidate has two records in one mode.
-    """
-    pairing = pair_records(records)
-    refuse_duplicates(records, pairing)
-    stack = stack_of(context)
-    summary = _counts(records, pairing, startup_errors)
-    summary["breakdowns"] = breakdowns(records, pairing)
-    summary["score_pairs"] = {str(mode): score_pairs(records, pairing.rows(mode)) for mode in MODES}
-    summary |= _beside(records, pairing)
-    summary["stack"] = stack.as_json()
-    summary["claims"] = claim_ledger(summary, stack, records, pairing)
-    summary["threats"] = list_threats(summary, stack, records)
-    summary["flips"] = list_flips(records, pairing)
-    return summary
-
-
-def _counts(records: Records, pairing: Pairing, startup_errors: int) -> Json:
-    tables = {str(mode): mode_table(records, pairing.rows(mode)) for mode in pairing.modes()}
-    complete = pairing.complete(records)
-    return {
-        "schema_version": 1,
-        "run_id": records.runs.values[0] if len(records.runs) == 1 else None,
-        "n_records": sum(table["records"] for table in tables.values()),
-        "n_ok": sum(table["ok"] for table in tables.values()),
-        "startup_error_count": startup_errors,
-        "superseded_records": pairing.superseded,
-        "pairs": {
-            "candidates": len(records.keys),
-            "complete": int(complete.sum()),
-            "left_out": int((~complete).sum()),
-        },
-        "by_mode": tables,
-        "paired": paired_table(records, pairing, complete),
-    }
-
-
-def _beside(records: Records, pairing: Pairing) -> Json:
-    modes = pairing.modes()
-    return {
-        "flip_kinds": {str(m): flip_kinds(records, pairing.rows(m)) for m in modes},
-        "noise_floor": {str(m): noise_floor(records, pairing.rows(m)) for m in modes},
-        "cross_mode": cross_mode(records, pairing),
-        "clusters": clusters(records, pairing),
-        "retries": {str(m): retries(records, pairing.rows(m)) for m in modes},
-        "latency": {str(m): latency(records, pairing.rows(m)) for m in modes},
-    }
+    try:
+        return msgspec.convert(read_json(path), Summary)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"not a summary: {error}", file=path, hint="write it anew with `harness summarize`"
+        ) from error

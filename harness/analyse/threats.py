@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
-from harness.analyse.stack import Stack
+from harness.analyse.summary import Stack, Summary, Threat
 from harness.records import Records
 
-__all__ = ["list_threats"]
 
-Json = Mapping[str, Any]
-
-
-def list_threats(summary: Json, stack: Stack, records: Records) -> list[dict[str, str]]:
-    """The threats that apply, as ``{"threat", "text"}``, the general ones first."""
+def list_threats(summary: Summary, records: Records) -> tuple[Threat, ...]:
+    """The threats that apply, the general ones first."""
+    stack = summary.stack
     found = [
         *_of_the_surface(summary, stack),
         *_of_the_design(summary, stack, records),
         *_of_the_data(summary, records),
         *_of_the_modes(summary, stack),
     ]
-    return [{"threat": name, "text": text} for name, text in found]
+    return tuple(Threat(name, text) for name, text in found)
 
 
-def _of_the_surface(summary: Json, stack: Stack) -> Iterator[tuple[str, str]]:
+def _of_the_surface(summary: Summary, stack: Stack) -> Iterator[tuple[str, str]]:
     if stack.kind != "scan":
         yield (
             "selection",
@@ -38,25 +34,25 @@ def _of_the_surface(summary: Json, stack: Stack) -> Iterator[tuple[str, str]]:
         "Labels come from automated scorers; text changes do not depend on them, a flip's "
         "meaning does. No person has judged these flips here.",
     )
-    clusters = summary["clusters"]
-    if clusters["n_clusters"] < clusters["n_rows"]:
+    clusters = summary.clusters
+    if clusters.n_clusters < clusters.n_rows:
         yield (
             "clusters",
-            f"{clusters['n_rows']} rows share {clusters['n_clusters']} prompts of a model; row "
+            f"{clusters.n_rows} rows share {clusters.n_clusters} prompts of a model; row "
             "tests treat them as independent, the cluster test does not.",
         )
     if stack.device == "cpu":
         yield "hardware", "A CPU stands in for a GPU: nothing here is evidence about a GPU."
 
 
-def _of_the_design(summary: Json, stack: Stack, records: Records) -> Iterator[tuple[str, str]]:
-    floors = summary["noise_floor"].values()
-    if not any(floor["solo"] for floor in floors):
+def _of_the_design(summary: Summary, stack: Stack, records: Records) -> Iterator[tuple[str, str]]:
+    floors = summary.noise_floor.values()
+    if not any(floor.solo for floor in floors):
         yield (
             "no_solo_repeats",
             "No prompt was sent twice alone: change without a batch has not been measured.",
         )
-    if not any(floor["batched"] for floor in floors):
+    if not any(floor.batched for floor in floors):
         yield (
             "no_batched_repeats",
             "No batch was sent twice: whether equal batches agree has not been measured.",
@@ -87,10 +83,9 @@ def _of_the_design(summary: Json, stack: Stack, records: Records) -> Iterator[tu
 
 
 def _cache_text(stack: Stack) -> str:
-    setting = {
-        None: "not recorded",
-        "server_default": "left at the server's default, which is on in recent versions",
-    }.get(stack.prefix_caching, stack.prefix_caching)
+    setting = stack.prefix_caching or "not recorded"
+    if setting == "server_default":
+        setting = "left at the server's default, which is on in recent versions"
     hits = stack.prefix_cache_hits
     taken = f"; {hits:.0f} prompt tokens were taken from it" if hits else ""
     return (
@@ -109,23 +104,23 @@ def _batching(stack: Stack, records: Records) -> Iterator[tuple[str, str]]:
         )
 
 
-def _of_the_data(summary: Json, records: Records) -> Iterator[tuple[str, str]]:
-    left_out, errors = summary["pairs"]["left_out"], summary["n_records"] - summary["n_ok"]
+def _of_the_data(summary: Summary, records: Records) -> Iterator[tuple[str, str]]:
+    left_out, errors = summary.pairs.left_out, summary.n_records - summary.n_ok
     if errors or left_out:
         yield (
             "left_out",
             f"{errors} records are errors and {left_out} candidates lack a complete pair; the "
             "paired tests leave them out.",
         )
-    again = sum(entry["solo"] + entry["batched"] for entry in summary["retries"].values())
+    batches = sum(entry.batched for entry in summary.retries.values())
+    again = batches + sum(entry.solo for entry in summary.retries.values())
     if again:
-        batches = sum(entry["batched"] for entry in summary["retries"].values())
         yield (
             "retries",
             f"{again} answers needed more than one attempt ({batches} of them batches, sent again "
             "whole).",
         )
-    truncated = sum(entry["truncated"] for entry in summary["retries"].values())
+    truncated = sum(entry.truncated for entry in summary.retries.values())
     if truncated:
         yield (
             "truncated",
@@ -136,12 +131,12 @@ def _of_the_data(summary: Json, records: Records) -> Iterator[tuple[str, str]]:
         yield "unparsed", "Some answers have no score (a state of their own, such as unparsed)."
 
 
-def _of_the_modes(summary: Json, stack: Stack) -> Iterator[tuple[str, str]]:
-    solo = summary["cross_mode"]["solo"]["text_differs"]
-    if solo["count"]:
+def _of_the_modes(summary: Summary, stack: Stack) -> Iterator[tuple[str, str]]:
+    solo = summary.cross_mode.solo.text_differs
+    if solo.count:
         yield (
             "baseline_differs",
-            f"{solo['count']}/{solo['n']} solo answers differ between the modes: invariant is not "
+            f"{solo.count}/{solo.n} solo answers differ between the modes: invariant is not "
             "the same as standard without a batch.",
         )
     if stack.modes_proven is None:

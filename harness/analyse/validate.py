@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.analyse.checks import CheckStatus, Finding, check_records, key_name, shortened
+from msgspec import Struct, ValidationError, convert
+
+from harness.analyse.checks import check_records, key_name
+from harness.errors import UsageError
+from harness.files import read_json
+from harness.findings import Finding, Status
+from harness.numbers import shortened
 from harness.records import Pairing, Records, RunFiles, pair_records, read_run_files, scan_records
 from harness.words import Mode
-
-__all__ = ["Expectations", "Validation", "expectations_of", "validate", "validate_run"]
 
 _LONGEST_VALUE = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Expectations:
+class Expectations(Struct, frozen=True):
     """What a run must show; ``None`` and an empty tuple ask nothing.
 
     Attributes:
@@ -34,45 +36,48 @@ class Expectations:
     rows_per_mode: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """Every finding, and the counts that the study's validator printed."""
+class ModeCounts(Struct, frozen=True):
+    """The records of one mode."""
 
+    records: int
+    ok: int
+    errors: int
+
+
+class Validation(Struct, frozen=True, kw_only=True):
+    """Every finding, and the counts that the study's validator printed: ``validation.json``.
+
+    Attributes:
+        ok: whether no check failed.
+    """
+
+    schema_version: int = 1
+    ok: bool
     n_records: int
     n_ok: int
     startup_error_count: int
-    by_mode: dict[str, dict[str, int]]
+    by_mode: dict[Mode, ModeCounts]
     expected: Expectations
     findings: tuple[Finding, ...]
 
     @property
-    def ok(self) -> bool:
-        """Whether no check failed."""
-        return not self.failures
-
-    @property
     def failures(self) -> tuple[Finding, ...]:
         """The checks that failed."""
-        return tuple(f for f in self.findings if f.status is CheckStatus.FAILED)
+        return tuple(f for f in self.findings if f.status is Status.FAILED)
 
-    def as_json(self) -> dict[str, Any]:
-        """The content of ``validation.json``."""
-        return {
-            "schema_version": 1,
-            "ok": self.ok,
-            "n_records": self.n_records,
-            "n_ok": self.n_ok,
-            "startup_error_count": self.startup_error_count,
-            "by_mode": self.by_mode,
-            "expected": {
-                "modes": [str(mode) for mode in self.expected.modes],
-                "rows_per_mode": self.expected.rows_per_mode,
-            },
-            "findings": [
-                {"check": f.check, "status": str(f.status), "message": f.message}
-                for f in self.findings
-            ],
-        }
+
+def read_validation(path: Path) -> Validation:
+    """What a ``validation.json`` holds.
+
+    Raises:
+        UsageError: it cannot be read, or is no validation.
+    """
+    try:
+        return convert(read_json(path), Validation)
+    except ValidationError as error:
+        raise UsageError(
+            f"not a validation: {error}", file=path, hint="write it anew with `harness validate`"
+        ) from error
 
 
 def validate_run(
@@ -117,7 +122,7 @@ def expectations_of(files: RunFiles) -> Expectations:
 def validate(records: Records, files: RunFiles, expected: Expectations) -> Validation:
     """Check records and what lies beside them against what is expected."""
     pairing = pair_records(records)
-    counts = {str(mode): _counts(records, pairing, mode) for mode in pairing.modes()}
+    counts = {mode: _counts(records, pairing, mode) for mode in pairing.modes()}
     findings = (
         *check_records(records, pairing),
         _modes_present(pairing, expected),
@@ -131,8 +136,9 @@ def validate(records: Records, files: RunFiles, expected: Expectations) -> Valid
         _run_finished(files),
     )
     return Validation(
-        n_records=sum(count["records"] for count in counts.values()),
-        n_ok=sum(count["ok"] for count in counts.values()),
+        ok=all(finding.status is not Status.FAILED for finding in findings),
+        n_records=sum(count.records for count in counts.values()),
+        n_ok=sum(count.ok for count in counts.values()),
         startup_error_count=files.startup_errors,
         by_mode=counts,
         expected=expected,
@@ -140,11 +146,11 @@ def validate(records: Records, files: RunFiles, expected: Expectations) -> Valid
     )
 
 
-def _counts(records: Records, pairing: Pairing, mode: Mode) -> dict[str, int]:
+def _counts(records: Records, pairing: Pairing, mode: Mode) -> ModeCounts:
     rows = pairing.rows(mode)
     extra = sum(duplicate.mode == mode for duplicate in pairing.duplicates)
     ok = int(records.columns.ok[rows].sum())
-    return {"records": len(rows) + extra, "ok": ok, "errors": len(rows) - ok}
+    return ModeCounts(len(rows) + extra, ok, len(rows) - ok)
 
 
 def _modes_present(pairing: Pairing, expected: Expectations) -> Finding:
@@ -157,12 +163,12 @@ def _modes_present(pairing: Pairing, expected: Expectations) -> Finding:
     return Finding.ok(check, f"{', '.join(found)}")
 
 
-def _rows_per_mode(counts: dict[str, dict[str, int]], expected: Expectations) -> Finding:
+def _rows_per_mode(counts: Mapping[Mode, ModeCounts], expected: Expectations) -> Finding:
     check, rows = "rows_per_mode", expected.rows_per_mode
     if rows is None:
         return Finding.not_checked(check, "no number is expected (--expected-rows-per-mode)")
-    modes = [str(mode) for mode in expected.modes] or list(counts)
-    found = {mode: counts.get(mode, {"records": 0})["records"] for mode in modes}
+    modes = expected.modes or tuple(counts)
+    found = {mode: counts[mode].records if mode in counts else 0 for mode in modes}
     wrong = [f"{mode} has {n} records, not {rows}" for mode, n in found.items() if n != rows]
     if wrong or not found:
         return Finding.failed(check, "; ".join(wrong) or "there are no records")

@@ -34,5 +34,7 @@ def note(line: str) -> None:
 
 
 def say_json(value: Any, *, indent: int | None = None) -> None:
-    """Print one JSON value, with its letters as they are."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=indent))
+    """Print a value, structs in it included, as JSON with its letters as they are."""
+    from msgspec import to_builtins
+
+    typer.echo(json.dumps(to_builtins(value), ensure_ascii=False, indent=indent))

@@ -33,7 +33,7 @@ def validate(
 
     found, written = run_numbers.validate(run, require_modes, expected_rows_per_mode)
     if as_json:
-        say_json(found.as_json(), indent=2)
+        say_json(found, indent=2)
     else:
         say(run_numbers.validation_lines(found))
     run_numbers.insist(found, written)

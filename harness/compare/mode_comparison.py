@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import to_builtins
 
 from harness.analyse import (
-    ENDPOINTS,
     endpoint,
     flip_direction,
     noise_floor,
@@ -28,6 +28,7 @@ from harness.compare.alignment import Alignment
 from harness.compare.model import CONDITIONS, CandidateChange, FlipChange, ModeComparison
 from harness.compare.side import Side
 from harness.records import BoolArray, IntArray, RecordKey, ScoreState
+from harness.words import Endpoint
 
 __all__ = ["compare_mode"]
 
@@ -60,11 +61,11 @@ def compare_mode(a: Side, b: Side, pairs: Alignment) -> ModeComparison:
         n=int(counted.sum()),
         errors_a=int((~ok_a).sum()),
         errors_b=int((~ok_b).sum()),
-        flips={name: _flips(*out.events[name]) for name in ENDPOINTS},
+        flips={name: _flips(*out.events[name]) for name in Endpoint},
         answers={condition: _answers(out, condition) for condition in CONDITIONS},
         prompts=_prompts(out),
-        noise_a=noise_floor(a.records, out.rows[0]),
-        noise_b=noise_floor(b.records, out.rows[1]),
+        noise_a=to_builtins(noise_floor(a.records, out.rows[0])),
+        noise_b=to_builtins(noise_floor(b.records, out.rows[1])),
         breakdowns={name: _breakdown(out, at) for name, at in _FAMILIES.items()},
         changes=tuple(_changes(a, b, pairs, out)),
     )
@@ -73,8 +74,8 @@ def compare_mode(a: Side, b: Side, pairs: Alignment) -> ModeComparison:
 def _outcome(a: Side, b: Side, pairs: Alignment, counted: BoolArray) -> _Outcome:
     rows_a, rows_b = pairs.rows_a[counted], pairs.rows_b[counted]
     events = {
-        name: (endpoint(a.records, name)[rows_a], endpoint(b.records, name)[rows_b])
-        for name in ENDPOINTS
+        str(name): (endpoint(a.records, name)[rows_a], endpoint(b.records, name)[rows_b])
+        for name in Endpoint
     }
     hashes = {
         "solo": (a.records.solo_hash, b.records.solo_hash),
@@ -101,8 +102,8 @@ def _flips(one: BoolArray, other: BoolArray) -> Json:
     both, only_a, only_b, neither = paired_counts(one, other)
     n = len(one)
     return {
-        "a": rate(both + only_a, n),
-        "b": rate(both + only_b, n),
+        "a": to_builtins(rate(both + only_a, n)),
+        "b": to_builtins(rate(both + only_b, n)),
         "appeared": only_b,
         "vanished": only_a,
         "stayed": both,
@@ -111,7 +112,7 @@ def _flips(one: BoolArray, other: BoolArray) -> Json:
             "a_only": only_a,
             "b_only": only_b,
             "neither": neither,
-            **paired_statistics(both, only_a, only_b, neither),
+            **to_builtins(paired_statistics(both, only_a, only_b, neither)),
         },
     }
 
@@ -123,8 +124,8 @@ def _answers(out: _Outcome, condition: str) -> Json:
     up, down = directions.count("up"), directions.count("down")
     n = len(out.keys)
     return {
-        "text_changes": rate(int(out.texts[condition].sum()), n),
-        "label_changes": rate(len(changed), n),
+        "text_changes": to_builtins(rate(int(out.texts[condition].sum()), n)),
+        "label_changes": to_builtins(rate(len(changed), n)),
         "up": up,
         "down": down,
         "p_symmetry": symmetry_p(up, down),
@@ -136,7 +137,8 @@ def _prompts(out: _Outcome) -> Json:
     changed: dict[tuple[str, str, str], bool] = {}
     for key, differs in zip(out.keys, out.texts["solo"].tolist(), strict=True):
         changed[key[:3]] = changed.get(key[:3], False) or differs
-    return {"n": len(changed), "solo_text_changes": rate(sum(changed.values()), len(changed))}
+    moved = to_builtins(rate(sum(changed.values()), len(changed)))
+    return {"n": len(changed), "solo_text_changes": moved}
 
 
 def _breakdown(out: _Outcome, at: int) -> list[Json]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import to_builtins
+
 from harness.analyse import paired_statistics, rate
 from harness.compare.alignment import SUBSET_HINT
 from harness.compare.samples import Sample, SampleKey, Samples
@@ -27,6 +29,11 @@ _ASPECTS = {
     "target": "target_hash",
     "sampling": "generation arguments",
 }
+
+
+def _rate(count: int, n: int) -> Json:
+    value: Json = to_builtins(rate(count, n))
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +61,8 @@ class MetricComparison:
     def as_json(self) -> Json:
         """The comparison as JSON values."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | {
-            "a": rate(round(self.mean_a * self.n), self.n) if self.binary else None,
-            "b": rate(round(self.mean_b * self.n), self.n) if self.binary else None,
+            "a": _rate(round(self.mean_a * self.n), self.n) if self.binary else None,
+            "b": _rate(round(self.mean_b * self.n), self.n) if self.binary else None,
         }
 
 
@@ -220,9 +227,9 @@ def _compare_filter(
     return FilterComparison(
         filter=name,
         n=n,
-        answers=rate(sum(one.answer != other.answer for one, other in pairs), n),
-        responses=rate(sum(one.responses != other.responses for one, other in pairs), n),
-        correctness=rate(wrong, n),
+        answers=_rate(sum(one.answer != other.answer for one, other in pairs), n),
+        responses=_rate(sum(one.responses != other.responses for one, other in pairs), n),
+        correctness=_rate(wrong, n),
         metrics=metrics,
         changes=tuple(_changes(name, keys, pairs)),
     )
@@ -257,7 +264,7 @@ def _compare_metric(name: str, pairs: Sequence[tuple[Sample, Sample]]) -> Metric
         newly_wrong=down,
         paired={
             **dict(zip(("both", "a_only", "b_only", "neither"), cells, strict=True)),
-            **paired_statistics(*cells),
+            **to_builtins(paired_statistics(*cells)),
         }
         if binary
         else None,

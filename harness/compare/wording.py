@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.analyse import rate_text
+from msgspec import convert
+
+from harness import numbers
+from harness.analyse import Rate
 from harness.compare.comparison import Comparison
 from harness.compare.gate import GateVerdict
 from harness.compare.model import ModeComparison
@@ -74,12 +77,15 @@ def _filter_headline(entry: FilterComparison) -> str:
     return ", ".join(parts)
 
 
+def rate_text(value: Mapping[str, Any]) -> str:
+    """``22/55 = 40.0% [28.1, 53.2]`` (Wilson 95%)."""
+    return numbers.rate_text(convert(value, Rate))
+
+
 def discordant_text(paired: Mapping[str, Any]) -> str:
     """``b=3 c=0 p=0.25 (exact McNemar)``; ``b`` is A only, ``c`` is B only."""
-    p = paired["p_two_sided"]
-    shown = f"{p:.1e}" if p < 0.001 else f"{p:.3f}".rstrip("0").rstrip(".")
-    text = f"b={paired['a_only']} c={paired['b_only']} p={shown} (exact McNemar)"
-    return f"{text}; {paired['note']}" if paired["note"] else text
+    cells = paired["a_only"], paired["b_only"]
+    return numbers.discordant_text(*cells, paired["p_two_sided"], paired["note"])
 
 
 def noise_text(mode: ModeComparison) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from harness.analyse import Validation, summarise_run, validate_run
+import msgspec
+
+from harness.analyse import Summary, Validation, summarise_run, validate_run
 from harness.records import RunFolder
 from harness.report import write_reports
 
@@ -28,7 +28,7 @@ class Conclusion:
     """
 
     folder: Path
-    summary: Mapping[str, Any]
+    summary: Summary
     validation: Validation
     reports: tuple[Path, ...]
 
@@ -40,11 +40,11 @@ class Conclusion:
 
 def conclude(folder: RunFolder) -> Conclusion:
     """Summarise, validate and report a run of which every record is there."""
-    summary = summarise_run(folder.path)
-    validation = validate_run(folder.path)
-    folder.write(SUMMARY, summary)
-    folder.write(VALIDATION, validation.as_json())
-    reports = tuple(write_reports(folder.path, summary=summary, validation=validation.as_json()))
+    summary, validation = summarise_run(folder.path), validate_run(folder.path)
+    written = msgspec.to_builtins(summary), msgspec.to_builtins(validation)
+    folder.write(SUMMARY, written[0])
+    folder.write(VALIDATION, written[1])
+    reports = tuple(write_reports(folder.path, summary=written[0], validation=written[1]))
     return Conclusion(folder.path, summary, validation, reports)
 
 

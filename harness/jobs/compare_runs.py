@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.analyse import Finding, expectations_of, validate
+from harness.analyse import expectations_of, validate
 from harness.compare import (
     MAX_FLIP_RATE,
     RUN_CONDITIONS,
@@ -27,6 +27,7 @@ from harness.compare import (
     read_side,
 )
 from harness.errors import GateFailed, IncompleteRun, UsageError
+from harness.findings import Finding
 from harness.jobs.run_numbers import add_step_summary, named, report_formats
 from harness.report.comparison import (
     COMPARISON_FORMATS,

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.analyse import Validation, summarise_run, summary_lines, validate_run
+from msgspec import to_builtins
+
+from harness.analyse import Summary, Validation, summarise_run, summary_lines, validate_run
 from harness.errors import GateFailed, UsageError
 from harness.files import append_text
 from harness.records import read_json, read_run_files, write_json
@@ -50,7 +52,7 @@ def add_step_summary(text: str) -> Path | None:
 class Summarised:
     """A run's numbers, and the file that they were written to."""
 
-    summary: Mapping[str, Any]
+    summary: Summary
     file: Path
 
     def lines(self) -> Iterator[str]:
@@ -62,7 +64,7 @@ def summarise(run: Path, output: Path | None) -> Summarised:
     """Recompute a run's numbers and write them to ``output``, else beside the records."""
     summary = summarise_run(run)
     target = output or read_run_files(run).folder / "summary.json"
-    write_json(target, summary)
+    write_json(target, to_builtins(summary))
     return Summarised(summary, target)
 
 
@@ -83,7 +85,7 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> tuple[V
         raise UsageError(f"--require-modes: {error}", hint=hint) from None
     found = validate_run(run, require_modes=required, expected_rows_per_mode=rows_per_mode)
     target = read_run_files(run).folder / "validation.json"
-    write_json(target, found.as_json())
+    write_json(target, to_builtins(found))
     return found, target
 
 
@@ -94,7 +96,7 @@ def validation_lines(found: Validation) -> Iterator[str]:
         f"startup_error_count = {found.startup_error_count}"
     )
     for mode, count in found.by_mode.items():
-        yield f"{mode}: {count['records']} records, {count['errors']} errors"
+        yield f"{mode}: {count.records} records, {count.errors} errors"
     for finding in found.findings:
         yield f"{_MARKS[finding.status]:<12} {finding.check}: {finding.message}"
 
@@ -152,6 +154,6 @@ def _numbers(run: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
     summary, validation = fresh("summary.json"), fresh("validation.json")
     return (
-        summarise_run(run) if summary is None else summary,
-        validate_run(run).as_json() if validation is None else validation,
+        to_builtins(summarise_run(run)) if summary is None else summary,
+        to_builtins(validate_run(run)) if validation is None else validation,
     )

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.analyse import CheckStatus, summary_lines
+from msgspec import to_builtins
+
+from harness.analyse import summary_lines
 from harness.conduct import (
     Conclusion,
     ConsoleProgress,
@@ -19,11 +21,13 @@ from harness.conduct import (
 )
 from harness.conduct import run as conduct
 from harness.errors import GateFailed
+from harness.findings import Status
 from harness.numbers import duration_text
 from harness.plan import estimate
 from harness.records import read_run_files
 from harness.report import measured_on, nature
 from harness.settings import LoadedSpec
+from harness.words import Mode
 
 _INCONCLUSIVE = (
     "inconclusive on this CPU: the standard path changed no answer here, so there was nothing for "
@@ -113,18 +117,19 @@ def run(
 def outcome_lines(done: Conclusion) -> Iterator[str]:
     """The result, where the report is, and what the numbers can show."""
     metadata = read_run_files(done.folder).metadata
+    summary = to_builtins(done.summary)
     yield from summary_lines(done.summary)
     yield ""
-    yield f"measured on  {measured_on(done.summary, metadata, ())}"
+    yield f"measured on  {measured_on(summary, metadata, ())}"
     yield f"validation   {_validation_words(done)}"
     for path in done.reports:
         yield f"report       {path}"
     yield ""
-    standard = done.summary["by_mode"].get("standard")
-    on_cpu = done.summary["stack"]["device"] == "cpu"
-    if on_cpu and standard and not standard["text_changes"]["count"]:
+    standard = done.summary.mode(Mode.STANDARD)
+    on_cpu = done.summary.stack.device == "cpu"
+    if on_cpu and standard.records and not standard.text_changes.count:
         yield _INCONCLUSIVE
-    words = nature(done.summary, metadata)
+    words = nature(summary, metadata)
     if words:
         yield words
 
@@ -132,9 +137,9 @@ def outcome_lines(done: Conclusion) -> Iterator[str]:
 def _validation_words(done: Conclusion) -> str:
     findings = done.validation.findings
     found = Counter(finding.status for finding in findings)
-    if found[CheckStatus.FAILED]:
-        return f"{found[CheckStatus.FAILED]} of {len(findings)} checks failed"
-    words = {CheckStatus.WARNING: "with a warning", CheckStatus.NOT_CHECKED: "not checked"}
+    if found[Status.FAILED]:
+        return f"{found[Status.FAILED]} of {len(findings)} checks failed"
+    words = {Status.WARNING: "with a warning", Status.NOT_CHECKED: "not checked"}
     reserved = [f"{found[status]} {text}" for status, text in words.items() if found[status]]
     return f"no check failed, {', '.join(reserved)}" if reserved else "every check passed"
 

@@ -146,7 +146,7 @@ def _majority(votes: Sequence[str]) -> str | None:
 
 
 def _share(count: int, n: int) -> Share:
-    return Share(count, n, count / n if n else None, wilson_interval(count, n).as_json())
+    return Share(count, n, count / n if n else None, wilson_interval(count, n).bounds)
 
 
 def _agreement(

@@ -11,11 +11,12 @@ import pytest
 from compared_runs import MODES, MadeRun, attempt, says
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
 from harness.analyse import summarise_run
 from harness.compare import FlipChange, compare_runs, comparison_lines, read_side
 from harness.errors import IncompleteRun, UsageError
-from harness.words import Mode
+from harness.words import Endpoint, Mode
 
 STANDARD, INVARIANT = Mode.STANDARD, Mode.BATCH_INVARIANT
 
@@ -138,7 +139,7 @@ def test_breakdowns_add_up_to_the_whole(a, b):
 
 
 def paired_of_summary(paired):
-    table = dict(paired)
+    table = to_builtins(paired)
     return table | {"a_only": table.pop("standard_only"), "b_only": table.pop("invariant_only")}
 
 
@@ -146,10 +147,10 @@ def test_two_modes_of_one_run_give_the_summarys_paired_table(study_rows, write):
     path = write(study_rows)
     side = read_side(path)
     (mode,) = compare_runs(side, side, mode_a=STANDARD, mode_b=INVARIANT).modes
-    summary = summarise_run(path)["paired"]
+    summary = summarise_run(path).paired
     for name in ("label_flips", "text_changes"):
         found = mode.flips[name]["paired"]
-        expected = paired_of_summary(summary[name])
+        expected = paired_of_summary(summary.of(Endpoint(name)))
         assert found == {key: expected[key] for key in found}
     assert mode.flips["label_flips"]["paired"]["p_two_sided"] == 2 * 0.5**22
 
@@ -170,7 +171,7 @@ def test_any_two_modes_give_the_summarys_paired_table(outcomes):
         (mode,) = compare_runs(side, side, mode_a=STANDARD, mode_b=INVARIANT).modes
         summary = summarise_run(path)
     for name in ("label_flips", "text_changes"):
-        expected = paired_of_summary(summary["paired"][name])
+        expected = paired_of_summary(summary.paired.of(Endpoint(name)))
         assert mode.flips[name]["paired"] == {key: expected[key] for key in expected}
     assert mode.answers["solo"]["text_changes"]["count"] == 0
 

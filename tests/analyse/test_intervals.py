@@ -100,12 +100,12 @@ def test_no_discordant_row_still_leaves_width(n):
 
 @pytest.mark.parametrize("interval", [wilson_interval, clopper_pearson_interval])
 def test_no_rows_give_no_interval_of_a_proportion(interval):
-    assert interval(0, 0).as_json() is None
+    assert interval(0, 0).bounds is None
 
 
 @pytest.mark.parametrize("interval", [newcombe_interval, tango_interval])
 def test_no_rows_give_no_interval_of_a_difference(interval):
-    assert interval(0, 0, 0, 0).as_json() is None
+    assert interval(0, 0, 0, 0).bounds is None
 
 
 def test_no_rows_give_no_bound():

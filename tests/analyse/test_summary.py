@@ -5,11 +5,14 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
-from harness.analyse import summarise, summarise_run, summary_lines
+from harness.analyse import Attribute, Rate, summarise, summarise_run, summary_lines
+from harness.analyse.summary import Pairs, Transition
 from harness.analyse.tables import rate
 from harness.errors import UsageError
 from harness.records.reader import read_records
+from harness.words import Endpoint, Mode
 
 FAMILIES = {"model", "domain", "task_name", "dispatch_mode", "phase", "original_direction"}
 
@@ -52,25 +55,25 @@ def summarised(write):
 
 def test_error_records_are_counted_and_leave_the_rates(summarised):
     summary = summarised([*pair(0, solo_score=0.0), error(1), record(1, "batch_invariant")])
-    standard = summary["by_mode"]["standard"]
-    assert (standard["records"], standard["ok"], standard["errors"]) == (2, 1, 1)
-    assert standard["label_flips"]["n"] == 1
+    standard = summary.by_mode["standard"]
+    assert (standard.records, standard.ok, standard.errors) == (2, 1, 1)
+    assert standard.label_flips.n == 1
 
 
 def test_the_pairs_say_how_many_candidates_they_leave_out(summarised):
     rows = [*pair(0), error(1), record(1, "batch_invariant"), record(2)]
-    assert summarised(rows)["pairs"] == {"candidates": 3, "complete": 1, "left_out": 2}
+    assert summarised(rows).pairs == Pairs(candidates=3, complete=1, left_out=2)
 
 
 def test_an_incomplete_run_establishes_nothing(summarised):
     rows = [row for n in range(20) for row in pair(n, solo_score=0.0)]
-    statuses = {claim["status"] for claim in summarised([*rows, error(99)])["claims"]}
+    statuses = {claim.status for claim in summarised([*rows, error(99)]).claims}
     assert statuses == {"not_established"}
 
 
 def test_an_error_that_a_resumed_run_replaced_is_not_counted(summarised):
     summary = summarised([error(0), *pair(0)])
-    assert (summary["n_records"], summary["n_ok"], summary["superseded_records"]) == (2, 2, 1)
+    assert (summary.n_records, summary.n_ok, summary.superseded_records) == (2, 2, 1)
 
 
 def test_a_candidate_recorded_twice_is_refused_with_both_lines(summarised):
@@ -81,11 +84,11 @@ def test_a_candidate_recorded_twice_is_refused_with_both_lines(summarised):
 def test_a_state_without_a_score_flips_against_a_score(summarised):
     rows = pair(0, solo_score=None, solo_label="unparsed", batch_score=1.0, batch_label="correct")
     summary = summarised(rows)
-    assert summary["by_mode"]["standard"]["label_flips"]["count"] == 1
-    assert summary["flip_kinds"]["standard"]["state"] == 1
-    assert summary["flip_kinds"]["standard"]["unparsed_transitions"] == [
-        {"solo": "unparsed", "batched": "1.0", "rows": 1}
-    ]
+    assert summary.by_mode["standard"].label_flips.count == 1
+    assert summary.flip_kinds["standard"].state == 1
+    assert summary.flip_kinds["standard"].unparsed_transitions == (
+        Transition(solo="unparsed", batched="1.0", rows=1),
+    )
 
 
 def test_two_states_flip_when_their_labels_differ(summarised):
@@ -93,47 +96,47 @@ def test_two_states_flip_when_their_labels_differ(summarised):
     same = pair(
         1, solo_score=None, batch_score=None, solo_label="empty", batch_label="empty", changed=True
     )
-    assert summarised([*one, *same])["by_mode"]["standard"]["label_flips"]["count"] == 1
+    assert summarised([*one, *same]).by_mode["standard"].label_flips.count == 1
 
 
 def test_two_labels_of_the_same_score_are_no_flip(summarised):
     rows = pair(0, solo_label="unknown", batch_label="anti_stereotyped", changed=True)
-    assert summarised(rows)["by_mode"]["standard"]["label_flips"]["count"] == 0
+    assert summarised(rows).by_mode["standard"].label_flips.count == 0
 
 
 def test_a_state_in_the_score_pairs_is_null_and_named(summarised):
     rows = [record(0, solo_score=None, batch_score=1.0, solo_label="unparsed")]
-    assert summarised(rows)["score_pairs"]["standard"] == [
-        {"solo": None, "batched": 1.0, "rows": 1, "solo_label": "unparsed"}
-    ]
+    assert to_builtins(summarised(rows).score_pairs["standard"]) == (
+        {"solo": None, "batched": 1.0, "rows": 1, "solo_label": "unparsed"},
+    )
 
 
 def test_one_mode_alone_is_summarised_without_pairs(summarised):
     summary = summarised([record(n, solo_score=0.0) for n in range(3)])
-    assert set(summary["by_mode"]) == {"standard"}
-    assert summary["pairs"]["complete"] == 0
-    assert summary["paired"]["label_flips"]["p_two_sided"] == 1.0
-    assert summary["paired"]["label_flips"]["difference"]["estimate"] is None
+    assert set(summary.by_mode) == {"standard"}
+    assert summary.pairs.complete == 0
+    assert summary.paired.label_flips.p_two_sided == 1.0
+    assert summary.paired.label_flips.difference.estimate is None
 
 
 def test_the_rate_of_no_rows_is_null():
     empty = rate(0, 0)
-    assert (empty["count"], empty["n"]) == (0, 0)
-    assert {empty[k] for k in ("rate", "wilson95", "clopper_pearson95", "upper95", "margin")} == {
+    assert empty == Rate(0, 0)
+    assert {empty.rate, empty.wilson95, empty.clopper_pearson95, empty.upper95, empty.margin} == {
         None
     }
 
 
 def test_no_discordant_pair_gives_p_one_and_a_remark(summarised):
-    cells = summarised(pair(0))["paired"]["label_flips"]
-    assert cells["p_two_sided"] == 1.0
-    assert cells["note"] == "underpowered: smallest possible p is 1"
+    cells = summarised(pair(0)).paired.label_flips
+    assert cells.p_two_sided == 1.0
+    assert cells.note == "underpowered: smallest possible p is 1"
 
 
 def test_few_discordant_pairs_are_called_underpowered(summarised):
     rows = [row for n in range(4) for row in pair(n, solo_score=0.0)]
-    cells = summarised(rows)["paired"]["label_flips"]
-    assert cells["note"] == "underpowered: smallest possible p is 0.125"
+    cells = summarised(rows).paired.label_flips
+    assert cells.note == "underpowered: smallest possible p is 0.125"
 
 
 ANSWER = {"text": "yes", "score": 1.0, "label": "refused"}
@@ -150,66 +153,66 @@ def test_the_noise_floor_counts_repeats_that_changed(summarised):
         repeated(1, "standard", {"text": "no", "score": 0.0, "label": "complied"}),
         repeated(2, "standard", {"text": "yes!", "score": 1.0, "label": "refused"}),
     ]
-    floor = summarised(rows)["noise_floor"]["standard"]
-    assert floor["solo"]["repeats"] == 3
-    assert floor["solo"]["text_changes"]["count"] == 2
-    assert floor["solo"]["label_flips"]["count"] == 1
-    assert floor["batched"] is None
+    floor = summarised(rows).noise_floor["standard"]
+    assert floor.solo.repeats == 3
+    assert floor.solo.text_changes.count == 2
+    assert floor.solo.label_flips.count == 1
+    assert floor.batched is None
 
 
 def test_the_batchs_change_is_set_against_the_repeats(summarised):
     rows = [repeated(n, "standard", ANSWER, changed=True) for n in range(7)]
     rows += [repeated(n, "batch_invariant", ANSWER) for n in range(7)]
     summary = summarised(rows)
-    beyond = summary["noise_floor"]["standard"]["batch_beyond_repeat"]["text_changes"]
-    assert (beyond["batch_only"], beyond["repeat_only"]) == (7, 0)
-    assert beyond["p_two_sided"] == pytest.approx(2 * 0.5**7)
+    beyond = summary.noise_floor["standard"].batch_beyond_repeat.text_changes
+    assert (beyond.batch_only, beyond.repeat_only) == (7, 0)
+    assert beyond.p_two_sided == pytest.approx(2 * 0.5**7)
 
 
 def test_without_repeats_the_floor_is_unknown_and_a_threat(summarised):
     summary = summarised(pair(0))
-    assert summary["noise_floor"]["standard"]["batch_beyond_repeat"] is None
-    assert "no_solo_repeats" in {threat["threat"] for threat in summary["threats"]}
+    assert summary.noise_floor["standard"].batch_beyond_repeat is None
+    assert "no_solo_repeats" in {threat.threat for threat in summary.threats}
 
 
 def test_rows_that_share_a_prompt_are_one_cluster(summarised):
     rows = []
     for size in (2, 4, 8):
         rows += [row | {"batch_size": size} for row in pair(0, solo_score=0.0)]
-    clusters = summarised(rows)["clusters"]
-    assert (clusters["n_rows"], clusters["n_clusters"], clusters["largest"]) == (3, 1, 3)
-    assert clusters["label_flips"]["informative"] == 1
-    assert clusters["label_flips"]["p_two_sided"] == 1.0
+    clusters = summarised(rows).clusters
+    assert (clusters.n_rows, clusters.n_clusters, clusters.largest) == (3, 1, 3)
+    assert clusters.label_flips.informative == 1
+    assert clusters.label_flips.p_two_sided == 1.0
 
 
 def test_solo_answers_that_differ_between_modes_are_counted(summarised):
     other = {"solo_response_hash": "z", "batch_response_hash": "z"}
     rows = [*pair(0), record(1), record(1, "batch_invariant") | other]
-    solo = summarised(rows)["cross_mode"]["solo"]
-    assert (solo["text_differs"]["count"], solo["text_differs"]["n"]) == (1, 2)
-    assert solo["label_differs"]["count"] == 0
+    solo = summarised(rows).cross_mode.solo
+    assert (solo.text_differs.count, solo.text_differs.n) == (1, 2)
+    assert solo.label_differs.count == 0
 
 
 def test_retries_are_a_threat(summarised):
     summary = summarised(pair(0, batched={"text": "yes", "attempts": 2}))
-    assert summary["retries"]["standard"]["batched"] == 1
-    assert "retries" in {threat["threat"] for threat in summary["threats"]}
+    assert summary.retries["standard"].batched == 1
+    assert "retries" in {threat.threat for threat in summary.threats}
 
 
 def test_a_standard_path_without_change_is_inconclusive_on_this_cpu(write, tmp_path):
     write([*pair(0), *pair(1)], "vllm_records.jsonl")
     (tmp_path / "metadata.json").write_text(json.dumps({"device": {"kind": "cpu"}}))
-    claims = {c["claim"]: c for c in summarise_run(tmp_path)["claims"]}
-    assert claims["kernel_path"]["status"] == "inconclusive"
-    assert claims["kernel_path"]["reason"].startswith("inconclusive on this CPU")
+    claims = {c.claim: c for c in summarise_run(tmp_path).claims}
+    assert claims["kernel_path"].status == "inconclusive"
+    assert claims["kernel_path"].reason.startswith("inconclusive on this CPU")
 
 
 def test_cpu_numbers_are_never_evidence_about_a_gpu(write, tmp_path):
     write([r for n in range(9) for r in pair(n, solo_score=0.0)], "vllm_records.jsonl")
     (tmp_path / "metadata.json").write_text(json.dumps({"device": {"kind": "cpu"}}))
-    claims = {c["claim"]: c for c in summarise_run(tmp_path)["claims"]}
-    assert claims["standard_changes"]["status"] == "established"
-    assert claims["gpu"]["status"] == "not_established"
+    claims = {c.claim: c for c in summarise_run(tmp_path).claims}
+    assert claims["standard_changes"].status == "established"
+    assert claims["gpu"].status == "not_established"
 
 
 def _with_startups(tmp_path, verdicts):
@@ -226,8 +229,8 @@ def _with_startups(tmp_path, verdicts):
 def test_the_kernel_path_is_claimed_only_where_it_is_proven(write, tmp_path, verdict, status):
     write([r for n in range(9) for r in pair(n, solo_score=0.0)], "vllm_records.jsonl")
     _with_startups(tmp_path, {"standard": "clean", "batch_invariant": verdict})
-    claims = {c["claim"]: c for c in summarise_run(tmp_path)["claims"]}
-    assert claims["kernel_path"]["status"] == status
+    claims = {c.claim: c for c in summarise_run(tmp_path).claims}
+    assert claims["kernel_path"].status == status
 
 
 @pytest.mark.parametrize(("hits", "is_threat"), [(0.0, False), (128.0, True), (None, True)])
@@ -238,7 +241,7 @@ def test_the_prefix_cache_is_a_threat_unless_nothing_came_from_it(write, tmp_pat
     attempt = ready | {"metrics": {"prefix_cache_hits": hits}}
     startup = {"model": "m", "mode": "standard", "attempts": [attempt]}
     (tmp_path / "startup_standard_m.json").write_text(json.dumps(startup))
-    threats = {threat["threat"] for threat in summarise_run(tmp_path)["threats"]}
+    threats = {threat.threat for threat in summarise_run(tmp_path).threats}
     assert ("prefix_caching" in threats) is is_threat
 
 
@@ -248,14 +251,14 @@ def test_invariant_flips_that_remain_are_said(summarised):
         for n in range(3)
         for mode in ("standard", "batch_invariant")
     ]
-    claims = {c["claim"]: c for c in summarised(rows)["claims"]}
-    assert claims["invariant_is_clean"]["status"] == "not_established"
-    assert "3/3 label flips" in claims["invariant_is_clean"]["reason"]
+    claims = {c.claim: c for c in summarised(rows).claims}
+    assert claims["invariant_is_clean"].status == "not_established"
+    assert "3/3 label flips" in claims["invariant_is_clean"].reason
 
 
 def test_rates_are_called_a_reproduction_on_a_selected_surface(summarised):
-    claims = {c["claim"]: c for c in summarised(pair(0))["claims"]}
-    assert "reproduction on a selected surface" in claims["prevalence"]["reason"]
+    claims = {c.claim: c for c in summarised(pair(0)).claims}
+    assert "reproduction on a selected surface" in claims["prevalence"].reason
 
 
 attributes = st.fixed_dictionaries(
@@ -293,19 +296,22 @@ def test_breakdowns_add_up_to_the_whole(tmp_path_factory, candidates):
     path = tmp_path_factory.mktemp("add") / "r.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     summary = summarise(read_records(path))
-    assert set(summary["breakdowns"]) >= FAMILIES
-    for slices in summary["breakdowns"].values():
-        assert sum(entry["n"] for entry in slices) == summary["pairs"]["candidates"]
-        for mode, table in summary["by_mode"].items():
+    assert set(Attribute) >= FAMILIES
+    for _, slices in summary.breakdowns.each():
+        assert sum(entry.n for entry in slices) == summary.pairs.candidates
+        for mode, table in summary.by_mode.items():
             for count in ("records", "ok", "errors"):
-                assert sum(entry[mode][count] for entry in slices) == table[count]
-            for endpoint in ("label_flips", "text_changes"):
-                found = sum(entry[mode][endpoint]["count"] for entry in slices)
-                assert found == table[endpoint]["count"]
-        for endpoint, cells in summary["paired"].items():
+                assert sum(getattr(entry.mode(mode), count) for entry in slices) == getattr(
+                    table, count
+                )
+            for endpoint in Endpoint:
+                found = sum(entry.mode(mode).of(endpoint).count for entry in slices)
+                assert found == table.of(endpoint).count
+        for endpoint in Endpoint:
+            cells = summary.paired.of(endpoint)
             for cell in ("both", "standard_only", "invariant_only", "neither"):
-                assert sum(entry["paired"][endpoint][cell] for entry in slices) == cells[cell]
-    pairs = summary["score_pairs"]["standard"]
-    standard = summary["by_mode"].get("standard", {"ok": 0})
-    assert sum(entry["rows"] for entry in pairs) == standard["ok"]
+                found = sum(getattr(entry.paired.of(endpoint), cell) for entry in slices)
+                assert found == getattr(cells, cell)
+    pairs = summary.score_pairs["standard"]
+    assert sum(entry.rows for entry in pairs) == summary.mode(Mode.STANDARD).ok
     assert summary_lines(summary)

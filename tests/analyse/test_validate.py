@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from harness.analyse.validate import validate_run
+from harness.analyse.validate import ModeCounts, validate_run
 from harness.cli import main
 from harness.words import Mode
 
@@ -149,9 +149,9 @@ def test_a_complete_run_passes_every_check(run):
 
 
 def test_the_studys_counts_are_reported(run):
-    value = run.validate().as_json()
-    assert (value["n_records"], value["n_ok"], value["startup_error_count"]) == (8, 8, 0)
-    assert value["by_mode"]["standard"] == {"records": 4, "ok": 4, "errors": 0}
+    validation = run.validate()
+    assert (validation.n_records, validation.n_ok, validation.startup_error_count) == (8, 8, 0)
+    assert validation.by_mode[Mode.STANDARD] == ModeCounts(records=4, ok=4, errors=0)
 
 
 def test_one_row_more_than_there_is_fails(run):

@@ -1,0 +1,87 @@
+"""From records to a summary of the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from harness.analyse.agreement import (
+    clusters,
+    cross_mode,
+    flip_kinds,
+    latency,
+    noise_floor,
+    retries,
+)
+from harness.analyse.claims import claim_ledger
+from harness.analyse.flips import list_flips
+from harness.analyse.stack import stack_of
+from harness.analyse.summary import Pairs, Summary
+from harness.analyse.tables import breakdowns, mode_table, paired_table, score_pairs
+from harness.analyse.threats import list_threats
+from harness.records import (
+    MODES,
+    Records,
+    RunFiles,
+    pair_records,
+    read_records,
+    read_run_files,
+    refuse_duplicates,
+)
+
+
+def summarise_run(path: Path | str) -> Summary:
+    """Read a run folder or a records file and summarise it.
+
+    Raises:
+        UsageError: it cannot be read, a line is no record, or a candidate is recorded twice.
+    """
+    files = read_run_files(path)
+    records = read_records(files.records_path)
+    return summarise(records, startup_errors=files.startup_errors, context=files)
+
+
+def summarise(
+    records: Records, *, startup_errors: int = 0, context: RunFiles | None = None
+) -> Summary:
+    """The summary of records.
+
+    Args:
+        records: what `read_records` gave.
+        startup_errors: servers that did not start.
+        context: what is known of the run; without it nothing is claimed about modes or devices.
+
+    Raises:
+        UsageError: a candidate has two records in one mode.
+    """
+    pairing = pair_records(records)
+    refuse_duplicates(records, pairing)
+    rows = {mode: pairing.rows(mode) for mode in pairing.modes()}
+    by_mode = {mode: mode_table(records, counted) for mode, counted in rows.items()}
+    complete = pairing.complete(records)
+    summary = Summary(
+        run_id=records.runs.values[0] if len(records.runs) == 1 else None,
+        n_records=sum(table.records for table in by_mode.values()),
+        n_ok=sum(table.ok for table in by_mode.values()),
+        startup_error_count=startup_errors,
+        superseded_records=pairing.superseded,
+        pairs=Pairs(len(records.keys), int(complete.sum()), int((~complete).sum())),
+        by_mode=by_mode,
+        paired=paired_table(records, pairing, complete),
+        breakdowns=breakdowns(records, pairing),
+        score_pairs={mode: score_pairs(records, pairing.rows(mode)) for mode in MODES},
+        flip_kinds={mode: flip_kinds(records, counted) for mode, counted in rows.items()},
+        noise_floor={mode: noise_floor(records, counted) for mode, counted in rows.items()},
+        cross_mode=cross_mode(records, pairing),
+        clusters=clusters(records, pairing),
+        retries={mode: retries(records, counted) for mode, counted in rows.items()},
+        latency={mode: latency(records, counted) for mode, counted in rows.items()},
+        stack=stack_of(context),
+        flips=list_flips(records, pairing),
+    )
+    return replace(
+        summary,
+        claims=claim_ledger(summary, records, pairing),
+        threats=list_threats(summary, records),
+    )
