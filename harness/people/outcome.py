@@ -24,7 +24,7 @@ class Share(Struct, frozen=True):
     count: int
     n: int
     rate: float | None
-    wilson95: list[float] | None
+    wilson95: tuple[float, float] | None
 
 
 class RaterPair(Struct, frozen=True):
