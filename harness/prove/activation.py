@@ -183,7 +183,9 @@ def _judge_standard(
     ]
     contaminated = bool(_traces(read)) or environment.get(_MODE_VARIABLE) in _TRUE
     for row in rule.required if rule else ():
-        if row.setting is None or _was_asked_for(row.setting, read):
+        # set by an argument and not by the mode it tells nothing
+        asked = re.compile(rf"non-default args: .*'{row.setting}': True")
+        if row.setting is None or any(asked.search(line.text) for line in read.startup):
             continue
         expected.append(f"{row.setting}=False in the engine's configuration")
         value = read.setting(row.setting)
@@ -206,12 +208,6 @@ def _missing_for_any_mode(read: ServerLog, rule: Rule | None) -> list[str]:
     if not read.serves:
         missing.append("a sign that the server came up")
     return missing
-
-
-def _was_asked_for(setting: str, read: ServerLog) -> bool:
-    """Whether an argument, and not the mode, sets it: then it tells nothing of the mode."""
-    asked = re.compile(rf"non-default args: .*'{setting}': True")
-    return any(asked.search(line.text) for line in read.startup)
 
 
 def _traces(read: ServerLog) -> list[LogLine]:

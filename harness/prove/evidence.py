@@ -115,11 +115,13 @@ _OVERRIDE_PARTS = (
     re.compile(r"^\s*new kernel: registered at (\S+?\.py):(\d+)\b"),
 )
 _OVERRIDE_LENGTH = 12
-_VLLM_MODULE = re.compile(r"(?:^|/)vllm/model_executor/(?:layers|determinism)/batch_invariant\.py$")
+_VLLMS = r"(?:^|.*/)vllm/model_executor/(?:layers|determinism)/batch_invariant\.py$"
+# a batch-invariant module outside vLLM, whose own Triton kernels do not exist on a CPU
+_CPU_PLUGINS = rf"(?!{_VLLMS}).*batch_invariant[^/]*(?:/[^/]*){{0,2}}$"
 
 
-def override_finder(dispatch_key: str, is_ours: Callable[[str], bool]) -> Finder:
-    """Finds torch's reports that a kernel was replaced, by key and by the file of the new kernel.
+def override_finder(dispatch_key: str, kernel_file: str) -> Finder:
+    """Finds torch's reports that a kernel was replaced, by key and by the new kernel's file.
 
     A report spans several lines of one process, between which other processes may write. It counts
     only whole and in order; a single line that looks like part of one proves nothing.
@@ -131,8 +133,8 @@ def override_finder(dispatch_key: str, is_ours: Callable[[str], bool]) -> Finder
                 continue
             block = _read_override(line, lines[index + 1 :])
             if block is not None:
-                quoted, (operator, key, kernel_file) = block
-                if key == dispatch_key and is_ours(kernel_file):
+                quoted, (operator, key, file) = block
+                if key == dispatch_key and re.match(kernel_file, file):
                     yield Finding((line, *quoted), operator)
 
     return find
@@ -157,16 +159,6 @@ def _read_override(
     return None
 
 
-def _is_vllms(kernel_file: str) -> bool:
-    return bool(_VLLM_MODULE.search(kernel_file))
-
-
-def _is_cpu_plugins(kernel_file: str) -> bool:
-    """A batch-invariant module outside vLLM, whose own Triton kernels do not exist on a CPU."""
-    near = kernel_file.split("/")[-3:]
-    return not _is_vllms(kernel_file) and any("batch_invariant" in part for part in near)
-
-
 _BLAS_TEXT = "preferred_blas_library is an experimental feature"
 _PLUGIN_TEXT = r"batch_invariant \S+: batch-invariant kernels active"
 
@@ -176,7 +168,7 @@ EVIDENCE = (
         "torch's override warning for dispatch key CUDA with a kernel of "
         "vllm/model_executor/.../batch_invariant.py",
         Device.CUDA,
-        override_finder("CUDA", _is_vllms),
+        override_finder("CUDA", _VLLMS),
         last=(0, 26),
         torch_before=(2, 12),
         trace=r"new kernel: registered at \S*batch_invariant",
@@ -185,7 +177,7 @@ EVIDENCE = (
         EvidenceTag.CPU_OVERRIDE,
         "torch's override warning for dispatch key CPU with a kernel of a batch-invariant plugin",
         Device.CPU,
-        override_finder("CPU", _is_cpu_plugins),
+        override_finder("CPU", _CPU_PLUGINS),
         trace=_PLUGIN_TEXT,
     ),
     Evidence(

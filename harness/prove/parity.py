@@ -61,24 +61,18 @@ def mode_parity(standard: ServerFacts, invariant: ServerFacts) -> tuple[Differen
     off (up to 0.31) and, from 0.31 on, may change the way CUDA graphs are captured.
     """
     left, right = _flat(standard), _flat(invariant)
+    version = parse_version(invariant.vllm_version)
     differences = []
     for name in sorted({*left, *right}):
         old, new = left.get(name, _MISSING), right.get(name, _MISSING)
         if old != new:
-            reason = _reason(name, invariant)
+            reason = may_differ(name.removeprefix("engine."), version)
+            if name in _WHERE_IT_LISTENS:
+                reason = "where it listens changes no computation"
+            elif not reason and invariant.breakable_cudagraph and "cudagraph" in name:
+                reason = "the mode switched breakable CUDA graphs on by itself"
             differences.append(Difference(name, old, new, bool(reason), reason))
     return tuple(differences)
-
-
-def _reason(name: str, invariant: ServerFacts) -> str:
-    version = parse_version(invariant.vllm_version)
-    if reason := may_differ(name.removeprefix("engine."), version):
-        return reason
-    if name in _WHERE_IT_LISTENS:
-        return "where it listens changes no computation"
-    if invariant.breakable_cudagraph and "cudagraph" in name:
-        return "the mode switched breakable CUDA graphs on by itself"
-    return ""
 
 
 def _flat(facts: ServerFacts) -> dict[str, str]:

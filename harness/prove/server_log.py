@@ -91,7 +91,11 @@ class ServerLog:
     def read(cls, log: str) -> ServerLog:
         """Split a log at its first engine and at the first sign of serving."""
         lines = read_lines(log)
-        serving = (i for i, line in enumerate(lines) if _shows_serving(line.text))
+        serving = (
+            index
+            for index, line in enumerate(lines)
+            if _READY.match(line.text) or _REQUEST.match(line.text)
+        )
         startup = lines[: next(serving, len(lines))]
         engines = tuple(
             EngineLine(line, match[1], split_config(match[2]))
@@ -132,10 +136,6 @@ def read_lines(log: str) -> tuple[LogLine, ...]:
         process = f"{match[1]} {match[2]}" if match else None
         lines.append(LogLine(number, process, text[match.end() :] if match else text))
     return tuple(lines)
-
-
-def _shows_serving(text: str) -> bool:
-    return bool(_READY.match(text) or _REQUEST.match(text))
 
 
 def split_config(text: str) -> dict[str, str]:

@@ -62,7 +62,12 @@ def compose_service(options: LaunchOptions, *, folder: Path, offset: int = 0) ->
         "image": container.image,
         "entrypoint": list(options.command),
         "command": list(options.arguments),
-        "environment": _environment(options),
+        # a name alone is passed through from the shell; a cleared one is set to nothing
+        "environment": [
+            *(f"{name}={value}" for name, value in sorted(options.environment.items())),
+            *(f"{name}=" for name in options.cleared_variables),
+            *options.secret_variables,
+        ],
         "ports": [f"{address}:{host_port + offset}:{port}"],
         "labels": {
             f"{LABEL_PREFIX}mode": options.mode.value,
@@ -84,15 +89,6 @@ def compose_service(options: LaunchOptions, *, folder: Path, offset: int = 0) ->
         },
     }
     return service | _gpu(container.gpu)
-
-
-def _environment(options: LaunchOptions) -> list[str]:
-    """A name alone is passed through from the shell; a cleared one is set to nothing."""
-    return [
-        *(f"{name}={value}" for name, value in sorted(options.environment.items())),
-        *(f"{name}=" for name in options.cleared_variables),
-        *options.secret_variables,
-    ]
 
 
 def _volume(mount: Mount, folder: Path) -> dict[str, Any]:

@@ -7,7 +7,6 @@ lifetime is an empty file, from which nothing is claimed.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -67,7 +66,14 @@ class ExternalBackend:
     def start(self, options: LaunchOptions, run_folder: Path) -> ExternalServer:
         """Take note of the server; nothing is started."""
         self.check(options)
-        served = _served_name(options, self._transport)
+        try:
+            entries = _answer(options, self._transport, "/v1/models")["data"]
+            listed = {str(entry["id"]) for entry in entries}
+        except (KeyError, TypeError):
+            listed = set()
+        # the candidates' name of our model, or its hub id
+        ours = (options.served_model_name, options.model, options.hf_id)
+        served = next((name for name in ours if name in listed), options.served_model_name)
         return ExternalServer(
             replace(options, served_model_name=served), run_folder, self._transport
         )
@@ -85,7 +91,8 @@ class ExternalServer(Server):
         super().__init__(options, new_log(run_folder, options.log_stem))
         self._transport = transport
         self._copy_log()
-        self._server_info = self._ask_server_info()
+        info = _answer(options, transport, "/server_info?config_format=json")
+        self._server_info = redact_values(info) if isinstance(info, dict) else None
 
     def describe(self) -> Mapping[str, object]:
         """URL, log and what ``/server_info`` said, without secrets; ``None`` without that."""
@@ -117,25 +124,15 @@ class ExternalServer(Server):
         if self.options.external_log:
             shutil.copyfile(self.options.external_log, self.log_path)
 
-    def _ask_server_info(self) -> dict[str, Any] | None:
-        try:
-            with _client(self.options, self._transport) as client:
-                answer = client.get("/server_info", params={"config_format": "json"})
-            info = answer.json() if answer.status_code == 200 else None
-        except (httpx.HTTPError, json.JSONDecodeError):
-            return None
-        return redact_values(info) if isinstance(info, dict) else None
 
-
-def _served_name(options: LaunchOptions, transport: httpx.BaseTransport | None) -> str:
-    """The name under which the server has our model: the candidates' name or the hub id."""
+def _answer(options: LaunchOptions, transport: httpx.BaseTransport | None, path: str) -> Any:
+    """The JSON at ``path``; ``None`` where there is none."""
     try:
         with _client(options, transport) as client:
-            listed = {str(entry["id"]) for entry in client.get("/v1/models").json()["data"]}
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return options.served_model_name
-    ours = (options.served_model_name, options.model, options.hf_id)
-    return next((name for name in ours if name in listed), options.served_model_name)
+            answer = client.get(path)
+        return answer.json() if answer.status_code == 200 else None
+    except (httpx.HTTPError, ValueError):
+        return None
 
 
 def _client(options: LaunchOptions, transport: httpx.BaseTransport | None) -> httpx.Client:

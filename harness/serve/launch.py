@@ -28,7 +28,7 @@ from harness.serve.container_options import (
     read_mount,
 )
 from harness.serve.log_files import safe_name
-from harness.settings import Controls, ModelSpec, RunSpec, ServerSettings
+from harness.settings import ModelSpec, RunSpec, ServerSettings
 from harness.words import BackendName, Mode
 
 _MODE_VARIABLE = "VLLM_BATCH_INVARIANT"
@@ -165,7 +165,8 @@ def launch_options(
     in_container = spec.backend is BackendName.DOCKER
     cache = host.cache_for(mode, in_container=in_container)
     weights = Mount(str(folder), f"/models/{safe_name(model.name)}", read_only=True)
-    seen_weights = weights.target if in_container else weights.source
+    seen = weights.target if in_container else weights.source
+    seen = seen if folder else model.hf_id
     command: tuple[str, ...] = _ENTRYPOINT if in_container else ()
     if spec.backend is BackendName.NATIVE:
         command = tuple(shlex.split(server.native_command))
@@ -198,15 +199,7 @@ def launch_options(
         served_model_name=model.name,
         port=server.port,
         command=command,
-        arguments=(
-            *("--model", seen_weights if folder else model.hf_id),
-            *("--host", "0.0.0.0" if in_container else "127.0.0.1"),
-            *_server_flags(server),
-            *("--served-model-name", model.name),
-            *(("--revision", model.revision) if model.revision is not None else ()),
-            *_control_flags(spec.controls),
-            *server.extra_args,
-        ),
+        arguments=tuple(_arguments(spec, model, seen, in_container=in_container)),
         environment=_environment(server, mode, cache=None if in_container else cache),
         cleared_variables=_CLEARED,
         secret_variables=_PASSED_ON,
@@ -233,12 +226,15 @@ def _model_folder(model: ModelSpec, working_directory: Path) -> Path | None:
     return None
 
 
-def _server_flags(server: ServerSettings) -> Iterator[str]:
-    """The study's flags, after a look at the extra arguments.
+def _arguments(
+    spec: RunSpec, model: ModelSpec, weights: str, *, in_container: bool
+) -> Iterator[str]:
+    """The study's command, then what the spec adds.
 
-    ``--model`` is a flag and comes before them: every release takes it, whatever an image's
-    entrypoint does with a positional model.
+    ``--model`` is a flag and comes first: every release takes it, whatever an image's entrypoint
+    does with a positional model.
     """
+    server, controls = spec.server, spec.controls
     for argument in server.extra_args:
         flag = argument.split("=", 1)[0].replace("_", "-")
         if flag in _OUR_FLAGS:
@@ -248,29 +244,27 @@ def _server_flags(server: ServerSettings) -> Iterator[str]:
             )
         if flag in _REFUSED_FLAGS:
             raise UsageError(f"server.extra_args holds {flag}: {_REFUSED_FLAGS[flag]}")
+    yield from ("--model", weights, "--host", "0.0.0.0" if in_container else "127.0.0.1")
     yield from ("--port", str(server.port), "--max-model-len", str(server.max_model_len))
     yield from ("--dtype", server.dtype)
     fraction = server.gpu_memory_utilization
     if fraction is not None:
-        short = f"{fraction:.2f}"  # as the study writes it: 0.80
-        yield from (
-            "--gpu-memory-utilization",
-            short if float(short) == fraction else repr(fraction),
-        )
+        text = f"{fraction:.2f}"  # as the study writes it: 0.80
+        yield from ("--gpu-memory-utilization", text if float(text) == fraction else repr(fraction))
     if server.attention_backend is not None:
         yield from ("--attention-backend", server.attention_backend)
-
-
-def _control_flags(controls: Controls) -> Iterator[str]:
-    """What the spec's controls switch; what is left at the server's default is not named."""
-    for flag, choice in (
+    yield from ("--served-model-name", model.name)
+    if model.revision is not None:
+        yield from ("--revision", model.revision)
+    for name, choice in (
         ("enable-prefix-caching", controls.prefix_caching),
         ("async-scheduling", controls.async_scheduling),
     ):
         if choice != "server_default":
-            yield f"--{flag}" if choice == "on" else f"--no-{flag}"
+            yield f"--{name}" if choice == "on" else f"--no-{name}"
     if controls.iteration_log:
         yield "--enable-logging-iteration-details"
+    yield from server.extra_args
 
 
 def _environment(server: ServerSettings, mode: Mode, *, cache: str | None) -> dict[str, str]:

@@ -82,7 +82,15 @@ class NativeServer(Server):
     def __init__(self, options: LaunchOptions, run_folder: Path) -> None:
         super().__init__(options, new_log(run_folder, options.log_stem))
         self._mark = uuid.uuid4().hex
-        self._environment = self._given(os.environ)
+        dropped = {*options.cleared_variables, *_NEVER_INHERITED}
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if name not in dropped},
+            **options.environment,
+            SERVER_MARK: self._mark,
+            RUN_MARK: options.run_id,
+            # keeps vLLM's process titles from wiping the mark out of /proc/<pid>/environ
+            "SPT_NOENV": "1",
+        }
         self._ended: ServerState | None = None
         self._buffer = b""
         self._supervisor, self._status_fd = self._spawn()
@@ -141,18 +149,6 @@ class NativeServer(Server):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    def _given(self, inherited: Mapping[str, str]) -> dict[str, str]:
-        """The server's environment: ours over the harness's own, without what hides evidence."""
-        dropped = {*self.options.cleared_variables, *_NEVER_INHERITED}
-        return {
-            **{name: value for name, value in inherited.items() if name not in dropped},
-            **self.options.environment,
-            SERVER_MARK: self._mark,
-            RUN_MARK: self.options.run_id,
-            # keeps vLLM's process titles from wiping the mark out of /proc/<pid>/environ
-            "SPT_NOENV": "1",
-        }
 
     def _spawn(self) -> tuple[subprocess.Popen[bytes], int]:
         status_read, status_write = os.pipe()
@@ -219,13 +215,8 @@ class NativeServer(Server):
         for text in texts:
             if text.startswith("ended "):
                 code = int(text.split()[1])
-                self._ended = ServerState(running=False, exit_code=code, detail=_how_ended(code))
+                names = {member.value: member.name for member in signal.Signals}
+                by = names.get(-code, f"signal {-code}")
+                detail = f"exit code {code}" if code >= 0 else f"ended by {by}"
+                self._ended = ServerState(running=False, exit_code=code, detail=detail)
         return texts
-
-
-def _how_ended(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    with contextlib.suppress(ValueError):
-        return f"ended by {signal.Signals(-code).name}"
-    return f"ended by signal {-code}"

@@ -70,12 +70,8 @@ def port_owner(port: int) -> PortOwner | None:
             for handle in (process / "fd").iterdir():
                 with contextlib.suppress(OSError):
                     if str(handle.readlink()) in inodes:
-                        return PortOwner(int(process.name), _program(process))
+                        # what follows the first words may be private to its owner
+                        words = (process / "cmdline").read_text(errors="replace").split("\0")[:3]
+                        program = " ".join(" ".join(words).split())[:80] or "a process"
+                        return PortOwner(int(process.name), program)
     return None
-
-
-def _program(process: Path) -> str:
-    """The program and the start of its arguments; what follows may be private to its owner."""
-    words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-    line = " ".join(" ".join(words[:3]).split())
-    return line[:80] or "a process"

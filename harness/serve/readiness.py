@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import httpx
 
@@ -20,6 +21,8 @@ from harness.secrets import without_url_password
 from harness.serve.failures import classify_startup_failure
 from harness.serve.log_files import last_lines, read_log
 from harness.serve.protocol import Server, ServerState
+
+_Error = TypeVar("_Error", StartupFailed, ServerDied)
 
 _TICK_S = 0.1
 _REQUEST_TIMEOUT_S = 5.0
@@ -72,7 +75,8 @@ def wait_until_ready(
         while (waited := time.monotonic() - began) < timeout_s:
             state = server.state()
             if not state.running:
-                raise _ended(server, state)
+                what = f"ended before it was ready ({_how(state)})"
+                raise _failed(StartupFailed, server, state, what)
             asked = asked or pool.submit(_ask, client, began)
             wait([asked], timeout=_TICK_S)
             if asked.done():
@@ -129,16 +133,6 @@ def _require_model(server: Server, listed: tuple[str, ...], served_model: str) -
     )
 
 
-def _ended(server: Server, state: ServerState) -> StartupFailed:
-    failure = classify_startup_failure(read_log(server.log_path), state.exit_code)
-    return StartupFailed(
-        f"{_who(server)} ended before it was ready ({_how(state)}): {failure.cause}",
-        hint=failure.remedy,
-        file=server.log_path,
-        detail=failure.quote or ("(the log is empty)",),
-    )
-
-
 def describe_death(server: Server, state: ServerState | None = None) -> ServerDied:
     """The error for a server that stopped, or whose engine did, in the middle of its work.
 
@@ -151,10 +145,15 @@ def describe_death(server: Server, state: ServerState | None = None) -> ServerDi
     while state.running and time.monotonic() < deadline:
         time.sleep(_TICK_S)
         state = server.state()
-    failure = classify_startup_failure(read_log(server.log_path), state.exit_code)
     how = "its engine died or no longer answers" if state.running else _how(state)
-    return ServerDied(
-        f"{_who(server)} died in the middle of its work ({how}): {failure.cause}",
+    return _failed(ServerDied, server, state, f"died in the middle of its work ({how})")
+
+
+def _failed(kind: type[_Error], server: Server, state: ServerState, what: str) -> _Error:
+    """An error with the cause that the log tells, and what to do about it."""
+    failure = classify_startup_failure(read_log(server.log_path), state.exit_code)
+    return kind(
+        f"{_who(server)} {what}: {failure.cause}",
         hint=failure.remedy,
         file=server.log_path,
         detail=failure.quote or ("(the log is empty)",),

@@ -33,14 +33,17 @@ def main(argv: list[str]) -> int:
     """Start the command, watch it and the harness, and leave nothing running."""
     status_fd, grace_s, command = int(argv[0]), float(argv[1]), argv[3:]
     os.set_inheritable(status_fd, False)
-    stopping = _catch_signals()
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda caught, _frame: stopping.append(caught))
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     try:
         server = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_die_with_the_supervisor,
+            preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),
         )
     except OSError as error:
         _report(status_fd, f"failed {error.strerror}: {command[0]}")
@@ -128,18 +131,6 @@ def _descendants(root: int) -> list[int]:
 def _signal_group(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
-
-
-def _catch_signals() -> list[int]:
-    received: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda caught, _frame: received.append(caught))
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    return received
-
-
-def _die_with_the_supervisor() -> None:
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _prctl(option: int, value: int) -> None:

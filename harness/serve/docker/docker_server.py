@@ -27,7 +27,7 @@ from harness.serve.docker.container import (
     container_state,
     with_secrets,
 )
-from harness.serve.docker.engine import connect, engine_refusal
+from harness.serve.docker.engine import connect, engine_refusal, remove_container
 from harness.serve.docker.left_containers import find_leftovers, remove_leftovers
 from harness.serve.docker.log_follower import LogFollower
 from harness.serve.launch import LaunchOptions
@@ -40,6 +40,7 @@ from harness.words import BackendName
 _ENGINE_GRACE_S = 5.0
 """How long an engine may not answer before its containers count as lost."""
 _STATE_TIMEOUT_S = 10.0
+_REMEDY = "harness clean"
 
 _log = structlog.get_logger(__name__)
 
@@ -102,7 +103,7 @@ class DockerServer(Server):
             detail, code = state.detail, state.exit_code
         self._final = ServerState(running=False, exit_code=code, detail=detail)
         if not self._attempt("remove", lambda: self._container.remove(force=True, v=True)):
-            _log.warning("container_left", container=self._container.name, remedy="harness clean")
+            _log.warning("container_left", container=self._container.name, remedy=_REMEDY)
 
     def _engine_silent(self, error: Exception) -> ServerState:
         now = self._clock()
@@ -193,7 +194,10 @@ class DockerBackend:
             follower.start()
             container.reload()
         except BaseException:
-            _remove_by_name(client, name)
+            try:
+                remove_container(client, name)
+            except (DockerException, RequestException) as error:
+                _log.warning("container_left", container=name, error=str(error), remedy=_REMEDY)
             raise
         return DockerServer(container, options, log_path, follower)
 
@@ -248,13 +252,3 @@ def _require_image(client: docker.DockerClient, options: LaunchOptions) -> Conta
             f"the Docker engine could not inspect {image}: {error}",
             hint="see that it runs: docker info",
         ) from error
-
-
-def _remove_by_name(client: docker.DockerClient, name: str) -> None:
-    """Remove a container that never became a server; what cannot be removed is logged."""
-    try:
-        client.api.remove_container(name, force=True, v=True)
-    except NotFound:
-        return
-    except (DockerException, RequestException) as error:
-        _log.warning("container_left", container=name, error=str(error), remedy="harness clean")

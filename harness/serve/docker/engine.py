@@ -87,6 +87,16 @@ def guarded(what: str, call: Callable[[], Any]) -> Any:
         raise _unreachable(engine_address(), error) from error
 
 
+def remove_container(client: docker.DockerClient, name: str) -> None:
+    """Remove a container, also while it runs; one that is gone already is removed."""
+    try:
+        client.api.remove_container(name, force=True, v=True)
+    except APIError as error:
+        # 404: no such container; 409: its removal is under way
+        if error.status_code not in {404, 409}:
+            raise
+
+
 def _unreachable(address: str | None, error: Exception) -> EnvironmentError_:
     where = address or "the default socket"
     text = str(error)

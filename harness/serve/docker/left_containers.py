@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import docker
-from docker.errors import APIError, NotFound
 
 from harness.serve.docker.container import (
     LABEL_HOST,
@@ -18,7 +17,7 @@ from harness.serve.docker.container import (
     LABEL_PID_STARTED,
     LABEL_RUN,
 )
-from harness.serve.docker.engine import guarded
+from harness.serve.docker.engine import guarded, remove_container
 from harness.serve.leftovers import Owner
 
 
@@ -96,15 +95,5 @@ def remove_leftovers(
     """
     removed = tuple(leftover for leftover in leftovers if leftover.owner_gone)
     for leftover in removed:
-        guarded(f"remove {leftover.name}", partial(_remove, client, leftover.id))
+        guarded(f"remove {leftover.name}", partial(remove_container, client, leftover.id))
     return removed
-
-
-def _remove(client: docker.DockerClient, container_id: str) -> None:
-    try:
-        client.api.remove_container(container_id, force=True, v=True)
-    except NotFound:
-        return
-    except APIError as error:
-        if error.status_code != 409:  # its removal is under way
-            raise

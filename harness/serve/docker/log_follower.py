@@ -66,10 +66,17 @@ class LogFollower:
 
     def _follow(self) -> None:
         while True:
-            clean = self._copy_quietly(follow=True)
-            if clean and self._has_ended():
-                return
-            if self._stopping.wait(_RETRY_S):
+            ended = False
+            if self._copy_quietly(follow=True):
+                try:
+                    self._container.reload()
+                    state = self._container.attrs.get("State") or {}
+                    ended = state.get("Status") in {"exited", "dead", "removing"}
+                except NotFound:
+                    ended = True
+                except _TROUBLE:
+                    ended = False
+            if ended or self._stopping.wait(_RETRY_S):
                 return
 
     def _copy_quietly(self, *, follow: bool) -> bool:
@@ -90,13 +97,3 @@ class LogFollower:
         except _TROUBLE:
             return False
         return True
-
-    def _has_ended(self) -> bool:
-        try:
-            self._container.reload()
-        except NotFound:
-            return True
-        except _TROUBLE:
-            return False
-        state = self._container.attrs.get("State") or {}
-        return state.get("Status") in {"exited", "dead", "removing"}
