@@ -15,22 +15,14 @@ HarnessError
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar
 
-__all__ = [
-    "EnvironmentError_",
-    "GateFailed",
-    "HarnessError",
-    "ImageMismatch",
-    "IncompleteRun",
-    "Interrupted",
-    "ModeNotProven",
-    "RunError",
-    "ServerDied",
-    "StartupFailed",
-    "UsageError",
-]
+MAX_SHOWN = 20
+"""Mistakes that one message tells."""
+_LONGEST_VALUE = 60
 
 
 class HarnessError(Exception):
@@ -118,3 +110,34 @@ class Interrupted(HarnessError):
     """Ctrl-C or SIGTERM; what was written stays and the run can be resumed."""
 
     exit_code = 130
+
+
+def raise_all(mistakes: Sequence[UsageError]) -> None:
+    """Raise what a loader gathered, so that nobody repairs a file one error at a time.
+
+    Raises:
+        UsageError: the first mistake with its place; the others, at most `MAX_SHOWN` in all, are
+            lines below it. Nothing is raised when there are none.
+    """
+    if not mistakes:
+        return
+    first, *rest = mistakes
+    lines = [*first.detail, *(line.strip() for one in rest for line in str(one).splitlines())]
+    left_out = len(lines) - (MAX_SHOWN - 1)
+    if left_out > 0:
+        lines[MAX_SHOWN - 1 :] = [f"and {left_out} more"]
+    raise UsageError(
+        first.message, hint=first.hint, file=first.file, line=first.line, detail=tuple(lines)
+    )
+
+
+def nearest(word: object, known: Iterable[str]) -> str | None:
+    """``did you mean 'x'?`` for the known word most like ``word``; ``None`` when none is close."""
+    matches = get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return f"did you mean '{matches[0]}'?" if matches else None
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: quoted, and cut when it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"

@@ -171,7 +171,7 @@ def _bytes_of(path: Path) -> bytes:
 
 def _not_read(path: Path, error: OSError) -> UsageError:
     if isinstance(error, FileNotFoundError):
-        return UsageError("no such file", file=path)
+        return UsageError("no such file", file=path, hint="paths start at the current folder")
     return UsageError(f"cannot be read: {error.strerror or error}", file=path)
 
 

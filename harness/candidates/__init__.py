@@ -4,8 +4,8 @@ A candidate is one ``(model, task_name, sample_id, batch_size, dispatch_mode)``.
 """
 
 from harness.candidates.candidate import Candidate, CandidateKey
+from harness.candidates.candidate_files import candidate_hashes, check_candidates, load_candidates
 from harness.candidates.export import ExportedCandidates, export_candidates, label_flipped
-from harness.candidates.loading import candidate_hashes, check_candidates, load_candidates
 from harness.candidates.writing import summary_path, write_candidates
 
 __all__ = [

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.words import DispatchMode
 
-__all__ = ["Candidate", "CandidateKey"]
-
 CandidateKey = tuple[str, str, str, int, str]
+REQUIRED = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
+"""The columns that every row has, and that make it unique."""
 
 
 class Candidate(BaseModel):

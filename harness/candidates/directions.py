@@ -8,8 +8,6 @@ from typing import Any
 from harness.families import FAMILIES, MMLU, STUDY_TASKS
 from harness.words import Domain
 
-__all__ = ["direction", "scorer_of"]
-
 
 def scorer_of(record: Mapping[str, Any]) -> str | None:
     """The scorer behind a record: from its evidence, its task's name in the study, its domain."""

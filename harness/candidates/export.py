@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal
 
+from harness.candidates.candidate import REQUIRED
 from harness.candidates.directions import direction
-from harness.candidates.rows import REQUIRED
 from harness.errors import UsageError
 from harness.words import Status
-
-__all__ = ["COLUMNS", "ExportedCandidates", "Selection", "export_candidates", "label_flipped"]
 
 Selection = Literal["label_flip", "text_change"]
 Record = Mapping[str, Any]

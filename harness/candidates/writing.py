@@ -9,8 +9,6 @@ from pathlib import Path
 from harness.candidates.export import ExportedCandidates
 from harness.errors import UsageError
 
-__all__ = ["summary_path", "write_candidates"]
-
 
 def summary_path(csv_path: Path) -> Path:
     """``<name>.summary.json`` beside ``<name>.csv``."""

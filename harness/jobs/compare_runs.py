@@ -26,7 +26,7 @@ from harness.compare import (
     read_samples,
     read_side,
 )
-from harness.errors import GateFailed, IncompleteRun, UsageError
+from harness.errors import GateFailed, IncompleteRun, UsageError, nearest
 from harness.findings import Finding
 from harness.jobs.run_numbers import add_step_summary, named, report_formats
 from harness.report.comparison import (
@@ -35,7 +35,6 @@ from harness.report.comparison import (
     render_comparison_github,
     write_comparison_reports,
 )
-from harness.settings import nearest
 from harness.words import Mode
 
 _OF_COMPLETENESS = frozenset(

@@ -9,8 +9,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from harness.errors import EnvironmentError_, UsageError
-from harness.settings import nearest
+from harness.errors import EnvironmentError_, UsageError, nearest
 from harness.tasks.importing import (
     DATASETS,
     Dataset,

@@ -10,10 +10,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from harness.errors import EnvironmentError_, HarnessError, UsageError
+from harness.errors import EnvironmentError_, HarnessError, UsageError, nearest
 from harness.records import RunFiles, read_lines, read_run_files, write_json
 from harness.score import PROFILES, Profile, ProfileComparison, rescore, scorer_versions
-from harness.settings import nearest
 from harness.tasks import Population, load_tasks
 
 RECORDS = "vllm_records.jsonl"

@@ -24,7 +24,7 @@ from harness.compare import (
     read_side,
 )
 from harness.conduct import ConsoleProgress, RunOptions, RunProgress, prepare, run
-from harness.errors import RunError, UsageError
+from harness.errors import RunError, UsageError, nearest
 from harness.hostile import visible
 from harness.images import (
     Bisection,
@@ -51,7 +51,7 @@ from harness.records import read_json, write_json
 from harness.report import AnswersPart, write_image_difference
 from harness.report.comparison import build_comparison_report
 from harness.serve.docker import connect
-from harness.settings import LoadedSpec, nearest
+from harness.settings import LoadedSpec
 from harness.words import BackendName
 
 Progress = Callable[[str], None]

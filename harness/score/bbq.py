@@ -16,7 +16,7 @@ from typing import Any
 from harness.families import BBQ
 from harness.score.answer import Answer, Score, read_answer
 from harness.score.letters import Choice, explicit_letter, later_letter, named_option
-from harness.settings import STUDY_UNKNOWN, UNKNOWN_WORDING, options_of, unknown_index
+from harness.tasks import STUDY_UNKNOWN, UNKNOWN_WORDING, options_of, unknown_index
 
 PAPER, STRICT = "bbq/paper/2", "bbq/strict/1"
 OVERLAP_AT_LEAST = 0.3

@@ -13,7 +13,7 @@ from typing import Any
 from harness.families import MMLU
 from harness.score.answer import Score, read_answer
 from harness.score.letters import explicit_letter, later_letter, named_option
-from harness.settings import options_of
+from harness.tasks import options_of
 
 PAPER, STRICT = "mmlu/paper/2", "mmlu/strict/1"
 DEFAULT_OPTIONS = 4

@@ -3,57 +3,48 @@
 What a person writes is checked here with file and line; what leaves this room is frozen values.
 """
 
-from harness.settings.command import DEFAULT_PROFILE, spec_source, with_spec_flags
-from harness.settings.flags import Flag, apply_flags, flag_of, spec_flags
-from harness.settings.layers import profile_names
-from harness.settings.load import LoadedSpec, load_spec
-from harness.settings.options import (
-    STUDY_UNKNOWN,
-    UNKNOWN_WORDING,
-    is_unknown_option,
-    options_of,
-    unknown_index,
+from harness.settings.loaded_spec import (
+    DEFAULT_PROFILE,
+    LoadedSpec,
+    load_spec,
+    profile_names,
+    spec_source,
+    with_spec_flags,
 )
-from harness.settings.problems import Problem, nearest, raise_problems, shown
 from harness.settings.run_spec import (
     Controls,
     Expect,
     ExternalServer,
+    Key,
     ModelSpec,
     RequestSettings,
     RunSpec,
     ServerSettings,
+    spec_keys,
 )
-from harness.settings.yaml_file import YamlFile, read_text, read_yaml
+from harness.settings.spec_flags import Flag, apply_flags, flag_of, spec_flags
+from harness.settings.yaml_lines import YamlFile, read_yaml
 
 __all__ = [
     "DEFAULT_PROFILE",
-    "STUDY_UNKNOWN",
-    "UNKNOWN_WORDING",
     "Controls",
     "Expect",
     "ExternalServer",
     "Flag",
+    "Key",
     "LoadedSpec",
     "ModelSpec",
-    "Problem",
     "RequestSettings",
     "RunSpec",
     "ServerSettings",
     "YamlFile",
     "apply_flags",
     "flag_of",
-    "is_unknown_option",
     "load_spec",
-    "nearest",
-    "options_of",
     "profile_names",
-    "raise_problems",
-    "read_text",
     "read_yaml",
-    "shown",
     "spec_flags",
+    "spec_keys",
     "spec_source",
-    "unknown_index",
     "with_spec_flags",
 ]

@@ -1,26 +1,22 @@
-"""The run spec: what to run, as one frozen value.
+"""The run spec: what to run, as one frozen value, and its keys as they are read off the model.
 
 A spec comes from a YAML file or a shipped profile; every key is also a long flag and the flag
-wins (`harness.settings.load`). An unknown key is an error that names the nearest known one.
+wins (`harness.settings.loaded_spec`). A key added here is known to the file, to the flags and to
+the suggestion for a misspelt one.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.errors import nearest
+from harness.settings.yaml_lines import KeyPath
 from harness.words import BackendName, DispatchMode, Mode
-
-__all__ = [
-    "Controls",
-    "Expect",
-    "ExternalServer",
-    "ModelSpec",
-    "RequestSettings",
-    "RunSpec",
-    "ServerSettings",
-]
 
 _STRICT = ConfigDict(
     extra="forbid", frozen=True, use_enum_values=False, use_attribute_docstrings=True
@@ -168,3 +164,87 @@ class RunSpec(BaseModel):
     """Servers of the external backend."""
     score_profile: Literal["paper", "strict"] = "strict"
     """Which scorers: the study's, or the better ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key that holds a value and not a section.
+
+    Attributes:
+        path: from the top of the file.
+        kind: its type, without ``Annotated`` and ``None``.
+        optional: whether it may be ``null``.
+        meaning: what it is for: the text under it in the model.
+    """
+
+    path: KeyPath
+    kind: Any
+    optional: bool
+    meaning: str
+
+
+def spec_keys(section: type[BaseModel] = RunSpec, above: KeyPath = ()) -> Iterator[Key]:
+    """Every key of a section and of those in it, in the order of the model."""
+    for name, field in section.model_fields.items():
+        kind, path = _bare(field.annotation), (*above, name)
+        if _is_section(kind):
+            yield from spec_keys(kind, path)
+        else:
+            optional = type(None) in get_args(field.annotation)
+            yield Key(path, kind, optional, (field.description or "").strip())
+
+
+def dotted(path: KeyPath) -> str:
+    """A path as people write it: ``models[0].hf_id``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def keys_at(path: KeyPath) -> list[str]:
+    """The keys that a mapping at ``path`` may have; empty where any may stand."""
+    here: Any = RunSpec
+    for part in path:
+        if _is_section(here):
+            field = here.model_fields.get(str(part))
+            here = _bare(field.annotation) if field else None
+        elif get_origin(here) in (dict, tuple):
+            here = _bare(get_args(here)[1 if get_origin(here) is dict else 0])
+        else:
+            return []
+    if _is_section(here):
+        return list(here.model_fields)
+    return members_of(get_args(here)[0]) if get_origin(here) is dict else []
+
+
+def members_of(kind: Any) -> list[str]:
+    """The words of an enum; none of any other type."""
+    return [str(member) for member in getattr(kind, "__members__", {}).values()]
+
+
+def suggest_key(path: KeyPath) -> str | None:
+    """What the unknown key at ``path`` was meant to be: a neighbour, or one of another section."""
+    *parent, name = path
+    siblings = keys_at(tuple(parent))
+    leaves = [key.path for key in spec_keys()]
+    elsewhere = {str(key[-1]): key for key in leaves if len(key) > 1}
+    if str(name) in elsewhere:
+        return f"it belongs under '{elsewhere[str(name)][0]}'"
+    for known in (siblings, map(dotted, leaves), elsewhere):
+        if close := nearest(name, known):
+            return close
+    return f"known keys: {', '.join(siblings)}" if siblings else None
+
+
+def _is_section(kind: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _bare(annotation: Any) -> Any:
+    """The annotation without ``Annotated`` and without ``None``; of a union the last member."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return _bare([part for part in get_args(annotation) if part is not type(None)][-1])
+    return annotation

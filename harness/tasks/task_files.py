@@ -10,19 +10,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest, raise_all, shown
 from harness.families import FAMILIES, TASK_TYPES
-from harness.settings import Problem, YamlFile, nearest, raise_problems, read_yaml, shown
+from harness.settings import YamlFile, read_yaml
 from harness.tasks.task import Population, Prompt, Sample, Task
 from harness.words import Domain
-
-__all__ = ["inspect_task", "load_task", "load_tasks", "render", "task_files"]
 
 _REQUIRED = ("name", "task_type", "prompt_template", "samples")
 _PLACEHOLDER = re.compile(r"\{\{ (\w[\w.-]*) \}\}")
 _ALMOST = re.compile(r"\{\{.*?\}\}|\{\{")
+
+
+class TaskReading(NamedTuple):
+    """As much of one task file as can be read.
+
+    Attributes:
+        document: the file; ``None`` where it is no YAML or no mapping of keys.
+        task: with its well-formed samples; ``None`` when the file's head is at fault.
+        prompts: the samples' prompts, in order, without those that cannot be rendered.
+        mistakes: everything wrong with the file, each with its line.
+    """
+
+    document: YamlFile | None = None
+    task: Task | None = None
+    prompts: tuple[Prompt, ...] = ()
+    mistakes: tuple[UsageError, ...] = ()
 
 
 def task_files(folder: Path | str) -> tuple[Path, ...]:
@@ -52,22 +66,18 @@ def load_tasks(folder: Path | str) -> Population:
     Raises:
         UsageError: every mistake of every readable file, with file and line.
     """
-    problems: list[Problem] = []
+    mistakes: list[UsageError] = []
     tasks: dict[str, Task] = {}
     prompts: list[Prompt] = []
     for path in task_files(folder):
-        task, found = _read_task(path)
-        problems += found
-        if task is None:
-            continue
-        if task.name in tasks:
+        reading = read_task(path)
+        mistakes += reading.mistakes
+        prompts += reading.prompts
+        task = reading.task
+        if task is not None and tasks.setdefault(task.name, task) is not task:
             first = tasks[task.name].file
-            problems.append(Problem(f"task '{task.name}' is also in {first}", file=str(path)))
-        tasks.setdefault(task.name, task)
-        rendered = list(_render_all(task))
-        problems += [item for item in rendered if isinstance(item, Problem)]
-        prompts += [item for item in rendered if isinstance(item, Prompt)]
-    raise_problems(problems)
+            mistakes.append(UsageError(f"task '{task.name}' is also in {first}", file=path))
+    raise_all(mistakes)
     return Population(tuple(tasks.values()), tuple(prompts))
 
 
@@ -77,174 +87,139 @@ def load_task(path: Path | str) -> Task:
     Raises:
         UsageError: every mistake, with file and line.
     """
-    task, problems = _read_task(Path(path))
-    if task is not None:
-        problems += [item for item in _render_all(task) if isinstance(item, Problem)]
-    raise_problems(problems)
-    if task is None:
-        raise AssertionError("unreachable: a file without problems is a task")
-    return task
+    reading = read_task(path)
+    raise_all(reading.mistakes)
+    if reading.task is None:
+        raise AssertionError("unreachable: a file without mistakes is a task")
+    return reading.task
 
 
-def inspect_task(path: Path | str) -> tuple[Task | None, tuple[Problem, ...]]:
-    """Read as much of one task file as can be read, for a linter.
-
-    Returns:
-        The task with its well-formed samples (``None`` when the file's head is at fault), and
-        every mistake.
-    """
+def read_task(path: Path | str) -> TaskReading:
+    """Read as much of one task file as can be read; nothing is raised."""
     try:
         document = read_yaml(path)
-    except UsageError:
-        return None, tuple(_read_task(Path(path))[1])
-    if not isinstance(document.data, dict):
-        return None, tuple(_read_task(Path(path))[1])
-    head = list(_head_problems(document))
-    samples, problems = _samples(document)
-    task = None if head else _task(document, samples)
-    unrendered = [item for item in _render_all(task) if isinstance(item, Problem)] if task else []
-    return task, (*head, *problems, *unrendered)
+    except UsageError as error:
+        return TaskReading(mistakes=(error,))
+    data = document.data
+    if not isinstance(data, dict):
+        why = f"a task file has the keys {', '.join(_REQUIRED)}"
+        return TaskReading(mistakes=(UsageError(why, file=path, line=1),))
+    mistakes = [*_head_mistakes(document), *_choice_mistakes(document)]
+    is_task = not mistakes
+    samples = list(_samples(document, mistakes))
+    if not is_task:
+        return TaskReading(document, mistakes=tuple(mistakes))
+    family = TASK_TYPES.get(data["task_type"])
+    task = Task(
+        name=data["name"],
+        task_type=data["task_type"],
+        scorer=data.get("scorer", family.name if family else ""),
+        domain=Domain(data.get("domain", family.domain if family else Domain.SAFETY)),
+        prompt_template=data["prompt_template"],
+        samples=tuple(samples),
+        file=document.path,
+        description=str(data.get("description") or ""),
+    )
+    prompts: list[Prompt] = []
+    for sample in samples:
+        try:
+            prompts.append(Prompt(task, sample, render(task, sample)))
+        except UsageError as error:
+            mistakes.append(error)
+    return TaskReading(document, task, tuple(prompts), tuple(mistakes))
 
 
 def render(task: Task, sample: Sample) -> str:
     """The prompt of a sample.
 
     Raises:
-        UsageError: a placeholder without a value, at the sample's line.
+        UsageError: a placeholder without a value, or nothing to ask, at the sample's line.
     """
-    missing = [key for key in _PLACEHOLDER.findall(task.prompt_template) if not _fits(sample, key)]
-    if missing:
-        key = missing[0]
+    for key in _PLACEHOLDER.findall(task.prompt_template):
         value = sample.fields.get(key)
-        why = f"has {shown(value)}" if key in sample.fields else "has no such key"
+        if isinstance(value, (str, int, float)):
+            continue
+        is_there = key in sample.fields
+        why = f"has {shown(value)}" if is_there else "has no such key"
         raise UsageError(
             f"placeholder '{{{{ {key} }}}}' has no text: sample '{sample.sample_id}' {why}",
-            hint=nearest(key, sample.fields) if key not in sample.fields else "write text",
+            hint="write text" if is_there else nearest(key, sample.fields),
             file=task.file,
             line=sample.line,
         )
-    return _PLACEHOLDER.sub(lambda match: str(sample.fields[match[1]]), task.prompt_template)
+    text = _PLACEHOLDER.sub(lambda match: str(sample.fields[match[1]]), task.prompt_template)
+    if not text.strip():
+        why = f"sample '{sample.sample_id}' has an empty prompt"
+        raise UsageError(why, file=task.file, line=sample.line)
+    return text
 
 
-def _fits(sample: Sample, key: str) -> bool:
-    return isinstance(sample.fields.get(key), (str, int, float))
-
-
-def _render_all(task: Task) -> Iterator[Prompt | Problem]:
-    for sample in task.samples:
-        try:
-            text = render(task, sample)
-        except UsageError as error:
-            yield Problem(error.message, error.hint, error.file, error.line)
-            continue
-        if text.strip():
-            yield Prompt(task, sample, text)
-        else:
-            yield Problem(
-                f"sample '{sample.sample_id}' has an empty prompt", None, task.file, sample.line
-            )
-
-
-def _read_task(path: Path) -> tuple[Task | None, list[Problem]]:
-    """The task, or ``None``, and everything wrong with the file."""
-    try:
-        document = read_yaml(path)
-    except UsageError as error:
-        return None, [Problem(line.strip()) for line in str(error).splitlines()]
-    if not isinstance(document.data, dict):
-        keys = ", ".join(_REQUIRED)
-        return None, [Problem(f"a task file has the keys {keys}", file=str(path), line=1)]
-    problems = list(_head_problems(document))
-    samples, sample_problems = _samples(document)
-    problems += sample_problems
-    return (None if problems else _task(document, samples)), problems
-
-
-def _task(document: YamlFile, samples: tuple[Sample, ...]) -> Task:
-    data = document.data
-    family = TASK_TYPES.get(data["task_type"])
-    return Task(
-        name=data["name"],
-        task_type=data["task_type"],
-        scorer=data.get("scorer", family.name if family else ""),
-        domain=Domain(data.get("domain", family.domain if family else Domain.SAFETY)),
-        prompt_template=data["prompt_template"],
-        samples=samples,
-        file=document.path,
-        description=str(data.get("description") or ""),
-    )
-
-
-def _head_problems(document: YamlFile) -> Iterator[Problem]:
+def _head_mistakes(document: YamlFile) -> Iterator[UsageError]:
     data = document.data
 
-    def problem(key: str, message: str, hint: str | None = None) -> Problem:
-        return Problem(message, hint, document.path, document.line((key,)) or 1)
+    def mistake(key: str, message: str, hint: str | None = None) -> UsageError:
+        line = document.line((key,)) or 1
+        return UsageError(message, hint=hint, file=document.path, line=line)
 
     for key in _REQUIRED:
         if key not in data:
             others = [str(name) for name in data if name not in _REQUIRED]
-            yield problem(key, f"key '{key}' is missing", nearest(key, others))
+            yield mistake(key, f"key '{key}' is missing", nearest(key, others))
         elif key != "samples" and not (isinstance(data[key], str) and data[key].strip()):
-            yield problem(key, f"{key}: must be text, not {shown(data[key])}")
+            yield mistake(key, f"{key}: must be text, not {shown(data[key])}")
     if "/" in str(data.get("name", "")):
-        yield problem("name", "name: must not hold '/', which parts task and sample in a record")
-    yield from _choice_problems(document)
+        yield mistake("name", "name: must not hold '/', which parts task and sample in a record")
     if data.get("num_fewshot") not in (None, 0):
-        yield problem("num_fewshot", "num_fewshot: only 0 is supported", "write the shots out")
+        yield mistake("num_fewshot", "num_fewshot: only 0 is supported", "write the shots out")
     template = data.get("prompt_template")
     if isinstance(template, str):
         for text in _ALMOST.findall(_PLACEHOLDER.sub("", template)):
             hint = "a placeholder is '{{ key }}', with one space on each side"
-            yield problem("prompt_template", f"unreadable placeholder {shown(text)}", hint)
+            yield mistake("prompt_template", f"unreadable placeholder {shown(text)}", hint)
 
 
-def _choice_problems(document: YamlFile) -> Iterator[Problem]:
+def _choice_mistakes(document: YamlFile) -> Iterator[UsageError]:
     """Scorer and domain: named by the file, or implied by a known task type."""
-    data = document.data
+    data, path = document.data, document.path
     task_type = data.get("task_type")
     for key, choices in (("scorer", tuple(FAMILIES)), ("domain", tuple(map(str, Domain)))):
         if key in data and data[key] not in choices:
-            message = f"{key}: must be one of {', '.join(choices)}, not {shown(data[key])}"
+            why = f"{key}: must be one of {', '.join(choices)}, not {shown(data[key])}"
             hint = nearest(data[key], choices)
-            yield Problem(message, hint, document.path, document.line((key,)))
+            yield UsageError(why, hint=hint, file=path, line=document.line((key,)))
     if isinstance(task_type, str) and task_type not in TASK_TYPES and "scorer" not in data:
-        hint = (
-            nearest(task_type, TASK_TYPES) or f"types: {', '.join(TASK_TYPES)}; or give 'scorer:'"
+        types = f"types: {', '.join(TASK_TYPES)}; or give 'scorer:'"
+        yield UsageError(
+            f"task_type '{task_type}' names no scorer",
+            hint=nearest(task_type, TASK_TYPES) or types,
+            file=path,
+            line=document.line(("task_type",)),
         )
-        message = f"task_type '{task_type}' names no scorer"
-        yield Problem(message, hint, document.path, document.line(("task_type",)))
 
 
-def _samples(document: YamlFile) -> tuple[tuple[Sample, ...], list[Problem]]:
-    entries = document.data.get("samples")
-    if "samples" not in document.data:
-        return (), []
+def _samples(document: YamlFile, mistakes: list[UsageError]) -> Iterator[Sample]:
+    """The well-formed entries, in order; what is wrong with the others goes to ``mistakes``."""
+    entries, path = document.data.get("samples"), document.path
     if not isinstance(entries, list) or not entries:
-        message = "samples: must be a list of entries with an id"
-        return (), [Problem(message, None, document.path, document.line(("samples",)))]
-    samples: dict[str, Sample] = {}
-    problems: list[Problem] = []
-    for entry, line in zip(entries, document.item_lines(("samples",)), strict=True):
-        sample, message = _sample(entry, line)
-        if sample is not None and sample.sample_id in samples:
-            first = samples[sample.sample_id].line
-            message = f"sample id '{sample.sample_id}' is given twice, first in line {first}"
-        if message:
-            problems.append(Problem(message, None, document.path, line))
-        elif sample is not None:
-            samples[sample.sample_id] = sample
-    return tuple(samples.values()), problems
-
-
-def _sample(entry: Any, line: int) -> tuple[Sample | None, str]:
-    if not isinstance(entry, dict):
-        return None, f"a sample is a mapping with an id, not {shown(entry)}"
-    if "id" not in entry:
-        return None, "key 'id' of the sample is missing"
-    sample_id = entry["id"]
-    is_id = isinstance(sample_id, (str, int)) and not isinstance(sample_id, bool)
-    if not is_id or not str(sample_id).strip() or str(sample_id) != str(sample_id).strip():
-        return None, f"id: must be text without spaces around it, not {shown(sample_id)}"
-    fields = {str(key): value for key, value in entry.items()}
-    return Sample(str(sample_id), fields, line), ""
+        if "samples" in document.data:
+            why, line = "samples: must be a list of entries with an id", document.line(("samples",))
+            mistakes.append(UsageError(why, file=path, line=line))
+        return
+    first: dict[str, int] = {}
+    for index, entry in enumerate(entries):
+        line = document.line(("samples", index)) or 1
+        sample_id = entry.get("id") if isinstance(entry, dict) else None
+        is_id = isinstance(sample_id, (str, int)) and not isinstance(sample_id, bool)
+        if not isinstance(entry, dict):
+            why = f"a sample is a mapping with an id, not {shown(entry)}"
+        elif "id" not in entry:
+            why = "key 'id' of the sample is missing"
+        elif not is_id or not str(sample_id).strip() or str(sample_id) != str(sample_id).strip():
+            why = f"id: must be text without spaces around it, not {shown(sample_id)}"
+        elif str(sample_id) in first:
+            why = f"sample id '{sample_id}' is given twice, first in line {first[str(sample_id)]}"
+        else:
+            first[str(sample_id)] = line
+            yield Sample(str(sample_id), {str(key): value for key, value in entry.items()}, line)
+            continue
+        mistakes.append(UsageError(why, file=path, line=line))

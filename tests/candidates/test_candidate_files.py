@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.candidates import Candidate, candidate_hashes, check_candidates, load_candidates
-from harness.errors import UsageError
+from harness.errors import MAX_SHOWN, UsageError
 from harness.settings import RunSpec
-from harness.settings.problems import MAX_SHOWN
 from harness.tasks import Population
 from harness.words import DispatchMode
 

@@ -9,7 +9,7 @@ import pytest
 from harness.score.mmlu import selected_letter
 from harness.score.refusal_phrases import HARD, SOFT
 from harness.score.truthfulqa import STOP_WORDS, overlaps
-from harness.settings.options import STUDY_UNKNOWN as UNKNOWN
+from harness.tasks import STUDY_UNKNOWN as UNKNOWN
 
 
 def test_refusal_score_kind_and_match_are_the_studys(score_with, refusal_case: dict[str, Any]):

@@ -9,8 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from harness.errors import UsageError
-from harness.settings import LoadedSpec, spec_flags
-from harness.settings.command import with_spec_flags
+from harness.settings import LoadedSpec, spec_flags, with_spec_flags
 from harness.words import BackendName, Mode
 
 from .conftest import SPEC, Write

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageError
-from harness.settings import apply_flags, flag_of, load_spec, spec_flags
-from harness.settings.spec_keys import leaf_keys
+from harness.settings import apply_flags, flag_of, load_spec, spec_flags, spec_keys
 
 
 def _one(name: str, *texts: str) -> Any:
@@ -21,7 +20,7 @@ def _error(name: str, *texts: str) -> str:
 
 
 def test_every_key_of_the_spec_has_a_flag() -> None:
-    assert set(leaf_keys()) <= {flag.path for flag in spec_flags()}
+    assert {key.path for key in spec_keys()} <= {flag.path for flag in spec_flags()}
 
 
 def test_every_flag_name_is_used_once() -> None:

@@ -224,6 +224,14 @@ def test_a_file_that_cannot_be_read_is_a_finding_and_not_a_crash(tmp_path: Path,
     assert all(finding.file == str(path) for finding in report.findings)
 
 
+def test_a_file_that_is_no_yaml_is_found_at_its_own_line(tmp_path: Path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("name: bad\nprompt: a: b\n")
+    (finding,) = lint_paths([path]).findings
+    assert (finding.rule.rule_id, finding.line) == ("form", 2)
+    assert str(path) not in finding.message
+
+
 def test_a_name_used_by_two_files_is_found(tmp_path: Path):
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(

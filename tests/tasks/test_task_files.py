@@ -141,3 +141,14 @@ def test_hidden_and_other_files_are_no_tasks(write: Write) -> None:
     write("tasks/.hidden.yaml", "name: [")
     write("tasks/notes.txt", "x")
     assert len(load_tasks(write("tasks/t.yaml", REFUSAL).parent).tasks) == 1
+
+
+def test_a_sample_without_an_id_does_not_hide_a_prompt_that_lacks_a_text(write: Write) -> None:
+    text = CHOICES.replace("  - id: k_0\n    question", "  - question").replace(
+        "question: 42", "q: 42"
+    )
+    lines = [line.strip() for line in str(_error(write("tasks/a.yaml", text))).splitlines()]
+    assert ["key 'id' of the sample" in lines[0], "placeholder '{{ question }}'" in lines[1]] == [
+        True,
+        True,
+    ]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.settings import is_unknown_option
+from harness.tasks.answer_options import is_unknown_option
 from harness.tasks.importing.cells import (
     Row,
     RowSkipped,

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from harness.errors import UsageError
-from harness.settings import nearest
+from harness.errors import UsageError, nearest
 from harness.tasks.importing.cells import RowSkipped
 from harness.tasks.importing.datasets import Dataset
 from harness.tasks.importing.rows import plain_columns

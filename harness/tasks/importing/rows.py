@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import EnvironmentError_, UsageError
-from harness.settings import read_text
+from harness.files import read_text
 
 __all__ = ["plain_columns", "read_rows"]
 

@@ -3,13 +3,13 @@
 Each rule has an id, a severity and a remedy; each finding has its file and line.
 """
 
-from harness.tasks.lint.check import CHECKS, LintReport, lint_paths
-from harness.tasks.lint.model import RULES, Finding, Rule, Severity
+from harness.tasks.lint.lint_files import CHECKS, RULES, LintReport, lint_paths
+from harness.tasks.lint.rule import Hit, Rule, Severity
 
 __all__ = [
     "CHECKS",
     "RULES",
-    "Finding",
+    "Hit",
     "LintReport",
     "Rule",
     "Severity",

@@ -1,26 +1,28 @@
 """Every key of the run spec as a long flag, so that the command line can say all that a file can.
 
 A flag is the key's own name with dashes (``server.max_model_len`` is ``--max-model-len``); the
-study's names are accepted too. Text becomes a value here; `harness.settings.load` checks the value
-by the same rules as one from a file.
+study's names are accepted too. Text becomes a value here; `harness.settings.loaded_spec` checks
+the value by the same rules as one from a file.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
+from harness.errors import UsageError, nearest, raise_all, shown
 from harness.secrets import names_a_secret
-from harness.settings.problems import Problem, nearest, raise_problems, shown
-from harness.settings.spec_keys import annotation_at, is_optional, leaf_keys, meaning
-from harness.settings.yaml_file import KeyPath
-
-__all__ = ["MORE_ARGUMENTS", "Flag", "apply_flags", "flag_of", "spec_flags"]
+from harness.settings.run_spec import members_of, spec_keys
+from harness.settings.yaml_lines import KeyPath
+from harness.words import DispatchMode
 
 Parse = Callable[[list[str]], Any]
+
+MORE_ARGUMENTS = "extra_args+"
+"""The key of ``server`` that adds to ``extra_args`` where the plain key replaces it."""
 
 _ALIASES: dict[KeyPath, tuple[str, ...]] = {
     ("backend",): ("--server-backend",),
@@ -30,10 +32,6 @@ _ALIASES: dict[KeyPath, tuple[str, ...]] = {
     ("expect", "rows_per_mode"): ("--expected-rows-per-mode",),
 }
 _REPEATABLE: tuple[KeyPath, ...] = (("models",), ("candidates",), ("server", "env"), ("external",))
-MORE_ARGUMENTS: KeyPath = ("server", "extra_args+")
-"""The override that adds to ``server.extra_args`` where the plain key replaces it."""
-
-_NO_VALUE = ("none", "null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,7 @@ class Flag:
         parse: the texts given, in order, to the value of the key.
         aliases: other names of the same flag.
         repeatable: whether it may be given more than once.
+        optional: whether ``none`` may be given.
     """
 
     name: str
@@ -55,17 +54,48 @@ class Flag:
     parse: Parse
     aliases: tuple[str, ...] = ()
     repeatable: bool = False
+    optional: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """The name and the aliases."""
         return (self.name, *self.aliases)
 
+    def value(self, texts: list[str]) -> Any:
+        """The value of the key.
+
+        Raises:
+            ValueError: a text is no value of it.
+        """
+        is_none = self.optional and texts[-1].lower() in ("none", "null")
+        return None if is_none else self.parse(texts)
+
 
 @cache
 def spec_flags() -> tuple[Flag, ...]:
     """All flags, in the order of the keys; names are unique."""
-    return (*(_flag(path) for path in leaf_keys()), *_further_flags())
+    flags: list[Flag] = []
+    for key in spec_keys():
+        path, last = key.path, str(key.path[-1])
+        parse, form = _SPECIAL.get(path) or _form_of(key.kind)
+        flags.append(
+            Flag(
+                "--model" if path == ("models",) else f"--{last.replace('_', '-')}",
+                path,
+                f"{key.meaning} ({form}{', or none' if key.optional else ''})",
+                parse,
+                _ALIASES.get(path, ()),
+                path in _REPEATABLE,
+                key.optional,
+            )
+        )
+    log = "The log of such a server, for proof (MODE=PATH; repeatable)."
+    more = "One more argument for vLLM, after the file's (repeatable)."
+    flags += [
+        Flag("--external-log", ("external",), log, _pairs_of("log"), repeatable=True),
+        Flag("--extra-arg", ("server", MORE_ARGUMENTS), more, _arguments, repeatable=True),
+    ]
+    return tuple(flags)
 
 
 def flag_of(path: KeyPath) -> str:
@@ -89,11 +119,11 @@ def apply_flags(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
     """
     known = {name: flag for flag in spec_flags() for name in flag.names}
     texts: dict[str, tuple[Flag, str, list[str]]] = {}
-    problems: list[Problem] = []
+    mistakes: list[UsageError] = []
     for name, text in pairs:
         flag = known.get(name)
         if flag is None:
-            problems.append(Problem(f"no flag {name}", nearest(name, known)))
+            mistakes.append(UsageError(f"no flag {name}", hint=nearest(name, known)))
         elif flag.repeatable and flag.name in texts:
             texts[flag.name][2].append(text)
         else:
@@ -101,83 +131,39 @@ def apply_flags(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
     overrides: dict[str, object] = {}
     for flag, name, given in texts.values():
         try:
-            _put(overrides, flag, flag.parse(given))
+            # --external and --external-log are of one mapping, so they add up
+            overrides = merged(overrides, {".".join(map(str, flag.path)): flag.value(given)})
         except ValueError as error:
-            problems.append(Problem(f"{name}: {error}"))
-    raise_problems(problems)
+            mistakes.append(UsageError(f"{name}: {error}"))
+    raise_all(mistakes)
     return overrides
 
 
-def _put(overrides: dict[str, object], flag: Flag, value: Any) -> None:
-    """Set one key; two flags of one mapping (``--external``, ``--external-log``) add up."""
-    key = ".".join(str(part) for part in flag.path)
-    old = overrides.get(key)
-    if isinstance(old, dict) and isinstance(value, dict):
-        for name, entry in value.items():
-            merged = {**old[name], **entry} if isinstance(entry, dict) and name in old else entry
-            old[name] = merged
-    else:
-        overrides[key] = value
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Key by key; a mapping over a mapping is merged, anything else replaces."""
+    out = dict(below)
+    for key, value in above.items():
+        old = out.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        out[key] = merged(old or {}, value) if both else value
+    return out
 
 
-def _flag(path: KeyPath) -> Flag:
-    name = "--model" if path == ("models",) else f"--{str(path[-1]).replace('_', '-')}"
-    parse, text = _parser(path)
-    if is_optional(path):
-        parse, text = _or_none(parse), f"{text}, or none"
-    text = f"{meaning(path)} ({text})"
-    return Flag(name, path, text, parse, _ALIASES.get(path, ()), path in _REPEATABLE)
-
-
-def _further_flags() -> tuple[Flag, ...]:
-    """Second flags of a key: one part of ``external``, and arguments added and not replaced."""
-    log = "The log of such a server, for proof (MODE=PATH; repeatable)."
-    more = "One more argument for vLLM, after the file's (repeatable)."
-    return (
-        Flag("--external-log", ("external",), log, _pairs_of("log"), repeatable=True),
-        Flag("--extra-arg", MORE_ARGUMENTS, more, _more_arguments, repeatable=True),
-    )
-
-
-def _parser(path: KeyPath) -> tuple[Parse, str]:
-    """How the text of a flag becomes the value of its key, and the help that says so."""
-    special: dict[KeyPath, tuple[Parse, str]] = {
-        ("models",): (_models, "NAME=HF_ID[@REVISION]; repeatable, replaces the models"),
-        ("server", "env"): (_environment, "NAME=VALUE; repeatable, adds to the file's"),
-        ("server", "extra_args"): (_arguments, "one quoted text; replaces the file's"),
-        ("external",): (_pairs_of("url"), "MODE=URL; repeatable"),
-        ("dispatch_modes",): (
-            _dispatch,
-            "original, or synchronized, prompt_list separated by commas",
-        ),
-    }
-    if path in special:
-        return special[path]
-    kind = annotation_at(path)
-    if kind is int:
-        return _number(int, "a whole number"), "a whole number"
+def _form_of(kind: Any) -> tuple[Parse, str]:
+    """How a text becomes a value of this type, and the help that says so."""
     if kind is float:
         return _number(float, "a number"), "a number"
     if kind is bool:
         return _switch, "on or off"
     if get_origin(kind) is tuple:
-        members = getattr(get_args(kind)[0], "__members__", {})
-        which = f" of {', '.join(map(str, members.values()))}" if members else ""
+        members = members_of(get_args(kind)[0])
+        which = f" of {', '.join(members)}" if members else ""
         return _list, f"list{which}, separated by commas"
-    if get_origin(kind) is Literal:
-        if all(isinstance(choice, int) for choice in get_args(kind)):
-            return _number(int, "a whole number"), " or ".join(map(str, get_args(kind)))
-        return _last, " or ".join(map(str, get_args(kind)))
-    members = getattr(kind, "__members__", {})
-    return _last, " or ".join(map(str, members.values())) or "text"
-
-
-def _last(texts: list[str]) -> str:
-    return texts[-1]
-
-
-def _or_none(parse: Parse) -> Parse:
-    return lambda texts: None if texts[-1].lower() in _NO_VALUE else parse(texts)
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    words = " or ".join(map(str, choices or members_of(kind)))
+    if kind is int or (choices and all(isinstance(choice, int) for choice in choices)):
+        return _number(int, "a whole number"), words or "a whole number"
+    return lambda texts: texts[-1], words or "text"
 
 
 def _number(kind: type[int] | type[float], what: str) -> Parse:
@@ -207,14 +193,13 @@ def _dispatch(texts: list[str]) -> str | list[str]:
 
 
 def _arguments(texts: list[str]) -> list[str]:
-    try:
-        return shlex.split(texts[-1])
-    except ValueError as error:
-        raise ValueError(f"{str(error).lower()} in {shown(texts[-1])}") from None
-
-
-def _more_arguments(texts: list[str]) -> list[str]:
-    return [argument for text in texts for argument in _arguments([text])]
+    arguments: list[str] = []
+    for text in texts:
+        try:
+            arguments += shlex.split(text)
+        except ValueError as error:
+            raise ValueError(f"{str(error).lower()} in {shown(text)}") from None
+    return arguments
 
 
 def _pair(text: str, form: str) -> tuple[str, str]:
@@ -251,3 +236,16 @@ def _pairs_of(key: str) -> Parse:
         return {mode: {key: value} for mode, value in pairs}
 
     return parse
+
+
+_SPECIAL: dict[KeyPath, tuple[Parse, str]] = {
+    ("models",): (_models, "NAME=HF_ID[@REVISION]; repeatable, replaces the models"),
+    ("server", "env"): (_environment, "NAME=VALUE; repeatable, adds to the file's"),
+    ("server", "extra_args"): (_arguments, "one quoted text; replaces the file's"),
+    ("external",): (_pairs_of("url"), "MODE=URL; repeatable"),
+    ("dispatch_modes",): (
+        _dispatch,
+        f"original, or {', '.join(DispatchMode)} separated by commas",
+    ),
+}
+"""Keys whose text is read in a way of its own, each with the help that says so."""

@@ -7,14 +7,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = [
-    "STUDY_UNKNOWN",
-    "UNKNOWN_WORDING",
-    "is_unknown_option",
-    "options_of",
-    "unknown_index",
-]
-
 UNKNOWN_WORDING = (
     r"unknown|undetermined|unclear|unanswerable|not (?:answerable|known|clear|certain)"
     r"|(?:cannot|can't|can not|could not|couldn't) (?:be )?"

@@ -1,0 +1,272 @@
+"""A run spec from a profile or a YAML file with flags on top, and the command that takes them.
+
+A later layer wins key by key; lists are replaced whole. Every mistake names the file and line, or
+the flag, that it came from.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+from pydantic import ValidationError
+
+from harness.errors import UsageError, nearest, raise_all, shown
+from harness.settings.run_spec import RunSpec
+from harness.settings.spec_flags import MORE_ARGUMENTS, apply_flags, flag_of, merged, spec_flags
+from harness.settings.spec_rules import complaint_of, complaints_about
+from harness.settings.yaml_lines import KeyPath, YamlFile, read_yaml
+
+DEFAULT_PROFILE = "study-d"
+"""The profile under the flags where a command names none: the study's own command line."""
+
+_PROFILES = Path(__file__).resolve().parent.parent / "profiles"
+_PANEL = "Run spec (every key of the file; the flag wins)"
+_TEXT_LISTS = ("extra_args", "gpu_device_ids")
+_ONE_OR_MORE: tuple[KeyPath, ...] = (
+    ("candidates",),
+    ("modes",),
+    ("dispatch_modes",),
+    ("server", "volumes"),
+    *(("server", key) for key in _TEXT_LISTS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSpec:
+    """A checked run spec and where it came from.
+
+    Attributes:
+        spec: every key with its value, defaults included.
+        given: only what the file, what it extends, and the flags said.
+        file: the profile or YAML file, as it was named.
+    """
+
+    spec: RunSpec
+    given: dict[str, Any]
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One source of keys, tidied: a file, or the flags (``document`` is ``None``)."""
+
+    data: dict[str, Any]
+    document: YamlFile | None = None
+
+    def __contains__(self, key: KeyPath) -> bool:
+        if self.document is not None:
+            return key in self.document
+        here: Any = self.data
+        for part in key:
+            entries = dict(enumerate(here)) if isinstance(here, list) else here
+            if not isinstance(entries, dict) or part not in entries:
+                return False
+            here = entries[part]
+        return bool(key)
+
+    def mistake(self, key: KeyPath, message: str, hint: str | None) -> UsageError:
+        """What is wrong with the value at a path of this source, by file and line or by flag."""
+        if self.document is None:
+            return UsageError(f"{flag_of(key)}: {message}", hint=hint)
+        line = self.document.line(key)
+        return UsageError(message, hint=hint, file=self.document.path, line=line)
+
+
+def profile_names() -> tuple[str, ...]:
+    """The profiles that ship with the harness, in alphabetical order."""
+    return tuple(sorted(path.stem for path in _PROFILES.glob("*.yaml")))
+
+
+def load_spec(source: str | Path, overrides: Mapping[str, object] | None = None) -> LoadedSpec:
+    """Read, merge and check a run spec.
+
+    Args:
+        source: the name of a shipped profile, or the path of a YAML file.
+        overrides: what the flags said, by dotted key (``{"server.port": 18001}``), as
+            `apply_flags` gives it. Mappings are merged, lists replace.
+
+    Raises:
+        UsageError: every mistake found, each with file and line or the flag, and what is allowed.
+    """
+    layers = _file_layers(source)
+    given: dict[str, Any] = {}
+    for layer in layers:
+        given = merged(given, layer.data)
+    layers.append(_flag_layer(overrides or {}, given))
+    given = merged(given, layers[-1].data)
+    try:
+        # by JSON's rules: a quoted number is text, and true is no number
+        spec = RunSpec.model_validate_json(json.dumps(given), strict=True)
+    except ValidationError as error:
+        mistakes: dict[KeyPath, UsageError] = {}
+        for complaint in map(complaint_of, error.errors()):
+            mistakes.setdefault(complaint[0], _located(layers, *complaint))
+        # files before flags, and from top to bottom
+        raise_all(sorted(mistakes.values(), key=lambda one: (one.line is None, one.line or 0)))
+        raise
+    raise_all([_located(layers, *complaint) for complaint in complaints_about(spec)])
+    return LoadedSpec(spec, given, f"{source} (profile)" if _is_profile(source) else str(source))
+
+
+def spec_source(profile: str | None, config: Path | None, default: str) -> str | Path:
+    """What `load_spec` is to read.
+
+    Raises:
+        UsageError: both ``--profile`` and ``--config`` were given.
+    """
+    if profile is not None and config is not None:
+        raise UsageError("--profile and --config exclude each other", hint="use one of them")
+    return config or profile or default
+
+
+def with_spec_flags(
+    command: Callable[..., None], *, default: str = DEFAULT_PROFILE
+) -> Callable[..., None]:
+    """The command with all spec flags in place of its first parameter.
+
+    Args:
+        command: its first parameter receives a `LoadedSpec`; the others are typer options of its
+            own and come first in the help. A spec flag of the same name gives way.
+        default: the profile that the flags build on when neither ``--profile`` nor ``--config`` is
+            given.
+
+    Raises:
+        UsageError: from the returned command, when the spec is wrong or both were given.
+    """
+    first, *others = inspect.signature(command).parameters.values()
+    hints = get_type_hints(command, include_extras=True)
+    flags = {flag.name.removeprefix("--").replace("-", "_"): flag for flag in spec_flags()}
+    for taken in others:
+        flags.pop(taken.name, None)
+
+    def run(**arguments: Any) -> None:
+        source = spec_source(arguments.pop("profile"), arguments.pop("config"), default)
+        pairs: list[tuple[str, str]] = []
+        for name, flag in flags.items():
+            value = arguments.pop(name)
+            texts = value if isinstance(value, (list, tuple)) else [value]
+            pairs += [(flag.name, text) for text in texts if text is not None]
+        command(**{first.name: load_spec(source, apply_flags(pairs))}, **arguments)
+
+    named = f"A shipped spec: {', '.join(profile_names())}. Without one: {default}."
+    profile = typer.Option("--profile", "-p", help=named)
+    config = typer.Option("--config", "-c", help="A spec file (YAML).")
+    parameters = [
+        _keyword("profile", Annotated[str | None, profile]),
+        _keyword("config", Annotated[Path | None, config]),
+    ]
+    for own in others:
+        annotation = hints.get(own.name, own.annotation)
+        parameters.append(own.replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY))
+    for name, flag in flags.items():
+        option = typer.Option(*flag.names, help=flag.help, rich_help_panel=_PANEL, metavar="…")
+        kind: Any = list[str] | None if flag.repeatable else str | None
+        parameters.append(_keyword(name, Annotated[kind, option]))
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {item.name: item.annotation for item in parameters}
+    return run
+
+
+def _keyword(name: str, annotation: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=None, annotation=annotation)
+
+
+def _is_profile(source: str | Path) -> bool:
+    """Whether ``source`` names a profile; a bare word that is no file is taken for one."""
+    if isinstance(source, Path):
+        return False
+    path = Path(source)
+    looks_like_file = "/" in source or path.suffix != "" or path.is_file()
+    return source in profile_names() or not looks_like_file
+
+
+def _file_layers(source: str | Path) -> list[_Layer]:
+    """The layers of a file: first those of the profiles it ``extends``, last its own.
+
+    Raises:
+        UsageError: unreadable, no mapping, or extending what is no shipped profile.
+    """
+    path = Path(source)
+    if _is_profile(source):
+        if source not in profile_names():
+            hint = _profile_hint(source)
+            raise UsageError(f"no profile and no file named '{source}'", hint=hint)
+        path = _PROFILES / f"{source}.yaml"
+    document = read_yaml(path)
+    if not isinstance(document.data, dict):
+        raise UsageError("a run spec is a mapping of keys", file=path, line=document.line(()))
+    data = {str(key): value for key, value in document.data.items()}
+    base = data.pop("extends", None)
+    own = _Layer(_tidy(data), document)
+    if base is None:
+        return [own]
+    if not isinstance(base, str) or base not in profile_names():
+        message, line = f"extends names no profile: {shown(base)}", document.line(("extends",))
+        raise UsageError(message, hint=_profile_hint(base), file=path, line=line)
+    return [*_file_layers(base), own]
+
+
+def _profile_hint(name: object) -> str:
+    return nearest(name, profile_names()) or f"profiles: {', '.join(profile_names())}"
+
+
+def _flag_layer(overrides: Mapping[str, object], below: Mapping[str, Any]) -> _Layer:
+    """The layer of the flags, by dotted key; ``below`` is what the files said together."""
+    data: dict[str, Any] = {}
+    for key, value in overrides.items():
+        *sections, last = key.split(".")
+        here = data
+        for section in sections:
+            here = here.setdefault(section, {})
+        here[last] = value
+    server, under = data.get("server", {}), below.get("server")
+    if added := server.pop(MORE_ARGUMENTS, None):
+        of_files = under.get("extra_args") if isinstance(under, dict) else None
+        standing = server.get("extra_args", of_files)
+        server["extra_args"] = [*(standing if isinstance(standing, list) else ()), *added]
+    return _Layer(_tidy(data))
+
+
+def _located(layers: list[_Layer], key: KeyPath, message: str, hint: str | None) -> UsageError:
+    """The mistake at the uppermost layer that has the key, or else the nearest key above it."""
+    for length in range(len(key), -1, -1):
+        for layer in reversed(layers):
+            if key[:length] in layer:
+                return layer.mistake(key[:length], message, hint)
+    return UsageError(message, hint=hint)
+
+
+def _tidy(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data with one value written for a list of one, and numbers for text where text is meant.
+
+    ``candidates: a.csv`` becomes a list, and ``gpu_device_ids: [0]``, ``extra_args: [--n, 4]`` and
+    ``env: {A: 1}`` hold text.
+    """
+    out = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items()}
+    for *sections, key in _ONE_OR_MORE:
+        here: Any = out.get("server") if sections else out
+        if isinstance(here, dict) and here.get(key) is not None and not isinstance(here[key], list):
+            here[key] = [here[key]]
+    server = out.get("server")
+    if isinstance(server, dict):
+        for key in _TEXT_LISTS:
+            if server.get(key) is not None:
+                server[key] = [_as_text(item) for item in server[key]]
+        if isinstance(server.get("env"), dict):
+            server["env"] = {name: _as_text(item) for name, item in server["env"].items()}
+    if out.get("dispatch_modes") == ["original"]:
+        out["dispatch_modes"] = "original"
+    return out
+
+
+def _as_text(value: Any) -> Any:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return str(value) if is_number else value

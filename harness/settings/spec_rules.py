@@ -1,0 +1,127 @@
+"""Everything that can be wrong with a run spec, as the path of the key at fault and the reason.
+
+pydantic's complaints are told in this project's words and with a suggestion; what a well-formed
+spec must not say, rules between keys and secrets, comes after. `harness.settings.loaded_spec`
+turns the path into a file and line or a flag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from pydantic_core import ErrorDetails
+
+from harness.errors import nearest, shown
+from harness.secrets import names_a_secret
+from harness.settings.run_spec import RunSpec, ServerSettings, dotted, keys_at, suggest_key
+from harness.settings.yaml_lines import KeyPath
+from harness.words import BackendName, DispatchMode
+
+Complaint = tuple[KeyPath, str, str | None]
+"""Path of the key, what is wrong, and what to do."""
+
+_WORDS = (
+    ("Input should be", "must be"),
+    ("Tuple should", "must"),
+    (" after validation, not 0", ""),
+    ("a valid string", "text"),
+    ("a valid integer", "a whole number"),
+    ("a valid number", "a number"),
+    ("a valid array", "a list"),
+    ("a valid boolean", "true or false"),
+    ("an object", "a section with keys"),
+)
+_MODE_VARIABLE = "VLLM_BATCH_INVARIANT"
+_OWNED_ARGUMENTS = {
+    "model": "models",
+    "served-model-name": "models",
+    "revision": "models",
+    "port": "server.port",
+    "max-model-len": "server.max_model_len",
+    "dtype": "server.dtype",
+    "gpu-memory-utilization": "server.gpu_memory_utilization",
+    "attention-backend": "server.attention_backend",
+    "enable-prefix-caching": "controls.prefix_caching",
+    "no-enable-prefix-caching": "controls.prefix_caching",
+    "async-scheduling": "controls.async_scheduling",
+    "no-async-scheduling": "controls.async_scheduling",
+    "enable-logging-iteration-details": "controls.iteration_log",
+}
+
+
+def complaint_of(details: ErrorDetails) -> Complaint:
+    """One of pydantic's complaints."""
+    key: KeyPath = tuple(part for part in details["loc"] if part != "[key]")
+    kind, value = details["type"], details["input"]
+    if key[0] == "dispatch_modes":
+        # a union complains twice, once for each of its forms; both are told as one
+        modes = [str(mode) for mode in DispatchMode]
+        word = value[0] if isinstance(value, list) and len(value) == 1 else value
+        rule = f"must be 'original' or a list of {', '.join(modes)}"
+        hint = nearest(word, ["original", *modes])
+        return ("dispatch_modes",), f"dispatch_modes: {rule}, not {shown(word)}", hint
+    if kind == "missing":
+        hint = "models: [{name: …, hf_id: …}]" if key == ("models",) else None
+        return key, f"key '{dotted(key)}' is missing", hint
+    if kind == "extra_forbidden" or "[key]" in details["loc"]:
+        return key, f"unknown key '{dotted(key)}'", suggest_key(key)
+    if kind == "model_type":
+        message = f"{dotted(key)}: must be a section with keys, not {shown(value)}"
+        return key, message, f"keys: {', '.join(keys_at(key))}"
+    rule = details["msg"]
+    for theirs, ours in _WORDS:
+        rule = rule.replace(theirs, ours)
+    seen = "" if "env" in key else f", not {shown(value)}"
+    # where a few words would have been right, pydantic lists them: 'a', 'b' or 'c'
+    expected = str((details.get("ctx") or {}).get("expected", ""))
+    words = expected.replace(" or ", ", ").replace("'", "").split(", ")
+    return key, f"{dotted(key)}: {rule}{seen}", nearest(value, filter(None, words))
+
+
+def complaints_about(spec: RunSpec) -> Iterator[Complaint]:
+    """Everything wrong between the keys of ``spec``."""
+    names = [model.name for model in spec.models]
+    for key, values, what in (("models", names, "model name"), ("modes", spec.modes, "mode")):
+        for index, value in enumerate(values):
+            if value in values[:index]:
+                yield (key, index), f"{what} '{value}' is given twice", None
+    yield from _about_server(spec.server)
+    longest, room = spec.request.max_tokens, spec.server.max_model_len
+    if longest >= room:
+        message = f"{longest} leaves no room for a prompt in server.max_model_len {room}"
+        yield ("request", "max_tokens"), message, "lower it, or raise --max-model-len"
+    yield from _about_external(spec)
+
+
+def _about_server(server: ServerSettings) -> Iterator[Complaint]:
+    """Variables and arguments that are a secret, or that another key sets."""
+    for name in server.env:
+        path: KeyPath = ("server", "env", name)
+        if names_a_secret(name):
+            yield path, f"{name} is a secret and does not belong here", f"export {name}=… instead"
+        elif name == _MODE_VARIABLE:
+            yield path, f"{name} is set by the mode", "choose with modes"
+    for index, argument in enumerate(server.extra_args):
+        if not argument.startswith("--"):
+            continue
+        name = argument[2:].partition("=")[0].replace("_", "-")
+        path = ("server", "extra_args", index)
+        if name in _OWNED_ARGUMENTS:
+            yield path, f"--{name} has a key of its own", f"use {_OWNED_ARGUMENTS[name]}"
+        elif names_a_secret(name):
+            yield path, f"--{name} is a secret and does not belong here", "export it instead"
+
+
+def _about_external(spec: RunSpec) -> Iterator[Complaint]:
+    for mode, server in spec.external.items():
+        path = ("external", str(mode), "url")
+        parts = urlsplit(server.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            yield path, "not the URL of a server", "write http://host:port"
+        if parts.username or parts.password:
+            yield path, "a URL with a password does not belong here", "leave user and password out"
+    for mode in spec.modes if spec.backend is BackendName.EXTERNAL else ():
+        if mode not in spec.external:
+            hint = f"--external {mode}=http://host:port"
+            yield ("backend",), f"backend external needs the URL of mode {mode}", hint

@@ -1,0 +1,157 @@
+"""A YAML file with the line of every value, and no surprises of YAML 1.1.
+
+Plain ``on``, ``off``, ``yes``, ``no``, dates and numbers with a leading zero stay text, as in
+YAML 1.2: a control may be written ``prefix_caching: off``, and a reference ``No`` or an id ``007``
+is what it looks like. Keys given twice, custom tags and aliases that hold themselves are errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.reader import ReaderError
+
+from harness.errors import UsageError, raise_all
+from harness.files import read_text
+
+if TYPE_CHECKING:
+    _Base = yaml.SafeLoader
+else:
+    _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+KeyPath = tuple[str | int, ...]
+
+_TAG = "tag:yaml.org,2002:"
+_MERGE = f"{_TAG}merge"
+_DIGITS = r"(?:0|[1-9][0-9]*)"
+_PLAIN = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (rf"[-+]?{_DIGITS}", "-+0123456789"),
+    "float": (
+        rf"[-+]?(?:{_DIGITS}?\.[0-9]+|{_DIGITS}\.|{_DIGITS}(?=[eE]))(?:[eE][-+]?[0-9]+)?",
+        "-+.0123456789",
+    ),
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "merge": ("<<", "<"),
+}
+"""What a plain scalar must look like to be no text, and what it may begin with."""
+_CORE_TAGS = {_TAG + kind for kind in (*_PLAIN, "str", "seq", "map")}
+
+
+class _Loader(_Base):
+    """The safe loader with the resolution rules of YAML 1.2's core schema (decimal only)."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+
+for _kind, (_pattern, _first) in _PLAIN.items():
+    _Loader.add_implicit_resolver(_TAG + _kind, re.compile(f"^(?:{_pattern})$"), list(_first))
+
+
+@dataclass(frozen=True, slots=True)
+class YamlFile:
+    """What a YAML file says, and where it says it.
+
+    Attributes:
+        path: the file as it was named, for messages.
+        data: mappings, lists and scalars.
+        root: the node tree, which knows the lines; ``None`` for an empty file.
+    """
+
+    path: str
+    data: Any
+    root: Node | None
+
+    def line(self, key: KeyPath) -> int | None:
+        """The 1-based line of the key or list item at ``key``; ``None`` if the file lacks it."""
+        node, line = self.root, 1 if self.root is not None else None
+        for part in key:
+            found = _child(node, part)
+            if found is None:
+                return None
+            line, node = found
+        return line
+
+    def __contains__(self, key: KeyPath) -> bool:
+        return self.line(key) is not None
+
+
+def read_yaml(path: Path | str) -> YamlFile:
+    """Read one YAML document.
+
+    Raises:
+        UsageError: unreadable, not UTF-8, not YAML, or with a key given twice; with file and line.
+    """
+    text = read_text(Path(path))
+    loader = _Loader(text)
+    why, line, hint = "", None, None
+    try:
+        root = loader.get_single_node()
+        raise_all([*_mistakes(path, root, (), set())] if root is not None else [])
+        return YamlFile(str(path), loader.construct_document(root) if root else None, root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else None
+        began = error.context_mark.line + 1 if error.context_mark else line
+        hint = f"{error.context}, from line {began}" if began != line else None
+        why = " ".join(str(error.problem or error.context).split())
+    except ReaderError as error:
+        why, line = error.reason, text.count("\n", 0, int(error.position)) + 1
+    except ValueError as error:
+        why = str(error)
+    except RecursionError:
+        why = "nested too deeply"
+    finally:
+        loader.dispose()
+    raise UsageError(f"not readable as YAML: {why}", hint=hint, file=path, line=line)
+
+
+def _child(node: Node | None, part: str | int) -> tuple[int, Node] | None:
+    """Line and value of one step down; the last entry of a mapping wins, as in the data."""
+    if isinstance(node, MappingNode):
+        for key, value in reversed(node.value):
+            if isinstance(key, ScalarNode) and key.value == str(part):
+                return key.start_mark.line + 1, value
+    if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+        item = node.value[part]
+        return item.start_mark.line + 1, item
+    return None
+
+
+def _mistakes(
+    path: Path | str, node: Node, above: tuple[Node, ...], done: set[int]
+) -> Iterator[UsageError]:
+    """Double keys, foreign tags and self-containing aliases, in the order of the file.
+
+    Args:
+        path: the file.
+        node: where to look.
+        above: the nodes that hold it.
+        done: ids of nodes looked at before: an alias is its anchor's node again.
+    """
+    line = node.start_mark.line + 1
+    if any(node is one for one in above):
+        yield UsageError("an alias contains itself", file=path, line=line)
+    if id(node) in done:
+        return
+    done.add(id(node))
+    if node.tag not in _CORE_TAGS:
+        yield UsageError(f"tag '{node.tag}' is not allowed", file=path, line=line)
+    pairs = node.value if isinstance(node, MappingNode) else []
+    first: dict[str, int] = {}
+    for key, _ in pairs:
+        if isinstance(key, ScalarNode) and key.tag != _MERGE:
+            line = key.start_mark.line + 1
+            if key.value in first:
+                why = f"key '{key.value}' is given twice, first in line {first[key.value]}"
+                yield UsageError(why, file=path, line=line)
+            first.setdefault(key.value, line)
+    items = node.value if isinstance(node, SequenceNode) else []
+    for child in (*items, *(part for pair in pairs for part in pair)):
+        yield from _mistakes(path, child, (*above, node), done)
