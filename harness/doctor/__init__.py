@@ -3,15 +3,19 @@
 `probe` looks and changes nothing; `judge` is pure and turns what was seen into findings.
 """
 
-from harness.doctor.checks import Check, Level
-from harness.doctor.facts import Facts
 from harness.doctor.judge import judge
-from harness.doctor.probe import probe
+from harness.doctor.judge_gpu import capability_finding
+from harness.doctor.machine_facts import EngineFacts, Facts, ImageFacts, ModelFacts, NativeFacts
+from harness.doctor.probe import probe, weight_bytes
 
 __all__ = [
-    "Check",
+    "EngineFacts",
     "Facts",
-    "Level",
+    "ImageFacts",
+    "ModelFacts",
+    "NativeFacts",
+    "capability_finding",
     "judge",
     "probe",
+    "weight_bytes",
 ]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from harness.doctor.checks import Check, failed, ok, warning
-from harness.doctor.facts import EngineFacts, Facts, ImageFacts, NativeFacts
-from harness.doctor.judge_gpu import gpu_checks
-from harness.doctor.judge_models import model_checks
+from collections.abc import Iterator
+
+from harness.doctor.judge_gpu import gpu_findings
+from harness.doctor.machine_facts import EngineFacts, Facts, ImageFacts, ModelFacts, NativeFacts
+from harness.findings import Finding
 from harness.settings import RunSpec
 from harness.words import BackendName
-
-__all__ = ["judge"]
 
 _GB = 1e9
 _OLDEST_ENGINE = (20, 10)
@@ -17,89 +16,88 @@ _IMAGE_BYTES = int(35 * _GB)
 """Unpacked size of a vLLM image for GPUs with the layers that are being unpacked beside it."""
 _SHM_BYTES = int(0.25 * _GB)
 """The engine asks for 160 MiB of shared memory on one device."""
+_WEIGHTS_RESERVE = 1.1
 
 
-def judge(facts: Facts, spec: RunSpec) -> tuple[Check, ...]:
+def judge(facts: Facts, spec: RunSpec) -> tuple[Finding, ...]:
     """Every finding, in the order in which a run would meet them."""
-    checks: list[Check] = []
+    return tuple(_findings(facts, spec))
+
+
+def _findings(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
     if facts.engine is not None:
-        checks += _engine(facts.engine)
+        yield _engine(facts.engine)
     if facts.image is not None:
-        checks += _image(facts.image, facts.engine)
+        yield _image(facts.image)
+        if facts.engine is not None and facts.engine_answers:
+            yield _image_disk(facts.image, facts.engine.free_bytes)
     if facts.native is not None:
-        checks += _native(facts.native)
+        yield from _native(facts.native)
     for url in facts.unreachable:
-        checks.append(
-            failed("external server", f"{url} does not answer", "start it, or correct external:")
+        yield Finding.failed(
+            "external server", f"{url} does not answer", "start it, or correct external:"
         )
-    checks += gpu_checks(facts, spec)
-    checks += model_checks(facts)
-    if spec.backend is not BackendName.EXTERNAL:
-        checks.append(_port(facts))
-    checks.append(_leftovers(facts))
-    return tuple(checks)
+    yield from gpu_findings(facts, spec)
+    yield from _models(facts)
+    if spec.backend is not BackendName.EXTERNAL and facts.port_problem is None:
+        yield Finding.ok("port", f"{facts.port} is free")
+    elif spec.backend is not BackendName.EXTERNAL:
+        remedy = "stop what listens there, or choose another --port"
+        yield Finding.failed("port", str(facts.port_problem), remedy)
+    if facts.leftovers:
+        yield Finding.warning("leftovers", "; ".join(facts.leftovers), "harness clean")
+    else:
+        yield Finding.ok("leftovers", "nothing of a killed run is left")
 
 
-def _engine(engine: EngineFacts) -> list[Check]:
+def _engine(engine: EngineFacts) -> Finding:
     name = "Docker engine"
     if engine.error is not None:
-        return [failed(name, engine.error, engine.remedy or "start it")]
+        return Finding.failed(name, engine.error, engine.remedy or "start it")
     numbers = tuple(int(part) for part in engine.version.split(".")[:2] if part.isdigit())
     if numbers < _OLDEST_ENGINE:
-        return [
-            warning(
-                name, f"{engine.version} is older than what is tested", "update to 20.10 or later"
-            )
-        ]
-    return [ok(name, f"version {engine.version}")]
+        old = f"{engine.version} is older than what is tested"
+        return Finding.warning(name, old, "update to 20.10 or later")
+    return Finding.ok(name, f"version {engine.version}")
 
 
-def _image(image: ImageFacts, engine: EngineFacts | None) -> list[Check]:
-    name = "image"
-    checks: list[Check] = []
+def _image(image: ImageFacts) -> Finding:
     if image.other:
-        checks.append(
-            failed(
-                name,
-                f"another image is called {image.name} here than the one that the lock names",
-                f"accept it with harness pin {image.name}, or remove that tag",
-            )
+        return Finding.failed(
+            "image",
+            f"another image is called {image.name} here than the one that the lock names",
+            f"accept it with harness pin {image.name}, or remove that tag",
         )
-    elif image.status in {"unpinned", "not in the lock"}:
-        checks.append(
-            warning(
-                name,
-                f"{image.name} is {image.status}: its first use pins it",
-                f"pin it beforehand: harness pin {image.name}",
-            )
+    if image.status in {"unpinned", "not in the lock"}:
+        return Finding.warning(
+            "image",
+            f"{image.name} is {image.status}: its first use pins it",
+            f"pin it beforehand: harness pin {image.name}",
         )
-    else:
-        checks.append(ok(name, f"{image.name} is {image.status}"))
-    if engine is not None and engine.error is None:
-        checks.append(_image_disk(image, engine))
-    return checks
+    return Finding.ok("image", f"{image.name} is {image.status}")
 
 
-def _image_disk(image: ImageFacts, engine: EngineFacts) -> Check:
-    name = "disk for the image"
+def _image_disk(image: ImageFacts, free_bytes: int | None) -> Finding:
+    name, wanted = "disk for the image", f"{_IMAGE_BYTES / _GB:.0f} GB"
     if image.here:
-        return ok(name, "the image is on this machine")
+        return Finding.ok(name, "the image is on this machine")
     if image.status == "local":
-        return failed(name, f"{image.name} was built and is gone", "build or load it again")
-    if engine.free_bytes is None:
-        return warning(
-            name, "the engine's disk cannot be seen", f"see that {_gb(_IMAGE_BYTES)} are free"
-        )
-    if engine.free_bytes < _IMAGE_BYTES:
-        return failed(
+        gone = f"{image.name} was built and is gone"
+        return Finding.failed(name, gone, "build or load it again")
+    if free_bytes is None:
+        unseen = "the engine's disk cannot be seen"
+        return Finding.warning(name, unseen, f"see that {wanted} are free")
+    free = f"{free_bytes / _GB:.0f} GB free"
+    if free_bytes < _IMAGE_BYTES:
+        return Finding.failed(
             name,
-            f"{_gb(engine.free_bytes)} free, a vLLM image takes about {_gb(_IMAGE_BYTES)}",
+            f"{free}, a vLLM image takes about {wanted}",
             "free space: docker system df shows what uses it",
         )
-    return ok(name, f"{_gb(engine.free_bytes)} free; the image will be pulled")
+    return Finding.ok(name, f"{free}; the image will be pulled")
 
 
-def _native(native: NativeFacts) -> list[Check]:
+def _native(native: NativeFacts) -> Iterator[Finding]:
     name = "server command"
     remedy = (
         "install the CPU engine: make engine"
@@ -107,32 +105,59 @@ def _native(native: NativeFacts) -> list[Check]:
         else "install vLLM there, or set --native-command"
     )
     if not native.found:
-        return [failed(name, f"{native.program} is not there", remedy)]
-    if native.vllm is None:
-        return [failed(name, f"{native.program} has no vLLM", remedy)]
-    checks = [ok(name, f"{native.program}: vLLM {native.vllm}, torch {native.torch}")]
-    if native.shm_bytes is not None and native.shm_bytes < _SHM_BYTES:
-        checks.append(
-            failed(
+        yield Finding.failed(name, f"{native.program} is not there", remedy)
+    elif native.vllm is None:
+        yield Finding.failed(name, f"{native.program} has no vLLM", remedy)
+    else:
+        versions = f"vLLM {native.vllm}, torch {native.torch}"
+        yield Finding.ok(name, f"{native.program}: {versions}")
+        if native.shm_bytes is not None and native.shm_bytes < _SHM_BYTES:
+            yield Finding.failed(
                 "shared memory",
                 f"{native.shm_bytes / 1e6:.0f} MB free in /dev/shm",
                 "give the machine or the container more: --shm-size=1g or --ipc=host",
             )
+
+
+def _models(facts: Facts) -> Iterator[Finding]:
+    """A line a model that is not here, and one for the disk that they need."""
+    missing = [model for model in facts.models if not (model.local or model.cached)]
+    if not missing:
+        if facts.models:
+            yield Finding.ok("model weights", "all on this machine")
+        return
+    for model in missing:
+        name = f"model {model.name}"
+        if model.gated and not facts.has_token:
+            yield Finding.failed(
+                name,
+                f"{model.hf_id} is gated and HF_TOKEN is not set",
+                "accept its licence on the hub and export HF_TOKEN=<your token>",
+            )
+        elif model.gated is None:
+            yield Finding.warning(
+                name,
+                f"{model.hf_id} is not on this machine and the hub did not answer",
+                "check the network, or give the path of a local folder as hf_id",
+            )
+        else:
+            yield Finding.ok(name, f"{model.hf_id} will be downloaded")
+    yield _weights_disk(missing, facts)
+
+
+def _weights_disk(missing: list[ModelFacts], facts: Facts) -> Finding:
+    name = "disk for weights"
+    if facts.weights_free_bytes is None:
+        return Finding.warning(name, f"{facts.weights_folder} cannot be seen", "check HF_HOME")
+    free = facts.weights_free_bytes / _GB
+    known = [model.weight_bytes for model in missing if model.weight_bytes is not None]
+    wanted = _WEIGHTS_RESERVE * sum(known) / _GB
+    place = f"{free:.0f} GB free at {facts.weights_folder}"
+    found = f"{place}, about {wanted:.0f} GB needed"
+    if free < wanted:
+        return Finding.failed(name, found, "free space there, or set HF_HOME to a larger disk")
+    if len(known) < len(missing):
+        return Finding.warning(
+            name, f"{place}; not every model's size is known", "see that it suffices"
         )
-    return checks
-
-
-def _port(facts: Facts) -> Check:
-    if facts.port_problem is None:
-        return ok("port", f"{facts.port} is free")
-    return failed("port", facts.port_problem, "stop what listens there, or choose another --port")
-
-
-def _leftovers(facts: Facts) -> Check:
-    if not facts.leftovers:
-        return ok("leftovers", "nothing of a killed run is left")
-    return warning("leftovers", "; ".join(facts.leftovers), "harness clean")
-
-
-def _gb(count: float) -> str:
-    return f"{count / _GB:.0f} GB"
+    return Finding.ok(name, found)

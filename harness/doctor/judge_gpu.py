@@ -2,145 +2,173 @@
 
 from __future__ import annotations
 
-from harness.doctor.capability import capability_check
-from harness.doctor.checks import Check, failed, ok, warning
-from harness.doctor.facts import Facts, ImageFacts
+from collections.abc import Iterator
+
+from harness.doctor.machine_facts import Facts
+from harness.findings import Finding
 from harness.machine import Gpu
 from harness.prove import parse_version
 from harness.settings import RunSpec
 from harness.words import BackendName, Mode
-
-__all__ = ["gpu_checks"]
 
 _TOOLKIT = (
     "install the NVIDIA Container Toolkit, then: sudo nvidia-ctk runtime configure "
     "--runtime=docker && sudo systemctl restart docker; or CDI: sudo nvidia-ctk cdi generate "
     "--output=/etc/cdi/nvidia.yaml"
 )
-_HOPPER = (9, 0)
 _GIB = 2**30
+_HOPPER = (9, 0)
+_LOWEST = (8, 0)
+_SINCE = {
+    (9, 0): ((0, 11, 1), (0, 11, 1)),
+    (10, 0): ((0, 11, 1), (0, 11, 1)),
+    (10, 3): ((0, 13, 0), (0, 13, 0)),
+    (8, 0): ((0, 13, 0), (0, 21, 0)),
+    (8, 9): ((0, 13, 0), (0, 21, 0)),
+    (8, 6): ((0, 20, 0), (0, 21, 0)),
+    (8, 7): ((0, 20, 0), (0, 21, 0)),
+}
+"""By compute capability: from which release on the mode works, and from which also compiled.
+
+Read from the sources of 24 releases, 0.11.0 to 0.32.0."""
 
 
-def gpu_checks(facts: Facts, spec: RunSpec) -> list[Check]:
+def gpu_findings(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
     """All GPU findings; one line where no GPU is needed."""
     if spec.backend is BackendName.EXTERNAL:
-        return []
-    if not _needs_gpu(facts):
-        return [ok("GPU", "none needed: the server is a CPU engine")]
-    gpus = _chosen(facts.gpus, spec)
+        return
+    if not facts.needs_gpu:
+        yield Finding.ok("GPU", "none needed: the server is a CPU engine")
+        return
+    if facts.engine is not None and facts.engine_answers:
+        access, name = facts.engine.gpu_access, "GPU in containers"
+        if access == "none":
+            yield Finding.failed(name, "the engine has no way to the GPU", _TOOLKIT)
+        else:
+            yield Finding.ok(name, f"through {access}")
+    wanted = spec.server.gpu_device_ids
+    gpus = [gpu for gpu in facts.gpus if wanted is None or str(gpu.index) in wanted]
     if not gpus:
-        return [
-            *_access(facts),
-            failed(
-                "GPU",
-                "nvidia-smi shows none",
-                "install the NVIDIA driver, or try make demo, which needs no GPU",
-            ),
-        ]
-    vllm = _vllm(facts)
-    checks = _access(facts)
+        yield Finding.failed(
+            "GPU",
+            "nvidia-smi shows none",
+            "install the NVIDIA driver, or try make demo, which needs no GPU",
+        )
+        return
     for gpu in gpus:
-        checks += [
-            ok("GPU", f"{gpu.index}: {gpu.name}, driver {gpu.driver}"),
-            *_driver(gpu, facts.image),
-            _memory(gpu, spec),
-        ]
+        yield Finding.ok("GPU", f"{gpu.index}: {gpu.name}, driver {gpu.driver}")
+        if facts.image is not None and facts.image.cuda and gpu.driver_cuda:
+            yield _driver(gpu.driver_cuda, facts.image.cuda)
+        yield _memory(gpu, spec.server.gpu_memory_utilization or 0.9)
     if Mode.BATCH_INVARIANT in spec.modes:
         eager = "--enforce-eager" in spec.server.extra_args
-        checks += [capability_check(gpu.capability, vllm, enforce_eager=eager) for gpu in gpus]
-        checks += _attention(gpus[0], vllm, spec)
-    return checks
+        for gpu in gpus:
+            yield capability_finding(gpu.capability, facts.vllm, enforce_eager=eager)
+        yield _attention(gpus[0], facts.vllm, spec.server.attention_backend)
 
 
-def _needs_gpu(facts: Facts) -> bool:
-    if facts.native is not None:
-        return not (facts.native.is_cpu_engine or "cpu" in (facts.native.torch or ""))
-    return facts.image is None or facts.image.needs_gpu
-
-
-def _chosen(gpus: tuple[Gpu, ...], spec: RunSpec) -> tuple[Gpu, ...]:
-    wanted = spec.server.gpu_device_ids
-    return gpus if wanted is None else tuple(gpu for gpu in gpus if str(gpu.index) in wanted)
-
-
-def _vllm(facts: Facts) -> str | None:
-    if facts.native is not None:
-        return facts.native.vllm
-    return facts.image.vllm if facts.image else None
-
-
-def _access(facts: Facts) -> list[Check]:
-    if facts.engine is None or facts.engine.error is not None:
-        return []
-    if facts.engine.gpu_access == "none":
-        return [failed("GPU in containers", "the engine has no way to the GPU", _TOOLKIT)]
-    return [ok("GPU in containers", f"through {facts.engine.gpu_access}")]
-
-
-def _driver(gpu: Gpu, image: ImageFacts | None) -> list[Check]:
-    if image is None or image.cuda is None or gpu.driver_cuda is None:
-        return []
-    name = "driver"
-    wanted, has = _numbers(image.cuda), _numbers(gpu.driver_cuda)
-    found = f"runs CUDA up to {gpu.driver_cuda}; the image is built for {image.cuda}"
+def _driver(runs: str, built_for: str) -> Finding:
+    """Two CUDA versions against each other: the driver's newest and PyTorch's."""
+    has, wanted = (
+        tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+        for text in (runs, built_for)
+    )
+    found = f"runs CUDA up to {runs}; the image is built for {built_for}"
     if has[:1] < wanted[:1]:
-        return [failed(name, found, "update the driver (CUDA 13 needs 580), or an older image")]
+        remedy = "update the driver (CUDA 13 needs 580), or an older image"
+        return Finding.failed("driver", found, remedy)
     if has < wanted:
-        return [
-            warning(
-                name,
-                found,
-                "it may start by minor-version compatibility; if the engine says "
-                "'unsatisfied condition: cuda>=', update the driver",
-            )
-        ]
-    return [ok(name, found)]
+        return Finding.warning(
+            "driver",
+            found,
+            "it may start by minor-version compatibility; if the engine says "
+            "'unsatisfied condition: cuda>=', update the driver",
+        )
+    return Finding.ok("driver", found)
 
 
-def _memory(gpu: Gpu, spec: RunSpec) -> Check:
-    name = "GPU memory"
-    share = spec.server.gpu_memory_utilization or 0.9
+def _memory(gpu: Gpu, share: float) -> Finding:
     wanted = share * gpu.memory_total
     found = f"{gpu.index}: {gpu.memory_free / _GIB:.0f} of {gpu.memory_total / _GIB:.0f} GiB free"
     if gpu.memory_free < wanted:
-        return failed(
-            name,
+        return Finding.failed(
+            "GPU memory",
             f"{found}, the server asks for {wanted / _GIB:.0f}",
             "end what uses the GPU (nvidia-smi, harness clean) or lower --gpu-memory-utilization",
         )
-    return ok(name, found)
+    return Finding.ok("GPU memory", found)
 
 
-def _attention(gpu: Gpu, vllm: str | None, spec: RunSpec) -> list[Check]:
+def _attention(gpu: Gpu, vllm: str | None, backend: str | None) -> Finding:
     name = "attention backend"
-    backend = spec.server.attention_backend
     version = parse_version(vllm)
     if backend is None and version is not None and (0, 12, 0) <= version < (0, 20, 0):
-        return [
-            failed(
-                name,
-                f"vLLM {vllm} refuses batch_invariant without an explicit one",
-                "set --attention-backend FLASH_ATTN (both modes get it)",
-            )
-        ]
+        return Finding.failed(
+            name,
+            f"vLLM {vllm} refuses batch_invariant without an explicit one",
+            "set --attention-backend FLASH_ATTN (both modes get it)",
+        )
     if backend is None:
-        return [
-            warning(
-                name,
-                "left to the server, which may choose another one in each mode",
-                "set --attention-backend, so that the modes differ in one thing only",
-            )
-        ]
+        return Finding.warning(
+            name,
+            "left to the server, which may choose another one in each mode",
+            "set --attention-backend, so that the modes differ in one thing only",
+        )
     if backend == "FLASH_ATTN" and gpu.capability == _HOPPER:
-        return [
-            warning(
-                name,
-                "FLASH_ATTN on Hopper is not quite batch-invariant (vllm#51902)",
-                "expect a few changes in batch_invariant mode; TRITON_ATTN showed none",
-            )
-        ]
-    return [ok(name, f"{backend}, the same in both modes")]
+        return Finding.warning(
+            name,
+            "FLASH_ATTN on Hopper is not quite batch-invariant (vllm#51902)",
+            "expect a few changes in batch_invariant mode; TRITON_ATTN showed none",
+        )
+    return Finding.ok(name, f"{backend}, the same in both modes")
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+def capability_finding(
+    capability: tuple[int, int], vllm: str | None, *, enforce_eager: bool
+) -> Finding:
+    """Judge a GPU against a vLLM release for ``VLLM_BATCH_INVARIANT=1``.
+
+    No release checks this itself: on a GPU that is too old or not supported yet, the mode starts
+    and is silently something else.
+
+    Args:
+        capability: of the GPU.
+        vllm: the release; ``None`` if it is not known.
+        enforce_eager: whether the server is started with ``--enforce-eager``.
+    """
+    name, gpu = "compute capability", f"{capability[0]}.{capability[1]}"
+    if capability < _LOWEST:
+        return Finding.failed(
+            name,
+            f"{gpu}: batch-invariant kernels need 8.0 or more",
+            "use another GPU, or --modes standard",
+        )
+    version = parse_version(vllm)
+    if version is None:
+        return Finding.warning(
+            name,
+            f"{gpu}; the vLLM release is not known, so it cannot be judged",
+            "pin the image (harness pin), which reads the release",
+        )
+    if capability not in _SINCE:
+        return Finding.warning(
+            name,
+            f"{gpu} is in no list of vLLM {vllm}; it takes Hopper's kernels",
+            "treat changed answers in batch_invariant mode as a finding about this GPU",
+        )
+    since, compiled_since = _SINCE[capability]
+    if version < since:
+        first = ".".join(map(str, since))
+        return Finding.failed(
+            name,
+            f"{gpu}: the mode is batch-invariant from vLLM {first} on, this is {vllm}",
+            f"use an image of vLLM {first} or later",
+        )
+    if version < compiled_since and not enforce_eager:
+        first = ".".join(map(str, compiled_since))
+        return Finding.failed(
+            name,
+            f"{gpu}: compiled mode is batch-invariant from vLLM {first} on, this is {vllm}",
+            "add --enforce-eager to server.extra_args (both modes get it), or use a later image",
+        )
+    return Finding.ok(name, f"{gpu} is supported by vLLM {vllm}")

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shlex
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 
-from harness.doctor.facts import EngineFacts, Facts, ImageFacts, ModelFacts, NativeFacts
-from harness.doctor.probe_docker import probe_engine
-from harness.errors import EnvironmentError_
+from harness.doctor.machine_facts import EngineFacts, Facts, ImageFacts, ModelFacts, NativeFacts
+from harness.errors import EnvironmentError_, UsageError
+from harness.images import ImageLock, ImageVersions, Presence, find_image, presence
 from harness.machine import Versions, interpreter_versions, read_gpus, this_host
 from harness.serve import check_port_free, sweep_everything
+from harness.serve.docker import connect, engine_gpu_access
 from harness.settings import ModelSpec, RunSpec
 from harness.words import BackendName
 
-__all__ = ["probe"]
-
 _HUB = "https://huggingface.co/api/models/"
 _HUB_TIMEOUT_S = 3.0
+_ENGINE_TIMEOUT_S = 10.0
 
 
 def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
@@ -33,11 +33,22 @@ def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
         lock: the lock file of images.
         results: the folder of run folders, for what killed runs left.
     """
-    engine: EngineFacts | None = None
-    image: ImageFacts | None = None
+    engine, image = None, None
     if spec.backend is BackendName.DOCKER:
-        engine, image = probe_engine(spec.image, lock)
+        engine, image = _engine_and_image(spec.image, lock)
+    port_problem = None
+    try:
+        check_port_free(spec.server.port)
+    except EnvironmentError_ as error:
+        port_problem = error.message
     weights = this_host().huggingface_home
+    places = (_free_bytes(place) for place in (weights, *weights.parents))
+    urls = [server.url for server in spec.external.values()]
+    answers = {
+        url: _answer(f"{url.rstrip('/')}/health")
+        for url in urls
+        if spec.backend is BackendName.EXTERNAL
+    }
     swept = sweep_everything(results, run_id=None, dry_run=True)
     return Facts(
         engine=engine,
@@ -46,21 +57,62 @@ def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
         gpus=read_gpus(),
         models=tuple(_model(model, weights) for model in spec.models),
         weights_folder=weights,
-        weights_free_bytes=free_bytes(weights),
+        weights_free_bytes=next((free for free in places if free is not None), None),
         has_token=bool(os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")),
         port=spec.server.port,
-        port_problem=_port_problem(spec.server.port),
+        port_problem=port_problem,
         leftovers=tuple(line.removeprefix("would ") for line in swept.lines),
-        unreachable=_unreachable(spec),
+        unreachable=tuple(url for url, said in answers.items() if not (said and said.is_success)),
     )
 
 
-def free_bytes(folder: Path) -> int | None:
-    """Free space where ``folder`` is or will be."""
-    for place in (folder, *folder.parents):
-        with contextlib.suppress(OSError):
-            return shutil.disk_usage(place).free
-    return None
+def _free_bytes(place: Path) -> int | None:
+    """Free space there; ``None`` where it cannot be seen."""
+    try:
+        return shutil.disk_usage(place).free
+    except OSError:
+        return None
+
+
+def _answer(url: str) -> httpx.Response | None:
+    try:
+        return httpx.get(url, timeout=_HUB_TIMEOUT_S)
+    except httpx.HTTPError:
+        return None
+
+
+def _engine_and_image(image: str, lock: Path) -> tuple[EngineFacts, ImageFacts]:
+    """Ask the engine for itself and for the image; an engine that is away is a fact."""
+    try:
+        entry = ImageLock.load(lock).get(image)
+    except UsageError:
+        entry = None
+    versions = entry.versions if entry else ImageVersions()
+    in_tag = re.search(r":v?(\d+\.\d+\.\d+)", image)
+    status = entry.status if entry else "not in the lock"
+    vllm = versions.vllm or (in_tag[1] if in_tag else None)
+    try:
+        with closing(connect(_ENGINE_TIMEOUT_S)) as client:
+            info = client.info()
+            engine = EngineFacts(
+                version=str(info.get("ServerVersion", "")),
+                gpu_access=engine_gpu_access(client).value,
+                free_bytes=_free_bytes(Path(str(info.get("DockerRootDir") or "/var/lib/docker"))),
+            )
+            found = find_image(client, image)
+            here = presence(entry, client) if entry else None
+    except EnvironmentError_ as error:
+        away = EngineFacts(error=error.message, remedy=error.hint)
+        return away, ImageFacts(image, status, here=False, vllm=vllm, cuda=versions.cuda)
+    return engine, ImageFacts(
+        name=image,
+        status=status,
+        here=here in {Presence.HERE, Presence.UNPINNED} if here else found is not None,
+        other=here is Presence.OTHER,
+        needs_gpu=found.needs_gpu if found else True,
+        vllm=vllm,
+        cuda=versions.cuda,
+    )
 
 
 def _native(spec: RunSpec) -> NativeFacts:
@@ -68,31 +120,20 @@ def _native(spec: RunSpec) -> NativeFacts:
     program = next(iter(shlex.split(spec.server.native_command)), "")
     found = shutil.which(program) is not None
     versions = interpreter_versions(program) if found else Versions()
-    try:
-        shm = shutil.disk_usage("/dev/shm").free
-    except OSError:
-        shm = None
     return NativeFacts(
         program=program,
         found=found,
         vllm=versions.vllm,
         torch=versions.torch,
-        shm_bytes=shm,
+        shm_bytes=_free_bytes(Path("/dev/shm")),
         is_cpu_engine=".venv-cpu" in program,
     )
 
 
-def _port_problem(port: int) -> str | None:
-    try:
-        check_port_free(port)
-    except EnvironmentError_ as error:
-        return error.message
-    return None
-
-
 def _model(model: ModelSpec, weights: Path) -> ModelFacts:
     local = Path(model.hf_id).expanduser().is_dir()
-    cached = not local and _in_cache(model.hf_id, weights)
+    folder = weights / "hub" / f"models--{model.hf_id.replace('/', '--')}"
+    cached = not local and any(folder.glob("snapshots/*/config.json"))
     return ModelFacts(
         name=model.name,
         hf_id=model.hf_id,
@@ -103,19 +144,16 @@ def _model(model: ModelSpec, weights: Path) -> ModelFacts:
     )
 
 
-def _in_cache(hf_id: str, weights: Path) -> bool:
-    folder = weights / "hub" / f"models--{hf_id.replace('/', '--')}"
-    return any(folder.glob("snapshots/*/config.json"))
-
-
 def _gated(hf_id: str) -> bool | None:
     """Whether the hub wants a token for it; ``None`` where it does not answer at once."""
+    answer = _answer(_HUB + hf_id)
+    if answer is None:
+        return None
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        return True
     try:
-        answer = httpx.get(_HUB + hf_id, timeout=_HUB_TIMEOUT_S)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
-            return True
         return bool(answer.json().get("gated")) if answer.status_code == httpx.codes.OK else None
-    except (httpx.HTTPError, ValueError, AttributeError):
+    except (ValueError, AttributeError):
         return None
 
 
@@ -123,16 +161,3 @@ def weight_bytes(hf_id: str) -> int | None:
     """Two bytes a parameter, from a name such as ``Llama-3.2-1B``; ``None`` if it has no size."""
     found = re.search(r"(?<![\w.])(\d+(?:\.\d+)?)[bB](?![a-zA-Z])", hf_id.replace("-", " "))
     return int(float(found.group(1)) * 2e9) if found else None
-
-
-def _unreachable(spec: RunSpec) -> tuple[str, ...]:
-    if spec.backend is not BackendName.EXTERNAL:
-        return ()
-    return tuple(server.url for server in spec.external.values() if not _healthy(server.url))
-
-
-def _healthy(url: str) -> bool:
-    try:
-        return httpx.get(f"{url.rstrip('/')}/health", timeout=_HUB_TIMEOUT_S).is_success
-    except httpx.HTTPError:
-        return False

@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from harness.doctor import Check, Level, judge, probe
+from harness.doctor import judge, probe
 from harness.errors import EnvironmentError_, UsageError
+from harness.findings import Finding, Status
 from harness.images import ImageLock, ImageReference
 from harness.machine import GpuAccess
 from harness.serve import Swept, compose_file, sweep_everything
@@ -28,16 +29,25 @@ _COMPOSE_HEADER = """\
 class Checked:
     """The doctor's findings."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[Finding, ...]
 
     @property
-    def failed(self) -> tuple[Check, ...]:
+    def failed(self) -> tuple[Finding, ...]:
         """Those that would stop a run."""
-        return tuple(check for check in self.checks if check.level is Level.FAILED)
+        return tuple(check for check in self.checks if check.status is Status.FAILED)
 
     def to_json(self) -> dict[str, Any]:
         """For a machine."""
-        return {"ok": not self.failed, "checks": [check.to_json() for check in self.checks]}
+        checks = [
+            {
+                "name": check.check,
+                "level": check.status.value,
+                "found": check.message,
+                "remedy": check.remedy or None,
+            }
+            for check in self.checks
+        ]
+        return {"ok": not self.failed, "checks": checks}
 
     def insist(self) -> None:
         """Let a failed check set the exit code.
@@ -48,7 +58,7 @@ class Checked:
         if self.failed:
             raise EnvironmentError_(
                 f"{len(self.failed)} of {len(self.checks)} checks failed: "
-                + ", ".join(check.name for check in self.failed)
+                + ", ".join(check.check for check in self.failed)
             )
 
 

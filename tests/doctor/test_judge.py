@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.doctor import Level, judge
-from harness.doctor.capability import capability_check
-from harness.doctor.facts import EngineFacts, Facts, ImageFacts, ModelFacts, NativeFacts
+from harness.doctor import (
+    EngineFacts,
+    Facts,
+    ImageFacts,
+    ModelFacts,
+    NativeFacts,
+    capability_finding,
+    judge,
+)
+from harness.findings import Status
 from harness.machine import Gpu
 from harness.settings.run_spec import ModelSpec, RunSpec, ServerSettings
 from harness.words import BackendName
@@ -41,16 +48,16 @@ CPU_ENGINE = NativeFacts(
 )
 
 
-def _levels(facts: Facts, spec: RunSpec = SPEC) -> dict[str, Level]:
-    worst: dict[str, Level] = {}
-    order = [Level.OK, Level.WARNING, Level.FAILED]
+def _levels(facts: Facts, spec: RunSpec = SPEC) -> dict[str, Status]:
+    worst: dict[str, Status] = {}
+    order = [Status.OK, Status.WARNING, Status.FAILED]
     for check in judge(facts, spec):
-        worst[check.name] = max(worst.get(check.name, Level.OK), check.level, key=order.index)
+        worst[check.check] = max(worst.get(check.check, Status.OK), check.status, key=order.index)
     return worst
 
 
 def test_a_good_machine_has_nothing_but_ok():
-    assert set(_levels(FACTS).values()) == {Level.OK}
+    assert set(_levels(FACTS).values()) == {Status.OK}
 
 
 FAULTS = [
@@ -84,8 +91,8 @@ FAULTS = [
 @pytest.mark.parametrize(("name", "change"), FAULTS)
 def test_each_fault_fails_its_own_check_and_has_a_remedy(name, change):
     facts = replace(FACTS, **change)
-    assert _levels(facts)[name] is Level.FAILED
-    assert all(c.remedy for c in judge(facts, SPEC) if c.level is not Level.OK)
+    assert _levels(facts)[name] is Status.FAILED
+    assert all(c.remedy for c in judge(facts, SPEC) if c.status is not Status.OK)
 
 
 WARNINGS = [
@@ -99,28 +106,28 @@ WARNINGS = [
 
 @pytest.mark.parametrize(("name", "change"), WARNINGS)
 def test_what_may_spoil_a_run_is_a_warning(name, change):
-    assert _levels(replace(FACTS, **change))[name] is Level.WARNING
+    assert _levels(replace(FACTS, **change))[name] is Status.WARNING
 
 
 def test_a_token_opens_a_gated_model():
     facts = replace(FACTS, models=(replace(MODEL, cached=False, gated=True, weight_bytes=1),))
-    assert _levels(replace(facts, has_token=True))["model llama3.2-1b"] is Level.OK
+    assert _levels(replace(facts, has_token=True))["model llama3.2-1b"] is Status.OK
 
 
 def test_flash_attention_on_hopper_is_warned_about_with_the_upstream_issue():
     spec = SPEC.model_copy(update={"server": ServerSettings(attention_backend="FLASH_ATTN")})
-    assert _levels(FACTS, spec)["attention backend"] is Level.WARNING
+    assert _levels(FACTS, spec)["attention backend"] is Status.WARNING
 
 
 def test_a_release_that_refuses_the_mode_without_an_attention_backend_fails():
     spec = SPEC.model_copy(update={"server": ServerSettings(attention_backend=None)})
-    assert _levels(FACTS, spec)["attention backend"] is Level.FAILED
+    assert _levels(FACTS, spec)["attention backend"] is Status.FAILED
 
 
 def test_the_cpu_engine_needs_no_gpu_and_no_docker():
     spec = SPEC.model_copy(update={"backend": BackendName.NATIVE})
     facts = replace(FACTS, engine=None, image=None, native=CPU_ENGINE, gpus=())
-    assert set(_levels(facts, spec).values()) == {Level.OK}
+    assert set(_levels(facts, spec).values()) == {Status.OK}
 
 
 @pytest.mark.parametrize(
@@ -128,30 +135,30 @@ def test_the_cpu_engine_needs_no_gpu_and_no_docker():
 )
 def test_a_cpu_engine_that_is_not_installed_names_make_engine(native):
     facts = replace(FACTS, engine=None, image=None, native=native, gpus=())
-    bad = [check for check in judge(facts, SPEC) if check.level is Level.FAILED]
+    bad = [check for check in judge(facts, SPEC) if check.status is Status.FAILED]
     assert [check.remedy for check in bad] == ["install the CPU engine: make engine"]
 
 
 @pytest.mark.parametrize(
     ("capability", "vllm", "eager", "level"),
     [
-        ((9, 0), "0.11.0", False, Level.FAILED),
-        ((9, 0), "0.11.1", False, Level.OK),
-        ((9, 0), "0.19.1", False, Level.OK),
-        ((8, 0), "0.12.0", True, Level.FAILED),
-        ((8, 0), "0.19.1", False, Level.FAILED),
-        ((8, 0), "0.19.1", True, Level.OK),
-        ((8, 0), "0.21.0", False, Level.OK),
-        ((8, 6), "0.19.1", True, Level.FAILED),
-        ((8, 6), "0.20.2", True, Level.OK),
-        ((10, 3), "0.12.0", False, Level.FAILED),
-        ((10, 0), "0.19.1", False, Level.OK),
-        ((12, 0), "0.32.0", False, Level.WARNING),
-        ((7, 5), "0.32.0", True, Level.FAILED),
-        ((9, 0), None, False, Level.WARNING),
+        ((9, 0), "0.11.0", False, Status.FAILED),
+        ((9, 0), "0.11.1", False, Status.OK),
+        ((9, 0), "0.19.1", False, Status.OK),
+        ((8, 0), "0.12.0", True, Status.FAILED),
+        ((8, 0), "0.19.1", False, Status.FAILED),
+        ((8, 0), "0.19.1", True, Status.OK),
+        ((8, 0), "0.21.0", False, Status.OK),
+        ((8, 6), "0.19.1", True, Status.FAILED),
+        ((8, 6), "0.20.2", True, Status.OK),
+        ((10, 3), "0.12.0", False, Status.FAILED),
+        ((10, 0), "0.19.1", False, Status.OK),
+        ((12, 0), "0.32.0", False, Status.WARNING),
+        ((7, 5), "0.32.0", True, Status.FAILED),
+        ((9, 0), None, False, Status.WARNING),
     ],
 )
 def test_a_gpu_is_judged_by_the_release_that_made_the_mode_invariant(
     capability, vllm, eager, level
 ):
-    assert capability_check(capability, vllm, enforce_eager=eager).level is level
+    assert capability_finding(capability, vllm, enforce_eager=eager).status is level

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from harness.cli import main
-from harness.doctor.probe import weight_bytes
+from harness.doctor import weight_bytes
 from harness.machine import parse_gpus
 
 BANNER = "| NVIDIA-SMI 580.82.07   Driver Version: 580.82.07   CUDA Version: 13.0  |"

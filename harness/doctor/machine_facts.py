@@ -7,8 +7,6 @@ from pathlib import Path
 
 from harness.machine import Gpu
 
-__all__ = ["EngineFacts", "Facts", "ImageFacts", "ModelFacts", "NativeFacts"]
-
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
@@ -104,3 +102,21 @@ class Facts:
     port_problem: str | None
     leftovers: tuple[str, ...]
     unreachable: tuple[str, ...] = ()
+
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether the server computes on one: where nothing says otherwise, it does."""
+        if self.native is not None:
+            return not (self.native.is_cpu_engine or "cpu" in (self.native.torch or ""))
+        return self.image is None or self.image.needs_gpu
+
+    @property
+    def vllm(self) -> str | None:
+        """The release that will run; ``None`` if it is not known."""
+        source = self.native or self.image
+        return source.vllm if source else None
+
+    @property
+    def engine_answers(self) -> bool:
+        """Whether there is a Docker engine to judge."""
+        return self.engine is not None and self.engine.error is None
