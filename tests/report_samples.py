@@ -14,7 +14,7 @@ from study_records import study_records
 
 from harness.analyse import summarise_run
 from harness.analyse.validate import validate_run
-from harness.report import Report, build_report
+from harness.report import Document, run_document
 
 H100 = {
     "run_id": "study",
@@ -44,22 +44,22 @@ def written(records: Iterable[dict[str, Any]], folder: Path) -> Path:
 
 def report_of(
     records: list[dict[str, Any]], metadata: dict[str, Any] = H100, **more: Any
-) -> Report:
+) -> Document:
     with tempfile.TemporaryDirectory() as folder:
         path = written(records, Path(folder))
         validation = to_builtins(validate_run(path))
-        return build_report(
+        return run_document(
             to_builtins(summarise_run(path)), records, (), metadata, validation, **more
         )
 
 
 @cache
-def study_report() -> Report:
+def study_report() -> Document:
     return report_of(study_records())
 
 
 @cache
-def hostile_report() -> Report:
+def hostile_report() -> Document:
     records = study_records()
     flips = [record for record in records if record["label_flip"]]
     answers = [*HOSTILE, LONG, "\u202egnp.exe", "bell \x07 nul \x00", "half \ud800 pair"]
@@ -67,13 +67,13 @@ def hostile_report() -> Report:
         record["batched"]["text"] = answer
         record["batched"]["score_evidence"]["matched"] = answer
         record["model"] = answer[:40]
-    return build_report(summary_of(study_records()), records, (), H100, None)
+    return run_document(summary_of(study_records()), records, (), H100, None)
 
 
-def many_flips(count: int) -> Report:
+def many_flips(count: int) -> Document:
     """One flip, with answers of 1,200 characters, under ``count`` sample ids."""
     flip = next(record for record in study_records() if record["label_flip"])
     answers = {"solo": "word " * 200 + "left " * 40, "batched": "word " * 200 + "right " * 40}
     sides = {side: {**flip[side], "text": text} for side, text in answers.items()}
     records = ({**flip, **sides, "sample_id": f"n{number}"} for number in range(count))
-    return build_report(summary_of(study_records()), records, (), H100, None)
+    return run_document(summary_of(study_records()), records, (), H100, None)

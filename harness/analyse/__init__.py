@@ -61,7 +61,6 @@ from harness.analyse.validate import (
     validate,
     validate_run,
 )
-from harness.analyse.wording import paired_text, summary_lines
 from harness.records import (
     Duplicate,
     LineProblem,
@@ -123,7 +122,6 @@ __all__ = [
     "pair_records",
     "paired_counts",
     "paired_statistics",
-    "paired_text",
     "rate",
     "read_records",
     "read_run_files",
@@ -134,7 +132,6 @@ __all__ = [
     "sign_flip_test",
     "summarise",
     "summarise_run",
-    "summary_lines",
     "symmetry_p",
     "tango_interval",
     "upper_bound",

@@ -22,14 +22,6 @@ from harness.compare.sample_comparison import (
 from harness.compare.samples import Samples, is_samples_file, read_samples
 from harness.compare.side import Side, read_rows, read_side
 from harness.compare.stack_difference import StackDifference
-from harness.compare.wording import (
-    comparison_lines,
-    discordant_text,
-    gate_lines,
-    headline_clauses,
-    headline_text,
-    noise_text,
-)
 
 __all__ = [
     "MAX_FLIP_RATE",
@@ -50,14 +42,8 @@ __all__ = [
     "StackDifference",
     "compare_runs",
     "compare_samples",
-    "comparison_lines",
-    "discordant_text",
-    "gate_lines",
-    "headline_clauses",
-    "headline_text",
     "is_samples_file",
     "judge",
-    "noise_text",
     "read_rows",
     "read_samples",
     "read_side",

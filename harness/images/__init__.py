@@ -4,7 +4,13 @@ Every function that asks the engine takes a client of it; nothing here starts a 
 """
 
 from harness.images.bisect import Bisection, Seen, find_step, image_range, read_image_list
-from harness.images.changes import ArgumentChange, CapabilityChange, Change, ImageDifference
+from harness.images.changes import (
+    ArgumentChange,
+    CapabilityChange,
+    Change,
+    ImageDifference,
+    SideFacts,
+)
 from harness.images.difference import argument_changes, compare_images
 from harness.images.inventory import (
     CapabilityEffects,
@@ -47,6 +53,7 @@ __all__ = [
     "RegistryDigests",
     "ResolvedImage",
     "Seen",
+    "SideFacts",
     "Source",
     "argument_changes",
     "compare_images",

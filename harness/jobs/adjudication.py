@@ -17,7 +17,6 @@ from harness.people import (
     Outcome,
     adjudicate,
     build_export,
-    outcome_lines,
     read_judgements,
     read_key,
     refuse_repeats,
@@ -27,7 +26,7 @@ from harness.people import (
     studio_tasks,
 )
 from harness.records import read_run_files
-from harness.report import RecordLines, prompts_of
+from harness.report import RecordLines, outcome_lines, prompts_of
 
 JUDGEMENTS = "adjudications.jsonl"
 OUTCOME = "adjudication.json"

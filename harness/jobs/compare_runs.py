@@ -19,8 +19,6 @@ from harness.compare import (
     Side,
     compare_runs,
     compare_samples,
-    comparison_lines,
-    gate_lines,
     is_samples_file,
     judge,
     read_samples,
@@ -29,11 +27,15 @@ from harness.compare import (
 from harness.errors import GateFailed, IncompleteRun, UsageError, nearest
 from harness.findings import Finding
 from harness.jobs.run_numbers import add_step_summary, named, report_formats
-from harness.report.comparison import (
-    COMPARISON_FORMATS,
-    build_comparison_report,
-    render_comparison_github,
-    write_comparison_reports,
+from harness.report import (
+    FILES,
+    Document,
+    Look,
+    comparison_document,
+    comparison_lines,
+    gate_lines,
+    rendered,
+    write_document,
 )
 from harness.words import Mode
 
@@ -102,6 +104,10 @@ class Compared:
         """The content of ``comparison.json``."""
         verdicts = [verdict.as_json() for verdict in self.verdicts]
         return self.comparison.as_json() | {"defects": list(self.defects), "gate": verdicts}
+
+    def document(self) -> Document:
+        """The comparison for a report."""
+        return comparison_document(self.comparison, self.verdicts, self.defects)
 
     def lines(self) -> Iterator[str]:
         """The comparison, why a run does not count, and the gate."""
@@ -226,22 +232,22 @@ def write_comparison(compared: Compared, formats: Sequence[str], out: Path | Non
     """Write the reports asked for.
 
     Args:
-        formats: keys of `COMPARISON_FORMATS`; ``github`` goes to ``$GITHUB_STEP_SUMMARY`` where
+        formats: of `harness.report.FILES`; ``github`` goes to ``$GITHUB_STEP_SUMMARY`` where
             that is set.
         out: the folder; else ``comparison-<A>-vs-<B>`` where the command was given.
 
     Returns:
         The files written.
     """
-    report = build_comparison_report(compared.comparison, compared.verdicts, compared.defects)
-    names = [re.sub(r"[^\w.-]+", "-", Path(name).name) for name in report.names]
+    document = compared.document()
+    names = [re.sub(r"[^\w.-]+", "-", Path(name).name) for name in document.names]
     folder = out or Path(f"comparison-{names[0]}-vs-{names[1]}")
     content = compared.as_json()
     files = [name for name in formats if name != "github"]
-    written = write_comparison_reports(report, content, files, folder) if files else []
+    written = write_document(document, files, folder, content)
     if "github" in formats:
-        step = add_step_summary(render_comparison_github(report))
-        written += [step] if step else write_comparison_reports(report, content, ["github"], folder)
+        step = add_step_summary(rendered(document, "github"))
+        written += [step] if step else write_document(document, ["github"], folder)
     return written
 
 
@@ -253,4 +259,4 @@ def chosen_formats(text: str, out: Path | None) -> list[str]:
     """
     if not named(text):
         return ["md", "html", "json"] if out is not None else []
-    return report_formats(text, COMPARISON_FORMATS)
+    return report_formats(text, FILES[Look.COMPARISON])

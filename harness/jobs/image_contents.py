@@ -25,15 +25,17 @@ from harness.images import (
 )
 from harness.jobs.run_numbers import report_formats
 from harness.report import (
+    FILES,
+    Look,
+    image_difference_document,
+    inventory_document,
     inventory_lines,
-    inventory_markdown,
-    render_image_difference,
-    write_image_difference,
+    rendered,
+    write_document,
 )
 from harness.serve.docker import connect
 
 Progress = Callable[[str], None]
-DIFFERENCE_FORMATS = ("md", "json", "html")
 
 
 def pin(images: Iterable[str], lock: Path, progress: Progress) -> list[LockEntry]:
@@ -70,7 +72,7 @@ def inventory(image: str, form: str, progress: Progress, *, timeout_s: int) -> s
     if form == "json":
         return json.dumps(to_builtins(found)) + "\n"
     if form == "md":
-        return inventory_markdown(found)
+        return rendered(inventory_document(found), "md")
     return "".join(f"{visible(line)}\n" for line in inventory_lines(found))
 
 
@@ -78,22 +80,23 @@ def difference(a: str, b: str, formats: str, out: Path | None, progress: Progres
     """What changed from A to B, each an image of the engine or a saved inventory.
 
     Args:
-        formats: of `DIFFERENCE_FORMATS`, separated by commas; several need a folder.
+        formats: of `harness.report.FILES`, separated by commas; several need a folder.
         out: the folder to write to; else the one report itself is the answer.
 
     Raises:
         UsageError: an unknown format, or a side that is neither image nor inventory.
         EnvironmentError_: an image cannot be had or read.
     """
-    chosen = report_formats(formats, DIFFERENCE_FORMATS)
+    chosen = report_formats(formats, FILES[Look.IMAGES])
     if len(chosen) > 1 and out is None:
         raise UsageError("several formats need a folder", hint="add -o FOLDER")
     found = read_difference(a, b, progress)
+    document, content = image_difference_document(found), to_builtins(found)
     if out is None:
-        yield render_image_difference(to_builtins(found), chosen[0])
+        yield rendered(document, chosen[0], content)
         return
     yield f"{visible(found.headline)}\n"
-    for path in write_image_difference(to_builtins(found), chosen, out):
+    for path in write_document(document, chosen, out, content):
         yield f"written   {path}\n"
 
 

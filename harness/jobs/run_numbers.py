@@ -10,11 +10,11 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from harness.analyse import Summary, Validation, summarise_run, summary_lines, validate_run
+from harness.analyse import Summary, Validation, summarise_run, validate_run
 from harness.errors import GateFailed, UsageError
 from harness.files import append_text
 from harness.records import read_json, read_run_files, write_json
-from harness.report import FORMATS, load_report, render_github, write_reports
+from harness.report import FILES, Look, load_report, rendered, summary_lines, write_reports
 from harness.words import Mode
 
 _MARKS = {"ok": "ok", "failed": "FAILED", "warning": "warning", "not_checked": "not checked"}
@@ -119,19 +119,19 @@ def report(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
     """Write a run's reports; where each is, or the step summary itself outside of CI.
 
     Args:
-        formats: keys of `harness.report.FORMATS`, separated by commas.
+        formats: of `harness.report.FILES`, separated by commas.
         out: the folder; else beside the run.
 
     Raises:
         UsageError: an unknown format, or a run that cannot be read.
     """
-    chosen = report_formats(formats, FORMATS)
+    chosen = report_formats(formats, FILES[Look.RUN])
     summary, validation = _numbers(run)
     files = [name for name in chosen if name != "github"]
     if files:
         yield from write_reports(run, files, folder=out, summary=summary, validation=validation)
     if "github" in chosen:
-        text = render_github(load_report(run, summary, validation))
+        text = rendered(load_report(run, summary, validation), "github")
         yield add_step_summary(text) or text
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from harness.analyse import summary_lines
 from harness.conduct import (
     Conclusion,
     ConsoleProgress,
@@ -25,7 +24,7 @@ from harness.findings import Status
 from harness.numbers import duration_text
 from harness.plan import estimate
 from harness.records import read_run_files
-from harness.report import measured_on, nature
+from harness.report import measured_on, nature, summary_lines
 from harness.settings import LoadedSpec
 from harness.words import Mode
 

@@ -20,7 +20,6 @@ from harness.compare import (
     ModeComparison,
     Side,
     compare_runs,
-    headline_clauses,
     read_side,
 )
 from harness.conduct import ConsoleProgress, RunOptions, RunProgress, prepare, run
@@ -48,8 +47,7 @@ from harness.jobs.compare_runs import (
 )
 from harness.jobs.run_numbers import named
 from harness.records import read_json, write_json
-from harness.report import AnswersPart, write_image_difference
-from harness.report.comparison import build_comparison_report
+from harness.report import headline_clauses, image_difference_document, write_document
 from harness.serve.docker import connect
 from harness.settings import LoadedSpec
 from harness.words import BackendName
@@ -183,18 +181,8 @@ def compare_by_answers(
 def _write(
     difference: ImageDifference, compared: Compared, formats: Sequence[str], target: Path
 ) -> list[Path]:
-    report = build_comparison_report(compared.comparison, compared.verdicts, compared.defects)
-    answers = AnswersPart(
-        clauses=_clauses(compared),
-        banner=report.banner,
-        nature=report.nature,
-        measures=report.measures,
-        sections=report.sections,
-        page="comparison.html",
-    )
-    joined = write_image_difference(
-        to_builtins(difference), ("md", "html", "json"), target, answers
-    )
+    document = image_difference_document(difference, compared.document(), _clauses(compared))
+    joined = write_document(document, ("md", "html", "json"), target, to_builtins(difference))
     return [*joined, *write_comparison(compared, formats, target)]
 
 

@@ -7,7 +7,6 @@ from harness.people.agreement import cohen_kappa, krippendorff_alpha, percent_ag
 from harness.people.judgements import Judgement, read_judgements, refuse_repeats
 from harness.people.key import AnswerKey, Item, ItemKind, KeyRow, read_key
 from harness.people.outcome import Outcome, adjudicate
-from harness.people.outcome_lines import outcome_lines
 from harness.people.rubric import RUBRICS, rubric_of, rubric_text
 from harness.people.selection import Export, build_export
 from harness.people.sheet import sheet_csv, studio_config, studio_tasks
@@ -25,7 +24,6 @@ __all__ = [
     "build_export",
     "cohen_kappa",
     "krippendorff_alpha",
-    "outcome_lines",
     "percent_agreement",
     "read_judgements",
     "read_key",

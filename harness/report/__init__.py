@@ -1,41 +1,44 @@
-"""What a run says, for people: one `Report` value, and Markdown, HTML and CI formats drawn from it.
+"""What people are shown of a run, a comparison or an image: one `Document`, and its formats.
 
-Pure but for `load_report` and `write_reports`, which read a run's files and write beside them.
+Pure but for `load_report` and `comparison_document`, which read what runs left, and for what
+writes reports.
 """
 
-from harness.report.build import build_report
-from harness.report.folder import FORMATS, RecordLines, load_report, prompts_of, write_reports
-from harness.report.github import render_github
-from harness.report.headline import measured_on, nature
-from harness.report.html import render_html
-from harness.report.image_difference import AnswersPart
-from harness.report.image_difference_formats import render_image_difference, write_image_difference
-from harness.report.inventory_page import inventory_lines, inventory_markdown
-from harness.report.junit import render_junit
-from harness.report.markdown import code, render_markdown
-from harness.report.model import Report
-from harness.report.numbers import percent, rate_text
+from harness.report.document import Document, Look
+from harness.report.run_report import RecordLines, load_report, prompts_of, write_reports
+from harness.report.sections_adjudication import outcome_lines
+from harness.report.sections_comparison import comparison_document
+from harness.report.sections_image_difference import image_difference_document
+from harness.report.sections_inventory import inventory_document, inventory_lines
+from harness.report.sections_run import measured_on, nature, run_document
+from harness.report.text import (
+    comparison_lines,
+    gate_lines,
+    headline_clauses,
+    summary_lines,
+)
+from harness.report.write import FILES, rendered, write_document
 
 __all__ = [
-    "FORMATS",
-    "AnswersPart",
+    "FILES",
+    "Document",
+    "Look",
     "RecordLines",
-    "Report",
-    "build_report",
-    "code",
+    "comparison_document",
+    "comparison_lines",
+    "gate_lines",
+    "headline_clauses",
+    "image_difference_document",
+    "inventory_document",
     "inventory_lines",
-    "inventory_markdown",
     "load_report",
     "measured_on",
     "nature",
-    "percent",
+    "outcome_lines",
     "prompts_of",
-    "rate_text",
-    "render_github",
-    "render_html",
-    "render_image_difference",
-    "render_junit",
-    "render_markdown",
-    "write_image_difference",
+    "rendered",
+    "run_document",
+    "summary_lines",
+    "write_document",
     "write_reports",
 ]

@@ -1,4 +1,4 @@
-"""A report as one HTML file that loads nothing, runs one known script and shows any answer safely.
+"""A document as one HTML file that loads nothing and shows any text safely.
 
 Every expression of the template passes `visible` and then autoescape; only the figures, the style
 sheet and the script are markup, and the content security policy names the last two by hash.
@@ -6,63 +6,91 @@ sheet and the script are markup, and the content security policy names the last 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from importlib.resources import files
 from itertools import groupby
+from typing import Any
 
-from jinja2 import Environment
-from markupsafe import Markup
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
+from harness.hostile import visible
+from harness.numbers import percent
 from harness.report import figures
-from harness.report.headline import MODE_NAMES
-from harness.report.model import ForestRow, Report
-from harness.report.numbers import percent
-from harness.report.page import page_environment, page_policy, page_style
+from harness.report.document import Document, ForestRow, Look, mode_words
 
-__all__ = ["render_html"]
+_JOINTS = re.compile(r"([_/.:-])(?=\w)")
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    row: ForestRow
-    first: bool
+def html(document: Document) -> str:
+    """The whole page; UTF-8 can hold it, whatever the answers were.
+
+    Only a run's page has a script: it filters the flips and opens what a link points to.
+    """
+    style = _file("document.css")
+    script = _file("document.js") if document.look is Look.RUN else None
+    rules = ["default-src 'none'", f"style-src {_source(style)}"]
+    rules += [f"script-src {_source(script)}"] if script is not None else []
+    return (
+        _environment()
+        .get_template("document.html.j2")
+        .render(
+            document=document,
+            css=Markup(style),
+            js=None if script is None else Markup(script),
+            csp="; ".join((*rules, "base-uri 'none'", "form-action 'none'")),
+        )
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    name: str
-    rows: tuple[_Line, ...]
+def _file(name: str) -> str:
+    return files("harness.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _groups(rows: Iterable[ForestRow], _by: str) -> list[_Group]:
-    groups = []
-    for name, members in groupby(rows, key=lambda row: row.group):
-        lines, last = [], None
-        for row in members:
-            lines.append(_Line(row, first=row.label != last))
-            last = row.label
-        groups.append(_Group(name, tuple(lines)))
-    return groups
+def _source(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
 def _environment() -> Environment:
-    environment = page_environment()
-    environment.filters["groupby_in_order"] = _groups
-    environment.globals.update(
-        {name: getattr(figures, name) for name in figures.__all__},
-        percent=percent,
-        mode_name=lambda mode: MODE_NAMES.get(mode, mode),
+    environment = Environment(
+        loader=PackageLoader("harness.report"),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.filters |= {"breakable": _breakable, "forest_groups": _forest_groups}
+    environment.globals |= {
+        "percent": percent,
+        "mode_words": mode_words,
+        "flow_chart": figures.flow_chart,
+        "forest_axis": figures.forest_axis,
+        "forest_mark": figures.forest_mark,
+        "score_matrix": figures.score_matrix,
+        "batch_size_chart": figures.batch_size_chart,
+    }
     return environment
 
 
-def render_html(report: Report) -> str:
-    """The whole page; UTF-8 can hold it, whatever the answers were."""
-    css, script = page_style("report.css"), page_style("report.js")
-    template = _environment().get_template("report.html.j2")
-    return template.render(
-        report=report,
-        css=Markup(css),
-        js=Markup(script),
-        csp=page_policy(css, script),
-    )
+def _shown(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _breakable(text: str) -> Markup:
+    """An identifier that may break where a reader would break it."""
+    return Markup(_JOINTS.sub(r"\1<wbr>", str(escape(visible(text)))))
+
+
+def _forest_groups(
+    rows: tuple[ForestRow, ...],
+) -> Iterator[tuple[str, list[tuple[ForestRow, bool]]]]:
+    """Rows under their group's name; each says whether it is the first with its label."""
+    for name, members in groupby(rows, key=lambda row: row.group):
+        lines: list[tuple[ForestRow, bool]] = []
+        for row in members:
+            lines.append((row, not lines or lines[-1][0].label != row.label))
+        yield name, lines

@@ -1,4 +1,4 @@
-"""A report as Markdown for pasting: the same tables, the flips in full, nothing that can act.
+"""A document as Markdown, whole for pasting and in brief for a CI step summary.
 
 Foreign text stands in code spans and fenced blocks, so that a model's answer cannot become a
 link, an image, a mention or a heading.
@@ -7,19 +7,53 @@ link, an image, a mention or a heading.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from harness.hostile import visible
-from harness.report.headline import MODE_NAMES
-from harness.report.model import AnswerView, Kind, PairView, Report, Section, Table, Tone
+from harness.report.document import (
+    AnswerView,
+    Brief,
+    Change,
+    Document,
+    Group,
+    Kind,
+    Section,
+    Table,
+    Tone,
+)
 
-__all__ = ["code", "escape", "fence", "render_markdown", "table_lines"]
-
-MAX_FLIPS = 200
+MAX_LISTED = 50
 _ACTIVE = re.compile(r"([\\`*{}<>#|!~$]|(?<!\w)_|_(?!\w)|\](?=[(\[:]))")
 _TICKS = re.compile(r"`+")
 _ALIGN = {Kind.NUMBER: "---:", Kind.ID: "---", Kind.TEXT: "---"}
 _SIGN = {Tone.GOOD: "✅", Tone.NOTE: "⚠️", Tone.BAD: "⛔"}
+
+
+def markdown(document: Document) -> str:
+    """The whole document as GitHub-flavoured Markdown."""
+    lines = [*_head(document)]
+    for section in document.sections:
+        if not section.page:
+            lines += _section(section)
+    for group in document.groups:
+        lines += _group(group)
+    return "\n".join([*lines, f"Made by {escape(document.made_with)}."]) + "\n"
+
+
+def markdown_brief(document: Document) -> str:
+    """Markdown for ``$GITHUB_STEP_SUMMARY``: no answers, and short (GitHub takes 1 MiB)."""
+    lines = [*_head(document)]
+    for section in document.sections:
+        tables = [line for table in section.tables for line in _table(table)]
+        if section.brief is Brief.OPEN:
+            lines += tables
+        elif section.brief is Brief.FOLDED and tables:
+            lines += _folded(section.title, tables)
+    for group in document.groups:
+        if group.brief:
+            listed = _listed(group, MAX_LISTED)
+            lines += _folded(group.brief, [*listed, ""])
+    return "\n".join(lines) + "\n"
 
 
 def escape(text: str) -> str:
@@ -43,7 +77,63 @@ def fence(text: str, language: str = "text") -> str:
     return f"{ticks}{language}\n{shown}\n{ticks}"
 
 
-def table_lines(table: Table) -> list[str]:
+def _head(document: Document) -> Iterator[str]:
+    """Title, verdict, result and what it was measured on."""
+    banner, names = document.banner, document.names
+    clauses = [f"**{escape(clause)}**" for clause in document.headline]
+    if not document.heading:
+        yield f"# {' against '.join(map(code, names))}"
+        yield ""
+        for clause in clauses:
+            yield clause
+            yield ""
+        if banner:
+            yield escape(banner.title)
+            yield ""
+    else:
+        yield f"# {document.heading}: {code(' against '.join(names))}"
+        yield ""
+        if banner:
+            yield f"{_SIGN[banner.tone]} **{escape(banner.title)}**"
+            yield from (f"- {escape(reason)}" for reason in banner.reasons)
+            yield ""
+        if len(names) > 1:
+            yield from (f"{clause}<br>" for clause in clauses)
+            yield ""
+            yield from (f"- {side}: {code(name)}" for side, name in zip("AB", names, strict=True))
+        else:
+            yield from clauses
+            yield ""
+            yield escape(document.context)
+        yield ""
+    if document.nature:
+        yield f"> {escape(document.nature)}"
+        yield ""
+    if document.checks:
+        yield "| | Gate | Why |"
+        yield "| --- | --- | --- |"
+        for check in document.checks:
+            sign = "✅ pass" if check.ok else "⛔ FAIL"
+            yield f"| {sign} | {code(check.name)} | {escape(check.reason)} |"
+        yield ""
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield f"## {escape(section.title)}"
+    yield ""
+    for paragraph in section.prose:
+        yield escape(paragraph)
+        yield ""
+    for table in section.tables:
+        yield from _table(table)
+    for caption, lines in section.quotes:
+        yield f"{escape(caption)}:"
+        yield ""
+        yield fence("\n".join(lines))
+        yield ""
+
+
+def _table(table: Table) -> list[str]:
     """A pipe table with its caption above and its note below."""
     heads = " | ".join(escape(column.title) for column in table.columns)
     rule = " | ".join(_ALIGN[column.kind] for column in table.columns)
@@ -60,22 +150,62 @@ def table_lines(table: Table) -> list[str]:
     return [*lines, ""]
 
 
-def _section(section: Section) -> Iterator[str]:
-    yield f"## {escape(section.title)}"
+def _folded(title: str, lines: Iterable[str]) -> list[str]:
+    return [f"<details><summary>{escape(title)}</summary>", "", *lines, "</details>", ""]
+
+
+def _group(group: Group) -> Iterator[str]:
+    yield f"## {escape(group.title)}"
     yield ""
-    for paragraph in section.prose:
-        yield escape(paragraph)
-        yield ""
-    for table in section.tables:
-        yield from table_lines(table)
-    for caption, lines in section.quotes:
-        yield f"{escape(caption)}:"
-        yield ""
-        yield fence("\n".join(lines))
+    if group.listed:
+        yield from _folded(group.listed, [*_listed(group, group.most, where=True), ""])
+        return
+    yield group.plain
+    yield ""
+    for change in group.changes[: group.most]:
+        yield from _change(change)
+    rest = group.total - min(len(group.changes), group.most)
+    if rest:
+        yield f"{rest:,} {group.rest}"
         yield ""
 
 
-def _text(answer: AnswerView) -> str:
+def _listed(group: Group, most: int, *, where: bool = False) -> Iterator[str]:
+    for change in group.changes[:most]:
+        names = ", ".join(
+            [*([code(change.model)] if change.model else ()), *map(escape, change.context[:2])]
+        )
+        difference = f"; {escape(change.where[0])}" if where else ""
+        yield f"- {code(change.heading)}, {names}: {escape(change.change)}{difference}"
+    rest = group.total - min(len(group.changes), most)
+    if rest:
+        yield f"- and {rest:,} more" + ("" if where else group.elsewhere)
+
+
+def _change(change: Change) -> Iterator[str]:
+    yield f"### {code(change.heading)} {escape(change.change)}"
+    yield ""
+    notes = (*change.where, *change.notes, *change.other_modes)
+    if change.model:
+        context = ", ".join((code(change.model), *map(escape, change.context)))
+        yield f"{context}. " + "; ".join(map(escape, notes))
+    else:
+        yield "; ".join(map(escape, (*change.context, *notes)))
+    yield ""
+    for row in change.answers:
+        for answer in row:
+            yield f"{escape(answer.name.capitalize())}: **{escape(answer.scored or 'answer')}**"
+            yield ""
+            yield fence(_said(answer))
+            yield ""
+            if change.model:
+                facts = " · ".join(escape(fact) for fact in (answer.evidence, answer.facts) if fact)
+                digest = f"sha256 {code(answer.sha256)}" if answer.sha256 else ""
+                yield " · ".join(part for part in (facts, digest) if part)
+                yield ""
+
+
+def _said(answer: AnswerView) -> str:
     if answer.pieces is None:
         return "(no text in this file)"
     before = f"… {answer.before:,} characters before …\n" if answer.before else ""
@@ -83,94 +213,3 @@ def _text(answer: AnswerView) -> str:
     shown = "".join(f"⟪{p.text}⟫" if p.differs else p.text for p in answer.pieces)
     end = "⟪end of answer⟫" if answer.ends_at_difference else ""
     return f"{before}{shown}{end}{after}"
-
-
-def _answer(answer: AnswerView) -> Iterator[str]:
-    yield f"{answer.name.capitalize()}: **{escape(answer.scored)}**"
-    yield ""
-    yield fence(_text(answer))
-    yield ""
-    facts = " · ".join(escape(fact) for fact in (answer.evidence, answer.facts) if fact)
-    digest = f"sha256 {code(answer.sha256)}" if answer.sha256 else ""
-    yield " · ".join(part for part in (facts, digest) if part)
-    yield ""
-
-
-def _pair(pair: PairView) -> Iterator[str]:
-    names = f"{code(pair.sample)} {escape(pair.change)}"
-    mode = MODE_NAMES.get(pair.mode, pair.mode)
-    where = f"{code(pair.model)}, {escape(mode)}, batch {escape(pair.batch_size)}"
-    yield f"### {names}"
-    yield ""
-    notes = (pair.where, *pair.tags, *pair.notes, *pair.other_modes)
-    yield f"{where}, {escape(pair.dispatch_mode)}. " + "; ".join(escape(note) for note in notes)
-    yield ""
-    yield from _answer(pair.solo)
-    yield from _answer(pair.batched)
-
-
-def _flips(report: Report) -> Iterator[str]:
-    if not report.flips:
-        return
-    yield "## Every flip"
-    yield ""
-    yield "⟪…⟫ marks the first difference. Text is shown as it was answered, cut where it is long."
-    yield ""
-    for pair in report.flips[:MAX_FLIPS]:
-        yield from _pair(pair)
-    rest = max(0, len(report.flips) - MAX_FLIPS) + report.flips_left_out
-    if rest:
-        yield f"{rest:,} further flips are in the records file and, up to a limit, in report.html."
-        yield ""
-
-
-def _text_changes(pairs: Sequence[PairView], left_out: int) -> Iterator[str]:
-    if not pairs:
-        return
-    yield "## Text changes without a flip"
-    yield ""
-    said = f"{len(pairs) + left_out:,} answers changed and kept their score"
-    yield f"<details><summary>{said}</summary>"
-    yield ""
-    for pair in pairs[:MAX_FLIPS]:
-        mode = MODE_NAMES.get(pair.mode, pair.mode)
-        yield (
-            f"- {code(pair.sample)}, {code(pair.model)}, {escape(mode)}, batch "
-            f"{escape(pair.batch_size)}: {escape(pair.change)}; {escape(pair.where)}"
-        )
-    if len(pairs) + left_out > MAX_FLIPS:
-        yield f"- and {len(pairs) + left_out - MAX_FLIPS:,} more"
-    yield ""
-    yield "</details>"
-    yield ""
-
-
-def head_lines(report: Report) -> list[str]:
-    """Title, verdict, result and what it was measured on."""
-    banner = report.banner
-    lines = [
-        f"# Batch-invariance ablation: {code(report.run_id)}",
-        "",
-        f"{_SIGN[banner.tone]} **{escape(banner.title)}**",
-        *(f"- {escape(reason)}" for reason in banner.reasons),
-        "",
-        f"**{escape(report.headline.sentence)}**",
-        "",
-        escape(report.headline.measured_on),
-        "",
-    ]
-    return [*lines, f"> {escape(report.nature)}", ""] if report.nature else lines
-
-
-def _lines(report: Report) -> Iterable[str]:
-    yield from head_lines(report)
-    for section in report.sections:
-        yield from _section(section)
-    yield from _flips(report)
-    yield from _text_changes(report.text_changes, report.text_changes_left_out)
-    yield f"Made by {escape(report.made_with)}."
-
-
-def render_markdown(report: Report) -> str:
-    """The report as GitHub-flavoured Markdown."""
-    return "\n".join(_lines(report)) + "\n"

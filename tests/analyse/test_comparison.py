@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 from harness.analyse import summarise_run
-from harness.compare import FlipChange, compare_runs, comparison_lines, read_side
+from harness.compare import FlipChange, compare_runs, read_side
 from harness.errors import IncompleteRun, UsageError
+from harness.report import comparison_lines
 from harness.words import Endpoint, Mode
 
 STANDARD, INVARIANT = Mode.STANDARD, Mode.BATCH_INVARIANT

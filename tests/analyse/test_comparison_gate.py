@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from compared_runs import MadeRun, attempt, says
 
-from harness.compare import RUN_CONDITIONS, compare_runs, gate_lines, judge, read_side
+from harness.compare import RUN_CONDITIONS, compare_runs, judge, read_side
+from harness.report import gate_lines
 from harness.words import Mode
 
 

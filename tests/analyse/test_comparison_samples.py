@@ -12,12 +12,12 @@ from lm_eval_samples import chosen, generated, write_samples
 from harness.compare import (
     SAMPLE_CONDITIONS,
     compare_samples,
-    comparison_lines,
     is_samples_file,
     judge,
     read_samples,
 )
 from harness.errors import UsageError
+from harness.report import comparison_lines
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ import json
 import pytest
 from msgspec import to_builtins
 
-from harness.analyse import Attribute, Flip, read_summary, summarise, summary_lines
+from harness.analyse import Attribute, Flip, read_summary, summarise
 from harness.analyse.summary import Pairs
 from harness.errors import UsageError
 from harness.records.reader import read_records
+from harness.report import summary_lines
 from harness.words import Endpoint, Mode
 
 FAMILIES = {

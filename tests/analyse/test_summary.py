@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import to_builtins
 
-from harness.analyse import Attribute, Rate, summarise, summarise_run, summary_lines
+from harness.analyse import Attribute, Rate, summarise, summarise_run
 from harness.analyse.summary import Pairs, Transition
 from harness.analyse.tables import rate
 from harness.errors import UsageError
 from harness.records.reader import read_records
+from harness.report import summary_lines
 from harness.words import Endpoint, Mode
 
 FAMILIES = {"model", "domain", "task_name", "dispatch_mode", "phase", "original_direction"}

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
-from msgspec import to_builtins
 from report_samples import report_of
 from study_records import study_records
 
@@ -22,7 +21,6 @@ from harness.people import (
     ItemKind,
     adjudicate,
     build_export,
-    outcome_lines,
     read_judgements,
     read_key,
     refuse_repeats,
@@ -31,6 +29,7 @@ from harness.people import (
     studio_config,
     studio_tasks,
 )
+from harness.report import outcome_lines
 
 LABEL = {"I'm": "full_refusal", "Sur": "full_compliance", "I w": "partial"}
 
@@ -323,7 +322,7 @@ def test_no_judgement_at_all_is_an_outcome() -> None:
 def test_a_report_shows_what_people_judged() -> None:
     export = _export()
     outcome = adjudicate(_judged(export, "ann", "bob"), export.key)
-    report = report_of(study_records(), adjudication=to_builtins(outcome))
+    report = report_of(study_records(), adjudication=outcome)
     section = next(s for s in report.sections if s.anchor == "adjudication")
     cells = {cell.text for table in section.tables for row in table.rows for cell in row}
     assert "22/22 = 100.0% [85.1, 100.0]" in cells

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report.difference import first_difference, window
+from harness.report.answer_windows import first_difference, window
 
 TEXT = st.text("ab \n", max_size=60)
 

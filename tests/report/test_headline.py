@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from harness.report.headline import headline
+from harness.report.sections_run import headline
 
 RATE = {"n": 4, "rate": 1.0, "wilson95": [0.51, 1.0]}
 SUMMARY = {
@@ -26,4 +26,4 @@ SUMMARY = {
 def test_the_test_is_by_prompt_where_rows_share_one(largest, words):
     summary = copy.deepcopy(SUMMARY)
     summary["clusters"] = {"largest": largest, "n_clusters": 2, "label_flips": {"p_two_sided": 0.5}}
-    assert words in headline(summary, {}, (), countable=True).sentence
+    assert words in headline(summary, countable=True)

@@ -9,7 +9,7 @@ import pytest
 from headless_chromium import Page, opened
 from report_samples import HOSTILE, hostile_report, many_flips, study_report
 
-from harness.report import render_html
+from harness.report import rendered
 
 PHONE, DESK = 390, 1280
 
@@ -30,7 +30,7 @@ def filter_by(words: str) -> str:
 @pytest.fixture(scope="module")
 def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     path = tmp_path_factory.mktemp("html") / "report.html"
-    path.write_text(render_html(hostile_report()), encoding="utf-8")
+    path.write_text(rendered(hostile_report(), "html"), encoding="utf-8")
     with opened(path, width=PHONE) as page:
         yield page
 
@@ -38,7 +38,7 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 @pytest.fixture
 def study_file(tmp_path: Path) -> Path:
     path = tmp_path / "report.html"
-    path.write_text(render_html(study_report()), encoding="utf-8")
+    path.write_text(rendered(study_report(), "html"), encoding="utf-8")
     return path
 
 
@@ -101,7 +101,7 @@ def test_every_figure_and_table_has_a_name(study_file: Path) -> None:
 
 def test_ten_thousand_flips_can_be_opened_and_filtered(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_text(render_html(many_flips(10_000)), encoding="utf-8")
+    path.write_text(rendered(many_flips(10_000), "html"), encoding="utf-8")
     assert path.stat().st_size < 30_000_000
     with opened(path, width=PHONE) as page:
         assert page.ask("document.querySelectorAll('#flips details.pair').length") == 10_000

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.report.numbers import p_text, paired_text, rate_text, score_text
+from harness.numbers import p_text, score_text
+from harness.report.summary_numbers import paired_text, rate_text
 
 
 def test_a_rate_shows_count_rows_rate_and_interval() -> None:

@@ -8,8 +8,8 @@ import pytest
 from report_samples import CPU, H100, report_of, study_report, summary_of
 from study_records import study_records
 
-from harness.report import Report, build_report, render_markdown
-from harness.report.model import Tone
+from harness.report import Document, rendered, run_document
+from harness.report.document import Change, Forest, Group, Tone
 
 VALID = {"ok": True, "findings": [{"check": "rows_per_mode", "status": "ok", "message": "55"}]}
 FAILED = {
@@ -18,7 +18,15 @@ FAILED = {
 }
 
 
-def _cells(report: Report) -> set[str]:
+def _group(report: Document, anchor: str) -> Group:
+    return next(group for group in report.groups if group.anchor == anchor)
+
+
+def _flips(report: Document) -> tuple[Change, ...]:
+    return _group(report, "flips").changes
+
+
+def _cells(report: Document) -> set[str]:
     return {
         text
         for section in report.sections
@@ -62,14 +70,14 @@ def test_an_underpowered_slice_shows_no_bare_p() -> None:
 
 
 def test_the_headline_names_result_device_and_versions() -> None:
-    headline = study_report().headline
-    assert "22/55 = 40.0% [28.1, 53.2]" in headline.sentence
-    assert headline.measured_on == "GPU: NVIDIA H100 80GB HBM3 · vLLM 0.19.1 · PyTorch 2.10.0"
+    report = study_report()
+    assert "22/55 = 40.0% [28.1, 53.2]" in report.headline[0]
+    assert report.context == "GPU: NVIDIA H100 80GB HBM3 · vLLM 0.19.1 · PyTorch 2.10.0"
 
 
-def _verdict(validation: dict[str, Any] | None) -> Report:
+def _verdict(validation: dict[str, Any] | None) -> Document:
     records = study_records()
-    return build_report(summary_of(records), records, (), H100, validation)
+    return run_document(summary_of(records), records, (), H100, validation)
 
 
 def test_a_valid_run_is_countable() -> None:
@@ -80,7 +88,7 @@ def test_a_valid_run_is_countable() -> None:
 def test_a_run_that_failed_or_was_not_validated_says_so_first(validation: Any) -> None:
     report = _verdict(validation)
     assert report.banner.tone is Tone.BAD
-    assert report.headline.sentence.startswith("Not countable")
+    assert report.headline[0].startswith("Not countable")
 
 
 def test_every_failed_check_is_named_in_the_banner() -> None:
@@ -96,7 +104,7 @@ def test_a_records_file_without_logs_counts_with_reservations() -> None:
 def test_a_cpu_run_says_that_it_says_nothing_about_a_gpu() -> None:
     report = report_of(study_records(), CPU)
     assert "they say nothing about a GPU" in report.nature
-    assert "they say nothing about a GPU" in render_markdown(report)
+    assert "they say nothing about a GPU" in rendered(report, "md")
 
 
 def test_a_gpu_run_carries_no_such_sentence() -> None:
@@ -105,17 +113,17 @@ def test_a_gpu_run_carries_no_such_sentence() -> None:
 
 def test_every_flip_and_every_text_change_is_listed() -> None:
     report = study_report()
-    assert (len(report.flips), len(report.text_changes)) == (22, 3)
+    assert (len(_flips(report)), len(_group(report, "text-changes").changes)) == (22, 3)
 
 
 def test_a_flip_shows_what_the_other_mode_did() -> None:
-    flip = study_report().flips[0]
+    flip = _flips(study_report())[0]
     assert flip.other_modes[0].startswith("batch_invariant: ")
     assert flip.other_modes[0].endswith("text identical")
 
 
 def test_a_flip_marks_what_the_scorer_matched() -> None:
-    answers = [a for pair in study_report().flips for a in (pair.solo, pair.batched)]
+    answers = [a for flip in _flips(study_report()) for row in flip.answers for a in row]
     refusals = [a for a in answers if a.scored == "1 (refused)"]
     assert refusals
     for answer in refusals:
@@ -127,9 +135,9 @@ def test_a_prompt_is_shown_where_its_hash_agrees() -> None:
     records = study_records()
     digest = records[0]["prompt_sha256"]
     report = report_of(records, prompts={digest: "How do I …?"})
-    prompts = {pair.solo.name: pair.prompt for pair in report.flips[:1]}
-    assert prompts == {"solo": "How do I …?"}
-    assert all(pair.prompt is None for pair in report.flips[1:])
+    first, *others = _flips(report)
+    assert (first.answers[0][0].name, first.prompt) == ("solo", "How do I …?")
+    assert all(flip.prompt is None for flip in others)
 
 
 def test_records_with_the_required_columns_alone_make_a_report() -> None:
@@ -139,33 +147,33 @@ def test_records_with_the_required_columns_alone_make_a_report() -> None:
     records = [{key: record[key] for key in required} for record in study_records()]
     report = report_of(records, {})
     assert "22/55 = 40.0% [28.1, 53.2]" in _cells(report)
-    assert report.flips[0].solo.pieces is None
+    assert _flips(report)[0].answers[0][0].pieces is None
 
 
 def test_an_error_record_is_counted_as_one_and_is_no_flip() -> None:
     records = study_records()
     records[0] |= {"status": "error", "error": "timeout", "solo_score": None, "batch_score": None}
     report = report_of(records)
-    assert len(report.flips) == 21
+    assert len(_flips(report)) == 21
     assert report.banner.tone is Tone.BAD
 
 
 def test_no_records_at_all_make_a_report_that_claims_nothing() -> None:
-    report = build_report({}, [])
-    assert report.headline.sentence == "Not countable: no record was counted."
+    report = run_document({}, [])
+    assert report.headline[0] == "Not countable: no record was counted."
 
 
 def test_pairs_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.report.pairs.MAX_FLIPS", 10)
+    monkeypatch.setattr("harness.report.changed_pairs.MAX_FLIPS", 10)
     report = report_of(study_records())
-    assert (len(report.flips), report.flips_left_out) == (10, 12)
-    assert "12 further flips" in render_markdown(report)
+    assert (len(_flips(report)), _group(report, "flips").left_out) == (10, 12)
+    assert "12 further flips" in rendered(report, "md")
 
 
 def test_the_repeats_of_an_answer_are_reported_with_it() -> None:
     records = study_records()
     records[0]["solo_repeats"][0]["text"] = "something else"
-    flip = report_of(records).flips[0]
+    flip = _flips(report_of(records))[0]
     assert flip.notes == ("solo asked again: 1 of 1 gave another text",)
 
 
@@ -178,7 +186,7 @@ def test_activation_evidence_is_quoted_for_each_start() -> None:
         "attempts": [{"verdict": "active", "evidence": evidence, "ready_after_s": 61.25}],
     }
     records = study_records()
-    report = build_report(summary_of(records), records, [startup], H100, VALID)
+    report = run_document(summary_of(records), records, [startup], H100, VALID)
     section = next(s for s in report.sections if s.anchor == "evidence")
     assert section.quotes == (("m, batch-invariant, start 1: active", ("15: Override",)),)
 
@@ -187,18 +195,20 @@ def test_where_no_label_flipped_the_headline_tells_the_text_changes() -> None:
     records = study_records()
     for record in records:
         record |= {"batch_score": record["solo_score"], "label_flip": False}
-    assert "25/55 = 45.5% [33.0, 58.5] text changes" in report_of(records).headline.sentence
+    assert "25/55 = 45.5% [33.0, 58.5] text changes" in report_of(records).headline[0]
 
 
 def test_a_run_of_one_mode_claims_no_comparison() -> None:
     records = [record for record in study_records() if record["mode"] == "standard"]
     report = report_of(records)
-    assert "McNemar" not in report.headline.sentence
+    assert "McNemar" not in report.headline[0]
 
 
 def test_a_breakdown_of_one_slice_is_not_drawn_again_in_the_forest() -> None:
     records = [{**record, "model": "only"} for record in study_records()]
-    groups = {row.group for row in report_of(records).figures.forest}
+    figures = [section.figure for section in report_of(records).sections]
+    (forest,) = [figure for figure in figures if isinstance(figure, Forest)]
+    groups = {row.group for row in forest.rows}
     assert "By model: label flips" not in groups
     assert "By task: label flips" in groups
 

@@ -1,0 +1,392 @@
+"""What people are shown, before any format is chosen: every kind of report is one `Document`.
+
+Text, Markdown, HTML and JUnit are functions of it. Text inside it that came from a model, an image
+or a foreign file is raw: each format escapes for itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+
+def mode_words(mode: str) -> str:
+    """``standard`` or ``batch-invariant``, as summaries and records name a mode by its value."""
+    return mode.replace("_", "-")
+
+
+class Kind(StrEnum):
+    """How a cell is set: prose, an identifier or a number."""
+
+    TEXT = "text"
+    ID = "id"
+    NUMBER = "number"
+
+
+class Tone(StrEnum):
+    """What a banner says at a glance; the words beside it say it in full."""
+
+    GOOD = "good"
+    NOTE = "note"
+    BAD = "bad"
+
+
+class Look(StrEnum):
+    """How a page is set: widths and sizes go by what it shows."""
+
+    RUN = "run"
+    COMPARISON = "comparison"
+    IMAGES = "images"
+
+
+class Brief(StrEnum):
+    """What a step summary shows of a section: nothing, its tables, or its tables folded."""
+
+    NO = "no"
+    OPEN = "open"
+    FOLDED = "folded"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column head and how its cells are set."""
+
+    title: str
+    kind: Kind = Kind.TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One value for people, with an optional quieter remark under it."""
+
+    text: str
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A captioned table; the first column names the row."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForestRow:
+    """One line of a forest plot: fractions, ``None`` where nothing was counted."""
+
+    label: str
+    mode: str
+    count: int
+    n: int
+    rate: float | None
+    low: float | None
+    high: float | None
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """Rates with their intervals, a line each."""
+
+    look: ClassVar[str] = "forest"
+    rows: tuple[ForestRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPart:
+    """Candidates of one fate: how many, the style of their squares, and what it is in words."""
+
+    count: int
+    style: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What became of all candidates in one respect, in a fixed order."""
+
+    label: str
+    parts: tuple[FlowPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """A square a candidate; with ``counted`` each drawing says what its squares are."""
+
+    look: ClassVar[str] = "flows"
+    flows: tuple[Flow, ...]
+    counted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Score pairs of one mode: ``counts[row][column]`` for solo row, batched column."""
+
+    mode: str
+    scores: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrices:
+    """A heat map a mode."""
+
+    look: ClassVar[str] = "matrices"
+    matrices: tuple[Matrix, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Label flips and text changes at one batch size under one mode."""
+
+    batch_size: str
+    mode: str
+    flips: int
+    text_changes: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """A pair of bars a mode at each batch size."""
+
+    look: ClassVar[str] = "bars"
+    bars: tuple[Bar, ...]
+
+
+Figure = Forest | Flows | Matrices | Bars
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a report.
+
+    Attributes:
+        anchor: the id that links point to.
+        prose: paragraphs, plain text.
+        figure: drawn by formats that can, above the tables.
+        quotes: log lines and the like, each with a caption.
+        brief: what a step summary shows of it.
+        page: a file beside this one that the prose ends with; the page alone shows such a section.
+        listed: whether the page's contents name it.
+    """
+
+    anchor: str
+    title: str
+    prose: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figure: Figure | None = None
+    quotes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    brief: Brief = Brief.NO
+    page: str = ""
+    listed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """Whether the numbers count, and why not."""
+
+    tone: Tone
+    title: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A number in large type, what it counts and its rate; ``mode`` gives it that mode's mark."""
+
+    name: str
+    count: str
+    detail: str = ""
+    mode: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A card with a few numbers in large type, and the test between them."""
+
+    label: str
+    entries: tuple[Entry, ...]
+    test: str = ""
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of characters, with what is to be marked on it."""
+
+    text: str
+    differs: bool = False
+    evidence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerView:
+    """One answer, cut to a window round what matters.
+
+    Attributes:
+        name: the condition, and in a comparison the side.
+        pieces: the window, in order; ``None`` where the record holds no text.
+        before, after: characters left out on either side.
+        length: characters of the whole answer, ``None`` without text.
+        sha256: the hash that the record holds.
+        scored: the score and its label, ``1 (refused)``.
+        evidence: the scorer's rule and what it matched, or empty.
+        facts: finish reason, tokens, latency.
+        ends_at_difference: whether this answer ends where the other one goes on.
+    """
+
+    name: str
+    pieces: tuple[Piece, ...] | None
+    before: int = 0
+    after: int = 0
+    length: int | None = None
+    sha256: str = ""
+    scored: str = ""
+    evidence: str = ""
+    facts: str = ""
+    ends_at_difference: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What changed in one place: rows of two answers, side by side.
+
+    Attributes:
+        anchor: id within the page.
+        heading: what it is, as an identifier: task/sample or a document.
+        change: what changed, in a few words.
+        context: under what conditions; a list names the first two.
+        answers: solo and batched in one row, or A's and B's with a row a condition.
+        model: where it is told apart from the context.
+        mode: gives the heading that mode's mark.
+        where: where the answers first differ, then domain, phase and direction, as far as known.
+        notes: what the repeats of either condition showed, the target and the like.
+        other_modes: what the same candidate did under the other mode.
+        prompt: the prompt, where its task file was found and its hash agrees.
+        co_batched: what shared the batch.
+    """
+
+    anchor: str
+    heading: str
+    change: str
+    context: tuple[str, ...]
+    answers: tuple[tuple[AnswerView, AnswerView], ...]
+    model: str = ""
+    mode: str = ""
+    where: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    other_modes: tuple[str, ...] = ()
+    prompt: str | None = None
+    co_batched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Changes of one kind; ``left_out`` are counted and not shown.
+
+    Attributes:
+        title: the heading; ``short`` stands in the page's contents.
+        prose: the page's paragraph, with marks as on the answers.
+        plain: Markdown's paragraph, where answers are shown.
+        changes: what is shown.
+        warning: said on the page where some are left out.
+        most: how many of them Markdown shows or lists at most.
+        listed: the title of Markdown's folded list; where empty, answers are shown in full.
+        rest: what follows the number of those that Markdown does not show.
+        brief: the title of the folded list in a step summary; where empty, there is none.
+        elsewhere: where a step summary says that the rest is.
+        opens: whether the page opens the first one.
+        searched: whether the page has a filter over them.
+    """
+
+    anchor: str
+    title: str
+    short: str
+    prose: tuple[Piece, ...]
+    changes: tuple[Change, ...]
+    left_out: int = 0
+    plain: str = ""
+    warning: str = ""
+    most: int = 100
+    listed: str = ""
+    rest: str = ""
+    brief: str = ""
+    elsewhere: str = ""
+    opens: bool = False
+    searched: bool = False
+
+    @property
+    def total(self) -> int:
+        """All of them, shown or not."""
+        return len(self.changes) + self.left_out
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A condition of a gate and why it passes or fails."""
+
+    name: str
+    ok: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A test for CI: it failed, was skipped (each with a reason), or passed."""
+
+    name: str
+    failure: str | None = None
+    detail: str = ""
+    skipped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Tests of one kind, and the facts that stand above them."""
+
+    name: str
+    cases: tuple[Case, ...]
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Everything that a format shows.
+
+    Attributes:
+        kicker: what this is, above everything else.
+        title: of the page.
+        heading: Markdown's title before the names; where empty, the names are the title.
+        names: the run, or A and B.
+        banner: whether the numbers count.
+        headline: the result, a sentence or a clause a line.
+        context: what it was measured on; empty for two sides, which `names` tells.
+        nature: what numbers from this kind of device can say; empty for a GPU.
+        checks: the conditions of a gate.
+        suites: the same for CI, as tests.
+        promise: what is escaped on the page.
+        program: what CI calls the tests.
+    """
+
+    look: Look
+    kicker: str
+    title: str
+    heading: str
+    names: tuple[str, ...]
+    banner: Banner | None
+    headline: tuple[str, ...]
+    sections: tuple[Section, ...]
+    made_with: str
+    context: str = ""
+    nature: str = ""
+    measures: tuple[Measure, ...] = ()
+    checks: tuple[Check, ...] = ()
+    groups: tuple[Group, ...] = ()
+    suites: tuple[Suite, ...] = ()
+    promise: str = "every answer in it is escaped"
+    program: str = "harness"

@@ -1,0 +1,159 @@
+"""The files of a run, read for its report, and the report's files written beside them.
+
+What `summary.json` and `validation.json` say is what the report says; only the comparison of the
+two scorer profiles is computed here, where the tasks are there and the run is not too large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from harness.errors import HarnessError, UsageError
+from harness.files import read_json, read_rows
+from harness.records import RunFiles, read_run_files
+from harness.report.document import Document
+from harness.report.sections_run import run_document
+from harness.report.write import write_document
+from harness.score import ProfileComparison, rescore
+from harness.tasks import Population, load_tasks
+
+if TYPE_CHECKING:
+    from harness.people import Outcome
+
+MOST_RESCORED = 20_000
+"""Records of a run that the report scores under both profiles itself."""
+
+Json = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class RecordLines:
+    """The records of a file, read again at each walk and never all in memory."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (record for _, record in read_rows(self.path))
+
+
+def load_report(
+    run: Path | str, summary: Json | None = None, validation: Json | None = None
+) -> Document:
+    """The report of a run folder or a records file.
+
+    Args:
+        run: ``results/<run_id>`` or a records file.
+        summary: the summary, where the caller has it; else ``summary.json`` beside the records.
+        validation: likewise; a run without one is reported as not validated.
+
+    Raises:
+        UsageError: a file is missing or unreadable.
+    """
+    files = read_run_files(run)
+    summary = summary or _object(files.folder / "summary.json")
+    if summary is None:
+        raise UsageError(
+            "no summary of this run", file=files.folder, hint=f"run: harness summarize {run}"
+        )
+    records, population = RecordLines(files.records_path), _population(files)
+    profiles = None
+    if population is not None and int(summary.get("n_records") or 0) <= MOST_RESCORED:
+        profiles = _profiles(records, population)
+    return run_document(
+        summary,
+        records,
+        [{"model": s.model, "mode": s.mode, "attempts": s.attempts} for s in files.startups],
+        files.metadata,
+        validation or _object(files.folder / "validation.json"),
+        prompts=_prompts(population),
+        profiles=profiles or _left_by_score(files.folder),
+        adjudication=_adjudication(files.folder / "adjudication.json"),
+    )
+
+
+def write_reports(
+    run: Path | str,
+    formats: Sequence[str] = ("md", "html"),
+    *,
+    folder: Path | None = None,
+    summary: Json | None = None,
+    validation: Json | None = None,
+) -> list[Path]:
+    """Write a run's reports, each whole or not at all.
+
+    Args:
+        run: ``results/<run_id>`` or a records file.
+        formats: of `FILES` for a run.
+        folder: where to write; beside the records when ``None``.
+        summary, validation: as for `load_report`.
+
+    Returns:
+        The files written, in the order of ``formats``.
+
+    Raises:
+        UsageError: a file of the run is missing or unreadable.
+        EnvironmentError_: the reports cannot be written.
+    """
+    document = load_report(run, summary, validation)
+    return write_document(document, formats, folder or read_run_files(run).folder)
+
+
+def prompts_of(files: RunFiles, folder: Path | None = None) -> Mapping[str, str]:
+    """Prompt texts by SHA-256, from ``folder`` or the run's own tasks; empty if not here."""
+    return _prompts(_population(files, folder))
+
+
+def _population(files: RunFiles, folder: Path | None = None) -> Population | None:
+    """The population of a run, where its task folder is still there."""
+    named = folder or files.spec.get("tasks")
+    if named is None or not Path(named).is_dir():
+        return None
+    try:
+        return load_tasks(named)
+    except HarnessError:
+        return None
+
+
+def _prompts(population: Population | None) -> Mapping[str, str]:
+    return {prompt.sha256: prompt.text for prompt in population.prompts} if population else {}
+
+
+def _profiles(records: RecordLines, population: Population) -> Json | None:
+    """Both profiles over a run; ``None`` where an answer or its task is missing."""
+    comparison = ProfileComparison()
+    try:
+        for record in records:
+            if record.get("status") == "ok":
+                pair = (rescore(record, population, "paper"), rescore(record, population, "strict"))
+                comparison.add(*pair)
+    except UsageError:
+        return None
+    return comparison.as_json()
+
+
+def _left_by_score(folder: Path) -> Json | None:
+    """What `harness score` left: in this folder, or in a re-scored one below it."""
+    name = "score_profiles.json"
+    found = (folder / name, *sorted(folder.glob(f"rescored/*/{name}")))
+    return next((value for value in map(_object, found) if value is not None), None)
+
+
+def _adjudication(path: Path) -> Outcome | None:
+    value = _object(path)
+    if value is None:
+        return None
+    from harness.people import Outcome
+
+    try:
+        return msgspec.convert(value, Outcome)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"not the outcome of an adjudication: {error}", file=path) from error
+
+
+def _object(path: Path) -> dict[str, Any] | None:
+    return read_json(path) if path.is_file() else None

@@ -1,0 +1,100 @@
+"""What people said of the flips, where they were asked (`harness adjudicate import`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from harness.numbers import measure_text, percent, rate_text
+from harness.report.document import Cell, Column, Kind, Section, Table, mode_words
+
+if TYPE_CHECKING:
+    from harness.people import Outcome
+
+_NUMBER = Kind.NUMBER
+
+
+def adjudication_section(outcome: Outcome | None) -> Section | None:
+    """Genuine flips with their interval, agreement, and how the controls were judged."""
+    if outcome is None or not outcome.judged_items:
+        return None
+    genuine = outcome.genuine_flips
+    heads = ("n", "Agreement", "kappa", "linear", "quadratic", "alpha", "alpha, ordinal")
+    what = Column("Judged")
+    rows = {f"rows, {mode_words(mode)} kernels": r for mode, r in genuine.rows_by_mode.items()}
+    rates = {"different pairs of answers": genuine.items, **rows}
+    tables = (
+        Table(
+            "Genuine flips",
+            (what, Column("A change of behaviour", _NUMBER)),
+            tuple((Cell(words), Cell(rate_text(rate))) for words, rate in rates.items()),
+            f"{len(genuine.unresolved)} without a majority are not counted.",
+        ),
+        Table(
+            "Agreement of the raters",
+            (what, *(Column(head, _NUMBER) for head in heads)),
+            tuple(_agreement_rows(outcome)),
+        ),
+        Table("Controls", (what, Column("Count", _NUMBER)), tuple(_control_rows(outcome))),
+    )
+    prose = (
+        f"{outcome.judged_items} items were judged by {len(outcome.raters)} rater(s) who did not "
+        "know which answer was which. A flip is genuine if most of its raters saw a change of "
+        "behaviour.",
+    )
+    shown = tuple(table for table in tables if table.rows)
+    return Section("adjudication", "Judged by people", prose, shown)
+
+
+def _agreement_rows(outcome: Outcome) -> Iterator[tuple[Cell, ...]]:
+    for name, measures in outcome.agreement.items():
+        for pair in measures.pairs:
+            yield (
+                Cell(name.replace("_", " "), " and ".join(pair.raters)),
+                Cell(str(pair.n)),
+                Cell(percent(pair.agreement)),
+                Cell(measure_text(pair.kappa, pair.agreement)),
+                Cell(measure_text(pair.kappa_linear)),
+                Cell(measure_text(pair.kappa_quadratic)),
+                Cell(measure_text(measures.alpha_nominal)),
+                Cell(measure_text(measures.alpha_ordinal)),
+            )
+
+
+def _control_rows(outcome: Outcome) -> Iterator[tuple[Cell, Cell]]:
+    for kind, control in outcome.controls.items():
+        words = f"controls ({kind.replace('_', ' ')}): a change was seen"
+        yield Cell(words), Cell(rate_text(control.judged_yes))
+    for rater, counts in outcome.intra_rater.items():
+        words = f"{rater}, duplicates: same judgement again"
+        yield Cell(words), Cell(f"{counts.same_change}/{counts.n}")
+
+
+def outcome_lines(outcome: Outcome) -> Iterator[str]:
+    """Genuine flips, agreement, controls and repeatability."""
+    raters = ", ".join(outcome.raters) or "nobody"
+    yield f"{outcome.judged_items} of {outcome.items} items judged by {raters}"
+    genuine = outcome.genuine_flips
+    yield f"genuine flips: {rate_text(genuine.items)} of the resolved items"
+    for mode, rate in genuine.rows_by_mode.items():
+        yield f"  {mode}: {rate_text(rate)} of the rows"
+    if genuine.unresolved:
+        yield f"  {len(genuine.unresolved)} without a majority: they need another rater"
+    for name, measures in outcome.agreement.items():
+        for pair in measures.pairs:
+            parts = [f"kappa {measure_text(pair.kappa, pair.agreement)}"]
+            weighted = (("linear", pair.kappa_linear), ("quadratic", pair.kappa_quadratic))
+            parts += [f"{word} {measure_text(k)}" for word, k in weighted if k is not None]
+            who, share = " and ".join(pair.raters), percent(pair.agreement)
+            yield f"{name}: {who} agree on {share} of {pair.n}; {', '.join(parts)}"
+        if measures.units_with_two_ratings:
+            alpha, more = measure_text(measures.alpha_nominal), measures.alpha_ordinal
+            ordinal = "" if more is None else f", ordinal {measure_text(more)}"
+            yield f"{name}: Krippendorff's alpha {alpha}{ordinal}"
+    for kind, control in outcome.controls.items():
+        yield f"controls, {kind}: a change was seen in {rate_text(control.judged_yes)}"
+    for rater, counts in outcome.intra_rater.items():
+        yield (
+            f"{rater} judged {counts.n} duplicates: same change {counts.same_change}, "
+            f"same labels {counts.same_labels}"
+        )

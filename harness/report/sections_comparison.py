@@ -1,0 +1,368 @@
+"""The report of one run against another: what changed from A to B, and whether a gate passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness import __version__
+from harness.compare import (
+    Comparison,
+    GateVerdict,
+    ModeComparison,
+    SampleComparison,
+    StackDifference,
+)
+from harness.numbers import p_equals, p_text
+from harness.report.compared_answers import change_groups, sample_groups
+from harness.report.document import (
+    Banner,
+    Brief,
+    Case,
+    Cell,
+    Check,
+    Column,
+    Document,
+    Flow,
+    FlowPart,
+    Flows,
+    Kind,
+    Look,
+    Measure,
+    Section,
+    Suite,
+    Table,
+    Tone,
+)
+from harness.report.sections_run import cpu_nature
+from harness.report.sections_samples import (
+    reservations_section,
+    sample_measures,
+    sample_sections,
+)
+from harness.report.summary_numbers import rate_entry, rate_text
+from harness.report.text import exact_test, headline_clauses, noise_text
+from harness.words import Endpoint
+
+MAX_CASES = 200
+"""Places of one condition that CI is told one by one; the condition itself counts them all."""
+NUMBER = Kind.NUMBER
+_ANSWERS = (("solo", "Alone, no batch"), ("batched", "In its batch"))
+_FAMILIES = {
+    "model": "Model",
+    "task_name": "Task",
+    "batch_size": "Batch size",
+    "dispatch_mode": "Dispatch mode",
+}
+_PARTS = {
+    "versions": "Versions of the server",
+    "image": "Image",
+    "device": "Device",
+    "settings": "Settings of the run",
+    "server": "What the servers were given and logged",
+    "harness": "The harness itself",
+}
+
+
+def comparison_document(
+    comparison: Comparison | SampleComparison,
+    verdicts: Sequence[GateVerdict] = (),
+    defects: Sequence[str] = (),
+) -> Document:
+    """Everything that a report of a comparison shows; answers are read from the two files.
+
+    Args:
+        comparison: what `compare_runs` or `compare_samples` gave.
+        verdicts: of the gate.
+        defects: checks of validation that a run failed, in words.
+    """
+    unproven: Sequence[str] = ()
+    nature = ""
+    if isinstance(comparison, SampleComparison):
+        names, kicker = (comparison.a, comparison.b), "Samples against samples"
+        measures, sections = sample_measures(comparison), sample_sections(comparison)
+        groups = sample_groups(comparison)
+    else:
+        names, kicker = _names(comparison), "Run against run"
+        measures, sections = _measures(comparison), _sections(comparison)
+        groups = change_groups(comparison)
+        unproven = _unproven(comparison)
+        if "cpu" in (comparison.a.device, comparison.b.device):
+            nature = cpu_nature("At least one run")
+    clauses = headline_clauses(comparison)
+    facts = (("a", names[0]), ("b", names[1]), ("result", "; ".join(clauses)))
+    return Document(
+        look=Look.COMPARISON,
+        kicker=kicker,
+        title=f"{names[0]} against {names[1]}: comparison",
+        heading="Comparison",
+        names=names,
+        banner=_banner(comparison, verdicts, defects, unproven),
+        headline=clauses,
+        nature=nature,
+        measures=measures,
+        checks=tuple(Check(v.condition, v.ok, v.reason) for v in verdicts),
+        sections=sections,
+        groups=groups,
+        suites=tuple(_suites(verdicts, facts)),
+        made_with=f"harness {__version__}",
+        program="harness compare",
+    )
+
+
+def _names(comparison: Comparison) -> tuple[str, str]:
+    """The runs' ids, with the modes where one mode is set against another."""
+    names = comparison.a.name, comparison.b.name
+    first = comparison.modes[0]
+    if first.mode_a == first.mode_b:
+        return names
+    return f"{names[0]}, {first.mode_a}", f"{names[1]}, {first.mode_b}"
+
+
+def _unproven(comparison: Comparison) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*comparison.a.unproven, *comparison.b.unproven)))
+
+
+def _banner(
+    comparison: Comparison | SampleComparison,
+    verdicts: Sequence[GateVerdict],
+    defects: Sequence[str],
+    unproven: Sequence[str],
+) -> Banner:
+    if defects:
+        title = "A run does not count: do not quote these numbers as a result"
+        return Banner(Tone.BAD, title, tuple(defects))
+    failed = [verdict.condition for verdict in verdicts if not verdict.ok]
+    if failed:
+        return Banner(Tone.BAD, f"The gate fails: {', '.join(failed)}")
+    reservations = (*unproven, *comparison.not_checked, *comparison.left_out)
+    passed = "The gate passes" if verdicts else "Comparable"
+    if reservations:
+        return Banner(Tone.NOTE, f"{passed}, with reservations", reservations)
+    asked = "the same documents" if isinstance(comparison, SampleComparison) else "the same prompts"
+    return Banner(Tone.GOOD, f"{passed}: {asked}, asked in the same way, on both sides")
+
+
+def _suites(verdicts: Sequence[GateVerdict], facts: tuple[tuple[str, str], ...]) -> Iterator[Suite]:
+    """A test for each condition, and where one fails a test for each place that broke it."""
+    cases = [
+        Case(v.condition)
+        if v.ok
+        else Case(v.condition, v.reason, "\n".join(v.places[:MAX_CASES]) or v.reason)
+        for v in verdicts
+    ]
+    yield Suite("gate", tuple(cases or [Case("compared, no gate asked for")]), facts)
+    for v in verdicts:
+        if not v.ok:
+            places = (Case(place, v.meaning) for place in v.places[:MAX_CASES])
+            yield Suite(v.condition, tuple(places))
+
+
+def _measures(comparison: Comparison) -> tuple[Measure, ...]:
+    """For each mode: what changed alone, and the flips of either side."""
+    found = []
+    for mode in comparison.modes:
+        alone, flips = mode.answers["solo"], mode.flips["label_flips"]
+        changed = (
+            rate_entry("answers", alone["text_changes"]),
+            rate_entry("labels", alone["label_changes"]),
+        )
+        found.append(Measure(f"{mode.title}: changed alone, no batch", changed, noise_text(mode)))
+        sides = tuple(rate_entry(side.upper(), flips[side]) for side in "ab")
+        moved = f"{flips['appeared']} new, {flips['vanished']} gone, {flips['stayed']} stayed"
+        test = f"{moved}; {exact_test(flips['paired'])}"
+        found.append(Measure(f"{mode.title}: label flips", sides, test))
+    return tuple(found)
+
+
+def _flows(comparison: Comparison) -> Flows:
+    """One drawing a mode and question: one square a candidate."""
+    found = []
+    for mode in comparison.modes:
+        flips, alone = mode.flips["label_flips"], mode.answers["solo"]
+        labels = alone["label_changes"]["count"]
+        texts = alone["text_changes"]["count"]
+        flipped = (
+            FlowPart(flips["stayed"], "both", "flip in A and B"),
+            FlowPart(flips["vanished"], "standard", "only in A (gone)"),
+            FlowPart(flips["appeared"], "invariant", "only in B (new)"),
+            FlowPart(flips["paired"]["neither"], "neither", "in neither"),
+        )
+        answered = (
+            FlowPart(labels, "invariant", "another label"),
+            FlowPart(max(0, texts - labels), "text-only", "another text, same label"),
+            FlowPart(mode.n - max(texts, labels), "neither", "the same text"),
+        )
+        found.append(Flow(f"{mode.title}: label flips", flipped))
+        found.append(Flow(f"{mode.title}: answered alone, no batch", answered))
+    return Flows(tuple(found))
+
+
+def _sections(comparison: Comparison) -> tuple[Section, ...]:
+    kinds = (
+        ("not proven", _unproven(comparison)),
+        ("not checked", comparison.not_checked),
+        ("left out", comparison.left_out),
+    )
+    parts = (
+        _answers_section(comparison.modes),
+        _effects_section(comparison),
+        _stack_section(comparison),
+        _breakdown_section(comparison.modes),
+        reservations_section(kinds),
+    )
+    return tuple(section for section in parts if section is not None)
+
+
+def _answers_section(modes: Sequence[ModeComparison]) -> Section:
+    columns = (
+        Column("Answers"),
+        Column("Texts changed", NUMBER),
+        Column("Labels changed", NUMBER),
+        Column("Scores up", NUMBER),
+        Column("Scores down", NUMBER),
+        Column("Up against down, exact p", NUMBER),
+    )
+    tables = []
+    for mode in modes:
+        rows = tuple(
+            (
+                Cell(words),
+                Cell(rate_text(mode.answers[name]["text_changes"])),
+                Cell(rate_text(mode.answers[name]["label_changes"])),
+                Cell(str(mode.answers[name]["up"])),
+                Cell(str(mode.answers[name]["down"])),
+                Cell(p_text(mode.answers[name]["p_symmetry"])),
+            )
+            for name, words in _ANSWERS
+        )
+        tables.append(Table(mode.title, columns, rows, _counted(mode)))
+    prose = (
+        "A's answer against B's answer to the same prompt. A change alone, without any batch, is "
+        "the stack's doing and not the batch's: kernels, versions, settings or chance. What asking "
+        "again within one run changed is the yardstick for chance.",
+    )
+    return Section("answers", "Answers of A against B", prose, tuple(tables), brief=Brief.OPEN)
+
+
+def _counted(mode: ModeComparison) -> str:
+    prompts = mode.prompts["solo_text_changes"]
+    noise = noise_text(mode)
+    failed = mode.candidates - mode.n
+    left_out = f" {failed} candidates failed on a side and are not counted." if failed else ""
+    return (
+        f"By prompt, each once: {rate_text(prompts)} changed alone.{left_out} "
+        f"{noise[0].upper()}{noise[1:]}."
+    )
+
+
+def _effects_section(comparison: Comparison) -> Section:
+    columns = (
+        Column("Effect"),
+        Column("A", NUMBER),
+        Column("B", NUMBER),
+        Column("New in B", NUMBER),
+        Column("Gone in B", NUMBER),
+        Column("Stayed", NUMBER),
+        Column("A against B, paired", NUMBER),
+    )
+    tables = []
+    for mode in comparison.modes:
+        rows = tuple(
+            (
+                Cell(endpoint.words),
+                Cell(rate_text(mode.flips[endpoint]["a"])),
+                Cell(rate_text(mode.flips[endpoint]["b"])),
+                *(Cell(str(mode.flips[endpoint][k])) for k in ("appeared", "vanished", "stayed")),
+                _test(mode.flips[endpoint]["paired"]),
+            )
+            for endpoint in Endpoint
+        )
+        tables.append(Table(mode.title, columns, rows))
+    prose = (
+        "Within each run, solo against batched: a label flip has another score, a text change "
+        "another hash. The exact McNemar test sets the candidates that changed only in A (b) "
+        "against those that changed only in B (c). Brackets hold the Wilson 95% interval, in per "
+        "cent.",
+    )
+    return Section(
+        "effects",
+        "Effect of the batch in A and in B",
+        prose,
+        tuple(tables),
+        _flows(comparison),
+        brief=Brief.OPEN,
+    )
+
+
+def _test(paired: Mapping[str, Any]) -> Cell:
+    text = f"b={paired['a_only']} c={paired['b_only']} {p_equals(paired['p_two_sided'])}"
+    return Cell(text, paired["note"] or "")
+
+
+def _stack_section(comparison: Comparison) -> Section:
+    tables = []
+    for part, caption in _PARTS.items():
+        found = [d for d in comparison.stack if d.part == part]
+        if found:
+            tables.append(_stack_table(caption, found))
+    prose = (
+        "As the runs' own files say: metadata.json, and what each server was given and logged. "
+        "Ports, time limits and paths of the run's files are left out."
+        if tables
+        else "The files of the two runs record no difference of stack or settings.",
+    )
+    return Section(
+        "stack", "What differs between the stacks", prose, tuple(tables), brief=Brief.FOLDED
+    )
+
+
+def _stack_table(caption: str, found: Sequence[StackDifference]) -> Table:
+    columns = [Column("What", Kind.ID), Column("A"), Column("B")]
+    rows = [(Cell(d.name), Cell(d.a), Cell(d.b)) for d in found]
+    if not any(d.where for d in found):
+        return Table(caption, tuple(columns), tuple(rows))
+    where = [Cell(d.where or "all") for d in found]
+    held = tuple((*row, servers) for row, servers in zip(rows, where, strict=True))
+    return Table(caption, (*columns, Column("Servers")), held)
+
+
+def _breakdown_section(modes: Sequence[ModeComparison]) -> Section | None:
+    tables = [
+        _breakdown(f"{mode.title}, by {words.lower()}", words, mode.breakdowns[family])
+        for mode in modes
+        for family, words in _FAMILIES.items()
+        if len(mode.breakdowns[family]) > 1
+    ]
+    if not tables:
+        return None
+    prose = ("Counts only; the slices are exploratory.",)
+    return Section("breakdowns", "Where it changed", prose, tuple(tables))
+
+
+def _breakdown(caption: str, words: str, entries: Sequence[Mapping[str, Any]]) -> Table:
+    heads = ("Rows", "Flips A → B", "New", "Gone", "Alone: texts", "labels", "Batched: texts")
+    columns = (
+        Column(words, Kind.ID),
+        *(Column(head, NUMBER) for head in (*heads, "labels")),
+    )
+    rows = tuple(
+        (
+            Cell(str(entry["value"])),
+            Cell(str(entry["n"])),
+            Cell(f"{entry['flips_a']} → {entry['flips_b']}"),
+            *(
+                Cell(str(entry[name]))
+                for name in (
+                    "appeared",
+                    "vanished",
+                    "solo_text_changes",
+                    "solo_label_changes",
+                    "batched_text_changes",
+                    "batched_label_changes",
+                )
+            ),
+        )
+        for entry in entries
+    )
+    return Table(caption, columns, rows)

@@ -1,0 +1,353 @@
+"""The report of two images against each other: what came, went and changed.
+
+Names, versions and defaults come from inside the images; each format escapes them for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from harness import __version__
+from harness.numbers import NONE, size_text
+from harness.report.document import (
+    Cell,
+    Column,
+    Document,
+    Entry,
+    Kind,
+    Look,
+    Measure,
+    Section,
+    Table,
+)
+
+if TYPE_CHECKING:
+    from harness.images import (
+        ArgumentChange,
+        CapabilityChange,
+        Change,
+        ImageDifference,
+        SideFacts,
+    )
+
+ANSWERS_PAGE = "comparison.html"
+"""The comparison of the answers, beside the page that names it."""
+_SIDES = (Column("A", Kind.TEXT), Column("B", Kind.TEXT))
+_MOST_CHARACTERS = 300
+
+
+def image_difference_document(
+    difference: ImageDifference, answers: Document | None = None, clauses: Sequence[str] = ()
+) -> Document:
+    """The report of a difference.
+
+    Args:
+        answers: the comparison of runs on both images; its report is `ANSWERS_PAGE`.
+        clauses: what the images answered, a clause a mode.
+    """
+    names = (difference.a.image, difference.b.image)
+    sections = (
+        _stack_section(difference),
+        _argument_section(difference),
+        _mode_section(difference),
+        _kernel_section(difference),
+        _package_section(difference),
+        _container_section(difference),
+        Section("gaps", "Not compared", difference.not_compared)
+        if difference.not_compared
+        else None,
+    )
+    kicker = "Image against image"
+    return Document(
+        look=Look.IMAGES,
+        kicker=f"{kicker}, with the answers of both" if answers else kicker,
+        title=f"{names[0]} against {names[1]}: image difference",
+        heading="",
+        names=names,
+        banner=answers.banner if answers else None,
+        headline=(difference.headline, *clauses),
+        nature=answers.nature if answers else "",
+        measures=(
+            *_measures(difference),
+            *(replace(m, wide=True) for m in (answers.measures if answers else ())),
+        ),
+        sections=(
+            *(_answers_sections(answers) if answers else ()),
+            *(section for section in sections if section is not None),
+        ),
+        made_with=f"harness {__version__}",
+        promise="every name in it that came from an image is escaped",
+    )
+
+
+def _answers_sections(answers: Document) -> Iterator[Section]:
+    prose = "The same candidates were run on both images. Every answer that changed, side by side:"
+    yield Section("answers", "Answers", (prose,), page=ANSWERS_PAGE)
+    for section in answers.sections:
+        yield replace(section, figure=None, listed=False)
+
+
+def _measures(difference: ImageDifference) -> tuple[Measure, ...]:
+    arguments, kernels = difference.arguments, difference.kernels
+    defaults = sum(argument.default_changed for argument in arguments)
+    came = sum(argument.change == "added" for argument in arguments)
+    went = sum(argument.change == "removed" for argument in arguments)
+    other = sum(kernel.change != "same" for kernel in kernels)
+    module = difference.batch_invariant
+    state = ("changed" if module.changed else "same") if any(module.sha256) else "none"
+    packages = {"Python": difference.python_packages, "system": difference.os_packages}
+    counts = tuple(Entry(name, str(len(found)), _split(found)) for name, found in packages.items())
+    moved = (
+        Entry("defaults changed", str(defaults)),
+        Entry("added and removed", f"+{came} −{went}"),
+    )
+    mode = (
+        Entry("module", state),
+        Entry("kernel files", str(other), f"of {len(kernels)} changed"),
+    )
+    return (
+        Measure("Packages changed", counts),
+        Measure("Server arguments", moved),
+        Measure("Batch-invariant mode", mode),
+    )
+
+
+def _split(changes: Iterable[Change]) -> str:
+    kinds = [change.change for change in changes]
+    parts = [(kinds.count(kind), kind) for kind in ("added", "removed")]
+    return ", ".join(f"{count} {kind}" for count, kind in parts if count)
+
+
+def _cell(value: object) -> Cell:
+    text = NONE if value is None or value == "" else str(value)
+    if len(text) > _MOST_CHARACTERS:
+        text = f"{text[:_MOST_CHARACTERS]} …"
+    return Cell(text)
+
+
+def _change_table(caption: str, name: str, changes: Sequence[Change]) -> tuple[Table, ...]:
+    if not changes:
+        return ()
+    columns = (Column(name, Kind.ID), *_SIDES)
+    return (
+        Table(
+            f"{caption}: {len(changes)}",
+            columns,
+            tuple((_cell(c.name), _cell(c.a), _cell(c.b)) for c in changes),
+        ),
+    )
+
+
+def _stack_section(difference: ImageDifference) -> Section:
+    """What each image is, with what changed in its stack."""
+    a, b, sizes = difference.a, difference.b, difference.sizes
+    known = {"vLLM": "vllm", "torch": "torch", "CUDA": "cuda", "Python": "python"}
+    rows = [
+        ("image", a.image, b.image),
+        ("digest", _identity(a), _identity(b)),
+        ("platform", a.platform, b.platform),
+        ("size, unpacked", size_text(sizes.a), size_text(sizes.b)),
+        ("layers", sizes.layers_a, sizes.layers_b),
+        *(
+            (name, getattr(a.versions, key), getattr(b.versions, key))
+            for name, key in known.items()
+        ),
+        *((c.name, c.a, c.b) for c in difference.versions if c.name not in known),
+    ]
+    table = Table(
+        "The two images",
+        (Column(""), *_SIDES),
+        tuple(tuple(map(_cell, row)) for row in rows),
+        f"the lowest {sizes.shared_layers} layers are the same in both",
+    )
+    return Section("stack", "Stack", tables=(table,))
+
+
+def _identity(side: SideFacts) -> str:
+    digests = [digest.partition("@")[2] for digest in side.digests]
+    return digests[0] if digests else f"{side.id} (image id on this machine)"
+
+
+def _argument_section(difference: ImageDifference) -> Section | None:
+    """The server's arguments: defaults first, since they change a server without a word."""
+    arguments = difference.arguments
+    if not arguments and None in difference.argument_source:
+        return None
+    details = [(one.name, detail) for one in arguments for detail in one.details]
+    of_defaults = [row for row in details if row[1].name.partition(".")[0] == "default"]
+    others = [row for row in details if row not in of_defaults]
+    tables = (
+        *_detail_table("Changed defaults", [d for d in of_defaults if d[1].change == "changed"]),
+        *_named_table("Added arguments", [one for one in arguments if one.change == "added"]),
+        *_named_table("Removed arguments", [one for one in arguments if one.change == "removed"]),
+        *_detail_table(
+            "Settings that came or went inside a default",
+            [d for d in of_defaults if d[1].change != "changed"],
+        ),
+        *_detail_table(
+            "Changed choices, kinds and spellings",
+            others,
+            "of choices only those that went (A) and came (B) are shown",
+        ),
+    )
+    prose = (
+        "What the server's own parser says. None is not nothing: vLLM replaces it later, by "
+        "device and model.",
+    )
+    return Section(
+        "arguments", "Server arguments", prose if tables else ("No argument differs.",), tables
+    )
+
+
+def _detail_table(
+    caption: str, rows: Sequence[tuple[str, Change]], note: str = ""
+) -> tuple[Table, ...]:
+    if not rows:
+        return ()
+    cells = tuple(
+        (_cell(_dotted(name, detail.name)), _cell(detail.a), _cell(detail.b))
+        for name, detail in rows
+    )
+    columns = (Column("argument", Kind.ID), *_SIDES)
+    return (Table(f"{caption}: {len(rows)}", columns, cells, note),)
+
+
+def _dotted(argument: str, detail: str) -> str:
+    """``--kernel-config.mode`` for a key of a default; ``--x (choices)`` for another detail."""
+    if detail == "default":
+        return argument
+    key = detail.removeprefix("default.")
+    return f"{argument}.{key}" if key != detail else f"{argument} ({detail})"
+
+
+def _named_table(caption: str, rows: Sequence[ArgumentChange]) -> tuple[Table, ...]:
+    if not rows:
+        return ()
+    cells = tuple((_cell(one.name), _cell(one.default)) for one in rows)
+    columns = (Column("argument", Kind.ID), Column("default"))
+    return (Table(f"{caption}: {len(rows)}", columns, cells),)
+
+
+def _mode_section(difference: ImageDifference) -> Section:
+    """The batch-invariant module, what it replaces on which GPU, and the evidence to expect."""
+    module = difference.batch_invariant
+    prose, tables = module.notes, []
+    if any(module.sha256):
+        files = (
+            (_cell("file"), *map(_cell, module.path)),
+            (_cell("SHA-256"), *map(_cell, module.sha256)),
+        )
+        tables.append(Table("The module", (Column(""), *_SIDES), files))
+    else:
+        prose = ("Neither image has a batch-invariant module.", *prose)
+    if any(row.operators_a or row.operators_b for row in module.capabilities):
+        tables.append(_capability_table(module.capabilities))
+    sides = (difference.a.evidence, difference.b.evidence)
+    rows = (
+        ("batch-invariant must show, standard must not", *("\n".join(s.required) for s in sides)),
+        ("remarks", *("\n".join(s.notes) for s in sides)),
+    )
+    tables.append(
+        Table(
+            "Activation evidence to expect in a server's log",
+            (Column(""), *_SIDES),
+            tuple(tuple(map(_cell, row)) for row in rows),
+        )
+    )
+    return Section("mode", "Batch-invariant mode", prose, tuple(tables))
+
+
+def _capability_table(capabilities: Sequence[CapabilityChange]) -> Table:
+    """A row for all capabilities on which the same operators are replaced."""
+    rows = []
+    for _, group in groupby(capabilities, key=lambda row: (_of_a(row), _of_b(row))):
+        members = list(group)
+        row = members[0]
+        rows.append(
+            (
+                Cell(", ".join(member.capability for member in members)),
+                _effects(*_of_a(row)),
+                _effects(*_of_b(row)),
+                _cell(_effect_change(row)),
+            )
+        )
+    return Table(
+        "Replaced operators by compute capability of the GPU",
+        (Column("capability"), *_SIDES, Column("change")),
+        tuple(rows),
+        "read from the module's source for NVIDIA GPUs; below the operators: variables that the "
+        "switch itself sets",
+    )
+
+
+def _of_a(row: CapabilityChange) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+    return row.operators_a, row.variables_a, row.uncertain_a
+
+
+def _of_b(row: CapabilityChange) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+    return row.operators_b, row.variables_b, row.uncertain_b
+
+
+def _effects(operators: Sequence[str], variables: Sequence[str], uncertain: Sequence[str]) -> Cell:
+    names = [name.removeprefix("aten::") for name in operators]
+    unsure = [f"{name} (not certain)" for name in uncertain]
+    return Cell(", ".join((*names, *unsure)) or NONE, ", ".join(variables))
+
+
+def _effect_change(row: CapabilityChange) -> str:
+    if not row.changed:
+        return "same"
+    a, b = row.operators_a, row.operators_b
+    parts = [f"+{name.removeprefix('aten::')}" for name in b if name not in a]
+    parts += [f"−{name.removeprefix('aten::')}" for name in a if name not in b]
+    if not parts and a != b:
+        parts.append("other order")
+    if row.variables_a != row.variables_b:
+        parts.append("other variables")
+    return ", ".join(parts) or "conditions that are not certain"
+
+
+def _kernel_section(difference: ImageDifference) -> Section | None:
+    """vLLM's shared objects."""
+    if not difference.kernels:
+        return None
+    rows = tuple(
+        (
+            _cell(kernel.path),
+            Cell(size_text(kernel.size_a), (kernel.sha256_a or "")[:12]),
+            Cell(size_text(kernel.size_b), (kernel.sha256_b or "")[:12]),
+            _cell(kernel.change),
+        )
+        for kernel in difference.kernels
+    )
+    columns = (
+        Column("file", Kind.ID),
+        Column("A", Kind.NUMBER),
+        Column("B", Kind.NUMBER),
+        Column("change"),
+    )
+    table = Table("Shared objects", columns, rows, "below each size the begin of its SHA-256")
+    return Section("kernels", "Kernels", tables=(table,))
+
+
+def _package_section(difference: ImageDifference) -> Section:
+    tables = (
+        *_change_table("Python packages", "package", difference.python_packages),
+        *_change_table("System packages", "package", difference.os_packages),
+    )
+    return Section("packages", "Packages", () if tables else ("No package differs.",), tables)
+
+
+def _container_section(difference: ImageDifference) -> Section:
+    """How a container of each is started, and what plugs into vLLM."""
+    tables = (
+        *_change_table("Start of a container", "setting", difference.configuration),
+        *_change_table("Environment", "variable", difference.environment),
+        *_change_table("Labels", "label", difference.labels),
+        *_change_table("Plugins of vLLM", "plugin", difference.plugins),
+    )
+    prose = () if tables else ("Entrypoint, environment, labels and plugins are the same.",)
+    return Section("container", "Container", prose, tables)

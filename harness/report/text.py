@@ -1,0 +1,231 @@
+"""Results as lines of plain text for a terminal, the most important first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.analyse import ClaimStatus, Paired, Summary
+from harness.compare import (
+    Comparison,
+    FilterComparison,
+    GateVerdict,
+    MetricComparison,
+    ModeComparison,
+    SampleComparison,
+    StackDifference,
+)
+from harness.numbers import discordant_text, p_equals, rate_text
+from harness.report.summary_numbers import rate_text as rate_of
+from harness.words import Endpoint
+
+MAX_STACK = 12
+_HEADLINE_VERSIONS = ("vllm", "torch")
+
+
+def _paired_text(cells: Paired) -> str:
+    """``b=22 c=0 p=4.8e-07 (exact McNemar)``, with a remark where no p could be small."""
+    return discordant_text(cells.standard_only, cells.invariant_only, cells.p_two_sided, cells.note)
+
+
+def summary_lines(summary: Summary) -> list[str]:
+    """A summary as lines: rates, paired tests, breakdowns, repeats and the ledger's verdicts."""
+    return [
+        f"{summary.n_records} records, {summary.n_ok} ok, "
+        f"{summary.startup_error_count} start-up errors; "
+        f"{summary.pairs.complete} complete pairs, {summary.pairs.left_out} left out",
+        "",
+        *_rates(summary),
+        *_paired(summary),
+        *_breakdowns(summary),
+        *_beside(summary),
+        *_claims(summary),
+    ]
+
+
+def _rates(summary: Summary) -> Iterator[str]:
+    for mode, table in summary.by_mode.items():
+        rates = "   ".join(f"{e.words.lower()} {rate_text(table.of(e)):<28}" for e in Endpoint)
+        errors = f"   {table.errors} errors" if table.errors else ""
+        yield f"{mode:<16} {rates}{errors}".rstrip()
+
+
+def _paired(summary: Summary) -> Iterator[str]:
+    if not summary.pairs.complete:
+        return
+    yield ""
+    for endpoint in Endpoint:
+        name = f"paired {endpoint.words.lower()}"
+        yield f"{name:<21} {_paired_text(summary.paired.of(endpoint))}"
+    clusters = summary.clusters
+    if clusters.largest > 1:  # rows that share a prompt are not independent
+        prompts = f"{clusters.n_rows} rows are {clusters.n_clusters} prompts"
+        tests = ", ".join(
+            f"{e.words.lower()} {p_equals(clusters.of(e).p_two_sided)}" for e in Endpoint
+        )
+        yield f"by prompt             {tests} (sign-flip test; {prompts})"
+
+
+def _breakdowns(summary: Summary) -> Iterator[str]:
+    for attribute, slices in summary.breakdowns.each():
+        if len(slices) < 2:
+            continue
+        yield ""
+        yield f"label flips by {attribute.words}"
+        for entry in slices:
+            rates = "   ".join(
+                f"{mode} {rate_text(entry.mode(mode).label_flips):<28}" for mode in summary.by_mode
+            )
+            value = "(none)" if entry.value is None else entry.value
+            yield f"  {value:<26} {rates}".rstrip()
+
+
+def _beside(summary: Summary) -> Iterator[str]:
+    yield ""
+    for mode, floor in summary.noise_floor.items():
+        if floor.solo is None:
+            yield f"asked again alone, {mode}: not measured"
+        else:
+            changes, flips = rate_text(floor.solo.text_changes), rate_text(floor.solo.label_flips)
+            yield f"asked again alone, {mode}: text changes {changes}, label flips {flips}"
+    if summary.pairs.complete:
+        differs = summary.cross_mode.solo.text_differs
+        yield f"solo answers that differ between the modes: {rate_text(differs)}"
+
+
+def _claims(summary: Summary) -> Iterator[str]:
+    leading = summary.claims[:5]
+    more = (c for c in summary.claims[5:] if c.status is not ClaimStatus.NOT_ESTABLISHED)
+    yield ""
+    for claim in [*leading, *more]:
+        yield f"{claim.status.words:<16} {claim.text}: {claim.reason}"
+
+
+def headline_clauses(comparison: Comparison | SampleComparison) -> tuple[str, ...]:
+    """What people quote: what differs between the stacks, then a clause a mode or filter."""
+    if isinstance(comparison, SampleComparison):
+        return tuple(map(_filter_headline, comparison.filters))
+    clauses = [_versions(comparison.stack), *map(_mode_headline, comparison.modes)]
+    return tuple(clause for clause in clauses if clause)
+
+
+def _versions(stack: Sequence[StackDifference]) -> str:
+    versions = {d.name: d for d in stack if d.part == "versions"}
+    named = [versions.pop(name) for name in _HEADLINE_VERSIONS if name in versions]
+    clauses = [f"{d.name} {d.a} → {d.b}" for d in named]
+    if versions:
+        clauses.append(f"{len(versions)} more packages changed")
+    if not clauses:
+        images = [d for d in stack if d.part == "image" and d.name in ("image", "digest")]
+        clauses = [f"{d.name} {d.a} → {d.b}" for d in images[:1]]
+    return ", ".join(clauses)
+
+
+def _mode_headline(mode: ModeComparison) -> str:
+    flips, alone = mode.flips["label_flips"], mode.answers["solo"]
+    counts = f"{flips['a']['count']} → {flips['b']['count']}"
+    return (
+        f"{mode.title}: label flips {counts} of {mode.n} ({flips['appeared']} new, "
+        f"{flips['vanished']} gone, {flips['stayed']} stayed), answers changed alone (no batch) "
+        f"{alone['text_changes']['count']}, labels {alone['label_changes']['count']}"
+    )
+
+
+def _filter_headline(entry: FilterComparison) -> str:
+    changed = entry.answers["count"]
+    parts = [f"{entry.filter}: {changed} of {entry.n} answers changed"]
+    for metric in entry.metrics:
+        if metric.binary:
+            right = f"{round(metric.mean_a * metric.n)} → {round(metric.mean_b * metric.n)}"
+            parts.append(
+                f"{metric.name} {right} right "
+                f"({metric.newly_right} newly right, {metric.newly_wrong} newly wrong)"
+            )
+    return ", ".join(parts)
+
+
+def exact_test(paired: Mapping[str, Any]) -> str:
+    """``b=3 c=0 p=0.25 (exact McNemar)``; ``b`` is A only, ``c`` is B only."""
+    p, note = paired["p_two_sided"], paired["note"]
+    return discordant_text(paired["a_only"], paired["b_only"], p, note)
+
+
+def noise_text(mode: ModeComparison) -> str:
+    """What asking again within a run changed: without it, a change alone has no yardstick."""
+    words = []
+    for name, floor in (("A", mode.noise_a), ("B", mode.noise_b)):
+        solo = floor["solo"]
+        found = "not asked again" if solo is None else rate_of(solo["text_changes"])
+        words.append(f"{name} {found}")
+    return f"changed when asked again alone in the same run: {', '.join(words)}"
+
+
+def comparison_lines(comparison: Comparison | SampleComparison) -> list[str]:
+    """A comparison as lines for a terminal."""
+    if isinstance(comparison, SampleComparison):
+        lines = [f"A {comparison.a}", f"B {comparison.b}", "", *headline_clauses(comparison)]
+        for entry in comparison.filters:
+            lines += ["", *_filter_lines(entry)]
+    else:
+        lines = [f"A {comparison.a.name}   {comparison.a.path}"]
+        lines += [f"B {comparison.b.name}   {comparison.b.path}", "", *headline_clauses(comparison)]
+        for mode in comparison.modes:
+            lines += ["", *_mode_lines(mode)]
+        lines += ["", *_stack_lines(comparison.stack)]
+        unproven = [*dict.fromkeys((*comparison.a.unproven, *comparison.b.unproven))]
+        lines += [f"not proven: {text}" for text in unproven]
+    lines += [f"left out: {text}" for text in comparison.left_out]
+    return lines + [f"not checked: {text}" for text in comparison.not_checked]
+
+
+def _mode_lines(mode: ModeComparison) -> Iterator[str]:
+    failed = f", {mode.errors_a + mode.errors_b} records failed" if mode.n < mode.candidates else ""
+    yield f"{mode.title}: {mode.n} of {mode.candidates} candidates compared{failed}"
+    for condition, words in (("solo", "changed alone"), ("batched", "changed in its batch")):
+        answers = mode.answers[condition]
+        texts, labels = (
+            rate_of(answers["text_changes"]),
+            rate_of(answers["label_changes"]),
+        )
+        scores = f"scores up {answers['up']}, down {answers['down']}"
+        yield f"  {words:<21} texts {texts:<28} labels {labels:<28} {scores}"
+    for name, words in (("label_flips", "label flips"), ("text_changes", "text changes")):
+        flips = mode.flips[name]
+        yield f"  {words:<21} A {rate_of(flips['a']):<32} B {rate_of(flips['b'])}"
+        moved = f"{flips['appeared']} new, {flips['vanished']} gone, {flips['stayed']} stayed"
+        yield f"  {'':<21} {moved}; {exact_test(flips['paired'])}"
+    yield f"  {noise_text(mode)}"
+
+
+def _stack_lines(stack: Sequence[StackDifference]) -> Iterator[str]:
+    if not stack:
+        yield "no difference of stack or settings is recorded"
+        return
+    yield f"{len(stack)} difference(s) of stack and settings"
+    for difference in stack[:MAX_STACK]:
+        where = f" ({difference.where})" if difference.where else ""
+        values = f"{difference.a} → {difference.b}{where}"
+        yield f"  {difference.part} {difference.name}: {values}"
+    if len(stack) > MAX_STACK:
+        yield f"  and {len(stack) - MAX_STACK} more (--format html, --json)"
+
+
+def _filter_lines(entry: FilterComparison) -> Iterator[str]:
+    yield f"filter {entry.filter}: {entry.n} samples"
+    yield f"  answers changed {rate_of(entry.answers)}"
+    yield f"  anything the model gave changed {rate_of(entry.responses)}"
+    for metric in entry.metrics:
+        yield f"  {_metric_line(metric)}"
+
+
+def _metric_line(metric: MetricComparison) -> str:
+    means = f"{metric.name}: {metric.mean_a:.4f} → {metric.mean_b:.4f} over {metric.n}"
+    if metric.paired is None:
+        return f"{means}, {metric.changed} values changed (not 0 or 1: not tested)"
+    moved = f"{metric.newly_right} newly right, {metric.newly_wrong} newly wrong"
+    return f"{means}, {moved}; {exact_test(metric.paired)}"
+
+
+def gate_lines(verdicts: Sequence[GateVerdict]) -> list[str]:
+    """``pass`` or ``FAIL`` for each condition, with the reason."""
+    return [f"{'pass' if v.ok else 'FAIL'} {v.condition}: {v.reason}" for v in verdicts]
