@@ -69,41 +69,31 @@ def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Pre
     """
     spec = loaded.spec
     population = load_tasks(spec.tasks)
-    candidates = source(spec, population) if source else _from_files(spec, population)
+    if source is not None:
+        candidates = source(spec, population)
+    elif spec.candidates:
+        candidates = load_candidates(spec.candidates, spec=spec, population=population)
+    else:
+        raise UsageError(
+            "no candidate file is given",
+            hint="name one with --candidates FILE, or make one with `harness scan`",
+        )
     plan = build_plan(spec, candidates, population)
     if not plan.records:
         raise UsageError(
             "there is nothing to run", hint="no candidate belongs to a model of the spec"
         )
-    _refuse_other_count(spec, plan)
-    hashes = {} if source else candidate_hashes(spec.candidates)
-    weights = _model_files(spec)
-    mark = _fingerprint(spec, plan, weights)
-    return Prepared(loaded, population, candidates, plan, mark, hashes, weights)
-
-
-def _from_files(spec: RunSpec, population: Population) -> tuple[Candidate, ...]:
-    if not spec.candidates:
-        raise UsageError(
-            "no candidate file is given",
-            hint="name one with --candidates FILE, or make one with `harness scan`",
-        )
-    return load_candidates(spec.candidates, spec=spec, population=population)
-
-
-def _refuse_other_count(spec: RunSpec, plan: Plan) -> None:
-    """The validation would refuse the finished run; say so before a server is started."""
     expected, planned = spec.expect.rows_per_mode, len(plan.records) // len(spec.modes)
-    if expected is not None and expected != planned:
+    if expected is not None and expected != planned:  # the validation would refuse the run's end
         raise UsageError(
             f"the candidates make {planned} rows in each mode, and the spec expects {expected}",
             hint=f"correct the candidates, or --rows-per-mode {planned}",
         )
-
-
-def _model_files(spec: RunSpec) -> dict[str, str]:
+    hashes = {} if source else candidate_hashes(spec.candidates)
     folders = {model.name: Path(model.hf_id) for model in spec.models}
-    return {name: _hash_of_folder(path) for name, path in folders.items() if path.is_dir()}
+    weights = {name: _hash_of_folder(path) for name, path in folders.items() if path.is_dir()}
+    mark = _fingerprint(spec, plan, weights)
+    return Prepared(loaded, population, candidates, plan, mark, hashes, weights)
 
 
 def _hash_of_folder(folder: Path) -> str:

@@ -118,29 +118,19 @@ def _rows(
             hub.config or (default.config if own else ""),
             hub.split or (default.split if own else ""),
         )
-        return hub_rows(place, hub.revision, load_dataset())
+        try:
+            load = importlib.import_module("datasets").load_dataset
+        except ImportError as error:
+            raise EnvironmentError_(
+                "--hub needs the package datasets, which is not installed",
+                hint="pip install 'harness[datasets]', or download the file and give it instead",
+            ) from error
+        return hub_rows(place, hub.revision, load)
     if file is None or not file.is_file():
         raise UsageError("no such file", file=file, hint="paths start at the current folder")
     with file.open("rb") as stream:
         digest = file_digest(stream, "sha256").hexdigest()
     return read_rows(file), {"file": file.name, "sha256": digest}
-
-
-def load_dataset() -> Callable[..., Any]:
-    """``datasets.load_dataset``.
-
-    Raises:
-        EnvironmentError_: the package is not installed.
-    """
-    try:
-        module = importlib.import_module("datasets")
-    except ImportError as error:
-        raise EnvironmentError_(
-            "--hub needs the package datasets, which is not installed",
-            hint="pip install 'harness[datasets]', or download the file and give it instead",
-        ) from error
-    loader: Callable[..., Any] = module.load_dataset
-    return loader
 
 
 def hub_rows(

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from harness.errors import EnvironmentError_, HarnessError, UsageError, nearest
-from harness.records import RunFiles, read_lines, read_run_files, write_json
+from harness.errors import HarnessError, UsageError, nearest
+from harness.files import write_json, write_rows
+from harness.records import RunFiles, read_lines, read_run_files
 from harness.score import PROFILES, Profile, ProfileComparison, rescore, scorer_versions
 from harness.tasks import Population, load_tasks
 
 RECORDS = "vllm_records.jsonl"
 METADATA = "metadata.json"
+CANDIDATES = "selected_candidates.jsonl"
 COMPARISON = "score_profiles.json"
-_CARRIED = ("selected_candidates.jsonl",)
-_NO_ANSWERS = "no answers to compare: every record is in error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Rescored:
         yield f"{self.folder}: {self.records} records scored by profile {self.profile}"
         answers = sum(tally["answers"] for tally in self.comparison["by_mode"].values())
         if not answers:
-            yield _NO_ANSWERS
+            yield "no answers to compare: every record is in error"
             return
         stored = ", ".join(self.stored_profiles)
         yield f"{self.changed} of {answers} answers had another score before (profile {stored})"
@@ -64,7 +63,11 @@ class Rescored:
         total = len(rows) + self.comparison["disagreements_left_out"]
         yield f"flips that only one profile sees: {total}"
         for row in rows[:show]:
-            yield f"  {_where(row)}: paper {_change(row['paper'])}; strict {_change(row['strict'])}"
+            yield (
+                f"  {row['mode']} {row['model']} {row['task_name']}/{row['sample_id']} "
+                f"x{row['batch_size']} {row['dispatch_mode']}: "
+                f"paper {_change(row['paper'])}; strict {_change(row['strict'])}"
+            )
         if total > show:
             yield f"  and {total - show} more in {self.folder / COMPARISON}"
 
@@ -83,34 +86,24 @@ def rescore_run(run: Path, *, profile: str, tasks: Path | None, out: Path | None
             its line; nothing is left behind then.
         EnvironmentError_: the new folder cannot be written.
     """
-    chosen = _profile(profile)
+    chosen = next((known for known in PROFILES if known == profile), None)
+    if chosen is None:
+        hint = nearest(profile, PROFILES) or f"known: {', '.join(PROFILES)}"
+        raise UsageError(f"--profile: unknown profile '{profile}'", hint=hint)
     files = read_run_files(run)
     population = load_tasks(tasks or _own_tasks(files))
-    folder = out or _beside(run, files) / chosen
+    of_a_run = files.records_path.name == RECORDS
+    beside = files.folder / ("rescored" if of_a_run else f"{run.stem}.rescored")
+    folder = out or beside / chosen
     if (folder / RECORDS).resolve() == files.records_path.resolve():
         raise UsageError("--out is the run itself, whose records must stay", file=folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        done = _write_records(files, population, chosen, folder)
-        _write_companions(files, done)
-    except OSError as error:
-        raise EnvironmentError_(f"cannot be written: {error.strerror}", file=folder) from error
+        done = _write_records(files.records_path, population, chosen, folder)
     finally:
-        _remove_if_empty(folder)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    _write_companions(files, done)
     return done
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-
-
-def _profile(name: str) -> Profile:
-    for profile in PROFILES:
-        if profile == name:
-            return profile
-    hint = nearest(name, PROFILES) or f"known: {', '.join(PROFILES)}"
-    raise UsageError(f"--profile: unknown profile '{name}'", hint=hint)
 
 
 def _own_tasks(files: RunFiles) -> Path:
@@ -128,87 +121,55 @@ def _own_tasks(files: RunFiles) -> Path:
     return Path(named)
 
 
-def _beside(run: Path, files: RunFiles) -> Path:
-    if files.records_path.name == RECORDS:
-        return files.folder / "rescored"
-    return files.folder / f"{run.stem}.rescored"
-
-
 def _write_records(
-    files: RunFiles, population: Population, profile: Profile, folder: Path
+    records: Path, population: Population, profile: Profile, folder: Path
 ) -> Rescored:
     comparison = ProfileComparison()
     count = changed = 0
     stored: set[str] = set()
-    temporary = folder / f".{RECORDS}.tmp"
-    try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            for old, both in _rescored(files.records_path, population):
-                comparison.add(both["paper"], both["strict"])
-                new = both[profile]
-                stream.write(json.dumps(new) + "\n")
-                count += 1
-                changed += _changed(old, new)
-                stored |= {str(old.get("score_profile") or "not named")}
+
+    def rescored() -> Iterator[dict[str, Any]]:
+        nonlocal count, changed
+        for line, old in read_lines(records):
+            try:
+                both = {name: rescore(old, population, name) for name in PROFILES}
+            except HarnessError as error:
+                if error.file is not None:
+                    raise
+                raise UsageError(error.message, hint=error.hint, file=records, line=line) from error
+            new = both[profile]
+            comparison.add(both["paper"], both["strict"])
+            stored.add(str(old.get("score_profile") or "not named"))
+            changed += sum(old.get(side) != new.get(side) for side in ("solo_score", "batch_score"))
+            count += 1
+            yield new
         if not count:
-            raise UsageError("the records file is empty", file=files.records_path)
-        temporary.replace(folder / RECORDS)
-    finally:
-        temporary.unlink(missing_ok=True)
+            raise UsageError("the records file is empty", file=records)
+
+    write_rows(folder / RECORDS, rescored(), parents=True)
     return Rescored(folder, profile, count, changed, tuple(sorted(stored)), comparison.as_json())
-
-
-def _rescored(
-    path: Path, population: Population
-) -> Iterator[tuple[dict[str, Any], dict[Profile, dict[str, Any]]]]:
-    for line, record in read_lines(path):
-        try:
-            yield record, {profile: rescore(record, population, profile) for profile in PROFILES}
-        except HarnessError as error:
-            if error.file is not None:
-                raise
-            raise UsageError(error.message, hint=error.hint, file=path, line=line) from error
-
-
-def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> int:
-    """Answers of one record, solo and batched, whose score is another one now."""
-    return sum(old.get(side) != new.get(side) for side in ("solo_score", "batch_score"))
 
 
 def _write_companions(files: RunFiles, done: Rescored) -> None:
     """What makes the folder a run: metadata with its origin, start-ups, candidates, comparison."""
+    with files.records_path.open("rb") as stream:
+        digest = file_digest(stream, "sha256").hexdigest()
     origin = {
         "records": str(files.records_path),
-        "sha256": _file_sha256(files.records_path),
+        "sha256": digest,
         "stored_profiles": list(done.stored_profiles),
         "profile": done.profile,
         "scorers": scorer_versions(),
     }
     write_json(done.folder / COMPARISON, {**done.comparison, "rescored_from": origin})
-    for startup in sorted(files.folder.glob("startup_*.json")) if files.metadata else ():
-        shutil.copyfile(startup, done.folder / startup.name)
-    for name in _CARRIED if files.metadata else ():
-        if (files.folder / name).is_file():
-            shutil.copyfile(files.folder / name, done.folder / name)
-    if files.metadata:
-        spec = {**files.spec, "score_profile": done.profile}
-        metadata = {**files.metadata, "resolved_spec": spec, "rescored_from": origin}
-        write_json(done.folder / METADATA, metadata)
-
-
-def _file_sha256(path: Path) -> str:
-    digest = sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _where(row: Mapping[str, Any]) -> str:
-    return (
-        f"{row['mode']} {row['model']} {row['task_name']}/{row['sample_id']} "
-        f"x{row['batch_size']} {row['dispatch_mode']}"
-    )
+    if not files.metadata:
+        return
+    for carried in (*files.folder.glob("startup_*.json"), files.folder / CANDIDATES):
+        if carried.is_file():
+            shutil.copyfile(carried, done.folder / carried.name)
+    spec = {**files.spec, "score_profile": done.profile}
+    metadata = {**files.metadata, "resolved_spec": spec, "rescored_from": origin}
+    write_json(done.folder / METADATA, metadata)
 
 
 def _change(side: Mapping[str, Any]) -> str:

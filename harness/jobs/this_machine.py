@@ -15,7 +15,7 @@ from harness.findings import Finding, Status
 from harness.images import ImageLock, ImageReference
 from harness.machine import GpuAccess
 from harness.serve import Swept, compose_file, sweep_everything
-from harness.settings import ModelSpec, RunSpec
+from harness.settings import RunSpec
 
 _COMPOSE_HEADER = """\
 # Made by: {command}
@@ -82,31 +82,22 @@ def compose_text(
     Raises:
         UsageError: the spec has no such model.
     """
-    folder = out.parent if out else Path("compose")
+    chosen = next((known for known in spec.models if model in (None, known.name)), None)
+    if chosen is None:
+        names = ", ".join(known.name for known in spec.models)
+        raise UsageError(f"the spec has no model {model}", hint=f"it has: {names}")
+    image, entry = spec.image, ImageLock.load(lock).get(spec.image)
+    if entry is not None and entry.digest is not None:
+        image = str(ImageReference.parse(image).with_digest(entry.digest))
     content = compose_file(
         spec,
-        _model(spec, model),
-        image=_reference(spec.image, lock),
+        chosen,
+        image=image,
         gpu=GpuAccess(gpu),
         root=Path.cwd(),
-        folder=folder.resolve(),
+        folder=(out.parent if out else Path("compose")).resolve(),
     )
     return _COMPOSE_HEADER.format(command=command) + yaml.safe_dump(content, sort_keys=False)
-
-
-def _model(spec: RunSpec, name: str | None) -> ModelSpec:
-    chosen = [model for model in spec.models if name in (None, model.name)]
-    if not chosen:
-        known = ", ".join(model.name for model in spec.models)
-        raise UsageError(f"the spec has no model {name}", hint=f"it has: {known}")
-    return chosen[0]
-
-
-def _reference(image: str, lock: Path) -> str:
-    entry = ImageLock.load(lock).get(image)
-    if entry is None or entry.digest is None:
-        return image
-    return str(ImageReference.parse(image).with_digest(entry.digest))
 
 
 def clean(run: str | None, results: Path, *, dry_run: bool) -> Swept:

@@ -1,0 +1,172 @@
+"""What the import contract cannot say, read off the source: faces, writers, secret words, plans."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+HARNESS = Path(__file__).parents[1] / "harness"
+SOURCES = sorted(HARNESS.rglob("*.py"))
+
+PAST_A_FACE = {("harness.people.outcome_lines", "harness.report.numbers")}
+"""``(importing module, imported module)`` that still go past a face; to be empty."""
+
+WRITERS = {
+    "harness.files",
+    "harness.conduct.logbook",
+    "harness.serve.docker.log",
+    "harness.serve.log_files",
+    "harness.serve.native",
+}
+"""Modules outside of ``records`` that may open a file for writing: `harness.files`, and logs."""
+
+STILL_WRITING = {
+    "harness.candidates.writing",
+    "harness.images.lock",
+    "harness.report.comparison.folder",
+    "harness.report.folder",
+    "harness.report.image_difference_formats",
+    "harness.serve.orphans",
+    "harness.tasks.importing.writing",
+}
+"""Modules that still write files by themselves; to be empty."""
+
+STILL_NAMING_SECRETS = {"harness.images.inventory_redaction", "harness.serve.environment"}
+"""Modules beside ``harness.secrets`` that still say what a secret is called; to be empty."""
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(HARNESS.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in SOURCES}
+APPLICATIONS = {m for m in MODULES if m.count(".") == 1 or m.startswith("harness.jobs.")}
+FACES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+
+
+def imports(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each module of ours that is imported, with the names taken from it; deferred ones too."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("harness"):
+            yield str(node.module), tuple(alias.name for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (
+                (alias.name, ()) for alias in node.names if alias.name.startswith("harness")
+            )
+
+
+def room(module: str) -> str:
+    """``harness.serve.docker.logs`` -> ``harness.serve``; a module of the ground is its own."""
+    return ".".join(module.split(".")[:2])
+
+
+def past_faces() -> set[tuple[str, str]]:
+    return {
+        (module, imported)
+        for module, path in MODULES.items()
+        for imported, _ in imports(path)
+        if room(imported) != room(module) and imported not in FACES and imported.count(".") > 1
+    }
+
+
+def test_nobody_imports_past_a_face():
+    assert past_faces() <= PAST_A_FACE
+
+
+def test_a_name_that_is_imported_from_a_face_is_on_it():
+    """Or it is a room, a module of the ground, or one of ``jobs``, each an application."""
+    wrong = {
+        (module, imported, name)
+        for module, path in MODULES.items()
+        for imported, names in imports(path)
+        if imported in FACES and room(imported) != room(module)
+        for name in names
+        if name not in public(imported) and f"{imported}.{name}" not in APPLICATIONS
+    }
+    assert wrong == set()
+
+
+@cache
+def public(face: str) -> frozenset[str]:
+    """``__all__``, and what a face defines itself, such as a version."""
+    found: set[str] = set()
+    for node in tree(MODULES[face]).body:
+        if isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+            if "__all__" in found and isinstance(node.value, ast.List):
+                found |= {str(ast.literal_eval(item)) for item in node.value.elts}
+    return frozenset(found)
+
+
+def opens_for_writing(path: Path) -> Iterator[int]:
+    """Lines on which a file is opened, or written as a whole, in any way but by `harness.files`."""
+    for node in ast.walk(tree(path)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = (
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        )
+        given = [*node.args, *(item.value for item in node.keywords if item.arg == "mode")]
+        modes = {item.value for item in given if isinstance(item, ast.Constant)}
+        writes = any(isinstance(m, str) and len(m) < 4 and set(m) & set("wax+") for m in modes)
+        if name in {"write_text", "write_bytes"} or (name == "open" and writes):
+            yield node.lineno
+
+
+def test_files_are_written_in_one_place():
+    """A log follower copies a stream that another program writes."""
+    found = {
+        module
+        for module, path in MODULES.items()
+        if any(opens_for_writing(path)) and room(module) != "harness.records"
+    }
+    assert found - WRITERS <= STILL_WRITING
+
+
+SECRET_WORDS = ("api_key", "apikey", "api_?key", "password", "secret", "credential")
+
+
+def test_only_one_module_knows_what_a_secret_is_called():
+    """A list or a pattern of such words is a notion of a secret of its own."""
+    found = {
+        module
+        for module, path in MODULES.items()
+        for text in map(str.lower, strings(path))
+        if text in SECRET_WORDS or ("|" in text and any(word in text for word in SECRET_WORDS))
+    }
+    assert found - {"harness.secrets"} <= STILL_NAMING_SECRETS
+
+
+def strings(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+@pytest.mark.parametrize("name", ["build_plan"])
+def test_only_the_conductor_makes_a_plan(name: str):
+    """So that `harness plan` is what `harness run` would do."""
+    users = {
+        module
+        for module, path in MODULES.items()
+        for _, names in imports(path)
+        if name in names and room(module) != "harness.plan"
+    }
+    assert users == {"harness.conduct.prepare"}
+
+
+def test_every_verb_is_imported_by_name_and_registered():
+    app = ast.unparse(tree(HARNESS / "cli/app.py"))
+    verbs = {path.stem for path in (HARNESS / "cli").glob("*.py")}
+    for verb in verbs - {"__init__", "app", "terminal"}:
+        assert f"({verb}." in app, f"cli/{verb}.py is not registered"
