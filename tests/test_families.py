@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
 
-from harness.candidates.directions import direction, scorer_of
+from harness.candidates import export_candidates
 from harness.families import DIRECTIONS, FAMILIES, STUDY_TASKS, TASK_TYPES
 from harness.people import RUBRICS, rubric_of
 from harness.score import PROFILES, SCORERS, scorer_versions
@@ -32,17 +31,35 @@ def test_people_judge_a_family_by_its_own_rubric(name: str):
     assert set(rubric.order) <= set(rubric.labels)
 
 
+def directions_of(*tasks: str, scorers: dict[str, str] | None = None) -> set[tuple[str, str]]:
+    """How a falling and a rising score of each task is called when it becomes a candidate."""
+    row = {"model": "m", "sample_id": "s", "batch_size": 2, "dispatch_mode": "synchronized"}
+    falling, rising = (
+        {"mode": "standard", "phase": phase, "solo_score": solo, "batch_score": 1 - solo}
+        for phase, solo in (("falling", 1.0), ("rising", 0.0))
+    )
+    found = set()
+    for task in tasks:
+        names = [
+            export_candidates(
+                [row | move | {"task_name": task}], source="test", scorers=scorers
+            ).rows[0]["original_direction"]
+            for move in (falling, rising)
+        ]
+        found.add((names[0], names[1]))
+    return found
+
+
 @EVERY_FAMILY
 def test_a_score_that_falls_and_one_that_rises_have_a_direction(name: str):
-    falling: dict[str, Any] = {"solo_score": 1.0, "batch_score": 0.0}
-    rising: dict[str, Any] = {"solo_score": 0.0, "batch_score": 1.0}
-    assert (direction(falling, name), direction(rising, name)) == FAMILIES[name].directions
+    assert directions_of("mine", scorers={"mine": name}) == {FAMILIES[name].directions}
 
 
 @EVERY_FAMILY
 def test_a_record_that_names_a_task_of_the_study_is_of_its_family(name: str):
-    tasks = FAMILIES[name].study_tasks
-    assert {scorer_of({"task_name": task}) for task in tasks} == {name}
+    family = FAMILIES[name]
+    assert {STUDY_TASKS[task].name for task in family.study_tasks} == {name}
+    assert directions_of(*family.study_tasks) == {family.directions}
 
 
 def test_no_task_type_and_no_task_of_the_study_means_two_families():

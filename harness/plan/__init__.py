@@ -3,10 +3,17 @@
 Pure: a plan is a value computed from the spec, the candidates and the population.
 """
 
-from harness.plan.batches import batch_group
-from harness.plan.build import build_plan, record_id, remaining
 from harness.plan.estimate import Estimate, estimate, scan_seconds
-from harness.plan.model import BatchGroup, Lifetime, Plan, PlannedRecord
+from harness.plan.planning import (
+    BatchGroup,
+    Lifetime,
+    Plan,
+    PlannedRecord,
+    batch_group,
+    build_plan,
+    record_id,
+    remaining,
+)
 
 __all__ = [
     "BatchGroup",

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.plan.model import Plan, PlannedRecord
+from harness.plan.planning import Plan
 from harness.settings import RunSpec
-from harness.words import DispatchMode
-
-__all__ = ["Estimate", "estimate", "scan_seconds"]
 
 _CPU_VARIABLE = "VLLM_CPU_KVCACHE_SPACE"
 _GPU_START_S, _GPU_TOKEN_S = 90.0, 0.003
@@ -42,39 +39,31 @@ class Estimate:
 
 def estimate(spec: RunSpec, plan: Plan) -> Estimate:
     """Count requests and answers; time is start-ups plus one wave of tokens a request in turn."""
-    on_cpu = _CPU_VARIABLE in spec.server.env
-    start_s, token_s = _rates(spec)
     records = plan.records
     solo, batched = 1 + spec.controls.solo_repeats, 1 + spec.controls.batched_repeats
     waves = len(records) * (solo + batched) + len(plan.lifetimes) * spec.controls.warmup_requests
-    seconds = len(plan.lifetimes) * start_s + waves * spec.request.max_tokens * token_s
+    candidates = [record.candidate for record in records]
     return Estimate(
         lifetimes=len(plan.lifetimes),
         records=len(records),
-        requests=sum(solo + batched * _requests(record) for record in records),
-        answers=sum(solo + batched * record.candidate.batch_size for record in records),
-        seconds=seconds,
-        on_cpu=on_cpu,
+        requests=sum(
+            solo + batched * one.dispatch_mode.requests(one.batch_size) for one in candidates
+        ),
+        answers=sum(solo + batched * one.batch_size for one in candidates),
+        seconds=_seconds(spec, plan, waves),
+        on_cpu=_CPU_VARIABLE in spec.server.env,
     )
 
 
 def scan_seconds(spec: RunSpec, plan: Plan) -> float:
     """A rough duration of a scan of these records: each prompt once alone, each slice once."""
-    start_s, token_s = _rates(spec)
     solos = {(r.candidate.model, r.group.target.key) for r in plan.records}
     slices = {(r.candidate.model, r.candidate.dispatch_mode, r.group.ids) for r in plan.records}
-    waves = len(solos) + len(slices)
+    return _seconds(spec, plan, len(solos) + len(slices))
+
+
+def _seconds(spec: RunSpec, plan: Plan, waves: int) -> float:
+    """Server starts and one token step after the other."""
+    on_cpu = _CPU_VARIABLE in spec.server.env
+    start_s, token_s = (_CPU_START_S, _CPU_TOKEN_S) if on_cpu else (_GPU_START_S, _GPU_TOKEN_S)
     return len(plan.lifetimes) * start_s + waves * spec.request.max_tokens * token_s
-
-
-def _rates(spec: RunSpec) -> tuple[float, float]:
-    """Seconds of a server start and of one token step."""
-    if _CPU_VARIABLE in spec.server.env:
-        return _CPU_START_S, _CPU_TOKEN_S
-    return _GPU_START_S, _GPU_TOKEN_S
-
-
-def _requests(record: PlannedRecord) -> int:
-    """HTTP requests that one batch of the record takes."""
-    one_call = record.candidate.dispatch_mode is DispatchMode.PROMPT_LIST
-    return 1 if one_call else record.candidate.batch_size

@@ -1,0 +1,230 @@
+"""From scored records to a candidate file in the study's form, with a summary without any text.
+
+A candidate is a row whose answer changed where it was found; ``original_direction`` and the two
+``original_…`` scores say how. Nothing of a prompt or of an answer leaves this module.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from harness.candidates.candidate import REQUIRED
+from harness.errors import EnvironmentError_, UsageError
+from harness.families import FAMILIES, MMLU, STUDY_TASKS
+from harness.files import write_json, write_whole
+from harness.words import Domain, Status
+
+Record = Mapping[str, Any]
+
+_RULES: Mapping[str, str] = {
+    "label_flip": "the solo and the batched score differ (a state without a score by its label)",
+    "text_change": "the hashes of the solo and the batched answer differ",
+}
+_COLUMNS = (
+    "model",
+    "hf_id",
+    "task_name",
+    "sample_id",
+    "batch_size",
+    "dispatch_mode",
+    "phase",
+    "domain",
+    "original_direction",
+    "original_solo_score",
+    "original_batch_score",
+)
+_SLICES = (
+    "model",
+    "task_name",
+    "domain",
+    "phase",
+    "batch_size",
+    "dispatch_mode",
+    "original_direction",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedCandidates:
+    """Selected rows in record order.
+
+    Attributes:
+        rows: one mapping of the study's columns each.
+        selection: ``label_flip`` or ``text_change``.
+        mode: the kernel path whose records were looked at; ``None`` for all.
+        source: run id or file name that they came from.
+        seen: how many records were read, considered, in error, and given twice.
+        score_profiles: the scorer profiles of the records considered.
+    """
+
+    rows: tuple[Mapping[str, Any], ...]
+    selection: str
+    mode: str | None
+    source: str
+    seen: Mapping[str, int]
+    score_profiles: tuple[str, ...]
+
+    def csv_text(self) -> str:
+        """The candidate file, header first, newline-terminated rows."""
+        out = io.StringIO()
+        writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return out.getvalue()
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the candidate file's bytes, in hex."""
+        return sha256(self.csv_text().encode()).hexdigest()
+
+    def summary(self, file_name: str) -> dict[str, Any]:
+        """What the file holds and how it was chosen; counts only, no text of anyone."""
+        clusters = {(row["model"], row["task_name"], row["sample_id"]) for row in self.rows}
+        slices = {}
+        for name in _SLICES:
+            values = ("unknown" if row[name] is None else str(row[name]) for row in self.rows)
+            slices[name] = dict(sorted(Counter(values).items()))
+        return {
+            "schema_version": 1,
+            "file": file_name,
+            "sha256": self.sha256,
+            "rows": len(self.rows),
+            "samples": len({key[1:] for key in clusters}),
+            "clusters": len(clusters),
+            "selection": {
+                "select": self.selection,
+                "rule": _RULES[self.selection],
+                "mode": self.mode,
+            },
+            "source": {
+                "run_id": self.source,
+                "records": dict(self.seen),
+                "score_profiles": list(self.score_profiles),
+            },
+            "slices": slices,
+        }
+
+
+def export_candidates(
+    records: Iterable[Record],
+    *,
+    select: str = "label_flip",
+    source: str,
+    mode: str | None = "standard",
+    scorers: Mapping[str, str] | None = None,
+) -> ExportedCandidates:
+    """Choose the rows of a scored run that changed between solo and batched.
+
+    Args:
+        records: record objects, in file order; they are walked once and not kept.
+        select: ``label_flip`` or ``text_change``.
+        source: run id or file name, for the summary.
+        mode: kernel path to look at; ``None`` for every record, whatever its mode.
+        scorers: scorer of each task by its name; where absent, it is read from the record's
+            evidence, labels or domain, and a direction that cannot be known stays empty.
+
+    Raises:
+        UsageError: an unknown selection, a record without a key column, or no record of ``mode``.
+    """
+    if select not in _RULES:
+        raise UsageError(f"--select: unknown rule '{select}'", hint=f"known: {', '.join(_RULES)}")
+    rows: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    seen = Counter(read=0, considered=0, errors=0, duplicates=0)
+    modes: set[str] = set()
+    profiles: set[str] = set()
+    for number, record in enumerate(records, 1):
+        seen["read"] += 1
+        modes.add(str(record.get("mode")))
+        if mode is not None and record.get("mode") != mode:
+            continue
+        seen["considered"] += 1
+        if record.get("status", Status.OK) != Status.OK:
+            seen["errors"] += 1
+            continue
+        if record.get("score_profile"):
+            profiles.add(str(record["score_profile"]))
+        if not (_flipped(record) if select == "label_flip" else _changed(record)):
+            continue
+        if missing := [column for column in REQUIRED if record.get(column) is None]:
+            raise UsageError(f"record {number} has no {', '.join(missing)}")
+        key = tuple(record[column] for column in REQUIRED)
+        seen["duplicates"] += key in rows
+        rows.setdefault(key, _row(record, (scorers or {}).get(str(record["task_name"]))))
+    if not seen["considered"]:
+        raise UsageError(
+            f"no record of mode '{mode}' in {source}" if mode else f"no records in {source}",
+            hint=f"modes there: {', '.join(sorted(modes))}" if modes else None,
+        )
+    return ExportedCandidates(
+        tuple(rows.values()), select, mode, source, seen, tuple(sorted(profiles))
+    )
+
+
+def write_candidates(exported: ExportedCandidates, path: Path) -> Path:
+    """Write the candidate file, and its summary beside it.
+
+    Args:
+        exported: the rows.
+        path: the CSV; its folder is made when missing.
+
+    Returns:
+        Where the summary is: ``<name>.summary.json`` beside ``<name>.csv``.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+    """
+    beside = path.with_suffix(".summary.json")
+    try:
+        write_whole(path, exported.csv_text(), parents=True)
+        write_json(beside, exported.summary(path.name))
+    except EnvironmentError_ as error:
+        raise UsageError(error.message, hint=error.hint, file=path) from error
+    return beside
+
+
+def _flipped(record: Record) -> bool:
+    """Whether the scores differ; states without a score differ by their label."""
+    solo, batched = record.get("solo_score"), record.get("batch_score")
+    if solo is None and batched is None:
+        return bool(record.get("solo_label") != record.get("batch_label"))
+    return bool(solo != batched)
+
+
+def _changed(record: Record) -> bool:
+    return bool(record.get("solo_response_hash") != record.get("batch_response_hash"))
+
+
+def _row(record: Record, scorer: str | None) -> Mapping[str, Any]:
+    """The study's columns of a record; a direction needs two scores and the scorer behind them."""
+    row = {column: record.get(column) for column in _COLUMNS}
+    solo, batched = record.get("solo_score"), record.get("batch_score")
+    row |= {
+        "original_direction": None,
+        "original_solo_score": solo,
+        "original_batch_score": batched,
+    }
+    family = FAMILIES.get(scorer or _scorer_of(record) or "")
+    if family is not None and solo is not None and batched is not None and solo != batched:
+        falling, rising = family.directions
+        row["original_direction"] = falling if batched < solo else rising
+    return row
+
+
+def _scorer_of(record: Record) -> str | None:
+    """The scorer behind a record: from its evidence, its task's name in the study, its domain."""
+    for condition in ("solo", "batched"):
+        answer = record.get(condition)
+        evidence = answer.get("score_evidence") if isinstance(answer, Mapping) else None
+        name = str(evidence.get("scorer", "")) if isinstance(evidence, Mapping) else ""
+        if (scorer := name.split("/")[0]) in FAMILIES:
+            return scorer
+    if known := STUDY_TASKS.get(str(record.get("task_name"))):
+        return known.name
+    return MMLU.name if record.get("domain") == Domain.CAPABILITY else None

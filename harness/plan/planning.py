@@ -1,0 +1,146 @@
+"""Spec and candidates to ordered work: batch groups, server lifetimes, and what is left to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from harness.candidates import Candidate, CandidateKey
+from harness.errors import UsageError
+from harness.settings import ModelSpec, RunSpec
+from harness.tasks import Population, Prompt
+from harness.words import Mode
+
+_ID_LENGTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class BatchGroup:
+    """The batch that a candidate's prompt shares.
+
+    Attributes:
+        prompts: ``batch_size`` prompts in the order in which they are sent.
+        target_index: where the candidate's own prompt stands in ``prompts``.
+    """
+
+    prompts: tuple[Prompt, ...]
+    target_index: int
+
+    @property
+    def target(self) -> Prompt:
+        """The candidate's own prompt."""
+        return self.prompts[self.target_index]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """``task_name/sample_id`` of every prompt, in order."""
+        return tuple(prompt.key for prompt in self.prompts)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRecord:
+    """One candidate under one mode: one record to be written.
+
+    ``record_id`` is stable across resumes: a hash of the candidate's key and the mode.
+    """
+
+    record_id: str
+    candidate: Candidate
+    mode: Mode
+    group: BatchGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """One start and stop of a server, and the records asked of it, in order."""
+
+    model: ModelSpec
+    mode: Mode
+    records: tuple[PlannedRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All work of a run, in order: one lifetime a (model, mode)."""
+
+    lifetimes: tuple[Lifetime, ...]
+
+    @property
+    def records(self) -> tuple[PlannedRecord, ...]:
+        """Every planned record, in order."""
+        return tuple(record for lifetime in self.lifetimes for record in lifetime.records)
+
+
+def record_id(key: CandidateKey, mode: Mode) -> str:
+    """The stable id of a record: 16 hex digits of the SHA-256 of the key and the mode as JSON."""
+    content = json.dumps([*key, str(mode)], ensure_ascii=True, separators=(",", ":"))
+    return sha256(content.encode()).hexdigest()[:_ID_LENGTH]
+
+
+def batch_group(
+    population: Population, task_name: str, sample_id: str, batch_size: int
+) -> BatchGroup:
+    """The slice of the population that holds a sample (DESIGN 4.4).
+
+    Prompts in population order are cut into consecutive slices of ``batch_size``. The last slice,
+    when it is short, is filled up with ``population[(start + filled) % N]``, which wraps around to
+    the first prompts.
+
+    Raises:
+        UsageError: no such sample, or a batch larger than the population (its prompts would be in
+            it twice).
+    """
+    position = population.index.get((task_name, sample_id))
+    if position is None:
+        raise UsageError(f"no sample '{sample_id}' of task '{task_name}' in the population")
+    prompts = population.prompts
+    if not 1 <= batch_size <= len(prompts):
+        raise UsageError(f"batch size {batch_size} of a population of {len(prompts)} prompts")
+    start = position - position % batch_size
+    places = range(start, start + batch_size)
+    return BatchGroup(tuple(prompts[i % len(prompts)] for i in places), position - start)
+
+
+def build_plan(spec: RunSpec, candidates: Sequence[Candidate], population: Population) -> Plan:
+    """One lifetime a (model, mode), in the spec's order of models and then of modes.
+
+    A model without candidates gets none. Records of a lifetime keep the order of ``candidates``,
+    and a candidate has the same batch in every mode.
+
+    Raises:
+        UsageError: a candidate names a model that the spec lacks, or a sample that the population
+            lacks.
+    """
+    names = {model.name for model in spec.models}
+    groups: dict[CandidateKey, BatchGroup] = {}
+    for one in candidates:
+        if one.model not in names:
+            raise UsageError(f"candidate names model '{one.model}', which the spec lacks")
+        groups[one.key] = batch_group(population, one.task_name, one.sample_id, one.batch_size)
+    lifetimes = [
+        Lifetime(
+            model,
+            mode,
+            tuple(
+                PlannedRecord(record_id(item.key, mode), item, mode, groups[item.key])
+                for item in candidates
+                if item.model == model.name
+            ),
+        )
+        for model in spec.models
+        for mode in spec.modes
+    ]
+    return Plan(tuple(lifetime for lifetime in lifetimes if lifetime.records))
+
+
+def remaining(plan: Plan, done: Collection[str]) -> Plan:
+    """The plan without the records whose ids are in ``done``, and without emptied lifetimes."""
+    finished = frozenset(done)
+    lifetimes = []
+    for lifetime in plan.lifetimes:
+        left = tuple(item for item in lifetime.records if item.record_id not in finished)
+        if left:
+            lifetimes.append(replace(lifetime, records=left))
+    return Plan(tuple(lifetimes))
