@@ -305,8 +305,8 @@ def test_parquet_without_pyarrow_is_an_environment_error(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", '{"a": 1}\n{"a": \n', r"a.jsonl:2: not readable as JSON"),
-        ("a.jsonl", "[1]\n", r"a.jsonl:1: expected a JSON object"),
+        ("a.jsonl", '{"a": 1}\n{"a": \n', r"a.jsonl:2: not JSON: Expecting value at column 6"),
+        ("a.jsonl", "[1]\n", r"a.jsonl:1: not a JSON object"),
         ("a.csv", "x,y\n1\n", r"a.csv:2: a row has not as many cells"),
         ("a.parquet", "no parquet", "not readable as Parquet"),
         ("a.xlsx", "", "suffix '.xlsx'"),

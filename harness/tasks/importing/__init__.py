@@ -4,10 +4,15 @@ Rows come from a local JSONL, CSV or Parquet file, or from anything that yields 
 cannot be converted without a guess is left out and counted, never guessed.
 """
 
-from harness.tasks.importing.build import ImportedTask, RowFilter, import_rows, parse_filter
 from harness.tasks.importing.datasets import DATASETS, Dataset, Hub
-from harness.tasks.importing.rows import read_rows
-from harness.tasks.importing.writing import write_task
+from harness.tasks.importing.imported_task import (
+    ImportedTask,
+    RowFilter,
+    import_rows,
+    parse_filter,
+    write_task,
+)
+from harness.tasks.importing.source_rows import read_rows
 
 __all__ = [
     "DATASETS",

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.tasks.answer_options import is_unknown_option
-from harness.tasks.importing.cells import (
+from harness.tasks.importing.source_rows import (
     Row,
     RowSkipped,
     answer_index,
@@ -21,8 +21,6 @@ from harness.tasks.importing.cells import (
     optional,
     text,
 )
-
-__all__ = ["bbq_sample"]
 
 _OPTIONS = ("ans0", "ans1", "ans2")
 _ALIASES: Mapping[str, str] = {
@@ -51,9 +49,10 @@ def bbq_sample(row: Row, number: int) -> dict[str, Any]:
     other = next(index for index in range(3) if index not in (unknown, stereotyped))
     correct = answer_index(column(row, "label", "answer_label"), options)
     category, example = text(row, "category"), optional(row, "example_id")
+    slug = re.sub(r"\W+", "_", category.lower()).strip("_")
     biased = stereotyped if polarity == "neg" else other
     return {
-        "id": f"{_slug(category)}_{number if example is None else example}",
+        "id": f"{slug}_{number if example is None else example}",
         "context": text(row, "context"),
         "question": text(row, "question"),
         **{f"answer_choice_{index}": option for index, option in enumerate(options)},
@@ -68,10 +67,6 @@ def bbq_sample(row: Row, number: int) -> dict[str, Any]:
         "biased_idx": biased,
         "anti_biased_idx": other if biased == stereotyped else stereotyped,
     }
-
-
-def _slug(category: str) -> str:
-    return re.sub(r"\W+", "_", category.lower()).strip("_")
 
 
 def _tags(row: Row) -> list[list[str]]:
@@ -107,15 +102,15 @@ def _stereotyped(row: Row, tags: Sequence[Sequence[str]], unknown: int) -> int:
     )
     listed = [groups] if isinstance(groups, str) else list(groups or [])
     wanted = {form for group in listed for form in _forms(str(group))}
-    found = [i for i, tag in enumerate(tags) if i != unknown and _belongs(tag, wanted)]
+    found = [
+        index
+        for index, tag in enumerate(tags)
+        if index != unknown and any(_forms(part) & wanted for part in tag)
+    ]
     if len(found) != 1:
         how_many = "no option belongs" if not found else "both options belong"
         raise RowSkipped(f"{how_many} to the stereotyped groups")
     return found[0]
-
-
-def _belongs(tag: Sequence[str], wanted: set[str]) -> bool:
-    return any(form in wanted for part in tag for form in _forms(part))
 
 
 def _forms(group: str) -> set[str]:

@@ -1,0 +1,208 @@
+"""Rows to a task: which are taken, what each becomes, what was left out and why, and its file.
+
+The task file is in the study's form, with its source and licence in it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import yaml
+
+from harness.errors import EnvironmentError_, UsageError, nearest
+from harness.files import write_whole
+from harness.tasks.importing.datasets import Dataset
+from harness.tasks.importing.source_rows import RowSkipped, plain_columns
+from harness.tasks.task_files import load_task
+
+
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """Take rows whose ``column`` is ``value``, both as text."""
+
+    column: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedTask:
+    """A task file as data, with the account of its making.
+
+    Attributes:
+        dataset: what was imported.
+        name: the task's name.
+        source: where the rows came from: file or hub id, with what identifies it.
+        samples: in the order of the rows.
+        rows: rows read.
+        skipped: reason to number of rows that could not be converted.
+        filtered: rows left out by filters and limit.
+    """
+
+    dataset: Dataset
+    name: str
+    source: Mapping[str, Any]
+    samples: tuple[Mapping[str, Any], ...]
+    rows: int
+    skipped: Mapping[str, int]
+    filtered: int
+
+
+class _Quoted(str):
+    """Text that is written in double quotes, so that ``No`` and ``1e5`` stay text."""
+
+    __slots__ = ()
+
+
+class _Block(str):
+    """Text that is written as a block."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    """The safe dumper with indented lists and the two kinds of text."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        """Indent lists below their key, as the study's files do."""
+        del indentless
+        super().increase_indent(flow, False)
+
+
+_Dumper.add_representer(
+    _Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+)
+_Dumper.add_representer(
+    _Block, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
+)
+
+
+def parse_filter(text: str) -> RowFilter:
+    """``COLUMN=VALUE``.
+
+    Raises:
+        UsageError: no ``=`` in it.
+    """
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip():
+        raise UsageError(f"--where: '{text}' is not COLUMN=VALUE", hint="for example label=unsafe")
+    return RowFilter(name.strip().lower().replace(" ", "_"), value.strip())
+
+
+def import_rows(
+    dataset: Dataset,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    source: Mapping[str, Any],
+    name: str | None = None,
+    where: Sequence[RowFilter] = (),
+    limit: int | None = None,
+    seed: int | None = None,
+) -> ImportedTask:
+    """Convert rows into samples.
+
+    Args:
+        dataset: whose columns they have.
+        rows: in source order.
+        source: for the task file's ``source:`` key.
+        name: the task's name; the data set's when not given.
+        where: filters that a row must all pass.
+        limit: most samples to keep.
+        seed: keep a random choice of ``limit`` samples, in source order; the first ones otherwise.
+
+    Raises:
+        UsageError: the columns are not the data set's, or no row is left.
+    """
+    samples: list[dict[str, Any]] = []
+    skipped: Counter[str] = Counter()
+    count = filtered = 0
+    for number, raw in enumerate(rows):
+        row = plain_columns(raw)
+        if not count:
+            _check_columns(dataset, row, where)
+        count += 1
+        if any(str(row.get(wanted.column)) != wanted.value for wanted in where):
+            filtered += 1
+            continue
+        try:
+            samples.append(dataset.convert(row, number))
+        except RowSkipped as reason:
+            skipped[str(reason)] += 1
+    kept = samples
+    if limit is not None and limit < len(samples):
+        chosen = range(limit) if seed is None else Random(seed).sample(range(len(samples)), limit)
+        kept = [samples[index] for index in sorted(chosen)]
+    if not kept:
+        raise UsageError(
+            f"no row became a sample: {count} read, {filtered} filtered out, "
+            f"{skipped.total()} could not be converted",
+            hint="; ".join(f"{reason}: {n}" for reason, n in skipped.most_common(3)) or None,
+        )
+    filtered += len(samples) - len(kept)
+    # a repeated id gets the number of its repetition, so that no sample is lost
+    seen: Counter[str] = Counter()
+    for place, sample in enumerate(kept):
+        seen[sample["id"]] += 1
+        if (times := seen[sample["id"]]) > 1:
+            kept[place] = sample | {"id": f"{sample['id']}_{times}"}
+    return ImportedTask(
+        dataset, name or dataset.name, source, tuple(kept), count, dict(skipped), filtered
+    )
+
+
+def write_task(task: ImportedTask, path: Path) -> None:
+    """Write the task file, and only if it can be read back.
+
+    Raises:
+        UsageError: the folder cannot be written to, or the result would not load.
+    """
+    dataset = task.dataset
+    made_from = {
+        "dataset": dataset.name,
+        "home": dataset.home,
+        **task.source,
+        "rows_read": task.rows,
+        "rows_not_chosen": task.filtered,
+        "rows_not_convertible": dict(task.skipped),
+    }
+    document = {
+        "name": _Quoted(task.name),
+        "description": _Quoted(f"{dataset.title}; imported, {len(task.samples)} samples."),
+        "licence": _Quoted(dataset.licence),
+        "source": _quoted(made_from),
+        "task_type": dataset.family.task_types[0],
+        "prompt_template": _Block(dataset.template),
+        "samples": [_quoted(sample) for sample in task.samples],
+    }
+    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+    try:
+        write_whole(path, text, parents=True, check=load_task)
+    except EnvironmentError_ as error:
+        raise UsageError(error.message, hint=error.hint, file=path) from error
+
+
+def _check_columns(dataset: Dataset, row: Mapping[str, Any], where: Sequence[RowFilter]) -> None:
+    """The first row has the data set's columns, and those that filters name."""
+    absent = [column for column in dataset.columns if column not in row]
+    why = f"{dataset.name}: no column {', '.join(absent)}"
+    if not absent:
+        absent = [wanted.column for wanted in where if wanted.column not in row]
+        why = f"--where: no column '{absent[0]}'" if absent else ""
+    if absent:
+        hint = nearest(absent[0], row) or f"columns there: {', '.join(row)}"
+        raise UsageError(why, hint=hint)
+
+
+def _quoted(value: Any) -> Any:
+    """The value with all its texts written in quotes; keys stay plain."""
+    if isinstance(value, str):
+        return _Quoted(value)
+    if isinstance(value, dict):
+        return {key: _quoted(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_quoted(item) for item in value]
+    return value
