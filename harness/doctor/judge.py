@@ -21,33 +21,36 @@ _WEIGHTS_RESERVE = 1.1
 
 def judge(facts: Facts, spec: RunSpec) -> tuple[Finding, ...]:
     """Every finding, in the order in which a run would meet them."""
-    return tuple(_findings(facts, spec))
-
-
-def _findings(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
+    findings: list[Finding] = []
     if facts.engine is not None:
-        yield _engine(facts.engine)
+        findings.append(_engine(facts.engine))
     if facts.image is not None:
-        yield _image(facts.image)
+        findings.append(_image(facts.image))
         if facts.engine is not None and facts.engine_answers:
-            yield _image_disk(facts.image, facts.engine.free_bytes)
+            findings.append(_image_disk(facts.image, facts.engine.free_bytes))
     if facts.native is not None:
-        yield from _native(facts.native)
-    for url in facts.unreachable:
-        yield Finding.failed(
+        findings += _native(facts.native)
+    findings += (
+        Finding.failed(
             "external server", f"{url} does not answer", "start it, or correct external:"
         )
-    yield from gpu_findings(facts, spec)
-    yield from _models(facts)
-    if spec.backend is not BackendName.EXTERNAL and facts.port_problem is None:
-        yield Finding.ok("port", f"{facts.port} is free")
-    elif spec.backend is not BackendName.EXTERNAL:
+        for url in facts.unreachable
+    )
+    findings += gpu_findings(facts, spec)
+    findings += _models(facts)
+    if facts.port_problem is not None:
         remedy = "stop what listens there, or choose another --port"
-        yield Finding.failed("port", str(facts.port_problem), remedy)
-    if facts.leftovers:
-        yield Finding.warning("leftovers", "; ".join(facts.leftovers), "harness clean")
+        port = Finding.failed("port", facts.port_problem, remedy)
     else:
-        yield Finding.ok("leftovers", "nothing of a killed run is left")
+        port = Finding.ok("port", f"{facts.port} is free")
+    if spec.backend is not BackendName.EXTERNAL:
+        findings.append(port)
+    left = "; ".join(facts.leftovers)
+    if left:
+        findings.append(Finding.warning("leftovers", left, "harness clean"))
+    else:
+        findings.append(Finding.ok("leftovers", "nothing of a killed run is left"))
+    return tuple(findings)
 
 
 def _engine(engine: EngineFacts) -> Finding:

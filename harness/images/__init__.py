@@ -19,9 +19,9 @@ from harness.images.inventory import (
     load_inventory,
     take_inventory,
 )
-from harness.images.local import LocalImage, find_image, pull_image
+from harness.images.local import find_image
 from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
-from harness.images.reference import ImageReference, RegistryDigests, read_digests
+from harness.images.reference import ImageReference, read_digests
 from harness.images.resolve import (
     ImageRow,
     Presence,
@@ -47,10 +47,8 @@ __all__ = [
     "ImageRow",
     "ImageVersions",
     "Inventory",
-    "LocalImage",
     "LockEntry",
     "Presence",
-    "RegistryDigests",
     "ResolvedImage",
     "Seen",
     "SideFacts",
@@ -65,7 +63,6 @@ __all__ = [
     "lock_status",
     "pin_image",
     "presence",
-    "pull_image",
     "read_digests",
     "read_image_list",
     "resolve",

@@ -27,7 +27,7 @@ from harness.images.inventory import (
     ServerArguments,
     effects_by_capability,
 )
-from harness.prove import Device, EvidenceTag, Rule, evidence_rule, parse_version
+from harness.prove import Device, EvidenceTag, evidence_rule, parse_version
 
 _SOURCE = "vLLM source (SHA-256 of its Python files)"
 _IN_HEADLINE = ("vLLM", "torch", "CUDA", "Python")
@@ -187,7 +187,12 @@ def _headline(difference: ImageDifference, *, readable: bool) -> str:
     if difference.same_image:
         return "the same image"
     versions = {change.name: change for change in difference.versions}
-    parts = [_step(versions[name]) for name in _IN_HEADLINE if name in versions]
+    parts = [
+        f"{name} {step.a} → {step.b}"
+        if step.change == "changed"
+        else f"{name} {step.b or step.a} {step.change}"
+        for name, step in ((name, versions[name]) for name in _IN_HEADLINE if name in versions)
+    ]
     if not readable:
         return ", ".join([*parts, "what is inside could not be compared"])
     counts = {
@@ -208,12 +213,6 @@ def _headline(difference: ImageDifference, *, readable: bool) -> str:
     if not parts and difference.labels:
         return "only labels changed"
     return ", ".join(parts) or "no difference in what was read"
-
-
-def _step(change: Change) -> str:
-    if change.a is None or change.b is None:
-        return f"{change.name} {change.b or change.a} {change.change}"
-    return f"{change.name} {change.a} → {change.b}"
 
 
 def _count(number: int, word: str) -> str:
@@ -310,19 +309,13 @@ def _expected_evidence(inventory: Inventory) -> ExpectedEvidence:
     if not rule.supported:
         note = f"vLLM {vllm} has no batch-invariant mode (it came with 0.11.1)"
         return ExpectedEvidence(device.value, supported=False, notes=(note,))
-    return ExpectedEvidence(
-        device.value,
-        supported=True,
-        required=rule.in_words(),
-        notes=tuple(_evidence_notes(inventory, device, rule)),
-    )
-
-
-def _evidence_notes(inventory: Inventory, device: Device, rule: Rule) -> Iterator[str]:
+    notes = []
     if rule.beyond_source:
-        yield "newer than the newest release whose source was read: the rule may have moved"
+        notes.append("newer than the newest release whose source was read: the rule may have moved")
     if device is Device.CUDA and not rule.requires(EvidenceTag.OVERRIDE):
-        yield "PyTorch 2.12 and later print no override report: import torch uses it up"
-    plugged = {plugin.name for plugin in inventory.contents.plugins}
+        notes.append("PyTorch 2.12 and later print no override report: import torch uses it up")
+    plugged = [plugin.name for plugin in inventory.contents.plugins]
     if device is Device.CPU and not any("batch_invariant" in name for name in plugged):
-        yield "no batch-invariant plugin: the mode starts on a CPU and dies at once"
+        notes.append("no batch-invariant plugin: the mode starts on a CPU and dies at once")
+    required = rule.in_words()
+    return ExpectedEvidence(device.value, supported=True, required=required, notes=tuple(notes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -36,12 +37,21 @@ def pin_image(
     found = find_image(client, str(reference))
     if found is None:
         raise EnvironmentError_(f"image {reference} was pulled and is not there")
-    digest = digest or _known_digest(reference, found)
+    # an engine with the containerd image store gives what was only built here a digest too, which
+    # then equals its id; that one is no registry's
+    known = [known for known in found.digests_in(reference) if known != found.id]
+    if digest is None and len(known) == 1:
+        digest = known[0]
+    platform_digest = None
+    if digest is not None:
+        with suppress(EnvironmentError_):
+            by_digest = reference.with_digest(digest)
+            platform_digest = read_digests(by_digest, found.platform).platform_digest
     progress(f"reading the versions inside {reference}")
     return LockEntry(
         image=reference.key,
         digest=digest,
-        platform_digest=_platform_digest(reference, digest, found.platform),
+        platform_digest=platform_digest,
         platform=found.platform,
         image_id=found.id,
         source=Source.REGISTRY if digest else Source.LOCAL,
@@ -73,16 +83,6 @@ def _pull_unless_built_here(
         return None
 
 
-def _known_digest(reference: ImageReference, found: LocalImage) -> str | None:
-    """A digest from an earlier pull.
-
-    An engine with the containerd image store gives an image that was only built here a digest
-    too, which then equals its id; that one is no registry's.
-    """
-    digests = [digest for digest in found.digests_in(reference) if digest != found.id]
-    return digests[0] if len(digests) == 1 else None
-
-
 def _versions(client: docker.DockerClient, image: LocalImage) -> ImageVersions:
     """All ``None`` for an image without a working Python."""
     try:
@@ -97,15 +97,6 @@ def _versions(client: docker.DockerClient, image: LocalImage) -> ImageVersions:
         return ImageVersions()
     found = Versions.read("" if output.notes else output.text)
     return ImageVersions(found.vllm, found.torch, found.cuda, found.python)
-
-
-def _platform_digest(reference: ImageReference, digest: str | None, platform: str) -> str | None:
-    if digest is None:
-        return None
-    try:
-        return read_digests(reference.with_digest(digest), platform).platform_digest
-    except EnvironmentError_:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,39 +215,26 @@ def _obtain(
     reference: ImageReference, entry: LockEntry, client: docker.DockerClient, progress: Progress
 ) -> tuple[str, LocalImage]:
     if entry.source is Source.LOCAL:
-        return _local(reference, entry, client)
+        found = find_image(client, str(reference))
+        if found is None:
+            raise EnvironmentError_(
+                f"there is no image {reference} on this machine, and it was built, not pulled",
+                hint="build or load it again, then pin it anew: harness pin " + str(reference),
+            )
+        if found.id != entry.image_id:
+            raise _mismatch(reference, entry, found.id)
+        return found.id, found
     assert entry.digest is not None
     if reference.digest not in (None, entry.digest, entry.platform_digest):
         raise _mismatch(reference, entry, str(reference.digest))
-    _check_tag(reference, entry, client)
+    # a tag that is here must mean what the lock says; one that is not here may be pulled
+    name = f"{reference.familiar_name}:{reference.tag}"
+    tagged = find_image(client, name) if reference.tag is not None else None
+    digests = tagged.digests_in(reference) if tagged else ()
+    if tagged and not {entry.digest, entry.platform_digest} & set(digests):
+        raise _mismatch(reference, entry, digests[0] if digests else f"image id {tagged.id}")
     by_digest = reference.with_digest(entry.digest)
     return str(by_digest), find_or_pull(client, by_digest, progress)
-
-
-def _local(
-    reference: ImageReference, entry: LockEntry, client: docker.DockerClient
-) -> tuple[str, LocalImage]:
-    found = find_image(client, str(reference))
-    if found is None:
-        raise EnvironmentError_(
-            f"there is no image {reference} on this machine, and it was built, not pulled",
-            hint="build or load it again, then pin it anew: harness pin " + str(reference),
-        )
-    if found.id != entry.image_id:
-        raise _mismatch(reference, entry, found.id)
-    return found.id, found
-
-
-def _check_tag(reference: ImageReference, entry: LockEntry, client: docker.DockerClient) -> None:
-    """A tag that is here must mean what the lock says; one that is not here may be pulled."""
-    if reference.tag is None:
-        return
-    tagged = find_image(client, f"{reference.familiar_name}:{reference.tag}")
-    if tagged is None:
-        return
-    digests = tagged.digests_in(reference)
-    if not {entry.digest, entry.platform_digest} & set(digests):
-        raise _mismatch(reference, entry, digests[0] if digests else f"image id {tagged.id}")
 
 
 def _mismatch(reference: ImageReference, entry: LockEntry, found: str) -> ImageMismatch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -62,49 +62,40 @@ def read_effects(source: str) -> tuple[Effect, ...]:
 
 def _effects(body: list[ast.stmt], conditions: tuple[str, ...], function: str) -> Iterator[Effect]:
     for statement in body:
-        if isinstance(statement, ast.If):
-            test = ast.unparse(statement.test)
-            yield from _effects(statement.body, (*conditions, test), function)
-            yield from _effects(statement.orelse, (*conditions, f"not ({test})"), function)
-        elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-            if (replaced := _replaced_operator(statement.value)) is not None:
-                name, key = replaced
-                yield Effect("operator", name, key, function, conditions)
-        elif isinstance(statement, ast.Assign):
-            for name, value in _set_variables(statement):
-                yield Effect("variable", name, value, function, conditions)
-        else:
-            for name in ("body", "orelse", "finalbody"):
-                inner = getattr(statement, name, [])
-                if inner and not isinstance(statement, ast.FunctionDef | ast.ClassDef):
-                    yield from _effects(inner, conditions, function)
-
-
-def _replaced_operator(call: ast.Call) -> tuple[str, str] | None:
-    """Operator and dispatch key of ``library.impl(operator, kernel, key)``."""
-    is_impl = isinstance(call.func, ast.Attribute) and call.func.attr == "impl"
-    if not is_impl or not call.args:
-        return None
-    named = {word.arg: word.value for word in call.keywords}
-    key = call.args[2] if len(call.args) > 2 else named.get("dispatch_key")
-    return _literal(call.args[0]), PLATFORM_KEY if key is None else _key(key)
-
-
-def _key(node: ast.expr) -> str:
-    is_literal = isinstance(node, ast.Constant) and isinstance(node.value, str)
-    return str(node.value) if is_literal and isinstance(node, ast.Constant) else PLATFORM_KEY
+        match statement:
+            case ast.If(test=test):
+                text = ast.unparse(test)
+                yield from _effects(statement.body, (*conditions, text), function)
+                yield from _effects(statement.orelse, (*conditions, f"not ({text})"), function)
+            case ast.Expr(
+                value=ast.Call(func=ast.Attribute(attr="impl"), args=[name, *rest]) as call
+            ):
+                # library.impl(operator, kernel, key)
+                named = {word.arg: word.value for word in call.keywords}
+                match rest[1] if len(rest) > 1 else named.get("dispatch_key"):
+                    case ast.Constant(value=str(key)):
+                        yield Effect("operator", _literal(name), key, function, conditions)
+                    case _:
+                        yield Effect("operator", _literal(name), PLATFORM_KEY, function, conditions)
+            case ast.Assign(targets=targets, value=value):
+                for target in targets:
+                    if (
+                        isinstance(target, ast.Subscript)
+                        and ast.unparse(target.value) == "os.environ"
+                    ):
+                        variable, text = _literal(target.slice), _literal(value)
+                        yield Effect("variable", variable, text, function, conditions)
+            case ast.FunctionDef() | ast.ClassDef() | ast.Expr():
+                pass
+            case _:
+                for part in ("body", "orelse", "finalbody"):
+                    yield from _effects(getattr(statement, part, []), conditions, function)
 
 
 def _literal(node: ast.expr) -> str:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     return f"({ast.unparse(node)})"[:1000]
-
-
-def _set_variables(statement: ast.Assign) -> Iterator[tuple[str, str]]:
-    for target in statement.targets:
-        if isinstance(target, ast.Subscript) and ast.unparse(target.value) == "os.environ":
-            yield _literal(target.slice), _literal(statement.value)
 
 
 def effects_by_capability(
@@ -145,7 +136,7 @@ def _on(capability: str, effects: tuple[Effect, ...], torch: str | None) -> Capa
     return CapabilityEffects(capability, *parts)
 
 
-def _all(values: Iterator[bool | None]) -> bool | None:
+def _all(values: Iterable[bool | None]) -> bool | None:
     known = list(values)
     if False in known:
         return False
@@ -160,35 +151,41 @@ def _decide(text: str, capability: str, torch: str | None) -> bool | None:
 
 
 def _value(node: ast.expr, capability: str, torch: str | None) -> bool | None:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        inner = _value(node.operand, capability, torch)
-        return None if inner is None else not inner
-    if isinstance(node, ast.BoolOp):
-        parts = [_value(part, capability, torch) for part in node.values]
-        if isinstance(node.op, ast.And):
-            return _all(iter(parts))
-        negated = _all(None if part is None else not part for part in parts)
-        return None if negated is None else not negated
-    if isinstance(node, ast.Call):
-        return _call(node, capability, torch)
+    match node:
+        case ast.UnaryOp(op=ast.Not(), operand=inner):
+            return _not(_value(inner, capability, torch))
+        case ast.BoolOp(op=ast.And(), values=parts):
+            return _all(_value(part, capability, torch) for part in parts)
+        case ast.BoolOp(values=parts):
+            return _not(_all(_not(_value(part, capability, torch)) for part in parts))
+        case ast.Call(func=function, args=arguments):
+            name = ast.unparse(function).rpartition(".")[2]
+            return (
+                _PLATFORMS[name]
+                if name in _PLATFORMS
+                else _call(name, arguments, capability, torch)
+            )
     return None
 
 
-def _call(node: ast.Call, capability: str, torch: str | None) -> bool | None:
-    name = ast.unparse(node.func).rpartition(".")[2]
-    if name in _PLATFORMS:
-        return _PLATFORMS[name]
+def _not(value: bool | None) -> bool | None:
+    return None if value is None else not value
+
+
+def _call(name: str, arguments: list[ast.expr], capability: str, torch: str | None) -> bool | None:
+    """A question about the release of PyTorch, or about the GPU: ``89`` and ``(8, 9)`` are one."""
     try:
-        argument = ast.literal_eval(node.args[0])
+        wanted = ast.literal_eval(arguments[0])
     except (ValueError, IndexError, SyntaxError):
         return None
     if name in {"is_torch_equal_or_newer", "_is_torch_equal_or_newer"}:
-        return _at_least(torch, str(argument))
-    wanted = _as_number(argument)
-    major, minor = (int(part) for part in capability.split("."))
-    if wanted is None:
+        have, need = _RELEASE.match(torch or ""), _RELEASE.match(str(wanted))
+        return None if have is None or need is None else _numbers(have) >= _numbers(need)
+    if isinstance(wanted, tuple) and len(wanted) == 2:
+        wanted = int(wanted[0]) * 10 + int(wanted[1])
+    if not isinstance(wanted, int):
         return None
-    here = major * 10 + minor
+    here = int(capability.replace(".", ""))
     return {
         "is_device_capability": here == wanted,
         "is_device_capability_family": here // 10 == wanted // 10,
@@ -196,19 +193,5 @@ def _call(node: ast.Call, capability: str, torch: str | None) -> bool | None:
     }.get(name)
 
 
-def _as_number(argument: object) -> int | None:
-    """``89`` or ``(8, 9)`` as 89."""
-    if isinstance(argument, tuple) and len(argument) == 2:
-        return int(argument[0]) * 10 + int(argument[1])
-    return argument if isinstance(argument, int) else None
-
-
-def _at_least(version: str | None, wanted: str) -> bool | None:
-    have, need = _RELEASE.match(version or ""), _RELEASE.match(wanted)
-    if have is None or need is None:
-        return None
-    return _numbers(have) >= _numbers(need)
-
-
-def _numbers(match: re.Match[str]) -> tuple[int, int, int]:
-    return int(match[1]), int(match[2]), int(match[3] or 0)
+def _numbers(match: re.Match[str]) -> tuple[int, ...]:
+    return tuple(int(part or 0) for part in match.groups())

@@ -258,12 +258,8 @@ def parser_modules() -> list[str]:
         if "def make_arg_parser(" in path.read_text(encoding="utf-8", errors="replace"):
             parts = path.relative_to(folder.parent).with_suffix("").parts
             known.append(".".join(parts))
-    return [name for name in dict.fromkeys(known) if (folder.parent / as_path(name)).is_file()]
-
-
-def as_path(module: str) -> str:
-    """The file of a module, below the folder that holds its package."""
-    return module.replace(".", "/") + ".py"
+    files = {name: folder.parent / f"{name.replace('.', '/')}.py" for name in known}
+    return [name for name, file in files.items() if file.is_file()]
 
 
 def arguments() -> Any:

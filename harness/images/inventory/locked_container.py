@@ -11,7 +11,6 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -21,6 +20,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_
+from harness.machine import ProcessId
 
 TIMEOUT_S = 600
 _MOST_OUTPUT = 16 * 1024 * 1024
@@ -112,6 +112,7 @@ def probe_arguments(image_id: str, interpreter: str, script: str | None = None) 
     The labels let ``harness clean`` remove the container once this process has ended, and no
     sooner.
     """
+    process = ProcessId.of(os.getpid())
     return {
         "image": image_id,
         "entrypoint": [interpreter],
@@ -121,7 +122,7 @@ def probe_arguments(image_id: str, interpreter: str, script: str | None = None) 
             "harness.run-id": "inventory",
             "harness.host": socket.gethostname(),
             "harness.pid": str(os.getpid()),
-            "harness.pid-started": _started(),
+            "harness.pid-started": str(process.start_time if process else 0),
         },
         "hostname": "inventory",
         "network_disabled": True,
@@ -133,15 +134,6 @@ def probe_arguments(image_id: str, interpreter: str, script: str | None = None) 
         "pids_limit": 1024,
         "auto_remove": False,
     }
-
-
-def _started() -> str:
-    """When this process started, in clock ticks since boot (proc(5), field 22)."""
-    try:
-        text = Path("/proc/self/stat").read_text(errors="replace")
-    except OSError:
-        return "0"
-    return text.rpartition(")")[2].split()[19]
 
 
 def _output(container: Container, timeout_s: int) -> ProbeOutput:

@@ -124,14 +124,14 @@ def _arguments(sections: _Sections) -> ServerArguments:
     if value.get("source") == "help":
         found = read_help(str(value.get("help") or ""))
         return ServerArguments("help" if found else None, found, read.reasons)
-    return replace(read, arguments=tuple(_without_secret(one) for one in read.arguments))
-
-
-def _without_secret(argument: ServerArgument) -> ServerArgument:
-    """A default that the image's environment set may be a key."""
-    if names_a_secret(argument.name) and isinstance(argument.default, str | list):
-        return replace(argument, default=REDACTED)
-    return argument
+    # a default that the image's environment set may be a key
+    shown = (
+        replace(one, default=REDACTED)
+        if names_a_secret(one.name) and isinstance(one.default, str | list)
+        else one
+        for one in read.arguments
+    )
+    return replace(read, arguments=tuple(shown))
 
 
 def read_help(text: str) -> tuple[ServerArgument, ...]:

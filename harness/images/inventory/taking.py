@@ -20,7 +20,7 @@ from harness.files import write_whole
 from harness.images.inventory.contents import Contents, ImageConfig, Inventory, Layer
 from harness.images.inventory.locked_container import TIMEOUT_S, run_probe, script_text
 from harness.images.inventory.said import read_contents
-from harness.images.local import LocalImage, Progress, find_image, find_or_pull
+from harness.images.local import Progress, find_image, find_or_pull
 from harness.images.reference import ImageReference
 from harness.secrets import redact_command, redact_environment, redact_text
 
@@ -94,7 +94,12 @@ def take_inventory(
         EnvironmentError_: the image is not here and cannot be pulled, or the engine fails.
     """
     cache = cache or ContentsCache()
-    found = _find(image, client, progress)
+    if image.startswith("sha256:"):
+        found = find_image(client, image)
+        if found is None:
+            raise EnvironmentError_(f"there is no image {image} on this machine")
+    else:
+        found = find_or_pull(client, ImageReference.parse(image), progress)
     try:
         inspected = client.images.get(found.id)
         config = image_config(inspected.attrs, inspected.history(), needs_gpu=found.needs_gpu)
@@ -110,15 +115,6 @@ def take_inventory(
         if output.text and not output.notes:
             cache.save(found.id, contents)
     return Inventory(image=image, config=config, contents=contents)
-
-
-def _find(image: str, client: docker.DockerClient, progress: Progress) -> LocalImage:
-    if image.startswith("sha256:"):
-        found = find_image(client, image)
-        if found is None:
-            raise EnvironmentError_(f"there is no image {image} on this machine")
-        return found
-    return find_or_pull(client, ImageReference.parse(image), progress)
 
 
 def image_config(
