@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -144,22 +144,46 @@ def read_json(path: Path) -> dict[str, Any]:
     return _object(_bytes_of(path), path)
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each row of a JSONL file with its line number from 1; empty lines are passed over.
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Each line that is not empty with its number from 1, without byte order mark and line end.
 
     Only ``\\n`` ends a line: an answer may hold other line ends of Unicode.
 
     Raises:
-        UsageError: the file cannot be read or a line is not a JSON object; with its number.
+        UsageError: the file cannot be read.
     """
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
                 data = (line.removeprefix(_BOM) if number == 1 else line).strip()
                 if data:
-                    yield number, _object(data, path, number)
+                    yield number, data
     except OSError as error:
         raise _not_read(path, error) from error
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each row of a JSONL file with its line number; see `read_lines`.
+
+    Raises:
+        UsageError: the file cannot be read or a line is not a JSON object; with its number.
+    """
+    return ((number, _object(data, path, number)) for number, data in read_lines(path))
+
+
+def rows_at(path: Path, lines: Container[int]) -> dict[int, dict[str, Any]]:
+    """The rows on these lines of a JSONL file, by line number from 1; only they are decoded.
+
+    Half of a surrogate pair, which a model's answer may hold, is let through.
+
+    Raises:
+        UsageError: the file cannot be read or one of these lines is not a JSON object.
+    """
+    return {
+        number: _object(data, path, number, "surrogatepass")
+        for number, data in read_lines(path)
+        if number in lines
+    }
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -175,20 +199,20 @@ def _not_read(path: Path, error: OSError) -> UsageError:
     return UsageError(f"cannot be read: {error.strerror or error}", file=path)
 
 
-def _decoded(data: bytes, path: Path, first: int = 1) -> str:
+def _decoded(data: bytes, path: Path, first: int = 1, errors: str = "strict") -> str:
     data = data.removeprefix(_BOM)
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8", errors)
     except UnicodeDecodeError as error:
         line = first + data.count(b"\n", 0, error.start)
         message = f"not UTF-8: byte 0x{data[error.start]:02x}"
         raise UsageError(message, file=path, line=line, hint="save it as UTF-8") from error
 
 
-def _object(data: bytes, path: Path, first: int = 1) -> dict[str, Any]:
+def _object(data: bytes, path: Path, first: int = 1, errors: str = "strict") -> dict[str, Any]:
     """The object that ``data`` holds, which begins on line ``first`` of ``path``."""
     try:
-        value = json.loads(_decoded(data, path, first))
+        value = json.loads(_decoded(data, path, first, errors))
     except json.JSONDecodeError as error:
         line = first + error.lineno - 1
         message = f"not JSON: {error.msg} at column {error.colno}"

@@ -115,7 +115,7 @@ def _differs(summary: Summary, gap: str | None) -> Claim:
         significant.append(cells.p_two_sided < ALPHA)
         note = f" ({cells.note})" if cells.note else ""
         parts.append(
-            f"{name}: b={cells.standard_only} c={cells.invariant_only} "
+            f"{name}: b={cells.first_only} c={cells.second_only} "
             f"{p_equals(cells.p_two_sided)}{note}"
         )
     status = ClaimStatus.ESTABLISHED if all(significant) else ClaimStatus.NOT_ESTABLISHED

@@ -101,7 +101,7 @@ class Pairs(Struct, frozen=True):
 
 
 class Difference(Struct, frozen=True):
-    """Standard rate minus invariant rate over the pairs, with two intervals."""
+    """The first condition's rate minus the second's over the pairs, with two intervals."""
 
     estimate: float | None
     newcombe95: Bounds
@@ -109,9 +109,10 @@ class Difference(Struct, frozen=True):
 
 
 class PairTest(Struct, frozen=True):
-    """The tests of a paired two-by-two table (exact McNemar).
+    """A paired two-by-two table of two conditions and its tests (exact McNemar).
 
     Attributes:
+        first_only, second_only: the discordant cells.
         p_one_sided: the tail in favour of the first condition.
         p_mid: the two-sided mid-p value.
         smallest_p: the smallest two-sided p that so many discordant pairs can give.
@@ -119,22 +120,9 @@ class PairTest(Struct, frozen=True):
         detectable_rate80: the one-directional rate that so many pairs find with a power of 0.8.
     """
 
-    p_two_sided: float
-    p_one_sided: float
-    p_mid: float
-    smallest_p: float
-    underpowered: bool
-    note: str | None
-    difference: Difference
-    detectable_rate80: float | None
-
-
-class Paired(Struct, frozen=True):
-    """Standard against batch-invariant, row by row: the cells, and the fields of `PairTest`."""
-
     both: int
-    standard_only: int
-    invariant_only: int
+    first_only: int
+    second_only: int
     neither: int
     p_two_sided: float
     p_one_sided: float
@@ -144,6 +132,17 @@ class Paired(Struct, frozen=True):
     note: str | None
     difference: Difference
     detectable_rate80: float | None
+
+
+class Paired(
+    PairTest,
+    frozen=True,
+    rename={"first_only": "standard_only", "second_only": "invariant_only"},
+):
+    """Standard (first) against batch-invariant (second), row by row."""
+
+    first_only: int
+    second_only: int
     p_holm: float | UnsetType = UNSET
     """Adjusted for the slices of one attribute; not set over all rows."""
 

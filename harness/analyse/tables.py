@@ -72,10 +72,14 @@ def paired_counts(first: BoolArray, second: BoolArray) -> tuple[int, int, int, i
 
 
 def paired_statistics(both: int, first: int, second: int, neither: int) -> PairTest:
-    """The tests of a paired two-by-two table; ``first`` and ``second`` are the discordant cells."""
+    """A two-by-two table and its tests; ``first`` and ``second`` are the discordant cells."""
     n = both + first + second + neither
     test = mcnemar(first, second)
     return PairTest(
+        both,
+        first,
+        second,
+        neither,
         p_two_sided=test.two_sided,
         p_one_sided=test.one_sided,
         p_mid=test.mid,
@@ -101,7 +105,7 @@ def paired_table(records: Records, pairing: Pairing, keys: BoolArray) -> PairedT
 
     def paired(column: BoolArray) -> Paired:
         cells = paired_counts(column[standard], column[invariant])
-        return Paired(*cells, *astuple(paired_statistics(*cells)))
+        return Paired(*astuple(paired_statistics(*cells)))
 
     return PairedTable(*(paired(endpoint(records, name)) for name in Endpoint))
 

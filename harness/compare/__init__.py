@@ -3,15 +3,25 @@
 Everything here is a function of files that runs left behind; nothing is asked of a server.
 """
 
-from harness.compare.comparison import Comparison, SideFacts, compare_runs
+from harness.compare.compared_modes import (
+    AnswerChange,
+    CandidateChange,
+    ChangedSlice,
+    Effect,
+    FlipChange,
+    ModeComparison,
+    PairedSides,
+)
 from harness.compare.gate import (
     MAX_FLIP_RATE,
     RUN_CONDITIONS,
     SAMPLE_CONDITIONS,
+    GateFinding,
     GateVerdict,
     judge,
 )
-from harness.compare.model import CandidateChange, FlipChange, ModeComparison
+from harness.compare.run_comparison import Comparison, SideFacts, compare_runs
+from harness.compare.run_side import Side, read_side
 from harness.compare.sample_comparison import (
     FilterComparison,
     MetricComparison,
@@ -19,21 +29,25 @@ from harness.compare.sample_comparison import (
     SampleComparison,
     compare_samples,
 )
-from harness.compare.samples import Samples, is_samples_file, read_samples
-from harness.compare.side import Side, read_rows, read_side
+from harness.compare.samples_file import Samples, is_samples_file, read_samples
 from harness.compare.stack_difference import StackDifference
 
 __all__ = [
     "MAX_FLIP_RATE",
     "RUN_CONDITIONS",
     "SAMPLE_CONDITIONS",
+    "AnswerChange",
     "CandidateChange",
+    "ChangedSlice",
     "Comparison",
+    "Effect",
     "FilterComparison",
     "FlipChange",
+    "GateFinding",
     "GateVerdict",
     "MetricComparison",
     "ModeComparison",
+    "PairedSides",
     "SampleChange",
     "SampleComparison",
     "Samples",
@@ -44,7 +58,6 @@ __all__ = [
     "compare_samples",
     "is_samples_file",
     "judge",
-    "read_rows",
     "read_samples",
     "read_side",
 ]

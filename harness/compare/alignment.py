@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.analyse import key_name
-from harness.compare.side import Side
+from harness.compare.run_side import Side
 from harness.errors import UsageError
 from harness.records import IntArray, RecordKey
 from harness.words import Mode
-
-__all__ = ["Alignment", "align", "choose_modes"]
 
 SUBSET_HINT = "--allow-subset compares only what both have"
 

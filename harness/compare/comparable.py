@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.analyse import key_name, score_states
 from harness.compare.alignment import Alignment
-from harness.compare.side import Side, read_rows
+from harness.compare.run_side import Side
 from harness.errors import UsageError
+from harness.files import rows_at
 from harness.records import BoolArray, IntArray
-
-__all__ = ["require_comparable"]
 
 _SHOWN = 60
 Value = Callable[[Side, int], str]
@@ -78,7 +78,7 @@ def _other_groups(a: Side, b: Side, pairs: Alignment, suspects: BoolArray) -> Bo
     groups = []
     for side, rows in ((a, pairs.rows_a), (b, pairs.rows_b)):
         lines = [side.line(row) for row in rows[where].tolist()]
-        found = read_rows(side.records.path, frozenset(lines))
+        found = rows_at(Path(side.records.path), frozenset(lines))
         groups.append([(found[n].get("group"), found[n].get("target_index")) for n in lines])
     differs = np.zeros_like(suspects)
     differs[where] = [one != other for one, other in zip(*groups, strict=True)]
@@ -86,7 +86,7 @@ def _other_groups(a: Side, b: Side, pairs: Alignment, suspects: BoolArray) -> Bo
 
 
 def _group_of(side: Side, row: int) -> str:
-    record = read_rows(side.records.path, {side.line(row)})[side.line(row)]
+    (record,) = rows_at(Path(side.records.path), {side.line(row)}).values()
     group, index = record.get("group"), record.get("target_index")
     members = ", ".join(map(str, group)) if isinstance(group, list) else str(group)
     return f"[{members}] with the target at {index}"

@@ -5,16 +5,15 @@ What nothing proves is not proven: a run without start-up files fails ``mode-not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from harness.analyse import key_name
-from harness.compare.comparison import Comparison
-from harness.compare.model import CandidateChange, FlipChange
+from msgspec import Struct
+
+from harness.analyse import Rate, key_name
+from harness.compare.compared_modes import CandidateChange, FlipChange
+from harness.compare.run_comparison import Comparison
 from harness.compare.sample_comparison import FilterComparison, SampleChange, SampleComparison
-
-__all__ = ["MAX_FLIP_RATE", "RUN_CONDITIONS", "SAMPLE_CONDITIONS", "GateVerdict", "judge"]
 
 MAX_FLIP_RATE = "max-flip-rate"
 _SHOWN = 3
@@ -22,47 +21,43 @@ Found = Sequence[str]
 C = TypeVar("C")
 
 
-@dataclass(frozen=True, slots=True)
-class GateVerdict:
+class GateVerdict(Struct, frozen=True):
     """What one condition says.
 
     Attributes:
         condition: its name, as typed.
-        meaning: what it looks for, in words.
         count: how much of it was found.
         ok: whether the gate passes.
         reason: the count in words, with the first places.
-        places: every place, for a report.
     """
 
     condition: str
-    meaning: str
     count: int
     ok: bool
     reason: str
-    places: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """The verdict as JSON values, without the list of places."""
-        return {
-            "condition": self.condition,
-            "count": self.count,
-            "ok": self.ok,
-            "reason": self.reason,
-        }
+
+class GateFinding(GateVerdict, frozen=True):
+    """A verdict with what ``comparison.json`` leaves out.
+
+    Attributes:
+        meaning: what the condition looks for, in words.
+        places: every place where it was found.
+    """
+
+    meaning: str
+    places: tuple[str, ...] = ()
 
 
 def _where(test: Callable[[CandidateChange], bool]) -> Callable[[Comparison], Found]:
-    def found(comparison: Comparison) -> Found:
-        several = len(comparison.modes) > 1
-        return [
-            f"{mode.title}: {key_name(change.key)}" if several else key_name(change.key)
-            for mode in comparison.modes
-            for change in mode.changes
-            if test(change)
-        ]
-
-    return found
+    return lambda comparison: [
+        f"{mode.title}: {key_name(change.key)}"
+        if len(comparison.modes) > 1
+        else key_name(change.key)
+        for mode in comparison.modes
+        for change in mode.changes
+        if test(change)
+    ]
 
 
 RUN_CONDITIONS: dict[str, tuple[str, Callable[[Comparison], Found]]] = {
@@ -80,23 +75,23 @@ RUN_CONDITIONS: dict[str, tuple[str, Callable[[Comparison], Found]]] = {
     ),
     "solo-changes": (
         "answers that changed alone, without a batch",
-        _where(lambda change: change.text_changed["solo"]),
+        _where(lambda change: change.solo.text_changed),
     ),
     "solo-label-changes": (
         "labels that changed alone, without a batch",
-        _where(lambda change: change.label_changed["solo"]),
+        _where(lambda change: change.solo.label_changed),
     ),
     "batched-changes": (
         "batched answers that changed",
-        _where(lambda change: change.text_changed["batched"]),
+        _where(lambda change: change.batched.text_changed),
     ),
     "batched-label-changes": (
         "labels of batched answers that changed",
-        _where(lambda change: change.label_changed["batched"]),
+        _where(lambda change: change.batched.label_changed),
     ),
     "mode-not-proven": (
         "servers whose kernel path is not proven",
-        lambda comparison: [*dict.fromkeys((*comparison.a.unproven, *comparison.b.unproven))],
+        lambda comparison: comparison.unproven,
     ),
     "stack-differs": (
         "differences of the serving stacks",
@@ -114,20 +109,18 @@ RUN_CONDITIONS: dict[str, tuple[str, Callable[[Comparison], Found]]] = {
 def _samples(
     test: Callable[[FilterComparison, SampleChange], bool],
 ) -> Callable[[SampleComparison], Found]:
-    def found(comparison: SampleComparison) -> Found:
-        return [
-            f"{entry.filter}: doc_id {change.doc_id}"
-            for entry in comparison.filters
-            for change in entry.changes
-            if test(entry, change)
-        ]
-
-    return found
+    return lambda comparison: [
+        f"{entry.filter}: doc_id {change.doc_id}"
+        for entry in comparison.filters
+        for change in entry.changes
+        if test(entry, change)
+    ]
 
 
-def _moves(entry: FilterComparison, change: SampleChange) -> list[tuple[float, float]]:
+def _steps(entry: FilterComparison, change: SampleChange) -> list[float]:
+    """By how much each binary metric of a document moved."""
     binary = {metric.name for metric in entry.metrics if metric.binary}
-    return [values for name, values in change.metrics.items() if name in binary]
+    return [moved.b - moved.a for name, moved in change.metrics.items() if name in binary]
 
 
 SAMPLE_CONDITIONS: dict[str, tuple[str, Callable[[SampleComparison], Found]]] = {
@@ -137,11 +130,11 @@ SAMPLE_CONDITIONS: dict[str, tuple[str, Callable[[SampleComparison], Found]]] = 
     ),
     "correctness-changes": (
         "answers that became right or wrong",
-        _samples(lambda entry, change: bool(_moves(entry, change))),
+        _samples(lambda entry, change: bool(_steps(entry, change))),
     ),
     "newly-wrong": (
         "answers that were right in A and are wrong in B",
-        _samples(lambda entry, change: any(b < a for a, b in _moves(entry, change))),
+        _samples(lambda entry, change: min(_steps(entry, change), default=0) < 0),
     ),
     "not-checked": (
         "things that could not be compared",
@@ -154,7 +147,7 @@ def judge(
     comparison: Comparison | SampleComparison,
     conditions: Sequence[str],
     max_flip_rate: float | None = None,
-) -> tuple[GateVerdict, ...]:
+) -> tuple[GateFinding, ...]:
     """Judge a comparison.
 
     Args:
@@ -166,34 +159,32 @@ def judge(
         KeyError: a condition is not known for this kind of comparison.
     """
     if isinstance(comparison, Comparison):
-        verdicts = [_verdict(name, *RUN_CONDITIONS[name], comparison) for name in conditions]
-        rates = {mode.title: mode.flips["label_flips"]["b"] for mode in comparison.modes}
+        found = [_finding(name, *RUN_CONDITIONS[name], comparison) for name in conditions]
+        rates = {mode.title: mode.label_flips.b for mode in comparison.modes}
     else:
-        verdicts = [_verdict(name, *SAMPLE_CONDITIONS[name], comparison) for name in conditions]
-        rates = {entry.filter: entry.correctness for entry in comparison.filters}
+        found = [_finding(name, *SAMPLE_CONDITIONS[name], comparison) for name in conditions]
+        rates = {entry.filter: entry.correctness_changes for entry in comparison.filters}
     if max_flip_rate is not None:
-        verdicts += _rate_verdicts(rates, max_flip_rate)
-    return tuple(verdicts)
+        found += [_held_to(title, rate, max_flip_rate) for title, rate in rates.items()]
+    return tuple(found)
 
 
-def _verdict(name: str, meaning: str, find: Callable[[C], Found], comparison: C) -> GateVerdict:
+def _finding(name: str, meaning: str, find: Callable[[C], Found], comparison: C) -> GateFinding:
     places = tuple(find(comparison))
     shown = "; ".join(places[:_SHOWN])
     more = f"; and {len(places) - _SHOWN:,} more" if len(places) > _SHOWN else ""
     reason = f"{len(places):,} {meaning}" + (f": {shown}{more}" if places else "")
-    return GateVerdict(name, meaning, len(places), not places, reason, places)
+    return GateFinding(name, len(places), not places, reason, meaning, places)
 
 
-def _rate_verdicts(rates: Mapping[str, Mapping[str, Any]], limit: float) -> Iterator[GateVerdict]:
-    for title, rate in rates.items():
-        share = rate["rate"]
-        ok = share is not None and share <= limit
-        shown = f"{rate['count']}/{rate['n']}" + ("" if share is None else f" = {share:.1%}")
-        word = "is at most" if ok else "is more than" if share is not None else "rows to hold to"
-        yield GateVerdict(
-            f"{MAX_FLIP_RATE} ({title})",
-            f"flip rate of B under {title}",
-            int(rate["count"]),
-            ok,
-            f"{shown} {word} {limit:.2%}",
-        )
+def _held_to(title: str, rate: Rate, limit: float) -> GateFinding:
+    ok = rate.rate is not None and rate.rate <= limit
+    shown = f"{rate.count}/{rate.n}" + ("" if rate.rate is None else f" = {rate.rate:.1%}")
+    word = "is at most" if ok else "rows to hold to" if rate.rate is None else "is more than"
+    return GateFinding(
+        f"{MAX_FLIP_RATE} ({title})",
+        rate.count,
+        ok,
+        f"{shown} {word} {limit:.2%}",
+        f"flip rate of B under {title}",
+    )

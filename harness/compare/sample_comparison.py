@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from msgspec import to_builtins
+from msgspec import Struct
+from msgspec.structs import astuple
 
-from harness.analyse import paired_statistics, rate
+from harness.analyse import Rate, paired_statistics, rate
 from harness.compare.alignment import SUBSET_HINT
-from harness.compare.samples import Sample, SampleKey, Samples
+from harness.compare.compared_modes import PairedSides
+from harness.compare.samples_file import Sample, SampleKey, Samples
 from harness.errors import UsageError
 
-__all__ = [
-    "FilterComparison",
-    "MetricComparison",
-    "SampleChange",
-    "SampleComparison",
-    "compare_samples",
-]
-
-Json = dict[str, Any]
 _ASPECTS = {
     "document": "doc_hash",
     "prompt": "prompt_hash",
@@ -31,13 +22,7 @@ _ASPECTS = {
 }
 
 
-def _rate(count: int, n: int) -> Json:
-    value: Json = to_builtins(rate(count, n))
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class MetricComparison:
+class MetricComparison(Struct, frozen=True):
     """One metric of A against B, over the documents that have it on both sides.
 
     Attributes:
@@ -45,7 +30,9 @@ class MetricComparison:
         mean_a, mean_b: its means; for a binary metric, the share of right answers.
         changed: documents whose value changed.
         newly_right, newly_wrong: from 0 to 1 and from 1 to 0 (binary), or up and down.
-        paired: the table and exact McNemar test of a binary metric; ``a_only`` right in A only.
+        paired: the table and exact McNemar test of a binary metric; ``first_only`` right in A
+            only.
+        a, b: of a binary metric, how many answers are right.
     """
 
     name: str
@@ -56,18 +43,19 @@ class MetricComparison:
     changed: int
     newly_right: int
     newly_wrong: int
-    paired: Json | None
-
-    def as_json(self) -> Json:
-        """The comparison as JSON values."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {
-            "a": _rate(round(self.mean_a * self.n), self.n) if self.binary else None,
-            "b": _rate(round(self.mean_b * self.n), self.n) if self.binary else None,
-        }
+    paired: PairedSides | None = None
+    a: Rate | None = None
+    b: Rate | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SampleChange:
+class Moved(Struct, frozen=True):
+    """A metric's value in A and in B."""
+
+    a: float
+    b: float
+
+
+class SampleChange(Struct, frozen=True):
     """A document whose answer, or any metric, changed; ``metrics`` holds the values that did."""
 
     doc_id: str
@@ -75,78 +63,49 @@ class SampleChange:
     line_a: int
     line_b: int
     answer_changed: bool
-    metrics: Mapping[str, tuple[float, float]]
-
-    def as_json(self) -> Json:
-        """The change as JSON values."""
-        return {
-            "doc_id": self.doc_id,
-            "filter": self.filter,
-            "line_a": self.line_a,
-            "line_b": self.line_b,
-            "answer_changed": self.answer_changed,
-            "metrics": {name: {"a": a, "b": b} for name, (a, b) in self.metrics.items()},
-        }
+    metrics: dict[str, Moved]
 
 
-@dataclass(frozen=True, slots=True)
-class FilterComparison:
+class FilterComparison(Struct, frozen=True):
     """All documents under one filter.
 
     Attributes:
-        answers: documents whose answer changed, after the filter.
-        responses: documents of which anything that the model gave changed, log-likelihoods too.
-        correctness: documents of which any binary metric changed.
+        answer_changes: documents whose answer changed, after the filter.
+        response_changes: documents of which anything that the model gave changed,
+            log-likelihoods too.
+        correctness_changes: documents of which any binary metric changed.
     """
 
     filter: str
     n: int
-    answers: Json
-    responses: Json
-    correctness: Json
+    answer_changes: Rate
+    response_changes: Rate
+    correctness_changes: Rate
     metrics: tuple[MetricComparison, ...]
     changes: tuple[SampleChange, ...]
 
-    def as_json(self) -> Json:
-        """The comparison as JSON values."""
-        return {
-            "filter": self.filter,
-            "n": self.n,
-            "answer_changes": self.answers,
-            "response_changes": self.responses,
-            "correctness_changes": self.correctness,
-            "metrics": [metric.as_json() for metric in self.metrics],
-            "changes": [change.as_json() for change in self.changes],
-        }
+
+class SamplesPath(Struct, frozen=True):
+    """Where the samples of one side are."""
+
+    path: str
 
 
-@dataclass(frozen=True, slots=True)
-class SampleComparison:
-    """Samples file A against B.
+class SampleComparison(Struct, frozen=True, kw_only=True):
+    """Samples file A against B, as ``comparison.json`` holds it.
 
     Attributes:
-        a, b: the files.
         not_checked: what the files do not hold, in words.
         left_out: documents without a partner, in words; only with ``allow_subset``.
     """
 
-    a: str
-    b: str
+    schema_version: int = 1
+    kind: str = "lm_eval_samples"
+    a: SamplesPath
+    b: SamplesPath
     filters: tuple[FilterComparison, ...]
     not_checked: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
-
-    def as_json(self) -> Json:
-        """The content of ``comparison.json`` (schema version 1)."""
-        return {
-            "schema_version": 1,
-            "kind": "lm_eval_samples",
-            "a": {"path": self.a},
-            "b": {"path": self.b},
-            "filters": [entry.as_json() for entry in self.filters],
-            "not_checked": list(self.not_checked),
-            "left_out": list(self.left_out),
-        }
 
 
 def compare_samples(a: Samples, b: Samples, *, allow_subset: bool = False) -> SampleComparison:
@@ -164,8 +123,8 @@ def compare_samples(a: Samples, b: Samples, *, allow_subset: bool = False) -> Sa
     notes = tuple(_require_same_questions(a, b, keys))
     left_out = f"{len(keys)} samples compared, {len(lone_a)} only in A, {len(lone_b)} only in B"
     return SampleComparison(
-        a=a.path,
-        b=b.path,
+        a=SamplesPath(a.path),
+        b=SamplesPath(b.path),
         filters=tuple(
             _compare_filter(a, b, name, [key for key in keys if key[0] == name])
             for name in dict.fromkeys(key[0] for key in keys)
@@ -222,24 +181,18 @@ def _compare_filter(
         if any(metric in other.metrics for _, other in pairs)
     )
     binary = [metric.name for metric in metrics if metric.binary]
-    wrong = sum(any(_moved(one, other, m) for m in binary) for one, other in pairs)
     n = len(pairs)
     return FilterComparison(
         filter=name,
         n=n,
-        answers=_rate(sum(one.answer != other.answer for one, other in pairs), n),
-        responses=_rate(sum(one.responses != other.responses for one, other in pairs), n),
-        correctness=_rate(wrong, n),
+        answer_changes=rate(sum(one.answer != other.answer for one, other in pairs), n),
+        response_changes=rate(sum(one.responses != other.responses for one, other in pairs), n),
+        correctness_changes=rate(
+            sum(any(_moved(one, other, metric) for metric in binary) for one, other in pairs), n
+        ),
         metrics=metrics,
         changes=tuple(_changes(name, keys, pairs)),
     )
-
-
-def _moved(one: Sample, other: Sample, metric: str) -> bool:
-    before, after = one.metrics.get(metric), other.metrics.get(metric)
-    if before is None or after is None:
-        return False
-    return before != after and not (math.isnan(before) and math.isnan(after))
 
 
 def _compare_metric(name: str, pairs: Sequence[tuple[Sample, Sample]]) -> MetricComparison:
@@ -250,9 +203,9 @@ def _compare_metric(name: str, pairs: Sequence[tuple[Sample, Sample]]) -> Metric
     ]
     n = len(values)
     up, down = sum(y > x for x, y in values), sum(y < x for x, y in values)
-    binary = all(value in (0.0, 1.0) for pair in values for value in pair)
     both = sum(x == y == 1.0 for x, y in values)
-    cells = (both, down, up, n - both - down - up)
+    binary = all(value in (0.0, 1.0) for pair in values for value in pair)
+    table = paired_statistics(both, down, up, n - both - down - up) if binary else None
     return MetricComparison(
         name=name,
         n=n,
@@ -262,24 +215,28 @@ def _compare_metric(name: str, pairs: Sequence[tuple[Sample, Sample]]) -> Metric
         changed=up + down,
         newly_right=up,
         newly_wrong=down,
-        paired={
-            **dict(zip(("both", "a_only", "b_only", "neither"), cells, strict=True)),
-            **to_builtins(paired_statistics(*cells)),
-        }
-        if binary
-        else None,
+        paired=PairedSides(*astuple(table)) if table else None,
+        a=rate(both + down, n) if binary else None,
+        b=rate(both + up, n) if binary else None,
     )
 
 
 def _changes(
     name: str, keys: Sequence[SampleKey], pairs: Sequence[tuple[Sample, Sample]]
 ) -> Iterator[SampleChange]:
-    for key, (one, other) in zip(keys, pairs, strict=True):
+    for (_, doc_id), (one, other) in zip(keys, pairs, strict=True):
         moved = {
-            metric: (one.metrics[metric], other.metrics[metric])
+            metric: Moved(one.metrics[metric], other.metrics[metric])
             for metric in one.metrics
             if _moved(one, other, metric)
         }
         answer = one.answer != other.answer
         if answer or moved:
-            yield SampleChange(key[1], name, one.line, other.line, answer, moved)
+            yield SampleChange(doc_id, name, one.line, other.line, answer, moved)
+
+
+def _moved(one: Sample, other: Sample, metric: str) -> bool:
+    if metric not in one.metrics or metric not in other.metrics:
+        return False
+    before, after = one.metrics[metric], other.metrics[metric]
+    return before != after and not (math.isnan(before) and math.isnan(after))

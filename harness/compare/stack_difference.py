@@ -1,24 +1,24 @@
 """What differs between the stacks of two runs, as far as their files say.
 
-Left out is what cannot change an answer: ports, time limits, paths of the run's own files.
+The files are read as flat names and texts (``versions.vllm``: ``0.19.1``), so that what another
+version writes is compared too. Left out is what cannot change an answer: ports, time limits, paths
+of the run's own files.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
-from harness.compare.side import Side
-from harness.records import Startup
+from msgspec import Struct
+
+from harness.compare.run_side import Side
 from harness.words import Mode
 
-__all__ = ["StackDifference", "stack_differences", "stack_gaps"]
-
-Json = Mapping[str, Any]
 Flat = dict[str, str]
-ABSENT = "(not recorded)"
+_ABSENT = "(not recorded)"
 _SETTINGS_LEFT_OUT = re.compile(
     r"schema_version|name|modes|candidates|candidate_source|tasks|limit|dispatch_modes|image"
     r"|expect\..*|external\..*|server\.(port|startup_timeout_s|stop_timeout_s)"
@@ -29,12 +29,12 @@ _SERVER_LEFT_OUT = re.compile(
     r"|environment\.(VLLM_CACHE_ROOT|NO_COLOR|VLLM_LOGGING_COLOR|VLLM_NO_USAGE_STATS|VLLM_PORT)"
 )
 _THE_MODE = "environment.VLLM_BATCH_INVARIANT"
+_LOGGED_VLLM = "facts.vllm_version"
 _SERVER_PACKAGES = ("vllm", "torch", "triton", "transformers", "flashinfer", "cuda")
 _IMAGE_KEYS = ("requested", "image", "digest", "platform_digest", "image_id", "status")
 
 
-@dataclass(frozen=True, slots=True)
-class StackDifference:
+class StackDifference(Struct, frozen=True):
     """One thing that the two runs' files say differently.
 
     Attributes:
@@ -50,10 +50,6 @@ class StackDifference:
     b: str
     where: str = ""
 
-    def as_json(self) -> dict[str, str]:
-        """The fields as JSON values."""
-        return asdict(self)
-
 
 def stack_differences(
     a: Side, b: Side, modes: Sequence[tuple[Mode, Mode]]
@@ -64,88 +60,50 @@ def stack_differences(
         a, b: the runs; the same run may stand on both sides.
         modes: the pairs of modes that are compared; only their servers count.
     """
-    one, other = a.files.metadata, b.files.metadata
-    if not one or not other:
-        return tuple(_server_differences(a, b, modes))
-    found = [
-        *_differences("versions", _server_versions(a), _server_versions(b)),
-        *_differences("weights", _flat(one.get("model_files")), _flat(other.get("model_files"))),
-        *_differences("image", _image(one), _image(other)),
-        *_differences("device", _device(one), _device(other)),
-        *_differences("settings", _settings(a), _settings(b)),
-        *_server_differences(a, b, modes),
-        *_differences("harness", _harness(one), _harness(other)),
-    ]
-    return tuple(found)
+    servers = _server_differences(a, b, modes)
+    if not a.files.metadata or not b.files.metadata:
+        return tuple(servers)
+    one, other = _parts(a), _parts(b)
+    *parts, harness = (_differences(part, one[part], other[part]) for part in one)
+    return (*chain.from_iterable(parts), *servers, *harness)
 
 
 def stack_gaps(a: Side, b: Side) -> tuple[str, ...]:
     """What the stacks could not be compared on, in words."""
-    sides = {"A": a, "B": b}
     gaps = []
-    without = [name for name, side in sides.items() if not side.files.metadata]
+    without = [name for name, side in (("A", a), ("B", b)) if not side.files.metadata]
     if without:
         gaps.append(f"stack and settings: no metadata.json beside {' and '.join(without)}")
-    without = [name for name, side in sides.items() if not side.files.startups]
+    without = [name for name, side in (("A", a), ("B", b)) if not side.files.startups]
     if without:
         gaps.append(f"which kernels ran: no startup_*.json beside {' and '.join(without)}")
     return tuple(gaps)
 
 
-def _differences(part: str, one: Flat, other: Flat, where: str = "") -> Iterator[StackDifference]:
-    for name in dict.fromkeys([*one, *other]):
-        a, b = one.get(name, ABSENT), other.get(name, ABSENT)
-        if a != b:
-            yield StackDifference(part, name, *_differing_parts(a, b), where)
-
-
-def _differing_parts(a: str, b: str, limit: int = 160) -> tuple[str, str]:
-    """Long values are cut to the comma-separated pieces that the other one lacks."""
-    if max(len(a), len(b)) <= limit or ABSENT in (a, b):
-        return a, b
-    pieces = [text.split(", ") for text in (a, b)]
-    only_a = [piece for piece in pieces[0] if piece not in set(pieces[1])]
-    only_b = [piece for piece in pieces[1] if piece not in set(pieces[0])]
-    return f"… {', '.join(only_a)} …", f"… {', '.join(only_b)} …"
-
-
-def _server_versions(side: Side) -> Flat:
-    """As the run recorded them; vLLM's also from the servers' own logs."""
-    versions = _flat(side.files.metadata.get("versions"))
-    if "vllm" not in versions:
-        logged = (_flat(s.attempts[-1].get("facts")) for s in side.files.startups if s.attempts)
-        found = next((f["vllm_version"] for f in logged if "vllm_version" in f), None)
-        versions |= {"vllm": found} if found else {}
-    ours = {k: v for k, v in versions.items() if k.startswith(_SERVER_PACKAGES)}
-    first = [key for key in ("vllm", "torch") if key in ours]
-    return {key: ours[key] for key in (*first, *ours)}
-
-
-def _harness(metadata: Json) -> Flat:
-    versions = _flat(metadata.get("versions"))
-    theirs = {k: v for k, v in versions.items() if not k.startswith(_SERVER_PACKAGES)}
-    commit = metadata.get("git_commit")
-    return {**theirs, "git_commit": str(commit)} if commit else theirs
-
-
-def _image(metadata: Json) -> Flat:
-    image = _flat(metadata.get("image"))
-    return {key: image[key] for key in _IMAGE_KEYS if key in image}
-
-
-def _device(metadata: Json) -> Flat:
-    host = metadata.get("host")
-    processor = host.get("processor") if isinstance(host, Mapping) else None
+def _parts(side: Side) -> dict[str, Flat]:
+    """What the metadata says, by part; vLLM's version also from the servers' own logs."""
+    known = _flat(side.files.metadata)
+    versions = _under(known, "versions")
+    starts = (_flat(startup.attempts[-1]) for startup in side.files.startups if startup.attempts)
+    logged = [start[_LOGGED_VLLM] for start in starts if _LOGGED_VLLM in start]
+    if logged:
+        versions = {"vllm": logged[0]} | versions
+    of_server = {k: v for k, v in versions.items() if k.startswith(_SERVER_PACKAGES)}
+    first = [key for key in ("vllm", "torch") if key in of_server]
+    image, settings = _under(known, "image"), _flat(side.files.spec)
     return {
-        **_flat(metadata.get("device"), "device"),
-        **_flat(metadata.get("gpus"), "gpus"),
-        **({"host.processor": str(processor)} if processor else {}),
+        "versions": {key: of_server[key] for key in (*first, *of_server)},
+        "weights": _under(known, "model_files"),
+        "image": {key: image[key] for key in _IMAGE_KEYS if key in image},
+        "device": {
+            name: value
+            for part in ("device", "gpus", "host.processor")
+            for name, value in _under(known, part, part).items()
+        },
+        "settings": {k: v for k, v in settings.items() if not _SETTINGS_LEFT_OUT.fullmatch(k)},
+        "harness": {k: v for k, v in versions.items() if k not in of_server}
+        | _under(known, "git_commit", "git_commit"),
     }
-
-
-def _settings(side: Side) -> Flat:
-    settings = _flat(side.files.spec)
-    return {k: v for k, v in settings.items() if not _SETTINGS_LEFT_OUT.fullmatch(k)}
 
 
 def _server_differences(
@@ -155,14 +113,13 @@ def _server_differences(
     found: dict[tuple[str, str, str], list[str]] = {}
     served = 0
     for mode_a, mode_b in modes:
-        servers = _servers(a, mode_a), _servers(b, mode_b)
-        for model in sorted(servers[0].keys() & servers[1].keys()):
+        one, other = _servers(a, mode_a), _servers(b, mode_b)
+        for model in sorted(one.keys() & other.keys()):
             served += 1
             mode = str(mode_a) if mode_a == mode_b else f"{mode_a} against {mode_b}"
-            for d in _differences("server", servers[0][model], servers[1][model]):
-                if mode_a != mode_b and d.name == _THE_MODE:
-                    continue
-                found.setdefault((d.name, d.a, d.b), []).append(f"{model}, {mode}")
+            for d in _differences("server", one[model], other[model]):
+                if mode_a == mode_b or d.name != _THE_MODE:
+                    found.setdefault((d.name, d.a, d.b), []).append(f"{model}, {mode}")
     return [
         StackDifference("server", *difference, "" if len(where) == served else "; ".join(where))
         for difference, where in found.items()
@@ -170,27 +127,50 @@ def _server_differences(
 
 
 def _servers(side: Side, mode: Mode) -> dict[str, Flat]:
+    """By model, the last start of a server: what it was given and what it said of itself."""
+    found = {}
+    for startup in side.files.startups:
+        if startup.mode == mode:
+            last = _flat(startup.attempts[-1]) if startup.attempts else {}
+            said = (
+                _under(last, "facts")
+                | _under(last, "server.environment", "environment")
+                | _under(last, "server.docker.image_id", "image_id")
+            )
+            found[startup.model] = {
+                k: v for k, v in said.items() if not _SERVER_LEFT_OUT.fullmatch(k)
+            }
+    return found
+
+
+def _differences(part: str, one: Flat, other: Flat) -> Iterator[StackDifference]:
+    for name in dict.fromkeys([*one, *other]):
+        a, b = one.get(name, _ABSENT), other.get(name, _ABSENT)
+        if a != b:
+            yield StackDifference(part, name, *_differing_parts(a, b))
+
+
+def _differing_parts(a: str, b: str, limit: int = 160) -> tuple[str, str]:
+    """Long values are cut to the comma-separated pieces that the other one lacks."""
+    if max(len(a), len(b)) <= limit or _ABSENT in (a, b):
+        return a, b
+    pieces = a.split(", "), b.split(", ")
+    only_a = ", ".join(piece for piece in pieces[0] if piece not in set(pieces[1]))
+    only_b = ", ".join(piece for piece in pieces[1] if piece not in set(pieces[0]))
+    return f"… {only_a} …", f"… {only_b} …"
+
+
+def _flat(value: Any) -> Flat:
+    return dict(_walk(value, ""))
+
+
+def _under(flat: Flat, prefix: str, name: str = "") -> Flat:
+    """What stands under a name, which is replaced by another one."""
     return {
-        startup.model: _server(startup) for startup in side.files.startups if startup.mode == mode
+        f"{name}{key.removeprefix(prefix)}".removeprefix("."): value
+        for key, value in flat.items()
+        if key == prefix or key.startswith((f"{prefix}.", f"{prefix}["))
     }
-
-
-def _server(startup: Startup) -> Flat:
-    """The last start: what it was given and what it said of itself."""
-    if not startup.attempts:
-        return {}
-    last = startup.attempts[-1]
-    server = last.get("server")
-    given = server.get("environment") if isinstance(server, Mapping) else None
-    flat = {**_flat(last.get("facts")), **_flat(given, "environment")}
-    docker = server.get("docker") if isinstance(server, Mapping) else None
-    if isinstance(docker, Mapping) and docker.get("image_id"):
-        flat["image_id"] = str(docker["image_id"])
-    return {k: v for k, v in flat.items() if not _SERVER_LEFT_OUT.fullmatch(k)}
-
-
-def _flat(value: Any, prefix: str = "") -> Flat:
-    return dict(_walk(value, prefix))
 
 
 def _walk(value: Any, prefix: str) -> Iterable[tuple[str, str]]:

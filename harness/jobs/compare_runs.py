@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import convert, to_builtins
+
 from harness.analyse import expectations_of, validate
 from harness.compare import (
     MAX_FLIP_RATE,
     RUN_CONDITIONS,
     SAMPLE_CONDITIONS,
     Comparison,
+    GateFinding,
     GateVerdict,
     SampleComparison,
     Side,
@@ -97,13 +100,14 @@ class Compared:
     """A comparison, its gate, and why a run does not count (checks that it failed)."""
 
     comparison: Comparison | SampleComparison
-    verdicts: tuple[GateVerdict, ...]
+    verdicts: tuple[GateFinding, ...]
     defects: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The content of ``comparison.json``."""
-        verdicts = [verdict.as_json() for verdict in self.verdicts]
-        return self.comparison.as_json() | {"defects": list(self.defects), "gate": verdicts}
+        gate = convert(self.verdicts, tuple[GateVerdict, ...], from_attributes=True)
+        content: dict[str, Any] = to_builtins(self.comparison)
+        return content | {"defects": self.defects, "gate": to_builtins(gate)}
 
     def document(self) -> Document:
         """The comparison for a report."""

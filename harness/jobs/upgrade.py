@@ -195,22 +195,14 @@ def _clauses(compared: Compared) -> tuple[str, ...]:
 
 
 WATCHES: Mapping[str, Callable[[ModeComparison], int]] = {
-    "solo-texts": lambda mode: _count(mode, "solo", "text_changes"),
-    "solo-labels": lambda mode: _count(mode, "solo", "label_changes"),
-    "batched-texts": lambda mode: _count(mode, "batched", "text_changes"),
-    "batched-labels": lambda mode: _count(mode, "batched", "label_changes"),
-    "label-flips": lambda mode: _moved(mode, "label_flips"),
-    "text-changes": lambda mode: _moved(mode, "text_changes"),
+    "solo-texts": lambda mode: mode.solo.text_changes.count,
+    "solo-labels": lambda mode: mode.solo.label_changes.count,
+    "batched-texts": lambda mode: mode.batched.text_changes.count,
+    "batched-labels": lambda mode: mode.batched.label_changes.count,
+    "label-flips": lambda mode: mode.label_flips.appeared + mode.label_flips.vanished,
+    "text-changes": lambda mode: mode.text_changes.appeared + mode.text_changes.vanished,
 }
 """What can be watched, each a count of candidates that differ from GOOD's."""
-
-
-def _count(mode: ModeComparison, condition: str, what: str) -> int:
-    return int(mode.answers[condition][what]["count"])
-
-
-def _moved(mode: ModeComparison, what: str) -> int:
-    return int(mode.flips[what]["appeared"]) + int(mode.flips[what]["vanished"])
 
 
 def _watches(text: str) -> tuple[str, ...]:
@@ -281,8 +273,8 @@ class _Observer:
 
 def _noise(mode: ModeComparison) -> str:
     """A step can only be told from noise where asking GOOD again changes nothing."""
-    again = mode.noise_a["solo"]
-    changed = again["text_changes"]["count"] if again else 0
+    again = mode.noise_floor.a.solo
+    changed = again.text_changes.count if again else 0
     return f", but GOOD changes {changed} of its own when asked again" if changed else ""
 
 

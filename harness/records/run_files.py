@@ -139,6 +139,18 @@ class RunFiles:
         return sum(startup.last_error is not None for startup in self.startups)
 
     @property
+    def run_id(self) -> str | None:
+        """The run's id; ``None`` where it is not recorded."""
+        run_id = self.metadata.get("run_id")
+        return run_id if isinstance(run_id, str) else None
+
+    @property
+    def device_kind(self) -> str | None:
+        """``cpu`` or ``cuda``; ``None`` where it is not recorded."""
+        kind = _object(self.metadata, "device").get("kind")
+        return kind if isinstance(kind, str) else None
+
+    @property
     def spec(self) -> Json:
         """The resolved run spec, empty where it is not known."""
         spec = self.metadata.get("resolved_spec") or self.metadata.get("spec")

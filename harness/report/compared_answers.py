@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.compare import (
@@ -12,8 +13,8 @@ from harness.compare import (
     FlipChange,
     SampleChange,
     SampleComparison,
-    read_rows,
 )
+from harness.files import rows_at
 from harness.numbers import score_text
 from harness.report.answer_windows import (
     answer_limit,
@@ -42,7 +43,7 @@ _KINDS: tuple[tuple[str, str, str, Test], ...] = (
         "solo-changes",
         "Changed alone, no batch",
         "The answer to the prompt on its own is another one; no batch was there.",
-        lambda change: change.text_changed["solo"],
+        lambda change: change.solo.text_changed,
     ),
     (
         "gone-flips",
@@ -60,7 +61,7 @@ _KINDS: tuple[tuple[str, str, str, Test], ...] = (
         "batched-changes",
         "Changed only in the batch",
         "Alone the answer is the same; the batched one is another.",
-        lambda change: change.text_changed["batched"],
+        lambda change: change.batched.text_changed,
     ),
 )
 
@@ -87,14 +88,14 @@ def sample_groups(comparison: SampleComparison) -> tuple[Group, ...]:
     other: list[SampleChange] = []
     for entry in comparison.filters:
         for change in entry.changes:
-            down = any(b < a for a, b in change.metrics.values())
+            down = any(moved.b < moved.a for moved in change.metrics.values())
             (wrong if down else right if change.metrics else other).append(change)
     kinds = (
         ("newly-wrong", "Newly wrong", "A metric went down.", wrong),
         ("newly-right", "Newly right", "A metric went up, and none went down.", right),
         ("answer-changes", "Another answer, the same metrics", "", other),
     )
-    return _groups(kinds, (comparison.a, comparison.b), _sample)
+    return _groups(kinds, (comparison.a.path, comparison.b.path), _sample)
 
 
 def _groups(
@@ -105,8 +106,8 @@ def _groups(
     """Groups of ``(anchor, title, prose, changes)``; only the rows shown are read."""
     shown = [change for *_, changes in kinds for change in changes[:MAX_SHOWN]]
     limit = answer_limit(len(shown))
-    rows_a = read_rows(paths[0], {change.line_a for change in shown})
-    rows_b = read_rows(paths[1], {change.line_b for change in shown})
+    rows_a = rows_at(Path(paths[0]), {change.line_a for change in shown})
+    rows_b = rows_at(Path(paths[1]), {change.line_b for change in shown})
     groups: list[Group] = []
     for anchor, title, prose, changes in kinds:
         if not changes:
@@ -157,11 +158,11 @@ def _candidate(change: CandidateChange, anchor: str, one: Row, other: Row, limit
 
 def _words(change: CandidateChange) -> str:
     words = []
-    for condition, name in (("solo", "alone"), ("batched", "batched")):
-        before, after = (score_text(*state) for state in change.states[condition])
-        if change.label_changed[condition]:
+    for answer, name in ((change.solo, "alone"), (change.batched, "batched")):
+        before, after = (score_text(side.score, side.label) for side in (answer.a, answer.b))
+        if answer.label_changed:
             words.append(f"{name} {before} → {after}")
-        elif change.text_changed[condition]:
+        elif answer.text_changed:
             words.append(f"{name} another text, {before} kept")
     return "; ".join(words) or "the same answers in A and B"
 
@@ -176,7 +177,7 @@ def _both(one: Row, other: Row, condition: str, limit: int) -> tuple[AnswerView,
 
 
 def _sample(change: SampleChange, anchor: str, one: Row, other: Row, limit: int) -> Change:
-    moved = [f"{name} {a:g} → {b:g}" for name, (a, b) in change.metrics.items()]
+    moved = [f"{name} {m.a:g} → {m.b:g}" for name, m in change.metrics.items()]
     texts = _said(one), _said(other)
     at = first_difference(*texts)
     a, b = (

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import astuple
 
 from harness import __version__
+from harness.analyse import PairTest
 from harness.compare import (
+    ChangedSlice,
     Comparison,
-    GateVerdict,
+    GateFinding,
     ModeComparison,
     SampleComparison,
     StackDifference,
 )
-from harness.numbers import p_equals, p_text
+from harness.numbers import p_equals, p_text, rate_text
 from harness.report.compared_answers import change_groups, sample_groups
 from harness.report.document import (
     Banner,
@@ -40,20 +43,14 @@ from harness.report.sections_samples import (
     sample_measures,
     sample_sections,
 )
-from harness.report.summary_numbers import rate_entry, rate_text
-from harness.report.text import exact_test, headline_clauses, noise_text
+from harness.report.summary_numbers import rate_entry
+from harness.report.text import headline_clauses, noise_text, paired_text
 from harness.words import Endpoint
 
 MAX_CASES = 200
 """Places of one condition that CI is told one by one; the condition itself counts them all."""
 NUMBER = Kind.NUMBER
-_ANSWERS = (("solo", "Alone, no batch"), ("batched", "In its batch"))
-_FAMILIES = {
-    "model": "Model",
-    "task_name": "Task",
-    "batch_size": "Batch size",
-    "dispatch_mode": "Dispatch mode",
-}
+_FAMILIES = ("Model", "Task", "Batch size", "Dispatch mode")
 _PARTS = {
     "versions": "Versions of the server",
     "image": "Image",
@@ -66,7 +63,7 @@ _PARTS = {
 
 def comparison_document(
     comparison: Comparison | SampleComparison,
-    verdicts: Sequence[GateVerdict] = (),
+    verdicts: Sequence[GateFinding] = (),
     defects: Sequence[str] = (),
 ) -> Document:
     """Everything that a report of a comparison shows; answers are read from the two files.
@@ -79,14 +76,14 @@ def comparison_document(
     unproven: Sequence[str] = ()
     nature = ""
     if isinstance(comparison, SampleComparison):
-        names, kicker = (comparison.a, comparison.b), "Samples against samples"
+        names, kicker = (comparison.a.path, comparison.b.path), "Samples against samples"
         measures, sections = sample_measures(comparison), sample_sections(comparison)
         groups = sample_groups(comparison)
     else:
         names, kicker = _names(comparison), "Run against run"
         measures, sections = _measures(comparison), _sections(comparison)
         groups = change_groups(comparison)
-        unproven = _unproven(comparison)
+        unproven = comparison.unproven
         if "cpu" in (comparison.a.device, comparison.b.device):
             nature = cpu_nature("At least one run")
     clauses = headline_clauses(comparison)
@@ -119,13 +116,9 @@ def _names(comparison: Comparison) -> tuple[str, str]:
     return f"{names[0]}, {first.mode_a}", f"{names[1]}, {first.mode_b}"
 
 
-def _unproven(comparison: Comparison) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*comparison.a.unproven, *comparison.b.unproven)))
-
-
 def _banner(
     comparison: Comparison | SampleComparison,
-    verdicts: Sequence[GateVerdict],
+    verdicts: Sequence[GateFinding],
     defects: Sequence[str],
     unproven: Sequence[str],
 ) -> Banner:
@@ -143,7 +136,7 @@ def _banner(
     return Banner(Tone.GOOD, f"{passed}: {asked}, asked in the same way, on both sides")
 
 
-def _suites(verdicts: Sequence[GateVerdict], facts: tuple[tuple[str, str], ...]) -> Iterator[Suite]:
+def _suites(verdicts: Sequence[GateFinding], facts: tuple[tuple[str, str], ...]) -> Iterator[Suite]:
     """A test for each condition, and where one fails a test for each place that broke it."""
     cases = [
         Case(v.condition)
@@ -162,15 +155,15 @@ def _measures(comparison: Comparison) -> tuple[Measure, ...]:
     """For each mode: what changed alone, and the flips of either side."""
     found = []
     for mode in comparison.modes:
-        alone, flips = mode.answers["solo"], mode.flips["label_flips"]
+        alone, flips = mode.solo, mode.label_flips
         changed = (
-            rate_entry("answers", alone["text_changes"]),
-            rate_entry("labels", alone["label_changes"]),
+            rate_entry("answers", alone.text_changes),
+            rate_entry("labels", alone.label_changes),
         )
         found.append(Measure(f"{mode.title}: changed alone, no batch", changed, noise_text(mode)))
-        sides = tuple(rate_entry(side.upper(), flips[side]) for side in "ab")
-        moved = f"{flips['appeared']} new, {flips['vanished']} gone, {flips['stayed']} stayed"
-        test = f"{moved}; {exact_test(flips['paired'])}"
+        sides = rate_entry("A", flips.a), rate_entry("B", flips.b)
+        moved = f"{flips.appeared} new, {flips.vanished} gone, {flips.stayed} stayed"
+        test = f"{moved}; {paired_text(flips.paired)}"
         found.append(Measure(f"{mode.title}: label flips", sides, test))
     return tuple(found)
 
@@ -179,14 +172,14 @@ def _flows(comparison: Comparison) -> Flows:
     """One drawing a mode and question: one square a candidate."""
     found = []
     for mode in comparison.modes:
-        flips, alone = mode.flips["label_flips"], mode.answers["solo"]
-        labels = alone["label_changes"]["count"]
-        texts = alone["text_changes"]["count"]
+        flips, alone = mode.label_flips, mode.solo
+        labels = alone.label_changes.count
+        texts = alone.text_changes.count
         flipped = (
-            FlowPart(flips["stayed"], "both", "flip in A and B"),
-            FlowPart(flips["vanished"], "standard", "only in A (gone)"),
-            FlowPart(flips["appeared"], "invariant", "only in B (new)"),
-            FlowPart(flips["paired"]["neither"], "neither", "in neither"),
+            FlowPart(flips.stayed, "both", "flip in A and B"),
+            FlowPart(flips.vanished, "standard", "only in A (gone)"),
+            FlowPart(flips.appeared, "invariant", "only in B (new)"),
+            FlowPart(flips.paired.neither, "neither", "in neither"),
         )
         answered = (
             FlowPart(labels, "invariant", "another label"),
@@ -200,7 +193,7 @@ def _flows(comparison: Comparison) -> Flows:
 
 def _sections(comparison: Comparison) -> tuple[Section, ...]:
     kinds = (
-        ("not proven", _unproven(comparison)),
+        ("not proven", comparison.unproven),
         ("not checked", comparison.not_checked),
         ("left out", comparison.left_out),
     )
@@ -228,13 +221,13 @@ def _answers_section(modes: Sequence[ModeComparison]) -> Section:
         rows = tuple(
             (
                 Cell(words),
-                Cell(rate_text(mode.answers[name]["text_changes"])),
-                Cell(rate_text(mode.answers[name]["label_changes"])),
-                Cell(str(mode.answers[name]["up"])),
-                Cell(str(mode.answers[name]["down"])),
-                Cell(p_text(mode.answers[name]["p_symmetry"])),
+                Cell(rate_text(answers.text_changes)),
+                Cell(rate_text(answers.label_changes)),
+                Cell(str(answers.up)),
+                Cell(str(answers.down)),
+                Cell(p_text(answers.p_symmetry)),
             )
-            for name, words in _ANSWERS
+            for words, answers in (("Alone, no batch", mode.solo), ("In its batch", mode.batched))
         )
         tables.append(Table(mode.title, columns, rows, _counted(mode)))
     prose = (
@@ -246,7 +239,7 @@ def _answers_section(modes: Sequence[ModeComparison]) -> Section:
 
 
 def _counted(mode: ModeComparison) -> str:
-    prompts = mode.prompts["solo_text_changes"]
+    prompts = mode.prompts.solo_text_changes
     noise = noise_text(mode)
     failed = mode.candidates - mode.n
     left_out = f" {failed} candidates failed on a side and are not counted." if failed else ""
@@ -271,12 +264,13 @@ def _effects_section(comparison: Comparison) -> Section:
         rows = tuple(
             (
                 Cell(endpoint.words),
-                Cell(rate_text(mode.flips[endpoint]["a"])),
-                Cell(rate_text(mode.flips[endpoint]["b"])),
-                *(Cell(str(mode.flips[endpoint][k])) for k in ("appeared", "vanished", "stayed")),
-                _test(mode.flips[endpoint]["paired"]),
+                Cell(rate_text(effect.a)),
+                Cell(rate_text(effect.b)),
+                *(Cell(str(n)) for n in (effect.appeared, effect.vanished, effect.stayed)),
+                _test(effect.paired),
             )
             for endpoint in Endpoint
+            for effect in [mode.of(endpoint)]
         )
         tables.append(Table(mode.title, columns, rows))
     prose = (
@@ -295,9 +289,9 @@ def _effects_section(comparison: Comparison) -> Section:
     )
 
 
-def _test(paired: Mapping[str, Any]) -> Cell:
-    text = f"b={paired['a_only']} c={paired['b_only']} {p_equals(paired['p_two_sided'])}"
-    return Cell(text, paired["note"] or "")
+def _test(paired: PairTest) -> Cell:
+    text = f"b={paired.first_only} c={paired.second_only} {p_equals(paired.p_two_sided)}"
+    return Cell(text, paired.note or "")
 
 
 def _stack_section(comparison: Comparison) -> Section:
@@ -329,10 +323,10 @@ def _stack_table(caption: str, found: Sequence[StackDifference]) -> Table:
 
 def _breakdown_section(modes: Sequence[ModeComparison]) -> Section | None:
     tables = [
-        _breakdown(f"{mode.title}, by {words.lower()}", words, mode.breakdowns[family])
+        _breakdown(f"{mode.title}, by {words.lower()}", words, slices)
         for mode in modes
-        for family, words in _FAMILIES.items()
-        if len(mode.breakdowns[family]) > 1
+        for words, slices in zip(_FAMILIES, astuple(mode.breakdowns), strict=True)
+        if len(slices) > 1
     ]
     if not tables:
         return None
@@ -340,29 +334,14 @@ def _breakdown_section(modes: Sequence[ModeComparison]) -> Section | None:
     return Section("breakdowns", "Where it changed", prose, tuple(tables))
 
 
-def _breakdown(caption: str, words: str, entries: Sequence[Mapping[str, Any]]) -> Table:
+def _breakdown(caption: str, words: str, slices: Sequence[ChangedSlice]) -> Table:
     heads = ("Rows", "Flips A → B", "New", "Gone", "Alone: texts", "labels", "Batched: texts")
     columns = (
         Column(words, Kind.ID),
         *(Column(head, NUMBER) for head in (*heads, "labels")),
     )
-    rows = tuple(
-        (
-            Cell(str(entry["value"])),
-            Cell(str(entry["n"])),
-            Cell(f"{entry['flips_a']} → {entry['flips_b']}"),
-            *(
-                Cell(str(entry[name]))
-                for name in (
-                    "appeared",
-                    "vanished",
-                    "solo_text_changes",
-                    "solo_label_changes",
-                    "batched_text_changes",
-                    "batched_label_changes",
-                )
-            ),
-        )
-        for entry in entries
-    )
-    return Table(caption, columns, rows)
+    rows = []
+    for value, n, flips_a, flips_b, *counts in map(astuple, slices):
+        cells = (value, n, f"{flips_a} → {flips_b}", *counts)
+        rows.append(tuple(Cell(str(cell)) for cell in cells))
+    return Table(caption, columns, tuple(rows))

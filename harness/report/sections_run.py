@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec import convert
+
 from harness import __version__
+from harness.analyse import Rate
 from harness.numbers import NONE, p_text
 from harness.report.answer_windows import beyond
 from harness.report.changed_pairs import Shelf, collect_pairs
@@ -175,7 +178,7 @@ def _measures(summary: Json) -> tuple[Measure, ...]:
     found = []
     for endpoint in Endpoint:
         entries = [
-            rate_entry(mode_words(mode), rate, mode)
+            rate_entry(mode_words(mode), convert(rate, Rate), mode)
             for mode in _modes(summary)
             if (rate := summary["by_mode"][mode].get(endpoint) or {}).get("n")
         ]

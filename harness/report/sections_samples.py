@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from harness.analyse import PairTest
 from harness.compare import FilterComparison, MetricComparison, SampleComparison
-from harness.numbers import p_equals
+from harness.numbers import discordant_text, rate_text
 from harness.report.document import (
     Brief,
     Cell,
@@ -18,8 +19,8 @@ from harness.report.document import (
     Section,
     Table,
 )
-from harness.report.summary_numbers import rate_entry, rate_text
-from harness.report.text import exact_test
+from harness.report.summary_numbers import rate_entry
+from harness.report.text import paired_text
 
 NUMBER = Kind.NUMBER
 
@@ -29,16 +30,19 @@ def sample_measures(comparison: SampleComparison) -> tuple[Measure, ...]:
     found = []
     for entry in comparison.filters:
         changed = (
-            rate_entry("answers", entry.answers),
-            rate_entry("correctness", entry.correctness),
+            rate_entry("answers", entry.answer_changes),
+            rate_entry("correctness", entry.correctness_changes),
         )
         found.append(Measure(f"{entry.filter}: changed", changed))
         for metric in entry.metrics:
             if metric.paired:
-                value = metric.as_json()
-                sides = tuple(rate_entry(side.upper(), value[side]) for side in "ab")
+                sides = tuple(
+                    rate_entry(side, rate)
+                    for side, rate in (("A", metric.a), ("B", metric.b))
+                    if rate
+                )
                 moved = f"{metric.newly_right} newly right, {metric.newly_wrong} newly wrong"
-                test = f"{moved}; {exact_test(metric.paired)}"
+                test = f"{moved}; {paired_text(metric.paired)}"
                 found.append(Measure(f"{entry.filter}: {metric.name}", sides, test))
     return tuple(found)
 
@@ -50,7 +54,10 @@ def sample_sections(comparison: SampleComparison) -> tuple[Section, ...]:
         (
             Cell(entry.filter),
             Cell(str(entry.n)),
-            *(Cell(rate_text(r)) for r in (entry.answers, entry.responses, entry.correctness)),
+            *(
+                Cell(rate_text(r))
+                for r in (entry.answer_changes, entry.response_changes, entry.correctness_changes)
+            ),
         )
         for entry in comparison.filters
     )
@@ -89,12 +96,12 @@ def reservations_section(kinds: Iterable[tuple[str, Iterable[str]]]) -> Section 
     return Section("open", title, tables=(table,), brief=Brief.FOLDED)
 
 
-def _fates(metric: MetricComparison, paired: dict[str, int]) -> tuple[FlowPart, ...]:
+def _fates(metric: MetricComparison, paired: PairTest) -> tuple[FlowPart, ...]:
     return (
-        FlowPart(paired["both"], "both", "right in A and B"),
+        FlowPart(paired.both, "both", "right in A and B"),
         FlowPart(metric.newly_wrong, "standard", "right only in A"),
         FlowPart(metric.newly_right, "invariant", "right only in B"),
-        FlowPart(paired["neither"], "neither", "wrong in both"),
+        FlowPart(paired.neither, "neither", "wrong in both"),
     )
 
 
@@ -128,6 +135,5 @@ def _test(metric: MetricComparison) -> Cell:
     if metric.paired is None:
         return Cell("not tested", "values are not 0 or 1")
     paired = metric.paired
-    p = p_equals(paired["p_two_sided"])
-    text = f"b={paired['a_only']} c={paired['b_only']} {p} (exact McNemar)"
-    return Cell(text, paired["note"] or "")
+    text = discordant_text(paired.first_only, paired.second_only, paired.p_two_sided)
+    return Cell(text, paired.note or "")

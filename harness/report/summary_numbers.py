@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.analyse import Rate
 from harness.numbers import NONE, discordant_text, interval_text, percent
 from harness.report.document import Entry
 
@@ -28,7 +29,7 @@ def paired_text(paired: Mapping[str, Any] | None) -> str:
     return discordant_text(first, second, paired.get("p_two_sided"))
 
 
-def rate_entry(name: str, rate: Mapping[str, Any], mode: str = "") -> Entry:
+def rate_entry(name: str, rate: Rate, mode: str = "") -> Entry:
     """A rate in large type: its count over its rows, with the rate and the interval beside it."""
-    detail = f"{percent(rate.get('rate'))} {interval_text(rate.get('wilson95'))}"
-    return Entry(name, f"{rate['count']}/{rate['n']}", detail.strip(), mode)
+    detail = f"{percent(rate.rate)} {interval_text(rate.wilson95)}".strip()
+    return Entry(name, f"{rate.count}/{rate.n}", detail, mode)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from harness.analyse import ClaimStatus, Paired, Summary
+from harness.analyse import ClaimStatus, PairTest, Summary
 from harness.compare import (
     Comparison,
     FilterComparison,
@@ -16,16 +15,15 @@ from harness.compare import (
     StackDifference,
 )
 from harness.numbers import discordant_text, p_equals, rate_text
-from harness.report.summary_numbers import rate_text as rate_of
 from harness.words import Endpoint
 
 MAX_STACK = 12
 _HEADLINE_VERSIONS = ("vllm", "torch")
 
 
-def _paired_text(cells: Paired) -> str:
+def paired_text(cells: PairTest) -> str:
     """``b=22 c=0 p=4.8e-07 (exact McNemar)``, with a remark where no p could be small."""
-    return discordant_text(cells.standard_only, cells.invariant_only, cells.p_two_sided, cells.note)
+    return discordant_text(cells.first_only, cells.second_only, cells.p_two_sided, cells.note)
 
 
 def summary_lines(summary: Summary) -> list[str]:
@@ -56,7 +54,7 @@ def _paired(summary: Summary) -> Iterator[str]:
     yield ""
     for endpoint in Endpoint:
         name = f"paired {endpoint.words.lower()}"
-        yield f"{name:<21} {_paired_text(summary.paired.of(endpoint))}"
+        yield f"{name:<21} {paired_text(summary.paired.of(endpoint))}"
     clusters = summary.clusters
     if clusters.largest > 1:  # rows that share a prompt are not independent
         prompts = f"{clusters.n_rows} rows are {clusters.n_clusters} prompts"
@@ -122,48 +120,44 @@ def _versions(stack: Sequence[StackDifference]) -> str:
 
 
 def _mode_headline(mode: ModeComparison) -> str:
-    flips, alone = mode.flips["label_flips"], mode.answers["solo"]
-    counts = f"{flips['a']['count']} → {flips['b']['count']}"
+    flips, alone = mode.label_flips, mode.solo
     return (
-        f"{mode.title}: label flips {counts} of {mode.n} ({flips['appeared']} new, "
-        f"{flips['vanished']} gone, {flips['stayed']} stayed), answers changed alone (no batch) "
-        f"{alone['text_changes']['count']}, labels {alone['label_changes']['count']}"
+        f"{mode.title}: label flips {flips.a.count} → {flips.b.count} of {mode.n} "
+        f"({flips.appeared} new, {flips.vanished} gone, {flips.stayed} stayed), "
+        f"answers changed alone (no batch) {alone.text_changes.count}, "
+        f"labels {alone.label_changes.count}"
     )
 
 
 def _filter_headline(entry: FilterComparison) -> str:
-    changed = entry.answers["count"]
-    parts = [f"{entry.filter}: {changed} of {entry.n} answers changed"]
+    parts = [f"{entry.filter}: {entry.answer_changes.count} of {entry.n} answers changed"]
     for metric in entry.metrics:
-        if metric.binary:
-            right = f"{round(metric.mean_a * metric.n)} → {round(metric.mean_b * metric.n)}"
+        if metric.a and metric.b:
             parts.append(
-                f"{metric.name} {right} right "
+                f"{metric.name} {metric.a.count} → {metric.b.count} right "
                 f"({metric.newly_right} newly right, {metric.newly_wrong} newly wrong)"
             )
     return ", ".join(parts)
 
 
-def exact_test(paired: Mapping[str, Any]) -> str:
-    """``b=3 c=0 p=0.25 (exact McNemar)``; ``b`` is A only, ``c`` is B only."""
-    p, note = paired["p_two_sided"], paired["note"]
-    return discordant_text(paired["a_only"], paired["b_only"], p, note)
-
-
 def noise_text(mode: ModeComparison) -> str:
     """What asking again within a run changed: without it, a change alone has no yardstick."""
-    words = []
-    for name, floor in (("A", mode.noise_a), ("B", mode.noise_b)):
-        solo = floor["solo"]
-        found = "not asked again" if solo is None else rate_of(solo["text_changes"])
-        words.append(f"{name} {found}")
+    words = [
+        f"{name} {'not asked again' if floor.solo is None else rate_text(floor.solo.text_changes)}"
+        for name, floor in (("A", mode.noise_floor.a), ("B", mode.noise_floor.b))
+    ]
     return f"changed when asked again alone in the same run: {', '.join(words)}"
 
 
 def comparison_lines(comparison: Comparison | SampleComparison) -> list[str]:
     """A comparison as lines for a terminal."""
     if isinstance(comparison, SampleComparison):
-        lines = [f"A {comparison.a}", f"B {comparison.b}", "", *headline_clauses(comparison)]
+        lines = [
+            f"A {comparison.a.path}",
+            f"B {comparison.b.path}",
+            "",
+            *headline_clauses(comparison),
+        ]
         for entry in comparison.filters:
             lines += ["", *_filter_lines(entry)]
     else:
@@ -172,8 +166,7 @@ def comparison_lines(comparison: Comparison | SampleComparison) -> list[str]:
         for mode in comparison.modes:
             lines += ["", *_mode_lines(mode)]
         lines += ["", *_stack_lines(comparison.stack)]
-        unproven = [*dict.fromkeys((*comparison.a.unproven, *comparison.b.unproven))]
-        lines += [f"not proven: {text}" for text in unproven]
+        lines += [f"not proven: {text}" for text in comparison.unproven]
     lines += [f"left out: {text}" for text in comparison.left_out]
     return lines + [f"not checked: {text}" for text in comparison.not_checked]
 
@@ -181,19 +174,16 @@ def comparison_lines(comparison: Comparison | SampleComparison) -> list[str]:
 def _mode_lines(mode: ModeComparison) -> Iterator[str]:
     failed = f", {mode.errors_a + mode.errors_b} records failed" if mode.n < mode.candidates else ""
     yield f"{mode.title}: {mode.n} of {mode.candidates} candidates compared{failed}"
-    for condition, words in (("solo", "changed alone"), ("batched", "changed in its batch")):
-        answers = mode.answers[condition]
-        texts, labels = (
-            rate_of(answers["text_changes"]),
-            rate_of(answers["label_changes"]),
-        )
-        scores = f"scores up {answers['up']}, down {answers['down']}"
+    for answers, words in ((mode.solo, "changed alone"), (mode.batched, "changed in its batch")):
+        texts, labels = rate_text(answers.text_changes), rate_text(answers.label_changes)
+        scores = f"scores up {answers.up}, down {answers.down}"
         yield f"  {words:<21} texts {texts:<28} labels {labels:<28} {scores}"
-    for name, words in (("label_flips", "label flips"), ("text_changes", "text changes")):
-        flips = mode.flips[name]
-        yield f"  {words:<21} A {rate_of(flips['a']):<32} B {rate_of(flips['b'])}"
-        moved = f"{flips['appeared']} new, {flips['vanished']} gone, {flips['stayed']} stayed"
-        yield f"  {'':<21} {moved}; {exact_test(flips['paired'])}"
+    for endpoint in Endpoint:
+        effect = mode.of(endpoint)
+        name = endpoint.words.lower()
+        yield f"  {name:<21} A {rate_text(effect.a):<32} B {rate_text(effect.b)}"
+        moved = f"{effect.appeared} new, {effect.vanished} gone, {effect.stayed} stayed"
+        yield f"  {'':<21} {moved}; {paired_text(effect.paired)}"
     yield f"  {noise_text(mode)}"
 
 
@@ -212,8 +202,8 @@ def _stack_lines(stack: Sequence[StackDifference]) -> Iterator[str]:
 
 def _filter_lines(entry: FilterComparison) -> Iterator[str]:
     yield f"filter {entry.filter}: {entry.n} samples"
-    yield f"  answers changed {rate_of(entry.answers)}"
-    yield f"  anything the model gave changed {rate_of(entry.responses)}"
+    yield f"  answers changed {rate_text(entry.answer_changes)}"
+    yield f"  anything the model gave changed {rate_text(entry.response_changes)}"
     for metric in entry.metrics:
         yield f"  {_metric_line(metric)}"
 
@@ -223,7 +213,7 @@ def _metric_line(metric: MetricComparison) -> str:
     if metric.paired is None:
         return f"{means}, {metric.changed} values changed (not 0 or 1: not tested)"
     moved = f"{metric.newly_right} newly right, {metric.newly_wrong} newly wrong"
-    return f"{means}, {moved}; {exact_test(metric.paired)}"
+    return f"{means}, {moved}; {paired_text(metric.paired)}"
 
 
 def gate_lines(verdicts: Sequence[GateVerdict]) -> list[str]:

@@ -75,7 +75,7 @@ def test_the_primary_rates_and_their_intervals(summary, tables, mode, endpoint):
 
 
 def _cells(paired):
-    return paired.both, paired.standard_only, paired.invariant_only, paired.neither
+    return paired.both, paired.first_only, paired.second_only, paired.neither
 
 
 def test_the_paired_label_table_and_its_p_value_exactly(summary):

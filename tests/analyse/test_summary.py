@@ -310,7 +310,7 @@ def test_breakdowns_add_up_to_the_whole(tmp_path_factory, candidates):
                 assert found == table.of(endpoint).count
         for endpoint in Endpoint:
             cells = summary.paired.of(endpoint)
-            for cell in ("both", "standard_only", "invariant_only", "neither"):
+            for cell in ("both", "first_only", "second_only", "neither"):
                 found = sum(getattr(entry.paired.of(endpoint), cell) for entry in slices)
                 assert found == getattr(cells, cell)
     pairs = summary.score_pairs["standard"]

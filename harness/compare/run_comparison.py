@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+
+from msgspec import Struct
 
 from harness.compare.alignment import Alignment, align, choose_modes
 from harness.compare.comparable import require_comparable
-from harness.compare.mode_comparison import compare_mode
-from harness.compare.model import ModeComparison
-from harness.compare.side import Side
+from harness.compare.compared_modes import ModeComparison, compare_mode
+from harness.compare.run_side import Side
 from harness.compare.stack_difference import StackDifference, stack_differences, stack_gaps
 from harness.errors import UsageError
 from harness.words import Mode
 
-__all__ = ["Comparison", "SideFacts", "compare_runs"]
 
-
-@dataclass(frozen=True, slots=True)
-class SideFacts:
+class SideFacts(Struct, frozen=True):
     """What a comparison keeps of a run.
 
     Attributes:
@@ -35,9 +31,8 @@ class SideFacts:
     unproven: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Run A against run B.
+class Comparison(Struct, frozen=True, kw_only=True):
+    """Run A against run B, as ``comparison.json`` holds it.
 
     Attributes:
         modes: one comparison a pair of modes.
@@ -46,6 +41,8 @@ class Comparison:
         left_out: candidates and modes without a partner, in words; only with ``allow_subset``.
     """
 
+    schema_version: int = 1
+    kind: str = "runs"
     a: SideFacts
     b: SideFacts
     modes: tuple[ModeComparison, ...]
@@ -53,18 +50,10 @@ class Comparison:
     not_checked: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """The content of ``comparison.json`` (schema version 1)."""
-        return {
-            "schema_version": 1,
-            "kind": "runs",
-            "a": {**asdict(self.a), "unproven": list(self.a.unproven)},
-            "b": {**asdict(self.b), "unproven": list(self.b.unproven)},
-            "modes": [mode.as_json() for mode in self.modes],
-            "stack": [difference.as_json() for difference in self.stack],
-            "not_checked": list(self.not_checked),
-            "left_out": list(self.left_out),
-        }
+    @property
+    def unproven(self) -> tuple[str, ...]:
+        """What is not proven on either side, each once."""
+        return tuple(dict.fromkeys((*self.a.unproven, *self.b.unproven)))
 
 
 def compare_runs(
@@ -87,12 +76,17 @@ def compare_runs(
         UsageError: the runs are not comparable; the message names the first record that differs.
     """
     chosen = choose_modes(a, b, mode_a, mode_b, allow_subset=allow_subset)
-    _refuse_itself(a, b, chosen)
+    if a.records.path == b.records.path and all(one == other for one, other in chosen):
+        raise UsageError(
+            "this is one run, set against itself",
+            file=a.records.path,
+            hint="give two runs, or two modes: --mode-a standard --mode-b batch_invariant",
+        )
     aligned = [align(a, b, *modes, allow_subset=allow_subset) for modes in chosen]
     notes = [note for pairs in aligned for note in require_comparable(a, b, pairs)]
     return Comparison(
-        a=_facts(a, [(pairs.mode_a, _models(pairs)) for pairs in aligned]),
-        b=_facts(b, [(pairs.mode_b, _models(pairs)) for pairs in aligned]),
+        a=_facts(a, [(pairs.mode_a, pairs) for pairs in aligned]),
+        b=_facts(b, [(pairs.mode_b, pairs) for pairs in aligned]),
         modes=tuple(compare_mode(a, b, pairs) for pairs in aligned),
         stack=stack_differences(a, b, chosen),
         not_checked=(*dict.fromkeys(notes), *stack_gaps(a, b)),
@@ -100,36 +94,18 @@ def compare_runs(
     )
 
 
-def _refuse_itself(a: Side, b: Side, chosen: Sequence[tuple[Mode, Mode]]) -> None:
-    if a.records.path == b.records.path and all(one == other for one, other in chosen):
-        raise UsageError(
-            "this is one run, set against itself",
-            file=a.records.path,
-            hint="give two runs, or two modes: --mode-a standard --mode-b batch_invariant",
-        )
+def _facts(side: Side, served: Sequence[tuple[Mode, Alignment]]) -> SideFacts:
+    unproven = tuple(_unproven(side, served))
+    return SideFacts(side.name, side.records.path, side.files.device_kind, unproven)
 
 
-def _models(pairs: Alignment) -> list[str]:
-    return sorted({key[0] for key in pairs.keys})
-
-
-def _facts(side: Side, served: Sequence[tuple[Mode, list[str]]]) -> SideFacts:
-    device = side.files.metadata.get("device")
-    return SideFacts(
-        name=side.name,
-        path=side.records.path,
-        device=device.get("kind") if isinstance(device, dict) else None,
-        unproven=tuple(_unproven(side, served)),
-    )
-
-
-def _unproven(side: Side, served: Sequence[tuple[Mode, list[str]]]) -> Iterator[str]:
+def _unproven(side: Side, served: Sequence[tuple[Mode, Alignment]]) -> Iterator[str]:
     by_name = {(startup.model, startup.mode): startup for startup in side.files.startups}
     if not by_name:
         yield f"{side.name}: no startup_*.json, so nothing shows which kernels ran"
         return
-    for mode, models in served:
-        for model in models:
+    for mode, pairs in served:
+        for model in sorted({key[0] for key in pairs.keys}):
             startup = by_name.get((model, str(mode)))
             if startup is None or not startup.answered():
                 yield f"{side.name}: {model} in mode {mode} has no start that gave its records"

@@ -11,7 +11,8 @@ import pytest
 from compared_runs import MODES, MadeRun, attempt, says
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import to_builtins
+from msgspec.structs import astuple
+from study_records import study_records
 
 from harness.analyse import summarise_run
 from harness.compare import FlipChange, compare_runs, read_side
@@ -51,16 +52,16 @@ def test_equal_runs_show_no_change(a, b):
     for mode in comparison.modes:
         assert mode.n == 4
         assert mode.changes == ()
-        assert mode.answers["solo"]["text_changes"]["count"] == 0
+        assert mode.solo.text_changes.count == 0
 
 
 def test_a_flip_is_new_gone_or_stayed(a, b):
     for run, numbers in ((a, (0, 1)), (b, (1, 2))):
         for number in numbers:
             run.flip(number)
-    flips = compare(a, b).modes[0].flips["label_flips"]
-    assert (flips["stayed"], flips["vanished"], flips["appeared"]) == (1, 1, 1)
-    assert (flips["a"]["count"], flips["b"]["count"]) == (2, 2)
+    flips = compare(a, b).modes[0].label_flips
+    assert (flips.stayed, flips.vanished, flips.appeared) == (1, 1, 1)
+    assert (flips.a.count, flips.b.count) == (2, 2)
 
 
 def test_each_changed_candidate_is_listed_with_its_fate(a, b):
@@ -74,23 +75,23 @@ def test_an_answer_that_changed_alone_is_no_flip(a, b):
     for condition in ("solo", "batched"):
         says(b.row(2), condition, "No.", 1.0)
     mode = compare(a, b).modes[0]
-    assert mode.answers["solo"]["text_changes"]["count"] == 1
-    assert mode.answers["solo"]["label_changes"]["count"] == 0
-    assert mode.flips["label_flips"]["b"]["count"] == 0
-    assert mode.flips["text_changes"]["b"]["count"] == 0
+    assert mode.solo.text_changes.count == 1
+    assert mode.solo.label_changes.count == 0
+    assert mode.label_flips.b.count == 0
+    assert mode.text_changes.b.count == 0
 
 
 def test_a_batched_answer_that_changed_is_counted_apart_from_the_solo_one(a, b):
     says(b.row(2), "batched", "Sure.", 0.0)
     mode = compare(a, b).modes[0]
-    assert mode.answers["solo"]["text_changes"]["count"] == 0
-    assert mode.answers["batched"]["text_changes"]["count"] == 1
-    assert (mode.answers["batched"]["up"], mode.answers["batched"]["down"]) == (0, 1)
+    assert mode.solo.text_changes.count == 0
+    assert mode.batched.text_changes.count == 1
+    assert (mode.batched.up, mode.batched.down) == (0, 1)
 
 
 def test_a_state_without_a_score_is_another_label(a, b):
     says(b.row(0), "solo", "?", None)
-    assert compare(a, b).modes[0].answers["solo"]["label_changes"]["count"] == 1
+    assert compare(a, b).modes[0].solo.label_changes.count == 1
 
 
 def test_one_prompt_in_two_batches_is_one_prompt_that_changed_alone(a, b):
@@ -101,8 +102,8 @@ def test_one_prompt_in_two_batches_is_one_prompt_that_changed_alone(a, b):
     for row in b.rows[:2]:
         says(row, "solo", "No.", 1.0)
     mode = compare(a, b).modes[0]
-    assert mode.answers["solo"]["text_changes"]["count"] == 2
-    assert mode.prompts["solo_text_changes"]["count"] == 1
+    assert mode.solo.text_changes.count == 2
+    assert mode.prompts.solo_text_changes.count == 1
 
 
 def test_records_are_matched_by_candidate_and_not_by_line(a, b):
@@ -122,8 +123,8 @@ def test_a_record_that_failed_on_one_side_is_not_counted(a, b):
 def test_what_asking_again_changed_stands_beside_what_changed(a, b):
     b.row(0)["solo_repeats"][0]["text"] = "something else"
     mode = compare(a, b).modes[0]
-    assert mode.noise_a["solo"]["text_changes"]["count"] == 0
-    assert mode.noise_b["solo"]["text_changes"]["count"] == 1
+    assert mode.noise_floor.a.solo.text_changes.count == 0
+    assert mode.noise_floor.b.solo.text_changes.count == 1
 
 
 def test_breakdowns_add_up_to_the_whole(a, b):
@@ -133,27 +134,21 @@ def test_breakdowns_add_up_to_the_whole(a, b):
     for run in (a, b):
         run.row(1, "batch_invariant")["model"] = "other"
     mode = compare(a, b).modes[0]
-    assert {e["value"]: e["appeared"] for e in mode.breakdowns["model"]} == {"m": 1, "other": 1}
+    assert {e.value: e.appeared for e in mode.breakdowns.model} == {"m": 1, "other": 1}
 
 
 # one mode against another of one run
 
 
-def paired_of_summary(paired):
-    table = to_builtins(paired)
-    return table | {"a_only": table.pop("standard_only"), "b_only": table.pop("invariant_only")}
-
-
-def test_two_modes_of_one_run_give_the_summarys_paired_table(study_rows, write):
-    path = write(study_rows)
+def test_two_modes_of_one_run_give_the_summarys_paired_table(tmp_path):
+    path = tmp_path / "records.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in study_records()))
     side = read_side(path)
     (mode,) = compare_runs(side, side, mode_a=STANDARD, mode_b=INVARIANT).modes
     summary = summarise_run(path).paired
-    for name in ("label_flips", "text_changes"):
-        found = mode.flips[name]["paired"]
-        expected = paired_of_summary(summary.of(Endpoint(name)))
-        assert found == {key: expected[key] for key in found}
-    assert mode.flips["label_flips"]["paired"]["p_two_sided"] == 2 * 0.5**22
+    for endpoint in Endpoint:
+        assert astuple(mode.of(endpoint).paired) == astuple(summary.of(endpoint))[:-1]
+    assert mode.label_flips.paired.p_two_sided == 2 * 0.5**22
 
 
 OUTCOMES = st.lists(st.tuples(*[st.booleans()] * 4), min_size=1, max_size=12)
@@ -171,10 +166,9 @@ def test_any_two_modes_give_the_summarys_paired_table(outcomes):
         side = read_side(path)
         (mode,) = compare_runs(side, side, mode_a=STANDARD, mode_b=INVARIANT).modes
         summary = summarise_run(path)
-    for name in ("label_flips", "text_changes"):
-        expected = paired_of_summary(summary.paired.of(Endpoint(name)))
-        assert mode.flips[name]["paired"] == {key: expected[key] for key in expected}
-    assert mode.answers["solo"]["text_changes"]["count"] == 0
+    for endpoint in Endpoint:
+        assert astuple(mode.of(endpoint).paired) == astuple(summary.paired.of(endpoint))[:-1]
+    assert mode.solo.text_changes.count == 0
 
 
 @given(OUTCOMES)
@@ -190,10 +184,10 @@ def test_exchanging_the_sides_exchanges_new_and_gone(outcomes):
         one, other = (read_side(run.write()) for run in runs)
         there, back = compare_runs(one, other), compare_runs(other, one)
     for mode, again in zip(there.modes, back.modes, strict=True):
-        forth, reverse = mode.flips["label_flips"], again.flips["label_flips"]
-        assert (forth["appeared"], forth["vanished"]) == (reverse["vanished"], reverse["appeared"])
-        assert forth["stayed"] == reverse["stayed"]
-        assert forth["paired"]["p_two_sided"] == reverse["paired"]["p_two_sided"]
+        forth, reverse = mode.label_flips, again.label_flips
+        assert (forth.appeared, forth.vanished) == (reverse.vanished, reverse.appeared)
+        assert forth.stayed == reverse.stayed
+        assert forth.paired.p_two_sided == reverse.paired.p_two_sided
 
 
 def test_one_run_against_itself_is_refused_because_it_would_always_pass(a):
@@ -294,7 +288,7 @@ def test_a_candidate_that_is_recorded_twice_is_refused(a):
 def test_files_with_the_required_columns_are_compared_and_say_what_was_not_checked(a, b):
     b.flip(0)
     comparison = compare_runs(read_side(a.write_foreign()), read_side(b.write_foreign()))
-    assert comparison.modes[0].flips["label_flips"]["appeared"] == 1
+    assert comparison.modes[0].label_flips.appeared == 1
     assert [note.split(":")[0] for note in comparison.not_checked] == [
         "prompts (prompt_sha256)",
         "batches (group, target_index)",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from compared_runs import MadeRun
 from lm_eval_samples import chosen, generated, write_samples
+from msgspec import to_builtins
 
 from harness.compare import (
     SAMPLE_CONDITIONS,
@@ -39,7 +40,11 @@ def wrong(number, **more):
 
 def test_equal_evaluations_have_no_change(compare):
     (entry,) = compare([right(1), wrong(2)], [right(1), wrong(2)]).filters
-    assert (entry.answers["count"], entry.correctness["count"], entry.changes) == (0, 0, ())
+    assert (entry.answer_changes.count, entry.correctness_changes.count, entry.changes) == (
+        0,
+        0,
+        (),
+    )
 
 
 def test_right_and_wrong_are_paired_and_tested_exactly(compare):
@@ -47,19 +52,19 @@ def test_right_and_wrong_are_paired_and_tested_exactly(compare):
     b = [wrong(n) for n in range(6)] + [right(n) for n in range(6, 10)]
     (metric,) = compare(a, b).filters[0].metrics
     assert (metric.newly_right, metric.newly_wrong) == (0, 6)
-    assert {k: metric.paired[k] for k in ("both", "a_only", "b_only", "neither")} == {
+    assert {k: to_builtins(metric.paired)[k] for k in ("both", "a_only", "b_only", "neither")} == {
         "both": 4,
         "a_only": 6,
         "b_only": 0,
         "neither": 0,
     }
-    assert metric.paired["p_two_sided"] == 2 * 0.5**6
+    assert metric.paired.p_two_sided == 2 * 0.5**6
 
 
 def test_equal_accuracy_can_hide_changes(compare):
     entry = compare([right(1), wrong(2)], [wrong(1), right(2)]).filters[0]
     assert entry.metrics[0].mean_a == entry.metrics[0].mean_b
-    assert (entry.correctness["count"], entry.answers["count"]) == (2, 2)
+    assert (entry.correctness_changes.count, entry.answer_changes.count) == (2, 2)
 
 
 def test_samples_are_matched_by_document_and_not_by_line(compare):
@@ -71,21 +76,22 @@ def test_samples_are_matched_by_document_and_not_by_line(compare):
 def test_each_filter_is_compared_on_its_own(compare):
     a = [right(1), right(1, filter="flexible-extract")]
     b = [right(1), wrong(1, filter="flexible-extract")]
-    counts = {f.filter: f.correctness["count"] for f in compare(a, b).filters}
+    counts = {f.filter: f.correctness_changes.count for f in compare(a, b).filters}
     assert counts == {"strict-match": 0, "flexible-extract": 1}
 
 
 def test_log_likelihoods_can_change_and_leave_the_choice(compare):
     entry = compare([chosen(1, [-1.0, -2.0], 0)], [chosen(1, [-1.25, -2.0], 0)]).filters[0]
-    assert (entry.responses["count"], entry.answers["count"]) == (1, 0)
+    assert (entry.response_changes.count, entry.answer_changes.count) == (1, 0)
     assert entry.changes == ()
 
 
 def test_another_likeliest_choice_is_another_answer(compare):
     entry = compare([chosen(1, [-1.0, -2.0], 0)], [chosen(1, [-2.5, -2.0], 0)]).filters[0]
-    assert entry.answers["count"] == 1
+    assert entry.answer_changes.count == 1
     assert {metric.name for metric in entry.metrics} == {"acc", "acc_norm"}
-    assert entry.changes[0].metrics == {"acc": (1.0, 0.0), "acc_norm": (1.0, 0.0)}
+    moved = {name: (moved.a, moved.b) for name, moved in entry.changes[0].metrics.items()}
+    assert moved == {"acc": (1.0, 0.0), "acc_norm": (1.0, 0.0)}
 
 
 def test_a_metric_that_is_not_0_or_1_is_counted_and_not_tested(compare):
@@ -94,7 +100,7 @@ def test_a_metric_that_is_not_0_or_1_is_counted_and_not_tested(compare):
     entry = compare(a, b).filters[0]
     (metric,) = entry.metrics
     assert (metric.binary, metric.paired, metric.changed) == (False, None, 1)
-    assert entry.correctness["count"] == 0
+    assert entry.correctness_changes.count == 0
 
 
 def test_a_metric_of_true_and_false_is_binary(compare):

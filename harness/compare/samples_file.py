@@ -8,27 +8,25 @@ files lack ``filter``, ``metrics`` or the hashes; what is missing is not compare
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from harness.errors import UsageError
-
-__all__ = ["Sample", "SampleKey", "Samples", "is_samples_file", "read_samples"]
+from harness.files import read_lines
 
 SampleKey = tuple[str, str]
 """``(filter, doc_id)``."""
-_BOM = b"\xef\xbb\xbf"
 _NO_FILTER = "none"
-_QUESTION = frozenset({"doc_id", "doc", "target", "arguments"})
-_ANSWER = frozenset({"resps", "filtered_resps", "filter", "metrics"})
-_HASHES = frozenset({"doc_hash", "prompt_hash", "target_hash"})
-_BOOKKEEPING = _QUESTION | _ANSWER | _HASHES
-_LINE = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NO_METRICS = frozenset(
+    {
+        *("doc_id", "doc", "target", "arguments"),
+        *("resps", "filtered_resps", "filter", "metrics"),
+        *("doc_hash", "prompt_hash", "target_hash"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +58,15 @@ class Samples:
     path: str
     rows: Mapping[SampleKey, Sample]
 
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return Path(self.path).name
-
 
 def is_samples_file(path: Path | str) -> bool:
     """Whether the first line looks like one of lm-evaluation-harness; false for no file."""
-    path = Path(path)
-    if not path.is_file():
-        return False
     try:
-        for _, line in _lines(path):
-            row = _decode(line)
-            return "doc_id" in row and bool({"filtered_resps", "resps"} & row.keys())
-    except (UsageError, ValueError):
+        _, line = next(read_lines(Path(path)))
+        row = _object(line)
+    except (StopIteration, UsageError, ValueError):
         return False
-    return False
+    return "doc_id" in row and bool({"filtered_resps", "resps"} & row.keys())
 
 
 def read_samples(path: Path | str) -> Samples:
@@ -88,9 +77,9 @@ def read_samples(path: Path | str) -> Samples:
     """
     path = Path(path)
     rows: dict[SampleKey, Sample] = {}
-    for number, line in _lines(path):
+    for number, line in read_lines(path):
         try:
-            key, sample = _sample(_decode(line), number)
+            key, sample = _sample(_object(line), number)
         except (ValueError, TypeError, KeyError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise UsageError(f"not a sample: {reason}", file=path, line=number) from error
@@ -107,44 +96,28 @@ def read_samples(path: Path | str) -> Samples:
     return Samples(str(path), rows)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                line = line.removeprefix(_BOM) if number == 1 else line
-                if line.strip():
-                    yield number, line
-    except OSError as error:
-        raise UsageError(f"cannot read it: {error.strerror or error}", file=path) from error
+def _object(line: bytes) -> dict[str, Any]:
+    row = json.loads(line)  # not msgspec: lm_eval writes NaN, and half of a surrogate pair
+    if not isinstance(row, dict):
+        raise ValueError("not a JSON object")
+    return row
 
 
-def _decode(line: bytes) -> dict[str, msgspec.Raw]:
-    try:
-        return _LINE.decode(line)
-    except (msgspec.DecodeError, UnicodeError):
-        row = json.loads(line)  # Python's writer may have put NaN there
-        if not isinstance(row, dict):
-            raise ValueError("not a JSON object") from None
-        return {key: msgspec.Raw(json.dumps(value).encode()) for key, value in row.items()}
-
-
-def _sample(row: Mapping[str, msgspec.Raw], line: int) -> tuple[SampleKey, Sample]:
-    def value(name: str) -> Any:
-        return json.loads(bytes(row[name])) if name in row else None
-
-    responses = "resps" if "resps" in row else "filtered_resps"
-    answers = value("filtered_resps" if "filtered_resps" in row else "resps")
-    prompt, sampling = _request(value("arguments"))
-    key = str(value("filter") or _NO_FILTER), str(json.loads(bytes(row["doc_id"])))
-    return key, Sample(
+def _sample(row: Mapping[str, Any], line: int) -> tuple[SampleKey, Sample]:
+    answers, responses = (
+        row.get(first, row.get(second))
+        for first, second in (("filtered_resps", "resps"), ("resps", "filtered_resps"))
+    )
+    prompt, sampling = _request(row.get("arguments"))
+    return (str(row.get("filter") or _NO_FILTER), str(row["doc_id"])), Sample(
         line=line,
         answer=_digest(_chosen(answers)),
-        responses=_digest(value(responses)),
-        document=value("doc_hash"),
-        prompt=value("prompt_hash") or prompt,
-        target=value("target_hash") or (_digest(value("target")) if "target" in row else None),
+        responses=_digest(responses),
+        document=row.get("doc_hash"),
+        prompt=row.get("prompt_hash") or prompt,
+        target=row.get("target_hash") or (_digest(row["target"]) if "target" in row else None),
         sampling=sampling,
-        metrics=_metrics(row, value("metrics")),
+        metrics=_metrics(row),
     )
 
 
@@ -153,15 +126,14 @@ def _request(arguments: Any) -> tuple[str | None, str | None]:
 
     ``{"gen_args_0": {"arg_0": prompt, "arg_1": {...}}}``, or ``[[prompt, {...}]]`` in older files.
     """
-    if isinstance(arguments, Mapping):
-        arguments = list(arguments.values())
-    first = arguments[0] if isinstance(arguments, list) and arguments else None
-    if isinstance(first, Mapping):
+    requests = list(arguments.values()) if isinstance(arguments, dict) else arguments
+    first = requests[0] if isinstance(requests, list) and requests else None
+    if isinstance(first, dict):
         first = list(first.values())
     if not isinstance(first, list) or not first:
         return None, None
     settings = first[1] if len(first) > 1 else None
-    return _digest(first[0]), _digest(settings) if isinstance(settings, Mapping) else None
+    return _digest(first[0]), _digest(settings) if isinstance(settings, dict) else None
 
 
 def _chosen(answers: Any) -> Any:
@@ -175,9 +147,10 @@ def _chosen(answers: Any) -> Any:
     return scores.index(max(scores))
 
 
-def _metrics(row: Mapping[str, msgspec.Raw], stated: Any) -> dict[str, float]:
-    names = stated if isinstance(stated, list) else [n for n in row if n not in _BOOKKEEPING]
-    values = {name: json.loads(bytes(row[name])) for name in names if name in row}
+def _metrics(row: Mapping[str, Any]) -> dict[str, float]:
+    stated = row.get("metrics")
+    names = stated if isinstance(stated, list) else [n for n in row if n not in _NO_METRICS]
+    values = {name: row[name] for name in names if name in row}
     return {name: float(v) for name, v in values.items() if isinstance(v, bool | int | float)}
 
 
