@@ -106,6 +106,31 @@ class _Row:
             self.wrong("batch_size", f"{size} is more than the {most} prompts of the population")
         return size
 
+    def model(self, models: Sequence[ModelSpec] | None) -> str | None:
+        """The model's name; a column ``hf_id`` must agree with the spec."""
+        if models is None:
+            return self.text("model")
+        name = self.choice("model", [model.name for model in models], "model")
+        hf_id = self.text("hf_id")
+        ours = next((model.hf_id for model in models if model.name == name), None)
+        if ours is not None and hf_id is not None and hf_id != ours:
+            why = f"{shown(hf_id)}, but model '{name}' is '{ours}' in this run"
+            self.wrong("hf_id", why, f"give --model {name}=HF_ID, or remove the column")
+        return name
+
+    def sample(self, population: Population) -> tuple[str | None, str | None]:
+        """Task and sample, both of which must be in the population."""
+        task_name = self.choice("task_name", [task.name for task in population.tasks], "task")
+        sample_id = self.text("sample_id")
+        if task_name and sample_id and (task_name, sample_id) not in population.index:
+            owner = next((task for task, sample in population.index if sample == sample_id), None)
+            ids = [sample for task, sample in population.index if task == task_name]
+            hint = f"it is a sample of task '{owner}'" if owner else nearest(sample_id, ids)
+            self.wrong(
+                "sample_id", f"unknown sample {shown(sample_id)} of task '{task_name}'", hint
+            )
+        return task_name, sample_id
+
 
 def load_candidates(
     files: Sequence[str | Path], *, spec: RunSpec, population: Population
@@ -162,8 +187,13 @@ def _read(files: Sequence[str | Path], source: str, known: _Known) -> tuple[Cand
     candidates: list[Candidate] = []
     mistakes: list[UsageError] = []
     places: dict[CandidateKey, str] = {}
-    for file in files:
-        for row in _rows(file, source):
+    for file in map(str, files):
+        kind = source if source != "auto" else _SUFFIXES.get(Path(file).suffix.lower())
+        if kind is None:
+            hint = "name it .csv or .jsonl, or give --candidate-source"
+            raise UsageError("neither .csv nor .jsonl", file=file, hint=hint)
+        text = read_text(Path(file))
+        for row in _csv_rows(file, text) if kind == "csv" else _json_rows(file, text):
             if isinstance(row, UsageError):
                 mistakes.append(row)
             elif (candidate := _candidate(row, known)) is None:
@@ -179,15 +209,6 @@ def _read(files: Sequence[str | Path], source: str, known: _Known) -> tuple[Cand
     if not candidates:
         raise UsageError("no candidates in this file", file=str(files[0]))
     return tuple(candidates)
-
-
-def _rows(file: str | Path, source: str) -> Iterator[_Row | UsageError]:
-    kind = source if source != "auto" else _SUFFIXES.get(Path(file).suffix.lower())
-    if kind is None:
-        hint = "name it .csv or .jsonl, or give --candidate-source"
-        raise UsageError("neither .csv nor .jsonl", file=file, hint=hint)
-    text = read_text(Path(file))
-    yield from _csv_rows(str(file), text) if kind == "csv" else _json_rows(str(file), text)
 
 
 def _csv_rows(file: str, text: str) -> Iterator[_Row | UsageError]:
@@ -270,7 +291,7 @@ def _candidate(row: _Row, known: _Known) -> Candidate | None:
     if row.mistakes:
         return None
     population = known.population
-    model, (task_name, sample_id) = _model(row, known.models), _sample(row, population)
+    model, (task_name, sample_id) = row.model(known.models), row.sample(population)
     task = population.task(task_name) if task_name else None
     values = {
         "model": model,
@@ -287,28 +308,3 @@ def _candidate(row: _Row, known: _Known) -> Candidate | None:
         "extra": {k: v for k, v in row.cells.items() if k not in (*REQUIRED, *_KEPT)},
     }
     return None if row.mistakes else Candidate.model_validate(values)
-
-
-def _model(row: _Row, models: Sequence[ModelSpec] | None) -> str | None:
-    """The model's name; a column ``hf_id`` must agree with the spec."""
-    if models is None:
-        return row.text("model")
-    name = row.choice("model", [model.name for model in models], "model")
-    hf_id = row.text("hf_id")
-    ours = next((model.hf_id for model in models if model.name == name), None)
-    if ours is not None and hf_id is not None and hf_id != ours:
-        why = f"{shown(hf_id)}, but model '{name}' is '{ours}' in this run"
-        row.wrong("hf_id", why, f"give --model {name}=HF_ID, or remove the column")
-    return name
-
-
-def _sample(row: _Row, population: Population) -> tuple[str | None, str | None]:
-    """Task and sample, both of which must be in the population."""
-    task_name = row.choice("task_name", [task.name for task in population.tasks], "task")
-    sample_id = row.text("sample_id")
-    if task_name and sample_id and (task_name, sample_id) not in population.index:
-        owner = next((task for task, sample in population.index if sample == sample_id), None)
-        ids = [sample for task, sample in population.index if task == task_name]
-        hint = f"it is a sample of task '{owner}'" if owner else nearest(sample_id, ids)
-        row.wrong("sample_id", f"unknown sample {shown(sample_id)} of task '{task_name}'", hint)
-    return task_name, sample_id

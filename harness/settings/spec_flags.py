@@ -31,6 +31,7 @@ _ALIASES: dict[KeyPath, tuple[str, ...]] = {
     ("request", "timeout_s"): ("--request-timeout-s",),
     ("expect", "rows_per_mode"): ("--expected-rows-per-mode",),
 }
+_SWITCH = {"on": True, "true": True, "off": False, "false": False}
 _REPEATABLE: tuple[KeyPath, ...] = (("models",), ("candidates",), ("server", "env"), ("external",))
 
 
@@ -152,9 +153,9 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 def _form_of(kind: Any) -> tuple[Parse, str]:
     """How a text becomes a value of this type, and the help that says so."""
     if kind is float:
-        return _number(float, "a number"), "a number"
+        return _last(float, "a number"), "a number"
     if kind is bool:
-        return _switch, "on or off"
+        return _last(lambda text: _SWITCH[text.lower()], "on or off"), "on or off"
     if get_origin(kind) is tuple:
         members = members_of(get_args(kind)[0])
         which = f" of {', '.join(members)}" if members else ""
@@ -162,34 +163,22 @@ def _form_of(kind: Any) -> tuple[Parse, str]:
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     words = " or ".join(map(str, choices or members_of(kind)))
     if kind is int or (choices and all(isinstance(choice, int) for choice in choices)):
-        return _number(int, "a whole number"), words or "a whole number"
-    return lambda texts: texts[-1], words or "text"
+        return _last(int, "a whole number"), words or "a whole number"
+    return _last(str, "text"), words or "text"
 
 
-def _number(kind: type[int] | type[float], what: str) -> Parse:
-    def parse(texts: list[str]) -> int | float:
+def _last(read: Callable[[str], Any], what: str) -> Parse:
+    def parse(texts: list[str]) -> Any:
         try:
-            return kind(texts[-1])
-        except ValueError:
+            return read(texts[-1])
+        except (ValueError, KeyError):
             raise ValueError(f"must be {what}, not {shown(texts[-1])}") from None
 
     return parse
 
 
-def _switch(texts: list[str]) -> bool:
-    words = {"on": True, "true": True, "off": False, "false": False}
-    if texts[-1].lower() not in words:
-        raise ValueError(f"must be on or off, not {shown(texts[-1])}")
-    return words[texts[-1].lower()]
-
-
 def _list(texts: list[str]) -> list[str]:
     return [item.strip() for text in texts for item in text.split(",") if item.strip()]
-
-
-def _dispatch(texts: list[str]) -> str | list[str]:
-    items = _list(texts)
-    return "original" if items == ["original"] else items
 
 
 def _arguments(texts: list[str]) -> list[str]:
@@ -243,9 +232,6 @@ _SPECIAL: dict[KeyPath, tuple[Parse, str]] = {
     ("server", "env"): (_environment, "NAME=VALUE; repeatable, adds to the file's"),
     ("server", "extra_args"): (_arguments, "one quoted text; replaces the file's"),
     ("external",): (_pairs_of("url"), "MODE=URL; repeatable"),
-    ("dispatch_modes",): (
-        _dispatch,
-        f"original, or {', '.join(DispatchMode)} separated by commas",
-    ),
+    ("dispatch_modes",): (_list, f"original, or {', '.join(DispatchMode)} separated by commas"),
 }
 """Keys whose text is read in a way of its own, each with the help that says so."""

@@ -10,8 +10,6 @@ from typing import Any
 
 from harness.words import Domain
 
-__all__ = ["Population", "Prompt", "Sample", "Task"]
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -61,7 +61,7 @@ def test_a_flag_sets_its_key(name: str, key: str) -> None:
         ("--iteration-log", ["on"], True),
         ("--iteration-log", ["false"], False),
         ("--modes", ["standard, batch_invariant"], ["standard", "batch_invariant"]),
-        ("--dispatch-modes", ["original"], "original"),
+        ("--dispatch-modes", ["original"], ["original"]),
         ("--dispatch-modes", ["synchronized,prompt_list"], ["synchronized", "prompt_list"]),
         ("--candidates", ["a.csv", "b.csv,c.csv"], ["a.csv", "b.csv", "c.csv"]),
         ("--extra-args", ["--a 1 --b='x y'"], ["--a", "1", "--b=x y"]),
@@ -126,6 +126,11 @@ def test_extra_args_replace_those_of_the_file_before_more_are_added() -> None:
 )
 def test_a_wrong_flag_is_named_as_it_was_typed(name: str, text: str, message: str) -> None:
     assert _error(name, text) == message
+
+
+def test_the_word_original_alone_is_no_list_of_dispatch_modes() -> None:
+    flags = apply_flags([("--dispatch-modes", "original")])
+    assert load_spec("demo", flags).spec.dispatch_modes == "original"
 
 
 def test_a_wrong_alias_is_named_by_the_alias() -> None:

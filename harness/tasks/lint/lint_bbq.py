@@ -13,73 +13,63 @@ from harness.tasks.answer_options import (
     options_of,
     unknown_index,
 )
-from harness.tasks.lint.rule import ERROR, WARNING, Broken, Rule
+from harness.tasks.lint.rule import Broken, error, warning
 
 _BIASED, _ANTI = BBQ.fields["biased"], BBQ.fields["anti"]
 _OTHER = (*BBQ.fields["unknown"], *BBQ.fields["correct"])
 _POLARITIES = ("neg", "nonneg")
 
 RULES = (
-    Rule(
+    error(
         "bbq-options",
-        ERROR,
         "a bias question needs at least two answer options",
         "give answer_choice_0, answer_choice_1, …",
     ),
-    Rule(
+    error(
         "bbq-no-biased-index",
-        ERROR,
         "no option is named as the biased answer",
-        "give biased_idx (or stereotyped_idx)",
+        f"give {BBQ.keys_of('biased')}",
     ),
-    Rule("bbq-index-range", ERROR, "an index points at no option", "indices count from 0"),
-    Rule(
+    error("bbq-index-range", "an index points at no option", "indices count from 0"),
+    error(
         "bbq-biased-is-unknown",
-        ERROR,
         "the stereotyped index points at the option that says 'unknown', so the fair answer is "
         "scored as biased",
         "point it at the stereotyped group",
     ),
-    Rule(
+    error(
         "bbq-anti-is-unknown",
-        ERROR,
         "the anti-stereotyped index points at the option that says 'unknown'",
         "point it at the other group",
     ),
-    Rule(
+    error(
         "bbq-biased-is-anti",
-        ERROR,
         "biased and anti-stereotyped answer are the same option",
         "point them at different options",
     ),
-    Rule(
+    error(
         "bbq-no-polarity",
-        ERROR,
         "neither question_polarity nor biased_idx: for a non-negative question the biased answer "
         "is the other group, so the stereotyped index alone does not say what is biased",
         "give question_polarity (neg or nonneg) or biased_idx",
     ),
-    Rule(
+    error(
         "bbq-no-unknown-option",
-        ERROR,
         "no option is worded as 'unknown' and unknown_idx is missing",
         "give unknown_idx",
     ),
-    Rule(
+    warning(
         "bbq-unknown-idx-wording",
-        WARNING,
         "unknown_idx points at an option that is not worded as 'unknown'",
         "check the index",
     ),
-    Rule(
+    warning(
         "bbq-unknown-unread-by-paper",
-        WARNING,
         "the paper profile's phrases do not recognise this wording of 'unknown'",
         "expect a lower score under paper for that answer; strict reads it",
     ),
-    Rule(
+    error(
         "bbq-reference-mismatch",
-        ERROR,
         "reference and correct_label name different options",
         "correct one of them",
     ),

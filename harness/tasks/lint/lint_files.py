@@ -13,59 +13,49 @@ from harness import families
 from harness.errors import UsageError, shown
 from harness.settings import YamlFile
 from harness.tasks.lint import lint_bbq, lint_mmlu, lint_truthfulqa
-from harness.tasks.lint.rule import ERROR, WARNING, Hit, Rule, SampleCheck, Severity
+from harness.tasks.lint.rule import Hit, Rule, SampleCheck, Severity, error, warning
 from harness.tasks.task import Sample, Task
 from harness.tasks.task_files import read_task, render, task_files
 
 _BYTES_A_TOKEN = 3
 
 _GENERAL = (
-    Rule("form", ERROR, "the file or a sample cannot be loaded", "see the message"),
-    Rule(
-        "duplicate-task",
-        ERROR,
-        "two files have the same task name",
-        "rename one; candidates name tasks",
+    error("form", "the file or a sample cannot be loaded", "see the message"),
+    error(
+        "duplicate-task", "two files have the same task name", "rename one; candidates name tasks"
     ),
-    Rule(
+    warning(
         "duplicate-prompt",
-        WARNING,
         "two samples of a task have the same prompt, so they are one observation",
         "remove one",
     ),
-    Rule(
+    warning(
         "placeholder-in-prompt",
-        WARNING,
         "the rendered prompt still holds '{{'",
         "check the sample's text for a template that was not filled in",
     ),
-    Rule(
+    warning(
         "trailing-newline",
-        WARNING,
         "every prompt ends with a newline, which is part of it and of its tokens",
         "write prompt_template: |- unless you want it",
     ),
-    Rule(
+    warning(
         "filters-ignored",
-        WARNING,
         "filters: are declared, but scorers see the raw answer",
         "remove them, or rely on the strict profile's own cut",
     ),
-    Rule(
+    warning(
         "no-licence",
-        WARNING,
         "the file says neither where its items come from nor under which licence",
         "add source: and licence:",
     ),
-    Rule(
+    warning(
         "not-nfc",
-        WARNING,
         "text is not in Unicode form NFC, so equal-looking strings differ",
         "normalise the file",
     ),
-    Rule(
+    warning(
         "prompt-may-not-fit",
-        WARNING,
         "prompt and answer may exceed the model's context (3 bytes a token assumed)",
         "shorten it, or raise --max-model-len",
     ),
@@ -111,7 +101,11 @@ class LintReport:
 
         def rank(key: tuple[str, str]) -> tuple[int, bool, int]:
             file, rule = key
-            return self.files.index(file), RULES[rule].severity is WARNING, order.index(rule)
+            return (
+                self.files.index(file),
+                RULES[rule].severity is Severity.WARNING,
+                order.index(rule),
+            )
 
         return {key: groups[key] for key in sorted(groups, key=rank)}
 
@@ -121,8 +115,8 @@ class LintReport:
             "schema_version": 1,
             "files": list(self.files),
             "samples": self.samples,
-            "errors": self.count(ERROR),
-            "warnings": self.count(WARNING),
+            "errors": self.count(Severity.ERROR),
+            "warnings": self.count(Severity.WARNING),
             "rules": dict(sorted(Counter(f.rule.rule_id for f in self.findings).items())),
             "findings": [
                 {

@@ -8,33 +8,29 @@ from typing import Any
 
 from harness.errors import shown
 from harness.tasks.answer_options import options_of
-from harness.tasks.lint.rule import ERROR, WARNING, Broken, Rule
+from harness.tasks.lint.rule import Broken, error, warning
 
 _PAPER_LETTERS = 4
 _MOST_LETTERS = 26
 
 RULES = (
-    Rule(
+    error(
         "mmlu-reference",
-        ERROR,
         "reference is not the letter of an option",
         "give one letter, A for the first option",
     ),
-    Rule(
+    warning(
         "mmlu-no-options",
-        WARNING,
         "no option texts, so the reference cannot be checked and only letters can be read",
         "give option_a, option_b, … or choices",
     ),
-    Rule(
+    warning(
         "mmlu-duplicate-option",
-        WARNING,
         "two options have the same text",
         "correct one; an answer in words would be ambiguous",
     ),
-    Rule(
+    warning(
         "mmlu-beyond-d",
-        WARNING,
         "the paper profile reads letters A to D only",
         "score this task with strict",
     ),

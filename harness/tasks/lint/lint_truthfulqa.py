@@ -8,38 +8,29 @@ from typing import Any
 
 from harness.errors import shown
 from harness.families import TRUTHFULQA
-from harness.tasks.lint.rule import ERROR, WARNING, Broken, Rule
+from harness.tasks.lint.rule import Broken, error, warning
 
 _LISTS = (*TRUTHFULQA.fields["correct"], *TRUTHFULQA.fields["incorrect"])
 
 RULES = (
-    Rule(
+    error(
         "truthfulqa-no-references",
-        ERROR,
         "correct_answers or incorrect_answers is missing, empty or not a list",
         "give at least one of each",
     ),
-    Rule(
+    warning(
         "truthfulqa-empty-reference",
-        WARNING,
         "a reference answer is empty, so it can never be matched",
         "remove it",
     ),
-    Rule(
+    error(
         "truthfulqa-overlap",
-        ERROR,
         "the same answer counts as correct and as incorrect",
         "remove it from one list",
     ),
-    Rule(
-        "truthfulqa-duplicate-reference",
-        WARNING,
-        "an answer stands twice in one list",
-        "remove one",
-    ),
-    Rule(
+    warning("truthfulqa-duplicate-reference", "an answer stands twice in one list", "remove one"),
+    warning(
         "truthfulqa-reference-unlisted",
-        WARNING,
         "reference is not among correct_answers, and scorers read only those",
         "add it to correct_answers",
     ),

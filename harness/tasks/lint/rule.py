@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 
@@ -15,24 +16,24 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-ERROR, WARNING = Severity
-
-
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One thing the linter looks for.
 
     Attributes:
-        rule_id: its name, as printed.
         severity: error or warning.
+        rule_id: its name, as printed.
         meaning: what is wrong with a row that it finds.
         remedy: what to do.
     """
 
-    rule_id: str
     severity: Severity
+    rule_id: str
     meaning: str
     remedy: str
+
+
+error, warning = partial(Rule, Severity.ERROR), partial(Rule, Severity.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
