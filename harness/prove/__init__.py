@@ -10,10 +10,10 @@ from harness.prove.activation import (
     read_server_info,
 )
 from harness.prove.evidence import Device, EvidenceTag, Rule, evidence_rule, parse_version
-from harness.prove.facts import ServerFacts, read_facts
 from harness.prove.iterations import BatchWitness, EngineStep, batch_witness, read_steps
 from harness.prove.metrics import EngineMetrics, metrics_delta, read_metrics
 from harness.prove.parity import Difference, mode_parity
+from harness.prove.server_facts import ServerFacts, read_facts
 
 __all__ = [
     "ActivationEvidence",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.prove.evidence import may_differ, parse_version
-from harness.prove.facts import ServerFacts, parse_literal
+from harness.prove.server_facts import ServerFacts, parse_literal
 from harness.prove.server_log import split_config
 
 _FACTS = (
