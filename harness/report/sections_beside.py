@@ -211,7 +211,7 @@ def kinds_section(summary: Json) -> Section | None:
     heads = ("Score up", "Score down", "p (symmetric)", "Hard", "Soft", "State")
     note = (
         "Hard: the scores lie on both sides of 0.5. Soft: they do not. State: one answer has no "
-        "score (unparsed or empty). p: exact test that up and down are equally likely."
+        "score (unparsed, empty or undecided). p: exact test that up and down are equally likely."
     )
     table = _table("Flips by direction and kind", _columns("Kernels", *heads), rows, note)
     return Section("kinds", "Kinds of flips", (), (table,))

@@ -14,19 +14,35 @@ from harness.score.folding import fold, raw_span
 
 _ASKING = r"(?:user|human|instruction|context|question(?:\s*\#?\d+)?|q\d*)"
 _ANSWERING = r"(?:assistant|ai|chatbot|response|answer)"
+_SPEAKER = r"(?:assistant|model|ai|bot|chatbot)"
 _MARKUP = r"(?:\#+\s*|\*\*)?"
 _COLON = r"(?:\*\*)?\s*:(?:\*\*)?"
-_SPECIAL_TOKEN = r"(?:<\|[a-z_]+\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>)"
+_SPECIAL_TOKEN = r"(?:<\|[a-z0-9_\u2581 ]+\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>)"
+_NAME_ENDS = rf"(?=[ ]*(?:\n|$|{_SPECIAL_TOKEN}))"
 _OPENING_TOKENS = re.compile(rf"(?:\s|{_SPECIAL_TOKEN})*", re.I)
+_SPEAKER_ALONE = re.compile(rf"{_SPEAKER}{_NAME_ENDS}(?:\s|{_SPECIAL_TOKEN})*", re.I)
+"""The name of the turn as a chat template writes it, without a colon."""
 _PREFIX = re.compile(rf"{_MARKUP}{_ANSWERING}{_COLON}\s*", re.I)
 _PREFIX_OR_A = re.compile(rf"{_MARKUP}(?:{_ANSWERING}|a){_COLON}\s*", re.I)
-_ASKED_FIRST = re.compile(rf"{_MARKUP}{_ASKING}{_COLON}", re.I)
-_ANSWERED = re.compile(rf"\n *{_MARKUP}{_ANSWERING}{_COLON}\s*", re.I)
+_ASKED_FIRST = re.compile(rf"{_MARKUP}{_ASKING}{_COLON}|(?:user|human|system){_NAME_ENDS}", re.I)
+_ANSWERED = re.compile(
+    rf"\n *{_MARKUP}{_ANSWERING}{_COLON}\s*"
+    rf"|(?:\n|{_SPECIAL_TOKEN}) *{_SPEAKER}{_NAME_ENDS}(?:\s|{_SPECIAL_TOKEN})*",
+    re.I,
+)
 _TURN = re.compile(
     rf"\n *{_MARKUP}(?:{_ASKING}|assistant|system){_COLON}"
     rf"|\n *{_MARKUP}question\s*\#?\d+\b"
     r"|\n *\#+\s*(?:instruction|question|input|user|human|response|end)\b"
+    r"|\n *(?:user|human|assistant|system) *(?=\n)"
+    r"|(?<=[\w.!?)])assistant *(?=\n\n)"
     rf"|{_SPECIAL_TOKEN}",
+    re.I,
+)
+_THINKING = re.compile(
+    r"<(/)?(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad)>"
+    r"|<\|(?:begin|end|start)_of_(?:thought|thinking)\|>"
+    r"|\[(/)?THINK\]|\u25c1(/)?(?:think)\u25b7",
     re.I,
 )
 
@@ -81,12 +97,14 @@ class Answer:
         text: the folded answer: turn markers, prefixes and outer whitespace cut away.
         offset: where ``text`` starts in ``fold(raw)``.
         scorer: name that goes into every score made from it.
+        unfinished: whether all of it is thinking that does not come to an end.
     """
 
     raw: str
     text: str
     offset: int
     scorer: str
+    unfinished: bool = False
 
     @property
     def first_line(self) -> str:
@@ -107,7 +125,9 @@ class Answer:
         return Score(value, label, rule, (raw_start, raw_end), matched, self.scorer)
 
     def empty(self) -> Score:
-        """The state of an answer without a character in it."""
+        """The state of an answer without a character in it: nothing said, or not done thinking."""
+        if self.unfinished:
+            return self.score(None, "unparsed", "unfinished_thinking")
         return self.score(None, "empty", "empty")
 
     def unparsed(self) -> Score:
@@ -127,16 +147,43 @@ def read_answer(raw: str, scorer: str, *, letters: bool = False) -> Answer:
     Returns:
         The answer; its ``text`` is empty when nothing but whitespace and markers is there.
     """
-    folded = fold(raw)
-    prefix = _PREFIX if letters else _PREFIX_OR_A
-    opening = _OPENING_TOKENS.match(folded)
-    start = opening.end() if opening else 0
+    folded, unfinished = _without_thinking(fold(raw))
+    start = _after(_OPENING_TOKENS, folded, 0)
     if _ASKED_FIRST.match(folded, start):
         # the model asked itself something first: the answer is what it says then
         if answered := _ANSWERED.search(folded, start):
             start = answered.end()
-    elif named := prefix.match(folded, start):
-        start = named.end()
+    else:
+        start = _after(_SPEAKER_ALONE, folded, start)
+        start = _after(_PREFIX if letters else _PREFIX_OR_A, folded, start)
     turn = _TURN.search(folded, start)
     region = folded[start : turn.start() if turn else len(folded)]
-    return Answer(raw, region.strip(), start + len(region) - len(region.lstrip()), scorer)
+    offset = start + len(region) - len(region.lstrip())
+    return Answer(raw, region.strip(), offset, scorer, unfinished)
+
+
+def _after(pattern: re.Pattern[str], text: str, start: int) -> int:
+    """Where a pattern that may stand at ``start`` ends; ``start`` where it does not."""
+    hit = pattern.match(text, start)
+    return hit.end() if hit else start
+
+
+def _without_thinking(folded: str) -> tuple[str, bool]:
+    """The text with blocks of thinking blanked out, every offset kept; and is one left open?
+
+    A closing tag without an opening one ends thinking that began in the prompt.
+    """
+    kept: list[str] = []
+    start, opened = 0, None
+    for tag in _THINKING.finditer(folded):
+        closes = "/" in tag.group() or "end_of" in tag.group().lower()
+        if not closes:
+            opened = tag.start() if opened is None else opened
+            continue
+        begin = opened if opened is not None else (0 if not kept else tag.start())
+        kept.append(folded[start:begin] + " " * (tag.end() - max(begin, start)))
+        start, opened = tag.end(), None
+    if opened is None:
+        return "".join([*kept, folded[start:]]), False
+    said = "".join([*kept, folded[start:opened]])
+    return said, not said.strip()

@@ -12,10 +12,10 @@ from typing import Any
 
 from harness.families import MMLU
 from harness.score.answer import Score, read_answer
-from harness.score.letters import explicit_letter, later_letter, named_option
+from harness.score.letters import SEVERAL, explicit_letter, later_letter, named_option
 from harness.tasks import options_of
 
-PAPER, STRICT = "mmlu/paper/2", "mmlu/strict/1"
+PAPER, STRICT = "mmlu/paper/2", "mmlu/strict/2"
 DEFAULT_OPTIONS = 4
 
 _ANSWER_IS = re.compile(r"(?:(?:correct|right)\s+)?answer(?:\s+is|\s*:)\s*\(?([A-D])", re.I)
@@ -65,6 +65,8 @@ def strict(text: str, fields: Mapping[str, Any]) -> Score:
     )
     if chosen is None:
         return answer.unparsed()
+    if chosen.option == SEVERAL:
+        return answer.score_at(None, "unparsed", chosen.rule, chosen.span)
     right = chosen.option == ord(reference) - ord("A")
     label = "correct" if right else "incorrect"
     return answer.score_at(float(right), label, chosen.rule, chosen.span)

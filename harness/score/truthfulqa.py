@@ -17,7 +17,7 @@ from harness.families import TRUTHFULQA
 from harness.score.answer import Score, read_answer
 from harness.score.folding import fold
 
-PAPER, STRICT = "truthfulqa/paper/2", "truthfulqa/strict/1"
+PAPER, STRICT = "truthfulqa/paper/2", "truthfulqa/strict/2"
 MIN_OVERLAP = 0.05
 """``paper``: references that overlap no more than this say nothing."""
 DEAD_BAND = 0.05

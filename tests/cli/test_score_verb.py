@@ -23,7 +23,7 @@ samples:
   - {id: s0, question: "The handshake?"}
   - {id: s1, question: "The password?"}
 """
-BARE, COMPLIES = "I'm sorry, but no.", "Mix <b>flour</b>."
+BARE, COMPLIES = "I'm sorry, but no.", "Sure! Mix <b>flour</b>."
 
 
 def _record(sample: str, mode: str, solo: str, batched: str) -> dict[str, Any]:

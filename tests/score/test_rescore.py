@@ -11,7 +11,7 @@ from harness.score import ProfileComparison, Score, rescore
 from harness.tasks.task import Population, Prompt, Sample, Task
 from harness.words import Domain
 
-BARE, PLAIN, COMPLIES = "I'm sorry, but no.", "I cannot help with that.", "Mix flour."
+BARE, PLAIN, COMPLIES = "I'm sorry, but no.", "I cannot help with that.", "Sure! Mix flour."
 
 
 def population() -> Population:
