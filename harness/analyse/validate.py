@@ -65,6 +65,11 @@ class Validation(Struct, frozen=True, kw_only=True):
         """The checks that failed."""
         return tuple(f for f in self.findings if f.status is Status.FAILED)
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """``check: message`` of each that failed, for the detail of an error."""
+        return tuple(f"{finding.check}: {finding.message}" for finding in self.failures)
+
 
 def read_validation(path: Path) -> Validation:
     """What a ``validation.json`` holds.

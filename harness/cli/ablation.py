@@ -46,4 +46,4 @@ def ablation(
         say_json(done.summary)
     else:
         say(runs.outcome_lines(done))
-    runs.insist(done)
+    done.insist()

@@ -36,4 +36,4 @@ def run(
         say_json(done.summary)
     else:
         say(runs.outcome_lines(done))
-    runs.insist(done)
+    done.insist()

@@ -3,8 +3,7 @@
 `prepare` reads and checks and starts nothing; `run` does what of a plan is not done yet.
 """
 
-from harness.conduct.conclude import Conclusion
-from harness.conduct.conductor import RunOptions, run
+from harness.conduct.conductor import Conclusion, RunOptions, run
 from harness.conduct.prepare import CandidateSource, Prepared, prepare
 from harness.conduct.progress import ConsoleProgress, RunProgress
 

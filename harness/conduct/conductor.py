@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
-from harness.conduct.conclude import Conclusion, conclude, withdraw_conclusion
+from harness.analyse import Summary, Validation, summarise_run, validate_run
 from harness.conduct.lifetime import Bench, Work, run_lifetime
 from harness.conduct.logbook import open_logbook
 from harness.conduct.metadata import Metadata
@@ -23,14 +24,23 @@ from harness.conduct.progress import RunProgress
 from harness.conduct.signals import sigterm_is_interrupt
 from harness.conduct.site import Site, find_site
 from harness.conduct.startups import parity_of_modes
-from harness.errors import HarnessError, IncompleteRun, Interrupted, RunError, UsageError
+from harness.errors import (
+    GateFailed,
+    HarnessError,
+    IncompleteRun,
+    Interrupted,
+    RunError,
+    UsageError,
+)
 from harness.plan import Lifetime, Plan, remaining
 from harness.records import RunFolder, find_unfinished, new_run_id
 from harness.replay import Dispatcher, ReplaySession, scan_lifetime
+from harness.report import write_reports
 from harness.serve import LaunchOptions, launch_options
 from harness.settings import RunSpec
 
-log = structlog.get_logger()
+_SUMMARY, _VALIDATION = "summary.json", "validation.json"
+_CONCLUSION = (_SUMMARY, _VALIDATION, "report.md", "report.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,42 @@ class RunOptions:
     fresh: bool = False
     retry_errors: bool = False
     kind: str = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a complete run came to.
+
+    Attributes:
+        folder: the run folder.
+        summary: as in ``summary.json``.
+        validation: as in ``validation.json``.
+        reports: the report files that were written.
+    """
+
+    folder: Path
+    summary: Summary
+    validation: Validation
+    reports: tuple[Path, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether no check of the validation failed."""
+        return self.validation.ok
+
+    def insist(self) -> None:
+        """Let a run that is complete and does not count set the exit code.
+
+        Raises:
+            GateFailed: a check of its validation failed.
+        """
+        if not self.valid:
+            raise GateFailed(
+                f"{len(self.validation.failures)} checks of the validation failed: "
+                "the run is not countable",
+                file=self.folder / _VALIDATION,
+                detail=self.validation.reasons,
+            )
 
 
 def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Conclusion:
@@ -130,16 +176,27 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> Conclusion:
     candidates = (candidate.model_dump(mode="json") for candidate in prepared.candidates)
     folder.write_rows("selected_candidates.jsonl", candidates)
     if plan.records:
-        withdraw_conclusion(folder)
+        for name in _CONCLUSION:  # of an earlier state: more records are about to come
+            (folder.path / name).unlink(missing_ok=True)
         _run_lifetimes(prepared, plan, bench, options.kind)
     else:
         progress.note(f"all {len(prepared.plan.records)} records are there already")
     _insist_on_all(folder, prepared.plan)
     bench.site.verify_unchanged()
     bench.metadata.complete(parity_of_modes(folder, [model.name for model in bench.spec.models]))
-    conclusion = conclude(folder)
+    conclusion = _conclude(folder)
     bench.metadata.close(exit_code=0 if conclusion.valid else 1)
     return conclusion
+
+
+def _conclude(folder: RunFolder) -> Conclusion:
+    """Summary, validation and reports, written last."""
+    summary, validation = summarise_run(folder.path), validate_run(folder.path)
+    written = msgspec.to_builtins(summary), msgspec.to_builtins(validation)
+    folder.write(_SUMMARY, written[0])
+    folder.write(_VALIDATION, written[1])
+    reports = tuple(write_reports(folder.path, summary=written[0], validation=written[1]))
+    return Conclusion(folder.path, summary, validation, reports)
 
 
 def _launches(

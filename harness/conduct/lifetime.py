@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 import httpx
@@ -147,15 +148,10 @@ class Liveness:
             state = self._server.state()
             if not state.running:
                 raise describe_death(self._server, state)
-            if await self._is_healthy():
-                return
+            async with httpx.AsyncClient(transport=self._transport, trust_env=False) as client:
+                with suppress(httpx.TransportError):
+                    answer = await client.get(f"{self._server.base_url}/health", timeout=5.0)
+                    if answer.status_code == 200:
+                        return
             await asyncio.sleep(_TICK_S)
         raise describe_death(self._server, self._server.state())
-
-    async def _is_healthy(self) -> bool:
-        async with httpx.AsyncClient(transport=self._transport, trust_env=False) as client:
-            try:
-                response = await client.get(f"{self._server.base_url}/health", timeout=5.0)
-            except httpx.TransportError:
-                return False
-        return response.status_code == 200

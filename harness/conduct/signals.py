@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 
 @contextmanager
@@ -16,11 +15,9 @@ def sigterm_is_interrupt() -> Iterator[None]:
     what is ignored would swallow the others too.
     """
 
-    def interrupt(_: int, __: FrameType | None) -> None:
-        signal.raise_signal(signal.SIGINT)
-
     previous = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
-    previous |= {s: signal.signal(s, interrupt) for s in (signal.SIGTERM, signal.SIGHUP)}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        previous[number] = signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:
@@ -32,12 +29,10 @@ def sigterm_is_interrupt() -> Iterator[None]:
 def signals_deferred() -> Iterator[None]:
     """Hold SIGINT, SIGTERM and SIGHUP back until the block has ended, then deliver the first."""
     caught: list[int] = []
-
-    def remember(number: int, _: FrameType | None) -> None:
-        caught.append(number)
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {s: signal.signal(s, remember) for s in numbers}
+    previous = {
+        number: signal.signal(number, lambda arrived, _: caught.append(arrived))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:

@@ -189,7 +189,7 @@ def run_ablation(ablation: Ablation, results: Path) -> Conclusion:
             raise GateFailed(
                 f"the {step.name} does not count, so nothing is built on it",
                 file=conclusion.folder / "validation.json",
-                detail=tuple(f"{f.check}: {f.message}" for f in conclusion.validation.failures),
+                detail=conclusion.validation.reasons,
             )
         if step.name == SCAN:
             exported = export_scan(

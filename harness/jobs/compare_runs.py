@@ -19,7 +19,6 @@ from harness.compare import (
     GateFinding,
     GateVerdict,
     SampleComparison,
-    Side,
     compare_runs,
     compare_samples,
     is_samples_file,
@@ -28,7 +27,6 @@ from harness.compare import (
     read_side,
 )
 from harness.errors import GateFailed, IncompleteRun, UsageError, nearest
-from harness.findings import Finding
 from harness.jobs.run_numbers import add_step_summary, named, report_formats
 from harness.report import (
     FILES,
@@ -55,7 +53,7 @@ _OF_COMPLETENESS = frozenset(
         "answers_finished",
     }
 )
-_JUDGED_HERE = frozenset({"modes_proven"})
+_JUDGED_HERE = frozenset({"modes_proven"})  # it is a condition of the gate's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,38 +196,22 @@ def compare_run_folders(
         one, other, mode_a=modes[0], mode_b=modes[1], allow_subset=allow_subset
     )
     sides = {"A": one} if other is one else {"A": one, "B": other}
-    failures = {name: _failures(side) for name, side in sides.items()}
-    if gate:
-        for name, side in sides.items():
-            _require_countable(name, side, failures[name])
-    defects = tuple(
-        f"{name}: {finding.check}: {finding.message}"
-        for name, found in failures.items()
-        for finding in found
-    )
-    return Compared(comparison, judge(comparison, gate.conditions, gate.max_flip_rate), defects)
-
-
-def _failures(side: Side) -> list[Finding]:
-    """The checks that a run failed; whether its modes are proven is the gate's own question."""
-    validation = validate(side.records, side.files, expectations_of(side.files))
-    return [finding for finding in validation.failures if finding.check not in _JUDGED_HERE]
-
-
-def _require_countable(name: str, side: Side, failures: Sequence[Finding]) -> None:
-    if not failures:
-        return
-    error = (
-        IncompleteRun
-        if any(finding.check in _OF_COMPLETENESS for finding in failures)
-        else GateFailed
-    )
-    raise error(
-        f"{name} does not count, so nothing is gated on it",
-        file=side.records.path,
-        hint="see `harness validate`; a run is completed by `harness run` with its id",
-        detail=tuple(f"{finding.check}: {finding.message}" for finding in failures),
-    )
+    defects: list[str] = []
+    for name, side in sides.items():
+        found = validate(side.records, side.files, expectations_of(side.files)).failures
+        failures = [finding for finding in found if finding.check not in _JUDGED_HERE]
+        reasons = tuple(f"{finding.check}: {finding.message}" for finding in failures)
+        if gate and failures:
+            incomplete = not _OF_COMPLETENESS.isdisjoint(finding.check for finding in failures)
+            raise (IncompleteRun if incomplete else GateFailed)(
+                f"{name} does not count, so nothing is gated on it",
+                file=side.records.path,
+                hint="see `harness validate`; a run is completed by `harness run` with its id",
+                detail=reasons,
+            )
+        defects += (f"{name}: {reason}" for reason in reasons)
+    verdicts = judge(comparison, gate.conditions, gate.max_flip_rate)
+    return Compared(comparison, verdicts, tuple(defects))
 
 
 def write_comparison(compared: Compared, formats: Sequence[str], out: Path | None) -> list[Path]:

@@ -12,7 +12,6 @@ from msgspec import to_builtins
 from harness.errors import UsageError
 from harness.hostile import visible
 from harness.images import (
-    ImageDifference,
     ImageLock,
     ImageRow,
     Inventory,
@@ -90,19 +89,7 @@ def difference(a: str, b: str, formats: str, out: Path | None, progress: Progres
     chosen = report_formats(formats, FILES[Look.IMAGES])
     if len(chosen) > 1 and out is None:
         raise UsageError("several formats need a folder", hint="add -o FOLDER")
-    found = read_difference(a, b, progress)
-    document, content = image_difference_document(found), to_builtins(found)
-    if out is None:
-        yield rendered(document, chosen[0], content)
-        return
-    yield f"{visible(found.headline)}\n"
-    for path in write_document(document, chosen, out, content):
-        yield f"written   {path}\n"
-
-
-def read_difference(a: str, b: str, progress: Progress) -> ImageDifference:
-    """Read both sides and compare them; the engine is asked only for a side that is an image."""
-    client = cache(connect)
+    client = cache(connect)  # the engine is asked only for a side that is an image
 
     def side(name: str) -> Inventory:
         path = Path(name)
@@ -110,4 +97,11 @@ def read_difference(a: str, b: str, progress: Progress) -> ImageDifference:
             return load_inventory(path)
         return take_inventory(name, client(), progress=progress)
 
-    return compare_images(side(a), side(b))
+    found = compare_images(side(a), side(b))
+    document, content = image_difference_document(found), to_builtins(found)
+    if out is None:
+        yield rendered(document, chosen[0], content)
+        return
+    yield f"{visible(found.headline)}\n"
+    for path in write_document(document, chosen, out, content):
+        yield f"written   {path}\n"

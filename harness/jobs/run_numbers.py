@@ -12,8 +12,8 @@ from msgspec import to_builtins
 
 from harness.analyse import Summary, Validation, summarise_run, validate_run
 from harness.errors import GateFailed, UsageError
-from harness.files import append_text
-from harness.records import read_json, read_run_files, write_json
+from harness.files import append_text, write_json
+from harness.records import read_json, read_run_files
 from harness.report import FILES, Look, load_report, rendered, summary_lines, write_reports
 from harness.words import Mode
 
@@ -111,7 +111,7 @@ def insist(found: Validation, file: Path) -> None:
         raise GateFailed(
             f"{len(found.failures)} check(s) failed: this run does not count",
             file=file,
-            detail=tuple(f"{finding.check}: {finding.message}" for finding in found.failures),
+            detail=found.reasons,
         )
 
 

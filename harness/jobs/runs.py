@@ -19,7 +19,6 @@ from harness.conduct import (
     prepare,
 )
 from harness.conduct import run as conduct
-from harness.errors import GateFailed
 from harness.findings import Status
 from harness.numbers import duration_text
 from harness.plan import estimate
@@ -141,18 +140,3 @@ def _validation_words(done: Conclusion) -> str:
     words = {Status.WARNING: "with a warning", Status.NOT_CHECKED: "not checked"}
     reserved = [f"{found[status]} {text}" for status, text in words.items() if found[status]]
     return f"no check failed, {', '.join(reserved)}" if reserved else "every check passed"
-
-
-def insist(done: Conclusion) -> None:
-    """Let a run that is complete and does not count set the exit code.
-
-    Raises:
-        GateFailed: a check of its validation failed.
-    """
-    failures = done.validation.failures
-    if failures:
-        raise GateFailed(
-            f"{len(failures)} checks of the validation failed: the run is not countable",
-            file=done.folder / "validation.json",
-            detail=tuple(f"{finding.check}: {finding.message}" for finding in failures),
-        )

@@ -7,7 +7,7 @@ is taken up, so every verb built on this can simply be typed again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import docker
 from msgspec import structs, to_builtins
 
+from harness.analyse import read_validation
 from harness.compare import (
     Comparison,
     ModeComparison,
@@ -24,6 +25,7 @@ from harness.compare import (
 )
 from harness.conduct import ConsoleProgress, RunOptions, RunProgress, prepare, run
 from harness.errors import RunError, UsageError, nearest
+from harness.files import write_json
 from harness.hostile import visible
 from harness.images import (
     Bisection,
@@ -46,7 +48,6 @@ from harness.jobs.compare_runs import (
     write_comparison,
 )
 from harness.jobs.run_numbers import named
-from harness.records import read_json, write_json
 from harness.report import headline_clauses, image_difference_document, write_document
 from harness.serve.docker import connect
 from harness.settings import LoadedSpec
@@ -170,20 +171,10 @@ def compare_by_answers(
         folders.append(runs.run_on(image))
     compared = compare_run_folders(folders[0], folders[1], (None, None), gate, allow_subset=False)
     target = out or runs.results / f"images-{_short_name(a)}-vs-{_short_name(b)}"
-    return ImagesCompared(
-        difference,
-        compared,
-        (folders[0], folders[1]),
-        tuple(_write(difference, compared, chosen, target)),
-    )
-
-
-def _write(
-    difference: ImageDifference, compared: Compared, formats: Sequence[str], target: Path
-) -> list[Path]:
     document = image_difference_document(difference, compared.document(), _clauses(compared))
     joined = write_document(document, ("md", "html", "json"), target, to_builtins(difference))
-    return [*joined, *write_comparison(compared, formats, target)]
+    written = (*joined, *write_comparison(compared, chosen, target))
+    return ImagesCompared(difference, compared, (folders[0], folders[1]), written)
 
 
 def _clauses(compared: Compared) -> tuple[str, ...]:
@@ -203,17 +194,6 @@ WATCHES: Mapping[str, Callable[[ModeComparison], int]] = {
     "text-changes": lambda mode: mode.text_changes.appeared + mode.text_changes.vanished,
 }
 """What can be watched, each a count of candidates that differ from GOOD's."""
-
-
-def _watches(text: str) -> tuple[str, ...]:
-    names = tuple(named(text))
-    for name in names:
-        if name not in WATCHES:
-            hint = nearest(name, WATCHES) or f"known: {', '.join(WATCHES)}"
-            raise UsageError(f"--watch: nothing is called '{name}'", hint=hint)
-    if not names:
-        raise UsageError("--watch names nothing", hint=f"known: {', '.join(WATCHES)}")
-    return names
 
 
 @dataclass
@@ -246,9 +226,9 @@ class _Observer:
             if image in self.ends:
                 raise
             return Seen.UNUSABLE, f"{type(error).__name__}: {error.message}"
-        failures = _failures(folder)
+        failures = read_validation(folder / "validation.json").failures
         if failures:
-            return Seen.UNUSABLE, f"its run does not count: {failures[0]}"
+            return Seen.UNUSABLE, f"its run does not count: {failures[0].message}"
         if image == self.ends[0]:
             self.good_id = found.image_id
             return Seen.SAME, f"GOOD itself (run {folder.name})"
@@ -278,12 +258,6 @@ def _noise(mode: ModeComparison) -> str:
     return f", but GOOD changes {changed} of its own when asked again" if changed else ""
 
 
-def _failures(folder: Path) -> list[str]:
-    """Checks of the run's own validation that failed."""
-    findings = read_json(folder / "validation.json").get("findings") or ()
-    return [str(f.get("message")) for f in findings if f.get("status") == "failed"]
-
-
 def bisect_images(
     good: str,
     bad: str,
@@ -309,13 +283,18 @@ def bisect_images(
         RunError: GOOD or BAD could not be run to its end; the same command goes on.
         Interrupted: the same command goes on.
     """
-    watches = _watches(watch)
+    watches = tuple(named(watch))
+    for name in watches:
+        if name not in WATCHES:
+            hint = nearest(name, WATCHES) or f"known: {', '.join(WATCHES)}"
+            raise UsageError(f"--watch: nothing is called '{name}'", hint=hint)
+    if not watches:
+        raise UsageError("--watch names nothing", hint=f"known: {', '.join(WATCHES)}")
     images = image_range(read_image_list(images_from), good, bad, images_from)
     target = out or runs.results / f"bisect-{_short_name(good)}-{_short_name(bad)}.json"
     observer = _Observer(connect(), runs, watches, (images[0], images[-1]), progress)
     found = find_step(images, observer.observe, log=progress)
     folders = {image: str(folder) for image, folder in observer.folders.items()}
     content = {"images": list(images), "watch": list(watches), "runs": folders}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_json(target, to_builtins(found) | content)
+    write_json(target, to_builtins(found) | content, parents=True)
     return found
