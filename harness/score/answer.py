@@ -19,15 +19,18 @@ _MARKUP = r"(?:\#+\s*|\*\*)?"
 _COLON = r"(?:\*\*)?\s*:(?:\*\*)?"
 _SPECIAL_TOKEN = r"(?:<\|[a-z0-9_\u2581 ]+\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>)"
 _NAME_ENDS = rf"(?=[ ]*(?:\n|$|{_SPECIAL_TOKEN}))"
-_OPENING_TOKENS = re.compile(rf"(?:\s|{_SPECIAL_TOKEN})*", re.I)
-_SPEAKER_ALONE = re.compile(rf"{_SPEAKER}{_NAME_ENDS}(?:\s|{_SPECIAL_TOKEN})*", re.I)
-"""The name of the turn as a chat template writes it, without a colon."""
+_TOKENS = rf"(?:\s|{_SPECIAL_TOKEN})*"
+_OPENING = re.compile(
+    rf"(?:\s|{_SPECIAL_TOKEN}(?: *{_SPEAKER}{_NAME_ENDS})?)*(?:assistant{_NAME_ENDS}{_TOKENS})?",
+    re.I,
+)
+"""What a chat template puts before an answer: its tokens, and the name of the turn."""
 _PREFIX = re.compile(rf"{_MARKUP}{_ANSWERING}{_COLON}\s*", re.I)
 _PREFIX_OR_A = re.compile(rf"{_MARKUP}(?:{_ANSWERING}|a){_COLON}\s*", re.I)
 _ASKED_FIRST = re.compile(rf"{_MARKUP}{_ASKING}{_COLON}|(?:user|human|system){_NAME_ENDS}", re.I)
 _ANSWERED = re.compile(
     rf"\n *{_MARKUP}{_ANSWERING}{_COLON}\s*"
-    rf"|(?:\n|{_SPECIAL_TOKEN}) *{_SPEAKER}{_NAME_ENDS}(?:\s|{_SPECIAL_TOKEN})*",
+    rf"|(?:\n *assistant|{_SPECIAL_TOKEN} *{_SPEAKER}){_NAME_ENDS}{_TOKENS}",
     re.I,
 )
 _TURN = re.compile(
@@ -35,7 +38,7 @@ _TURN = re.compile(
     rf"|\n *{_MARKUP}question\s*\#?\d+\b"
     r"|\n *\#+\s*(?:instruction|question|input|user|human|response|end)\b"
     r"|\n *(?:user|human|assistant|system) *(?=\n)"
-    r"|(?<=[\w.!?)])assistant *(?=\n\n)"
+    r"|(?<=[\w.!?)])assistant *(?=\n\n|\Z)"
     rf"|{_SPECIAL_TOKEN}",
     re.I,
 )
@@ -147,14 +150,13 @@ def read_answer(raw: str, scorer: str, *, letters: bool = False) -> Answer:
     Returns:
         The answer; its ``text`` is empty when nothing but whitespace and markers is there.
     """
-    folded, unfinished = _without_thinking(fold(raw))
-    start = _after(_OPENING_TOKENS, folded, 0)
+    folded, unfinished = _without_thinking(fold(raw).rstrip())
+    start = _after(_OPENING, folded, 0)
     if _ASKED_FIRST.match(folded, start):
         # the model asked itself something first: the answer is what it says then
         if answered := _ANSWERED.search(folded, start):
             start = answered.end()
     else:
-        start = _after(_SPEAKER_ALONE, folded, start)
         start = _after(_PREFIX if letters else _PREFIX_OR_A, folded, start)
     turn = _TURN.search(folded, start)
     region = folded[start : turn.start() if turn else len(folded)]

@@ -17,6 +17,9 @@ from harness.score.folding import fold
 SEVERAL = -1
 """The option of a choice that is none: the answer names several."""
 
+LINE = 2000
+"""Characters of a first line in which its letter is looked for; a stated one counts anywhere."""
+
 _WRAP = r"[\s(\[{*_$`\"'-]{0,12}(?:\\(?:boxed|text|mathrm)\{)*"
 _CLOSE = r"[)\]}*_$`\"']{0,8}"
 _NOUN = r"(?:(?:option|choice|letter|answer)\s{1,4})?"
@@ -112,7 +115,7 @@ def explicit_letter(answer: Answer, options: int) -> Choice | None:
     """
     if _REPEATED_OPTIONS.match(answer.text):
         return None
-    line = answer.first_line
+    line = answer.first_line[:LINE]
     if (alone := _ALONE.match(line)) and (option := _option(alone[1])) < options:
         return Choice(option, "letter:alone", alone.span(1))
     mentions = list(_mentions(line, options))

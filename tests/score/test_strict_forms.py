@@ -28,6 +28,11 @@ def test_what_a_chat_template_or_thinking_puts_before_an_answer_is_none_of_it(sc
     assert (refused.label, chosen.label) == ("refused", "correct")
 
 
+@pytest.mark.parametrize("text", ["AI", "Model", "AI\nthat is it"])
+def test_a_word_that_also_names_a_turn_stays_an_answer(score_with, text):
+    assert score_with("truthfulqa", "strict", text, correct_answers=["AI", "Model"]).value == 1.0
+
+
 @pytest.mark.parametrize(
     "text",
     [
