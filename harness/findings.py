@@ -57,6 +57,14 @@ class Finding(Struct, frozen=True, omit_defaults=True):
         """What the check needs is not there."""
         return cls(check, Status.NOT_CHECKED, message, remedy, place)
 
+    @classmethod
+    def first(cls, check: str, *cases: tuple[object, Status, str, str], ok: str) -> Finding:
+        """The first case ``(test, status, message, remedy)`` whose test holds, else passed."""
+        for holds, status, message, remedy in cases:
+            if holds:
+                return cls(check, status, message, remedy)
+        return cls.ok(check, ok)
+
     def __str__(self) -> str:
         """``failed   disk: 3 GB free``, after its place; the remedy stands on a line below."""
         where = f"{self.place}: " if self.place else ""

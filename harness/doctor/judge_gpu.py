@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.doctor.machine_facts import Facts
-from harness.findings import Finding
-from harness.machine import Gpu
+from harness.findings import Finding, Status
 from harness.prove import parse_version
 from harness.settings import RunSpec
 from harness.words import BackendName, Mode
@@ -16,10 +15,16 @@ _TOOLKIT = (
     "--runtime=docker && sudo systemctl restart docker; or CDI: sudo nvidia-ctk cdi generate "
     "--output=/etc/cdi/nvidia.yaml"
 )
+_OLD_DRIVER = "update the driver (CUDA 13 needs 580), or an older image"
+_OLDER_DRIVER = (
+    "it may start by minor-version compatibility; if the engine says "
+    "'unsatisfied condition: cuda>=', update the driver"
+)
+_FULL = "end what uses the GPU (nvidia-smi, harness clean) or lower --gpu-memory-utilization"
 _GIB = 2**30
 _HOPPER = (9, 0)
 _LOWEST = (8, 0)
-_SINCE = {
+_SINCE: dict[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]]] = {
     (9, 0): ((0, 11, 1), (0, 11, 1)),
     (10, 0): ((0, 11, 1), (0, 11, 1)),
     (10, 3): ((0, 13, 0), (0, 13, 0)),
@@ -41,86 +46,64 @@ def gpu_findings(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
         yield Finding.ok("GPU", "none needed: the server is a CPU engine")
         return
     if facts.engine is not None and facts.engine_answers:
-        access, name = facts.engine.gpu_access, "GPU in containers"
-        if access == "none":
-            yield Finding.failed(name, "the engine has no way to the GPU", _TOOLKIT)
-        else:
-            yield Finding.ok(name, f"through {access}")
-    wanted = spec.server.gpu_device_ids
+        access, unseen = facts.engine.gpu_access, "the engine has no way to the GPU"
+        case = access == "none", Status.FAILED, unseen, _TOOLKIT
+        yield Finding.first("GPU in containers", case, ok=f"through {access}")
+    wanted, cuda = spec.server.gpu_device_ids, facts.image.cuda if facts.image else None
     gpus = [gpu for gpu in facts.gpus if wanted is None or str(gpu.index) in wanted]
     if not gpus:
-        yield Finding.failed(
-            "GPU",
-            "nvidia-smi shows none",
-            "install the NVIDIA driver, or try make demo, which needs no GPU",
-        )
+        remedy = "install the NVIDIA driver, or try make demo, which needs no GPU"
+        yield Finding.failed("GPU", "nvidia-smi shows none", remedy)
         return
     for gpu in gpus:
         yield Finding.ok("GPU", f"{gpu.index}: {gpu.name}, driver {gpu.driver}")
-        if facts.image is not None and facts.image.cuda and gpu.driver_cuda:
-            yield _driver(gpu.driver_cuda, facts.image.cuda)
-        yield _memory(gpu, spec.server.gpu_memory_utilization or 0.9)
+        if cuda and gpu.driver_cuda:
+            has, needs = release(gpu.driver_cuda), release(cuda)
+            found = f"runs CUDA up to {gpu.driver_cuda}; the image is built for {cuda}"
+            yield Finding.first(
+                "driver",
+                (has[:1] < needs[:1], Status.FAILED, found, _OLD_DRIVER),
+                (has < needs, Status.WARNING, found, _OLDER_DRIVER),
+                ok=found,
+            )
+        need = (spec.server.gpu_memory_utilization or 0.9) * gpu.memory_total
+        free, total = gpu.memory_free, gpu.memory_total
+        found = f"{gpu.index}: {free / _GIB:.0f} of {total / _GIB:.0f} GiB free"
+        small = f"{found}, the server asks for {need / _GIB:.0f}"
+        case = free < need, Status.FAILED, small, _FULL
+        yield Finding.first("GPU memory", case, ok=found)
     if Mode.BATCH_INVARIANT in spec.modes:
-        eager = "--enforce-eager" in spec.server.extra_args
+        eager, backend = "--enforce-eager" in spec.server.extra_args, spec.server.attention_backend
         for gpu in gpus:
             yield capability_finding(gpu.capability, facts.vllm, enforce_eager=eager)
-        yield _attention(gpus[0], facts.vllm, spec.server.attention_backend)
-
-
-def _driver(runs: str, built_for: str) -> Finding:
-    """Two CUDA versions against each other: the driver's newest and PyTorch's."""
-    has, wanted = (
-        tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
-        for text in (runs, built_for)
-    )
-    found = f"runs CUDA up to {runs}; the image is built for {built_for}"
-    if has[:1] < wanted[:1]:
-        remedy = "update the driver (CUDA 13 needs 580), or an older image"
-        return Finding.failed("driver", found, remedy)
-    if has < wanted:
-        return Finding.warning(
-            "driver",
-            found,
-            "it may start by minor-version compatibility; if the engine says "
-            "'unsatisfied condition: cuda>=', update the driver",
+        refuses = (0, 12, 0) <= (parse_version(facts.vllm) or (0,)) < (0, 20, 0)
+        yield Finding.first(
+            "attention backend",
+            (
+                backend is None and refuses,
+                Status.FAILED,
+                f"vLLM {facts.vllm} refuses batch_invariant without an explicit one",
+                "set --attention-backend FLASH_ATTN (both modes get it)",
+            ),
+            (
+                backend is None,
+                Status.WARNING,
+                "left to the server, which may choose another one in each mode",
+                "set --attention-backend, so that the modes differ in one thing only",
+            ),
+            (
+                backend == "FLASH_ATTN" and gpus[0].capability == _HOPPER,
+                Status.WARNING,
+                "FLASH_ATTN on Hopper is not quite batch-invariant (vllm#51902)",
+                "expect a few changes in batch_invariant mode; TRITON_ATTN showed none",
+            ),
+            ok=f"{backend}, the same in both modes",
         )
-    return Finding.ok("driver", found)
 
 
-def _memory(gpu: Gpu, share: float) -> Finding:
-    wanted = share * gpu.memory_total
-    found = f"{gpu.index}: {gpu.memory_free / _GIB:.0f} of {gpu.memory_total / _GIB:.0f} GiB free"
-    if gpu.memory_free < wanted:
-        return Finding.failed(
-            "GPU memory",
-            f"{found}, the server asks for {wanted / _GIB:.0f}",
-            "end what uses the GPU (nvidia-smi, harness clean) or lower --gpu-memory-utilization",
-        )
-    return Finding.ok("GPU memory", found)
-
-
-def _attention(gpu: Gpu, vllm: str | None, backend: str | None) -> Finding:
-    name = "attention backend"
-    version = parse_version(vllm)
-    if backend is None and version is not None and (0, 12, 0) <= version < (0, 20, 0):
-        return Finding.failed(
-            name,
-            f"vLLM {vllm} refuses batch_invariant without an explicit one",
-            "set --attention-backend FLASH_ATTN (both modes get it)",
-        )
-    if backend is None:
-        return Finding.warning(
-            name,
-            "left to the server, which may choose another one in each mode",
-            "set --attention-backend, so that the modes differ in one thing only",
-        )
-    if backend == "FLASH_ATTN" and gpu.capability == _HOPPER:
-        return Finding.warning(
-            name,
-            "FLASH_ATTN on Hopper is not quite batch-invariant (vllm#51902)",
-            "expect a few changes in batch_invariant mode; TRITON_ATTN showed none",
-        )
-    return Finding.ok(name, f"{backend}, the same in both modes")
+def release(text: str) -> tuple[int, ...]:
+    """The first two numbers of a version; less than that where they are none."""
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
 
 
 def capability_finding(
@@ -136,39 +119,42 @@ def capability_finding(
         vllm: the release; ``None`` if it is not known.
         enforce_eager: whether the server is started with ``--enforce-eager``.
     """
-    name, gpu = "compute capability", f"{capability[0]}.{capability[1]}"
-    if capability < _LOWEST:
-        return Finding.failed(
-            name,
+    gpu, version = ".".join(map(str, capability)), parse_version(vllm)
+    since, compiled = _SINCE.get(capability, ((0,), (0,)))
+    first, first_compiled = (".".join(map(str, numbers)) for numbers in (since, compiled))
+    has = version or (0,)
+    return Finding.first(
+        "compute capability",
+        (
+            capability < _LOWEST,
+            Status.FAILED,
             f"{gpu}: batch-invariant kernels need 8.0 or more",
             "use another GPU, or --modes standard",
-        )
-    version = parse_version(vllm)
-    if version is None:
-        return Finding.warning(
-            name,
+        ),
+        (
+            version is None,
+            Status.WARNING,
             f"{gpu}; the vLLM release is not known, so it cannot be judged",
             "pin the image (harness pin), which reads the release",
-        )
-    if capability not in _SINCE:
-        return Finding.warning(
-            name,
+        ),
+        (
+            capability not in _SINCE,
+            Status.WARNING,
             f"{gpu} is in no list of vLLM {vllm}; it takes Hopper's kernels",
             "treat changed answers in batch_invariant mode as a finding about this GPU",
-        )
-    since, compiled_since = _SINCE[capability]
-    if version < since:
-        first = ".".join(map(str, since))
-        return Finding.failed(
-            name,
+        ),
+        (
+            has < since,
+            Status.FAILED,
             f"{gpu}: the mode is batch-invariant from vLLM {first} on, this is {vllm}",
             f"use an image of vLLM {first} or later",
-        )
-    if version < compiled_since and not enforce_eager:
-        first = ".".join(map(str, compiled_since))
-        return Finding.failed(
-            name,
-            f"{gpu}: compiled mode is batch-invariant from vLLM {first} on, this is {vllm}",
+        ),
+        (
+            has < compiled and not enforce_eager,
+            Status.FAILED,
+            f"{gpu}: compiled mode is batch-invariant from vLLM {first_compiled} on, "
+            f"this is {vllm}",
             "add --enforce-eager to server.extra_args (both modes get it), or use a later image",
-        )
-    return Finding.ok(name, f"{gpu} is supported by vLLM {vllm}")
+        ),
+        ok=f"{gpu} is supported by vLLM {vllm}",
+    )

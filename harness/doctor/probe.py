@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import shutil
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
@@ -36,6 +36,19 @@ def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
     engine, image = None, None
     if spec.backend is BackendName.DOCKER:
         engine, image = _engine_and_image(spec.image, lock)
+    native = None
+    if spec.backend is BackendName.NATIVE:
+        program = next(iter(shlex.split(spec.server.native_command)), "")
+        found = shutil.which(program) is not None
+        versions = interpreter_versions(program) if found else Versions()
+        native = NativeFacts(
+            program=program,
+            found=found,
+            vllm=versions.vllm,
+            torch=versions.torch,
+            shm_bytes=_free_bytes(Path("/dev/shm")),
+            is_cpu_engine=".venv-cpu" in program,
+        )
     port_problem = None
     try:
         check_port_free(spec.server.port)
@@ -53,7 +66,7 @@ def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
     return Facts(
         engine=engine,
         image=image,
-        native=_native(spec) if spec.backend is BackendName.NATIVE else None,
+        native=native,
         gpus=read_gpus(),
         models=tuple(_model(model, weights) for model in spec.models),
         weights_folder=weights,
@@ -115,46 +128,19 @@ def _engine_and_image(image: str, lock: Path) -> tuple[EngineFacts, ImageFacts]:
     )
 
 
-def _native(spec: RunSpec) -> NativeFacts:
-    """Whether the native command is there and has vLLM, without importing it."""
-    program = next(iter(shlex.split(spec.server.native_command)), "")
-    found = shutil.which(program) is not None
-    versions = interpreter_versions(program) if found else Versions()
-    return NativeFacts(
-        program=program,
-        found=found,
-        vllm=versions.vllm,
-        torch=versions.torch,
-        shm_bytes=_free_bytes(Path("/dev/shm")),
-        is_cpu_engine=".venv-cpu" in program,
-    )
-
-
 def _model(model: ModelSpec, weights: Path) -> ModelFacts:
     local = Path(model.hf_id).expanduser().is_dir()
     folder = weights / "hub" / f"models--{model.hf_id.replace('/', '--')}"
     cached = not local and any(folder.glob("snapshots/*/config.json"))
-    return ModelFacts(
-        name=model.name,
-        hf_id=model.hf_id,
-        local=local,
-        cached=cached,
-        gated=None if local or cached else _gated(model.hf_id),
-        weight_bytes=weight_bytes(model.hf_id),
-    )
-
-
-def _gated(hf_id: str) -> bool | None:
-    """Whether the hub wants a token for it; ``None`` where it does not answer at once."""
-    answer = _answer(_HUB + hf_id)
-    if answer is None:
-        return None
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
-        return True
-    try:
-        return bool(answer.json().get("gated")) if answer.status_code == httpx.codes.OK else None
-    except (ValueError, AttributeError):
-        return None
+    said = None if local or cached else _answer(_HUB + model.hf_id)
+    gated = None
+    if said is not None and said.status_code == httpx.codes.UNAUTHORIZED:
+        gated = True
+    elif said is not None and said.status_code == httpx.codes.OK:
+        with suppress(ValueError, AttributeError):
+            gated = bool(said.json().get("gated"))
+    size = weight_bytes(model.hf_id)
+    return ModelFacts(model.name, model.hf_id, local, cached, gated, size)
 
 
 def weight_bytes(hf_id: str) -> int | None:
