@@ -9,10 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from msgspec import to_builtins
 from study_records import study_records
 
-from harness.analyse import summarise_run
+from harness.analyse import Summary, summarise_run
 from harness.analyse.validate import validate_run
 from harness.report import Document, run_document
 
@@ -29,10 +28,9 @@ HOSTILE = (SCRIPT, IMAGE, TEMPLATE)
 LONG = "x" * 50_000
 
 
-def summary_of(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def summary_of(records: Iterable[dict[str, Any]]) -> Summary:
     with tempfile.TemporaryDirectory() as folder:
-        summary: dict[str, Any] = to_builtins(summarise_run(written(records, Path(folder))))
-        return summary
+        return summarise_run(written(records, Path(folder)))
 
 
 def written(records: Iterable[dict[str, Any]], folder: Path) -> Path:
@@ -47,10 +45,8 @@ def report_of(
 ) -> Document:
     with tempfile.TemporaryDirectory() as folder:
         path = written(records, Path(folder))
-        validation = to_builtins(validate_run(path))
-        return run_document(
-            to_builtins(summarise_run(path)), records, (), metadata, validation, **more
-        )
+        validation = validate_run(path)
+        return run_document(summarise_run(path), records, (), metadata, validation, **more)
 
 
 @cache

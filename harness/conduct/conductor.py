@@ -192,10 +192,9 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> Conclusion:
 def _conclude(folder: RunFolder) -> Conclusion:
     """Summary, validation and reports, written last."""
     summary, validation = summarise_run(folder.path), validate_run(folder.path)
-    written = msgspec.to_builtins(summary), msgspec.to_builtins(validation)
-    folder.write(_SUMMARY, written[0])
-    folder.write(_VALIDATION, written[1])
-    reports = tuple(write_reports(folder.path, summary=written[0], validation=written[1]))
+    folder.write(_SUMMARY, msgspec.to_builtins(summary))
+    folder.write(_VALIDATION, msgspec.to_builtins(validation))
+    reports = tuple(write_reports(folder.path, summary=summary, validation=validation))
     return Conclusion(folder.path, summary, validation, reports)
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from msgspec import to_builtins
 
-from harness.analyse import Summary, Validation, summarise_run, validate_run
+from harness.analyse import (
+    Summary,
+    Validation,
+    read_summary,
+    read_validation,
+    summarise_run,
+    validate_run,
+)
 from harness.errors import GateFailed, UsageError
 from harness.files import append_text, write_json
-from harness.records import read_json, read_run_files
+from harness.records import read_run_files
 from harness.report import FILES, Look, load_report, rendered, summary_lines, write_reports
 from harness.words import Mode
 
@@ -135,7 +141,7 @@ def report(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
         yield add_step_summary(text) or text
 
 
-def _numbers(run: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _numbers(run: Path) -> tuple[Summary, Validation]:
     """Summary and validation: from their files, or anew where those are missing or stale.
 
     Beside a records file that is no run folder's own they may be of another file, so they are
@@ -146,14 +152,11 @@ def _numbers(run: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     sources += [files.folder / startup.file for startup in files.startups]
     changed = max(path.stat().st_mtime_ns for path in sources if path.exists())
 
-    def fresh(name: str) -> Mapping[str, Any] | None:
-        path = files.folder / name
-        if not files.is_run_folder or not path.is_file() or path.stat().st_mtime_ns < changed:
-            return None
-        return read_json(path)
+    def is_fresh(path: Path) -> bool:
+        return files.is_run_folder and path.is_file() and path.stat().st_mtime_ns >= changed
 
-    summary, validation = fresh("summary.json"), fresh("validation.json")
+    summary, validation = files.folder / "summary.json", files.folder / "validation.json"
     return (
-        to_builtins(summarise_run(run)) if summary is None else summary,
-        to_builtins(validate_run(run)) if validation is None else validation,
+        read_summary(summary) if is_fresh(summary) else summarise_run(run),
+        read_validation(validation) if is_fresh(validation) else validate_run(run),
     )

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from msgspec import to_builtins
-
 from harness.conduct import (
     Conclusion,
     ConsoleProgress,
@@ -115,10 +113,9 @@ def run(
 def outcome_lines(done: Conclusion) -> Iterator[str]:
     """The result, where the report is, and what the numbers can show."""
     metadata = read_run_files(done.folder).metadata
-    summary = to_builtins(done.summary)
     yield from summary_lines(done.summary)
     yield ""
-    yield f"measured on  {measured_on(summary, metadata, ())}"
+    yield f"measured on  {measured_on(done.summary, metadata, ())}"
     yield f"validation   {_validation_words(done)}"
     for path in done.reports:
         yield f"report       {path}"
@@ -127,7 +124,7 @@ def outcome_lines(done: Conclusion) -> Iterator[str]:
     on_cpu = done.summary.stack.device == "cpu"
     if on_cpu and standard.records and not standard.text_changes.count:
         yield _INCONCLUSIVE
-    words = nature(summary, metadata)
+    words = nature(done.summary, metadata)
     if words:
         yield words
 

@@ -6,9 +6,12 @@ or a foreign file is raw: each format escapes for itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
+
+from harness.numbers import NONE, RateLike, interval_text, percent
 
 
 def mode_words(mode: str) -> str:
@@ -72,6 +75,28 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+
+
+_KINDS = {"#": Kind.NUMBER, "@": Kind.ID}
+
+
+def table(
+    caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]], note: str = ""
+) -> Table:
+    """A table of plain values.
+
+    Args:
+        heads: ``#`` begins one over numbers, ``@`` one over identifiers.
+        rows: ``None`` is a dash, a pair is a text and the remark under it.
+    """
+    columns = tuple(Column(h.lstrip("#@"), _KINDS.get(h[:1], Kind.TEXT)) for h in heads)
+    return Table(caption, columns, tuple(tuple(map(_cell, row)) for row in rows), note)
+
+
+def _cell(value: object) -> Cell:
+    if isinstance(value, tuple):
+        return Cell(*value)
+    return Cell(NONE if value is None else str(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +228,12 @@ class Entry:
     count: str
     detail: str = ""
     mode: str = ""
+
+
+def rate_entry(name: str, rate: RateLike, mode: str = "") -> Entry:
+    """A rate in large type: its count over its rows, with the rate and the interval beside it."""
+    detail = f"{percent(rate.rate)} {interval_text(rate.wilson95)}"
+    return Entry(name, f"{rate.count}/{rate.n}", detail.strip(), mode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from harness.analyse import Summary, Validation, read_summary, read_validation
 from harness.errors import HarnessError, UsageError
 from harness.files import read_json, read_rows
 from harness.records import RunFiles, read_run_files
@@ -42,7 +43,7 @@ class RecordLines:
 
 
 def load_report(
-    run: Path | str, summary: Json | None = None, validation: Json | None = None
+    run: Path | str, summary: Summary | None = None, validation: Validation | None = None
 ) -> Document:
     """The report of a run folder or a records file.
 
@@ -55,21 +56,25 @@ def load_report(
         UsageError: a file is missing or unreadable.
     """
     files = read_run_files(run)
-    summary = summary or _object(files.folder / "summary.json")
     if summary is None:
-        raise UsageError(
-            "no summary of this run", file=files.folder, hint=f"run: harness summarize {run}"
-        )
+        path = files.folder / "summary.json"
+        if not path.is_file():
+            hint = f"run: harness summarize {run}"
+            raise UsageError("no summary of this run", file=files.folder, hint=hint)
+        summary = read_summary(path)
+    known = files.folder / "validation.json"
+    if validation is None and known.is_file():
+        validation = read_validation(known)
     records, population = RecordLines(files.records_path), _population(files)
     profiles = None
-    if population is not None and int(summary.get("n_records") or 0) <= MOST_RESCORED:
+    if population is not None and summary.n_records <= MOST_RESCORED:
         profiles = _profiles(records, population)
     return run_document(
         summary,
         records,
         [{"model": s.model, "mode": s.mode, "attempts": s.attempts} for s in files.startups],
         files.metadata,
-        validation or _object(files.folder / "validation.json"),
+        validation,
         prompts=_prompts(population),
         profiles=profiles or _left_by_score(files.folder),
         adjudication=_adjudication(files.folder / "adjudication.json"),
@@ -81,8 +86,8 @@ def write_reports(
     formats: Sequence[str] = ("md", "html"),
     *,
     folder: Path | None = None,
-    summary: Json | None = None,
-    validation: Json | None = None,
+    summary: Summary | None = None,
+    validation: Validation | None = None,
 ) -> list[Path]:
     """Write a run's reports, each whole or not at all.
 

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from harness.numbers import measure_text, percent, rate_text
-from harness.report.document import Cell, Column, Kind, Section, Table, mode_words
+from harness.report.document import Section, mode_words, table
 
 if TYPE_CHECKING:
     from harness.people import Outcome
-
-_NUMBER = Kind.NUMBER
 
 
 def adjudication_section(outcome: Outcome | None) -> Section | None:
@@ -19,23 +17,41 @@ def adjudication_section(outcome: Outcome | None) -> Section | None:
     if outcome is None or not outcome.judged_items:
         return None
     genuine = outcome.genuine_flips
-    heads = ("n", "Agreement", "kappa", "linear", "quadratic", "alpha", "alpha, ordinal")
-    what = Column("Judged")
-    rows = {f"rows, {mode_words(mode)} kernels": r for mode, r in genuine.rows_by_mode.items()}
-    rates = {"different pairs of answers": genuine.items, **rows}
+    genuine_rows = [("different pairs of answers", rate_text(genuine.items))]
+    genuine_rows += [
+        (f"rows, {mode_words(mode)} kernels", rate_text(rate))
+        for mode, rate in genuine.rows_by_mode.items()
+    ]
+    agreement = (
+        (
+            (name.replace("_", " "), " and ".join(pair.raters)),
+            pair.n,
+            percent(pair.agreement),
+            measure_text(pair.kappa, pair.agreement),
+            *map(measure_text, (pair.kappa_linear, pair.kappa_quadratic)),
+            *map(measure_text, (measures.alpha_nominal, measures.alpha_ordinal)),
+        )
+        for name, measures in outcome.agreement.items()
+        for pair in measures.pairs
+    )
+    controls = [
+        (f"controls ({kind.replace('_', ' ')}): a change was seen", rate_text(control.judged_yes))
+        for kind, control in outcome.controls.items()
+    ]
+    controls += [
+        (f"{rater}, duplicates: same judgement again", f"{counts.same_change}/{counts.n}")
+        for rater, counts in outcome.intra_rater.items()
+    ]
+    kappas = ("#Agreement", "#kappa", "#linear", "#quadratic", "#alpha", "#alpha, ordinal")
     tables = (
-        Table(
+        table(
             "Genuine flips",
-            (what, Column("A change of behaviour", _NUMBER)),
-            tuple((Cell(words), Cell(rate_text(rate))) for words, rate in rates.items()),
+            ("Judged", "#A change of behaviour"),
+            genuine_rows,
             f"{len(genuine.unresolved)} without a majority are not counted.",
         ),
-        Table(
-            "Agreement of the raters",
-            (what, *(Column(head, _NUMBER) for head in heads)),
-            tuple(_agreement_rows(outcome)),
-        ),
-        Table("Controls", (what, Column("Count", _NUMBER)), tuple(_control_rows(outcome))),
+        table("Agreement of the raters", ("Judged", "#n", *kappas), agreement),
+        table("Controls", ("Judged", "#Count"), controls),
     )
     prose = (
         f"{outcome.judged_items} items were judged by {len(outcome.raters)} rater(s) who did not "
@@ -44,30 +60,6 @@ def adjudication_section(outcome: Outcome | None) -> Section | None:
     )
     shown = tuple(table for table in tables if table.rows)
     return Section("adjudication", "Judged by people", prose, shown)
-
-
-def _agreement_rows(outcome: Outcome) -> Iterator[tuple[Cell, ...]]:
-    for name, measures in outcome.agreement.items():
-        for pair in measures.pairs:
-            yield (
-                Cell(name.replace("_", " "), " and ".join(pair.raters)),
-                Cell(str(pair.n)),
-                Cell(percent(pair.agreement)),
-                Cell(measure_text(pair.kappa, pair.agreement)),
-                Cell(measure_text(pair.kappa_linear)),
-                Cell(measure_text(pair.kappa_quadratic)),
-                Cell(measure_text(measures.alpha_nominal)),
-                Cell(measure_text(measures.alpha_ordinal)),
-            )
-
-
-def _control_rows(outcome: Outcome) -> Iterator[tuple[Cell, Cell]]:
-    for kind, control in outcome.controls.items():
-        words = f"controls ({kind.replace('_', ' ')}): a change was seen"
-        yield Cell(words), Cell(rate_text(control.judged_yes))
-    for rater, counts in outcome.intra_rater.items():
-        words = f"{rater}, duplicates: same judgement again"
-        yield Cell(words), Cell(f"{counts.same_change}/{counts.n}")
 
 
 def outcome_lines(outcome: Outcome) -> Iterator[str]:

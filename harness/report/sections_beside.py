@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from harness.numbers import NONE, interval_text, p_text, percent, score_text
-from harness.report.document import Brief, Cell, Column, Kind, Section, Table, mode_words
-from harness.report.summary_numbers import rate_text
+from harness.numbers import NONE, interval_text, p_text, percent, rate_text, score_text
+from harness.report.document import Brief, Section, Table, mode_words, table
 from harness.words import Endpoint
 
-Json = Mapping[str, Any]
-_NUMBER = Kind.NUMBER
+if TYPE_CHECKING:
+    from harness.analyse import NoiseFloor, Summary
+
 MAX_LISTED = 200
-_STATUSES = {
-    "established": "Established",
-    "strengthened": "Strengthened",
-    "inconclusive": "Inconclusive",
-    "not_established": "Not established",
-}
+_CLAIMS = ("established", "strengthened", "inconclusive", "not_established")
+"""Kinds of claims in the order of their strength."""
+_UNCARRIED = ("inconclusive", "not_established")
 _OUTCOMES = ("both", "paper_only", "strict_only", "neither")
 
+Json = Mapping[str, Any]
+Row = tuple[object, ...]
 
-def claims_section(summary: Json) -> Section | None:
+
+def claims_section(summary: Summary) -> Section | None:
     """One table a status, in the order of their strength."""
-    claims: Sequence[Json] = summary.get("claims") or ()
-    known = dict.fromkeys([*_STATUSES, *(str(claim.get("status")) for claim in claims)])
     tables = []
-    for status in known:
-        rows = tuple(
-            (Cell(str(claim.get("text"))), Cell(str(claim.get("reason") or NONE)))
-            for claim in claims
-            if str(claim.get("status")) == status
-        )
-        if rows:
-            head = Column("Reason" if status in ("not_established", "inconclusive") else "Basis")
-            title = _STATUSES.get(status, status)
-            tables.append(Table(title, (Column("Claim"), head), rows))
+    for status in _CLAIMS:
+        claims = [claim for claim in summary.claims if claim.status == status]
+        if claims:
+            heads = ("Claim", "Reason" if status in _UNCARRIED else "Basis")
+            title = claims[0].status.words.capitalize()
+            tables.append(table(title, heads, ((c.text, c.reason or NONE) for c in claims)))
     if not tables:
         return None
     prose = (
@@ -46,80 +40,37 @@ def claims_section(summary: Json) -> Section | None:
     return Section("claims", "Claim ledger", prose, tuple(tables), brief=Brief.FOLDED)
 
 
-def threats_section(summary: Json, metadata: Json) -> Section | None:
+def threats_section(summary: Summary, metadata: Json) -> Section | None:
     """What the run could not exclude, and what it says itself that it left open."""
-    columns = (Column("Threat", Kind.ID), Column("What leaves it open"))
-    found = tuple(
-        (Cell(str(threat.get("threat"))), Cell(str(threat.get("text"))))
-        for threat in summary.get("threats") or ()
-    )
     left = metadata.get("not_controlled")
-    open_points = tuple((Cell(str(point)),) for point in left) if isinstance(left, list) else ()
-    tables = tuple(
-        table
-        for table in (
-            Table("Threats", columns, found),
-            Table("Left to the server or to chance", (Column("Not controlled"),), open_points),
-        )
-        if table.rows
+    threats = ((threat.threat, threat.text) for threat in summary.threats)
+    tables = (
+        table("Threats", ("@Threat", "What leaves it open"), threats),
+        table(
+            "Left to the server or to chance",
+            ("Not controlled",),
+            ((point,) for point in (left if isinstance(left, list) else ())),
+        ),
     )
-    if not tables:
-        return None
-    return Section("threats", "Threats not excluded", (), tables)
-
-
-def _count_rows(comparison: Json) -> Iterator[tuple[Cell, ...]]:
-    by_mode = comparison.get("by_mode") or {}
-    for mode in sorted(by_mode, key=lambda mode: (mode != "standard", mode)):
-        tally = by_mode[mode]
-        flips = tally.get("label_flips") or {}
-        texts = [
-            mode_words(mode),
-            f"{tally.get('scores_differ')}/{tally.get('answers')}",
-            flips.get("paper"),
-            flips.get("strict"),
-            *(flips.get(outcome) for outcome in _OUTCOMES),
-        ]
-        yield tuple(Cell(str(text)) for text in texts)
-
-
-def _said(change: Json) -> Cell:
-    solo = score_text(change.get("solo_score"), change.get("solo_label"))
-    batched = score_text(change.get("batch_score"), change.get("batch_label"))
-    rules = f"{change.get('solo_rule')}; {change.get('batch_rule')}"
-    return Cell(f"{solo} → {batched}", rules)
-
-
-def _disagreement_rows(comparison: Json) -> Iterator[tuple[Cell, ...]]:
-    for row in (comparison.get("disagreements") or ())[:MAX_LISTED]:
-        paper, strict = row.get("paper") or {}, row.get("strict") or {}
-        mode = str(row.get("mode"))
-        yield (
-            Cell(f"{row.get('task_name')}/{row.get('sample_id')}", str(row.get("model"))),
-            Cell(f"{mode_words(mode)}, batch {row.get('batch_size')}"),
-            Cell("paper" if paper.get("flip") else "strict"),
-            _said(paper),
-            _said(strict),
-        )
+    shown = tuple(table for table in tables if table.rows)
+    return Section("threats", "Threats not excluded", (), shown) if shown else None
 
 
 def profiles_section(comparison: Json | None) -> Section | None:
     """Flips under both scorer profiles, and the rows on which they disagree."""
     if not comparison or not comparison.get("by_mode"):
         return None
-    heads = ("Scores differ", "Flips: paper", "Flips: strict")
-    outcomes = ("Both", "Paper only", "Strict only", "Neither")
-    columns = (Column("Kernels"), *(Column(head, Kind.NUMBER) for head in (*heads, *outcomes)))
-    tables = [Table("Flips under both profiles", columns, tuple(_count_rows(comparison)))]
-    rows = tuple(_disagreement_rows(comparison))
-    total = len(comparison.get("disagreements") or ()) + int(
-        comparison.get("disagreements_left_out") or 0
-    )
+    outcomes = ("#Both", "#Paper only", "#Strict only", "#Neither")
+    counts = ("Kernels", "#Scores differ", "#Flips: paper", "#Flips: strict", *outcomes)
+    tables = [table("Flips under both profiles", counts, _profile_counts(comparison["by_mode"]))]
+    listed = comparison.get("disagreements") or ()
+    rows = [_disagreement(row) for row in listed[:MAX_LISTED]]
+    more = len(listed) + int(comparison.get("disagreements_left_out") or 0) - len(rows)
     if rows:
-        titles = ("Condition", "Flip in", "paper: solo → batched", "strict: solo → batched")
-        heads_ = (Column("Row", Kind.ID), *(Column(title) for title in titles))
-        note = f"{total - len(rows):,} more are not listed here." if total > len(rows) else ""
-        tables.append(Table("Where the profiles disagree", heads_, rows, note))
+        sides = ("paper: solo → batched", "strict: solo → batched")
+        note = f"{more:,} more are not listed here." if more else ""
+        heads = ("@Row", "Condition", "Flip in", *sides)
+        tables.append(table("Where the profiles disagree", heads, rows, note))
     prose = (
         "The same answers, scored twice: “paper” is the study's own algorithm, “strict” reads the "
         "answer alone and has states for answers that it cannot parse.",
@@ -127,199 +78,175 @@ def profiles_section(comparison: Json | None) -> Section | None:
     return Section("profiles", "Two scorer profiles", prose, tuple(tables))
 
 
-def _columns(first: str, *numbers: str) -> tuple[Column, ...]:
-    return Column(first), *(Column(title, _NUMBER) for title in numbers)
+def _profile_counts(by_mode: Json) -> Iterator[Row]:
+    for mode in sorted(by_mode, key=lambda mode: (mode != "standard", mode)):
+        tally = by_mode[mode]
+        flips = tally["label_flips"]
+        differ = f"{tally['scores_differ']}/{tally['answers']}"
+        counts = (flips[name] for name in ("paper", "strict", *_OUTCOMES))
+        yield (mode_words(mode), differ, *counts)
 
 
-def _by_mode(summary: Json, key: str) -> Iterator[tuple[str, Json]]:
-    for mode, value in (summary.get(key) or {}).items():
-        if value:
-            yield mode_words(mode), value
+def _disagreement(row: Json) -> Row:
+    def said(change: Json) -> tuple[str, str]:
+        solo = score_text(change["solo_score"], change.get("solo_label"))
+        batched = score_text(change["batch_score"], change.get("batch_label"))
+        return f"{solo} → {batched}", f"{change['solo_rule']}; {change['batch_rule']}"
+
+    return (
+        (f"{row['task_name']}/{row['sample_id']}", str(row["model"])),
+        f"{mode_words(row['mode'])}, batch {row['batch_size']}",
+        "paper" if row["paper"]["flip"] else "strict",
+        said(row["paper"]),
+        said(row["strict"]),
+    )
 
 
-def _cells(*texts: Any) -> tuple[Cell, ...]:
-    return tuple(Cell(NONE if text is None else str(text)) for text in texts)
-
-
-def _table(caption: str, columns: tuple[Column, ...], rows: Iterable[Any], note: str = "") -> Table:
-    return Table(caption, columns, tuple(rows), note)
-
-
-def _repeat_rows(summary: Json) -> Iterator[tuple[Cell, ...]]:
-    for mode, floor in _by_mode(summary, "noise_floor"):
-        for condition in ("solo", "batched"):
-            repeats = floor.get(condition)
-            if repeats:
-                rates = (rate_text(repeats.get(endpoint)) for endpoint in Endpoint)
-                yield _cells(f"{mode}, {condition} again", repeats.get("repeats"), *rates)
-
-
-def _beyond_rows(summary: Json) -> Iterator[tuple[Cell, ...]]:
-    for mode, floor in _by_mode(summary, "noise_floor"):
-        for endpoint in Endpoint:
-            table = (floor.get("batch_beyond_repeat") or {}).get(endpoint)
-            if table:
-                counts = (table.get(c) for c in ("both", "batch_only", "repeat_only", "neither"))
-                yield _cells(
-                    f"{mode}, {endpoint.words.lower()}", *counts, p_text(table.get("p_two_sided"))
-                )
-
-
-def noise_section(summary: Json) -> Section:
+def noise_section(summary: Summary) -> Section:
     """How often the same question, asked again, got another answer without any batch."""
-    repeats = tuple(_repeat_rows(summary))
+    repeats: list[Row] = []
+    beyond: list[Row] = []
+    for mode, floor in summary.noise_floor.items():
+        repeats += _repeats(mode.words, floor)
+        if floor.batch_beyond_repeat is None:
+            continue
+        for endpoint in Endpoint:
+            cells = floor.batch_beyond_repeat.of(endpoint)
+            counts = cells.both, cells.batch_only, cells.repeat_only, cells.neither
+            name = f"{mode.words}, {endpoint.words.lower()}"
+            beyond.append((name, *counts, p_text(cells.p_two_sided)))
     if not repeats:
         prose = (
             "No answer was asked for twice, so this run does not know how often the text changes "
             "without any batch.",
         )
         return Section("noise", "Noise floor", prose)
-    tables = [
-        _table(
+    tables = (
+        table(
             "Asked again, nothing changed",
-            _columns(
-                "Kernels and condition", "Repeats", *(endpoint.words for endpoint in Endpoint)
-            ),
+            ("Kernels and condition", "#Repeats", *(f"#{endpoint.words}" for endpoint in Endpoint)),
             repeats,
             "Rows in which any repeat differs from the first answer of the same condition.",
-        )
-    ]
-    beyond = tuple(_beyond_rows(summary))
-    if beyond:
-        heads = ("Both", "Batch only", "Repeat only", "Neither", "p (exact)")
-        note = "“Batch only”: the batched answer differs from solo and the solo repeat does not."
-        tables.append(
-            _table("The batch against a solo repeat", _columns("Measure", *heads), beyond, note)
-        )
-    prose = ("A batch effect is what goes beyond the change that repeating alone produces.",)
-    return Section("noise", "Noise floor", prose, tuple(tables))
-
-
-def kinds_section(summary: Json) -> Section | None:
-    """Flips by direction and by kind."""
-    rows = tuple(
-        _cells(
-            mode,
-            *(kinds.get(key) for key in ("up", "down")),
-            p_text(kinds.get("p_symmetry")),
-            *(kinds.get(key) for key in ("hard", "soft", "state")),
-        )
-        for mode, kinds in _by_mode(summary, "flip_kinds")
+        ),
+        table(
+            "The batch against a solo repeat",
+            ("Measure", "#Both", "#Batch only", "#Repeat only", "#Neither", "#p (exact)"),
+            beyond,
+            "“Batch only”: the batched answer differs from solo and the solo repeat does not.",
+        ),
     )
+    prose = ("A batch effect is what goes beyond the change that repeating alone produces.",)
+    return Section("noise", "Noise floor", prose, tuple(t for t in tables if t.rows))
+
+
+def _repeats(mode: str, floor: NoiseFloor) -> Iterator[Row]:
+    for condition, again in (("solo", floor.solo), ("batched", floor.batched)):
+        if again:
+            rates = (rate_text(again.of(endpoint)) for endpoint in Endpoint)
+            yield (f"{mode}, {condition} again", again.repeats, *rates)
+
+
+def kinds_section(summary: Summary) -> Section | None:
+    """Flips by direction and by kind."""
+    rows = [
+        (mode.words, k.up, k.down, p_text(k.p_symmetry), k.hard, k.soft, k.state)
+        for mode, k in summary.flip_kinds.items()
+    ]
     if not rows:
         return None
-    heads = ("Score up", "Score down", "p (symmetric)", "Hard", "Soft", "State")
+    heads = ("Kernels", "#Score up", "#Score down", "#p (symmetric)", "#Hard", "#Soft", "#State")
     note = (
         "Hard: the scores lie on both sides of 0.5. Soft: they do not. State: one answer has no "
         "score (unparsed, empty or undecided). p: exact test that up and down are equally likely."
     )
-    table = _table("Flips by direction and kind", _columns("Kernels", *heads), rows, note)
-    return Section("kinds", "Kinds of flips", (), (table,))
+    kinds = table("Flips by direction and kind", heads, rows, note)
+    return Section("kinds", "Kinds of flips", (), (kinds,))
 
 
-def _difference_rows(summary: Json) -> Iterator[tuple[Cell, ...]]:
-    for endpoint in Endpoint:
-        paired = (summary.get("paired") or {}).get(endpoint) or {}
-        difference = paired.get("difference") or {}
-        if difference.get("estimate") is not None:
-            yield _cells(
-                endpoint.words,
-                percent(difference["estimate"]),
-                interval_text(difference.get("newcombe95")),
-                interval_text(difference.get("tango95")),
-                p_text(paired.get("p_one_sided")),
-                percent(paired.get("detectable_rate80")),
-            )
-
-
-def _bound_rows(summary: Json) -> Iterator[tuple[Cell, ...]]:
-    for mode, counts in (summary.get("by_mode") or {}).items():
-        for endpoint in Endpoint:
-            rate = counts.get(endpoint) or {}
-            if rate.get("upper95") is not None:
-                yield _cells(
-                    f"{mode_words(mode)}, {endpoint.words.lower()}",
-                    f"{rate['count']}/{rate['n']}",
-                    interval_text(rate.get("clopper_pearson95")),
-                    percent(rate["upper95"]),
-                    percent(rate.get("margin")),
-                )
-
-
-def _cross_rows(summary: Json) -> Iterator[tuple[Cell, ...]]:
-    for condition, rates in (summary.get("cross_mode") or {}).items():
-        if rates:
-            yield _cells(
-                condition,
-                rate_text(rates.get("label_differs")),
-                rate_text(rates.get("text_differs")),
-            )
-
-
-def _cluster_rows(clusters: Json) -> Iterator[tuple[Cell, ...]]:
-    for endpoint in Endpoint:
-        test = clusters.get(endpoint)
-        if test:
-            p = p_text(test.get("p_two_sided"))
-            yield _cells(endpoint.words, test.get("informative"), p, test.get("method"))
-
-
-def robustness_section(summary: Json) -> Section | None:
+def robustness_section(summary: Summary) -> Section | None:
     """Intervals of the difference, bounds on nothing seen, cross-mode agreement, clusters."""
-    clusters = summary.get("clusters") or {}
-    shared = (
-        f"{clusters.get('n_rows')} rows in {clusters.get('n_clusters')} clusters of equal model, "
-        f"task and sample; the largest holds {clusters.get('largest')}. The sign-flip test swaps "
-        "the two modes of a whole cluster."
-    )
-    heads = ("Difference", "Newcombe 10", "Tango", "One-sided p", "Detectable at 80% power")
-    rates = ("Count", "Clopper-Pearson 95%", "One-sided upper 95%", "Supports a margin of")
-    candidates = (
-        _table(
+    tables = (
+        table(
             "Difference of the two modes (standard − batch-invariant)",
-            _columns("Measure", *heads),
-            _difference_rows(summary),
+            (
+                *("Measure", "#Difference", "#Newcombe 10", "#Tango", "#One-sided p"),
+                "#Detectable at 80% power",
+            ),
+            (
+                (
+                    endpoint.words,
+                    percent(paired.difference.estimate),
+                    interval_text(paired.difference.newcombe95),
+                    interval_text(paired.difference.tango95),
+                    p_text(paired.p_one_sided),
+                    percent(paired.detectable_rate80),
+                )
+                for endpoint in Endpoint
+                if (paired := summary.paired.of(endpoint)).difference.estimate is not None
+            ),
         ),
-        _table(
+        table(
             "Exact bounds",
-            _columns("Kernels and measure", *rates),
-            _bound_rows(summary),
+            (
+                *("Kernels and measure", "#Count", "#Clopper-Pearson 95%"),
+                *("#One-sided upper 95%", "#Supports a margin of"),
+            ),
+            (
+                (
+                    f"{mode.words}, {endpoint.words.lower()}",
+                    f"{rate.count}/{rate.n}",
+                    interval_text(rate.clopper_pearson95),
+                    percent(rate.upper95),
+                    percent(rate.margin),
+                )
+                for mode, counts in summary.by_mode.items()
+                for endpoint in Endpoint
+                if (rate := counts.of(endpoint)).upper95 is not None
+            ),
             "What a count, zero included, rules out: rates above the one-sided bound.",
         ),
-        _table(
+        table(
             "Do the two modes agree with each other?",
-            _columns("Condition", "Label differs", "Text differs"),
-            _cross_rows(summary),
+            ("Condition", "#Label differs", "#Text differs"),
+            (
+                (name, rate_text(differs.label_differs), rate_text(differs.text_differs))
+                for name in ("solo", "batched")
+                for differs in (getattr(summary.cross_mode, name),)
+            ),
             "Being free of batch effects is one thing; answering as the other mode is another.",
         ),
-        _table(
-            "Clusters",
-            _columns("Measure", "Informative clusters", "p (two-sided)", "Method"),
-            _cluster_rows(clusters),
-            shared,
-        ),
+        _cluster_table(summary),
     )
-    tables = tuple(table for table in candidates if table.rows)
-    return Section("robustness", "Robustness", (), tables) if tables else None
+    shown = tuple(table for table in tables if table.rows)
+    return Section("robustness", "Robustness", (), shown) if shown else None
 
 
-def conduct_table(summary: Json) -> Table | None:
+def _cluster_table(summary: Summary) -> Table:
+    clusters = summary.clusters
+    tests = ((endpoint.words, clusters.of(endpoint)) for endpoint in Endpoint)
+    rows = ((name, t.informative, p_text(t.p_two_sided), t.method) for name, t in tests)
+    note = (
+        f"{clusters.n_rows} rows in {clusters.n_clusters} clusters of equal model, "
+        f"task and sample; the largest holds {clusters.largest}. The sign-flip test swaps "
+        "the two modes of a whole cluster."
+    )
+    heads = ("Measure", "#Informative clusters", "#p (two-sided)", "#Method")
+    return table("Clusters", heads, rows, note)
+
+
+def conduct_table(summary: Summary) -> Table | None:
     """Median times of an answer, retries and answers cut at the token limit."""
-    retries, latency = (summary.get(key) or {} for key in ("retries", "latency"))
 
-    def seconds(value: Any) -> str:
+    def seconds(value: float | None) -> str:
         return NONE if value is None else f"{value:.2f} s"
 
-    rows = tuple(
-        _cells(
-            mode_words(mode),
-            seconds((latency.get(mode) or {}).get("solo_median_s")),
-            seconds((latency.get(mode) or {}).get("batched_median_s")),
-            *((retries.get(mode) or {}).get(key) for key in ("solo", "batched", "truncated")),
-        )
-        for mode in dict.fromkeys((*latency, *retries))
+    rows = []
+    for mode in summary.latency:
+        times, tries = summary.latency[mode], summary.retries[mode]
+        medians = seconds(times.solo_median_s), seconds(times.batched_median_s)
+        rows.append((mode.words, *medians, tries.solo, tries.batched, tries.truncated))
+    heads = (
+        *("Kernels", "#Solo, median", "#Batched, median"),
+        *("#Solo retried", "#Batched retried", "#Cut at limit"),
     )
-    if not rows:
-        return None
-    heads = ("Solo, median", "Batched, median", "Solo retried", "Batched retried", "Cut at limit")
-    return _table("Answers", _columns("Kernels", *heads), rows)
+    return table("Answers", heads, rows) if rows else None

@@ -7,14 +7,11 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import astuple
 
 from harness import __version__
-from harness.analyse import PairTest
 from harness.compare import (
-    ChangedSlice,
     Comparison,
     GateFinding,
     ModeComparison,
     SampleComparison,
-    StackDifference,
 )
 from harness.numbers import p_equals, p_text, rate_text
 from harness.report.compared_answers import change_groups, sample_groups
@@ -22,20 +19,18 @@ from harness.report.document import (
     Banner,
     Brief,
     Case,
-    Cell,
     Check,
-    Column,
     Document,
     Flow,
     FlowPart,
     Flows,
-    Kind,
     Look,
     Measure,
     Section,
     Suite,
-    Table,
     Tone,
+    rate_entry,
+    table,
 )
 from harness.report.sections_run import cpu_nature
 from harness.report.sections_samples import (
@@ -43,13 +38,11 @@ from harness.report.sections_samples import (
     sample_measures,
     sample_sections,
 )
-from harness.report.summary_numbers import rate_entry
 from harness.report.text import headline_clauses, noise_text, paired_text
 from harness.words import Endpoint
 
 MAX_CASES = 200
 """Places of one condition that CI is told one by one; the condition itself counts them all."""
-NUMBER = Kind.NUMBER
 _FAMILIES = ("Model", "Task", "Batch size", "Dispatch mode")
 _PARTS = {
     "versions": "Versions of the server",
@@ -208,28 +201,30 @@ def _sections(comparison: Comparison) -> tuple[Section, ...]:
 
 
 def _answers_section(modes: Sequence[ModeComparison]) -> Section:
-    columns = (
-        Column("Answers"),
-        Column("Texts changed", NUMBER),
-        Column("Labels changed", NUMBER),
-        Column("Scores up", NUMBER),
-        Column("Scores down", NUMBER),
-        Column("Up against down, exact p", NUMBER),
+    heads = (
+        *("Answers", "#Texts changed", "#Labels changed", "#Scores up", "#Scores down"),
+        "#Up against down, exact p",
     )
     tables = []
     for mode in modes:
-        rows = tuple(
+        rows = (
             (
-                Cell(words),
-                Cell(rate_text(answers.text_changes)),
-                Cell(rate_text(answers.label_changes)),
-                Cell(str(answers.up)),
-                Cell(str(answers.down)),
-                Cell(p_text(answers.p_symmetry)),
+                words,
+                rate_text(answers.text_changes),
+                rate_text(answers.label_changes),
+                answers.up,
+                answers.down,
+                p_text(answers.p_symmetry),
             )
             for words, answers in (("Alone, no batch", mode.solo), ("In its batch", mode.batched))
         )
-        tables.append(Table(mode.title, columns, rows, _counted(mode)))
+        noise, failed = noise_text(mode), mode.candidates - mode.n
+        left_out = f" {failed} candidates failed on a side and are not counted." if failed else ""
+        note = (
+            f"By prompt, each once: {rate_text(mode.prompts.solo_text_changes)} changed alone."
+            f"{left_out} {noise[0].upper()}{noise[1:]}."
+        )
+        tables.append(table(mode.title, heads, rows, note))
     prose = (
         "A's answer against B's answer to the same prompt. A change alone, without any batch, is "
         "the stack's doing and not the batch's: kernels, versions, settings or chance. What asking "
@@ -238,110 +233,74 @@ def _answers_section(modes: Sequence[ModeComparison]) -> Section:
     return Section("answers", "Answers of A against B", prose, tuple(tables), brief=Brief.OPEN)
 
 
-def _counted(mode: ModeComparison) -> str:
-    prompts = mode.prompts.solo_text_changes
-    noise = noise_text(mode)
-    failed = mode.candidates - mode.n
-    left_out = f" {failed} candidates failed on a side and are not counted." if failed else ""
-    return (
-        f"By prompt, each once: {rate_text(prompts)} changed alone.{left_out} "
-        f"{noise[0].upper()}{noise[1:]}."
-    )
-
-
 def _effects_section(comparison: Comparison) -> Section:
-    columns = (
-        Column("Effect"),
-        Column("A", NUMBER),
-        Column("B", NUMBER),
-        Column("New in B", NUMBER),
-        Column("Gone in B", NUMBER),
-        Column("Stayed", NUMBER),
-        Column("A against B, paired", NUMBER),
+    heads = (
+        *("Effect", "#A", "#B", "#New in B", "#Gone in B", "#Stayed"),
+        "#A against B, paired",
     )
     tables = []
     for mode in comparison.modes:
-        rows = tuple(
+        rows = (
             (
-                Cell(endpoint.words),
-                Cell(rate_text(effect.a)),
-                Cell(rate_text(effect.b)),
-                *(Cell(str(n)) for n in (effect.appeared, effect.vanished, effect.stayed)),
-                _test(effect.paired),
+                endpoint.words,
+                rate_text(effect.a),
+                rate_text(effect.b),
+                effect.appeared,
+                effect.vanished,
+                effect.stayed,
+                (
+                    f"b={test.first_only} c={test.second_only} {p_equals(test.p_two_sided)}",
+                    test.note or "",
+                ),
             )
             for endpoint in Endpoint
-            for effect in [mode.of(endpoint)]
+            for effect in (mode.of(endpoint),)
+            for test in (effect.paired,)
         )
-        tables.append(Table(mode.title, columns, rows))
+        tables.append(table(mode.title, heads, rows))
     prose = (
         "Within each run, solo against batched: a label flip has another score, a text change "
         "another hash. The exact McNemar test sets the candidates that changed only in A (b) "
         "against those that changed only in B (c). Brackets hold the Wilson 95% interval, in per "
         "cent.",
     )
-    return Section(
-        "effects",
-        "Effect of the batch in A and in B",
-        prose,
-        tuple(tables),
-        _flows(comparison),
-        brief=Brief.OPEN,
-    )
-
-
-def _test(paired: PairTest) -> Cell:
-    text = f"b={paired.first_only} c={paired.second_only} {p_equals(paired.p_two_sided)}"
-    return Cell(text, paired.note or "")
+    title, figure = "Effect of the batch in A and in B", _flows(comparison)
+    return Section("effects", title, prose, tuple(tables), figure, brief=Brief.OPEN)
 
 
 def _stack_section(comparison: Comparison) -> Section:
     tables = []
     for part, caption in _PARTS.items():
         found = [d for d in comparison.stack if d.part == part]
-        if found:
-            tables.append(_stack_table(caption, found))
+        heads: tuple[str, ...] = ("@What", "A", "B")
+        rows: list[tuple[str, ...]] = [(d.name, d.a, d.b) for d in found]
+        if any(d.where for d in found):
+            heads = (*heads, "Servers")
+            rows = [(d.name, d.a, d.b, d.where or "all") for d in found]
+        if rows:
+            tables.append(table(caption, heads, rows))
     prose = (
         "As the runs' own files say: metadata.json, and what each server was given and logged. "
         "Ports, time limits and paths of the run's files are left out."
         if tables
         else "The files of the two runs record no difference of stack or settings.",
     )
-    return Section(
-        "stack", "What differs between the stacks", prose, tuple(tables), brief=Brief.FOLDED
-    )
-
-
-def _stack_table(caption: str, found: Sequence[StackDifference]) -> Table:
-    columns = [Column("What", Kind.ID), Column("A"), Column("B")]
-    rows = [(Cell(d.name), Cell(d.a), Cell(d.b)) for d in found]
-    if not any(d.where for d in found):
-        return Table(caption, tuple(columns), tuple(rows))
-    where = [Cell(d.where or "all") for d in found]
-    held = tuple((*row, servers) for row, servers in zip(rows, where, strict=True))
-    return Table(caption, (*columns, Column("Servers")), held)
+    title = "What differs between the stacks"
+    return Section("stack", title, prose, tuple(tables), brief=Brief.FOLDED)
 
 
 def _breakdown_section(modes: Sequence[ModeComparison]) -> Section | None:
-    tables = [
-        _breakdown(f"{mode.title}, by {words.lower()}", words, slices)
-        for mode in modes
-        for words, slices in zip(_FAMILIES, astuple(mode.breakdowns), strict=True)
-        if len(slices) > 1
-    ]
-    if not tables:
-        return None
+    counts = ("#Rows", "#Flips A → B", "#New", "#Gone", "#Alone: texts", "#labels")
+    tables = []
+    for mode in modes:
+        for words, slices in zip(_FAMILIES, astuple(mode.breakdowns), strict=True):
+            if len(slices) > 1:
+                heads = (f"@{words}", *counts, "#Batched: texts", "#labels")
+                rows = (
+                    (value, n, f"{flips_a} → {flips_b}", *changed)
+                    for value, n, flips_a, flips_b, *changed in map(astuple, slices)
+                )
+                tables.append(table(f"{mode.title}, by {words.lower()}", heads, rows))
     prose = ("Counts only; the slices are exploratory.",)
-    return Section("breakdowns", "Where it changed", prose, tuple(tables))
-
-
-def _breakdown(caption: str, words: str, slices: Sequence[ChangedSlice]) -> Table:
-    heads = ("Rows", "Flips A → B", "New", "Gone", "Alone: texts", "labels", "Batched: texts")
-    columns = (
-        Column(words, Kind.ID),
-        *(Column(head, NUMBER) for head in (*heads, "labels")),
-    )
-    rows = []
-    for value, n, flips_a, flips_b, *counts in map(astuple, slices):
-        cells = (value, n, f"{flips_a} → {flips_b}", *counts)
-        rows.append(tuple(Cell(str(cell)) for cell in cells))
-    return Table(caption, columns, tuple(rows))
+    title = "Where it changed"
+    return Section("breakdowns", title, prose, tuple(tables)) if tables else None

@@ -13,20 +13,17 @@ from typing import TYPE_CHECKING
 from harness import __version__
 from harness.numbers import NONE, size_text
 from harness.report.document import (
-    Cell,
-    Column,
     Document,
     Entry,
-    Kind,
     Look,
     Measure,
     Section,
     Table,
+    table,
 )
 
 if TYPE_CHECKING:
     from harness.images import (
-        ArgumentChange,
         CapabilityChange,
         Change,
         ImageDifference,
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
 
 ANSWERS_PAGE = "comparison.html"
 """The comparison of the answers, beside the page that names it."""
-_SIDES = (Column("A", Kind.TEXT), Column("B", Kind.TEXT))
 _MOST_CHARACTERS = 300
 
 
@@ -121,49 +117,43 @@ def _split(changes: Iterable[Change]) -> str:
     return ", ".join(f"{count} {kind}" for count, kind in parts if count)
 
 
-def _cell(value: object) -> Cell:
+def _shown(value: object) -> object:
+    """Bounded, since it comes from inside an image."""
     text = NONE if value is None or value == "" else str(value)
-    if len(text) > _MOST_CHARACTERS:
-        text = f"{text[:_MOST_CHARACTERS]} …"
-    return Cell(text)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]} …"
 
 
-def _change_table(caption: str, name: str, changes: Sequence[Change]) -> tuple[Table, ...]:
-    if not changes:
-        return ()
-    columns = (Column(name, Kind.ID), *_SIDES)
-    return (
-        Table(
-            f"{caption}: {len(changes)}",
-            columns,
-            tuple((_cell(c.name), _cell(c.a), _cell(c.b)) for c in changes),
-        ),
-    )
+def _sides(caption: str, rows: Iterable[Sequence[object]], note: str = "") -> Table:
+    return table(caption, ("", "A", "B"), (tuple(map(_shown, row)) for row in rows), note)
+
+
+def _counted(
+    caption: str, heads: Sequence[str], rows: Sequence[Sequence[object]], note: str = ""
+) -> tuple[Table, ...]:
+    shown = (tuple(map(_shown, row)) for row in rows)
+    return (table(f"{caption}: {len(rows)}", heads, shown, note),) if rows else ()
+
+
+def _changed(caption: str, name: str, changes: Sequence[Change]) -> tuple[Table, ...]:
+    return _counted(caption, (f"@{name}", "A", "B"), [(c.name, c.a, c.b) for c in changes])
 
 
 def _stack_section(difference: ImageDifference) -> Section:
     """What each image is, with what changed in its stack."""
     a, b, sizes = difference.a, difference.b, difference.sizes
     known = {"vLLM": "vllm", "torch": "torch", "CUDA": "cuda", "Python": "python"}
+    versions = ((n, getattr(a.versions, key), getattr(b.versions, key)) for n, key in known.items())
     rows = [
         ("image", a.image, b.image),
         ("digest", _identity(a), _identity(b)),
         ("platform", a.platform, b.platform),
         ("size, unpacked", size_text(sizes.a), size_text(sizes.b)),
         ("layers", sizes.layers_a, sizes.layers_b),
-        *(
-            (name, getattr(a.versions, key), getattr(b.versions, key))
-            for name, key in known.items()
-        ),
+        *versions,
         *((c.name, c.a, c.b) for c in difference.versions if c.name not in known),
     ]
-    table = Table(
-        "The two images",
-        (Column(""), *_SIDES),
-        tuple(tuple(map(_cell, row)) for row in rows),
-        f"the lowest {sizes.shared_layers} layers are the same in both",
-    )
-    return Section("stack", "Stack", tables=(table,))
+    note = f"the lowest {sizes.shared_layers} layers are the same in both"
+    return Section("stack", "Stack", (), (_sides("The two images", rows, note),))
 
 
 def _identity(side: SideFacts) -> str:
@@ -176,59 +166,42 @@ def _argument_section(difference: ImageDifference) -> Section | None:
     arguments = difference.arguments
     if not arguments and None in difference.argument_source:
         return None
-    details = [(one.name, detail) for one in arguments for detail in one.details]
-    of_defaults = [row for row in details if row[1].name.partition(".")[0] == "default"]
-    others = [row for row in details if row not in of_defaults]
+    changed: list[Sequence[object]] = []
+    inside: list[Sequence[object]] = []
+    others: list[Sequence[object]] = []
+    for one in arguments:
+        for detail in one.details:
+            kind, _, key = detail.name.partition(".")
+            name = f"{one.name}.{key}" if key else f"{one.name} ({detail.name})"
+            if kind != "default":
+                others.append((name, detail.a, detail.b))
+                continue
+            row = (name if key else one.name, detail.a, detail.b)
+            (changed if detail.change == "changed" else inside).append(row)
+    added, removed = (
+        [(one.name, one.default) for one in arguments if one.change == change]
+        for change in ("added", "removed")
+    )
+    heads, with_default = ("@argument", "A", "B"), ("@argument", "default")
     tables = (
-        *_detail_table("Changed defaults", [d for d in of_defaults if d[1].change == "changed"]),
-        *_named_table("Added arguments", [one for one in arguments if one.change == "added"]),
-        *_named_table("Removed arguments", [one for one in arguments if one.change == "removed"]),
-        *_detail_table(
-            "Settings that came or went inside a default",
-            [d for d in of_defaults if d[1].change != "changed"],
-        ),
-        *_detail_table(
+        *_counted("Changed defaults", heads, changed),
+        *_counted("Added arguments", with_default, added),
+        *_counted("Removed arguments", with_default, removed),
+        *_counted("Settings that came or went inside a default", heads, inside),
+        *_counted(
             "Changed choices, kinds and spellings",
+            heads,
             others,
             "of choices only those that went (A) and came (B) are shown",
         ),
     )
     prose = (
         "What the server's own parser says. None is not nothing: vLLM replaces it later, by "
-        "device and model.",
+        "device and model."
+        if tables
+        else "No argument differs."
     )
-    return Section(
-        "arguments", "Server arguments", prose if tables else ("No argument differs.",), tables
-    )
-
-
-def _detail_table(
-    caption: str, rows: Sequence[tuple[str, Change]], note: str = ""
-) -> tuple[Table, ...]:
-    if not rows:
-        return ()
-    cells = tuple(
-        (_cell(_dotted(name, detail.name)), _cell(detail.a), _cell(detail.b))
-        for name, detail in rows
-    )
-    columns = (Column("argument", Kind.ID), *_SIDES)
-    return (Table(f"{caption}: {len(rows)}", columns, cells, note),)
-
-
-def _dotted(argument: str, detail: str) -> str:
-    """``--kernel-config.mode`` for a key of a default; ``--x (choices)`` for another detail."""
-    if detail == "default":
-        return argument
-    key = detail.removeprefix("default.")
-    return f"{argument}.{key}" if key != detail else f"{argument} ({detail})"
-
-
-def _named_table(caption: str, rows: Sequence[ArgumentChange]) -> tuple[Table, ...]:
-    if not rows:
-        return ()
-    cells = tuple((_cell(one.name), _cell(one.default)) for one in rows)
-    columns = (Column("argument", Kind.ID), Column("default"))
-    return (Table(f"{caption}: {len(rows)}", columns, cells),)
+    return Section("arguments", "Server arguments", (prose,), tables)
 
 
 def _mode_section(difference: ImageDifference) -> Section:
@@ -236,11 +209,7 @@ def _mode_section(difference: ImageDifference) -> Section:
     module = difference.batch_invariant
     prose, tables = module.notes, []
     if any(module.sha256):
-        files = (
-            (_cell("file"), *map(_cell, module.path)),
-            (_cell("SHA-256"), *map(_cell, module.sha256)),
-        )
-        tables.append(Table("The module", (Column(""), *_SIDES), files))
+        tables.append(_sides("The module", [("file", *module.path), ("SHA-256", *module.sha256)]))
     else:
         prose = ("Neither image has a batch-invariant module.", *prose)
     if any(row.operators_a or row.operators_b for row in module.capabilities):
@@ -250,59 +219,49 @@ def _mode_section(difference: ImageDifference) -> Section:
         ("batch-invariant must show, standard must not", *("\n".join(s.required) for s in sides)),
         ("remarks", *("\n".join(s.notes) for s in sides)),
     )
-    tables.append(
-        Table(
-            "Activation evidence to expect in a server's log",
-            (Column(""), *_SIDES),
-            tuple(tuple(map(_cell, row)) for row in rows),
-        )
-    )
+    tables.append(_sides("Activation evidence to expect in a server's log", rows))
     return Section("mode", "Batch-invariant mode", prose, tuple(tables))
 
 
 def _capability_table(capabilities: Sequence[CapabilityChange]) -> Table:
     """A row for all capabilities on which the same operators are replaced."""
+
+    def of_a(row: CapabilityChange) -> tuple[Sequence[str], ...]:
+        return row.operators_a, row.variables_a, row.uncertain_a
+
+    def of_b(row: CapabilityChange) -> tuple[Sequence[str], ...]:
+        return row.operators_b, row.variables_b, row.uncertain_b
+
+    def effects(
+        operators: Sequence[str], variables: Sequence[str], uncertain: Sequence[str]
+    ) -> tuple[str, str]:
+        unsure = (f"{name} (not certain)" for name in uncertain)
+        return ", ".join((*map(_operator, operators), *unsure)) or NONE, ", ".join(variables)
+
     rows = []
-    for _, group in groupby(capabilities, key=lambda row: (_of_a(row), _of_b(row))):
-        members = list(group)
-        row = members[0]
-        rows.append(
-            (
-                Cell(", ".join(member.capability for member in members)),
-                _effects(*_of_a(row)),
-                _effects(*_of_b(row)),
-                _cell(_effect_change(row)),
-            )
-        )
-    return Table(
+    for _, group in groupby(capabilities, key=lambda row: (of_a(row), of_b(row))):
+        row, *others = group
+        names = ", ".join(member.capability for member in (row, *others))
+        rows.append((names, effects(*of_a(row)), effects(*of_b(row)), _effect_change(row)))
+    return table(
         "Replaced operators by compute capability of the GPU",
-        (Column("capability"), *_SIDES, Column("change")),
-        tuple(rows),
+        ("capability", "A", "B", "change"),
+        rows,
         "read from the module's source for NVIDIA GPUs; below the operators: variables that the "
         "switch itself sets",
     )
 
 
-def _of_a(row: CapabilityChange) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
-    return row.operators_a, row.variables_a, row.uncertain_a
-
-
-def _of_b(row: CapabilityChange) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
-    return row.operators_b, row.variables_b, row.uncertain_b
-
-
-def _effects(operators: Sequence[str], variables: Sequence[str], uncertain: Sequence[str]) -> Cell:
-    names = [name.removeprefix("aten::") for name in operators]
-    unsure = [f"{name} (not certain)" for name in uncertain]
-    return Cell(", ".join((*names, *unsure)) or NONE, ", ".join(variables))
+def _operator(name: str) -> str:
+    return name.removeprefix("aten::")
 
 
 def _effect_change(row: CapabilityChange) -> str:
     if not row.changed:
         return "same"
     a, b = row.operators_a, row.operators_b
-    parts = [f"+{name.removeprefix('aten::')}" for name in b if name not in a]
-    parts += [f"−{name.removeprefix('aten::')}" for name in a if name not in b]
+    parts = [f"+{_operator(name)}" for name in b if name not in a]
+    parts += [f"−{_operator(name)}" for name in a if name not in b]
     if not parts and a != b:
         parts.append("other order")
     if row.variables_a != row.variables_b:
@@ -314,29 +273,24 @@ def _kernel_section(difference: ImageDifference) -> Section | None:
     """vLLM's shared objects."""
     if not difference.kernels:
         return None
-    rows = tuple(
+    rows = (
         (
-            _cell(kernel.path),
-            Cell(size_text(kernel.size_a), (kernel.sha256_a or "")[:12]),
-            Cell(size_text(kernel.size_b), (kernel.sha256_b or "")[:12]),
-            _cell(kernel.change),
+            _shown(kernel.path),
+            (size_text(kernel.size_a), (kernel.sha256_a or "")[:12]),
+            (size_text(kernel.size_b), (kernel.sha256_b or "")[:12]),
+            kernel.change,
         )
         for kernel in difference.kernels
     )
-    columns = (
-        Column("file", Kind.ID),
-        Column("A", Kind.NUMBER),
-        Column("B", Kind.NUMBER),
-        Column("change"),
-    )
-    table = Table("Shared objects", columns, rows, "below each size the begin of its SHA-256")
-    return Section("kernels", "Kernels", tables=(table,))
+    note = "below each size the begin of its SHA-256"
+    kernels = table("Shared objects", ("@file", "#A", "#B", "change"), rows, note)
+    return Section("kernels", "Kernels", (), (kernels,))
 
 
 def _package_section(difference: ImageDifference) -> Section:
     tables = (
-        *_change_table("Python packages", "package", difference.python_packages),
-        *_change_table("System packages", "package", difference.os_packages),
+        *_changed("Python packages", "package", difference.python_packages),
+        *_changed("System packages", "package", difference.os_packages),
     )
     return Section("packages", "Packages", () if tables else ("No package differs.",), tables)
 
@@ -344,10 +298,10 @@ def _package_section(difference: ImageDifference) -> Section:
 def _container_section(difference: ImageDifference) -> Section:
     """How a container of each is started, and what plugs into vLLM."""
     tables = (
-        *_change_table("Start of a container", "setting", difference.configuration),
-        *_change_table("Environment", "variable", difference.environment),
-        *_change_table("Labels", "label", difference.labels),
-        *_change_table("Plugins of vLLM", "plugin", difference.plugins),
+        *_changed("Start of a container", "setting", difference.configuration),
+        *_changed("Environment", "variable", difference.environment),
+        *_changed("Labels", "label", difference.labels),
+        *_changed("Plugins of vLLM", "plugin", difference.plugins),
     )
     prose = () if tables else ("Entrypoint, environment, labels and plugins are the same.",)
     return Section("container", "Container", prose, tables)

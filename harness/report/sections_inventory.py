@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness import __version__
 from harness.numbers import gigabytes_text
-from harness.report.document import Cell, Column, Document, Kind, Look, Section, Table
+from harness.report.document import Document, Look, Section, Table, table
 
 if TYPE_CHECKING:
     from harness.images import Inventory
@@ -37,35 +37,37 @@ def inventory_document(inventory: Inventory) -> Document:
     )
     not_read = tuple(f"not read: {n}" for n in (*contents.notes, *contents.arguments.reasons))
     sections = (
-        Section("image", "Image", tables=_table("Facts", ("", ""), inventory_facts(inventory))),
+        Section("image", "Image", tables=_table("Facts", ("@", "@"), inventory_facts(inventory))),
         Section(
             "container",
             "Container",
             tables=(
-                *_table("Environment", ("variable", "value"), config.environment),
-                *_table("Labels", ("label", "value"), config.labels),
-                *_table("Layers, lowest first", ("digest", "bytes and step"), layers),
+                *_table("Environment", ("@variable", "@value"), config.environment),
+                *_table("Labels", ("@label", "@value"), config.labels),
+                *_table("Layers, lowest first", ("@digest", "@bytes and step"), layers),
             ),
         ),
         Section(
             "mode",
             "Batch-invariant mode",
             tables=(
-                *_table("Replaced operators", ("compute capability", "replaces, sets"), operators),
-                *_table("Kernels", ("shared object", ""), kernels),
+                *_table(
+                    "Replaced operators", ("@compute capability", "@replaces, sets"), operators
+                ),
+                *_table("Kernels", ("@shared object", "@"), kernels),
             ),
         ),
         Section(
             "arguments",
             "Server arguments",
-            tables=_table("Defaults", ("argument", "default"), defaults),
+            tables=_table("Defaults", ("@argument", "@default"), defaults),
         ),
         Section(
             "packages",
             "Packages",
             tables=(
-                *_table("Python packages", ("package", "version"), contents.python_packages),
-                *_table("System packages", ("package", "version"), contents.os_packages.packages),
+                *_table("Python packages", ("@package", "@version"), contents.python_packages),
+                *_table("System packages", ("@package", "@version"), contents.os_packages.packages),
             ),
         ),
         Section("gaps", "Not read", not_read),
@@ -144,7 +146,5 @@ def _versions(inventory: Inventory) -> str:
 def _table(
     caption: str, heads: tuple[str, str], rows: Mapping[str, str] | Iterable[tuple[str, str]]
 ) -> tuple[Table, ...]:
-    pairs = rows.items() if isinstance(rows, Mapping) else rows
-    cells = tuple((Cell(name), Cell(value)) for name, value in pairs)
-    columns = tuple(Column(head, Kind.ID) for head in heads)
-    return (Table(caption, columns, cells),) if cells else ()
+    made = table(caption, heads, rows.items() if isinstance(rows, Mapping) else rows)
+    return (made,) if made.rows else ()

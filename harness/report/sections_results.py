@@ -2,175 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from harness.numbers import NONE, p_text, score_text
+from msgspec import UnsetType
+
+from harness.numbers import discordant_text, p_equals, p_text, rate_text, score_text
 from harness.report.document import (
     Bar,
     Bars,
     Brief,
-    Cell,
-    Column,
     Flow,
     FlowPart,
     Flows,
     Forest,
     ForestRow,
-    Kind,
     Matrices,
     Matrix,
     Section,
     Table,
-    mode_words,
+    table,
 )
-from harness.report.summary_numbers import paired_text, rate_text
-from harness.words import Endpoint
+from harness.words import Endpoint, Mode
 
-Json = Mapping[str, Any]
+if TYPE_CHECKING:
+    from harness.analyse import Attribute, Paired, Rate, ScorePair, Slice, Summary
 
-BREAKDOWNS = {
-    "model": "Model",
-    "domain": "Domain",
-    "task_name": "Task",
-    "dispatch_mode": "Dispatch mode",
-    "phase": "Phase",
-    "original_direction": "Original direction",
-    "batch_size": "Batch size",
-}
-FOREST_SLICES = (
-    ("model", "By model"),
-    ("domain", "By domain"),
-    ("task_name", "By task"),
-    ("dispatch_mode", "By dispatch mode"),
-)
 MOST_SLICES = 30
-_PAIR_ROWS = (
-    ("both", "changed under both modes"),
-    ("standard_only", "changed under standard only (b)"),
-    ("invariant_only", "changed under batch-invariant only (c)"),
-    ("neither", "changed under neither"),
+"""Slices of one attribute that the forest plot draws."""
+_FOREST_SLICES = ("model", "domain", "task_name", "dispatch_mode")
+_CELLS = (
+    ("both", "changed under both modes", "both", "changed under both"),
+    ("first_only", "changed under standard only (b)", "standard", "standard only"),
+    (
+        "second_only",
+        "changed under batch-invariant only (c)",
+        "invariant",
+        "batch-invariant only",
+    ),
+    ("neither", "changed under neither", "neither", "changed under neither"),
 )
-_PARTS = (
-    ("both", "both", "changed under both"),
-    ("standard_only", "standard", "standard only"),
-    ("invariant_only", "invariant", "batch-invariant only"),
-    ("neither", "neither", "changed under neither"),
-)
-"""Cell of the paired table, style of its squares, and what they are."""
+"""Cell of a paired table, its words, the style of its squares and what they are."""
 
 
-def results_section(summary: Json) -> Section:
+def paired_text(paired: Paired) -> str:
+    """The discordant pairs and the exact test; ``b`` is standard only, ``c`` invariant only."""
+    return discordant_text(paired.first_only, paired.second_only, paired.p_two_sided)
+
+
+def results_section(summary: Summary) -> Section:
     """Counts, rates and intervals of each mode."""
-    number = Kind.NUMBER
-    columns = (
-        Column("Kernels"),
-        Column("Records", number),
-        Column("OK", number),
-        Column("Errors", number),
-        *(Column(endpoint.words, number) for endpoint in Endpoint),
+    rows = (
+        (mode.words, t.records, t.ok, t.errors, *(rate_text(t.of(e)) for e in Endpoint))
+        for mode, t in summary.by_mode.items()
     )
-    by_mode = summary.get("by_mode") or {}
-    rows = tuple(
-        (
-            Cell(mode_words(mode)),
-            *(Cell(str(counts.get(key, NONE))) for key in ("records", "ok", "errors")),
-            *(Cell(rate_text(counts.get(endpoint))) for endpoint in Endpoint),
-        )
-        for mode, counts in by_mode.items()
-    )
+    heads = ("Kernels", "#Records", "#OK", "#Errors", *(f"#{e.words}" for e in Endpoint))
     note = (
         "A label flip: the solo and the batched answer have different scores. A text change: they "
         "have different hashes. Brackets hold the Wilson 95% interval, in per cent."
     )
-    table = Table("By mode", columns, rows, note)
-    return Section("results", "Results", tables=(table,), figure=_forest(summary), brief=Brief.OPEN)
+    tables = (table("By mode", heads, rows, note),)
+    return Section("results", "Results", (), tables, _forest(summary), brief=Brief.OPEN)
 
 
-def paired_section(summary: Json) -> Section:
+def _forest(summary: Summary) -> Forest | None:
+    """Both endpoints over all rows, then label flips by what has more than one slice."""
+
+    def row(label: object, mode: Mode, rate: Rate, group: str) -> ForestRow:
+        low, high = rate.wilson95 or (None, None)
+        return ForestRow(str(label), mode, rate.count, rate.n, rate.rate, low, high, group)
+
+    rows = [
+        row(endpoint.words, mode, counts.of(endpoint), "All rows")
+        for endpoint in Endpoint
+        for mode, counts in summary.by_mode.items()
+    ]
+    for attribute, slices in summary.breakdowns.each():
+        if attribute not in _FOREST_SLICES or len(slices) < 2:
+            continue  # one slice is all rows once more
+        rows += [
+            row(entry.value, mode, rate, f"By {attribute.words}: label flips")
+            for entry in slices[:MOST_SLICES]
+            for mode in summary.by_mode
+            if (rate := entry.mode(mode).label_flips).n
+        ]
+    return Forest(tuple(rows)) if rows else None
+
+
+def paired_section(summary: Summary) -> Section:
     """Both paired tables: the same candidate under both modes."""
-    paired = summary.get("paired") or {}
-    measures = tuple((e.words, paired[e]) for e in Endpoint if paired.get(e))
-    columns = (Column("Outcome of a pair"), *(Column(label, Kind.NUMBER) for label, _ in measures))
-    counts = tuple(
-        (Cell(words), *(Cell(str(table.get(key, NONE))) for _, table in measures))
-        for key, words in _PAIR_ROWS
-    )
-    tests = (
-        Cell("exact McNemar, two-sided"),
-        *(Cell(paired_text(table)) for _, table in measures),
+    title = "Paired comparison"
+    if len(summary.by_mode) < 2:
+        prose = ("Only one mode was run: nothing is paired.",)
+        return Section("paired", title, prose, brief=Brief.OPEN)
+    paired = [summary.paired.of(endpoint) for endpoint in Endpoint]
+    rows = [
+        *((words, *(getattr(p, cell) for p in paired)) for cell, words, *_ in _CELLS),
+        ("exact McNemar, two-sided", *map(paired_text, paired)),
+    ]
+    flows = tuple(
+        Flow(
+            endpoint.words,
+            tuple(FlowPart(getattr(p, cell), style, part) for cell, _, style, part in _CELLS),
+        )
+        for endpoint, p in zip(Endpoint, paired, strict=True)
     )
     prose = (
         "Each candidate was asked under both kernel paths, so the two paths are compared pair by "
         "pair; only pairs in which exactly one path changed carry information about a difference.",
     )
-    table = Table("Paired outcomes", columns, (*counts, tests))
-    if not measures:
-        prose = ("Only one mode was run: nothing is paired.",)
-        return Section("paired", "Paired comparison", prose, brief=Brief.OPEN)
-    flows = tuple(
-        Flow(
-            label,
-            tuple(FlowPart(int(outcome[key]), style, words) for key, style, words in _PARTS),
-        )
-        for label, outcome in measures
-        if outcome.get("both") is not None
-    )
-    return Section(
-        "paired",
-        "Paired comparison",
-        prose,
-        (table,),
-        figure=Flows(flows, counted=False) if flows else None,
-        brief=Brief.OPEN,
-    )
+    heads = ("Outcome of a pair", *(f"#{endpoint.words}" for endpoint in Endpoint))
+    tables = (table("Paired outcomes", heads, rows),)
+    return Section("paired", title, prose, tables, Flows(flows, counted=False), brief=Brief.OPEN)
 
 
-def _test_cell(entry: Json) -> Cell:
-    paired = (entry.get("paired") or {}).get("label_flips")
-    if not paired:
-        return Cell(NONE)
-    discordant = f"b={paired['standard_only']} c={paired['invariant_only']}"
-    if paired.get("underpowered"):
-        smallest = p_text(paired.get("smallest_p"))
-        return Cell(discordant, f"underpowered: smallest possible p is {smallest}")
-    adjusted = paired.get("p_holm")
-    remark = "" if adjusted is None else f"Holm-adjusted p={p_text(adjusted)}"
-    return Cell(f"{discordant} p={p_text(paired.get('p_two_sided'))}", remark)
-
-
-def _slice_cell(counts: Json) -> Cell:
-    text = rate_text(counts.get("text_changes"))
-    return Cell(rate_text(counts.get("label_flips")), f"text {text}")
-
-
-def _breakdown_table(key: str, entries: list[Json], modes: list[str]) -> Table:
-    columns = (
-        Column(BREAKDOWNS.get(key, key), Kind.ID),
-        Column("Rows", Kind.NUMBER),
-        *(Column(f"{mode_words(m)}: label flips", Kind.NUMBER) for m in modes),
-        Column("exact McNemar, label flips", Kind.NUMBER),
-    )
-    rows = tuple(
-        (
-            Cell(str(entry.get("value")) if entry.get("value") is not None else "(not given)"),
-            Cell(str(entry.get("n", NONE))),
-            *(_slice_cell(entry.get(m) or {}) for m in modes),
-            _test_cell(entry),
-        )
-        for entry in entries
-    )
-    return Table(f"By {BREAKDOWNS.get(key, key).lower()}", columns, rows)
-
-
-def breakdown_section(summary: Json) -> Section | None:
+def breakdown_section(summary: Summary) -> Section | None:
     """A table for each way to slice the rows."""
-    breakdowns = summary.get("breakdowns") or {}
-    modes = list(summary.get("by_mode") or {})
-    given = {key for key, slices in breakdowns.items() if any(s.get("value") for s in slices)}
-    known = [key for key in BREAKDOWNS if key in given]
-    more = [key for key in breakdowns if key in given and key not in BREAKDOWNS]
-    tables = tuple(_breakdown_table(key, breakdowns[key], modes) for key in (*known, *more))
+    tables = tuple(
+        _breakdown_table(attribute, slices, tuple(summary.by_mode))
+        for attribute, slices in summary.breakdowns.each()
+        if any(entry.value for entry in slices)
+    )
     if not tables:
         return None
     prose = (
@@ -178,99 +129,87 @@ def breakdown_section(summary: Json) -> Section | None:
         "Holm's method within each table, and a slice that could not reach p < 0.05 with any "
         "outcome is marked as underpowered.",
     )
-    return Section(
-        "breakdowns", "Breakdowns", prose, tables, figure=_bars(summary), brief=Brief.FOLDED
+    bars = tuple(
+        Bar(str(entry.value), mode, t.label_flips.count, t.text_changes.count, t.label_flips.n)
+        for entry in summary.breakdowns.batch_size
+        for mode in summary.by_mode
+        for t in (entry.mode(mode),)
     )
+    figure = Bars(bars) if bars else None
+    return Section("breakdowns", "Breakdowns", prose, tables, figure, brief=Brief.FOLDED)
 
 
-def score_pair_section(summary: Json) -> Section | None:
+def _breakdown_table(
+    attribute: Attribute, slices: tuple[Slice, ...], modes: tuple[Mode, ...]
+) -> Table:
+    rows = (
+        (
+            "(not given)" if entry.value is None else entry.value,
+            entry.n,
+            *(
+                (rate_text(t.label_flips), f"text {rate_text(t.text_changes)}")
+                for t in map(entry.mode, modes)
+            ),
+            _slice_test(entry.paired.label_flips),
+        )
+        for entry in slices
+    )
+    flips = (f"#{mode.words}: label flips" for mode in modes)
+    heads = (
+        f"@{attribute.words.capitalize()}",
+        "#Rows",
+        *flips,
+        "#exact McNemar, label flips",
+    )
+    return table(f"By {attribute.words}", heads, rows)
+
+
+def _slice_test(paired: Paired) -> tuple[str, ...]:
+    discordant = f"b={paired.first_only} c={paired.second_only}"
+    if paired.underpowered:
+        return discordant, f"underpowered: smallest possible p is {p_text(paired.smallest_p)}"
+    holm = paired.p_holm
+    remark = "" if isinstance(holm, UnsetType) else f"Holm-adjusted {p_equals(holm)}"
+    return f"{discordant} {p_equals(paired.p_two_sided)}", remark
+
+
+def score_pair_section(summary: Summary) -> Section | None:
     """Which solo score met which batched score, for each mode."""
-    pairs = summary.get("score_pairs") or {}
-    number = Kind.NUMBER
-    columns = (
-        Column("Solo score", number),
-        Column("Batched score", number),
-        Column("Rows", number),
-    )
+    pairs = {mode: rows for mode, rows in summary.score_pairs.items() if rows}
+    if not pairs:
+        return None
+    heads = ("#Solo score", "#Batched score", "#Rows")
     tables = tuple(
-        Table(
-            f"{mode_words(mode)} kernels",
-            columns,
-            tuple(
+        table(
+            f"{mode.words} kernels",
+            heads,
+            (
                 (
-                    Cell(score_text(row.get("solo"), row.get("solo_label"))),
-                    Cell(score_text(row.get("batched"), row.get("batched_label"))),
-                    Cell(str(row.get("rows"))),
+                    score_text(row.solo, row.solo_label or None),
+                    score_text(row.batched, row.batched_label or None),
+                    row.rows,
                 )
                 for row in rows
             ),
         )
         for mode, rows in pairs.items()
-        if rows
     )
-    if not tables:
-        return None
     prose = ("On the diagonal the two scores agree; every other cell is a label flip.",)
-    return Section("score-pairs", "Score pairs", prose, tables, figure=_matrices(summary))
+    figure = Matrices(tuple(_matrix(mode, rows) for mode, rows in pairs.items()))
+    return Section("score-pairs", "Score pairs", prose, tables, figure)
 
 
-def _forest(summary: Json) -> Forest | None:
-    """Both endpoints over all rows, then label flips by what has more than one slice."""
-    by_mode = summary.get("by_mode") or {}
-    rows = [
-        _forest_row(endpoint.words, mode, counts[endpoint], "All rows")
-        for endpoint in Endpoint
-        for mode, counts in by_mode.items()
-        if counts.get(endpoint)
-    ]
-    for key, group in FOREST_SLICES:
-        slices = (summary.get("breakdowns") or {}).get(key) or ()
-        if len(slices) < 2:
-            continue  # one slice is all rows once more
-        for entry in slices[:MOST_SLICES]:
-            for mode in by_mode:
-                rate = (entry.get(mode) or {}).get("label_flips")
-                if rate and rate.get("n"):
-                    name = str(entry.get("value"))
-                    rows.append(_forest_row(name, mode, rate, f"{group}: label flips"))
-    return Forest(tuple(rows)) if rows else None
-
-
-def _forest_row(label: str, mode: str, rate: Json, group: str) -> ForestRow:
-    low, high = rate.get("wilson95") or (None, None)
-    return ForestRow(label, mode, rate["count"], rate["n"], rate.get("rate"), low, high, group)
-
-
-def _matrices(summary: Json) -> Matrices:
-    found = []
-    for mode, rows in (summary.get("score_pairs") or {}).items():
-        if not rows:
-            continue
-        seen: dict[tuple[str, str], int] = {}
-        order: dict[str, tuple[bool, float, str]] = {}
-        for row in rows:
-            names = []
-            for side in ("solo", "batched"):
-                score, word = row.get(side), row.get(f"{side}_label")
-                name = score_text(score) if score is not None else str(word or "none")
-                number = score if isinstance(score, int | float) else 0.0
-                order[name] = (score is None, number, name)
-                names.append(name)
-            pair = names[0], names[1]
-            seen[pair] = seen.get(pair, 0) + int(row.get("rows") or 0)
-        scores = tuple(sorted(order, key=order.__getitem__))
-        counts = tuple(tuple(seen.get((a, b), 0) for b in scores) for a in scores)
-        found.append(Matrix(mode_words(mode), scores, counts))
-    return Matrices(tuple(found))
-
-
-def _bars(summary: Json) -> Bars | None:
-    bars = []
-    for entry in (summary.get("breakdowns") or {}).get("batch_size") or ():
-        for mode in summary.get("by_mode") or {}:
-            counts = entry.get(mode) or {}
-            flips = counts.get("label_flips")
-            if flips:
-                texts = (counts.get("text_changes") or {}).get("count") or 0
-                bars.append(Bar(str(entry.get("value")), mode, flips["count"], texts, flips["n"]))
-    return Bars(tuple(bars)) if bars else None
+def _matrix(mode: Mode, rows: tuple[ScorePair, ...]) -> Matrix:
+    """Scores in order, then states without a score by their name."""
+    seen: dict[tuple[str, str], int] = {}
+    order: dict[str, tuple[bool, float, str]] = {}
+    for row in rows:
+        names = []
+        for score, label in ((row.solo, row.solo_label), (row.batched, row.batched_label)):
+            name = score_text(score) if score is not None else str(label or "none")
+            order[name] = (score is None, score or 0.0, name)
+            names.append(name)
+        seen[names[0], names[1]] = seen.get((names[0], names[1]), 0) + row.rows
+    scores = tuple(sorted(order, key=order.__getitem__))
+    counts = tuple(tuple(seen.get((a, b), 0) for b in scores) for a in scores)
+    return Matrix(mode.words, scores, counts)

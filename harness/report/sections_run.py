@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from msgspec import convert
-
 from harness import __version__
-from harness.analyse import Rate
-from harness.numbers import NONE, p_text
+from harness.findings import Status
+from harness.numbers import p_text, rate_text
 from harness.report.answer_windows import beyond
 from harness.report.changed_pairs import Shelf, collect_pairs
 from harness.report.document import (
@@ -23,7 +21,7 @@ from harness.report.document import (
     Piece,
     Suite,
     Tone,
-    mode_words,
+    rate_entry,
 )
 from harness.report.sections_adjudication import adjudication_section
 from harness.report.sections_beside import (
@@ -43,13 +41,14 @@ from harness.report.sections_conduct import (
 from harness.report.sections_results import (
     breakdown_section,
     paired_section,
+    paired_text,
     results_section,
     score_pair_section,
 )
-from harness.report.summary_numbers import paired_text, rate_entry, rate_text
-from harness.words import MODES, Endpoint, Mode
+from harness.words import Endpoint, Mode
 
 if TYPE_CHECKING:
+    from harness.analyse import Summary, Validation
     from harness.people import Outcome
 
 MAX_FAILURES = 500
@@ -59,11 +58,11 @@ Json = Mapping[str, Any]
 
 
 def run_document(
-    summary: Json,
+    summary: Summary,
     records: Iterable[Json],
     startups: Sequence[Json] = (),
     metadata: Json | None = None,
-    validation: Json | None = None,
+    validation: Validation | None = None,
     *,
     prompts: Mapping[str, str] | None = None,
     profiles: Json | None = None,
@@ -72,20 +71,16 @@ def run_document(
     """Everything that the report of a run shows.
 
     Args:
-        summary: summary.json (DESIGN 4.7).
         records: record objects in file order, walked once; nothing of them is kept but the
             records whose answers differ.
         startups: the ``startup_*.json`` objects.
         metadata: metadata.json, or ``None`` for a records file from elsewhere.
-        validation: validation.json, or ``None`` where the run was not validated.
+        validation: ``None`` where the run was not validated.
         prompts: prompt texts by SHA-256.
-        adjudication: the outcome of `harness adjudicate import`.
+        adjudication: what people said of the flips.
         profiles: a comparison of the two scorer profiles (`harness.score.ProfileComparison`).
     """
     known = metadata or {}
-    stated = validation or {}
-    countable = bool(stated.get("passed", stated.get("ok", stated.get("valid"))))
-    checks = _checks(validation)
     flips, text_changes, limit = collect_pairs(records, prompts or {})
     sections = (
         results_section(summary),
@@ -93,7 +88,7 @@ def run_document(
         claims_section(summary),
         threats_section(summary, known),
         evidence_section(startups),
-        validation_section(checks),
+        validation_section(validation),
         breakdown_section(summary),
         score_pair_section(summary),
         kinds_section(summary),
@@ -103,11 +98,10 @@ def run_document(
         robustness_section(summary),
         conditions_section(known, startups, conduct_table(summary)),
     )
-    run_id = str(known.get("run_id") or summary.get("run_id") or "records")
-    banner = _banner(validation, countable=countable)
-    sentence = headline(summary, countable=countable)
+    run_id = str(known.get("run_id") or summary.run_id or "records")
+    banner = _banner(validation)
+    sentence = headline(summary, countable=banner.tone is not Tone.BAD)
     context = measured_on(summary, known, startups)
-    measures = _measures(summary)
     facts = (("run_id", run_id), ("result", sentence), ("measured_on", context))
     return Document(
         look=Look.RUN,
@@ -119,92 +113,67 @@ def run_document(
         headline=(sentence,),
         context=context,
         nature=nature(summary, known),
-        measures=measures,
+        measures=_measures(summary),
         sections=tuple(section for section in sections if section is not None),
         groups=tuple(_groups(flips, text_changes, limit)),
         suites=(
-            Suite("validation", _validation_cases(checks, banner, countable=countable), facts),
-            Suite("batch_invariant", tuple(_invariance_cases(measures, flips.changes)), facts),
+            Suite("validation", tuple(_validation_cases(validation, banner)), facts),
+            Suite("batch_invariant", tuple(_invariance_cases(summary, flips.changes)), facts),
         ),
         made_with=f"harness {__version__}",
     )
 
 
-def _modes(summary: Json) -> list[str]:
-    by_mode = summary.get("by_mode") or {}
-    return [mode for mode in MODES if mode in by_mode]
-
-
-def headline(summary: Json, *, countable: bool) -> str:
+def headline(summary: Summary, *, countable: bool) -> str:
     """The sentence that people quote; it says so itself when the run does not count.
 
-    It tells the label flips, or the text changes where no label flipped.
+    It tells the label flips, or the text changes where no label flipped; the test is by prompt
+    where rows share one, since they are not independent.
     """
-    sentence = _sentence(summary)
-    return sentence if countable else f"Not countable: {sentence[0].lower()}{sentence[1:]}"
-
-
-def _sentence(summary: Json) -> str:
-    modes = _modes(summary)
-    if not modes:
-        return "No record was counted."
-    counts = {
-        endpoint: sum(
-            (summary["by_mode"][mode].get(endpoint) or {}).get("count") or 0 for mode in modes
-        )
-        for endpoint in Endpoint
-    }
-    told = Endpoint.LABEL_FLIPS
-    if counts[Endpoint.TEXT_CHANGES] and not counts[told]:
-        told = Endpoint.TEXT_CHANGES
-    clauses = "; ".join(
-        f"{mode_words(mode)} kernels: "
-        f"{rate_text(summary['by_mode'][mode].get(told))} {told.words.lower()}"
-        for mode in modes
+    tables = summary.by_mode
+    flips, texts = (sum(t.of(e).count for t in tables.values()) for e in Endpoint)
+    told = Endpoint.TEXT_CHANGES if texts and not flips else Endpoint.LABEL_FLIPS
+    sentence = "; ".join(
+        f"{mode.words} kernels: {rate_text(counts.of(told))} {told.words.lower()}"
+        for mode, counts in tables.items()
     )
-    sentence = f"{clauses[0].upper()}{clauses[1:]}"
-    paired = (summary.get("paired") or {}).get(told) or {}
-    if paired.get("p_two_sided") is None or len(modes) < 2:
-        return f"{sentence}."
-    clusters = summary.get("clusters") or {}
-    if (clusters.get("largest") or 0) > 1:
-        # rows of one prompt are not independent
-        p = p_text((clusters.get(told) or {}).get("p_two_sided"))
-        return f"{sentence}; exact sign-flip p = {p} over {clusters['n_clusters']} prompts."
-    return f"{sentence}; exact McNemar p = {p_text(paired['p_two_sided'])}."
+    if len(tables) > 1 and summary.clusters.largest > 1:
+        p = p_text(summary.clusters.of(told).p_two_sided)
+        sentence += f"; exact sign-flip p = {p} over {summary.clusters.n_clusters} prompts"
+    elif len(tables) > 1:
+        sentence += f"; exact McNemar p = {p_text(summary.paired.of(told).p_two_sided)}"
+    sentence = f"{sentence or 'no record was counted'}."
+    return f"{sentence[0].upper()}{sentence[1:]}" if countable else f"Not countable: {sentence}"
 
 
-def _measures(summary: Json) -> tuple[Measure, ...]:
+def _measures(summary: Summary) -> tuple[Measure, ...]:
     found = []
     for endpoint in Endpoint:
-        entries = [
-            rate_entry(mode_words(mode), convert(rate, Rate), mode)
-            for mode in _modes(summary)
-            if (rate := summary["by_mode"][mode].get(endpoint) or {}).get("n")
-        ]
-        test = paired_text((summary.get("paired") or {}).get(endpoint))
+        entries = tuple(
+            rate_entry(mode.words, counts.of(endpoint), mode)
+            for mode, counts in summary.by_mode.items()
+            if counts.of(endpoint).n
+        )
         if entries:
-            found.append(Measure(endpoint.words, tuple(entries), "" if test == NONE else test))
+            test = paired_text(summary.paired.of(endpoint))
+            found.append(Measure(endpoint.words, entries, test))
     return tuple(found)
 
 
-def measured_on(summary: Json, metadata: Json, startups: Sequence[Json]) -> str:
+def measured_on(summary: Summary, metadata: Json, startups: Sequence[Json]) -> str:
     """Device, vLLM and torch in one line, as far as the run recorded them."""
-    stack, versions = summary.get("stack") or {}, metadata.get("versions") or {}
+    stack, versions = summary.stack, metadata.get("versions") or {}
     evidence = [
         attempt.get("evidence") or {}
         for startup in startups
         for attempt in startup.get("attempts") or ()
     ]
-
-    def first(*values: Any) -> str | None:
-        return next((str(value) for value in values if value), None)
-
     kind = {"cpu": "vLLM's CPU engine", "cuda": "GPU"}.get(str(_device(summary, metadata)))
-    name = first(stack.get("device_name"), (metadata.get("device") or {}).get("name"))
-    stated = (stack.get("vllm"), versions.get("vllm"))
-    vllm = first(*stated, *(e.get("vllm_version") for e in evidence))
-    torch = first(versions.get("torch"), *(e.get("torch_version") for e in evidence))
+    name = stack.device_name or (metadata.get("device") or {}).get("name")
+    told = (e.get("vllm_version") for e in evidence)
+    vllm = next(filter(None, (stack.vllm, versions.get("vllm"), *told)), None)
+    told = (e.get("torch_version") for e in evidence)
+    torch = next(filter(None, (versions.get("torch"), *told)), None)
     parts = (
         ": ".join(part for part in (kind or "device not recorded", name) if part),
         f"vLLM {vllm}" if vllm else "vLLM version not recorded",
@@ -213,12 +182,11 @@ def measured_on(summary: Json, metadata: Json, startups: Sequence[Json]) -> str:
     return " · ".join(parts)
 
 
-def _device(summary: Json, metadata: Json) -> str | None:
-    device = metadata.get("device") or {}
-    return (summary.get("stack") or {}).get("device") or device.get("kind")
+def _device(summary: Summary, metadata: Json) -> str | None:
+    return summary.stack.device or (metadata.get("device") or {}).get("kind")
 
 
-def nature(summary: Json, metadata: Json) -> str:
+def nature(summary: Summary, metadata: Json) -> str:
     """What numbers from this kind of device can say; empty for a GPU."""
     kind = _device(summary, metadata)
     if kind == "cpu":
@@ -234,31 +202,22 @@ def cpu_nature(runs: str) -> str:
     )
 
 
-def _checks(validation: Json | None) -> tuple[tuple[str, str, str], ...]:
-    """Validation's findings as ``(check, status, message)``."""
-    rows = (validation or {}).get("findings") or ()
-    return tuple(
-        (str(row.get("check")), str(row.get("status")), str(row.get("message") or ""))
-        for row in rows
-    )
-
-
-def _banner(validation: Json | None, *, countable: bool) -> Banner:
+def _banner(validation: Validation | None) -> Banner:
     """Whether the run counts; every check that failed or could not be made is named."""
     if validation is None:
         return Banner(Tone.BAD, "Not countable: this run was not validated")
 
-    def reasons(*statuses: str) -> tuple[str, ...]:
+    def reasons(*statuses: Status) -> tuple[str, ...]:
         return tuple(
-            f"{name}: {message}" if message else name
-            for name, status, message in _checks(validation)
-            if status in statuses
+            f"{finding.check}: {finding.message}" if finding.message else finding.check
+            for finding in validation.findings
+            if finding.status in statuses
         )
 
-    if not countable:
-        failed = reasons("failed") or ("no reason was recorded",)
+    if not validation.ok:
+        failed = reasons(Status.FAILED) or ("no reason was recorded",)
         return Banner(Tone.BAD, "Not countable: do not quote these numbers as a result", failed)
-    open_points = reasons("not_checked", "warning")
+    open_points = reasons(Status.NOT_CHECKED, Status.WARNING)
     if open_points:
         return Banner(Tone.NOTE, "Countable with reservations: no check failed", open_points)
     return Banner(Tone.GOOD, "Countable: the run is complete and every check passed")
@@ -315,31 +274,25 @@ def _groups(flips: Shelf, text_changes: Shelf, limit: int) -> Iterable[Group]:
         )
 
 
-def _validation_cases(
-    checks: Sequence[tuple[str, str, str]], banner: Banner, *, countable: bool
-) -> tuple[Case, ...]:
-    if not checks:
-        failure = None if countable else banner.title
-        return (Case("run is countable", failure, failure or ""),)
-    return tuple(
-        Case(name, message or status, message or status)
-        if status == "failed"
-        else Case(name, skipped=message if status == "not_checked" else None)
-        for name, status, message in checks
-    )
+def _validation_cases(validation: Validation | None, banner: Banner) -> Iterable[Case]:
+    if validation is None or not validation.findings:
+        failure = banner.title if banner.tone is Tone.BAD else None
+        yield Case("run is countable", failure, failure or "")
+        return
+    for finding in validation.findings:
+        if finding.status is Status.FAILED:
+            why = finding.message or finding.status
+            yield Case(finding.check, why, why)
+        else:
+            skipped = finding.message if finding.status is Status.NOT_CHECKED else None
+            yield Case(finding.check, skipped=skipped)
 
 
-def _invariance_cases(measures: Sequence[Measure], flips: Sequence[Change]) -> Iterable[Case]:
+def _invariance_cases(summary: Summary, flips: Sequence[Change]) -> Iterable[Case]:
     """Flips under the standard path are the phenomenon and no failure; under the other each is."""
-    counts = [
-        entry.count
-        for measure in measures
-        if measure.label == Endpoint.LABEL_FLIPS.words
-        for entry in measure.entries
-        if entry.mode == Mode.BATCH_INVARIANT
-    ]
-    for count in counts:
-        failure = None if count.startswith("0/") else f"{count} labels flipped"
+    counted = summary.mode(Mode.BATCH_INVARIANT).label_flips
+    if counted.n:
+        failure = f"{counted.count}/{counted.n} labels flipped" if counted.count else None
         yield Case("no label flips", failure, failure or "")
     for flip in [flip for flip in flips if flip.mode == Mode.BATCH_INVARIANT][:MAX_FAILURES]:
         lines = [f"{flip.model}, {', '.join(flip.context[1:])}: {flip.where[0]}"]

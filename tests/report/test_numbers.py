@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import pytest
+from report_samples import summary_of
+from study_records import study_records
 
-from harness.numbers import p_text, score_text
-from harness.report.summary_numbers import paired_text, rate_text
+from harness.analyse import Rate
+from harness.numbers import p_text, rate_text, score_text
+from harness.report.text import paired_text
 
 
 def test_a_rate_shows_count_rows_rate_and_interval() -> None:
-    rate = {"count": 22, "n": 55, "rate": 0.4, "wilson95": [0.2811, 0.5319]}
+    rate = Rate(count=22, n=55, rate=0.4, wilson95=(0.2811, 0.5319))
     assert rate_text(rate) == "22/55 = 40.0% [28.1, 53.2]"
 
 
 def test_a_rate_over_no_rows_claims_no_rate() -> None:
-    assert rate_text({"count": 0, "n": 0, "rate": None, "wilson95": None}) == "0/0"
+    assert rate_text(Rate(0, 0)) == "0/0"
 
 
 def test_a_pair_table_shows_both_discordant_counts_and_the_exact_p() -> None:
-    paired = {"standard_only": 22, "invariant_only": 0, "p_two_sided": 4.76837158203125e-07}
+    paired = summary_of(study_records()).paired.label_flips
     assert paired_text(paired) == "b=22 c=0 p=4.8e-07 (exact McNemar)"
 
 

@@ -5,17 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from report_samples import CPU, H100, report_of, study_report, summary_of
 from study_records import study_records
 
+from harness.analyse import Expectations, Validation
+from harness.findings import Finding, Status
 from harness.report import Document, rendered, run_document
 from harness.report.document import Change, Forest, Group, Tone
 
-VALID = {"ok": True, "findings": [{"check": "rows_per_mode", "status": "ok", "message": "55"}]}
-FAILED = {
-    "ok": False,
-    "findings": [{"check": "rows_per_mode", "status": "failed", "message": "standard has 54"}],
-}
+
+def _validation(finding: Finding) -> Validation:
+    return Validation(
+        ok=finding.status is Status.OK,
+        n_records=110,
+        n_ok=110,
+        startup_error_count=0,
+        by_mode={},
+        expected=Expectations(),
+        findings=(finding,),
+    )
+
+
+VALID = _validation(Finding.ok("rows_per_mode", "55"))
+FAILED = _validation(Finding.failed("rows_per_mode", "standard has 54"))
 
 
 def _group(report: Document, anchor: str) -> Group:
@@ -75,7 +88,7 @@ def test_the_headline_names_result_device_and_versions() -> None:
     assert report.context == "GPU: NVIDIA H100 80GB HBM3 · vLLM 0.19.1 · PyTorch 2.10.0"
 
 
-def _verdict(validation: dict[str, Any] | None) -> Document:
+def _verdict(validation: Validation | None) -> Document:
     records = study_records()
     return run_document(summary_of(records), records, (), H100, validation)
 
@@ -159,7 +172,9 @@ def test_an_error_record_is_counted_as_one_and_is_no_flip() -> None:
 
 
 def test_no_records_at_all_make_a_report_that_claims_nothing() -> None:
-    report = run_document({}, [])
+    full = summary_of(study_records())
+    nothing = replace(full, n_records=0, n_ok=0, by_mode={}, claims=(), threats=())
+    report = run_document(nothing, [])
     assert report.headline[0] == "Not countable: no record was counted."
 
 
