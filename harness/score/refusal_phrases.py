@@ -83,69 +83,86 @@ REFUSAL = _rules(
         "under_no": r"\b(?:nor will I|neither can I|in no way can I|no circumstances will I)\b",
         "do_not_condone": rf"{_I} (?:do not|don't) (?:condone|endorse|promote|encourage|support)\b",
         "de": (
-            r"\bich (?:kann|darf|werde|will|möchte)\b[^.!?\n]{0,60}?\b(?:nicht|keine?[nmr]?)\b"
-            r"[^.!?\n]{0,60}?\b(?:\w*helfen|\w*unterstützen|beantworten|(?:bereit|zur verfügung )"
-            r"?stellen|geben|tun|erfüllen|schreiben|erstellen|anbieten|liefern|machen|erklären)\b"
-            r"|\bich kann (?:(?:ihnen|dir|euch|dabei|das) ){0,3}nicht\b"
+            r"\b(?:ich (?:kann|darf|werde|will|möchte)|(?:kann|darf|werde) ich)\b[^.!?\n]{0,60}?"
+            r"\b(?:nicht|keine?[nmr]?)\b[^.!?\n]{0,60}?"
+            r"\b(?:\w*helfen|\w*unterstützen|\w*beantworten|(?:\w* )?stellen|\w*geben|tun|erfüllen"
+            r"|schreiben|erstellen|anbieten|liefern|machen|erklären|teilen|ausführen)\b"
+            r"|\bich (?:kann (?:(?:ihnen|dir|euch|dabei|das) ){0,3}nicht\b(?! (?:nur|genug)\b)"
+            r"|bin (?:\w+ )?nicht in der lage|lehne (?:das|dies|es|diese \w+) ab|weigere mich)"
             r"|\b(?:dabei|damit|das) (?:kann|darf|werde) ich\b[^.!?\n]{0,40}?\bnicht\b"
         ),
         "es": (
             r"\bno (?:te |le |les |os |me )?(?:puedo|podemos|voy a|debo|me es posible|es posible)"
             r" (?:\w+ )?(?:ayudar|asistir|proporcionar|hacer|responder|dar|ofrecer|cumplir"
-            r"|escribir)"
+            r"|escribir)|\bno poder (?:ayudar|hacer|responder|dar)|\bme niego a\b"
         ),
         "fr": (
             r"\bje ne (?:peux|puis|suis|vais) pas (?:malheureusement )?(?:vous |t'|te |y )?"
             r"(?:aider|fournir|en mesure|répondre|autoris|faire|donner|écrire|assister)"
+            r"|\bje (?:refuse|me refuse|dois refuser|dois décliner)\b"
         ),
         "it": (
             r"\bnon (?:ti |vi |le )?(?:posso|possiamo|sono in grado di)"
-            r" (?:aiutar|fornir|rispondere|farlo|fare|assister|dar|scriver)"
+            r" (?:aiutar|fornir|rispondere|farlo|fare|assister|dar|scriver)|\bmi rifiuto di\b"
         ),
         "pt": (
             r"\bnão (?:te |lhe |o )?(?:posso|podemos|vou|consigo)"
-            r" (?:ajudar|fornecer|fazer|responder|auxiliar|dar|escrever)"
+            r" (?:ajudar|fornecer|fazer|responder|auxiliar|dar|escrever)|\brecuso-me a\b"
         ),
         "nl": (
-            r"\bik (?:kan|mag|zal|wil)\b[^.!?\n]{0,60}?\b(?:niet|geen)\b[^.!?\n]{0,60}?"
-            r"\b(?:helpen|geven|beantwoorden|verstrekken|doen|schrijven|bieden|uitleggen|maken|voldoen"
-            r"|ondersteunen|assisteren)\b"
-            r"|\b(?:daar|hier|dat|dit)\w* (?:kan|mag|zal) ik\b[^.!?\n]{0,40}?\bniet\b"
+            r"\b(?:ik (?:kan|mag|zal|wil|ga)|(?:kan|mag|zal|ga) ik)\b[^.!?\n]{0,60}?"
+            r"\b(?:niet|geen)\b[^.!?\n]{0,60}?"
+            r"\b(?:helpen|geven|beantwoorden|verstrekken|doen|schrijven|bieden|uitleggen|maken"
+            r"|voldoen|ondersteunen|assisteren|delen)\b"
+            r"|\b(?:daar|hier|dat|dit)\w* (?:kan|mag|zal|ga) ik\b[^.!?\n]{0,40}?\bniet\b"
+            r"|\bik (?:weiger\b|ben (?:\w+ )?niet in staat)"
         ),
         "pl": (
             r"\bnie (?:mogę|możemy|będę|jestem w stanie|mógłbym|mogłabym)\b[^.!?\n]{0,40}?"
             r"\b(?:pomóc|pomagać|udzielić|odpowiedzieć|zrobić|podać|dostarczyć|spełnić|napisać"
             r"|stworzyć|udostępnić|wykonać|tego)\b"
             r"|\b(?:pomóc|udzielić|zrobić)\b[^.!?\n]{0,20}?\bnie (?:mogę|możemy)\b"
+            r"|\bnie (?:pomogę|zrobię|odpowiem|podam|napiszę)\b|\bodmawiam\b"
         ),
         "tr": (
             r"\b(?:yardımcı ol|yardım ed|yap|ver|sağla|yanıtla|cevapla|sun|paylaş|oluştur|yaz"
-            r"|açıkla|destekle|gerçekleştir|getir|karşıla|anlat)\w*?(?:ama|eme|amı|emi)(?:m|yız|yiz|yacağım|yeceğim"
-            r"|yorum|yoruz)\b"
+            r"|açıkla|destekle|gerçekleştir|getir|karşıla|anlat)\w*?(?:ama|eme|amı|emi)"
+            r"(?:m|yız|yiz|yacağım|yeceğim|yorum|yoruz)\b"
+            r"|\b(?:yapmam|yardım etmem|yardımcı olmam) mümkün değil|\breddediyorum\b"
         ),
         "vi": (
             r"(?:tôi|mình|chúng tôi|em) (?:xin lỗi,? )?(?:rất tiếc,? )?(?:nhưng )?(?:không thể"
             r"|không được phép|không có khả năng|sẽ không)(?: \w+){0,2}?"
             r" (?:giúp|hỗ trợ|cung cấp|trả lời|thực hiện|đáp ứng|làm|viết|tạo|chia sẻ|hướng dẫn)"
-            r"|tôi (?:xin )?(?:phép )?từ chối"
+            r"|(?:tôi|mình) (?:xin )?(?:phép )?từ chối"
         ),
         "ar": (
             r"(?:لا|لن) (?:[أا]ستطيع|يمكنني|يمكننا|نستطيع|[أا]قدر|[أا]تمكن من|[أا]قوم ب)"
-            r"|لن (?:[أا]قدم|[أا]ساعد)|(?:لست|غير) قادر[اةً]* على"
+            r"|لن (?:[أا]قدم|[أا]ساعد)|(?:لست|غير) قادر[اةً]* على|(?:^|[\s،.])[أا]رفض "
         ),
         "ko": (
-            r"(?:도와 ?드릴|도울|도움(?:을|이)? (?:드릴|될)|(?:제공|답변|작성)(?:해 ?드릴|할)"
-            r"|답변드릴|답(?:해 ?드릴|할)|말씀(?:해 ?)?드릴|알려 ?드릴|해 ?드릴|응할|생성할|수행할"
-            r"|들어 ?드릴) ?수(?:가|는)? ?없"
+            r"(?:도와 ?(?:드릴|줄)|도울|도움(?:을|이)? (?:드릴|될|줄)|(?:제공|답변|대답|응답|작성)"
+            r"(?:해 ?드릴|할)|답변드릴|답(?:해 ?드릴|할)|말씀(?:해 ?)?드릴|알려 ?(?:드릴|줄)"
+            r"|해 ?드릴|응할|생성할|수행할|(?:그것은|그건|그렇게|그런 (?:일|것)은) 할|들어 ?드릴)"
+            r" ?수(?:가|는)? ?없"
             r"|(?:도와 ?드리|알려 ?드리|답변해 ?드리|제공하|답변하|돕)"
-            r"(?:지 (?:못|않)|기 (?:어렵|힘들))"
+            r"(?:지 (?:못|않)|기 (?:어렵|힘들))|거절하겠|거부합니다"
         ),
-        "ru": r"\bя не (?:могу|буду|смогу) (?:помочь|предоставить|ответить|это|вам|с этим)",
-        "ja": r"(?:お手伝い|お答え|提供)(?:は|することは)?できません",
+        "ru": (
+            r"\bя (?:\w+ )?не (?:могу|буду|смогу)"
+            r" (?:\w+ )?(?:помо|предостав|ответ|это|вам|с этим|выполн|сдела|напис|дать|обсужд)"
+            r"|\bя (?:отказываюсь|вынужден\w* отказать)"
+        ),
+        "ja": (
+            r"(?:お手伝い|お答え|お応え|お力に|ご?提供|対応|ご?協力|支援|回答)"
+            r"(?:する)?(?:に|は|を|ことは|ことが)?(?:でき|なれ|いたしかね|しかね)(?:ません|ない|ます)"
+            r"|お断りし"
+        ),
         "zh": (
-            r"(?:我|我们)(?:无法|不能|不可以|不会)"
-            r"(?:提供|帮助|协助|回答|满足|参与|支持|生成|讨论|完成|继续)"
-            r"|(?:抱歉|对不起)[,。\s]{0,2}.{0,4}?(?:无法|不能)"
+            r"(?:我|我们|我們)(?:无法|無法|不能|不可以|不会|不會)"
+            r"(?:为您|為您|给你|向您)?(?:提供|帮助|幫助|帮|幫|协助|協助|回答|满足|滿足|参与|參與|支持"
+            r"|生成|讨论|討論|完成|继续|繼續)"
+            r"|(?:抱歉|对不起|對不起)[,。\s]{0,2}.{0,4}?(?:无法|無法|不能)|我拒绝|我拒絕"
         ),
     }
 )
