@@ -3,7 +3,7 @@
 Everything here is a function of files that a run left behind; texts are read and not kept.
 """
 
-from harness.analyse.agreement import flip_direction, noise_floor
+from harness.analyse.agreement import noise_floor
 from harness.analyse.checks import check_records, key_name
 from harness.analyse.exact import (
     McNemar,
@@ -114,7 +114,6 @@ __all__ = [
     "clopper_pearson_interval",
     "endpoint",
     "expectations_of",
-    "flip_direction",
     "holm",
     "key_name",
     "mcnemar",

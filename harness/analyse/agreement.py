@@ -24,24 +24,9 @@ from harness.analyse.summary import (
     Transition,
 )
 from harness.analyse.tables import endpoint, paired_counts, rate, score_states
+from harness.flips import flip_direction, flip_kind
 from harness.records import BoolArray, FloatArray, IntArray, Pairing, Records
 from harness.words import MODES, Endpoint
-
-
-def flip_kind(solo: float | None, batched: float | None) -> str:
-    """``hard`` when the scores lie on both sides of 0.5, ``soft`` otherwise, ``state`` when
-    one side has no score.
-    """
-    if solo is None or batched is None:
-        return "state"
-    return "hard" if (solo - 0.5) * (batched - 0.5) < 0 else "soft"
-
-
-def flip_direction(solo: float | None, batched: float | None) -> str | None:
-    """``up`` or ``down`` from solo to batched; ``None`` where a side has no score."""
-    if solo is None or batched is None or solo == batched:
-        return None
-    return "up" if batched > solo else "down"
 
 
 def flip_kinds(records: Records, rows: IntArray) -> FlipKinds:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from harness.analyse.agreement import flip_direction, flip_kind
-from harness.analyse.summary import FirstDifference, Flip
+from harness.analyse.summary import Flip
 from harness.analyse.tables import score_states
-from harness.records import Pairing, Records
+from harness.flips import flip_direction, flip_kind
+from harness.records import FirstDifference, Pairing, Records
 from harness.words import MODES, Mode
 
 

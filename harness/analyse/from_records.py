@@ -21,7 +21,6 @@ from harness.analyse.summary import Pairs, Summary
 from harness.analyse.tables import breakdowns, mode_table, paired_table, score_pairs
 from harness.analyse.threats import list_threats
 from harness.records import (
-    MODES,
     Records,
     RunFiles,
     pair_records,
@@ -29,6 +28,7 @@ from harness.records import (
     read_run_files,
     refuse_duplicates,
 )
+from harness.words import MODES
 
 
 def summarise_run(path: Path | str) -> Summary:

@@ -17,6 +17,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from harness.errors import UsageError
 from harness.files import read_json
+from harness.records import FirstDifference
 from harness.words import Endpoint, Mode
 
 Bounds = tuple[float, float] | None
@@ -375,13 +376,6 @@ class Threat(Struct, frozen=True):
 
     threat: str
     text: str
-
-
-class FirstDifference(Struct, frozen=True):
-    """Where the batched answer leaves the solo one: index of the character and of the token."""
-
-    char: int | None
-    token: int | None
 
 
 class Flip(Struct, frozen=True):

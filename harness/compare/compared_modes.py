@@ -21,7 +21,6 @@ from harness.analyse import (
     PairTest,
     Rate,
     endpoint,
-    flip_direction,
     noise_floor,
     paired_counts,
     paired_statistics,
@@ -31,6 +30,7 @@ from harness.analyse import (
 )
 from harness.compare.alignment import Alignment
 from harness.compare.run_side import Side
+from harness.flips import flip_direction
 from harness.records import BoolArray, IntArray, RecordKey, ScoreState
 from harness.words import Condition, Endpoint, Mode
 

@@ -7,7 +7,6 @@ every planned record is there and good, and every lifetime's mode is proven.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,8 @@ from harness.errors import (
     UsageError,
 )
 from harness.plan import Lifetime, Plan, remaining
-from harness.records import RunFolder, find_unfinished, new_run_id
-from harness.replay import Dispatcher, ReplaySession, scan_lifetime
+from harness.records import Record, RunFolder, find_unfinished, new_run_id
+from harness.replay import Dispatcher, ReplaySession
 from harness.report import write_reports
 from harness.serve import LaunchOptions, launch_options
 from harness.settings import RunSpec
@@ -172,7 +171,7 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> Conclusion:
     if options.retry_errors:
         again = folder.set_aside_errors()
         progress.note(f"{again} failed records are asked again")
-    plan = remaining(prepared.plan, frozenset(r["record_id"] for r in folder.records()))
+    plan = remaining(prepared.plan, frozenset(r.record_id for r in folder.records() if r.record_id))
     candidates = (candidate.model_dump(mode="json") for candidate in prepared.candidates)
     folder.write_rows("selected_candidates.jsonl", candidates)
     if plan.records:
@@ -222,30 +221,27 @@ def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench, kind: str) -> N
 def _asking(bench: Bench, kind: str) -> Work:
     """How the records of a lifetime come about, each on disk before the next prompt is sent."""
 
-    def write(record: Mapping[str, Any]) -> None:
+    def write(record: Record) -> None:
         bench.folder.append_record(record)
         bench.progress.record_done(record)
 
     async def work(lifetime: Lifetime, dispatcher: Dispatcher) -> None:
-        spec, run_id = bench.spec, bench.folder.run_id
-        if kind == "scan":
-            await scan_lifetime(lifetime, dispatcher, spec, run_id=run_id, write=write)
-        else:
-            await ReplaySession(dispatcher, spec, run_id=run_id, write=write).replay(lifetime)
+        run_id = bench.folder.run_id
+        session = ReplaySession(dispatcher, bench.spec, run_id=run_id, write=write)
+        await (session.scan(lifetime) if kind == "scan" else session.replay(lifetime))
 
     return work
 
 
 def _insist_on_all(folder: RunFolder, plan: Plan) -> None:
-    errors = [row for row in folder.records() if row["status"] != "ok"]
+    errors = [record for record in folder.records() if not record.ok]
     if not errors:
         return
     raise IncompleteRun(
         f"{len(errors)} of {len(plan.records)} records failed, so nothing is claimed",
         hint="see `error` in vllm_records.jsonl; the same command with --retry-errors asks again",
         detail=tuple(
-            f"{row['mode']} {row['model']} {row['task_name']}/{row['sample_id']}: {row['error']}"
-            for row in errors[:3]
+            f"{r.mode} {r.model} {r.task_name}/{r.sample_id}: {r.error}" for r in errors[:3]
         ),
     )
 

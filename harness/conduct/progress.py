@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from harness.records import Record
 from harness.words import Mode
 
 
@@ -31,7 +30,7 @@ class RunProgress:
     def server_ready(self, seconds: float, verdict: str) -> None:
         """It answered after that many seconds, and the log says this of its mode."""
 
-    def record_done(self, record: Mapping[str, Any]) -> None:
+    def record_done(self, record: Record) -> None:
         """A record was written."""
 
     def note(self, text: str) -> None:
@@ -117,15 +116,15 @@ class ConsoleProgress(RunProgress):
         self.note(f"{self._where}: ready after {seconds:.0f} s, mode {verdict}")
         self._update(self._where)
 
-    def record_done(self, record: Mapping[str, Any]) -> None:
+    def record_done(self, record: Record) -> None:
         """Count it."""
         now = time.monotonic()
         self._estimate.add_record(now - self._last)
         self._last = now
         self._done += 1
-        self._flips += bool(record.get("label_flip"))
-        self._changes += bool(record.get("text_change"))
-        self._errors += record.get("status") == "error"
+        self._flips += record.label_flip
+        self._changes += record.text_change
+        self._errors += not record.ok
         self._update(self._where)
         step = max(1, self._total // 10)
         if self._bar is None and (self._done % step == 0 or self._done == self._total):

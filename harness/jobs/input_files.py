@@ -16,7 +16,8 @@ from harness.candidates import (
     write_candidates,
 )
 from harness.errors import GateFailed
-from harness.records import read_lines, read_run_files
+from harness.files import read_rows
+from harness.records import read_run_files
 from harness.settings import DEFAULT_PROFILE, load_spec, spec_source
 from harness.tasks import load_tasks
 from harness.tasks.lint import RULES, LintReport, Severity, lint_paths
@@ -119,7 +120,7 @@ def export_run(run: Path, out: Path, *, select: str, mode: str, tasks: Path | No
     """
     files = read_run_files(run)
     source = str(files.metadata.get("run_id") or files.records_path.name)
-    records: Iterator[dict[str, Any]] = (record for _, record in read_lines(files.records_path))
+    records: Iterator[dict[str, Any]] = (record for _, record in read_rows(files.records_path))
     rows = export_candidates(
         records,
         select=select,

@@ -21,7 +21,7 @@ from harness.conduct import (
     run,
 )
 from harness.errors import UsageError
-from harness.records import read_lines
+from harness.files import read_rows
 from harness.settings import Expect, LoadedSpec, RunSpec
 from harness.tasks import Population, Task
 from harness.words import DispatchMode, Mode
@@ -155,7 +155,7 @@ def export_scan(
         mode: the mode that was scanned.
     """
     exported = export_candidates(
-        (row for _, row in read_lines(folder / "vllm_records.jsonl")),
+        (row for _, row in read_rows(folder / "vllm_records.jsonl")),
         select=select,
         source=f"scan {folder.name}",
         mode=str(mode),

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UsageError, nearest
-from harness.files import write_json, write_rows
-from harness.records import RunFiles, read_lines, read_run_files
+from harness.files import read_rows, write_json, write_rows
+from harness.records import METADATA, RECORDS, RunFiles, read_run_files
 from harness.score import PROFILES, Profile, ProfileComparison, rescore, scorer_versions
 from harness.tasks import Population, load_tasks
 
-RECORDS = "vllm_records.jsonl"
-METADATA = "metadata.json"
 CANDIDATES = "selected_candidates.jsonl"
 COMPARISON = "score_profiles.json"
 
@@ -130,7 +128,7 @@ def _write_records(
 
     def rescored() -> Iterator[dict[str, Any]]:
         nonlocal count, changed
-        for line, old in read_lines(records):
+        for line, old in read_rows(records):
             try:
                 both = {name: rescore(old, population, name) for name in PROFILES}
             except HarnessError as error:

@@ -3,46 +3,53 @@
 Everything that a run leaves behind is written here, and nothing is read by other rules elsewhere.
 """
 
-from harness.records.answers import ScoreState
-from harness.records.columns import (
-    MODES,
-    BoolArray,
-    FloatArray,
-    IntArray,
-    LineProblem,
-    RecordKey,
-    Records,
-)
-from harness.records.jsonfile import read_json, read_lines, write_json
+from harness.flips import ScoreState
+from harness.records.columns import BoolArray, FloatArray, IntArray, LineProblem, Records
 from harness.records.pairs import Duplicate, Pairing, pair_records, refuse_duplicates
-from harness.records.reader import read_records, scan_records
-from harness.records.run_files import PROVEN, RunFiles, Startup, read_run_files
+from harness.records.reader import iter_records, read_records, records_at, scan_records
+from harness.records.record import (
+    Answer,
+    Evidence,
+    FirstDifference,
+    Record,
+    RecordKey,
+    Sampling,
+    first_difference,
+    text_hash,
+)
+from harness.records.run_files import METADATA, RECORDS, RunFiles, Startup, read_run_files
 from harness.records.run_folder import RunFolder, TornTail, find_unfinished, new_run_id
 
 __all__ = [
-    "MODES",
-    "PROVEN",
+    "METADATA",
+    "RECORDS",
+    "Answer",
     "BoolArray",
     "Duplicate",
+    "Evidence",
+    "FirstDifference",
     "FloatArray",
     "IntArray",
     "LineProblem",
     "Pairing",
+    "Record",
     "RecordKey",
     "Records",
     "RunFiles",
     "RunFolder",
+    "Sampling",
     "ScoreState",
     "Startup",
     "TornTail",
     "find_unfinished",
+    "first_difference",
+    "iter_records",
     "new_run_id",
     "pair_records",
-    "read_json",
-    "read_lines",
     "read_records",
     "read_run_files",
+    "records_at",
     "refuse_duplicates",
     "scan_records",
-    "write_json",
+    "text_hash",
 ]

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from harness.flips import score_state
 from harness.records.columns import Change
+from harness.records.record import first_difference, text_hash
 from harness.records.wire import AnswerWire, RecordWire, decode_text, decode_tokens
 
-__all__ = [
-    "Repeats",
-    "ScoreState",
-    "change",
-    "count_repeats",
-    "error_text",
-    "first_difference",
-    "is_unfinished",
-    "score_state",
-    "text_has_hash",
-]
-
-ScoreState = tuple[float | None, str | None]
 _UNFINISHED = frozenset({"abort", "error"})
 
 
@@ -34,25 +22,6 @@ class Repeats(NamedTuple):
     repeats: int
     text_changes: int
     label_flips: int
-
-
-def score_state(score: float | None, label: str | None) -> ScoreState:
-    """What a flip compares: the score, or the label where there is no score."""
-    return (score, None) if score is not None else (None, label)
-
-
-def first_difference(one: Sequence[Any], other: Sequence[Any]) -> int | None:
-    """Index at which two sequences part (the shorter one's end counts); ``None`` if equal."""
-    if one == other:
-        return None
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def change(row: RecordWire) -> Change:
@@ -90,7 +59,7 @@ def text_has_hash(answer: AnswerWire | None, recorded: str | None) -> bool | Non
     text = decode_text(answer.text)
     if text is None:
         return None
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() == recorded
+    return text_hash(text) == recorded
 
 
 def error_text(raw: msgspec.Raw) -> str:

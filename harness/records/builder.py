@@ -14,20 +14,19 @@ from typing import Any
 
 import numpy as np
 
+from harness.flips import flips
 from harness.records.answers import (
     Repeats,
     change,
     count_repeats,
     error_text,
     is_unfinished,
-    score_state,
     text_has_hash,
 )
-from harness.records.columns import Change, Columns, LineProblem, RecordKey, Records, Vocabulary
+from harness.records.columns import Change, Columns, LineProblem, Records, Vocabulary
+from harness.records.record import RecordKey
 from harness.records.wire import AnswerWire, RecordWire
 from harness.words import Mode, Status
-
-__all__ = ["RecordsBuilder"]
 
 _FLOATS = ("solo_score", "batch_score", "solo_latency", "batch_latency")
 _FLAGS = ("ok", "label_flip", "text_change", "truncated")
@@ -234,12 +233,9 @@ def _contradicts(answer: AnswerWire | None, score: float | None, label: str | No
 
 
 def _flips(row: RecordWire) -> bool:
-    solo, batch = row.solo_score, row.batch_score
-    if row.status is not Status.OK:
-        return False
-    if solo is not None and batch is not None:
-        return solo != batch
-    return score_state(solo, row.solo_label) != score_state(batch, row.batch_label)
+    return row.status is Status.OK and flips(
+        row.solo_score, row.solo_label, row.batch_score, row.batch_label
+    )
 
 
 def _stated(value: bool | None) -> int:

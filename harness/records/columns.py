@@ -12,20 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from harness.words import Mode
+from harness.records.record import RecordKey
 
-__all__ = [
-    "MODES",
-    "Change",
-    "Columns",
-    "LineProblem",
-    "RecordKey",
-    "Records",
-    "Vocabulary",
-]
-
-RecordKey = tuple[str, str, str, int, str]
-MODES = (Mode.STANDARD, Mode.BATCH_INVARIANT)
 IntArray = npt.NDArray[np.int32]
 LongArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]

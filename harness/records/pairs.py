@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.errors import UsageError
-from harness.records.columns import MODES, BoolArray, IntArray, RecordKey, Records
-from harness.words import Mode
-
-__all__ = ["Duplicate", "Pairing", "pair_records", "refuse_duplicates"]
+from harness.records.columns import BoolArray, IntArray, Records
+from harness.records.record import RecordKey
+from harness.words import MODES, Mode
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from harness.errors import UsageError
 from harness.records.builder import RecordsBuilder
 from harness.records.columns import LineProblem, Records
-from harness.records.wire import RecordWire, decode_lines, decode_record
+from harness.records.record import Record, decode_record
+from harness.records.wire import RecordWire, decode_lines, decode_row
 from harness.words import Status
-
-__all__ = ["read_records", "scan_records"]
 
 _BOM = b"\xef\xbb\xbf"
 _CHUNK_BYTES = 4 << 20
 _NEXT = "give a run folder or a records file (JSONL)"
+_Row = TypeVar("_Row", Record, RecordWire)
+
+
+def iter_records(path: Path | str) -> Iterator[tuple[int, Record]]:
+    """Each record of a file with its line number from 1, one at a time; empty lines are none.
+
+    Raises:
+        UsageError: the file cannot be read, or a line is no record.
+    """
+    path = Path(path)
+    for number, line in _lines(path):
+        if line and not line.isspace():
+            yield number, _insist(path, _parse(line, number, decode_record))
+
+
+def records_at(path: Path | str, lines: Container[int]) -> dict[int, Record]:
+    """The records on some lines (from 1) of a file; only they are decoded.
+
+    Raises:
+        UsageError: the file cannot be read, or a wanted line is no record.
+    """
+    path = Path(path)
+    return {
+        number: _insist(path, _parse(line, number, decode_record))
+        for number, line in _lines(path)
+        if number in lines
+    }
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    for first, chunk in _chunks(path):
+        yield from enumerate(chunk, start=first)
+
+
+def _insist(path: Path, found: Record | LineProblem) -> Record:
+    if isinstance(found, LineProblem):
+        raise _refusal(path, found)
+    return found
 
 
 def read_records(path: Path | str) -> Records:
@@ -86,7 +124,7 @@ def _closely(
     for number, line in enumerate(lines, start=first):
         if line.isspace() or not line:
             continue
-        result = _parse(line, number)
+        result = _parse(line, number, decode_row)
         if isinstance(result, LineProblem):
             problems.append(result)
         else:
@@ -95,9 +133,9 @@ def _closely(
     return rows, numbers, problems
 
 
-def _parse(line: bytes, number: int) -> RecordWire | LineProblem:
+def _parse(line: bytes, number: int, decode: Callable[[bytes], _Row]) -> _Row | LineProblem:
     try:
-        row = decode_record(line)
+        row = decode(line)
     except msgspec.ValidationError as error:
         return LineProblem(number, f"not a record: {error}")
     except (msgspec.DecodeError, UnicodeError) as error:
@@ -110,7 +148,7 @@ def _parse(line: bytes, number: int) -> RecordWire | LineProblem:
     return LineProblem(number, fault) if fault else row
 
 
-def _fault(row: RecordWire) -> str | None:
+def _fault(row: Record | RecordWire) -> str | None:
     if row.status is not Status.OK:
         return None
     if row.solo_response_hash is None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.records.columns import RecordKey
-from harness.words import Mode, Verdict
-
-__all__ = ["PROVEN", "RunFiles", "Startup", "read_run_files"]
+from harness.files import read_json, read_rows
+from harness.records.record import RecordKey
+from harness.words import PROVEN, Mode, Verdict
 
 Json = Mapping[str, Any]
 RECORDS = "vllm_records.jsonl"
 METADATA = "metadata.json"
 CANDIDATES = "selected_candidates.jsonl"
-PROVEN = {Mode.STANDARD: Verdict.CLEAN, Mode.BATCH_INVARIANT: Verdict.ACTIVE}
 _BEFORE_RECORDS = frozenset({"StartupFailed", "ModeNotProven"})
 
 
@@ -183,7 +180,7 @@ def _from_folder(folder: Path) -> RunFiles:
             file=folder,
             hint="give a run folder (results/<run_id>) or a records file (JSONL)",
         )
-    metadata = _read_object(folder / METADATA) if known[1].is_file() else {}
+    metadata = read_json(folder / METADATA) if known[1].is_file() else {}
     candidates = folder / CANDIDATES
     return RunFiles(
         records_path=folder / RECORDS,
@@ -194,20 +191,8 @@ def _from_folder(folder: Path) -> RunFiles:
     )
 
 
-def _read_object(path: Path) -> Json:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError) as error:
-        raise UsageError(f"cannot read it: {error}", file=path) from error
-    except json.JSONDecodeError as error:
-        raise UsageError(f"not JSON: {error.msg}", file=path, line=error.lineno) from error
-    if not isinstance(value, dict):
-        raise UsageError("not a JSON object", file=path)
-    return value
-
-
 def _startup(path: Path) -> Startup:
-    value = _read_object(path)
+    value = read_json(path)
     attempts = value.get("attempts")
     if not isinstance(attempts, list):
         attempts = [value]
@@ -221,20 +206,10 @@ def _startup(path: Path) -> Startup:
 
 def _candidates(path: Path) -> tuple[RecordKey, ...]:
     keys: list[RecordKey] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, row in read_rows(path):
         try:
-            row = json.loads(line)
-            keys.append(
-                (
-                    str(row["model"]),
-                    str(row["task_name"]),
-                    str(row["sample_id"]),
-                    int(row["batch_size"]),
-                    str(row["dispatch_mode"]),
-                )
-            )
+            names = str(row["model"]), str(row["task_name"]), str(row["sample_id"])
+            keys.append((*names, int(row["batch_size"]), str(row["dispatch_mode"])))
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"not a candidate: {error}", file=path, line=number) from error
     return tuple(keys)

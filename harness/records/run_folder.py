@@ -8,21 +8,18 @@ its own.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from harness.errors import EnvironmentError_
-from harness.records.jsonfile import read_json, read_lines, write_json
-
-__all__ = ["RunFolder", "TornTail", "find_unfinished", "new_run_id"]
-
-RECORDS = "vllm_records.jsonl"
-METADATA = "metadata.json"
+from harness.errors import EnvironmentError_, HarnessError
+from harness.files import read_json, write_json, write_rows, write_whole
+from harness.records.reader import iter_records
+from harness.records.record import Record
+from harness.records.run_files import METADATA, RECORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,54 +92,42 @@ class RunFolder:
         os.truncate(self.records_path, start)
         return TornTail(len(data) - start, kept)
 
-    def append_record(self, record: Mapping[str, Any]) -> None:
-        """Append one record as one line of ASCII JSON, and return only when it is on disk.
-
-        ASCII, because an answer may hold what UTF-8 cannot (a lone surrogate).
-        """
+    def append_record(self, record: Record) -> None:
+        """Append one record as one line, and return only when it is on disk."""
         if self._records is None:
-            self._records = self.records_path.open("a", encoding="utf-8")
-        self._records.write(json.dumps(record) + "\n")
+            self._records = self.records_path.open("a", encoding="ascii")
+        self._records.write(record.line())
         self._records.flush()
         os.fsync(self._records.fileno())
         self.appended += 1
 
-    def records(self) -> Iterator[dict[str, Any]]:
+    def records(self) -> Iterator[Record]:
         """Every record so far, in the order in which they were written."""
         if self.records_path.exists():
-            for _, row in read_lines(self.records_path):
-                yield row
+            for _, record in iter_records(self.records_path):
+                yield record
 
     def set_aside_errors(self) -> int:
         """Move records with ``status: error`` to ``superseded_records.jsonl``; how many."""
-        rows = list(self.records())
-        errors = [row for row in rows if row.get("status") == "error"]
-        if not errors:
+        if not self.records_path.exists():
             return 0
-        with (self.path / "superseded_records.jsonl").open("a", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(row) + "\n" for row in errors)
-        good = [row for row in rows if row.get("status") != "error"]
-        temporary = self.records_path.with_suffix(".tmp")
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(row) + "\n" for row in good)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(self.records_path)
-        return len(errors)
+        failed = {number for number, record in iter_records(self.records_path) if not record.ok}
+        if failed:
+            lines = self.records_path.read_bytes().splitlines(keepends=True)
+            with (self.path / "superseded_records.jsonl").open("ab") as stream:
+                stream.writelines(line for n, line in enumerate(lines, start=1) if n in failed)
+            good = (line for n, line in enumerate(lines, start=1) if n not in failed)
+            write_whole(self.records_path, b"".join(good))
+        return len(failed)
 
     def write(self, name: str, value: Mapping[str, Any]) -> Path:
-        """Write ``name`` in this folder atomically; returns its path."""
-        path = self.path / name
-        write_json(path, value)
-        return path
+        """Write ``name`` in this folder, whole; returns its path."""
+        write_json(self.path / name, value)
+        return self.path / name
 
-    def write_rows(self, name: str, rows: Iterator[Mapping[str, Any]]) -> None:
-        """Write a JSONL file in this folder atomically."""
-        path = self.path / name
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(row) + "\n" for row in rows)
-        temporary.replace(path)
+    def write_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write a JSONL file in this folder, whole."""
+        write_rows(self.path / name, rows)
 
     def read(self, name: str) -> dict[str, Any] | None:
         """The JSON object called ``name``, or ``None`` when there is none yet."""
@@ -183,8 +168,8 @@ def find_unfinished(results: Path, fingerprint: str) -> str | None:
     found = []
     for path in sorted(results.glob(f"*/{METADATA}")):
         try:
-            metadata = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            metadata = read_json(path)
+        except HarnessError:
             continue
         if metadata.get("fingerprint") == fingerprint and not metadata.get("complete"):
             found.append((path.stat().st_mtime, path.parent.name))

@@ -7,20 +7,11 @@ length once and no memory. Answers' texts stay undecoded bytes (`msgspec.Raw`) u
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import msgspec
 
+from harness.records.record import tolerant
 from harness.words import Mode, Status
-
-__all__ = [
-    "AnswerWire",
-    "RecordWire",
-    "decode_lines",
-    "decode_record",
-    "decode_text",
-    "decode_tokens",
-]
 
 NULL = msgspec.Raw(b"null")
 Score = float | None
@@ -78,11 +69,8 @@ class RecordWire(msgspec.Struct, gc=False):
 _FAST = msgspec.json.Decoder(RecordWire)
 
 
-def decode_record(line: bytes) -> RecordWire:
+def decode_row(line: bytes) -> RecordWire:
     """Read one line.
-
-    What Python's own writer may have put there and JSON does not know (``NaN`` for a missing
-    score, ``8.0`` for a batch size, half a surrogate pair) is accepted.
 
     Raises:
         msgspec.MsgspecError: the line is no record; the message says what and where.
@@ -90,13 +78,11 @@ def decode_record(line: bytes) -> RecordWire:
     try:
         return _FAST.decode(line)
     except (msgspec.DecodeError, UnicodeError) as error:
-        tolerant = _tolerant(line)
-        if tolerant is None:
-            raise
         try:
-            return _FAST.decode(tolerant)
-        except msgspec.DecodeError as second:
-            raise second from error
+            row = tolerant(line)
+        except (ValueError, RecursionError):
+            raise error from None
+        return _FAST.decode(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def decode_lines(lines: list[bytes]) -> list[RecordWire] | None:
@@ -105,18 +91,6 @@ def decode_lines(lines: list[bytes]) -> list[RecordWire] | None:
         return list(map(_FAST.decode, lines))
     except (msgspec.MsgspecError, UnicodeError):
         return None
-
-
-def _tolerant(line: bytes) -> bytes | None:
-    try:
-        row: Any = json.loads(line, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(row, dict):
-        size = row.get("batch_size")
-        if isinstance(size, float) and size.is_integer():
-            row["batch_size"] = int(size)
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def decode_text(raw: msgspec.Raw) -> str | None:

@@ -9,31 +9,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import httpx
 
+from harness.records import Answer
 from harness.settings import RequestSettings
 
-__all__ = ["Answer", "CompletionsClient", "RequestFailed"]
-
 _RETRYABLE = frozenset({429, *range(500, 600)})
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One completion.
-
-    ``token_ids`` is ``None`` where the server does not return them; ``latency_s`` is the time
-    from sending the request to having its whole answer, in seconds (a list's prompts share it).
-    """
-
-    text: str
-    token_ids: tuple[int, ...] | None
-    finish_reason: str | None
-    latency_s: float
 
 
 class RequestFailed(Exception):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
+from msgspec.structs import replace
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -20,10 +20,9 @@ from tenacity import (
     wait_exponential,
 )
 
-from harness.replay.client import Answer, CompletionsClient, RequestFailed
+from harness.records import Answer
+from harness.replay.client import CompletionsClient, RequestFailed
 from harness.words import DispatchMode
-
-__all__ = ["BatchAnswers", "Dispatcher", "LivenessProbe"]
 
 log = structlog.get_logger()
 
@@ -33,14 +32,6 @@ class LivenessProbe(Protocol):
 
     async def __call__(self) -> None:
         """Look once."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchAnswers:
-    """The answers of one dispatch, in the order of its prompts, and how often it was sent."""
-
-    answers: tuple[Answer, ...]
-    attempts: int
 
 
 class Dispatcher:
@@ -66,8 +57,8 @@ class Dispatcher:
         self._probe = probe
         self._sleep = sleep
 
-    async def solo(self, prompt: str) -> BatchAnswers:
-        """The prompt alone.
+    async def solo(self, prompt: str) -> Answer:
+        """The answer to the prompt alone, with the attempts that it took.
 
         Raises:
             RequestFailed: it still fails after the last attempt, or cannot be retried.
@@ -77,10 +68,10 @@ class Dispatcher:
         async def attempt() -> tuple[Answer, ...]:
             return (await self._client.complete_one(prompt),)
 
-        return await self._with_retries(attempt)
+        return (await self._with_retries(attempt))[0]
 
-    async def batch(self, prompts: Sequence[str], mode: DispatchMode) -> BatchAnswers:
-        """All prompts together, as ``mode`` says.
+    async def batch(self, prompts: Sequence[str], mode: DispatchMode) -> tuple[Answer, ...]:
+        """The answers to all prompts together, as ``mode`` says, in the order of the prompts.
 
         Raises:
             RequestFailed, ServerDied: as ``solo``.
@@ -103,7 +94,7 @@ class Dispatcher:
 
     async def _with_retries(
         self, attempt: Callable[[], Awaitable[tuple[Answer, ...]]]
-    ) -> BatchAnswers:
+    ) -> tuple[Answer, ...]:
         policy = AsyncRetrying(
             retry=retry_if_exception(_is_retryable),
             stop=stop_after_attempt(self._max_attempts),
@@ -121,7 +112,7 @@ class Dispatcher:
                 except RequestFailed:
                     await self._probe()
                     raise
-        return BatchAnswers(answers, attempts)
+        return tuple(replace(answer, attempts=attempts) for answer in answers)
 
 
 def _is_retryable(error: BaseException) -> bool:

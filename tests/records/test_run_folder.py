@@ -5,18 +5,37 @@ import json
 import pytest
 
 from harness.errors import EnvironmentError_, UsageError
-from harness.records import RunFolder, find_unfinished, read_lines, write_json
+from harness.files import write_json
+from harness.records import Answer, Record, RunFolder, find_unfinished, iter_records
+from harness.words import Mode, Status
 
 
-def record(n, **more):
-    return {"record_id": f"r{n}", "status": "ok", **more}
+def record(n, text="yes", status=Status.OK):
+    return Record(
+        record_id=f"r{n}",
+        model="m",
+        task_name="t",
+        sample_id=str(n),
+        batch_size=2,
+        dispatch_mode="synchronized",
+        phase=None,
+        domain="safety",
+        original_direction=None,
+        mode=Mode.STANDARD,
+        status=status,
+        solo_score=1.0,
+        batch_score=1.0,
+        solo_response_hash="a",
+        batch_response_hash="a",
+        solo=Answer(text=text),
+    )
 
 
 def test_a_record_is_one_line_and_is_read_back(tmp_path):
     with RunFolder(tmp_path / "run") as folder:
         folder.append_record(record(1, text="two\nlines ‘quoted’"))
         folder.append_record(record(2))
-        assert [r["record_id"] for r in folder.records()] == ["r1", "r2"]
+        assert [r.record_id for r in folder.records()] == ["r1", "r2"]
     lines = (tmp_path / "run/vllm_records.jsonl").read_text().splitlines()
     assert len(lines) == 2
 
@@ -30,7 +49,7 @@ def test_a_torn_last_line_is_set_aside_and_the_next_record_has_a_line_of_its_own
     with RunFolder(path) as folder:
         torn = folder.mend_tail()
         folder.append_record(record(2))
-        assert [r["record_id"] for r in folder.records()] == ["r1", "r2"]
+        assert [r.record_id for r in folder.records()] == ["r1", "r2"]
     assert torn is not None
     assert torn.kept_in.read_text() == '{"record_id": "r2", "sta\n'
 
@@ -51,10 +70,10 @@ def test_a_second_owner_is_refused_and_told_who_has_it(tmp_path):
 
 def test_failed_records_are_set_aside_and_the_good_ones_stay_in_order(tmp_path):
     with RunFolder(tmp_path / "run") as folder:
-        for row in (record(1), record(2, status="error"), record(3)):
+        for row in (record(1), record(2, status=Status.ERROR), record(3)):
             folder.append_record(row)
         assert folder.set_aside_errors() == 1
-        assert [r["record_id"] for r in folder.records()] == ["r1", "r3"]
+        assert [r.record_id for r in folder.records()] == ["r1", "r3"]
     aside = (tmp_path / "run/superseded_records.jsonl").read_text()
     assert json.loads(aside)["record_id"] == "r2"
 
@@ -71,15 +90,15 @@ def test_only_an_unfinished_run_of_the_same_questions_is_found(tmp_path):
 
 def test_a_bad_row_is_named_by_file_and_line(tmp_path):
     path = tmp_path / "rows.jsonl"
-    path.write_text('{"a": 1}\n{"a": \n')
+    path.write_text(f'{record(1).line()}{{"a": \n')
     with pytest.raises(UsageError, match=r"rows\.jsonl:2"):
-        list(read_lines(path))
+        list(iter_records(path))
 
 
 def test_an_answer_that_utf_8_cannot_hold_is_kept_as_it_was(tmp_path):
     with RunFolder(tmp_path / "run") as folder:
         folder.append_record(record(1, text="half a pair: \ud83d"))
-        assert next(folder.records())["text"] == "half a pair: \ud83d"
+        assert next(folder.records()).solo.text == "half a pair: \ud83d"
 
 
 def test_a_folder_that_cannot_be_made_is_named_with_a_way_out(tmp_path):
