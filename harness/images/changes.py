@@ -6,7 +6,14 @@ from typing import Literal
 
 from msgspec import Struct
 
-from harness.images.inventory import StackVersions
+from harness.images.inventory import (
+    CapabilityEffects,
+    Inventory,
+    KernelFile,
+    StackVersions,
+    effects_by_capability,
+)
+from harness.prove import Device, EvidenceTag, evidence_rule, parse_version
 
 
 class Change(Struct, frozen=True):
@@ -62,6 +69,20 @@ class CapabilityChange(Struct, frozen=True, kw_only=True):
     uncertain_b: tuple[str, ...]
     changed: bool
 
+    @classmethod
+    def between(cls, a: CapabilityEffects, b: CapabilityEffects) -> CapabilityChange:
+        """From A's effects to B's on the same GPU."""
+        return cls(
+            capability=a.capability,
+            operators_a=a.operators,
+            operators_b=b.operators,
+            variables_a=a.variables,
+            variables_b=b.variables,
+            uncertain_a=a.uncertain,
+            uncertain_b=b.uncertain,
+            changed=a != b,
+        )
+
 
 class ModuleChange(Struct, frozen=True):
     """The batch-invariant module; a side without one has ``None``.
@@ -79,6 +100,28 @@ class ModuleChange(Struct, frozen=True):
     notes: tuple[str, ...]
     changed: bool
 
+    @classmethod
+    def between(cls, a: Inventory, b: Inventory) -> ModuleChange:
+        """From A's module to B's, on each GPU that is judged."""
+        modules = a.contents.batch_invariant, b.contents.batch_invariant
+        ours, theirs = (
+            effects_by_capability(module.effects if module else (), side.versions.torch)
+            for side, module in zip((a, b), modules, strict=True)
+        )
+        paths = [module.path if module else None for module in modules]
+        digests = [module.sha256 if module else None for module in modules]
+        return cls(
+            path=(paths[0], paths[1]),
+            sha256=(digests[0], digests[1]),
+            capabilities=tuple(map(CapabilityChange.between, ours, theirs)),
+            notes=tuple(
+                f"{side.image}: {module.note}"
+                for side, module in zip((a, b), modules, strict=True)
+                if module is not None and module.note
+            ),
+            changed=digests[0] != digests[1],
+        )
+
 
 class KernelChange(Struct, frozen=True):
     """A shared object of vLLM; sizes in bytes, ``None`` where that side lacks the file.
@@ -93,6 +136,14 @@ class KernelChange(Struct, frozen=True):
     size_b: int | None
     sha256_a: str | None
     sha256_b: str | None
+
+    @classmethod
+    def between(cls, path: str, a: KernelFile | None, b: KernelFile | None) -> KernelChange:
+        """From A's file to B's."""
+        size_a, sha256_a = (a.size_bytes, a.sha256) if a else (None, None)
+        size_b, sha256_b = (b.size_bytes, b.sha256) if b else (None, None)
+        change = "same" if sha256_a == sha256_b else Change.between(path, sha256_a, sha256_b).change
+        return cls(path, change, size_a, size_b, sha256_a, sha256_b)
 
 
 class Sizes(Struct, frozen=True):
@@ -120,6 +171,38 @@ class ExpectedEvidence(Struct, frozen=True):
     required: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, inventory: Inventory) -> ExpectedEvidence:
+        """By the release of vLLM inside and the device that the image is for."""
+        torch, vllm = inventory.contents.torch, inventory.versions.vllm
+        version = parse_version(vllm)
+        device = Device.CUDA if inventory.config.needs_gpu else Device.CPU
+        if version is None:
+            note = f"vLLM {vllm} names no release" if vllm else "no vLLM was found in the image"
+            return cls(None, supported=False, notes=(note,))
+        if torch is not None and (torch.hip or torch.xpu):
+            note = "the image is for a device that no rule is known for"
+            return cls(None, supported=False, notes=(note,))
+        rule = evidence_rule(version, device, inventory.versions.torch)
+        if not rule.supported:
+            note = f"vLLM {vllm} has no batch-invariant mode (it came with 0.11.1)"
+            return cls(device.value, supported=False, notes=(note,))
+        plugged = any("batch_invariant" in one.name for one in inventory.contents.plugins)
+        on_cuda = device is Device.CUDA
+        notes = {
+            "newer than the newest release whose source was read: the rule may have moved": (
+                rule.beyond_source
+            ),
+            "PyTorch 2.12 and later print no override report: import torch uses it up": (
+                on_cuda and not rule.requires(EvidenceTag.OVERRIDE)
+            ),
+            "no batch-invariant plugin: the mode starts on a CPU and dies at once": (
+                not on_cuda and not plugged
+            ),
+        }
+        told = tuple(note for note, holds in notes.items() if holds)
+        return cls(device.value, supported=True, required=rule.in_words(), notes=told)
+
 
 class SideFacts(Struct, frozen=True):
     """One image in short."""
@@ -131,6 +214,19 @@ class SideFacts(Struct, frozen=True):
     versions: StackVersions
     evidence: ExpectedEvidence
     notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, side: Inventory) -> SideFacts:
+        """What its inventory says."""
+        return cls(
+            image=side.image,
+            id=side.config.id,
+            digests=side.config.digests,
+            platform=side.config.platform,
+            versions=side.versions,
+            evidence=ExpectedEvidence.of(side),
+            notes=side.contents.notes,
+        )
 
 
 class ImageDifference(Struct, frozen=True, kw_only=True):

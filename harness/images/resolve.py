@@ -48,6 +48,17 @@ def pin_image(
             by_digest = reference.with_digest(digest)
             platform_digest = read_digests(by_digest, found.platform).platform_digest
     progress(f"reading the versions inside {reference}")
+    versions = ImageVersions()  # what is known of an image without a working Python
+    with suppress(EnvironmentError_):
+        output = run_probe(
+            client,
+            found.id,
+            found.entrypoint,
+            script=VERSIONS_SCRIPT,
+            timeout_s=_VERSIONS_TIMEOUT_S,
+        )
+        inside = Versions.read("" if output.notes else output.text)
+        versions = ImageVersions(inside.vllm, inside.torch, inside.cuda, inside.python)
     return LockEntry(
         image=reference.key,
         digest=digest,
@@ -55,7 +66,7 @@ def pin_image(
         platform=found.platform,
         image_id=found.id,
         source=Source.REGISTRY if digest else Source.LOCAL,
-        versions=_versions(client, found),
+        versions=versions,
         pinned_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -81,22 +92,6 @@ def _pull_unless_built_here(
             raise
         progress(f"no registry gives {reference}: pinning the image on this machine")
         return None
-
-
-def _versions(client: docker.DockerClient, image: LocalImage) -> ImageVersions:
-    """All ``None`` for an image without a working Python."""
-    try:
-        output = run_probe(
-            client,
-            image.id,
-            image.entrypoint,
-            script=VERSIONS_SCRIPT,
-            timeout_s=_VERSIONS_TIMEOUT_S,
-        )
-    except EnvironmentError_:
-        return ImageVersions()
-    found = Versions.read("" if output.notes else output.text)
-    return ImageVersions(found.vllm, found.torch, found.cuda, found.python)
 
 
 @dataclass(frozen=True, slots=True)

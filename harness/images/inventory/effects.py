@@ -106,7 +106,24 @@ def effects_by_capability(
     Operators count wherever the module replaces them; variables only where the mode's switch
     sets them, since the others hold for every device.
     """
-    return tuple(_on(capability, effects, torch_version) for capability in CAPABILITIES)
+    found = []
+    for capability in CAPABILITIES:
+        operators: list[str] = []
+        variables: list[str] = []
+        uncertain: list[str] = []
+        for effect in effects:
+            is_operator = effect.kind == "operator"
+            shown = effect.name if is_operator else f"{effect.name}={effect.value}"
+            if not is_operator and effect.function != ENTRY:
+                continue
+            applies = _all(_value(text, capability, torch_version) for text in effect.conditions)
+            if applies is None:
+                uncertain.append(shown)
+            elif applies:
+                (operators if is_operator else variables).append(shown)
+        parts = (tuple(dict.fromkeys(names)) for names in (operators, variables, uncertain))
+        found.append(CapabilityEffects(capability, *parts))
+    return tuple(found)
 
 
 def grouped_effects(inventory: Inventory) -> Iterator[tuple[str, CapabilityEffects]]:
@@ -118,24 +135,6 @@ def grouped_effects(inventory: Inventory) -> Iterator[tuple[str, CapabilityEffec
         yield ", ".join(member.capability for member in members), members[0]
 
 
-def _on(capability: str, effects: tuple[Effect, ...], torch: str | None) -> CapabilityEffects:
-    operators: list[str] = []
-    variables: list[str] = []
-    uncertain: list[str] = []
-    for effect in effects:
-        is_operator = effect.kind == "operator"
-        shown = effect.name if is_operator else f"{effect.name}={effect.value}"
-        if not is_operator and effect.function != ENTRY:
-            continue
-        applies = _all(_decide(text, capability, torch) for text in effect.conditions)
-        if applies is None:
-            uncertain.append(shown)
-        elif applies:
-            (operators if is_operator else variables).append(shown)
-    parts = (tuple(dict.fromkeys(names)) for names in (operators, variables, uncertain))
-    return CapabilityEffects(capability, *parts)
-
-
 def _all(values: Iterable[bool | None]) -> bool | None:
     known = list(values)
     if False in known:
@@ -143,15 +142,14 @@ def _all(values: Iterable[bool | None]) -> bool | None:
     return None if None in known else True
 
 
-def _decide(text: str, capability: str, torch: str | None) -> bool | None:
-    try:
-        return _value(ast.parse(text, mode="eval").body, capability, torch)
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
-        return None
-
-
-def _value(node: ast.expr, capability: str, torch: str | None) -> bool | None:
+def _value(node: ast.expr | str, capability: str, torch: str | None) -> bool | None:
+    """Of an expression or its text; ``None`` for what cannot be decided, or not be read."""
     match node:
+        case str():
+            try:
+                return _value(ast.parse(node, mode="eval").body, capability, torch)
+            except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+                return None
         case ast.UnaryOp(op=ast.Not(), operand=inner):
             return _not(_value(inner, capability, torch))
         case ast.BoolOp(op=ast.And(), values=parts):

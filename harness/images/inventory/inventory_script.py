@@ -64,6 +64,15 @@ def digest(path: pathlib.Path) -> str:
     return found.hexdigest()
 
 
+def identity(path: pathlib.Path, folder: pathlib.Path) -> dict[str, Any]:
+    """A file of a package by its path below it, its digest and its size."""
+    return {
+        "path": path.relative_to(folder.parent).as_posix(),
+        "sha256": digest(path),
+        "size_bytes": path.stat().st_size,
+    }
+
+
 def about_python() -> Any:
     """The interpreter, and the operating system below it."""
     release: dict[str, str] = {}
@@ -129,19 +138,17 @@ def python_packages() -> Any:
 
 def plugins() -> Any:
     """What registers itself with vLLM through an entry point."""
-    found = []
-    for item in importlib.metadata.distributions():
-        for entry in item.entry_points:
-            if entry.group.startswith("vllm."):
-                found.append(
-                    {
-                        "name": entry.name,
-                        "group": entry.group,
-                        "target": entry.value,
-                        "package": f"{item.metadata['Name']} {item.version}",
-                    }
-                )
-    return found
+    return [
+        {
+            "name": entry.name,
+            "group": entry.group,
+            "target": entry.value,
+            "package": f"{item.metadata['Name']} {item.version}",
+        }
+        for item in importlib.metadata.distributions()
+        for entry in item.entry_points
+        if entry.group.startswith("vllm.")
+    ]
 
 
 def torch() -> Any:
@@ -200,12 +207,7 @@ def batch_invariant() -> Any:
     if not found:
         return None
     text = found[0].read_text(encoding="utf-8", errors="replace")
-    return {
-        "path": f"vllm/{found[0].relative_to(folder).as_posix()}",
-        "sha256": digest(found[0]),
-        "size_bytes": found[0].stat().st_size,
-        "source": text if len(text) <= MOST_SOURCE else None,
-    }
+    return {**identity(found[0], folder), "source": text if len(text) <= MOST_SOURCE else None}
 
 
 def kernels() -> Any:
@@ -213,15 +215,7 @@ def kernels() -> Any:
     folder = package_folder("vllm")
     if folder is None:
         return []
-    return [
-        {
-            "path": f"vllm/{path.relative_to(folder).as_posix()}",
-            "sha256": digest(path),
-            "size_bytes": path.stat().st_size,
-        }
-        for path in sorted(folder.rglob("*.so*"))
-        if path.is_file()
-    ]
+    return [identity(path, folder) for path in sorted(folder.rglob("*.so*")) if path.is_file()]
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -269,27 +263,22 @@ def arguments() -> Any:
         try:
             module = importlib.import_module(name)
             kind = getattr(module, "FlexibleArgumentParser", argparse.ArgumentParser)
-            parser = module.make_arg_parser(kind())
-            return {"source": "parser", "arguments": actions(parser), "reasons": reasons}
+            options = [
+                {
+                    "flags": list(action.option_strings),
+                    "default": plain(action.default),
+                    "choices": None if action.choices is None else list(map(plain, action.choices)),
+                    "kind": type(action).__name__.strip("_"),
+                }
+                for action in module.make_arg_parser(kind())._actions
+                if action.option_strings and action.option_strings[0] != "-h"
+            ]
+            return {"source": "parser", "arguments": options, "reasons": reasons}
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever another version raises
             reasons.append(f"{name}: {type(error).__name__}: {error}"[:MOST_TEXT])
     if not reasons:
         reasons.append("no module of this vLLM has make_arg_parser")
     return {"source": "help", "help": help_text(reasons), "reasons": reasons}
-
-
-def actions(parser: argparse.ArgumentParser) -> list[dict[str, Any]]:
-    """Every option of a parser."""
-    return [
-        {
-            "flags": list(action.option_strings),
-            "default": plain(action.default),
-            "choices": None if action.choices is None else [plain(c) for c in action.choices],
-            "kind": type(action).__name__.strip("_"),
-        }
-        for action in parser._actions
-        if action.option_strings and action.option_strings[0] != "-h"
-    ]
 
 
 def help_text(reasons: list[str]) -> str | None:

@@ -89,10 +89,25 @@ def _run_with(
     client: docker.DockerClient, arguments: Mapping[str, Any], timeout_s: int
 ) -> ProbeOutput | None:
     """``None`` where the image has no such interpreter."""
-    container = None
+    container: Container | None = None
+    notes, said, size = [], [], 0
     try:
         container = client.containers.create(**arguments)
-        return _output(container, timeout_s)
+        container.start()
+        try:
+            status = container.wait(timeout=timeout_s)["StatusCode"]
+            if status != 0:
+                notes.append(f"the program that reads the image ended with exit code {status}")
+        except RequestsConnectionError:  # how the SDK says that the wait took too long
+            container.kill()
+            notes.append(f"the program that reads the image was stopped after {timeout_s} s")
+        for part in container.logs(stdout=True, stderr=False, stream=True, follow=False):
+            size += len(part)
+            if size > _MOST_OUTPUT:
+                words = f"the image said more than {_MOST_OUTPUT} bytes; the rest was not read"
+                notes.append(words)
+                break
+            said.append(part)
     except (DockerException, RequestException) as error:
         reason = " ".join(str(getattr(error, "explanation", None) or error).split())
         if isinstance(error, APIError) and any(words in reason for words in _MISSING_PROGRAM):
@@ -104,6 +119,7 @@ def _run_with(
     finally:
         if container is not None:
             container.remove(force=True, v=True)
+    return ProbeOutput(b"".join(said).decode("utf-8", "replace"), tuple(notes))
 
 
 def probe_arguments(image_id: str, interpreter: str, script: str | None = None) -> dict[str, Any]:
@@ -134,23 +150,3 @@ def probe_arguments(image_id: str, interpreter: str, script: str | None = None) 
         "pids_limit": 1024,
         "auto_remove": False,
     }
-
-
-def _output(container: Container, timeout_s: int) -> ProbeOutput:
-    container.start()
-    notes = []
-    try:
-        status = container.wait(timeout=timeout_s)["StatusCode"]
-        if status != 0:
-            notes.append(f"the program that reads the image ended with exit code {status}")
-    except RequestsConnectionError:  # how the SDK says that the wait took too long
-        container.kill()
-        notes.append(f"the program that reads the image was stopped after {timeout_s} s")
-    parts, size = [], 0
-    for part in container.logs(stdout=True, stderr=False, stream=True, follow=False):
-        size += len(part)
-        if size > _MOST_OUTPUT:
-            notes.append(f"the image said more than {_MOST_OUTPUT} bytes; the rest was not read")
-            break
-        parts.append(part)
-    return ProbeOutput(b"".join(parts).decode("utf-8", "replace"), tuple(notes))

@@ -7,7 +7,6 @@ default is text, and only where the help names one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from msgspec import Struct, convert, json
@@ -33,7 +32,7 @@ T = TypeVar("T")
 _MOST_LINES = 50
 _MOST_NOTE = 500
 _MOST_HELP = 1_000_000
-_OPTION = re.compile(r"^ {2}(-{1,2}[A-Za-z].*)$")
+_OPTION = re.compile(r"^ {2}-{1,2}[A-Za-z].*(?:\n(?: {3}.*|[^\S\n]*$))*", re.M)
 _FLAG = re.compile(r"--?[A-Za-z][\w-]*")
 _DEFAULT = re.compile(r"\(default: (.*?)\)(?:\s|$)", re.S)
 _CHOICES = re.compile(r"\{([^{}]+)\}")
@@ -57,7 +56,16 @@ def read_contents(text: str, notes: tuple[str, ...] = ()) -> Contents:
     if not text.strip():
         return Contents(notes=notes or ("the image said nothing",))
     sections = _Sections(text)
-    module, arguments = _module(sections), _arguments(sections)
+    module = sections.read("batch_invariant", InvariantModule)
+    source = sections.value("batch_invariant").get("source")
+    if module is not None and isinstance(source, str):
+        try:
+            module = replace(module, effects=read_effects(source))
+        except ValueError as error:
+            module = replace(module, note=str(error))
+    elif module is not None:
+        module = replace(module, note="too long to be read for the operators that it replaces")
+    arguments = _arguments(sections)
     contents = Contents(
         python=sections.read("python", PythonFacts),
         os_packages=sections.read("os_packages", OsPackages) or OsPackages(),
@@ -105,19 +113,6 @@ class _Sections:
             return None
 
 
-def _module(sections: _Sections) -> InvariantModule | None:
-    module = sections.read("batch_invariant", InvariantModule)
-    if module is None:
-        return None
-    source = sections.value("batch_invariant").get("source")
-    if not isinstance(source, str):
-        return replace(module, note="too long to be read for the operators that it replaces")
-    try:
-        return replace(module, effects=read_effects(source))
-    except ValueError as error:
-        return replace(module, note=str(error))
-
-
 def _arguments(sections: _Sections) -> ServerArguments:
     read = sections.read("arguments", ServerArguments) or ServerArguments()
     value = sections.value("arguments")
@@ -137,9 +132,10 @@ def _arguments(sections: _Sections) -> ServerArguments:
 def read_help(text: str) -> tuple[ServerArgument, ...]:
     """The options of an argparse help text, in order; empty where there are none."""
     found: dict[str, ServerArgument] = {}
-    for block in _blocks(text[:_MOST_HELP]):
-        head, _, words = block[0].strip().partition("   ")
-        words = " ".join([words, *(line.strip() for line in block[1:])])
+    for block in _OPTION.findall("\n".join(text[:_MOST_HELP].splitlines())):
+        first, *more = block.splitlines()
+        head, _, words = first.strip().partition("   ")
+        words = " ".join([words, *(line.strip() for line in more)])
         spellings = (_FLAG.match(part) for part in _CHOICES.sub("", head).split(", "))
         flags = tuple(dict.fromkeys(flag[0] for flag in spellings if flag))
         if not flags:
@@ -155,20 +151,3 @@ def read_help(text: str) -> tuple[ServerArgument, ...]:
         if argument.name != "--help":
             found.setdefault(argument.name, argument)
     return tuple(found.values())
-
-
-def _blocks(text: str) -> Iterator[list[str]]:
-    """Lines from one option to the next."""
-    block: list[str] = []
-    for line in text.splitlines():
-        if _OPTION.match(line):
-            if block:
-                yield block
-            block = [line]
-        elif block and (line.startswith("   ") or not line.strip()):
-            block.append(line)
-        elif block:
-            yield block
-            block = []
-    if block:
-        yield block
