@@ -1,19 +1,42 @@
-"""The same candidate on both sides: which records are compared, and which have no partner."""
+"""The same candidate on both sides: which records are compared, and were both asked the same?
+
+Runs are refused where prompts, batches, sampling or scorers differ. What a file from elsewhere does
+not record cannot be compared; it is named, not passed over.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from harness.analyse import key_name
-from harness.compare.run_side import Side
+from harness.compare.run_side import KEY, Side
 from harness.errors import UsageError
-from harness.records import IntArray, RecordKey
-from harness.words import Mode
+from harness.files import rows_at
+from harness.records import ScoreState
+from harness.words import Condition, Mode
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
 
 SUBSET_HINT = "--allow-subset compares only what both have"
+CONDITIONS = (Condition.SOLO, Condition.BATCHED)
+_SHOWN = 180
+_ASKED = (
+    ("prompt", "prompts (prompt_sha256)"),
+    ("batch", "batches (group, target_index)"),
+    ("sampling", "sampling"),
+    ("score_profile", "score profile"),
+)
+_REMEDIES = {
+    "prompt": "compare runs of the same task files",
+    "batch": "compare runs whose batches were cut from the same population",
+    "sampling": "compare runs with the same request settings",
+    "score profile": "`harness score --profile` gives both the same one",
+    "score for the same text": "`harness score` scores both runs by the same rules",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +44,22 @@ class Alignment:
     """One mode of A against one mode of B, candidate by candidate.
 
     Attributes:
-        keys: candidates that both sides recorded, in A's order.
-        rows_a, rows_b: their records, as indices into each side's columns.
+        pairs: the candidates that both sides recorded, one a row, in A's order: `KEY`, the columns
+            of `Side.counted` with ``_a`` and ``_b``, and for each condition whether its text and
+            its label differ (``solo_text_changes``, ``solo_label_changes`` ...).
         only_a, only_b: candidates without a partner.
     """
 
     mode_a: Mode
     mode_b: Mode
-    keys: tuple[RecordKey, ...]
-    rows_a: IntArray
-    rows_b: IntArray
+    pairs: DataFrame
     only_a: int
     only_b: int
+
+    @property
+    def models(self) -> list[str]:
+        """The models of the pairs, sorted."""
+        return sorted(self.pairs["model"].unique())
 
 
 def choose_modes(
@@ -45,21 +72,23 @@ def choose_modes(
     Raises:
         UsageError: a side lacks a mode that is needed.
     """
-    if mode_a is not None or mode_b is not None:
-        first, second = mode_a or mode_b, mode_b or mode_a
-        assert first is not None
-        assert second is not None
-        _require(a, first)
-        _require(b, second)
+    if (first := mode_a or mode_b) and (second := mode_b or mode_a):
+        for side, mode in ((a, first), (b, second)):
+            if mode not in side.modes:
+                raise UsageError(
+                    f"no record in mode {mode}",
+                    file=side.records.path,
+                    hint=f"it has: {', '.join(side.modes) or 'none'}",
+                )
         return [(first, second)]
     common = [mode for mode in a.modes if mode in b.modes]
-    lacking = [(b, mode) for mode in a.modes if mode not in b.modes]
-    lacking += [(a, mode) for mode in b.modes if mode not in a.modes]
     if not common:
         raise UsageError(
             f"the runs have no mode in common: {', '.join(a.modes)} and {', '.join(b.modes)}",
             hint="--mode-a M --mode-b M sets one mode against another",
         )
+    lacking = [(b, mode) for mode in a.modes if mode not in b.modes]
+    lacking += [(a, mode) for mode in b.modes if mode not in a.modes]
     if lacking and not allow_subset:
         side, mode = lacking[0]
         raise UsageError(
@@ -70,59 +99,113 @@ def choose_modes(
     return [(mode, mode) for mode in common]
 
 
-def _require(side: Side, mode: Mode) -> None:
-    if mode not in side.modes:
-        raise UsageError(
-            f"no record in mode {mode}",
-            file=side.records.path,
-            hint=f"it has: {', '.join(side.modes) or 'none'}",
-        )
-
-
 def align(a: Side, b: Side, mode_a: Mode, mode_b: Mode, *, allow_subset: bool) -> Alignment:
     """Find the partner of every record.
 
     Raises:
         UsageError: the sides have other candidates and no subset is allowed, or none in common.
     """
-    slot_a, slot_b = a.pairing.slots[mode_a], b.pairing.slots[mode_b]
-    index_b = {key: index for index, key in enumerate(b.records.keys) if slot_b[index] >= 0}
-    keys, rows_a, rows_b, lone_a = [], [], [], []
-    for index, key in enumerate(a.records.keys):
-        row = int(slot_a[index])
-        if row < 0:
-            continue
-        partner = index_b.pop(key, None)
-        if partner is None:
-            lone_a.append(row)
-            continue
-        keys.append(key)
-        rows_a.append(row)
-        rows_b.append(int(slot_b[partner]))
-    lone_b = [int(slot_b[index]) for index in index_b.values()]
-    if not keys or ((lone_a or lone_b) and not allow_subset):
-        raise _other_candidates(a, b, len(keys), lone_a, lone_b)
-    return Alignment(
-        mode_a,
-        mode_b,
-        tuple(keys),
-        np.array(rows_a, dtype=np.int32),
-        np.array(rows_b, dtype=np.int32),
-        len(lone_a),
-        len(lone_b),
+    one, other = a.counted(mode_a), b.counted(mode_b)
+    pairs = one.merge(other, on=KEY, suffixes=("_a", "_b"))
+    lone_a = one[~one["line"].isin(pairs["line_a"])]
+    lone_b = other[~other["line"].isin(pairs["line_b"])]
+    if pairs.empty or ((len(lone_a) or len(lone_b)) and not allow_subset):
+        side, else_, lone = (a, b, lone_a) if len(lone_a) else (b, a, lone_b)
+        first = lone.sort_values("line").iloc[0]
+        raise UsageError(
+            f"other candidates: {len(lone_a)} are only in A and {len(lone_b)} only in B; the "
+            f"first, {key_name(tuple(first[KEY]))}, is not in {else_.records.path}",
+            file=side.records.path,
+            line=int(first["line"]),
+            hint=f"{SUBSET_HINT}, here {len(pairs)}"
+            if len(pairs)
+            else "these are runs of other candidates",
+        )
+    for condition in CONDITIONS:
+        for changed, column in (("text", "hash"), ("label", "state")):
+            before, after = (pairs[f"{condition}_{column}_{side}"] for side in "ab")
+            differs = before.ne(after) & ~(before.isna() & after.isna())
+            pairs[f"{condition}_{changed}_changes"] = differs
+    return Alignment(mode_a, mode_b, pairs, len(lone_a), len(lone_b))
+
+
+def require_comparable(a: Side, b: Side, found: Alignment) -> Iterator[str]:
+    """Check that both sides asked the same in the same way and scored by the same rules.
+
+    Yields:
+        What could not be checked, in words.
+
+    Raises:
+        UsageError: something differs, at the first record of B that does.
+    """
+    pairs = found.pairs
+    for column, words in _ASKED:
+        one, other = pairs[f"{column}_a"], pairs[f"{column}_b"]
+        known = one.notna() & other.notna()
+        differs = known & one.ne(other)
+        if column == "batch" and differs.any():  # they may only be written otherwise
+            one = _batches(a, pairs["line_a"][differs])
+            other = _batches(b, pairs["line_b"][differs])
+            differs &= one.ne(other).reindex(pairs.index, fill_value=False)
+        _refuse(a, b, pairs[differs], len(pairs), column.replace("_", " "), one, other)
+        missing = int((~known).sum())
+        if missing:
+            rows = "" if missing == len(pairs) else f" for {missing} of {len(pairs)} candidates"
+            yield f"{words}: not recorded on both sides{rows}"
+    # the same text with another label was scored by other rules, whatever the profile's name
+    differs = pairs["ok_a"] & False
+    for condition in CONDITIONS:
+        same_text = pairs[f"{condition}_hash_a"].notna() & ~pairs[f"{condition}_text_changes"]
+        differs |= same_text & pairs[f"{condition}_label_changes"]
+    pairs = pairs[differs & pairs["ok_a"] & pairs["ok_b"]]
+    what = "score for the same text"
+    _refuse(a, b, pairs, len(found.pairs), what, _scores(pairs, "a"), _scores(pairs, "b"))
+
+
+def _batches(side: Side, lines: Series[int]) -> Series[Any]:
+    rows = rows_at(Path(side.records.path), frozenset(lines))
+    batches = {line: (row.get("group"), row.get("target_index")) for line, row in rows.items()}
+    return lines.map(batches.__getitem__)
+
+
+def _scores(pairs: DataFrame, side: str) -> Series[Any]:
+    def words(state: ScoreState) -> str:
+        score, label = state
+        return f"{score:g}" if score is not None else label or "no score"
+
+    solo, batched = (pairs[f"{condition}_state_{side}"].map(words) for condition in CONDITIONS)
+    return "solo " + solo + ", batched " + batched
+
+
+def _refuse(
+    a: Side,
+    b: Side,
+    differing: DataFrame,
+    compared: int,
+    what: str,
+    one: Series[Any],
+    other: Series[Any],
+) -> None:
+    if differing.empty:
+        return
+    differing = differing.sort_values("line_b")
+    pair, index = differing.iloc[0], differing.index[:1]
+    here, there = (_value(what, values[index].iloc[0]) for values in (other, one))
+    raise UsageError(
+        f"not comparable, another {what}: {key_name(tuple(pair[KEY]))} has "
+        f"{here} here and {there} in {a.records.path}:{pair['line_a']}; "
+        f"{len(differing)} of {compared} candidates differ",
+        file=b.records.path,
+        line=int(pair["line_b"]),
+        hint=_REMEDIES[what],
     )
 
 
-def _other_candidates(
-    a: Side, b: Side, common: int, lone_a: Sequence[int], lone_b: Sequence[int]
-) -> UsageError:
-    side, other, row = (a, b, min(lone_a)) if lone_a else (b, a, min(lone_b))
-    key = side.records.keys[int(side.records.columns.key[row])]
-    hint = f"{SUBSET_HINT}, here {common}" if common else "these are runs of other candidates"
-    return UsageError(
-        f"other candidates: {len(lone_a)} are only in A and {len(lone_b)} only in B; the first, "
-        f"{key_name(key)}, is not in {other.records.path}",
-        file=side.records.path,
-        line=side.line(row),
-        hint=hint,
-    )
+def _value(what: str, value: Any) -> str:
+    if what == "prompt":
+        return f"SHA-256 {value}"
+    if what == "batch":
+        group, index = value
+        members = ", ".join(map(str, group)) if isinstance(group, list) else str(group)
+        value = f"[{members}] with the target at {index}"
+    return value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"

@@ -7,11 +7,11 @@ the same run, appear, vanish or stay?
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from enum import StrEnum
-from typing import NamedTuple, TypeVar
+from itertools import starmap
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from msgspec import Struct
 from msgspec.structs import astuple
 
@@ -20,23 +20,20 @@ from harness.analyse import (
     OfEndpoints,
     PairTest,
     Rate,
-    endpoint,
     noise_floor,
     paired_counts,
     paired_statistics,
     rate,
-    score_states,
     symmetry_p,
 )
-from harness.compare.alignment import Alignment
-from harness.compare.run_side import Side
+from harness.compare.alignment import CONDITIONS, Alignment
+from harness.compare.run_side import KEY, Side
 from harness.flips import flip_direction
-from harness.records import BoolArray, IntArray, RecordKey, ScoreState
-from harness.words import Condition, Endpoint, Mode
+from harness.records import RecordKey
+from harness.words import Condition, Mode
 
-CONDITIONS = (Condition.SOLO, Condition.BATCHED)
-_Value = TypeVar("_Value", str, int)
-_SHORT = {Condition.SOLO: "solo", Condition.BATCHED: "batch"}
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
 
 
 class FlipChange(StrEnum):
@@ -194,79 +191,35 @@ class ModeComparison(OfEndpoints[Effect], frozen=True):
         return f"{self.mode_a} against {self.mode_b}"
 
 
-class _Outcome(NamedTuple):
-    """What changed, one entry a counted candidate."""
-
-    keys: Sequence[RecordKey]
-    rows: tuple[IntArray, IntArray]
-    events: Mapping[Endpoint, tuple[BoolArray, BoolArray]]
-    texts: Mapping[Condition, BoolArray]
-    labels: Mapping[Condition, BoolArray]
-    states: Mapping[Condition, tuple[list[ScoreState], list[ScoreState]]]
-
-
-def compare_mode(a: Side, b: Side, pairs: Alignment) -> ModeComparison:
+def compare_mode(a: Side, b: Side, aligned: Alignment) -> ModeComparison:
     """Compare the records of an alignment; those that failed on either side are not counted."""
-    ok_a, ok_b = a.records.columns.ok[pairs.rows_a], b.records.columns.ok[pairs.rows_b]
-    counted = ok_a & ok_b
-    out = _outcome(a, b, pairs, counted)
-    solo_changed: dict[tuple[str, str, str], bool] = {}
-    for key, differs in zip(out.keys, out.texts[Condition.SOLO].tolist(), strict=True):
-        # several batch sizes ask the same prompt alone
-        solo_changed[key[:3]] = solo_changed.get(key[:3], False) or differs
+    pairs = aligned.pairs
+    out = pairs[pairs["ok_a"] & pairs["ok_b"]]
+    # several batch sizes ask the same prompt alone
+    prompts = out.groupby(KEY[:3])["solo_text_changes"].any()
     return ModeComparison(
-        mode_a=pairs.mode_a,
-        mode_b=pairs.mode_b,
-        candidates=len(pairs.keys),
-        n=int(counted.sum()),
-        errors_a=int((~ok_a).sum()),
-        errors_b=int((~ok_b).sum()),
-        label_flips=_effect(*out.events[Endpoint.LABEL_FLIPS]),
-        text_changes=_effect(*out.events[Endpoint.TEXT_CHANGES]),
+        mode_a=aligned.mode_a,
+        mode_b=aligned.mode_b,
+        candidates=len(pairs),
+        n=len(out),
+        errors_a=int((~pairs["ok_a"]).sum()),
+        errors_b=int((~pairs["ok_b"]).sum()),
+        label_flips=_effect(out["label_flip_a"], out["label_flip_b"]),
+        text_changes=_effect(out["text_change_a"], out["text_change_b"]),
         solo=_answers(out, Condition.SOLO),
         batched=_answers(out, Condition.BATCHED),
-        prompts=ChangedPrompts(
-            len(solo_changed), rate(sum(solo_changed.values()), len(solo_changed))
-        ),
+        prompts=ChangedPrompts(len(prompts), rate(int(prompts.sum()), len(prompts))),
         noise_floor=NoiseOfSides(
-            noise_floor(a.records, out.rows[0]), noise_floor(b.records, out.rows[1])
+            noise_floor(a.records, out["row_a"].to_numpy()),
+            noise_floor(b.records, out["row_b"].to_numpy()),
         ),
-        breakdowns=ChangedBy(
-            model=_slices(out, [key[0] for key in out.keys]),
-            task_name=_slices(out, [key[1] for key in out.keys]),
-            batch_size=_slices(out, [key[3] for key in out.keys]),
-            dispatch_mode=_slices(out, [key[4] for key in out.keys]),
-        ),
-        changes=tuple(_changes(a, b, pairs, out)),
+        breakdowns=_breakdowns(out),
+        changes=tuple(_changes(aligned, out)),
     )
 
 
-def _outcome(a: Side, b: Side, pairs: Alignment, counted: BoolArray) -> _Outcome:
-    rows_a, rows_b = pairs.rows_a[counted], pairs.rows_b[counted]
-    events = {e: (endpoint(a.records, e)[rows_a], endpoint(b.records, e)[rows_b]) for e in Endpoint}
-    hashes = {
-        Condition.SOLO: (a.records.solo_hash, b.records.solo_hash),
-        Condition.BATCHED: (a.records.batch_hash, b.records.batch_hash),
-    }
-    lists = list(zip(rows_a.tolist(), rows_b.tolist(), strict=True))
-    texts = {
-        name: np.array([one[i] != other[j] for i, j in lists], dtype=bool)
-        for name, (one, other) in hashes.items()
-    }
-    states = {
-        name: (score_states(a.records, short, rows_a), score_states(b.records, short, rows_b))
-        for name, short in _SHORT.items()
-    }
-    labels = {
-        name: np.array([x != y for x, y in zip(one, other, strict=True)], dtype=bool)
-        for name, (one, other) in states.items()
-    }
-    keys = [pairs.keys[index] for index in np.flatnonzero(counted).tolist()]
-    return _Outcome(keys, (rows_a, rows_b), events, texts, labels, states)
-
-
-def _effect(one: BoolArray, other: BoolArray) -> Effect:
-    cells = both, only_a, only_b, _ = paired_counts(one, other)
+def _effect(one: Series[bool], other: Series[bool]) -> Effect:
+    cells = both, only_a, only_b, _ = paired_counts(one.to_numpy(), other.to_numpy())
     return Effect(
         a=rate(both + only_a, len(one)),
         b=rate(both + only_b, len(one)),
@@ -277,64 +230,49 @@ def _effect(one: BoolArray, other: BoolArray) -> Effect:
     )
 
 
-def _answers(out: _Outcome, condition: Condition) -> ChangedAnswers:
-    one, other = out.states[condition]
-    changed = np.flatnonzero(out.labels[condition]).tolist()
-    directions = [flip_direction(one[index][0], other[index][0]) for index in changed]
+def _answers(out: DataFrame, condition: Condition) -> ChangedAnswers:
+    changed = out[out[f"{condition}_label_changes"]]
+    states = zip(changed[f"{condition}_state_a"], changed[f"{condition}_state_b"], strict=True)
+    directions = [flip_direction(before[0], after[0]) for before, after in states]
     up, down = directions.count("up"), directions.count("down")
-    n = len(out.keys)
-    return ChangedAnswers(
-        rate(int(out.texts[condition].sum()), n),
-        rate(len(changed), n),
-        up,
-        down,
-        symmetry_p(up, down),
+    texts = rate(int(out[f"{condition}_text_changes"].sum()), len(out))
+    return ChangedAnswers(texts, rate(len(changed), len(out)), up, down, symmetry_p(up, down))
+
+
+def _breakdowns(out: DataFrame) -> ChangedBy:
+    one, other = out["label_flip_a"], out["label_flip_b"]
+    marked = out.assign(
+        n=1, flips_a=one, flips_b=other, appeared=other & ~one, vanished=one & ~other
     )
+    counts = list(ChangedSlice.__struct_fields__[1:])
+    sums = (marked.groupby(name)[counts].sum() for name in ChangedBy.__struct_fields__)
+    return ChangedBy(*(tuple(starmap(ChangedSlice, table.itertuples())) for table in sums))
 
 
-def _slices(out: _Outcome, values: Sequence[_Value]) -> tuple[ChangedSlice, ...]:
-    codes = {value: code for code, value in enumerate(sorted(set(values)))}
-    column = np.array([codes[value] for value in values], dtype=np.int32)
-    one, other = out.events[Endpoint.LABEL_FLIPS]
-    counted = (
-        one,
-        other,
-        other & ~one,
-        one & ~other,
-        *(changed[c] for c in CONDITIONS for changed in (out.texts, out.labels)),
-    )
-    return tuple(
-        ChangedSlice(value, int(mask.sum()), *(int((events & mask).sum()) for events in counted))
-        for value, code in codes.items()
-        for mask in [column == code]
-    )
-
-
-def _changes(a: Side, b: Side, pairs: Alignment, out: _Outcome) -> Iterator[CandidateChange]:
-    one, other = out.events[Endpoint.LABEL_FLIPS]
-    text_a, text_b = out.events[Endpoint.TEXT_CHANGES]
-    anything = one != other
-    for condition in CONDITIONS:
-        anything = anything | out.texts[condition] | out.labels[condition]
-    for index in np.flatnonzero(anything | (one & other)).tolist():
-        answers = (
-            AnswerChange(
-                bool(out.texts[c][index]),
-                bool(out.labels[c][index]),
-                *(Scored(*states[index]) for states in out.states[c]),
-            )
-            for c in CONDITIONS
-        )
+def _changes(aligned: Alignment, out: DataFrame) -> Iterator[CandidateChange]:
+    flipped = out["label_flip_a"] | out["label_flip_b"]
+    answered = [f"{c}_{what}_changes" for c in CONDITIONS for what in ("text", "label")]
+    for row in out[flipped | out[answered].any(axis=1)].to_dict("records"):
         yield CandidateChange(
-            *out.keys[index],
-            pairs.mode_a,
-            pairs.mode_b,
-            a.line(int(out.rows[0][index])),
-            b.line(int(out.rows[1][index])),
-            _became(bool(one[index]), bool(other[index])),
-            _became(bool(text_a[index]), bool(text_b[index])),
-            *answers,
+            **{name: row[name] for name in KEY},
+            mode_a=aligned.mode_a,
+            mode_b=aligned.mode_b,
+            line_a=row["line_a"],
+            line_b=row["line_b"],
+            flip=_became(row["label_flip_a"], row["label_flip_b"]),
+            text_effect=_became(row["text_change_a"], row["text_change_b"]),
+            solo=_answer(row, Condition.SOLO),
+            batched=_answer(row, Condition.BATCHED),
         )
+
+
+def _answer(row: Mapping[Hashable, Any], condition: Condition) -> AnswerChange:
+    return AnswerChange(
+        row[f"{condition}_text_changes"],
+        row[f"{condition}_label_changes"],
+        Scored(*row[f"{condition}_state_a"]),
+        Scored(*row[f"{condition}_state_b"]),
+    )
 
 
 def _became(before: bool, after: bool) -> FlipChange:

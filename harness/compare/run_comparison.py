@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from harness.compare.alignment import Alignment, align, choose_modes
-from harness.compare.comparable import require_comparable
+from harness.compare.alignment import Alignment, align, choose_modes, require_comparable
 from harness.compare.compared_modes import ModeComparison, compare_mode
 from harness.compare.run_side import Side
 from harness.compare.stack_difference import StackDifference, stack_differences, stack_gaps
@@ -95,23 +94,23 @@ def compare_runs(
 
 
 def _facts(side: Side, served: Sequence[tuple[Mode, Alignment]]) -> SideFacts:
-    unproven = tuple(_unproven(side, served))
-    return SideFacts(side.name, side.records.path, side.files.device_kind, unproven)
-
-
-def _unproven(side: Side, served: Sequence[tuple[Mode, Alignment]]) -> Iterator[str]:
     by_name = {(startup.model, startup.mode): startup for startup in side.files.startups}
+    unproven = []
     if not by_name:
-        yield f"{side.name}: no startup_*.json, so nothing shows which kernels ran"
-        return
-    for mode, pairs in served:
-        for model in sorted({key[0] for key in pairs.keys}):
+        unproven = ["no startup_*.json, so nothing shows which kernels ran"]
+        served = ()
+    for mode, aligned in served:
+        for model in aligned.models:
             startup = by_name.get((model, str(mode)))
             if startup is None or not startup.answered():
-                yield f"{side.name}: {model} in mode {mode} has no start that gave its records"
+                unproven.append(f"{model} in mode {mode} has no start that gave its records")
                 continue
-            for number, verdict in startup.unproven():
-                yield f"{side.name}: {startup.file}: start {number} is {verdict}"
+            starts = startup.unproven()
+            unproven += [
+                f"{startup.file}: start {number} is {verdict}" for number, verdict in starts
+            ]
+    named = tuple(f"{side.name}: {text}" for text in unproven)
+    return SideFacts(side.name, side.records.path, side.files.device_kind, named)
 
 
 def _left_out(a: Side, b: Side, aligned: Sequence[Alignment]) -> Iterator[str]:
@@ -124,6 +123,6 @@ def _left_out(a: Side, b: Side, aligned: Sequence[Alignment]) -> Iterator[str]:
     for pairs in aligned:
         if pairs.only_a or pairs.only_b:
             yield (
-                f"{pairs.mode_a}: {len(pairs.keys)} candidates compared, "
+                f"{pairs.mode_a}: {len(pairs.pairs)} candidates compared, "
                 f"{pairs.only_a} only in A, {pairs.only_b} only in B"
             )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from harness.analyse import score_states
 from harness.errors import IncompleteRun, UsageError
 from harness.records import (
     Pairing,
@@ -16,6 +19,12 @@ from harness.records import (
     scan_records,
 )
 from harness.words import Mode
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+KEY = ["model", "task_name", "sample_id", "batch_size", "dispatch_mode"]
+"""The columns that make a candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +54,43 @@ class Side:
         """The modes that have records."""
         return self.pairing.modes()
 
-    def line(self, row: int) -> int:
-        """The line of a record in its file, from 1."""
-        return int(self.records.columns.line[row])
+    def counted(self, mode: Mode) -> DataFrame:
+        """The counted records of a mode, one a row, in the order of the run's candidates.
 
-    def place(self, row: int) -> str:
-        """``file:line`` of a record."""
-        return f"{self.records.path}:{self.line(row)}"
+        Columns: `KEY`; ``row`` and ``line`` of the record; ``ok``, ``label_flip``,
+        ``text_change``; ``prompt``, ``batch``, ``sampling``, ``score_profile`` as far as they are
+        recorded; and of each condition ``solo_state``, ``solo_hash``, ``batched_state`` ...
+        """
+        from pandas import DataFrame
+
+        records, rows = self.records, self.pairing.rows(mode)
+        columns = records.columns
+        words = [json.loads(word) for word in records.settings.values]
+        settings = {
+            name: [
+                None if w[name] is None else json.dumps(w[name], ensure_ascii=False) for w in words
+            ]
+            for name in ("sampling", "score_profile")
+        }
+        codes = columns.settings[rows].tolist()
+        keys = [records.keys[key] for key in columns.key[rows].tolist()]
+        recorded = {
+            **dict(zip(KEY, zip(*keys, strict=True), strict=True)),
+            **{n: [None if c < 0 else texts[c] for c in codes] for n, texts in settings.items()},
+            "prompt": list(map(records.prompts.word, columns.prompt[rows].tolist())),
+            "batch": [group or None for group in columns.group[rows].tolist()],
+            "solo_state": score_states(records, "solo", rows),
+            "batched_state": score_states(records, "batch", rows),
+            "solo_hash": [records.solo_hash[row] for row in rows.tolist()],
+            "batched_hash": [records.batch_hash[row] for row in rows.tolist()],
+        }
+        return DataFrame(recorded, dtype=object).assign(  # as they are: no NaN for None
+            row=rows,
+            line=columns.line[rows],
+            ok=columns.ok[rows],
+            label_flip=columns.label_flip[rows],
+            text_change=columns.text_change[rows],
+        )
 
 
 def read_side(path: Path | str) -> Side:

@@ -109,6 +109,9 @@ def _sample(row: Mapping[str, Any], line: int) -> tuple[SampleKey, Sample]:
         for first, second in (("filtered_resps", "resps"), ("resps", "filtered_resps"))
     )
     prompt, sampling = _request(row.get("arguments"))
+    stated = row.get("metrics")
+    names = stated if isinstance(stated, list) else [n for n in row if n not in _NO_METRICS]
+    metrics = {name: row[name] for name in names if name in row}
     return (str(row.get("filter") or _NO_FILTER), str(row["doc_id"])), Sample(
         line=line,
         answer=_digest(_chosen(answers)),
@@ -117,7 +120,7 @@ def _sample(row: Mapping[str, Any], line: int) -> tuple[SampleKey, Sample]:
         prompt=row.get("prompt_hash") or prompt,
         target=row.get("target_hash") or (_digest(row["target"]) if "target" in row else None),
         sampling=sampling,
-        metrics=_metrics(row),
+        metrics={n: float(v) for n, v in metrics.items() if isinstance(v, bool | int | float)},
     )
 
 
@@ -145,13 +148,6 @@ def _chosen(answers: Any) -> Any:
     except (TypeError, ValueError):
         return answers
     return scores.index(max(scores))
-
-
-def _metrics(row: Mapping[str, Any]) -> dict[str, float]:
-    stated = row.get("metrics")
-    names = stated if isinstance(stated, list) else [n for n in row if n not in _NO_METRICS]
-    values = {name: row[name] for name in names if name in row}
-    return {name: float(v) for name, v in values.items() if isinstance(v, bool | int | float)}
 
 
 def _digest(value: Any) -> str:

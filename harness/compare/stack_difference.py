@@ -8,7 +8,7 @@ of the run's own files.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -19,6 +19,7 @@ from harness.words import Mode
 
 Flat = dict[str, str]
 _ABSENT = "(not recorded)"
+_LONG = 160
 _SETTINGS_LEFT_OUT = re.compile(
     r"schema_version|name|modes|candidates|candidate_source|tasks|limit|dispatch_modes|image"
     r"|expect\..*|external\..*|server\.(port|startup_timeout_s|stop_timeout_s)"
@@ -144,24 +145,34 @@ def _servers(side: Side, mode: Mode) -> dict[str, Flat]:
 
 
 def _differences(part: str, one: Flat, other: Flat) -> Iterator[StackDifference]:
+    """What is not the same; of two long values only the comma-separated pieces that are not."""
     for name in dict.fromkeys([*one, *other]):
         a, b = one.get(name, _ABSENT), other.get(name, _ABSENT)
-        if a != b:
-            yield StackDifference(part, name, *_differing_parts(a, b))
+        if a == b:
+            continue
+        if max(len(a), len(b)) > _LONG and _ABSENT not in (a, b):
+            pieces = a.split(", "), b.split(", ")
+            only_a = ", ".join(piece for piece in pieces[0] if piece not in set(pieces[1]))
+            only_b = ", ".join(piece for piece in pieces[1] if piece not in set(pieces[0]))
+            a, b = f"… {only_a} …", f"… {only_b} …"
+        yield StackDifference(part, name, a, b)
 
 
-def _differing_parts(a: str, b: str, limit: int = 160) -> tuple[str, str]:
-    """Long values are cut to the comma-separated pieces that the other one lacks."""
-    if max(len(a), len(b)) <= limit or _ABSENT in (a, b):
-        return a, b
-    pieces = a.split(", "), b.split(", ")
-    only_a = ", ".join(piece for piece in pieces[0] if piece not in set(pieces[1]))
-    only_b = ", ".join(piece for piece in pieces[1] if piece not in set(pieces[0]))
-    return f"… {only_a} …", f"… {only_b} …"
-
-
-def _flat(value: Any) -> Flat:
-    return dict(_walk(value, ""))
+def _flat(value: Any, prefix: str = "") -> Flat:
+    """Every leaf as text, by its dotted path; a list of texts is one leaf, and nothing is none."""
+    if isinstance(value, Mapping):
+        inner = {f"{prefix}.{k}" if prefix else str(k): item for k, item in value.items()}
+    elif isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
+        numbered = enumerate(value, start=1)
+        inner = {
+            f"{prefix}[{item.get('name') if prefix == 'models' else number}]": item
+            for number, item in numbered
+        }
+    elif isinstance(value, list):
+        return {prefix: ", ".join(map(str, value))}
+    else:
+        return {} if value is None else {prefix: str(value)}
+    return {name: text for path, item in inner.items() for name, text in _flat(item, path).items()}
 
 
 def _under(flat: Flat, prefix: str, name: str = "") -> Flat:
@@ -171,17 +182,3 @@ def _under(flat: Flat, prefix: str, name: str = "") -> Flat:
         for key, value in flat.items()
         if key == prefix or key.startswith((f"{prefix}.", f"{prefix}["))
     }
-
-
-def _walk(value: Any, prefix: str) -> Iterable[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _walk(inner, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-        for number, item in enumerate(value, start=1):
-            name = item.get("name") if prefix == "models" else number
-            yield from _walk(item, f"{prefix}[{name}]")
-    elif isinstance(value, list) and value:
-        yield prefix, ", ".join(map(str, value))
-    elif value is not None and not isinstance(value, list):
-        yield prefix, str(value)
