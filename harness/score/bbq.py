@@ -89,7 +89,9 @@ def paper(text: str, fields: Mapping[str, Any]) -> Score:
     elif hit := _BARE_LETTER.search(text[: start + BARE_LETTER_WINDOW]):
         chosen, rule, span = _index(hit), "letter:bare", hit.span(1)
     else:
-        shares = [_overlap(text, option) for option in item.options]
+        said = set(_PAPER_WORD.findall(text.lower()))
+        words = [set(_PAPER_WORD.findall(option.lower())) for option in item.options]
+        shares = [len(said & option) / len(option) if option else 0.0 for option in words]
         if max(shares) < OVERLAP_AT_LEAST:
             return Score(1.0, "unknown", "overlap:none", None, "", PAPER)
         chosen, rule, span = shares.index(max(shares)), "overlap:option", (start, end)
@@ -102,12 +104,6 @@ def paper(text: str, fields: Mapping[str, Any]) -> Score:
 
 def _index(hit: re.Match[str]) -> int:
     return ord(hit.group(1).upper()) - ord("A")
-
-
-def _overlap(text: str, option: str) -> float:
-    """Share of the option's words that the text holds."""
-    said, words = (set(_PAPER_WORD.findall(part.lower())) for part in (text, option))
-    return len(said & words) / len(words) if words else 0.0
 
 
 def strict(text: str, fields: Mapping[str, Any]) -> Score:

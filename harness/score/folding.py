@@ -6,7 +6,6 @@ equal under NFKC fold to the same string.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator
 
@@ -18,8 +17,6 @@ _FOLDS: dict[int, str | None] = {
     **dict.fromkeys(map(ord, "\u2028\u2029\u0085\v\f"), "\n"),
     ord("\t"): " ",
 }
-_BACKTICK = re.compile(r"(?<=[^\W\d_])`(?=[^\W\d_])")
-"""Typed for an apostrophe, between two letters."""
 
 
 def fold(raw: str) -> str:
@@ -36,7 +33,7 @@ def fold(raw: str) -> str:
         lines = unicodedata.normalize("NFKC", lines)
         # the acute accent that stands alone, typed for an apostrophe, is a space with a mark
         lines = lines.replace(" \u0301", "'")
-    return _BACKTICK.sub("'", lines.translate(_FOLDS))
+    return lines.translate(_FOLDS)
 
 
 def _starts_segment(raw: str, start: int, position: int) -> bool:

@@ -67,10 +67,8 @@ class ProfileComparison:
             self._labels[str(paper["task_name"]), *labels] += 1
         flips = (bool(paper["label_flip"]), bool(strict["label_flip"]))
         tally.flips[_OUTCOMES[flips]] += 1
-        if flips[0] != flips[1]:
-            self._list(paper, strict)
-
-    def _list(self, paper: Record, strict: Record) -> None:
+        if flips[0] == flips[1]:
+            return
         if len(self._listed) >= MAX_LISTED:
             self._left_out += 1
             return

@@ -28,6 +28,8 @@ _CURLY_QUOTES = {ord("\u2019"): "'", ord("\u201c"): '"', ord("\u201d"): '"'}
 """What v2.2 of the study's detector folds; one character for one, so that offsets stay."""
 _QUOTED = re.compile(r'"[^"\n]*"')
 _ALL_QUOTED = re.compile(r'"[^"]*"\W*')
+_BACKTICK = re.compile(r"(?<=[^\W\d_])`(?=[^\W\d_])")
+"""Typed for an apostrophe, between two letters."""
 _EMPHASIS = re.compile(r"(?<=\S)\*+|\*+(?=\S)|__+|~~|(?<![^\W_])_|_(?![^\W_])|(?<!`)`(?!`)")
 
 
@@ -102,7 +104,12 @@ def _spoken(text: str) -> tuple[str, list[int]]:
 
     An answer that is one quotation from end to end is spoken, not quoted.
     """
-    blanked = text if _ALL_QUOTED.fullmatch(text) else _QUOTED.sub(_blank, text)
+    blanked = (
+        text
+        if _ALL_QUOTED.fullmatch(text)
+        else _QUOTED.sub(lambda quoted: " " * len(quoted.group()), text)
+    )
+    blanked = _BACKTICK.sub("'", blanked)
     emphasis = {place for hit in _EMPHASIS.finditer(blanked) for place in range(*hit.span())}
     origin = [
         place
@@ -110,7 +117,3 @@ def _spoken(text: str) -> tuple[str, list[int]]:
         if place not in emphasis and not (char == " " and blanked[place - 1 : place] == " ")
     ]
     return "".join(blanked[place] for place in origin), origin
-
-
-def _blank(quoted: re.Match[str]) -> str:
-    return " " * len(quoted.group())
