@@ -19,9 +19,8 @@ from harness.images.inventory import (
     load_inventory,
     take_inventory,
 )
-from harness.images.local import find_image
 from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
-from harness.images.reference import ImageReference, read_digests
+from harness.images.reference import ImageReference, find_image, read_digests
 from harness.images.resolve import (
     ImageRow,
     Presence,

@@ -13,9 +13,16 @@ from msgspec import to_builtins
 
 from harness.errors import EnvironmentError_, ImageMismatch
 from harness.images.inventory import run_probe
-from harness.images.local import LocalImage, Progress, find_image, find_or_pull, pull_image
 from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
-from harness.images.reference import ImageReference, read_digests
+from harness.images.reference import (
+    ImageReference,
+    LocalImage,
+    Progress,
+    find_image,
+    find_or_pull,
+    pull_image,
+    read_digests,
+)
 from harness.machine import VERSIONS_SCRIPT, Versions
 
 _VERSIONS_TIMEOUT_S = 120
@@ -34,9 +41,7 @@ def pin_image(
     digest = _pull_unless_built_here(
         reference, find_image(client, str(reference)), client, progress
     )
-    found = find_image(client, str(reference))
-    if found is None:
-        raise EnvironmentError_(f"image {reference} was pulled and is not there")
+    found = find_or_pull(client, reference, progress)
     # an engine with the containerd image store gives what was only built here a digest too, which
     # then equals its id; that one is no registry's
     known = [known for known in found.digests_in(reference) if known != found.id]

@@ -200,7 +200,6 @@ def _config(**config: object):
     return image_config(
         {"Id": "sha256:1", "Config": config, "RootFS": {"Layers": ["sha256:2", "sha256:3"]}},
         [{"CreatedBy": made, "Size": 1}, {"CreatedBy": "ADD base /", "Size": 9}],
-        needs_gpu=True,
     )
 
 

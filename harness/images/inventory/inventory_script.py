@@ -42,19 +42,6 @@ def package_folder(name: str) -> pathlib.Path | None:
     return pathlib.Path(found.origin).parent
 
 
-def move_to_vllm() -> None:
-    """Go on in the interpreter of the ``vllm`` command where this one does not have vLLM."""
-    command = shutil.which("vllm")
-    if package_folder("vllm") is not None or command is None or os.environ.get(MOVED):
-        return
-    with pathlib.Path(command).open("rb") as stream:
-        first = stream.readline(400).decode("utf-8", "replace").strip()
-    interpreter = first[2:].split()[0] if first.startswith("#!") else ""
-    if "python" in interpreter and pathlib.Path(interpreter).exists():
-        os.environ[MOVED] = "1"
-        os.execv(interpreter, [interpreter, "-c", sys.orig_argv[2]])
-
-
 def digest(path: pathlib.Path) -> str:
     """SHA-256 of a file, read in blocks."""
     found = hashlib.sha256()
@@ -313,8 +300,18 @@ SECTIONS: dict[str, Callable[[], Any]] = {
 
 
 def main() -> None:
-    """Print every section; whatever the image prints of its own goes to stderr."""
-    move_to_vllm()
+    """Print every section; whatever the image prints of its own goes to stderr.
+
+    Where this interpreter does not have vLLM, that of the ``vllm`` command goes on.
+    """
+    command = shutil.which("vllm")
+    if command is not None and package_folder("vllm") is None and not os.environ.get(MOVED):
+        with pathlib.Path(command).open("rb") as stream:
+            first = stream.readline(400).decode("utf-8", "replace").strip()
+        interpreter = first[2:].split()[0] if first.startswith("#!") else ""
+        if "python" in interpreter and pathlib.Path(interpreter).exists():
+            os.environ[MOVED] = "1"
+            os.execv(interpreter, [interpreter, "-c", sys.orig_argv[2]])
     said = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for name, section in SECTIONS.items():

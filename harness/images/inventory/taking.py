@@ -20,8 +20,13 @@ from harness.files import write_whole
 from harness.images.inventory.contents import Contents, ImageConfig, Inventory, Layer
 from harness.images.inventory.locked_container import TIMEOUT_S, run_probe, script_text
 from harness.images.inventory.said import read_contents
-from harness.images.local import Progress, find_image, find_or_pull
-from harness.images.reference import ImageReference
+from harness.images.reference import (
+    ImageReference,
+    LocalImage,
+    Progress,
+    find_image,
+    find_or_pull,
+)
 from harness.secrets import redact_command, redact_environment, redact_text
 
 _CACHE_SCHEMA = 2
@@ -102,7 +107,7 @@ def take_inventory(
         found = find_or_pull(client, ImageReference.parse(image), progress)
     try:
         inspected = client.images.get(found.id)
-        config = image_config(inspected.attrs, inspected.history(), needs_gpu=found.needs_gpu)
+        config = image_config(inspected.attrs, inspected.history())
     except (DockerException, RequestException) as error:
         raise EnvironmentError_(
             f"the Docker engine could not inspect {found.id}: {error}"
@@ -117,40 +122,31 @@ def take_inventory(
     return Inventory(image=image, config=config, contents=contents)
 
 
-def image_config(
-    inspected: Mapping[str, Any], history: Sequence[Mapping[str, Any]], *, needs_gpu: bool
-) -> ImageConfig:
+def image_config(inspected: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> ImageConfig:
     """``docker inspect`` and ``docker history`` of an image, without secrets.
 
     Args:
         inspected: ``docker image inspect``.
         history: ``docker history``, newest first as the engine gives it.
-        needs_gpu: as `LocalImage.needs_gpu`.
     """
-    config = inspected.get("Config") or {}
-    pairs = (entry.partition("=") for entry in config.get("Env") or ())
-    entrypoint, command = _words(config.get("Entrypoint")), _words(config.get("Cmd"))
-    started = tuple(redact_command((*entrypoint, *command)))
+    image, config = LocalImage.read(inspected), inspected.get("Config") or {}
+    started = tuple(redact_command((*image.entrypoint, *image.command)))
     return ImageConfig(
-        id=str(inspected["Id"]),
-        digests=tuple(inspected.get("RepoDigests") or ()),
-        platform=f"{inspected.get('Os') or 'linux'}/{inspected.get('Architecture') or 'unknown'}",
+        id=image.id,
+        digests=image.repo_digests,
+        platform=image.platform,
         created=str(inspected.get("Created") or ""),
-        size_bytes=int(inspected.get("Size") or 0),
+        size_bytes=image.size_bytes,
         layers=_layers((inspected.get("RootFS") or {}).get("Layers") or (), history),
-        labels=redact_environment(config.get("Labels") or {}),
-        environment=redact_environment({name: value for name, _, value in pairs}),
-        entrypoint=started[: len(entrypoint)],
-        command=started[len(entrypoint) :],
+        labels=redact_environment(image.labels),
+        environment=redact_environment(image.environment),
+        entrypoint=started[: len(image.entrypoint)],
+        command=started[len(image.entrypoint) :],
         user=str(config.get("User") or "root"),
         working_directory=str(config.get("WorkingDir") or "/"),
         ports=tuple(sorted(config.get("ExposedPorts") or ())),
-        needs_gpu=needs_gpu,
+        needs_gpu=image.needs_gpu,
     )
-
-
-def _words(value: Sequence[str] | str | None) -> list[str]:
-    return [value] if isinstance(value, str) else list(value or ())
 
 
 def _layers(diff_ids: Sequence[str], history: Sequence[Mapping[str, Any]]) -> tuple[Layer, ...]:
