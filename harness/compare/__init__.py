@@ -4,13 +4,9 @@ Everything here is a function of files that runs left behind; nothing is asked o
 """
 
 from harness.compare.compared_modes import (
-    AnswerChange,
     CandidateChange,
-    ChangedSlice,
-    Effect,
     FlipChange,
     ModeComparison,
-    PairedSides,
 )
 from harness.compare.gate import (
     MAX_FLIP_RATE,
@@ -20,7 +16,7 @@ from harness.compare.gate import (
     GateVerdict,
     judge,
 )
-from harness.compare.run_comparison import Comparison, SideFacts, compare_runs
+from harness.compare.run_comparison import Comparison, compare_runs
 from harness.compare.run_side import Side, read_side
 from harness.compare.sample_comparison import (
     FilterComparison,
@@ -29,30 +25,24 @@ from harness.compare.sample_comparison import (
     SampleComparison,
     compare_samples,
 )
-from harness.compare.samples_file import Samples, is_samples_file, read_samples
+from harness.compare.samples_file import is_samples_file, read_samples
 from harness.compare.stack_difference import StackDifference
 
 __all__ = [
     "MAX_FLIP_RATE",
     "RUN_CONDITIONS",
     "SAMPLE_CONDITIONS",
-    "AnswerChange",
     "CandidateChange",
-    "ChangedSlice",
     "Comparison",
-    "Effect",
     "FilterComparison",
     "FlipChange",
     "GateFinding",
     "GateVerdict",
     "MetricComparison",
     "ModeComparison",
-    "PairedSides",
     "SampleChange",
     "SampleComparison",
-    "Samples",
     "Side",
-    "SideFacts",
     "StackDifference",
     "compare_runs",
     "compare_samples",

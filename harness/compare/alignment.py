@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.analyse import key_name
 from harness.compare.run_side import KEY, Side
 from harness.errors import UsageError
-from harness.files import rows_at
-from harness.records import ScoreState
+from harness.records import ScoreState, records_at
 from harness.words import Condition, Mode
 
 if TYPE_CHECKING:
@@ -163,9 +161,8 @@ def require_comparable(a: Side, b: Side, found: Alignment) -> Iterator[str]:
 
 
 def _batches(side: Side, lines: Series[int]) -> Series[Any]:
-    rows = rows_at(Path(side.records.path), frozenset(lines))
-    batches = {line: (row.get("group"), row.get("target_index")) for line, row in rows.items()}
-    return lines.map(batches.__getitem__)
+    records = records_at(side.records.path, frozenset(lines))
+    return lines.map({line: (r.group, r.target_index) for line, r in records.items()}.__getitem__)
 
 
 def _scores(pairs: DataFrame, side: str) -> Series[Any]:
@@ -206,6 +203,6 @@ def _value(what: str, value: Any) -> str:
         return f"SHA-256 {value}"
     if what == "batch":
         group, index = value
-        members = ", ".join(map(str, group)) if isinstance(group, list) else str(group)
+        members = ", ".join(map(str, group))
         value = f"[{members}] with the target at {index}"
     return value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"

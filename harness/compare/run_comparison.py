@@ -82,11 +82,11 @@ def compare_runs(
             hint="give two runs, or two modes: --mode-a standard --mode-b batch_invariant",
         )
     aligned = [align(a, b, *modes, allow_subset=allow_subset) for modes in chosen]
-    notes = [note for pairs in aligned for note in require_comparable(a, b, pairs)]
+    notes = [note for found in aligned for note in require_comparable(a, b, found)]
     return Comparison(
-        a=_facts(a, [(pairs.mode_a, pairs) for pairs in aligned]),
-        b=_facts(b, [(pairs.mode_b, pairs) for pairs in aligned]),
-        modes=tuple(compare_mode(a, b, pairs) for pairs in aligned),
+        a=_facts(a, [(found.mode_a, found) for found in aligned]),
+        b=_facts(b, [(found.mode_b, found) for found in aligned]),
+        modes=tuple(compare_mode(a, b, found) for found in aligned),
         stack=stack_differences(a, b, chosen),
         not_checked=(*dict.fromkeys(notes), *stack_gaps(a, b)),
         left_out=tuple(_left_out(a, b, aligned)),
@@ -114,15 +114,15 @@ def _facts(side: Side, served: Sequence[tuple[Mode, Alignment]]) -> SideFacts:
 
 
 def _left_out(a: Side, b: Side, aligned: Sequence[Alignment]) -> Iterator[str]:
-    compared_a = {pairs.mode_a for pairs in aligned}
-    compared_b = {pairs.mode_b for pairs in aligned}
-    if all(pairs.mode_a == pairs.mode_b for pairs in aligned):
+    compared_a = {found.mode_a for found in aligned}
+    compared_b = {found.mode_b for found in aligned}
+    if all(found.mode_a == found.mode_b for found in aligned):
         lone = set(a.modes) ^ set(b.modes)
         for mode in sorted(lone - compared_a - compared_b):
             yield f"mode {mode} is only in {'A' if mode in a.modes else 'B'}"
-    for pairs in aligned:
-        if pairs.only_a or pairs.only_b:
+    for found in aligned:
+        if found.only_a or found.only_b:
             yield (
-                f"{pairs.mode_a}: {len(pairs.pairs)} candidates compared, "
-                f"{pairs.only_a} only in A, {pairs.only_b} only in B"
+                f"{found.mode_a}: {len(found.pairs)} candidates compared, "
+                f"{found.only_a} only in A, {found.only_b} only in B"
             )
