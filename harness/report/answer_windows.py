@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from harness.numbers import score_text
-from harness.report.document import AnswerView, Piece
 
 MAX_MATCHED = 200
 _LIMITS = ((50, 12_000), (500, 4_000), (2_000, 1_000))
@@ -21,6 +20,43 @@ _SHORT = {"solo": "solo", "batched": "batch"}
 
 Record = Mapping[str, Any]
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of characters, with what is to be marked on it."""
+
+    text: str
+    differs: bool = False
+    evidence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerView:
+    """One answer, cut to a window round what matters.
+
+    Attributes:
+        name: the condition, and in a comparison the side.
+        pieces: the window, in order; ``None`` where the record holds no text.
+        before, after: characters left out on either side.
+        length: characters of the whole answer, ``None`` without text.
+        sha256: the hash that the record holds.
+        scored: the score and its label, ``1 (refused)``.
+        evidence: the scorer's rule and what it matched, or empty.
+        facts: finish reason, tokens, latency.
+        ends_at_difference: whether this answer ends where the other one goes on.
+    """
+
+    name: str
+    pieces: tuple[Piece, ...] | None
+    before: int = 0
+    after: int = 0
+    length: int | None = None
+    sha256: str = ""
+    scored: str = ""
+    evidence: str = ""
+    facts: str = ""
+    ends_at_difference: bool = False
 
 
 def answer_limit(pairs: int) -> int:
@@ -72,7 +108,11 @@ def window(
     if len(text) > limit and differs_at is not None:
         low = max(0, min(differs_at - int(limit * _LEAD), len(text) - limit))
     high = min(len(text), low + limit)
-    mark = None if differs_at is None else (differs_at, _marked_end(text, differs_at))
+    mark = None
+    if differs_at is not None:  # the rest of the word; at white space that one character alone
+        match = _WORD_END.search(text, differs_at)
+        end = match.start() if match else len(text)
+        mark = differs_at, max(end, min(differs_at + 1, len(text)))
     ends = {low, high, *(mark or ()), *(evidence or ())}
     cuts = sorted(end for end in ends if low <= end <= high)
 
@@ -84,13 +124,6 @@ def window(
         for a, b in pairwise(cuts)
     )
     return Window(pieces, before=low, after=len(text) - high)
-
-
-def _marked_end(text: str, start: int) -> int:
-    """End of the word that holds ``start``; a difference at white space marks that one alone."""
-    match = _WORD_END.search(text, start)
-    end = match.start() if match else len(text)
-    return max(end, min(start + 1, len(text)))
 
 
 def answer_of(record: Record, condition: str) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from harness.compare import (
 from harness.files import rows_at
 from harness.numbers import score_text
 from harness.report.answer_windows import (
+    Piece,
     answer_limit,
     answer_of,
     answer_view,
@@ -24,7 +25,7 @@ from harness.report.answer_windows import (
     first_difference,
     text_view,
 )
-from harness.report.document import AnswerView, Change, Group, Piece
+from harness.report.document import Change, Group
 
 MAX_SHOWN = 1_000
 """Changes of one kind that are shown with their answers."""
@@ -147,50 +148,48 @@ def _candidate(change: CandidateChange, anchor: str, one: Row, other: Row, limit
         if change.mode_a == change.mode_b
         else f"{change.mode_a} against {change.mode_b}"
     )
-    return Change(
-        anchor=anchor,
-        heading=f"{task}/{sample}",
-        change=_words(change),
-        context=(f"{model} · {modes} · batch {batch_size} · {dispatch}",),
-        answers=tuple(_both(one, other, condition, limit) for condition in ("solo", "batched")),
-    )
-
-
-def _words(change: CandidateChange) -> str:
-    words = []
-    for answer, name in ((change.solo, "alone"), (change.batched, "batched")):
+    words, answers = [], []
+    for name, condition, answer in (
+        ("alone", "solo", change.solo),
+        ("batched", "batched", change.batched),
+    ):
         before, after = (score_text(side.score, side.label) for side in (answer.a, answer.b))
         if answer.label_changed:
             words.append(f"{name} {before} → {after}")
         elif answer.text_changed:
             words.append(f"{name} another text, {before} kept")
-    return "; ".join(words) or "the same answers in A and B"
-
-
-def _both(one: Row, other: Row, condition: str, limit: int) -> tuple[AnswerView, AnswerView]:
-    before, after = (answer_of(record, condition).get("text") for record in (one, other))
-    at = None
-    if isinstance(before, str) and isinstance(after, str):
-        at = first_difference(before, after)
-    a, b = (answer_view(record, condition, at, limit) for record in (one, other))
-    return replace(a, name=f"A {condition}"), replace(b, name=f"B {condition}")
+        ours, theirs = (answer_of(record, condition).get("text") for record in (one, other))
+        at = None
+        if isinstance(ours, str) and isinstance(theirs, str):
+            at = first_difference(ours, theirs)
+        a, b = (answer_view(record, condition, at, limit) for record in (one, other))
+        answers.append((replace(a, name=f"A {condition}"), replace(b, name=f"B {condition}")))
+    return Change(
+        anchor=anchor,
+        heading=f"{task}/{sample}",
+        change="; ".join(words) or "the same answers in A and B",
+        context=(f"{model} · {modes} · batch {batch_size} · {dispatch}",),
+        answers=tuple(answers),
+    )
 
 
 def _sample(change: SampleChange, anchor: str, one: Row, other: Row, limit: int) -> Change:
     moved = [f"{name} {m.a:g} → {m.b:g}" for name, m in change.metrics.items()]
     texts = _said(one), _said(other)
     at = first_difference(*texts)
-    a, b = (
-        text_view(name, text, at, limit, _kept(row, text))
-        for name, text, row in zip("AB", texts, (one, other), strict=True)
-    )
+    views = []
+    for name, text, row in zip("AB", texts, (one, other), strict=True):
+        filtered = row.get("filtered_resps")
+        kept = filtered[0] if isinstance(filtered, list) and len(filtered) == 1 else None
+        shown = kept[:200] if isinstance(kept, str) and kept != text else ""
+        views.append(text_view(name, text, at, limit, shown))
     return Change(
         anchor=anchor,
         heading=f"doc_id {change.doc_id}",
         change="; ".join(moved) or "another answer",
         context=(f"filter {change.filter}",),
         notes=(f"target: {str(other.get('target'))[:400]}",) if "target" in other else (),
-        answers=((a, b),),
+        answers=((views[0], views[1]),),
     )
 
 
@@ -206,10 +205,3 @@ def _said(row: Row) -> str:
     if isinstance(answers, list):
         return "\n".join(str(answer) for answer in answers)
     return str(answers)
-
-
-def _kept(row: Row, text: str) -> str:
-    """What the filter left of a text, where it is one answer and another one."""
-    filtered = row.get("filtered_resps")
-    kept = filtered[0] if isinstance(filtered, list) and len(filtered) == 1 else None
-    return kept[:200] if isinstance(kept, str) and kept != text else ""

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from harness.numbers import NONE, RateLike, interval_text, percent
+from harness.report.answer_windows import AnswerView, Piece
 
 
 def mode_words(mode: str) -> str:
@@ -90,13 +91,13 @@ def table(
         rows: ``None`` is a dash, a pair is a text and the remark under it.
     """
     columns = tuple(Column(h.lstrip("#@"), _KINDS.get(h[:1], Kind.TEXT)) for h in heads)
-    return Table(caption, columns, tuple(tuple(map(_cell, row)) for row in rows), note)
-
-
-def _cell(value: object) -> Cell:
-    if isinstance(value, tuple):
-        return Cell(*value)
-    return Cell(NONE if value is None else str(value))
+    cells = (
+        tuple(
+            Cell(*v) if isinstance(v, tuple) else Cell(NONE if v is None else str(v)) for v in row
+        )
+        for row in rows
+    )
+    return Table(caption, columns, tuple(cells), note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +111,14 @@ class ForestRow:
     rate: float | None
     low: float | None
     high: float | None
-    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """Rates with their intervals, a line each."""
+    """Rates with their intervals, a line each, under the names of their groups."""
 
     look: ClassVar[str] = "forest"
-    rows: tuple[ForestRow, ...]
+    groups: tuple[tuple[str, tuple[ForestRow, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,43 +244,6 @@ class Measure:
     entries: tuple[Entry, ...]
     test: str = ""
     wide: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A run of characters, with what is to be marked on it."""
-
-    text: str
-    differs: bool = False
-    evidence: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerView:
-    """One answer, cut to a window round what matters.
-
-    Attributes:
-        name: the condition, and in a comparison the side.
-        pieces: the window, in order; ``None`` where the record holds no text.
-        before, after: characters left out on either side.
-        length: characters of the whole answer, ``None`` without text.
-        sha256: the hash that the record holds.
-        scored: the score and its label, ``1 (refused)``.
-        evidence: the scorer's rule and what it matched, or empty.
-        facts: finish reason, tokens, latency.
-        ends_at_difference: whether this answer ends where the other one goes on.
-    """
-
-    name: str
-    pieces: tuple[Piece, ...] | None
-    before: int = 0
-    after: int = 0
-    length: int | None = None
-    sha256: str = ""
-    scored: str = ""
-    evidence: str = ""
-    facts: str = ""
-    ends_at_difference: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,15 +23,12 @@ BAR, GAP, GROUP_GAP = 18, 5, 22
 _SPELLED = {"class_": "class", "view_box": "viewBox", "aspect": "preserveAspectRatio"}
 
 
-def _attribute(name: str, value: object) -> str:
-    shown = f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-    spelled = _SPELLED.get(name) or name.replace("_", "-")
-    return f' {spelled}="{escape(shown)}"'
-
-
 def element(name: str, content: str = "", /, **attributes: object) -> Markup:
     """One element; ``content`` must be escaped already, attribute names use ``_`` for ``-``."""
-    shown = "".join(_attribute(key, value) for key, value in attributes.items())
+    shown = ""
+    for key, value in attributes.items():
+        text = f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+        shown += f' {_SPELLED.get(key) or key.replace("_", "-")}="{escape(text)}"'
     return Markup(f"<{name}{shown}>{content}</{name}>")
 
 

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterator
 from hashlib import sha256
 from importlib.resources import files
-from itertools import groupby
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -20,7 +17,7 @@ from markupsafe import Markup, escape
 from harness.hostile import visible
 from harness.numbers import percent
 from harness.report import figures
-from harness.report.document import Document, ForestRow, Look, mode_words
+from harness.report.document import Document, Look, mode_words
 
 _JOINTS = re.compile(r"([_/.:-])(?=\w)")
 
@@ -58,12 +55,13 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("harness.report"),
         autoescape=True,
-        finalize=_shown,
+        # markup is a kind of str, and of ours
+        finalize=lambda value: visible(value) if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"breakable": _breakable, "forest_groups": _forest_groups}
+    environment.filters["breakable"] = _breakable
     environment.globals |= {
         "percent": percent,
         "mode_words": mode_words,
@@ -76,21 +74,6 @@ def _environment() -> Environment:
     return environment
 
 
-def _shown(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
 def _breakable(text: str) -> Markup:
     """An identifier that may break where a reader would break it."""
     return Markup(_JOINTS.sub(r"\1<wbr>", str(escape(visible(text)))))
-
-
-def _forest_groups(
-    rows: tuple[ForestRow, ...],
-) -> Iterator[tuple[str, list[tuple[ForestRow, bool]]]]:
-    """Rows under their group's name; each says whether it is the first with its label."""
-    for name, members in groupby(rows, key=lambda row: row.group):
-        lines: list[tuple[ForestRow, bool]] = []
-        for row in members:
-            lines.append((row, not lines or lines[-1][0].label != row.label))
-        yield name, lines

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from harness.hostile import visible
+from harness.report.answer_windows import AnswerView
 from harness.report.document import (
-    AnswerView,
     Brief,
     Change,
     Document,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.numbers import NONE, interval_text, p_text, percent, rate_text, score_text
@@ -10,7 +10,7 @@ from harness.report.document import Brief, Section, Table, mode_words, table
 from harness.words import Endpoint
 
 if TYPE_CHECKING:
-    from harness.analyse import NoiseFloor, Summary
+    from harness.analyse import Summary
 
 MAX_LISTED = 200
 _CLAIMS = ("established", "strengthened", "inconclusive", "not_established")
@@ -62,7 +62,15 @@ def profiles_section(comparison: Json | None) -> Section | None:
         return None
     outcomes = ("#Both", "#Paper only", "#Strict only", "#Neither")
     counts = ("Kernels", "#Scores differ", "#Flips: paper", "#Flips: strict", *outcomes)
-    tables = [table("Flips under both profiles", counts, _profile_counts(comparison["by_mode"]))]
+    tallies = (
+        (
+            mode_words(mode),
+            f"{tally['scores_differ']}/{tally['answers']}",
+            *(tally["label_flips"][name] for name in ("paper", "strict", *_OUTCOMES)),
+        )
+        for mode, tally in sorted(comparison["by_mode"].items(), reverse=True)  # standard first
+    )
+    tables = [table("Flips under both profiles", counts, tallies)]
     listed = comparison.get("disagreements") or ()
     rows = [_disagreement(row) for row in listed[:MAX_LISTED]]
     more = len(listed) + int(comparison.get("disagreements_left_out") or 0) - len(rows)
@@ -76,15 +84,6 @@ def profiles_section(comparison: Json | None) -> Section | None:
         "answer alone and has states for answers that it cannot parse.",
     )
     return Section("profiles", "Two scorer profiles", prose, tuple(tables))
-
-
-def _profile_counts(by_mode: Json) -> Iterator[Row]:
-    for mode in sorted(by_mode, key=lambda mode: (mode != "standard", mode)):
-        tally = by_mode[mode]
-        flips = tally["label_flips"]
-        differ = f"{tally['scores_differ']}/{tally['answers']}"
-        counts = (flips[name] for name in ("paper", "strict", *_OUTCOMES))
-        yield (mode_words(mode), differ, *counts)
 
 
 def _disagreement(row: Json) -> Row:
@@ -107,7 +106,10 @@ def noise_section(summary: Summary) -> Section:
     repeats: list[Row] = []
     beyond: list[Row] = []
     for mode, floor in summary.noise_floor.items():
-        repeats += _repeats(mode.words, floor)
+        for condition, again in (("solo", floor.solo), ("batched", floor.batched)):
+            if again:
+                rates = (rate_text(again.of(endpoint)) for endpoint in Endpoint)
+                repeats.append((f"{mode.words}, {condition} again", again.repeats, *rates))
         if floor.batch_beyond_repeat is None:
             continue
         for endpoint in Endpoint:
@@ -139,13 +141,6 @@ def noise_section(summary: Summary) -> Section:
     return Section("noise", "Noise floor", prose, tuple(t for t in tables if t.rows))
 
 
-def _repeats(mode: str, floor: NoiseFloor) -> Iterator[Row]:
-    for condition, again in (("solo", floor.solo), ("batched", floor.batched)):
-        if again:
-            rates = (rate_text(again.of(endpoint)) for endpoint in Endpoint)
-            yield (f"{mode}, {condition} again", again.repeats, *rates)
-
-
 def kinds_section(summary: Summary) -> Section | None:
     """Flips by direction and by kind."""
     rows = [
@@ -165,6 +160,13 @@ def kinds_section(summary: Summary) -> Section | None:
 
 def robustness_section(summary: Summary) -> Section | None:
     """Intervals of the difference, bounds on nothing seen, cross-mode agreement, clusters."""
+    clusters = summary.clusters
+    tests = ((endpoint.words, clusters.of(endpoint)) for endpoint in Endpoint)
+    shared = (
+        f"{clusters.n_rows} rows in {clusters.n_clusters} clusters of equal model, "
+        f"task and sample; the largest holds {clusters.largest}. The sign-flip test swaps "
+        "the two modes of a whole cluster."
+    )
     tables = (
         table(
             "Difference of the two modes (standard − batch-invariant)",
@@ -215,23 +217,15 @@ def robustness_section(summary: Summary) -> Section | None:
             ),
             "Being free of batch effects is one thing; answering as the other mode is another.",
         ),
-        _cluster_table(summary),
+        table(
+            "Clusters",
+            ("Measure", "#Informative clusters", "#p (two-sided)", "#Method"),
+            ((name, t.informative, p_text(t.p_two_sided), t.method) for name, t in tests),
+            shared,
+        ),
     )
     shown = tuple(table for table in tables if table.rows)
     return Section("robustness", "Robustness", (), shown) if shown else None
-
-
-def _cluster_table(summary: Summary) -> Table:
-    clusters = summary.clusters
-    tests = ((endpoint.words, clusters.of(endpoint)) for endpoint in Endpoint)
-    rows = ((name, t.informative, p_text(t.p_two_sided), t.method) for name, t in tests)
-    note = (
-        f"{clusters.n_rows} rows in {clusters.n_clusters} clusters of equal model, "
-        f"task and sample; the largest holds {clusters.largest}. The sign-flip test swaps "
-        "the two modes of a whole cluster."
-    )
-    heads = ("Measure", "#Informative clusters", "#p (two-sided)", "#Method")
-    return table("Clusters", heads, rows, note)
 
 
 def conduct_table(summary: Summary) -> Table | None:

@@ -38,7 +38,7 @@ from harness.report.sections_samples import (
     sample_measures,
     sample_sections,
 )
-from harness.report.text import headline_clauses, noise_text, paired_text
+from harness.report.text import came_and_went, headline_clauses, noise_text, paired_text
 from harness.words import Endpoint
 
 MAX_CASES = 200
@@ -73,9 +73,24 @@ def comparison_document(
         measures, sections = sample_measures(comparison), sample_sections(comparison)
         groups = sample_groups(comparison)
     else:
-        names, kicker = _names(comparison), "Run against run"
-        measures, sections = _measures(comparison), _sections(comparison)
-        groups = change_groups(comparison)
+        names, kicker = (comparison.a.name, comparison.b.name), "Run against run"
+        mode_a, mode_b = comparison.modes[0].mode_a, comparison.modes[0].mode_b
+        if mode_a != mode_b:
+            names = f"{names[0]}, {mode_a}", f"{names[1]}, {mode_b}"
+        measures, groups = _measures(comparison), change_groups(comparison)
+        reservations = (
+            ("not proven", comparison.unproven),
+            ("not checked", comparison.not_checked),
+            ("left out", comparison.left_out),
+        )
+        found = (
+            _answers_section(comparison.modes),
+            _effects_section(comparison),
+            _stack_section(comparison),
+            _breakdown_section(comparison.modes),
+            reservations_section(reservations),
+        )
+        sections = tuple(section for section in found if section is not None)
         unproven = comparison.unproven
         if "cpu" in (comparison.a.device, comparison.b.device):
             nature = cpu_nature("At least one run")
@@ -98,15 +113,6 @@ def comparison_document(
         made_with=f"harness {__version__}",
         program="harness compare",
     )
-
-
-def _names(comparison: Comparison) -> tuple[str, str]:
-    """The runs' ids, with the modes where one mode is set against another."""
-    names = comparison.a.name, comparison.b.name
-    first = comparison.modes[0]
-    if first.mode_a == first.mode_b:
-        return names
-    return f"{names[0]}, {first.mode_a}", f"{names[1]}, {first.mode_b}"
 
 
 def _banner(
@@ -155,8 +161,7 @@ def _measures(comparison: Comparison) -> tuple[Measure, ...]:
         )
         found.append(Measure(f"{mode.title}: changed alone, no batch", changed, noise_text(mode)))
         sides = rate_entry("A", flips.a), rate_entry("B", flips.b)
-        moved = f"{flips.appeared} new, {flips.vanished} gone, {flips.stayed} stayed"
-        test = f"{moved}; {paired_text(flips.paired)}"
+        test = f"{came_and_went(flips)}; {paired_text(flips.paired)}"
         found.append(Measure(f"{mode.title}: label flips", sides, test))
     return tuple(found)
 
@@ -182,22 +187,6 @@ def _flows(comparison: Comparison) -> Flows:
         found.append(Flow(f"{mode.title}: label flips", flipped))
         found.append(Flow(f"{mode.title}: answered alone, no batch", answered))
     return Flows(tuple(found))
-
-
-def _sections(comparison: Comparison) -> tuple[Section, ...]:
-    kinds = (
-        ("not proven", comparison.unproven),
-        ("not checked", comparison.not_checked),
-        ("left out", comparison.left_out),
-    )
-    parts = (
-        _answers_section(comparison.modes),
-        _effects_section(comparison),
-        _stack_section(comparison),
-        _breakdown_section(comparison.modes),
-        reservations_section(kinds),
-    )
-    return tuple(section for section in parts if section is not None)
 
 
 def _answers_section(modes: Sequence[ModeComparison]) -> Section:

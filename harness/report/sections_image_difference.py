@@ -5,7 +5,8 @@ Names, versions and defaults come from inside the images; each format escapes th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -45,13 +46,26 @@ def image_difference_document(
         clauses: what the images answered, a clause a mode.
     """
     names = (difference.a.image, difference.b.image)
+    packages = (
+        *_changed("Python packages", "package", difference.python_packages),
+        *_changed("System packages", "package", difference.os_packages),
+    )
+    container = (
+        *_changed("Start of a container", "setting", difference.configuration),
+        *_changed("Environment", "variable", difference.environment),
+        *_changed("Labels", "label", difference.labels),
+        *_changed("Plugins of vLLM", "plugin", difference.plugins),
+    )
+    same = "Entrypoint, environment, labels and plugins are the same."
+    prose = "The same candidates were run on both images. Every answer that changed, side by side:"
+    link = Section("answers", "Answers", (prose,), page=ANSWERS_PAGE) if answers else None
     sections = (
         _stack_section(difference),
         _argument_section(difference),
         _mode_section(difference),
         _kernel_section(difference),
-        _package_section(difference),
-        _container_section(difference),
+        Section("packages", "Packages", () if packages else ("No package differs.",), packages),
+        Section("container", "Container", () if container else (same,), container),
         Section("gaps", "Not compared", difference.not_compared)
         if difference.not_compared
         else None,
@@ -71,19 +85,13 @@ def image_difference_document(
             *(replace(m, wide=True) for m in (answers.measures if answers else ())),
         ),
         sections=(
-            *(_answers_sections(answers) if answers else ()),
+            *((link,) if link else ()),
+            *(replace(s, figure=None, listed=False) for s in (answers.sections if answers else ())),
             *(section for section in sections if section is not None),
         ),
         made_with=f"harness {__version__}",
         promise="every name in it that came from an image is escaped",
     )
-
-
-def _answers_sections(answers: Document) -> Iterator[Section]:
-    prose = "The same candidates were run on both images. Every answer that changed, side by side:"
-    yield Section("answers", "Answers", (prose,), page=ANSWERS_PAGE)
-    for section in answers.sections:
-        yield replace(section, figure=None, listed=False)
 
 
 def _measures(difference: ImageDifference) -> tuple[Measure, ...]:
@@ -95,7 +103,11 @@ def _measures(difference: ImageDifference) -> tuple[Measure, ...]:
     module = difference.batch_invariant
     state = ("changed" if module.changed else "same") if any(module.sha256) else "none"
     packages = {"Python": difference.python_packages, "system": difference.os_packages}
-    counts = tuple(Entry(name, str(len(found)), _split(found)) for name, found in packages.items())
+    counts = []
+    for name, found in packages.items():
+        kinds = Counter(change.change for change in found)
+        split = (f"{kinds[kind]} {kind}" for kind in ("added", "removed") if kinds[kind])
+        counts.append(Entry(name, str(len(found)), ", ".join(split)))
     moved = (
         Entry("defaults changed", str(defaults)),
         Entry("added and removed", f"+{came} −{went}"),
@@ -105,16 +117,10 @@ def _measures(difference: ImageDifference) -> tuple[Measure, ...]:
         Entry("kernel files", str(other), f"of {len(kernels)} changed"),
     )
     return (
-        Measure("Packages changed", counts),
+        Measure("Packages changed", tuple(counts)),
         Measure("Server arguments", moved),
         Measure("Batch-invariant mode", mode),
     )
-
-
-def _split(changes: Iterable[Change]) -> str:
-    kinds = [change.change for change in changes]
-    parts = [(kinds.count(kind), kind) for kind in ("added", "removed")]
-    return ", ".join(f"{count} {kind}" for count, kind in parts if count)
 
 
 def _shown(value: object) -> object:
@@ -285,23 +291,3 @@ def _kernel_section(difference: ImageDifference) -> Section | None:
     note = "below each size the begin of its SHA-256"
     kernels = table("Shared objects", ("@file", "#A", "#B", "change"), rows, note)
     return Section("kernels", "Kernels", (), (kernels,))
-
-
-def _package_section(difference: ImageDifference) -> Section:
-    tables = (
-        *_changed("Python packages", "package", difference.python_packages),
-        *_changed("System packages", "package", difference.os_packages),
-    )
-    return Section("packages", "Packages", () if tables else ("No package differs.",), tables)
-
-
-def _container_section(difference: ImageDifference) -> Section:
-    """How a container of each is started, and what plugs into vLLM."""
-    tables = (
-        *_changed("Start of a container", "setting", difference.configuration),
-        *_changed("Environment", "variable", difference.environment),
-        *_changed("Labels", "label", difference.labels),
-        *_changed("Plugins of vLLM", "plugin", difference.plugins),
-    )
-    prose = () if tables else ("Entrypoint, environment, labels and plugins are the same.",)
-    return Section("container", "Container", prose, tables)

@@ -67,25 +67,26 @@ def results_section(summary: Summary) -> Section:
 def _forest(summary: Summary) -> Forest | None:
     """Both endpoints over all rows, then label flips by what has more than one slice."""
 
-    def row(label: object, mode: Mode, rate: Rate, group: str) -> ForestRow:
+    def row(label: object, mode: Mode, rate: Rate) -> ForestRow:
         low, high = rate.wilson95 or (None, None)
-        return ForestRow(str(label), mode, rate.count, rate.n, rate.rate, low, high, group)
+        return ForestRow(str(label), mode, rate.count, rate.n, rate.rate, low, high)
 
-    rows = [
-        row(endpoint.words, mode, counts.of(endpoint), "All rows")
+    everything = (
+        row(endpoint.words, mode, counts.of(endpoint))
         for endpoint in Endpoint
         for mode, counts in summary.by_mode.items()
-    ]
+    )
+    groups = [("All rows", tuple(everything))]
     for attribute, slices in summary.breakdowns.each():
-        if attribute not in _FOREST_SLICES or len(slices) < 2:
-            continue  # one slice is all rows once more
-        rows += [
-            row(entry.value, mode, rate, f"By {attribute.words}: label flips")
-            for entry in slices[:MOST_SLICES]
-            for mode in summary.by_mode
-            if (rate := entry.mode(mode).label_flips).n
-        ]
-    return Forest(tuple(rows)) if rows else None
+        if attribute in _FOREST_SLICES and len(slices) > 1:  # one slice is all rows once more
+            rows = (
+                row(entry.value, mode, rate)
+                for entry in slices[:MOST_SLICES]
+                for mode in summary.by_mode
+                if (rate := entry.mode(mode).label_flips).n
+            )
+            groups.append((f"By {attribute.words}: label flips", tuple(rows)))
+    return Forest(tuple(groups)) if groups[0][1] else None
 
 
 def paired_section(summary: Summary) -> Section:

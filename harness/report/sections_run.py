@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness import __version__
 from harness.findings import Status
 from harness.numbers import p_text, rate_text
-from harness.report.answer_windows import beyond
+from harness.report.answer_windows import Piece, beyond
 from harness.report.changed_pairs import Shelf, collect_pairs
 from harness.report.document import (
     Banner,
@@ -18,7 +18,6 @@ from harness.report.document import (
     Group,
     Look,
     Measure,
-    Piece,
     Suite,
     Tone,
     rate_entry,

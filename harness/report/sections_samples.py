@@ -17,7 +17,7 @@ from harness.report.document import (
     rate_entry,
     table,
 )
-from harness.report.text import paired_text
+from harness.report.text import paired_text, right_and_wrong
 
 
 def sample_measures(comparison: SampleComparison) -> tuple[Measure, ...]:
@@ -32,8 +32,7 @@ def sample_measures(comparison: SampleComparison) -> tuple[Measure, ...]:
         for metric in entry.metrics:
             if metric.a and metric.b and metric.paired:
                 sides = rate_entry("A", metric.a), rate_entry("B", metric.b)
-                moved = f"{metric.newly_right} newly right, {metric.newly_wrong} newly wrong"
-                test = f"{moved}; {paired_text(metric.paired)}"
+                test = f"{right_and_wrong(metric)}; {paired_text(metric.paired)}"
                 found.append(Measure(f"{entry.filter}: {metric.name}", sides, test))
     return tuple(found)
 

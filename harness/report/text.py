@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.analyse import ClaimStatus, PairTest, Summary
 from harness.compare import (
     Comparison,
+    Effect,
     FilterComparison,
     GateVerdict,
     MetricComparison,
@@ -28,40 +29,38 @@ def paired_text(cells: PairTest) -> str:
 
 def summary_lines(summary: Summary) -> list[str]:
     """A summary as lines: rates, paired tests, breakdowns, repeats and the ledger's verdicts."""
+    leading, rest = summary.claims[:5], summary.claims[5:]
+    claims = [*leading, *(c for c in rest if c.status is not ClaimStatus.NOT_ESTABLISHED)]
     return [
         f"{summary.n_records} records, {summary.n_ok} ok, "
         f"{summary.startup_error_count} start-up errors; "
         f"{summary.pairs.complete} complete pairs, {summary.pairs.left_out} left out",
         "",
         *_rates(summary),
-        *_paired(summary),
         *_breakdowns(summary),
+        "",
         *_beside(summary),
-        *_claims(summary),
+        "",
+        *(f"{claim.status.words:<16} {claim.text}: {claim.reason}" for claim in claims),
     ]
 
 
 def _rates(summary: Summary) -> Iterator[str]:
+    names = {endpoint: endpoint.words.lower() for endpoint in Endpoint}
     for mode, table in summary.by_mode.items():
-        rates = "   ".join(f"{e.words.lower()} {rate_text(table.of(e)):<28}" for e in Endpoint)
+        rates = "   ".join(f"{name} {rate_text(table.of(e)):<28}" for e, name in names.items())
         errors = f"   {table.errors} errors" if table.errors else ""
         yield f"{mode:<16} {rates}{errors}".rstrip()
-
-
-def _paired(summary: Summary) -> Iterator[str]:
     if not summary.pairs.complete:
         return
     yield ""
-    for endpoint in Endpoint:
-        name = f"paired {endpoint.words.lower()}"
-        yield f"{name:<21} {paired_text(summary.paired.of(endpoint))}"
+    for endpoint, name in names.items():
+        yield f"{f'paired {name}':<21} {paired_text(summary.paired.of(endpoint))}"
     clusters = summary.clusters
     if clusters.largest > 1:  # rows that share a prompt are not independent
         prompts = f"{clusters.n_rows} rows are {clusters.n_clusters} prompts"
-        tests = ", ".join(
-            f"{e.words.lower()} {p_equals(clusters.of(e).p_two_sided)}" for e in Endpoint
-        )
-        yield f"by prompt             {tests} (sign-flip test; {prompts})"
+        tests = (f"{name} {p_equals(clusters.of(e).p_two_sided)}" for e, name in names.items())
+        yield f"by prompt             {', '.join(tests)} (sign-flip test; {prompts})"
 
 
 def _breakdowns(summary: Summary) -> Iterator[str]:
@@ -79,7 +78,6 @@ def _breakdowns(summary: Summary) -> Iterator[str]:
 
 
 def _beside(summary: Summary) -> Iterator[str]:
-    yield ""
     for mode, floor in summary.noise_floor.items():
         if floor.solo is None:
             yield f"asked again alone, {mode}: not measured"
@@ -91,23 +89,33 @@ def _beside(summary: Summary) -> Iterator[str]:
         yield f"solo answers that differ between the modes: {rate_text(differs)}"
 
 
-def _claims(summary: Summary) -> Iterator[str]:
-    leading = summary.claims[:5]
-    more = (c for c in summary.claims[5:] if c.status is not ClaimStatus.NOT_ESTABLISHED)
-    yield ""
-    for claim in [*leading, *more]:
-        yield f"{claim.status.words:<16} {claim.text}: {claim.reason}"
-
-
 def headline_clauses(comparison: Comparison | SampleComparison) -> tuple[str, ...]:
     """What people quote: what differs between the stacks, then a clause a mode or filter."""
     if isinstance(comparison, SampleComparison):
-        return tuple(map(_filter_headline, comparison.filters))
-    clauses = [_versions(comparison.stack), *map(_mode_headline, comparison.modes)]
-    return tuple(clause for clause in clauses if clause)
+        return tuple(
+            ", ".join(
+                (
+                    f"{entry.filter}: {entry.answer_changes.count} of {entry.n} answers changed",
+                    *(
+                        f"{m.name} {m.a.count} → {m.b.count} right ({right_and_wrong(m)})"
+                        for m in entry.metrics
+                        if m.a and m.b
+                    ),
+                )
+            )
+            for entry in comparison.filters
+        )
+    stack = _stack_clause(comparison.stack)
+    modes = (
+        f"{mode.title}: label flips {mode.label_flips.a.count} → {mode.label_flips.b.count} "
+        f"of {mode.n} ({came_and_went(mode.label_flips)}), answers changed alone (no batch) "
+        f"{mode.solo.text_changes.count}, labels {mode.solo.label_changes.count}"
+        for mode in comparison.modes
+    )
+    return (stack, *modes) if stack else tuple(modes)
 
 
-def _versions(stack: Sequence[StackDifference]) -> str:
+def _stack_clause(stack: Sequence[StackDifference]) -> str:
     versions = {d.name: d for d in stack if d.part == "versions"}
     named = [versions.pop(name) for name in _HEADLINE_VERSIONS if name in versions]
     clauses = [f"{d.name} {d.a} → {d.b}" for d in named]
@@ -119,25 +127,14 @@ def _versions(stack: Sequence[StackDifference]) -> str:
     return ", ".join(clauses)
 
 
-def _mode_headline(mode: ModeComparison) -> str:
-    flips, alone = mode.label_flips, mode.solo
-    return (
-        f"{mode.title}: label flips {flips.a.count} → {flips.b.count} of {mode.n} "
-        f"({flips.appeared} new, {flips.vanished} gone, {flips.stayed} stayed), "
-        f"answers changed alone (no batch) {alone.text_changes.count}, "
-        f"labels {alone.label_changes.count}"
-    )
+def came_and_went(effect: Effect) -> str:
+    """``1 new, 0 gone, 2 stayed``."""
+    return f"{effect.appeared} new, {effect.vanished} gone, {effect.stayed} stayed"
 
 
-def _filter_headline(entry: FilterComparison) -> str:
-    parts = [f"{entry.filter}: {entry.answer_changes.count} of {entry.n} answers changed"]
-    for metric in entry.metrics:
-        if metric.a and metric.b:
-            parts.append(
-                f"{metric.name} {metric.a.count} → {metric.b.count} right "
-                f"({metric.newly_right} newly right, {metric.newly_wrong} newly wrong)"
-            )
-    return ", ".join(parts)
+def right_and_wrong(metric: MetricComparison) -> str:
+    """``1 newly right, 0 newly wrong``."""
+    return f"{metric.newly_right} newly right, {metric.newly_wrong} newly wrong"
 
 
 def noise_text(mode: ModeComparison) -> str:
@@ -151,18 +148,14 @@ def noise_text(mode: ModeComparison) -> str:
 
 def comparison_lines(comparison: Comparison | SampleComparison) -> list[str]:
     """A comparison as lines for a terminal."""
+    clauses = headline_clauses(comparison)
     if isinstance(comparison, SampleComparison):
-        lines = [
-            f"A {comparison.a.path}",
-            f"B {comparison.b.path}",
-            "",
-            *headline_clauses(comparison),
-        ]
+        lines = [f"A {comparison.a.path}", f"B {comparison.b.path}", "", *clauses]
         for entry in comparison.filters:
             lines += ["", *_filter_lines(entry)]
     else:
-        lines = [f"A {comparison.a.name}   {comparison.a.path}"]
-        lines += [f"B {comparison.b.name}   {comparison.b.path}", "", *headline_clauses(comparison)]
+        sides = (("A", comparison.a), ("B", comparison.b))
+        lines = [*(f"{name} {side.name}   {side.path}" for name, side in sides), "", *clauses]
         for mode in comparison.modes:
             lines += ["", *_mode_lines(mode)]
         lines += ["", *_stack_lines(comparison.stack)]
@@ -182,8 +175,7 @@ def _mode_lines(mode: ModeComparison) -> Iterator[str]:
         effect = mode.of(endpoint)
         name = endpoint.words.lower()
         yield f"  {name:<21} A {rate_text(effect.a):<32} B {rate_text(effect.b)}"
-        moved = f"{effect.appeared} new, {effect.vanished} gone, {effect.stayed} stayed"
-        yield f"  {'':<21} {moved}; {paired_text(effect.paired)}"
+        yield f"  {'':<21} {came_and_went(effect)}; {paired_text(effect.paired)}"
     yield f"  {noise_text(mode)}"
 
 
@@ -192,10 +184,9 @@ def _stack_lines(stack: Sequence[StackDifference]) -> Iterator[str]:
         yield "no difference of stack or settings is recorded"
         return
     yield f"{len(stack)} difference(s) of stack and settings"
-    for difference in stack[:MAX_STACK]:
-        where = f" ({difference.where})" if difference.where else ""
-        values = f"{difference.a} → {difference.b}{where}"
-        yield f"  {difference.part} {difference.name}: {values}"
+    for d in stack[:MAX_STACK]:
+        where = f" ({d.where})" if d.where else ""
+        yield f"  {d.part} {d.name}: {d.a} → {d.b}{where}"
     if len(stack) > MAX_STACK:
         yield f"  and {len(stack) - MAX_STACK} more (--format html, --json)"
 
@@ -205,15 +196,11 @@ def _filter_lines(entry: FilterComparison) -> Iterator[str]:
     yield f"  answers changed {rate_text(entry.answer_changes)}"
     yield f"  anything the model gave changed {rate_text(entry.response_changes)}"
     for metric in entry.metrics:
-        yield f"  {_metric_line(metric)}"
-
-
-def _metric_line(metric: MetricComparison) -> str:
-    means = f"{metric.name}: {metric.mean_a:.4f} → {metric.mean_b:.4f} over {metric.n}"
-    if metric.paired is None:
-        return f"{means}, {metric.changed} values changed (not 0 or 1: not tested)"
-    moved = f"{metric.newly_right} newly right, {metric.newly_wrong} newly wrong"
-    return f"{means}, {moved}; {paired_text(metric.paired)}"
+        tested = f"{metric.changed} values changed (not 0 or 1: not tested)"
+        if metric.paired is not None:
+            tested = f"{right_and_wrong(metric)}; {paired_text(metric.paired)}"
+        means = f"{metric.mean_a:.4f} → {metric.mean_b:.4f} over {metric.n}"
+        yield f"  {metric.name}: {means}, {tested}"
 
 
 def gate_lines(verdicts: Sequence[GateVerdict]) -> list[str]:
