@@ -9,10 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from msgspec import convert
 from study_records import study_records
 
 from harness.analyse import Summary, summarise_run
 from harness.analyse.validate import validate_run
+from harness.records import Record
 from harness.report import Document, run_document
 
 H100 = {
@@ -33,6 +35,10 @@ def summary_of(records: Iterable[dict[str, Any]]) -> Summary:
         return summarise_run(written(records, Path(folder)))
 
 
+def as_records(rows: Iterable[dict[str, Any]]) -> list[Record]:
+    return [convert(row, Record) for row in rows]
+
+
 def written(records: Iterable[dict[str, Any]], folder: Path) -> Path:
     path = folder / "vllm_records.jsonl"
     with path.open("w", encoding="utf-8") as stream:
@@ -46,7 +52,9 @@ def report_of(
     with tempfile.TemporaryDirectory() as folder:
         path = written(records, Path(folder))
         validation = validate_run(path)
-        return run_document(summarise_run(path), records, (), metadata, validation, **more)
+        return run_document(
+            summarise_run(path), as_records(records), (), metadata, validation, **more
+        )
 
 
 @cache
@@ -63,7 +71,7 @@ def hostile_report() -> Document:
         record["batched"]["text"] = answer
         record["batched"]["score_evidence"]["matched"] = answer
         record["model"] = answer[:40]
-    return run_document(summary_of(study_records()), records, (), H100, None)
+    return run_document(summary_of(study_records()), as_records(records), (), H100, None)
 
 
 def many_flips(count: int) -> Document:
@@ -72,4 +80,4 @@ def many_flips(count: int) -> Document:
     answers = {"solo": "word " * 200 + "left " * 40, "batched": "word " * 200 + "right " * 40}
     sides = {side: {**flip[side], "text": text} for side, text in answers.items()}
     records = ({**flip, **sides, "sample_id": f"n{number}"} for number in range(count))
-    return run_document(summary_of(study_records()), records, (), H100, None)
+    return run_document(summary_of(study_records()), as_records(records), (), H100, None)

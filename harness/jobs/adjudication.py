@@ -26,7 +26,7 @@ from harness.people import (
     studio_tasks,
 )
 from harness.records import read_run_files
-from harness.report import RecordLines, outcome_lines, prompts_of
+from harness.report import outcome_lines, prompts_of
 
 JUDGEMENTS = "adjudications.jsonl"
 OUTCOME = "adjudication.json"
@@ -55,7 +55,11 @@ def send_out(run: Path, out: Path, *, controls: float, seed: int, tasks: Path | 
     prompts = prompts_of(files, tasks)
     name = str(files.metadata.get("run_id") or files.records_path.name)
     drawn = build_export(
-        RecordLines(files.records_path), run_id=name, prompts=prompts, controls=controls, seed=seed
+        (row for _, row in read_rows(files.records_path)),
+        run_id=name,
+        prompts=prompts,
+        controls=controls,
+        seed=seed,
     )
     raters = out / "for_raters"
     texts = {

@@ -15,6 +15,7 @@ from harness.records.record import (
     RecordKey,
     Sampling,
     first_difference,
+    part,
     text_hash,
 )
 from harness.records.run_files import METADATA, RECORDS, RunFiles, Startup, read_run_files
@@ -46,6 +47,7 @@ __all__ = [
     "iter_records",
     "new_run_id",
     "pair_records",
+    "part",
     "read_records",
     "read_run_files",
     "records_at",

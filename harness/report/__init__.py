@@ -5,7 +5,7 @@ writes reports.
 """
 
 from harness.report.document import Document, Look
-from harness.report.run_report import RecordLines, load_report, prompts_of, write_reports
+from harness.report.run_report import load_report, prompts_of, write_reports
 from harness.report.sections_adjudication import outcome_lines
 from harness.report.sections_comparison import comparison_document
 from harness.report.sections_image_difference import image_difference_document
@@ -23,7 +23,6 @@ __all__ = [
     "FILES",
     "Document",
     "Look",
-    "RecordLines",
     "comparison_document",
     "comparison_lines",
     "gate_lines",

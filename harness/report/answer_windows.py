@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, TypeVar
 
 from harness.numbers import score_text
+from harness.records import Answer, Evidence, Record
 
 MAX_MATCHED = 200
 _LIMITS = ((50, 12_000), (500, 4_000), (2_000, 1_000))
 _SMALLEST_LIMIT = 300
 _WORD_END = re.compile(r"\s|$")
 _LEAD = 0.25
-_SHORT = {"solo": "solo", "batched": "batch"}
-"""How the flat keys of a record name a condition."""
-
-Record = Mapping[str, Any]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +67,6 @@ def beyond(left_out: int) -> str:
     return f" {left_out:,} more are counted above and not shown here." if left_out else ""
 
 
-def first_difference(one: Sequence[T], other: Sequence[T]) -> int | None:
-    """Index of the first character or token that differs; ``None`` for equal sequences.
-
-    Where one is the beginning of the other it is the length of the shorter.
-    """
-    if one == other:
-        return None
-    shared = zip(one, other, strict=False)
-    return next((i for i, (a, b) in enumerate(shared) if a != b), min(len(one), len(other)))
-
-
 @dataclass(frozen=True, slots=True)
 class Window:
     """The shown part of an answer and how many characters lie outside it."""
@@ -126,15 +109,25 @@ def window(
     return Window(pieces, before=low, after=len(text) - high)
 
 
-def answer_of(record: Record, condition: str) -> Mapping[str, Any]:
-    """The answer object of a condition; empty where the record has none."""
-    value = record.get(condition)
-    return value if isinstance(value, Mapping) else {}
+def text_view(
+    name: str,
+    text: str | None,
+    at: int | None,
+    limit: int,
+    *,
+    scored: str = "",
+    span: tuple[int, int] | None = None,
+) -> AnswerView:
+    """The view of an answer of which only the text is known, if that.
 
-
-def text_view(name: str, text: str, at: int | None, limit: int, scored: str = "") -> AnswerView:
-    """An answer of which only the text is known; ``at`` is the index of the first difference."""
-    cut = window(text, at, None, limit)
+    Args:
+        at: index of the first difference, ``None`` where the texts are equal or unknown.
+        limit: characters to show at most.
+        span: start and end of what the scorer matched.
+    """
+    if text is None:
+        return AnswerView(name, None, scored=scored)
+    cut = window(text, at, span if span and 0 <= span[0] <= span[1] else None, limit)
     ends = at is not None and at == len(text) > 0
     return AnswerView(
         name, cut.pieces, cut.before, cut.after, len(text), scored=scored, ends_at_difference=ends
@@ -142,51 +135,25 @@ def text_view(name: str, text: str, at: int | None, limit: int, scored: str = ""
 
 
 def answer_view(record: Record, condition: str, at: int | None, limit: int) -> AnswerView:
-    """The view of one answer.
-
-    Args:
-        record: the whole record.
-        condition: ``solo`` or ``batched``.
-        at: index of the first difference, ``None`` where the texts are equal or unknown.
-        limit: characters to show at most.
-    """
-    answer, short = answer_of(record, condition), _SHORT[condition]
-    text, evidence = answer.get("text"), answer.get("score_evidence")
-    evidence = evidence if isinstance(evidence, Mapping) else {}
-    span = None
-    match evidence.get("span"):
-        case [int(start), int(end)] if 0 <= start <= end:
-            span = start, end
-    cut = window(text, at, span, limit) if isinstance(text, str) else None
-    return AnswerView(
-        name=condition,
-        pieces=cut.pieces if cut else None,
-        before=cut.before if cut else 0,
-        after=cut.after if cut else 0,
-        length=len(text) if isinstance(text, str) else None,
-        sha256=str(record.get(f"{short}_response_hash") or ""),
-        scored=score_text(record.get(f"{short}_score"), record.get(f"{short}_label")),
-        evidence=_evidence(evidence),
-        facts=_facts(answer),
-        ends_at_difference=at is not None and isinstance(text, str) and at == len(text) > 0,
+    """The view of a record's ``solo`` or ``batched`` answer; ``at`` and ``limit`` as above."""
+    answer = record.answer(condition) or Answer()
+    score, label, digest = (
+        (record.solo_score, record.solo_label, record.solo_response_hash)
+        if condition == "solo"
+        else (record.batch_score, record.batch_label, record.batch_response_hash)
     )
-
-
-def _evidence(evidence: Mapping[str, Any]) -> str:
-    if not evidence.get("rule"):
-        return ""
-    matched = str(evidence.get("matched") or "")
-    seen = f" matched “{matched[:MAX_MATCHED]}”" if matched else ""
-    return f"{evidence.get('scorer', '')} · rule {evidence['rule']}{seen}"
-
-
-def _facts(answer: Mapping[str, Any]) -> str:
-    tokens, latency = answer.get("token_ids"), answer.get("latency_s")
-    attempts = answer.get("attempts")
-    parts = [
-        f"finish: {answer['finish_reason']}" if answer.get("finish_reason") else "",
-        f"{len(tokens)} tokens" if isinstance(tokens, list) else "",
-        f"{latency:.2f} s" if isinstance(latency, int | float) else "",
-        f"{attempts} attempts" if isinstance(attempts, int) and attempts > 1 else "",
-    ]
-    return " · ".join(part for part in parts if part)
+    evidence = answer.score_evidence or Evidence()
+    why = ""
+    if evidence.rule:
+        matched = f" matched “{evidence.matched[:MAX_MATCHED]}”" if evidence.matched else ""
+        why = f"{evidence.scorer or ''} · rule {evidence.rule}{matched}"
+    facts = (
+        f"finish: {answer.finish_reason}" if answer.finish_reason else "",
+        "" if answer.token_ids is None else f"{len(answer.token_ids)} tokens",
+        "" if answer.latency_s is None else f"{answer.latency_s:.2f} s",
+        f"{answer.attempts} attempts" if (answer.attempts or 1) > 1 else "",
+    )
+    scored = score_text(score, label)
+    view = text_view(condition, answer.text, at, limit, scored=scored, span=evidence.span)
+    told = " · ".join(fact for fact in facts if fact)
+    return replace(view, sha256=digest or "", evidence=why, facts=told)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from sys import intern
-from typing import Any
 
 from harness.numbers import score_text
-from harness.report.answer_windows import answer_limit, answer_of, answer_view, first_difference
-from harness.report.document import Change, mode_words
+from harness.records import Record, RecordKey
+from harness.report.answer_windows import answer_limit, answer_view
+from harness.report.document import Change
+from harness.words import Mode
 
 MAX_FLIPS = 10_000
 MAX_TEXT_CHANGES = 2_000
 MAX_PROMPT = 4_000
 MAX_CO_BATCHED = 64
-_TAGS = ("domain", "phase", "original_direction")
 
-Record = Mapping[str, Any]
-Outcomes = dict[str, dict[str, str]]
+Outcomes = dict[Mode, dict[RecordKey, str]]
 """Mode, then candidate, then what happened; few distinct texts, so they are interned."""
 
 
@@ -46,7 +45,7 @@ def collect_pairs(
     """Walk the records once and keep those whose answers differ.
 
     Args:
-        records: record objects of a run, in file order.
+        records: of a run, in file order.
         prompts: prompt texts by their SHA-256, for those whose task files were found.
 
     Returns:
@@ -55,112 +54,71 @@ def collect_pairs(
     flips, changes = Shelf("flip", MAX_FLIPS), Shelf("text", MAX_TEXT_CHANGES)
     outcomes: Outcomes = {}
     for record in records:
-        outcomes.setdefault(str(record.get("mode")), {})[_key(record)] = intern(_outcome(record))
-        if record.get("status") != "ok":
-            continue
-        if _flipped(record):
+        text = "text changed" if record.text_change else "text identical"
+        said = (
+            f"{_scores(record)}, {text}" if record.ok else f"no answer ({record.error or 'error'})"
+        )
+        outcomes.setdefault(record.mode, {})[record.key] = intern(f"{record.mode}: {said}")
+        if record.label_flip:
             flips.add(record)
-        elif _text_changed(record):
+        elif record.text_change:
             changes.add(record)
     limit = answer_limit(len(flips.kept) + len(changes.kept))
     for shelf in (flips, changes):
-        shelf.changes = tuple(_views(shelf, limit, prompts, outcomes))
+        shelf.changes = tuple(
+            _pair(record, f"{shelf.anchor}-{number}", limit, prompts, outcomes)
+            for number, record in enumerate(shelf.kept, start=1)
+        )
     return flips, changes, limit
 
 
-def _key(record: Record) -> str:
-    names = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
-    return "\0".join(str(record.get(name)) for name in names)
+def _scores(record: Record) -> str:
+    solo = score_text(record.solo_score, record.solo_label)
+    return f"{solo} → {score_text(record.batch_score, record.batch_label)}"
 
 
-def _flipped(record: Record) -> bool:
-    """From scores and labels: what the record states of itself is a check's business."""
-    solo, batch = record.get("solo_score"), record.get("batch_score")
-    if solo is None and batch is None:
-        return record.get("solo_label") != record.get("batch_label")
-    return bool(solo != batch)
-
-
-def _text_changed(record: Record) -> bool:
-    return record.get("solo_response_hash") != record.get("batch_response_hash")
-
-
-def _outcome(record: Record) -> str:
-    mode = record.get("mode")
-    if record.get("status") != "ok":
-        return f"{mode}: no answer ({record.get('error') or 'error'})"
-    text = "text changed" if _text_changed(record) else "text identical"
-    return f"{mode}: {_change(record)}, {text}"
-
-
-def _change(record: Record) -> str:
-    solo = score_text(record.get("solo_score"), record.get("solo_label"))
-    return f"{solo} → {score_text(record.get('batch_score'), record.get('batch_label'))}"
-
-
-def _views(
-    shelf: Shelf, limit: int, prompts: Mapping[str, str], outcomes: Outcomes
-) -> Iterable[Change]:
-    for number, record in enumerate(shelf.kept, start=1):
-        view = _pair(record, f"{shelf.anchor}-{number}", limit, prompts)
-        others = (seen.get(_key(record)) for mode, seen in outcomes.items() if mode != view.mode)
-        yield replace(view, other_modes=tuple(text for text in others if text))
-
-
-def _pair(record: Record, anchor: str, limit: int, prompts: Mapping[str, str]) -> Change:
+def _pair(
+    record: Record, anchor: str, limit: int, prompts: Mapping[str, str], outcomes: Outcomes
+) -> Change:
     at, where = _where(record)
-    group, mode = record.get("group"), str(record.get("mode"))
-    prompt = prompts.get(str(record.get("prompt_sha256")))
+    others = (seen.get(record.key) for mode, seen in outcomes.items() if mode is not record.mode)
+    notes = []
+    for condition in ("solo", "batched"):
+        first, again = record.answer(condition), record.repeats(condition)
+        if first is not None and first.text is not None and again:
+            other = sum(answer.text != first.text for answer in again)
+            notes.append(f"{condition} asked again: {other} of {len(again)} gave another text")
+    tags = (record.domain, record.phase, record.original_direction)
+    prompt = prompts.get(record.prompt_sha256 or "")
     return Change(
         anchor=anchor,
-        heading=f"{record.get('task_name')}/{record.get('sample_id')}",
-        change=_change(record),
-        context=(
-            mode_words(mode),
-            f"batch {record.get('batch_size')}",
-            str(record.get("dispatch_mode")),
-        ),
+        heading=f"{record.task_name}/{record.sample_id}",
+        change=_scores(record),
+        context=(record.mode.words, f"batch {record.batch_size}", record.dispatch_mode),
         answers=(
             (
                 answer_view(record, "solo", at, limit),
                 answer_view(record, "batched", at, limit),
             ),
         ),
-        model=str(record.get("model")),
-        mode=mode,
-        where=(where, *(str(record[tag]) for tag in _TAGS if record.get(tag))),
-        notes=_repeat_notes(record),
+        model=record.model,
+        mode=record.mode,
+        where=(where, *(str(tag) for tag in tags if tag)),
+        notes=tuple(notes),
+        other_modes=tuple(text for text in others if text),
         prompt=prompt[:MAX_PROMPT] if prompt is not None else None,
-        co_batched=tuple(map(str, group[:MAX_CO_BATCHED])) if isinstance(group, list) else (),
+        co_batched=tuple(map(str, (record.group or ())[:MAX_CO_BATCHED])),
     )
 
 
 def _where(record: Record) -> tuple[int | None, str]:
-    solo, batched = answer_of(record, "solo"), answer_of(record, "batched")
-    one, other = solo.get("text"), batched.get("text")
-    if not isinstance(one, str) or not isinstance(other, str):
+    """Where the answers part: the index of the character, and that in words."""
+    texts = [answer.text for answer in (record.solo, record.batched) if answer is not None]
+    if len(texts) < 2 or None in texts:
         return None, "this file holds no answers, only their hashes"
-    at = first_difference(one, other)
-    if at is None:
+    parted = record.first_difference
+    if parted is None or parted.char is None:
         return None, "the answers are identical"
-    words = f"first difference at character {at + 1}"
-    tokens = first_difference(_tokens(solo), _tokens(batched))
-    return at, words if tokens is None else f"{words}, token {tokens + 1}"
-
-
-def _tokens(answer: Mapping[str, Any]) -> list[int]:
-    tokens = answer.get("token_ids")
-    return tokens if isinstance(tokens, list) else []
-
-
-def _repeat_notes(record: Record) -> tuple[str, ...]:
-    """How often the same condition, asked again, gave another text."""
-    notes = []
-    for condition in ("solo", "batched"):
-        first, again = answer_of(record, condition).get("text"), record.get(f"{condition}_repeats")
-        texts = [a.get("text") for a in again or () if isinstance(a, Mapping)]
-        if first is None or not texts:
-            continue
-        other = sum(text != first for text in texts)
-        notes.append(f"{condition} asked again: {other} of {len(texts)} gave another text")
-    return tuple(notes)
+    words = f"first difference at character {parted.char + 1}"
+    token = "" if parted.token is None else f", token {parted.token + 1}"
+    return parted.char, f"{words}{token}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,13 +16,12 @@ from harness.compare import (
 )
 from harness.files import rows_at
 from harness.numbers import score_text
+from harness.records import Record, first_difference, part, records_at
 from harness.report.answer_windows import (
     Piece,
     answer_limit,
-    answer_of,
     answer_view,
     beyond,
-    first_difference,
     text_view,
 )
 from harness.report.document import Change, Group
@@ -32,6 +31,7 @@ MAX_SHOWN = 1_000
 Row = Mapping[str, Any]
 Test = Callable[[CandidateChange], bool]
 C = TypeVar("C", CandidateChange, SampleChange)
+R = TypeVar("R", Record, Row)
 
 _KINDS: tuple[tuple[str, str, str, Test], ...] = (
     (
@@ -79,7 +79,7 @@ def change_groups(comparison: Comparison) -> tuple[Group, ...]:
         (anchor, title, prose, found)
         for (anchor, title, prose, _), found in zip(_KINDS, sorted_out, strict=True)
     ]
-    return _groups(kinds, (comparison.a.path, comparison.b.path), _candidate)
+    return _groups(kinds, (comparison.a.path, comparison.b.path), records_at, _candidate)
 
 
 def sample_groups(comparison: SampleComparison) -> tuple[Group, ...]:
@@ -96,19 +96,20 @@ def sample_groups(comparison: SampleComparison) -> tuple[Group, ...]:
         ("newly-right", "Newly right", "A metric went up, and none went down.", right),
         ("answer-changes", "Another answer, the same metrics", "", other),
     )
-    return _groups(kinds, (comparison.a.path, comparison.b.path), _sample)
+    return _groups(kinds, (comparison.a.path, comparison.b.path), rows_at, _sample)
 
 
 def _groups(
     kinds: Sequence[tuple[str, str, str, Sequence[C]]],
     paths: tuple[str, str],
-    view: Callable[[C, str, Row, Row, int], Change],
+    rows: Callable[[Path, Container[int]], Mapping[int, R]],
+    view: Callable[[C, str, R, R, int], Change],
 ) -> tuple[Group, ...]:
     """Groups of ``(anchor, title, prose, changes)``; only the rows shown are read."""
     shown = [change for *_, changes in kinds for change in changes[:MAX_SHOWN]]
     limit = answer_limit(len(shown))
-    rows_a = rows_at(Path(paths[0]), {change.line_a for change in shown})
-    rows_b = rows_at(Path(paths[1]), {change.line_b for change in shown})
+    rows_a = rows(Path(paths[0]), {change.line_a for change in shown})
+    rows_b = rows(Path(paths[1]), {change.line_b for change in shown})
     groups: list[Group] = []
     for anchor, title, prose, changes in kinds:
         if not changes:
@@ -141,7 +142,9 @@ def _groups(
     return tuple(groups)
 
 
-def _candidate(change: CandidateChange, anchor: str, one: Row, other: Row, limit: int) -> Change:
+def _candidate(
+    change: CandidateChange, anchor: str, one: Record, other: Record, limit: int
+) -> Change:
     model, task, sample, batch_size, dispatch = change.key
     modes = (
         str(change.mode_a)
@@ -158,10 +161,8 @@ def _candidate(change: CandidateChange, anchor: str, one: Row, other: Row, limit
             words.append(f"{name} {before} → {after}")
         elif answer.text_changed:
             words.append(f"{name} another text, {before} kept")
-        ours, theirs = (answer_of(record, condition).get("text") for record in (one, other))
-        at = None
-        if isinstance(ours, str) and isinstance(theirs, str):
-            at = first_difference(ours, theirs)
+        parted = part(one.answer(condition), other.answer(condition))
+        at = parted.char if parted else None
         a, b = (answer_view(record, condition, at, limit) for record in (one, other))
         answers.append((replace(a, name=f"A {condition}"), replace(b, name=f"B {condition}")))
     return Change(
@@ -182,7 +183,7 @@ def _sample(change: SampleChange, anchor: str, one: Row, other: Row, limit: int)
         filtered = row.get("filtered_resps")
         kept = filtered[0] if isinstance(filtered, list) and len(filtered) == 1 else None
         shown = kept[:200] if isinstance(kept, str) and kept != text else ""
-        views.append(text_view(name, text, at, limit, shown))
+        views.append(text_view(name, text, at, limit, scored=shown))
     return Change(
         anchor=anchor,
         heading=f"doc_id {change.doc_id}",

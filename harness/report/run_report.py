@@ -6,8 +6,7 @@ two scorer profiles is computed here, where the tasks are there and the run is n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ import msgspec
 from harness.analyse import Summary, Validation, read_summary, read_validation
 from harness.errors import HarnessError, UsageError
 from harness.files import read_json, read_rows
-from harness.records import RunFiles, read_run_files
+from harness.records import RunFiles, iter_records, read_run_files
 from harness.report.document import Document
 from harness.report.sections_run import run_document
 from harness.report.write import write_document
@@ -30,16 +29,6 @@ MOST_RESCORED = 20_000
 """Records of a run that the report scores under both profiles itself."""
 
 Json = Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class RecordLines:
-    """The records of a file, read again at each walk and never all in memory."""
-
-    path: Path
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (record for _, record in read_rows(self.path))
 
 
 def load_report(
@@ -65,13 +54,12 @@ def load_report(
     known = files.folder / "validation.json"
     if validation is None and known.is_file():
         validation = read_validation(known)
-    records, population = RecordLines(files.records_path), _population(files)
-    profiles = None
+    population, profiles = _population(files), None
     if population is not None and summary.n_records <= MOST_RESCORED:
-        profiles = _profiles(records, population)
+        profiles = _profiles(files.records_path, population)
     return run_document(
         summary,
-        records,
+        (record for _, record in iter_records(files.records_path)),
         [{"model": s.model, "mode": s.mode, "attempts": s.attempts} for s in files.startups],
         files.metadata,
         validation,
@@ -128,11 +116,11 @@ def _prompts(population: Population | None) -> Mapping[str, str]:
     return {prompt.sha256: prompt.text for prompt in population.prompts} if population else {}
 
 
-def _profiles(records: RecordLines, population: Population) -> Json | None:
+def _profiles(records: Path, population: Population) -> Json | None:
     """Both profiles over a run; ``None`` where an answer or its task is missing."""
     comparison = ProfileComparison()
     try:
-        for record in records:
+        for _, record in read_rows(records):
             if record.get("status") == "ok":
                 pair = (rescore(record, population, "paper"), rescore(record, population, "strict"))
                 comparison.add(*pair)

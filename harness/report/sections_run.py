@@ -49,6 +49,7 @@ from harness.words import Endpoint, Mode
 if TYPE_CHECKING:
     from harness.analyse import Summary, Validation
     from harness.people import Outcome
+    from harness.records import Record
 
 MAX_FAILURES = 500
 """Flips under the batch-invariant path that CI is told one by one."""
@@ -58,7 +59,7 @@ Json = Mapping[str, Any]
 
 def run_document(
     summary: Summary,
-    records: Iterable[Json],
+    records: Iterable[Record],
     startups: Sequence[Json] = (),
     metadata: Json | None = None,
     validation: Validation | None = None,
@@ -70,8 +71,7 @@ def run_document(
     """Everything that the report of a run shows.
 
     Args:
-        records: record objects in file order, walked once; nothing of them is kept but the
-            records whose answers differ.
+        records: in file order, walked once; only those whose answers differ are kept.
         startups: the ``startup_*.json`` objects.
         metadata: metadata.json, or ``None`` for a records file from elsewhere.
         validation: ``None`` where the run was not validated.

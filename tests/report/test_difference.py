@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report.answer_windows import first_difference, window
+from harness.records import first_difference
+from harness.report.answer_windows import window
 
 TEXT = st.text("ab \n", max_size=60)
 

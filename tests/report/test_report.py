@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from report_samples import CPU, H100, report_of, study_report, summary_of
+from report_samples import CPU, H100, as_records, report_of, study_report, summary_of
 from study_records import study_records
 
 from harness.analyse import Expectations, Validation
@@ -90,7 +90,7 @@ def test_the_headline_names_result_device_and_versions() -> None:
 
 def _verdict(validation: Validation | None) -> Document:
     records = study_records()
-    return run_document(summary_of(records), records, (), H100, validation)
+    return run_document(summary_of(records), as_records(records), (), H100, validation)
 
 
 def test_a_valid_run_is_countable() -> None:
@@ -126,6 +126,13 @@ def test_a_gpu_run_carries_no_such_sentence() -> None:
 
 def test_every_flip_and_every_text_change_is_listed() -> None:
     report = study_report()
+    assert (len(_flips(report)), len(_group(report, "text-changes").changes)) == (22, 3)
+
+
+def test_a_flip_is_what_the_scores_say_and_not_what_the_record_states() -> None:
+    records = [{**record, "label_flip": False} for record in study_records()]
+    report = run_document(summary_of(records), as_records(records))
+    assert "22/55 = 40.0% [28.1, 53.2] label flips" in report.headline[0]
     assert (len(_flips(report)), len(_group(report, "text-changes").changes)) == (22, 3)
 
 
@@ -201,7 +208,7 @@ def test_activation_evidence_is_quoted_for_each_start() -> None:
         "attempts": [{"verdict": "active", "evidence": evidence, "ready_after_s": 61.25}],
     }
     records = study_records()
-    report = run_document(summary_of(records), records, [startup], H100, VALID)
+    report = run_document(summary_of(records), as_records(records), [startup], H100, VALID)
     section = next(s for s in report.sections if s.anchor == "evidence")
     assert section.quotes == (("m, batch-invariant, start 1: active", ("15: Override",)),)
 
@@ -223,7 +230,7 @@ def test_a_breakdown_of_one_slice_is_not_drawn_again_in_the_forest() -> None:
     records = [{**record, "model": "only"} for record in study_records()]
     figures = [section.figure for section in report_of(records).sections]
     (forest,) = [figure for figure in figures if isinstance(figure, Forest)]
-    groups = {row.group for row in forest.rows}
+    groups = dict(forest.groups)
     assert "By model: label flips" not in groups
     assert "By task: label flips" in groups
 
