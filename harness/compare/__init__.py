@@ -5,6 +5,7 @@ Everything here is a function of files that runs left behind; nothing is asked o
 
 from harness.compare.compared_modes import (
     CandidateChange,
+    Effect,
     FlipChange,
     ModeComparison,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "SAMPLE_CONDITIONS",
     "CandidateChange",
     "Comparison",
+    "Effect",
     "FilterComparison",
     "FlipChange",
     "GateFinding",
