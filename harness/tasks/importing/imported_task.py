@@ -132,10 +132,7 @@ def import_rows(
             samples.append(dataset.convert(row, number))
         except RowSkipped as reason:
             skipped[str(reason)] += 1
-    kept = samples
-    if limit is not None and limit < len(samples):
-        chosen = range(limit) if seed is None else Random(seed).sample(range(len(samples)), limit)
-        kept = [samples[index] for index in sorted(chosen)]
+    kept = _chosen(samples, limit, seed)
     if not kept:
         raise UsageError(
             f"no row became a sample: {count} read, {filtered} filtered out, "
@@ -143,15 +140,26 @@ def import_rows(
             hint="; ".join(f"{reason}: {n}" for reason, n in skipped.most_common(3)) or None,
         )
     filtered += len(samples) - len(kept)
-    # a repeated id gets the number of its repetition, so that no sample is lost
-    seen: Counter[str] = Counter()
-    for place, sample in enumerate(kept):
-        seen[sample["id"]] += 1
-        if (times := seen[sample["id"]]) > 1:
-            kept[place] = sample | {"id": f"{sample['id']}_{times}"}
     return ImportedTask(
         dataset, name or dataset.name, source, tuple(kept), count, dict(skipped), filtered
     )
+
+
+def _chosen(
+    samples: list[dict[str, Any]], limit: int | None, seed: int | None
+) -> list[dict[str, Any]]:
+    """At most ``limit`` samples in source order, each with an id of its own."""
+    if limit is not None and limit < len(samples):
+        chosen = range(limit) if seed is None else Random(seed).sample(range(len(samples)), limit)
+        samples = [samples[index] for index in sorted(chosen)]
+    seen: Counter[str] = Counter()
+    kept = []
+    for sample in samples:
+        seen[sample["id"]] += 1
+        # a repeated id gets the number of its repetition, so that no sample is lost
+        times = seen[sample["id"]]
+        kept.append(sample if times == 1 else sample | {"id": f"{sample['id']}_{times}"})
+    return kept
 
 
 def write_task(task: ImportedTask, path: Path) -> None:
