@@ -6,11 +6,12 @@ from collections import Counter
 
 import pytest
 
-from harness.candidates import export_candidates
 from harness.families import DIRECTIONS, FAMILIES, STUDY_TASKS, TASK_TYPES
 from harness.people import RUBRICS, rubric_of
+from harness.records import Record, export_candidates
 from harness.score import PROFILES, SCORERS, scorer_versions
 from harness.tasks.lint import CHECKS
+from harness.words import Mode, Status
 
 EVERY_FAMILY = pytest.mark.parametrize("name", FAMILIES)
 
@@ -33,21 +34,35 @@ def test_people_judge_a_family_by_its_own_rubric(name: str):
 
 def directions_of(*tasks: str, scorers: dict[str, str] | None = None) -> set[tuple[str, str]]:
     """How a falling and a rising score of each task is called when it becomes a candidate."""
-    row = {"model": "m", "sample_id": "s", "batch_size": 2, "dispatch_mode": "synchronized"}
-    falling, rising = (
-        {"mode": "standard", "phase": phase, "solo_score": solo, "batch_score": 1 - solo}
-        for phase, solo in (("falling", 1.0), ("rising", 0.0))
-    )
     found = set()
     for task in tasks:
-        names = [
-            export_candidates(
-                [row | move | {"task_name": task}], source="test", scorers=scorers
-            ).rows[0]["original_direction"]
-            for move in (falling, rising)
-        ]
-        found.add((names[0], names[1]))
+        falling, rising = (
+            export_candidates([flip(task, solo)], source="test", scorers=scorers).rows[0][
+                "original_direction"
+            ]
+            for solo in (1.0, 0.0)
+        )
+        found.add((falling, rising))
     return found
+
+
+def flip(task: str, solo: float) -> Record:
+    return Record(
+        model="m",
+        task_name=task,
+        sample_id="s",
+        batch_size=2,
+        dispatch_mode="synchronized",
+        phase=None,
+        domain=None,
+        original_direction=None,
+        mode=Mode.STANDARD,
+        status=Status.OK,
+        solo_score=solo,
+        batch_score=1 - solo,
+        solo_response_hash="a",
+        batch_response_hash="b",
+    )
 
 
 @EVERY_FAMILY

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.candidates import (
+from harness.candidates import candidate_hashes, check_candidates
+from harness.errors import GateFailed
+from harness.records import (
     ExportedCandidates,
-    candidate_hashes,
-    check_candidates,
     export_candidates,
+    iter_records,
+    read_run_files,
     write_candidates,
 )
-from harness.errors import GateFailed
-from harness.files import read_rows
-from harness.records import read_run_files
 from harness.settings import DEFAULT_PROFILE, load_spec, spec_source
 from harness.tasks import load_tasks
 from harness.tasks.lint import RULES, LintReport, Severity, lint_paths
@@ -120,9 +119,8 @@ def export_run(run: Path, out: Path, *, select: str, mode: str, tasks: Path | No
     """
     files = read_run_files(run)
     source = str(files.metadata.get("run_id") or files.records_path.name)
-    records: Iterator[dict[str, Any]] = (record for _, record in read_rows(files.records_path))
     rows = export_candidates(
-        records,
+        (record for _, record in iter_records(files.records_path)),
         select=select,
         source=source,
         mode=None if mode == ANY_MODE else mode,

@@ -6,12 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.candidates import (
-    Candidate,
-    ExportedCandidates,
-    export_candidates,
-    write_candidates,
-)
+from harness.candidates import Candidate
 from harness.conduct import (
     CandidateSource,
     ConsoleProgress,
@@ -21,12 +16,18 @@ from harness.conduct import (
     run,
 )
 from harness.errors import UsageError
-from harness.files import read_rows
+from harness.records import (
+    RECORDS,
+    SELECTIONS,
+    ExportedCandidates,
+    export_candidates,
+    iter_records,
+    write_candidates,
+)
 from harness.settings import Expect, LoadedSpec, RunSpec
 from harness.tasks import Population, Task
 from harness.words import DispatchMode, Mode
 
-SELECTIONS = ("label_flip", "text_change")
 _PHASE = "scan"
 
 
@@ -155,12 +156,11 @@ def export_scan(
         mode: the mode that was scanned.
     """
     exported = export_candidates(
-        (row for _, row in read_rows(folder / "vllm_records.jsonl")),
+        (record for _, record in iter_records(folder / RECORDS)),
         select=select,
         source=f"scan {folder.name}",
         mode=str(mode),
         scorers={task.name: task.scorer for task in tasks},
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_candidates(exported, out)
     return exported

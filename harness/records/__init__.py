@@ -4,6 +4,12 @@ Everything that a run leaves behind is written here, and nothing is read by othe
 """
 
 from harness.flips import ScoreState
+from harness.records.candidate_export import (
+    SELECTIONS,
+    ExportedCandidates,
+    export_candidates,
+    write_candidates,
+)
 from harness.records.columns import BoolArray, FloatArray, IntArray, LineProblem, Records
 from harness.records.pairs import Duplicate, Pairing, pair_records, refuse_duplicates
 from harness.records.reader import iter_records, read_records, records_at, scan_records
@@ -24,10 +30,12 @@ from harness.records.run_folder import RunFolder, TornTail, find_unfinished, new
 __all__ = [
     "METADATA",
     "RECORDS",
+    "SELECTIONS",
     "Answer",
     "BoolArray",
     "Duplicate",
     "Evidence",
+    "ExportedCandidates",
     "FirstDifference",
     "FloatArray",
     "IntArray",
@@ -42,6 +50,7 @@ __all__ = [
     "ScoreState",
     "Startup",
     "TornTail",
+    "export_candidates",
     "find_unfinished",
     "first_difference",
     "iter_records",
@@ -54,4 +63,5 @@ __all__ = [
     "refuse_duplicates",
     "scan_records",
     "text_hash",
+    "write_candidates",
 ]

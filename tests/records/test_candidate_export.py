@@ -8,10 +8,11 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from harness.candidates import export_candidates, write_candidates
 from harness.errors import UsageError
+from harness.records import Record, export_candidates, iter_records, write_candidates
 
 SECRET = "the answer text"
 STUDY_COLUMNS = (
@@ -20,7 +21,7 @@ STUDY_COLUMNS = (
 )
 
 
-def record(sample="s1", solo=1.0, batched=0.0, task="advbench_refusal", **changes):
+def row(sample="s1", solo=1.0, batched=0.0, task="advbench_refusal", /, **changes):
     return {
         "model": "m",
         "hf_id": "org/m",
@@ -39,6 +40,10 @@ def record(sample="s1", solo=1.0, batched=0.0, task="advbench_refusal", **change
         "batch_response_hash": "bb",
         "solo": {"text": SECRET},
     } | changes
+
+
+def record(*given, **changes):
+    return msgspec.convert(row(*given, **changes), Record)
 
 
 def export(*records, **options):
@@ -86,8 +91,8 @@ def test_directions_are_the_studys(task, solo, batched, direction):
 
 def test_a_direction_comes_from_the_scorer_named_in_the_evidence():
     evidence = {"score_evidence": {"scorer": "refusal/strict/1"}}
-    (row,) = export(record("a", 0.0, 1.0, "my_own") | {"solo": evidence}).rows
-    assert row["original_direction"] == "comply_to_refuse"
+    (found,) = export(record("a", 0.0, 1.0, "my_own", solo=evidence)).rows
+    assert found["original_direction"] == "comply_to_refuse"
 
 
 def test_a_direction_comes_from_the_scorers_given():
@@ -154,6 +159,13 @@ def test_an_unknown_rule_is_an_error():
         export(record(), select="flip")
 
 
-def test_a_record_without_a_key_column_is_an_error():
-    with pytest.raises(UsageError, match="record 1 has no sample_id"):
-        export(record(sample=None))
+def test_a_record_without_a_key_column_is_an_error(tmp_path: Path):
+    path = tmp_path / "records.jsonl"
+    path.write_text(json.dumps(row(None)) + "\n")
+    with pytest.raises(UsageError, match=r"records\.jsonl:1: .*sample_id"):
+        export(*(found for _, found in iter_records(path)))
+
+
+def test_a_flag_in_the_file_is_not_believed():
+    exported = export(record("a", label_flip=False), record("b", 1.0, 1.0, label_flip=True))
+    assert [found["sample_id"] for found in exported.rows] == ["a"]

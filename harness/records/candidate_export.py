@@ -15,19 +15,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from harness.candidates.candidate import REQUIRED
 from harness.errors import EnvironmentError_, UsageError
 from harness.families import FAMILIES, MMLU, STUDY_TASKS
 from harness.files import write_json, write_whole
-from harness.words import Domain, Status
-
-Record = Mapping[str, Any]
+from harness.records.record import Record, RecordKey
+from harness.words import Domain
 
 _RULES: Mapping[str, str] = {
     "label_flip": "the solo and the batched score differ (a state without a score by its label)",
     "text_change": "the hashes of the solo and the batched answer differ",
 }
-_COLUMNS = (
+SELECTIONS = tuple(_RULES)
+"""The rules by which a record can become a candidate."""
+_KEPT = (
     "model",
     "hf_id",
     "task_name",
@@ -36,10 +36,8 @@ _COLUMNS = (
     "dispatch_mode",
     "phase",
     "domain",
-    "original_direction",
-    "original_solo_score",
-    "original_batch_score",
 )
+_COLUMNS = (*_KEPT, "original_direction", "original_solo_score", "original_batch_score")
 _SLICES = (
     "model",
     "task_name",
@@ -123,40 +121,36 @@ def export_candidates(
     """Choose the rows of a scored run that changed between solo and batched.
 
     Args:
-        records: record objects, in file order; they are walked once and not kept.
+        records: in file order; they are walked once and not kept.
         select: ``label_flip`` or ``text_change``.
         source: run id or file name, for the summary.
         mode: kernel path to look at; ``None`` for every record, whatever its mode.
         scorers: scorer of each task by its name; where absent, it is read from the record's
-            evidence, labels or domain, and a direction that cannot be known stays empty.
+            evidence, task or domain, and a direction that cannot be known stays empty.
 
     Raises:
-        UsageError: an unknown selection, a record without a key column, or no record of ``mode``.
+        UsageError: an unknown selection, or no record of ``mode``.
     """
     if select not in _RULES:
         raise UsageError(f"--select: unknown rule '{select}'", hint=f"known: {', '.join(_RULES)}")
-    rows: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    rows: dict[RecordKey, Mapping[str, Any]] = {}
     seen = Counter(read=0, considered=0, errors=0, duplicates=0)
     modes: set[str] = set()
     profiles: set[str] = set()
-    for number, record in enumerate(records, 1):
+    for record in records:
         seen["read"] += 1
-        modes.add(str(record.get("mode")))
-        if mode is not None and record.get("mode") != mode:
+        modes.add(str(record.mode))
+        if mode is not None and record.mode != mode:
             continue
         seen["considered"] += 1
-        if record.get("status", Status.OK) != Status.OK:
+        if not record.ok:
             seen["errors"] += 1
             continue
-        if record.get("score_profile"):
-            profiles.add(str(record["score_profile"]))
-        if not (_flipped(record) if select == "label_flip" else _changed(record)):
-            continue
-        if missing := [column for column in REQUIRED if record.get(column) is None]:
-            raise UsageError(f"record {number} has no {', '.join(missing)}")
-        key = tuple(record[column] for column in REQUIRED)
-        seen["duplicates"] += key in rows
-        rows.setdefault(key, _row(record, (scorers or {}).get(str(record["task_name"]))))
+        if record.score_profile:
+            profiles.add(record.score_profile)
+        if record.label_flip if select == "label_flip" else record.text_change:
+            seen["duplicates"] += record.key in rows
+            rows.setdefault(record.key, _row(record, (scorers or {}).get(record.task_name)))
     if not seen["considered"]:
         raise UsageError(
             f"no record of mode '{mode}' in {source}" if mode else f"no records in {source}",
@@ -189,22 +183,10 @@ def write_candidates(exported: ExportedCandidates, path: Path) -> Path:
     return beside
 
 
-def _flipped(record: Record) -> bool:
-    """Whether the scores differ; states without a score differ by their label."""
-    solo, batched = record.get("solo_score"), record.get("batch_score")
-    if solo is None and batched is None:
-        return bool(record.get("solo_label") != record.get("batch_label"))
-    return bool(solo != batched)
-
-
-def _changed(record: Record) -> bool:
-    return bool(record.get("solo_response_hash") != record.get("batch_response_hash"))
-
-
 def _row(record: Record, scorer: str | None) -> Mapping[str, Any]:
     """The study's columns of a record; a direction needs two scores and the scorer behind them."""
-    row = {column: record.get(column) for column in _COLUMNS}
-    solo, batched = record.get("solo_score"), record.get("batch_score")
+    solo, batched = record.solo_score, record.batch_score
+    row = {column: getattr(record, column) for column in _KEPT}
     row |= {
         "original_direction": None,
         "original_solo_score": solo,
@@ -219,12 +201,11 @@ def _row(record: Record, scorer: str | None) -> Mapping[str, Any]:
 
 def _scorer_of(record: Record) -> str | None:
     """The scorer behind a record: from its evidence, its task's name in the study, its domain."""
-    for condition in ("solo", "batched"):
-        answer = record.get(condition)
-        evidence = answer.get("score_evidence") if isinstance(answer, Mapping) else None
-        name = str(evidence.get("scorer", "")) if isinstance(evidence, Mapping) else ""
-        if (scorer := name.split("/")[0]) in FAMILIES:
+    for answer in (record.solo, record.batched):
+        evidence = answer.score_evidence if answer else None
+        scorer = (evidence.scorer or "").split("/")[0] if evidence else ""
+        if scorer in FAMILIES:
             return scorer
-    if known := STUDY_TASKS.get(str(record.get("task_name"))):
+    if known := STUDY_TASKS.get(record.task_name):
         return known.name
-    return MMLU.name if record.get("domain") == Domain.CAPABILITY else None
+    return MMLU.name if record.domain == Domain.CAPABILITY else None
