@@ -8,7 +8,7 @@ from __future__ import annotations
 from markupsafe import Markup, escape
 
 from harness.hostile import visible
-from harness.report.document import Bar, Flow, FlowPart, ForestRow, Matrix
+from harness.report.document import Bar, Flow, ForestRow, Matrix
 
 MOST_SQUARES = 600
 _SHAPES = ((75, 22, 5), (220, 16, 10), (MOST_SQUARES, 11, 20))
@@ -52,33 +52,25 @@ def flow_chart(flow: Flow) -> Markup:
     """
     counts = ", ".join(f"{part.count} {part.words}" for part in flow.parts)
     title, total = f"{flow.label}: {counts}", sum(part.count for part in flow.parts)
+    drawn, at = Markup(""), 0.0
     if total > MOST_SQUARES:
-        return _flow_bar(flow.parts, total, title)
-    styles = [part.style for part in flow.parts for _ in range(part.count)]
+        for part in flow.parts:
+            width = part.count / total * WAFFLE_WIDTH
+            if width:
+                drawn += element("rect", x=at, y=0, width=width, height=28, class_=part.style)
+            at += width
+        return picture(drawn, WAFFLE_WIDTH, 28, title, class_="waffle")
     size, column = next((side, rows) for most, side, rows in _SHAPES if total <= most)
-    drawn = Markup("").join(_square(i, style, size, column) for i, style in enumerate(styles))
+    inner = size - max(2, size // 6)
+    cross = f"l{inner - 6} {inner - 6}m0 {6 - inner}l{6 - inner} {inner - 6}"
+    styles = (part.style for part in flow.parts for _ in range(part.count))
+    for index, style in enumerate(styles):
+        x, y = index // column * size + 1, index % column * size + 1
+        drawn += element("rect", x=x, y=y, width=inner, height=inner, class_=style, rx=1.5)
+        if style == "both":
+            drawn += element("path", d=f"M{x + 3} {y + 3}{cross}", class_="cross")
     columns = max(1, -(-total // column))
     return picture(drawn, columns * size + 1, column * size + 1, title, class_="waffle")
-
-
-def _square(index: int, style: str, size: int, column: int) -> Markup:
-    x, y = index // column * size + 1, index % column * size + 1
-    inner = size - max(2, size // 6)
-    box = element("rect", x=x, y=y, width=inner, height=inner, class_=style, rx=1.5)
-    if style != "both":
-        return box
-    cross = f"M{x + 3} {y + 3}l{inner - 6} {inner - 6}m0 {6 - inner}l{6 - inner} {inner - 6}"
-    return box + element("path", d=cross, class_="cross")
-
-
-def _flow_bar(parts: tuple[FlowPart, ...], total: int, title: str) -> Markup:
-    drawn, x = Markup(""), 0.0
-    for part in parts:
-        width = part.count / total * WAFFLE_WIDTH
-        if width:
-            drawn += element("rect", x=x, y=0, width=width, height=28, class_=part.style)
-        x += width
-    return picture(drawn, WAFFLE_WIDTH, 28, title, class_="waffle")
 
 
 def _line(path: str, class_: str) -> Markup:
@@ -190,29 +182,24 @@ def _bar(bar: Bar, x: float) -> Markup:
     return element("g", element("title", Markup.escape(tip)) + drawn)
 
 
-def _grid(width: float) -> Markup:
-    drawn = Markup("")
-    for tick in (0, 50, 100):
-        y = PLOT_TOP + PLOT_HEIGHT * (1 - tick / 100)
-        drawn += element("path", d=f"M{PLOT_LEFT} {y:g}H{width:g}", class_="grid")
-        drawn += label(f"{tick}%", PLOT_LEFT - 6, y + 4, class_="tick", text_anchor="end")
-    return drawn
-
-
 def batch_size_chart(bars: tuple[Bar, ...]) -> Markup:
     """Filled: label flips. Outlined: text changes. The number over a bar counts its flips."""
     sizes = list(dict.fromkeys(bar.batch_size for bar in bars))
     modes = list(dict.fromkeys(bar.mode for bar in bars))
     step = len(modes) * (BAR + GAP) + GROUP_GAP
     width = PLOT_LEFT + GROUP_GAP / 2 + len(sizes) * step
-    drawn = _grid(width)
+    drawn = Markup("")
+    for tick in (0, 50, 100):
+        y = PLOT_TOP + PLOT_HEIGHT * (1 - tick / 100)
+        drawn += element("path", d=f"M{PLOT_LEFT} {y:g}H{width:g}", class_="grid")
+        drawn += label(f"{tick}%", PLOT_LEFT - 6, y + 4, class_="tick", text_anchor="end")
     for bar in bars:
         group = PLOT_LEFT + GROUP_GAP / 2 + sizes.index(bar.batch_size) * step
         drawn += _bar(bar, group + modes.index(bar.mode) * (BAR + GAP))
     for index, size in enumerate(sizes):
         middle = PLOT_LEFT + GROUP_GAP / 2 + index * step + (step - GROUP_GAP - GAP) / 2
         n = max(bar.n for bar in bars if bar.batch_size == size)
-        y = PLOT_TOP + PLOT_HEIGHT
+        y = float(PLOT_TOP + PLOT_HEIGHT)
         drawn += label(size, middle, y + 18, class_="tick", text_anchor="middle")
         drawn += label(f"n={n}", middle, y + 33, class_="small", text_anchor="middle")
     title = "Share of rows with a label flip (filled) or a text change (outline), by batch size"

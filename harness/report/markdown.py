@@ -17,7 +17,6 @@ from harness.report.document import (
     Document,
     Group,
     Kind,
-    Section,
     Table,
     Tone,
 )
@@ -33,8 +32,15 @@ def markdown(document: Document) -> str:
     """The whole document as GitHub-flavoured Markdown."""
     lines = [*_head(document)]
     for section in document.sections:
-        if not section.page:
-            lines += _section(section)
+        if section.page:
+            continue
+        lines += [f"## {escape(section.title)}", ""]
+        for paragraph in section.prose:
+            lines += [escape(paragraph), ""]
+        for table in section.tables:
+            lines += _table(table)
+        for caption, quoted in section.quotes:
+            lines += [f"{escape(caption)}:", "", fence("\n".join(quoted)), ""]
     for group in document.groups:
         lines += _group(group)
     return "\n".join([*lines, f"Made by {escape(document.made_with)}."]) + "\n"
@@ -115,21 +121,6 @@ def _head(document: Document) -> Iterator[str]:
         for check in document.checks:
             sign = "✅ pass" if check.ok else "⛔ FAIL"
             yield f"| {sign} | {code(check.name)} | {escape(check.reason)} |"
-        yield ""
-
-
-def _section(section: Section) -> Iterator[str]:
-    yield f"## {escape(section.title)}"
-    yield ""
-    for paragraph in section.prose:
-        yield escape(paragraph)
-        yield ""
-    for table in section.tables:
-        yield from _table(table)
-    for caption, lines in section.quotes:
-        yield f"{escape(caption)}:"
-        yield ""
-        yield fence("\n".join(lines))
         yield ""
 
 

@@ -57,6 +57,10 @@ def load_report(
     population, profiles = _population(files), None
     if population is not None and summary.n_records <= MOST_RESCORED:
         profiles = _profiles(files.records_path, population)
+    if not profiles:  # what `harness score` left: here, or in a re-scored folder below
+        name = "score_profiles.json"
+        found = (files.folder / name, *sorted(files.folder.glob(f"rescored/*/{name}")))
+        profiles = next((read_json(path) for path in found if path.is_file()), None)
     return run_document(
         summary,
         (record for _, record in iter_records(files.records_path)),
@@ -64,7 +68,7 @@ def load_report(
         files.metadata,
         validation,
         prompts=_prompts(population),
-        profiles=profiles or _left_by_score(files.folder),
+        profiles=profiles,
         adjudication=_adjudication(files.folder / "adjudication.json"),
     )
 
@@ -127,13 +131,6 @@ def _profiles(records: Path, population: Population) -> Json | None:
     except UsageError:
         return None
     return comparison.as_json()
-
-
-def _left_by_score(folder: Path) -> Json | None:
-    """What `harness score` left: in this folder, or in a re-scored one below it."""
-    name = "score_profiles.json"
-    found = (folder / name, *sorted(folder.glob(f"rescored/*/{name}")))
-    return next((value for value in map(_object, found) if value is not None), None)
 
 
 def _adjudication(path: Path) -> Outcome | None:

@@ -97,6 +97,19 @@ def run_document(
         robustness_section(summary),
         conditions_section(known, startups, conduct_table(summary)),
     )
+    rates = {
+        endpoint: [(m, t.of(endpoint)) for m, t in summary.by_mode.items() if t.of(endpoint).n]
+        for endpoint in Endpoint
+    }
+    measures = tuple(
+        Measure(
+            endpoint.words,
+            tuple(rate_entry(mode.words, rate, mode) for mode, rate in found),
+            paired_text(summary.paired.of(endpoint)),
+        )
+        for endpoint, found in rates.items()
+        if found
+    )
     run_id = str(known.get("run_id") or summary.run_id or "records")
     banner = _banner(validation)
     sentence = headline(summary, countable=banner.tone is not Tone.BAD)
@@ -112,7 +125,7 @@ def run_document(
         headline=(sentence,),
         context=context,
         nature=nature(summary, known),
-        measures=_measures(summary),
+        measures=measures,
         sections=tuple(section for section in sections if section is not None),
         groups=tuple(_groups(flips, text_changes, limit)),
         suites=(
@@ -143,20 +156,6 @@ def headline(summary: Summary, *, countable: bool) -> str:
         sentence += f"; exact McNemar p = {p_text(summary.paired.of(told).p_two_sided)}"
     sentence = f"{sentence or 'no record was counted'}."
     return f"{sentence[0].upper()}{sentence[1:]}" if countable else f"Not countable: {sentence}"
-
-
-def _measures(summary: Summary) -> tuple[Measure, ...]:
-    found = []
-    for endpoint in Endpoint:
-        entries = tuple(
-            rate_entry(mode.words, counts.of(endpoint), mode)
-            for mode, counts in summary.by_mode.items()
-            if counts.of(endpoint).n
-        )
-        if entries:
-            test = paired_text(summary.paired.of(endpoint))
-            found.append(Measure(endpoint.words, entries, test))
-    return tuple(found)
 
 
 def measured_on(summary: Summary, metadata: Json, startups: Sequence[Json]) -> str:
