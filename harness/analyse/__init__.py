@@ -5,19 +5,17 @@ Everything here is a function of files that a run left behind; texts are read an
 
 from harness.analyse.agreement import noise_floor
 from harness.analyse.checks import check_records, key_name
-from harness.analyse.exact import (
+from harness.analyse.from_records import summarise, summarise_run
+from harness.analyse.statistics import (
+    Interval,
     McNemar,
+    clopper_pearson_interval,
     holm,
     mcnemar,
     minimum_detectable_rate,
+    newcombe_interval,
     sign_flip_test,
     symmetry_p,
-)
-from harness.analyse.from_records import summarise, summarise_run
-from harness.analyse.intervals import (
-    Interval,
-    clopper_pearson_interval,
-    newcombe_interval,
     tango_interval,
     upper_bound,
     wilson_interval,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.analyse.exact import mcnemar, sign_flip_test, symmetry_p
+from harness.analyse.statistics import mcnemar, sign_flip_test, symmetry_p
 from harness.analyse.summary import (
     BeyondRepeat,
     BeyondRepeats,

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.analyse.exact import ALPHA
-from harness.analyse.intervals import next_margin, trials_for_margin
+from harness.analyse.statistics import ALPHA, MARGINS, trials_for_margin
 from harness.analyse.summary import Claim, ClaimStatus, ModeTable, Stack, Summary
 from harness.numbers import p_equals
 from harness.records import Pairing, Records
@@ -94,7 +93,7 @@ def _removed(summary: Summary, stack: Stack, gap: str | None) -> Claim:
         reason = f"{_both(table)} remain"
         return Claim("invariant_is_clean", text, ClaimStatus.NOT_ESTABLISHED, reason)
     bound = table.text_changes.upper95 or 0.0
-    margin = next_margin(bound)
+    margin = max((known for known in MARGINS if bound >= known), default=None)
     more = f"; {trials_for_margin(margin)} rows would bound it under {margin:.1%}" if margin else ""
     reason = (
         f"{_both(table)} on {stack.place}; on rows like these a rate of up to "

@@ -274,7 +274,7 @@ class CrossMode(Struct, frozen=True):
 
 
 class SignFlip(Struct, frozen=True):
-    """A sign-flip test over clusters (see `harness.analyse.exact.ClusterTest`)."""
+    """A sign-flip test over clusters (see `harness.analyse.statistics.ClusterTest`)."""
 
     informative: int
     statistic: int

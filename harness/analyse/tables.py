@@ -11,9 +11,11 @@ import numpy as np
 from msgspec import UNSET
 from msgspec.structs import astuple, replace
 
-from harness.analyse.exact import holm, mcnemar, minimum_detectable_rate
-from harness.analyse.intervals import (
+from harness.analyse.statistics import (
     clopper_pearson_interval,
+    holm,
+    mcnemar,
+    minimum_detectable_rate,
     newcombe_interval,
     supported_margin,
     tango_interval,

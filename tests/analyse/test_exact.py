@@ -10,11 +10,11 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from harness.analyse import (
-    exact,
     holm,
     mcnemar,
     minimum_detectable_rate,
     sign_flip_test,
+    statistics,
     symmetry_p,
 )
 
@@ -121,10 +121,29 @@ def test_no_cluster_gives_one():
     assert sign_flip_test([]).p_two_sided == 1.0
 
 
+@pytest.mark.parametrize("factor", [1, 2, 3])
+@pytest.mark.parametrize(("up", "down"), [(4500, 4200), (8001, 7760), (9000, 9000)])
+def test_very_many_events_of_one_size_are_as_likely_as_coin_tosses(up, down, factor):
+    test = sign_flip_test([factor] * up + [-factor] * down)
+    oracle = binomtest(up, up + down).pvalue
+    assert (test.statistic, test.method) == (factor * (up - down), "exact")
+    assert test.p_two_sided == pytest.approx(oracle, rel=1e-9)
+
+
+def test_the_normal_limit_is_not_anti_conservative(monkeypatch):
+    differences = [2] * 4100 + [-2] * 4000 + [4] * 40
+    monkeypatch.setattr(statistics, "_EXACT_SUM", 1 << 20)
+    counted = sign_flip_test(differences)
+    monkeypatch.setattr(statistics, "_EXACT_SUM", 1)
+    limit = sign_flip_test(differences)
+    assert (counted.method, limit.method) == ("exact", "normal")
+    assert limit.p_two_sided == pytest.approx(counted.p_two_sided, rel=2e-3)
+
+
 def test_the_normal_limit_for_very_many_events_is_close_to_the_exact_test(monkeypatch):
     differences = [1] * 3100 + [-1] * 2950 + [2] * 30
     counted = sign_flip_test(differences)
-    monkeypatch.setattr(exact, "_EXACT_SUM", 100)
+    monkeypatch.setattr(statistics, "_EXACT_SUM", 100)
     limit = sign_flip_test(differences)
     assert (counted.method, limit.method) == ("exact", "normal")
     assert limit.p_two_sided == pytest.approx(counted.p_two_sided, abs=2e-3)

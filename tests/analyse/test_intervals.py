@@ -15,7 +15,7 @@ from harness.analyse import (
     upper_bound,
     wilson_interval,
 )
-from harness.analyse.intervals import supported_margin, trials_for_margin
+from harness.analyse.statistics import supported_margin, trials_for_margin
 
 proportions = st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 tables2x2 = st.tuples(*[st.integers(0, 60)] * 4).filter(any)
