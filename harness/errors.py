@@ -131,10 +131,15 @@ def raise_all(mistakes: Sequence[UsageError]) -> None:
     )
 
 
-def nearest(word: object, known: Iterable[str]) -> str | None:
-    """``did you mean 'x'?`` for the known word most like ``word``; ``None`` when none is close."""
-    matches = get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return f"did you mean '{matches[0]}'?" if matches else None
+def nearest(word: object, known: Iterable[str], label: str = "") -> str | None:
+    """``did you mean 'x'?`` for the known word most like ``word``.
+
+    When none is close: all of them after ``label``, or ``None`` without one.
+    """
+    matches = get_close_matches(str(word), words := list(known), n=1, cutoff=0.6)
+    if matches:
+        return f"did you mean '{matches[0]}'?"
+    return f"{label}: {', '.join(words)}" if label else None
 
 
 def shown(value: object) -> str:

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from hashlib import file_digest
 from pathlib import Path
 from typing import IO, Any
 
@@ -169,6 +170,12 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         UsageError: the file cannot be read or a line is not a JSON object; with its number.
     """
     return ((number, _object(data, path, number)) for number, data in read_lines(path))
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
 
 
 def rows_at(path: Path, lines: Container[int]) -> dict[int, dict[str, Any]]:

@@ -16,7 +16,7 @@ from harness.conduct.signals import signals_deferred, sigterm_is_interrupt
 from harness.conduct.site import find_site
 from harness.errors import UsageError
 from harness.jobs.ablation_steps import plan_ablation
-from harness.jobs.population_scan import population_rows
+from harness.jobs.runs import population_rows
 from harness.records import RunFolder
 from harness.secrets import redact_command
 from harness.settings import Expect, load_spec

@@ -149,7 +149,14 @@ def test_only_the_conductor_makes_a_plan(name: str):
 
 
 def test_every_verb_is_imported_by_name_and_registered():
-    app = ast.unparse(tree(HARNESS / "cli/app.py"))
-    verbs = {path.stem for path in (HARNESS / "cli").glob("*.py")}
-    for verb in verbs - {"__init__", "app", "terminal"}:
-        assert f"({verb}." in app, f"cli/{verb}.py is not registered"
+    app = {getattr(node, "id", "") for node in ast.walk(tree(HARNESS / "cli/app.py"))}
+    files = set((HARNESS / "cli").glob("*.py"))
+    verbs = {path for path in files if path.stem.endswith("_verbs")}
+    assert {path.stem for path in files - verbs} == {"__init__", "app", "terminal"}
+    for path in verbs:
+        for node in tree(path).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("typer.Typer("):
+                assert ast.unparse(node.targets[0]) in app, f"a group of {path.name}"
+            elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                told = any(".command(" in ast.unparse(item) for item in node.decorator_list)
+                assert told or node.name in app, f"{node.name} of {path.name} is not registered"

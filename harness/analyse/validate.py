@@ -6,7 +6,6 @@ has no start-up files) says ``not_checked`` and why; it never passes in silence.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from msgspec import Struct, ValidationError, convert
 
 from harness.analyse.checks import check_records, key_name
 from harness.errors import UsageError
-from harness.files import read_json
+from harness.files import read_json, sha256_of
 from harness.findings import Finding, Status
 from harness.numbers import shortened
 from harness.records import Pairing, Records, RunFiles, pair_records, read_run_files, scan_records
@@ -214,17 +213,10 @@ def _logs_unchanged(files: RunFiles) -> Finding:
     ]
     if not kept:
         return Finding.not_checked(check, "no start-up file holds the hash of its server's log")
-    bad = [path.name for path, digest in kept if _sha256(path) != digest]
+    bad = [p.name for p, digest in kept if not p.is_file() or sha256_of(p) != digest]
     if bad:
         return Finding.failed(check, f"missing or changed since: {shortened(bad, len(bad))}")
     return Finding.ok(check, f"{len(kept)} server logs are as they were written")
-
-
-def _sha256(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _proof_gaps(pairing: Pairing, records: Records, files: RunFiles) -> Iterator[str]:

@@ -12,24 +12,11 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from harness.cli import (
-    ablation,
-    adjudicate,
-    candidates,
-    clean,
-    compare,
-    compose,
-    doctor,
-    images,
-    plan,
-    report,
-    run,
-    scan,
-    score,
-    summarize,
-    tasks,
-    validate,
-)
+from harness.cli.image_verbs import PIN_EXAMPLE, bisect, images, pin
+from harness.cli.input_verbs import candidates, tasks
+from harness.cli.machine_verbs import CLEAN_EXAMPLE, clean, compose, doctor
+from harness.cli.result_verbs import adjudicate, compare, report, score, summarize, validate
+from harness.cli.run_verbs import ablation, plan, run, scan
 from harness.errors import EnvironmentError_, HarnessError
 
 app = typer.Typer(
@@ -40,24 +27,19 @@ app = typer.Typer(
     add_completion=False,
 )
 # in the order of the help
-app.command("run")(run.run)
-app.command("ablation")(ablation.ablation)
-app.command("plan")(plan.plan)
-app.command("summarize")(summarize.summarize)
-app.command("validate")(validate.validate)
-app.command("report")(report.report)
-app.command("score")(score.score)
-app.command("scan")(scan.scan)
-app.command("doctor")(doctor.doctor)
-app.command("pin", epilog=images.PIN_EXAMPLE)(images.pin)
-app.command("bisect")(images.bisect)
-app.command("compare")(compare.compare)
-app.command("compose")(compose.compose)
-app.command("clean", epilog=clean.EXAMPLE)(clean.clean)
-app.add_typer(tasks.parts, name="tasks")
-app.add_typer(candidates.parts, name="candidates")
-app.add_typer(images.parts, name="images")
-app.add_typer(adjudicate.parts, name="adjudicate")
+for verb in (run, ablation, plan, summarize, validate, report, score, scan, doctor):
+    app.command()(verb)
+app.command(epilog=PIN_EXAMPLE)(pin)
+for verb in (bisect, compare, compose):
+    app.command()(verb)
+app.command(epilog=CLEAN_EXAMPLE)(clean)
+for name, group in (
+    ("tasks", tasks),
+    ("candidates", candidates),
+    ("images", images),
+    ("adjudicate", adjudicate),
+):
+    app.add_typer(group, name=name)
 
 
 def main(argv: list[str] | None = None) -> NoReturn:

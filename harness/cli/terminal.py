@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
-Results = Annotated[Path, typer.Option(help="Folder of run folders.")]
-Lock = Annotated[Path, typer.Option(help="The lock file of images.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-RunId = Annotated[str | None, typer.Option(help="Name of the run folder.")]
-SummaryJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+from harness.jobs import Done, Remark
+
+Results = Annotated[Path, Option(help="Folder of run folders.")]
+Lock = Annotated[Path, Option(help="The lock file of images.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress.")]
+RunId = Annotated[str | None, Option(help="Name of the run folder.")]
+SummaryJson = Annotated[bool, Option("--json", help="Print the summary as JSON.")]
 MaxFlipRate = Annotated[
-    float | None, typer.Option(min=0, max=1, help="Gate: most label flips of B, as a fraction.")
+    float | None, Option(min=0, max=1, help="Gate: most label flips of B, as a fraction.")
 ]
-ReportFolder = Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the reports.")]
+ReportFolder = Annotated[Path | None, Option("-o", "--out", help="Folder for the reports.")]
+RetryErrors = Annotated[bool, Option(help="Ask failed records again.")]
+RunPath = Annotated[Path, Argument(metavar="RUN", help="Run folder or records file.")]
 RESULTS = Path("results")
 LOCK = Path("docker/images.lock.yaml")
 
@@ -31,6 +36,23 @@ def say(lines: Iterable[object]) -> None:
 def note(line: str) -> None:
     """Print a line to stderr: progress, or a remark on a result."""
     typer.echo(line, err=True)
+
+
+def tell(done: Done, as_json: bool = False, *, indent: int | None = None) -> None:
+    """Print what a job came to, and let its failure set the exit code.
+
+    Raises:
+        HarnessError: the failure.
+    """
+    if as_json:
+        say_json(done.value, indent=indent)
+    else:
+        for line in done.lines:
+            typer.echo(line, err=isinstance(line, Remark))
+    for remark in done.remarks:
+        note(remark)
+    if done.failure is not None:
+        raise done.failure
 
 
 def say_json(value: Any, *, indent: int | None = None) -> None:

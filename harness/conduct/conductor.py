@@ -79,23 +79,16 @@ class Conclusion:
     reports: tuple[Path, ...]
 
     @property
-    def valid(self) -> bool:
-        """Whether no check of the validation failed."""
-        return self.validation.ok
-
-    def insist(self) -> None:
-        """Let a run that is complete and does not count set the exit code.
-
-        Raises:
-            GateFailed: a check of its validation failed.
-        """
-        if not self.valid:
-            raise GateFailed(
-                f"{len(self.validation.failures)} checks of the validation failed: "
-                "the run is not countable",
-                file=self.folder / _VALIDATION,
-                detail=self.validation.reasons,
-            )
+    def failure(self) -> GateFailed | None:
+        """What makes a complete run not count; ``None`` where no check of its validation failed."""
+        if self.validation.ok:
+            return None
+        return GateFailed(
+            f"{len(self.validation.failures)} checks of the validation failed: "
+            "the run is not countable",
+            file=self.folder / _VALIDATION,
+            detail=self.validation.reasons,
+        )
 
 
 def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Conclusion:
@@ -184,7 +177,7 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> Conclusion:
     bench.site.verify_unchanged()
     bench.metadata.complete(parity_of_modes(folder, [model.name for model in bench.spec.models]))
     conclusion = _conclude(folder)
-    bench.metadata.close(exit_code=0 if conclusion.valid else 1)
+    bench.metadata.close(exit_code=0 if conclusion.validation.ok else 1)
     return conclusion
 
 

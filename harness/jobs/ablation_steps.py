@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.conduct import (
+    CandidateSource,
     Conclusion,
     ConsoleProgress,
     Prepared,
@@ -22,12 +23,13 @@ from harness.conduct import (
     run,
 )
 from harness.errors import EnvironmentError_, GateFailed, IncompleteRun, UsageError
+from harness.findings import Status
 from harness.images import DEFAULT_LOCK
-from harness.jobs.population_scan import export_scan, population_rows, read_sizes
+from harness.jobs.runs import export_scan, population_rows, read_sizes
 from harness.jobs.this_machine import check_machine
 from harness.plan import estimate, scan_seconds
 from harness.serve import launch_options
-from harness.settings import Expect, LoadedSpec, RunSpec, load_spec, profile_names
+from harness.settings import Expect, LoadedSpec, load_spec, profile_names
 from harness.words import BackendName, DispatchMode, Mode
 
 SMOKE, SCAN, FULL = "smoke", "scan", "run"
@@ -43,19 +45,12 @@ class Step:
     prepared: Prepared | None
 
     @property
-    def seconds(self) -> float | None:
-        """A rough duration; ``None`` while the candidates are not known."""
-        if self.prepared is None:
-            return None
-        spec, plan = self.prepared.spec, self.prepared.plan
-        return scan_seconds(spec, plan) if self.name == SCAN else estimate(spec, plan).seconds
-
-    @property
     def amount(self) -> str:
         """How much it asks, in words."""
         if self.prepared is None:
             return "as many rows as the scan finds, in every mode"
-        plan, seconds = self.prepared.plan, self.seconds or 0.0
+        spec, plan = self.prepared.spec, self.prepared.plan
+        seconds = scan_seconds(spec, plan) if self.name == SCAN else estimate(spec, plan).seconds
         servers, records = len(plan.lifetimes), len(plan.records)
         return f"{records} records, {servers} server starts, very roughly {seconds / 60:.0f} min"
 
@@ -111,7 +106,7 @@ class Ablation:
         yield f"ablation {spec.name}: {', '.join(full.modes)} on {spec.backend}{image}"
         yield f"  models      {models} (downloaded to the Hugging Face cache if they are not there)"
         yield f"  candidates  {self.candidates}{made}"
-        yield ("  1. doctor     checks engine, GPU, image, disk, port, models; starts nothing")
+        yield "  1. doctor     checks engine, GPU, image, disk, port, models; starts nothing"
         for number, step in enumerate(self.steps, 2):
             yield f"  {number}. {step.name:<10} {results / step.run_id}: {step.amount}"
 
@@ -124,40 +119,40 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: str) -> Abl
         batch_sizes: of the scan, separated by commas.
 
     Raises:
-        UsageError: an input is wrong.
+        UsageError: an input is wrong. A candidate file that somebody named and that is not there
+            is, too: hours of scanning are no answer to it. Only a profile's may be missing.
     """
-    sizes = read_sizes(batch_sizes)
-    spec = loaded.spec
-    scans = _must_scan(loaded)
-    name = f"{spec.name}-{_settings_hash(spec, scans=scans)}"
-    smoke = _smoke(loaded, f"{name}-smoke", scans=scans)
+    sizes, spec, none = read_sizes(batch_sizes), loaded.spec, Expect()
+    missing = [file for file in spec.candidates if not Path(file).exists()]
+    shipped = (load_spec(name).spec.candidates for name in profile_names())
+    if missing and spec.candidates not in shipped:
+        hint = "correct --candidates, or leave it out and the population is scanned"
+        raise UsageError("no such file", file=missing[0], hint=hint)
+    scans = bool(missing) or "candidates" not in loaded.given
+    # of the settings and of what is asked: an edited task or candidate file is another run
+    digest = hashlib.sha256(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode())
+    named = () if scans else tuple(map(Path, spec.candidates))
+    for path in (*named, *sorted(Path(spec.tasks).glob("*.yaml"))):
+        digest.update(path.read_bytes())
+    name = f"{spec.name}-{digest.hexdigest()[:8]}"
+
+    def step(kind: str, run_id: str, source: CandidateSource | None, **changes: object) -> Step:
+        changed = replace(loaded, spec=spec.model_copy(update=changes))
+        return Step(kind, run_id, changed, prepare(changed, source=source))
+
+    one_row = {"modes": (Mode.BATCH_INVARIANT,), "limit": 1, "expect": Expect(rows_per_mode=1)}
     if not scans:
+        smoke = step(SMOKE, f"{name}-smoke", None, **one_row)
         full = Step(FULL, name, loaded, prepare(loaded))
         return Ablation((smoke, full), Path(spec.candidates[0]), scans=False)
-    found = results / f"{name}-scan" / "candidates.csv"
-    scan_spec = _with(loaded, modes=(Mode.STANDARD,), expect=Expect())
-    scan = Step(SCAN, f"{name}-scan", scan_spec, prepare(scan_spec, source=population_rows(sizes)))
-    full_spec = _with(loaded, candidates=(str(found),), expect=Expect())
-    return Ablation((smoke, scan, Step(FULL, name, full_spec, None)), found, scans=True)
-
-
-def _must_scan(loaded: LoadedSpec) -> bool:
-    """Whether there is no candidate file: none named, or only a profile's that does not ship.
-
-    Raises:
-        UsageError: somebody named a file that is not there; hours of scanning are no answer to it.
-    """
-    files = loaded.spec.candidates
-    missing = [file for file in files if not Path(file).exists()]
-    if not missing:
-        return "candidates" not in loaded.given
-    if files not in {load_spec(name).spec.candidates for name in profile_names()}:
-        raise UsageError(
-            "no such file",
-            file=missing[0],
-            hint="correct --candidates, or leave it out and the population is scanned",
-        )
-    return True
+    one_row |= {"models": spec.models[:1], "dispatch_modes": (DispatchMode.SYNCHRONIZED,)}
+    smoke = step(SMOKE, f"{name}-smoke", population_rows((2,)), **one_row)
+    rows = population_rows(sizes)
+    scan = step(SCAN, f"{name}-scan", rows, modes=(Mode.STANDARD,), expect=none)
+    found = results / scan.run_id / "candidates.csv"
+    changes = {"candidates": (str(found),), "expect": none}
+    full = Step(FULL, name, replace(loaded, spec=spec.model_copy(update=changes)), None)
+    return Ablation((smoke, scan, full), found, scans=True)
 
 
 def run_ablation(ablation: Ablation, results: Path) -> Conclusion:
@@ -170,14 +165,14 @@ def run_ablation(ablation: Ablation, results: Path) -> Conclusion:
         RunError: as `harness.conduct.run`.
     """
     progress = ConsoleProgress()
-    checked = check_machine(ablation.steps[0].loaded.spec, DEFAULT_LOCK, results)
-    if checked.failed:
+    checks = check_machine(ablation.steps[0].loaded.spec, DEFAULT_LOCK, results)
+    if failed := [check for check in checks if check.status is Status.FAILED]:
         raise EnvironmentError_(
-            f"{len(checked.failed)} checks of this machine failed",
+            f"{len(failed)} checks of this machine failed",
             hint="`harness doctor` shows all of them",
-            detail=tuple(str(check) for check in checked.failed),
+            detail=tuple(map(str, failed)),
         )
-    for check in checked.checks:
+    for check in checks:
         progress.note(str(check))
     conclusion: Conclusion | None = None
     for step in ablation.steps:
@@ -185,54 +180,20 @@ def run_ablation(ablation: Ablation, results: Path) -> Conclusion:
         prepared = step.prepared or prepare(step.loaded)
         kind = SCAN if step.name == SCAN else "run"
         conclusion = run(prepared, RunOptions(results, step.run_id, kind=kind), progress)
-        if not conclusion.valid and step is not ablation.steps[-1]:
+        if conclusion.failure and step is not ablation.steps[-1]:
             raise GateFailed(
                 f"the {step.name} does not count, so nothing is built on it",
-                file=conclusion.folder / "validation.json",
-                detail=conclusion.validation.reasons,
+                file=conclusion.failure.file,
+                detail=conclusion.failure.detail,
             )
         if step.name == SCAN:
-            exported = export_scan(
-                conclusion.folder,
-                ablation.candidates,
-                select="label_flip",
-                tasks=prepared.population.tasks,
-                mode=Mode.STANDARD,
-            )
-            if not exported.rows:
+            found = ablation.candidates
+            if not export_scan(conclusion.folder, found, prepared, select="label_flip").rows:
                 raise IncompleteRun(
                     "no prompt of the population changed its score in a batch, so there is nothing "
                     "to test",
                     hint="scan larger batches (--batch-sizes) or another task folder (--tasks)",
-                    file=ablation.candidates,
+                    file=found,
                 )
     assert conclusion is not None
     return conclusion
-
-
-def _smoke(loaded: LoadedSpec, run_id: str, *, scans: bool) -> Step:
-    changes = {
-        "modes": (Mode.BATCH_INVARIANT,),
-        "limit": 1,
-        "expect": Expect(rows_per_mode=1),
-    }
-    if not scans:
-        spec = _with(loaded, **changes)
-        return Step(SMOKE, run_id, spec, prepare(spec))
-    first = loaded.spec.models[:1]
-    spec = _with(loaded, **changes, models=first, dispatch_modes=(DispatchMode.SYNCHRONIZED,))
-    return Step(SMOKE, run_id, spec, prepare(spec, source=population_rows((2,))))
-
-
-def _with(loaded: LoadedSpec, **changes: object) -> LoadedSpec:
-    return replace(loaded, spec=loaded.spec.model_copy(update=changes))
-
-
-def _settings_hash(spec: RunSpec, *, scans: bool) -> str:
-    """Of the settings and of what is asked: an edited task or candidate file is another run."""
-    text = json.dumps(spec.model_dump(mode="json"), sort_keys=True)
-    digest = hashlib.sha256(text.encode())
-    named = () if scans else tuple(map(Path, spec.candidates))
-    for path in (*named, *sorted(Path(spec.tasks).glob("*.yaml"))):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:8]

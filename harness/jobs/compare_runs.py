@@ -27,6 +27,7 @@ from harness.compare import (
     read_side,
 )
 from harness.errors import GateFailed, IncompleteRun, UsageError, nearest
+from harness.jobs import Done
 from harness.jobs.run_numbers import add_step_summary, named, report_formats
 from harness.report import (
     FILES,
@@ -41,19 +42,12 @@ from harness.report import (
 from harness.words import Mode
 
 _OF_COMPLETENESS = frozenset(
-    {
-        "last_line_whole",
-        "no_record_errors",
-        "every_candidate_in_both_modes",
-        "modes_present",
-        "rows_per_mode",
-        "no_startup_errors",
-        "every_selected_candidate",
-        "run_finished",
+    (
+        *("last_line_whole", "no_record_errors", "every_candidate_in_both_modes", "modes_present"),
+        *("rows_per_mode", "no_startup_errors", "every_selected_candidate", "run_finished"),
         "answers_finished",
-    }
+    )
 )
-_JUDGED_HERE = frozenset({"modes_proven"})  # it is a condition of the gate's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +65,22 @@ class Gate:
             UsageError: one of them is not known; the nearest one is named.
         """
         known: Mapping[str, Any] = SAMPLE_CONDITIONS if samples else RUN_CONDITIONS
-        names = tuple(named(text))
-        for name in names:
-            if name not in known:
-                raise _unknown(name, known, samples=samples)
-        return cls(names, max_flip_rate)
+        names = named(text)
+        for name in (name for name in names if name not in known):
+            here = ", ".join(known)
+            if name == MAX_FLIP_RATE:
+                hint: str | None = "it takes a number: --max-flip-rate 0.02"
+            elif name in RUN_CONDITIONS:
+                hint = f"that one is for runs; for samples: {here}"
+            elif name in SAMPLE_CONDITIONS:
+                hint = f"that one is for lm-evaluation-harness samples; for runs: {here}"
+            else:
+                hint = nearest(name, known, "known")
+            raise UsageError(f"--fail-on: no condition '{name}'", hint=hint)
+        return cls(tuple(names), max_flip_rate)
 
     def __bool__(self) -> bool:
         return bool(self.conditions) or self.max_flip_rate is not None
-
-
-def _unknown(name: str, known: Mapping[str, Any], *, samples: bool) -> UsageError:
-    if name == MAX_FLIP_RATE:
-        hint = "it takes a number: --max-flip-rate 0.02"
-    elif samples and name in RUN_CONDITIONS:
-        hint = f"that one is for runs; for samples: {', '.join(known)}"
-    elif not samples and name in SAMPLE_CONDITIONS:
-        hint = f"that one is for lm-evaluation-harness samples; for runs: {', '.join(known)}"
-    else:
-        hint = nearest(name, known) or f"known: {', '.join(known)}"
-    return UsageError(f"--fail-on: no condition '{name}'", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,77 +101,75 @@ class Compared:
         """The comparison for a report."""
         return comparison_document(self.comparison, self.verdicts, self.defects)
 
-    def lines(self) -> Iterator[str]:
-        """The comparison, why a run does not count, and the gate."""
-        yield from comparison_lines(self.comparison)
-        for defect in self.defects:
-            yield f"does not count: {defect}"
-        if self.verdicts:
-            yield ""
-        yield from gate_lines(self.verdicts)
-
-    def insist(self) -> None:
-        """Let a gate that failed set the exit code.
-
-        Raises:
-            GateFailed: a condition failed.
-        """
+    @property
+    def failure(self) -> GateFailed | None:
+        """The conditions of the gate that failed, if any did."""
         failed = [verdict for verdict in self.verdicts if not verdict.ok]
-        if failed:
-            raise GateFailed(
-                f"the gate fails: {len(failed)} of {len(self.verdicts)} conditions",
-                detail=tuple(f"{v.condition}: {v.reason}" for v in failed),
-            )
+        message = f"the gate fails: {len(failed)} of {len(self.verdicts)} conditions"
+        reasons = tuple(f"{verdict.condition}: {verdict.reason}" for verdict in failed)
+        return GateFailed(message, detail=reasons) if failed else None
+
+
+Modes = tuple[Mode | None, Mode | None]
+"""The mode of A and of B to look at; ``None`` for every one against itself."""
 
 
 def compare(
     a: Path,
     b: Path,
-    modes: tuple[Mode | None, Mode | None],
+    modes: Modes,
     *,
     fail_on: str,
     max_flip_rate: float | None,
     allow_subset: bool,
-) -> Compared:
+    formats: str,
+    out: Path | None,
+) -> Done:
     """Compare two runs or two lm-evaluation-harness samples files, whichever they are.
 
     Args:
-        modes: the mode of A and of B to look at; `None` for every one against itself.
         fail_on: conditions of the gate, separated by commas.
         max_flip_rate: largest share of label flips of B that passes.
         allow_subset: compare what both have.
+        formats: reports to write, separated by commas; with a folder and none, the usual three.
+        out: their folder.
 
     Raises:
         UsageError: a condition is not known, or A and B cannot be read or compared.
         IncompleteRun, GateFailed: as `compare_run_folders`.
     """
-    samples = _are_samples(a, b)
-    gate = Gate.parse(fail_on, max_flip_rate, samples=samples)
-    if not samples:
-        return compare_run_folders(a, b, modes, gate, allow_subset=allow_subset)
-    comparison = compare_samples(read_samples(a), read_samples(b), allow_subset=allow_subset)
-    return Compared(comparison, judge(comparison, gate.conditions, gate.max_flip_rate))
-
-
-def _are_samples(a: Path, b: Path) -> bool:
-    """Whether both are lm-evaluation-harness samples; one of them alone is refused."""
+    chosen = chosen_formats(formats, out)
     for path in (a, b):
         if not path.exists():
             hint = "give a run folder, a records file or a samples file"
             raise UsageError("no such run", file=path, hint=hint)
-    kinds = is_samples_file(a), is_samples_file(b)
-    if kinds[0] != kinds[1]:
-        samples, other = (a, b) if kinds[0] else (b, a)
+    samples = is_samples_file(a)
+    if samples != is_samples_file(b):
+        one, other = (a, b) if samples else (b, a)
         raise UsageError(
-            f"{samples} holds lm-evaluation-harness samples and this does not",
+            f"{one} holds lm-evaluation-harness samples and this does not",
             file=other,
             hint="compare two runs, or two samples files",
         )
-    return all(kinds)
+    gate = Gate.parse(fail_on, max_flip_rate, samples=samples)
+    if samples:
+        found = compare_samples(read_samples(a), read_samples(b), allow_subset=allow_subset)
+        compared = Compared(found, judge(found, gate.conditions, gate.max_flip_rate))
+    else:
+        compared = compare_run_folders(a, b, modes, gate, allow_subset=allow_subset)
+    lines = [
+        *comparison_lines(compared.comparison),
+        *(f"does not count: {defect}" for defect in compared.defects),
+        *([""] if compared.verdicts else ()),
+        *gate_lines(compared.verdicts),
+    ]
+    written = write_comparison(compared, chosen, out) if chosen else ()
+    wrote = (f"wrote {path}" for path in written)  # once the result is told
+    return Done(lines, compared.as_json(), wrote, compared.failure)
 
 
 def compare_run_folders(
-    a: Path, b: Path, modes: tuple[Mode | None, Mode | None], gate: Gate, *, allow_subset: bool
+    a: Path, b: Path, modes: Modes, gate: Gate, *, allow_subset: bool
 ) -> Compared:
     """Compare two runs; each is validated, and a gate insists that both count.
 
@@ -199,7 +187,8 @@ def compare_run_folders(
     defects: list[str] = []
     for name, side in sides.items():
         found = validate(side.records, side.files, expectations_of(side.files)).failures
-        failures = [finding for finding in found if finding.check not in _JUDGED_HERE]
+        # whether the modes are proven is a condition of the gate's own
+        failures = [finding for finding in found if finding.check != "modes_proven"]
         reasons = tuple(f"{finding.check}: {finding.message}" for finding in failures)
         if gate and failures:
             incomplete = not _OF_COMPLETENESS.isdisjoint(finding.check for finding in failures)
@@ -214,27 +203,24 @@ def compare_run_folders(
     return Compared(comparison, verdicts, tuple(defects))
 
 
-def write_comparison(compared: Compared, formats: Sequence[str], out: Path | None) -> list[Path]:
-    """Write the reports asked for.
+def write_comparison(
+    compared: Compared, formats: Sequence[str], out: Path | None
+) -> Iterator[Path]:
+    """Write the reports asked for, and say where each is.
 
     Args:
         formats: of `harness.report.FILES`; ``github`` goes to ``$GITHUB_STEP_SUMMARY`` where
             that is set.
         out: the folder; else ``comparison-<A>-vs-<B>`` where the command was given.
-
-    Returns:
-        The files written.
     """
     document = compared.document()
     names = [re.sub(r"[^\w.-]+", "-", Path(name).name) for name in document.names]
     folder = out or Path(f"comparison-{names[0]}-vs-{names[1]}")
-    content = compared.as_json()
     files = [name for name in formats if name != "github"]
-    written = write_document(document, files, folder, content)
+    yield from write_document(document, files, folder, compared.as_json())
     if "github" in formats:
         step = add_step_summary(rendered(document, "github"))
-        written += [step] if step else write_document(document, ["github"], folder)
-    return written
+        yield from [step] if step else write_document(document, ["github"], folder)
 
 
 def chosen_formats(text: str, out: Path | None) -> list[str]:

@@ -1,51 +1,37 @@
-"""Candidate files checked and exported, and task files linted."""
+"""Candidate files checked and exported; task files linted, and made of published data sets."""
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.candidates import candidate_hashes, check_candidates
-from harness.errors import GateFailed
-from harness.records import (
-    ExportedCandidates,
-    export_candidates,
-    iter_records,
-    read_run_files,
-    write_candidates,
-)
+from harness.errors import EnvironmentError_, GateFailed, UsageError, nearest
+from harness.files import sha256_of
+from harness.jobs import Done
+from harness.records import export_candidates, iter_records, read_run_files, write_candidates
 from harness.settings import DEFAULT_PROFILE, load_spec, spec_source
 from harness.tasks import load_tasks
-from harness.tasks.lint import RULES, LintReport, Severity, lint_paths
+from harness.tasks.importing import (
+    DATASETS,
+    Hub,
+    import_rows,
+    parse_filter,
+    read_rows,
+    write_task,
+)
+from harness.tasks.lint import RULES, Severity, lint_paths
 
+Rows = Iterable[Mapping[str, Any]]
 ANY_MODE = "any"
 _SLICES = (
     *("model", "task_name", "domain", "phase", "batch_size", "dispatch_mode"),
     "original_direction",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateCounts:
-    """What is in candidate files: their hashes, all rows, and rows by the value of a column."""
-
-    candidates: int
-    files: Mapping[str, str]
-    slices: Mapping[str, Mapping[str, int]]
-
-    def to_json(self) -> dict[str, Any]:
-        """For a machine."""
-        return {"candidates": self.candidates, "files": self.files, "slices": self.slices}
-
-    def lines(self) -> Iterator[str]:
-        """For a person."""
-        for file, digest in self.files.items():
-            yield f"{file}  sha256 {digest}"
-        yield f"{self.candidates} candidates"
-        yield from _slice_lines(self.slices)
 
 
 def _slice_lines(slices: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
@@ -61,7 +47,7 @@ def check_candidate_files(
     profile: str | None,
     config: Path | None,
     source: str,
-) -> CandidateCounts:
+) -> Done:
     """Check candidate files against the tasks, and count them by slice.
 
     Args:
@@ -85,28 +71,16 @@ def check_candidate_files(
         values = (getattr(candidate, column) for candidate in candidates)
         found = Counter(value for value in values if value is not None)
         slices[column] = {str(value): count for value, count in sorted(found.items())}
-    return CandidateCounts(len(candidates), candidate_hashes(files), slices)
+    hashes = candidate_hashes(files)
+    lines = [
+        *(f"{file}  sha256 {digest}" for file, digest in hashes.items()),
+        f"{len(candidates)} candidates",
+        *_slice_lines(slices),
+    ]
+    return Done(lines, {"candidates": len(candidates), "files": hashes, "slices": slices})
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """Rows of a run that were written as candidates, and where they and their summary are."""
-
-    rows: ExportedCandidates
-    select: str
-    source: str
-    out: Path
-    summary: Path
-
-    def lines(self) -> Iterator[str]:
-        """What was written, by which rule, and how much of it in each slice."""
-        count = len(self.rows.rows)
-        yield f"{self.out}: {count} candidates by {self.select}, sha256 {self.rows.sha256}"
-        yield f"{self.summary}: rule, counts by slice, source {self.source}"
-        yield from _slice_lines(self.rows.summary(self.out.name)["slices"])
-
-
-def export_run(run: Path, out: Path, *, select: str, mode: str, tasks: Path | None) -> Exported:
+def export_run(run: Path, out: Path, *, select: str, mode: str, tasks: Path | None) -> Done:
     """Write the rows of a run that changed between solo and batched as a candidate file.
 
     Args:
@@ -118,56 +92,175 @@ def export_run(run: Path, out: Path, *, select: str, mode: str, tasks: Path | No
         UsageError: a flag is wrong, or the run cannot be read.
     """
     files = read_run_files(run)
-    source = str(files.metadata.get("run_id") or files.records_path.name)
-    rows = export_candidates(
+    source = files.run_id or files.records_path.name
+    found = export_candidates(
         (record for _, record in iter_records(files.records_path)),
         select=select,
         source=source,
         mode=None if mode == ANY_MODE else mode,
         scorers={task.name: task.scorer for task in load_tasks(tasks).tasks} if tasks else None,
     )
-    return Exported(rows, select, source, out, write_candidates(rows, out))
+    summary = write_candidates(found, out)
+    return Done(
+        (
+            f"{out}: {len(found.rows)} candidates by {select}, sha256 {found.sha256}",
+            f"{summary}: rule, counts by slice, source {source}",
+            *_slice_lines(found.summary(out.name)["slices"]),
+        )
+    )
 
 
-def lint(paths: Sequence[Path], *, max_model_len: int, max_tokens: int) -> LintReport:
-    """Lint task files, and folders of them.
+def lint(paths: Sequence[Path], *, max_model_len: int, max_tokens: int, show: int) -> Done:
+    """Lint task files, and folders of them; an error that the linter finds is a failure.
 
     Args:
         max_model_len: tokens of the model's context.
         max_tokens: tokens of it that are kept for the answer.
+        show: places to tell for each rule; 0 for all.
     """
-    return lint_paths(paths, max_model_len=max_model_len, max_tokens=max_tokens)
+    report = lint_paths(paths, max_model_len=max_model_len, max_tokens=max_tokens)
+    lines = []
+    for (file, rule_id), findings in report.grouped().items():
+        rule, shown = RULES[rule_id], findings[:show] if show else findings
+        lines += [
+            f"{file}: {rule.severity} {rule_id}: {len(findings)} × {rule.meaning}",
+            f"  remedy: {rule.remedy}",
+        ]
+        for hit in shown:
+            sample = f"{hit.sample}: " if hit.sample else ""
+            lines.append(f"  {hit.file}:{hit.line}: {sample}{hit.message}")
+        if left := len(findings) - len(shown):
+            lines.append(f"  and {left} more (--show 0)")
+    files = "1 file" if len(report.files) == 1 else f"{len(report.files)} files"
+    errors, warnings = map(report.count, (Severity.ERROR, Severity.WARNING))
+    lines.append(f"{files}, {report.samples} samples: {errors} errors, {warnings} warnings")
+    message, hint = f"the task linter found {errors} errors", "remedies are above"
+    return Done(lines, report.as_json(), failure=GateFailed(message, hint=hint) if errors else None)
 
 
-def lint_lines(report: LintReport, show: int) -> Iterator[str]:
-    """A lint report's lines: a heading for each file and rule, then its first places.
+@dataclass(frozen=True, slots=True)
+class HubChoice:
+    """What the flags say of the hub; ``None`` for the data set's default."""
+
+    dataset_id: str | None = None
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+
+
+def import_task(
+    dataset: str,
+    file: Path | None,
+    hub: HubChoice | None,
+    *,
+    out: Path | None,
+    name: str | None,
+    where: Sequence[str],
+    limit: int | None,
+    seed: int | None,
+) -> Done:
+    """Import a published data set, write the task file and lint it.
 
     Args:
-        report: what was found.
-        show: places to print for each rule; 0 for all.
+        dataset: a key of `DATASETS`.
+        file: its rows, or
+        hub: where on the hub they are.
+        out: the task file; else the task's name in the current folder.
+        name: of the task; else that of ``out``.
+        where: ``COLUMN=VALUE``, only such rows.
+        limit: most samples to keep.
+        seed: choose them at random; else the first.
+
+    Raises:
+        UsageError: a flag or the data is wrong.
+        EnvironmentError_: a package or the hub is missing.
     """
-    for (file, rule_id), findings in report.grouped().items():
-        rule = RULES[rule_id]
-        yield f"{file}: {rule.severity} {rule_id}: {len(findings)} × {rule.meaning}"
-        yield f"  remedy: {rule.remedy}"
-        shown = findings[:show] if show else findings
-        for finding in shown:
-            sample = f"{finding.sample}: " if finding.sample else ""
-            yield f"  {finding.file}:{finding.line}: {sample}{finding.message}"
-        if left := len(findings) - len(shown):
-            yield f"  and {left} more (--show 0)"
-    files = "1 file" if len(report.files) == 1 else f"{len(report.files)} files"
-    yield (
-        f"{files}, {report.samples} samples: "
-        f"{report.count(Severity.ERROR)} errors, {report.count(Severity.WARNING)} warnings"
+    if dataset not in DATASETS:
+        hint = nearest(dataset, DATASETS, "known")
+        raise UsageError(f"unknown data set '{dataset}'", hint=hint)
+    chosen, filters = DATASETS[dataset], [parse_filter(text) for text in where]
+    if (file is None) == (hub is None):
+        raise UsageError("name a data file, or give --hub; one of them, not both")
+    if hub is not None:
+        rows, source = _from_hub(chosen.hub, hub)
+    elif file is None or not file.is_file():
+        raise UsageError("no such file", file=file, hint="paths start at the current folder")
+    else:
+        rows, source = read_rows(file), {"file": file.name, "sha256": sha256_of(file)}
+    task = import_rows(
+        chosen,
+        rows,
+        source=source,
+        name=name or (out.stem if out else None),
+        where=filters,
+        limit=limit,
+        seed=seed,
+    )
+    target = out or Path(f"{task.name}.yaml")
+    write_task(task, target)
+    errors, warnings = map(lint_paths([target]).count, (Severity.ERROR, Severity.WARNING))
+    return Done(
+        (
+            f"{target}: {len(task.samples)} samples of {chosen.title}, licence {chosen.licence}",
+            f"{task.rows} rows read, {task.filtered} not chosen, "
+            f"{sum(task.skipped.values())} not convertible",
+            *(
+                f"  {count} × {reason}"
+                for reason, count in sorted(task.skipped.items(), key=lambda item: -item[1])
+            ),
+            f"lint: {errors} errors, {warnings} warnings (harness tasks lint {target})",
+        )
     )
 
 
-def insist_on_no_errors(report: LintReport) -> None:
-    """Let an error that the linter found set the exit code.
+def _from_hub(default: Hub, asked: HubChoice) -> tuple[Rows, dict[str, Any]]:
+    own = asked.dataset_id in (None, default.dataset_id)
+    place = Hub(
+        asked.dataset_id or default.dataset_id,
+        asked.config or (default.config if own else ""),
+        asked.split or (default.split if own else ""),
+    )
+    try:
+        load = importlib.import_module("datasets").load_dataset
+    except ImportError as error:
+        raise EnvironmentError_(
+            "--hub needs the package datasets, which is not installed",
+            hint="pip install 'harness[datasets]', or download the file and give it instead",
+        ) from error
+    return hub_rows(place, asked.revision, load)
+
+
+def hub_rows(
+    place: Hub, revision: str | None, load: Callable[..., Any]
+) -> tuple[Rows, dict[str, Any]]:
+    """The rows of one split, and what says which rows they are.
+
+    Args:
+        place: id, configuration and split.
+        revision: commit, tag or branch of the hub's repository.
+        load: ``datasets.load_dataset``.
 
     Raises:
-        GateFailed: it found one.
+        UsageError: no data set or no split is named.
+        EnvironmentError_: the hub does not give it.
     """
-    if errors := report.count(Severity.ERROR):
-        raise GateFailed(f"the task linter found {errors} errors", hint="remedies are above")
+    if not place.dataset_id or not place.split:
+        raise UsageError(
+            "--hub: which data set and which split?",
+            hint="give --hub-id ORG/NAME and --split; for this one none is known to fit",
+        )
+    try:
+        rows = load(place.dataset_id, place.config or None, split=place.split, revision=revision)
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EnvironmentError_(
+            f"the hub does not give {place.dataset_id}: {reason}",
+            hint="check id, --config, --split and the network",
+        ) from error
+    return rows, {
+        "hub": place.dataset_id,
+        "config": place.config,
+        "split": place.split,
+        "revision": revision,
+        "fingerprint": getattr(rows, "_fingerprint", None),
+    }

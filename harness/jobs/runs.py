@@ -1,14 +1,16 @@
-"""A run planned, and a run done."""
+"""A run planned, a run done, and a whole population scanned for what changes in a batch."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.candidates import Candidate
 from harness.conduct import (
+    CandidateSource,
     Conclusion,
     ConsoleProgress,
     Prepared,
@@ -17,13 +19,24 @@ from harness.conduct import (
     prepare,
 )
 from harness.conduct import run as conduct
+from harness.errors import UsageError
 from harness.findings import Status
+from harness.jobs import Done
 from harness.numbers import duration_text
-from harness.plan import estimate
-from harness.records import read_run_files
+from harness.plan import Plan, estimate
+from harness.records import (
+    RECORDS,
+    SELECTIONS,
+    ExportedCandidates,
+    export_candidates,
+    iter_records,
+    read_run_files,
+    write_candidates,
+)
 from harness.report import measured_on, nature, summary_lines
-from harness.settings import LoadedSpec
-from harness.words import Mode
+from harness.settings import Expect, LoadedSpec, RunSpec
+from harness.tasks import Population
+from harness.words import DispatchMode, Mode
 
 _INCONCLUSIVE = (
     "inconclusive on this CPU: the standard path changed no answer here, so there was nothing for "
@@ -31,61 +44,49 @@ _INCONCLUSIVE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedRun:
-    """What a run would ask, of which servers and in which batches."""
-
-    prepared: Prepared
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """One JSON object a candidate and mode (DESIGN 4.8)."""
-        for record in self.prepared.plan.records:
-            candidate = record.candidate
-            yield {
-                "record_id": record.record_id,
-                "model": candidate.model,
-                "task_name": candidate.task_name,
-                "sample_id": candidate.sample_id,
-                "batch_size": candidate.batch_size,
-                "dispatch_mode": str(candidate.dispatch_mode),
-                "mode": str(record.mode),
-                "group": list(record.group.ids),
-                "target_index": record.group.target_index,
-                "prompt_sha256": record.group.target.sha256,
-            }
-
-    def lines(self) -> Iterator[str]:
-        """A table of server lifetimes, and very roughly what they take."""
-        spec, plan = self.prepared.spec, self.prepared.plan
-        total = estimate(spec, plan)
-        rows = [("", "model", "mode", "records", "batch sizes", "dispatch modes")]
-        for number, lifetime in enumerate(plan.lifetimes, start=1):
-            candidates = [record.candidate for record in lifetime.records]
-            sizes = ", ".join(map(str, sorted({item.batch_size for item in candidates})))
-            dispatch = ", ".join(sorted({str(item.dispatch_mode) for item in candidates}))
-            name, mode, count = lifetime.model.name, str(lifetime.mode), str(len(candidates))
-            rows.append((str(number), name, mode, count, sizes, dispatch))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        source = self.prepared.loaded.file
-        yield f"{source}: {total.records} records in {total.lifetimes} server lifetimes"
-        for row in rows:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            yield f"  {'  '.join(cells)}".rstrip()
-        yield (
-            f"{total.requests} requests for {total.answers} answers, batches cut from "
-            f"{len(self.prepared.population.prompts)} prompts, warm-up and retries not counted"
-        )
-        device = "two CPU cores" if total.on_cpu else "one GPU of the H200 class, small models"
-        yield f"roughly {duration_text(total.seconds)} on {device}"
-
-
-def plan(loaded: LoadedSpec) -> PlannedRun:
-    """Prepare a run and start nothing; what `run` would refuse is refused here.
+def plan(loaded: LoadedSpec) -> Done:
+    """Prepare a run and start nothing: its server lifetimes, or a row a record (DESIGN 4.8).
 
     Raises:
-        UsageError: an input is wrong.
+        UsageError: an input is wrong; what `run` would refuse is refused here.
     """
-    return PlannedRun(prepare(loaded))
+    prepared = prepare(loaded)
+    total = estimate(prepared.spec, prepared.plan)
+    rows = [("", "model", "mode", "records", "batch sizes", "dispatch modes")]
+    for number, lifetime in enumerate(prepared.plan.lifetimes, start=1):
+        asked = [record.candidate for record in lifetime.records]
+        sizes = ", ".join(map(str, sorted({item.batch_size for item in asked})))
+        dispatch = ", ".join(sorted({str(item.dispatch_mode) for item in asked}))
+        name, mode = lifetime.model.name, str(lifetime.mode)
+        rows.append((str(number), name, mode, str(len(asked)), sizes, dispatch))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = ([c.ljust(width) for c, width in zip(row, widths, strict=True)] for row in rows)
+    device = "two CPU cores" if total.on_cpu else "one GPU of the H200 class, small models"
+    lines = [
+        f"{loaded.file}: {total.records} records in {total.lifetimes} server lifetimes",
+        *(f"  {'  '.join(row)}".rstrip() for row in cells),
+        f"{total.requests} requests for {total.answers} answers, batches cut from "
+        f"{len(prepared.population.prompts)} prompts, warm-up and retries not counted",
+        f"roughly {duration_text(total.seconds)} on {device}",
+    ]
+    return Done(lines, _plan_rows(prepared.plan))
+
+
+def _plan_rows(plan: Plan) -> Iterator[dict[str, Any]]:
+    for record in plan.records:
+        candidate, group = record.candidate, record.group
+        yield {
+            "record_id": record.record_id,
+            "model": candidate.model,
+            "task_name": candidate.task_name,
+            "sample_id": candidate.sample_id,
+            "batch_size": candidate.batch_size,
+            "dispatch_mode": str(candidate.dispatch_mode),
+            "mode": str(record.mode),
+            "group": list(group.ids),
+            "target_index": group.target_index,
+            "prompt_sha256": group.target.sha256,
+        }
 
 
 def run(
@@ -96,44 +97,153 @@ def run(
     fresh: bool,
     retry_errors: bool,
     quiet: bool,
-) -> Conclusion:
-    """Prepare a run and do what of it is not done yet.
-
-    Args:
-        results, run_id, fresh, retry_errors: as of `harness.conduct.RunOptions`.
-        quiet: show no progress.
+) -> Done:
+    """Prepare a run and do what of it is not done yet; the flags are those of `RunOptions`.
 
     Raises:
         HarnessError: as `harness.conduct.prepare` and `harness.conduct.run`.
     """
     options = RunOptions(results, run_id, fresh=fresh, retry_errors=retry_errors)
-    return conduct(prepare(loaded), options, RunProgress() if quiet else ConsoleProgress())
+    return concluded(conducted(prepare(loaded), options, quiet=quiet))
 
 
-def outcome_lines(done: Conclusion) -> Iterator[str]:
-    """The result, where the report is, and what the numbers can show."""
-    metadata = read_run_files(done.folder).metadata
-    yield from summary_lines(done.summary)
-    yield ""
-    yield f"measured on  {measured_on(done.summary, metadata, ())}"
-    yield f"validation   {_validation_words(done)}"
-    for path in done.reports:
-        yield f"report       {path}"
-    yield ""
-    standard = done.summary.mode(Mode.STANDARD)
-    on_cpu = done.summary.stack.device == "cpu"
-    if on_cpu and standard.records and not standard.text_changes.count:
-        yield _INCONCLUSIVE
-    words = nature(done.summary, metadata)
-    if words:
-        yield words
+def conducted(prepared: Prepared, options: RunOptions, *, quiet: bool) -> Conclusion:
+    """`harness.conduct.run` with the progress that a person wants."""
+    return conduct(prepared, options, RunProgress() if quiet else ConsoleProgress())
 
 
-def _validation_words(done: Conclusion) -> str:
-    findings = done.validation.findings
+def concluded(done: Conclusion) -> Done:
+    """A run's result, where the report is, and what the numbers can show."""
+    metadata, findings = read_run_files(done.folder).metadata, done.validation.findings
     found = Counter(finding.status for finding in findings)
-    if found[Status.FAILED]:
-        return f"{found[Status.FAILED]} of {len(findings)} checks failed"
     words = {Status.WARNING: "with a warning", Status.NOT_CHECKED: "not checked"}
     reserved = [f"{found[status]} {text}" for status, text in words.items() if found[status]]
-    return f"no check failed, {', '.join(reserved)}" if reserved else "every check passed"
+    validation = f"no check failed, {', '.join(reserved)}" if reserved else "every check passed"
+    if failed := found[Status.FAILED]:
+        validation = f"{failed} of {len(findings)} checks failed"
+    standard = done.summary.mode(Mode.STANDARD)
+    unchanged = standard.records and not standard.text_changes.count
+    shows_nothing = done.summary.stack.device == "cpu" and unchanged
+    lines = [
+        *summary_lines(done.summary),
+        "",
+        f"measured on  {measured_on(done.summary, metadata, ())}",
+        f"validation   {validation}",
+        *(f"report       {path}" for path in done.reports),
+        "",
+        *([_INCONCLUSIVE] if shows_nothing else ()),
+        *filter(None, [nature(done.summary, metadata)]),
+    ]
+    return Done(lines, done.summary, failure=done.failure)
+
+
+def read_sizes(text: str) -> tuple[int, ...]:
+    """Batch sizes from a flag, in the order given, each once.
+
+    Raises:
+        UsageError: not whole numbers.
+    """
+    try:
+        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise UsageError(
+            f"--batch-sizes: '{text}' is not a list of whole numbers",
+            hint="for example --batch-sizes 4,8",
+        ) from None
+
+
+def population_rows(batch_sizes: Sequence[int]) -> CandidateSource:
+    """A source of candidates for `prepare`: whole slices in order, so that a batch is sent once.
+
+    Raises:
+        UsageError: a batch size under 2 or over the population, when the source is called.
+    """
+
+    def source(spec: RunSpec, population: Population) -> tuple[Candidate, ...]:
+        most, modes = len(population.prompts), spec.dispatch_modes
+        for size in batch_sizes:
+            if not 2 <= size <= most:
+                raise UsageError(
+                    f"--batch-sizes: {size} is not between 2 and the population's {most} prompts"
+                )
+        if modes == "original":
+            modes = (DispatchMode.SYNCHRONIZED, DispatchMode.PROMPT_LIST)
+        return tuple(
+            Candidate(
+                model=model.name,
+                task_name=prompt.task.name,
+                sample_id=prompt.sample.sample_id,
+                batch_size=size,
+                dispatch_mode=mode,
+                phase="scan",
+                domain=str(prompt.task.domain),
+            )
+            for model in spec.models
+            for mode in modes
+            for size in batch_sizes
+            for prompt in population.prompts[: spec.limit]
+        )
+
+    return source
+
+
+def scan(
+    loaded: LoadedSpec,
+    results: Path,
+    run_id: str | None,
+    *,
+    fresh: bool,
+    batch_sizes: str,
+    select: str,
+    out: Path | None,
+    quiet: bool,
+) -> Done:
+    """Ask every prompt alone and in its batches, in the spec's first mode, and export the changes.
+
+    Args:
+        results, run_id, fresh: as of `harness.conduct.RunOptions`.
+        batch_sizes: whole numbers, separated by commas.
+        select: one of `SELECTIONS`: what makes a row a candidate.
+        out: the candidate file; else in the run folder.
+
+    Raises:
+        UsageError: a flag or an input is wrong.
+        RunError: as `harness.conduct.run`.
+    """
+    if select not in SELECTIONS:
+        raise UsageError(f"--select: '{select}' is not one of {', '.join(SELECTIONS)}")
+    changes = {"modes": loaded.spec.modes[:1], "expect": Expect()}
+    scanned = replace(loaded, spec=loaded.spec.model_copy(update=changes))
+    prepared = prepare(scanned, source=population_rows(read_sizes(batch_sizes)))
+    options = RunOptions(results, run_id, fresh=fresh, kind="scan")
+    folder = conducted(prepared, options, quiet=quiet).folder
+    target = out or folder / "candidates.csv"
+    rows = export_scan(folder, target, prepared, select=select).rows
+    samples = {(row["task_name"], row["sample_id"]) for row in rows}
+    return Done(
+        (
+            f"scanned   {len(prepared.plan.records)} rows in {folder}",
+            f"selected  {len(rows)} rows of {len(samples)} samples: {select}",
+            f"written   {target}",
+        )
+    )
+
+
+def export_scan(folder: Path, out: Path, prepared: Prepared, *, select: str) -> ExportedCandidates:
+    """Export the selected rows of a scanned run as candidates, with a summary that holds no text.
+
+    Args:
+        folder: the scan's run folder.
+        out: the CSV to write; its summary is written beside it.
+        prepared: the scan; the scorers of its tasks name the direction of a flip.
+        select: one of `SELECTIONS`.
+    """
+    exported = export_candidates(
+        (record for _, record in iter_records(folder / RECORDS)),
+        select=select,
+        source=f"scan {folder.name}",
+        mode=str(prepared.spec.modes[0]),
+        scorers={task.name: task.scorer for task in prepared.population.tasks},
+    )
+    write_candidates(exported, out)
+    return exported

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -13,8 +10,9 @@ from harness.doctor import judge, probe
 from harness.errors import EnvironmentError_, UsageError
 from harness.findings import Finding, Status
 from harness.images import ImageLock, ImageReference
+from harness.jobs import Done
 from harness.machine import GpuAccess
-from harness.serve import Swept, compose_file, sweep_everything
+from harness.serve import compose_file, sweep_everything
 from harness.settings import RunSpec
 
 _COMPOSE_HEADER = """\
@@ -25,46 +23,27 @@ _COMPOSE_HEADER = """\
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """The doctor's findings."""
-
-    checks: tuple[Finding, ...]
-
-    @property
-    def failed(self) -> tuple[Finding, ...]:
-        """Those that would stop a run."""
-        return tuple(check for check in self.checks if check.status is Status.FAILED)
-
-    def to_json(self) -> dict[str, Any]:
-        """For a machine."""
-        checks = [
-            {
-                "name": check.check,
-                "level": check.status.value,
-                "found": check.message,
-                "remedy": check.remedy or None,
-            }
-            for check in self.checks
-        ]
-        return {"ok": not self.failed, "checks": checks}
-
-    def insist(self) -> None:
-        """Let a failed check set the exit code.
-
-        Raises:
-            EnvironmentError_: one failed.
-        """
-        if self.failed:
-            raise EnvironmentError_(
-                f"{len(self.failed)} of {len(self.checks)} checks failed: "
-                + ", ".join(check.check for check in self.failed)
-            )
-
-
-def check_machine(spec: RunSpec, lock: Path, results: Path) -> Checked:
+def check_machine(spec: RunSpec, lock: Path, results: Path) -> list[Finding]:
     """Could a run of this spec start here? Nothing is started, pulled or changed."""
-    return Checked(tuple(judge(probe(spec, lock=lock, results=results), spec)))
+    return list(judge(probe(spec, lock=lock, results=results), spec))
+
+
+def doctor(spec: RunSpec, lock: Path, results: Path) -> Done:
+    """What `check_machine` finds; a check that failed sets the exit code."""
+    checks = check_machine(spec, lock, results)
+    failed = [check.check for check in checks if check.status is Status.FAILED]
+    found = [
+        {
+            "name": check.check,
+            "level": check.status.value,
+            "found": check.message,
+            "remedy": check.remedy or None,
+        }
+        for check in checks
+    ]
+    message = f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}"
+    failure = EnvironmentError_(message) if failed else None
+    return Done(checks, {"ok": not failed, "checks": found}, failure=failure)
 
 
 def compose_text(
@@ -100,7 +79,7 @@ def compose_text(
     return _COMPOSE_HEADER.format(command=command) + yaml.safe_dump(content, sort_keys=False)
 
 
-def clean(run: str | None, results: Path, *, dry_run: bool) -> Swept:
+def clean(run: str | None, results: Path, *, dry_run: bool) -> Done:
     """End servers and remove containers of ours whose harness is gone.
 
     Args:
@@ -111,12 +90,6 @@ def clean(run: str | None, results: Path, *, dry_run: bool) -> Swept:
     folder = Path(run) if run else None
     if folder is not None and len(folder.parts) > 1:
         results = folder.parent
-    return sweep_everything(results, run_id=folder.name if folder else None, dry_run=dry_run)
-
-
-def swept_lines(swept: Swept) -> Iterator[str]:
-    """What was ended or removed, and what was kept."""
-    yield from swept.lines
-    yield from (f"kept: {line}" for line in swept.kept)
-    if not swept.lines and not swept.kept:
-        yield "nothing of ours is left"
+    swept = sweep_everything(results, run_id=folder.name if folder else None, dry_run=dry_run)
+    lines = [*swept.lines, *(f"kept: {line}" for line in swept.kept)]
+    return Done(lines or ["nothing of ours is left"], remarks=swept.notes)

@@ -10,7 +10,7 @@ import pytest
 
 from harness.cli.app import main
 from harness.errors import EnvironmentError_, UsageError
-from harness.jobs.import_task import hub_rows
+from harness.jobs.input_files import hub_rows
 from harness.tasks.importing.datasets import Hub
 
 HEAD = "name: t\nsource: made\ntask_type: classification\nprompt_template: '{{ question }}'\n"

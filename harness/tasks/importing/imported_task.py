@@ -201,7 +201,7 @@ def _check_columns(dataset: Dataset, row: Mapping[str, Any], where: Sequence[Row
         absent = [wanted.column for wanted in where if wanted.column not in row]
         why = f"--where: no column '{absent[0]}'" if absent else ""
     if absent:
-        hint = nearest(absent[0], row) or f"columns there: {', '.join(row)}"
+        hint = nearest(absent[0], row, "columns there")
         raise UsageError(why, hint=hint)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from msgspec import to_builtins
+from typer import Argument, Option
 
 from harness.cli.terminal import (
     LOCK,
@@ -15,8 +15,7 @@ from harness.cli.terminal import (
     ReportFolder,
     Results,
     note,
-    say,
-    say_json,
+    tell,
 )
 from harness.errors import UsageError
 from harness.settings import LoadedSpec, with_spec_flags
@@ -27,13 +26,13 @@ Example: harness pin vllm/vllm-openai:v0.19.1 vllm/vllm-openai:v0.20.2
 _EXAMPLE = """
 Example: harness images list --json
 """
-_LockFile = Annotated[Path, typer.Option(help="The lock file.")]
-_OneObject = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress of the runs.")]
-_Retry = Annotated[bool, typer.Option("--retry-errors", help="Ask failed records again.")]
-_NoImage = Annotated[str | None, typer.Option("--image", hidden=True)]
+_LockFile = Annotated[Path, Option(help="The lock file.")]
+_OneObject = Annotated[bool, Option("--json", help="One JSON object on stdout.")]
+_Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress of the runs.")]
+_Retry = Annotated[bool, Option("--retry-errors", help="Ask failed records again.")]
+_NoImage = Annotated[str | None, Option("--image", hidden=True)]
 
-parts = typer.Typer(
+images = typer.Typer(
     help="Images: what the lock names, what is inside, and what changed.",
     no_args_is_help=True,
     epilog=_EXAMPLE,
@@ -41,7 +40,7 @@ parts = typer.Typer(
 
 
 def pin(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="name:tag, one or more.")],
+    images: Annotated[list[str], Argument(metavar="IMAGE...", help="name:tag, one or more.")],
     lock: _LockFile = LOCK,
     as_json: _OneObject = False,
 ) -> None:
@@ -49,38 +48,25 @@ def pin(
 
     An image that no registry gives is pinned by its id on this machine and marked local.
     """
-    from harness.jobs import image_contents
+    from harness.jobs import image_changes
 
-    entries = image_contents.pin(images, lock, note)
-    if as_json:
-        say_json({"lock": str(lock), "images": to_builtins(entries)})
-        return
-    for entry in entries:
-        say((f"{entry.image}: {entry.status} {entry.identity}", f"  {entry.versions}"))
+    tell(image_changes.pin(images, lock, note), as_json)
 
 
-@parts.command("list", epilog=_EXAMPLE)
+@images.command("list", epilog=_EXAMPLE)
 def list_(lock: _LockFile = LOCK, as_json: _OneObject = False) -> None:
     """Each image of the lock: what was pinned and whether this machine has it."""
-    from harness.jobs import image_contents
+    from harness.jobs import image_changes
 
-    rows = image_contents.locked(lock)
-    if as_json:
-        listed = [{**to_builtins(row.entry), "here": row.here.value} for row in rows]
-        say_json({"lock": str(lock), "images": listed})
-        return
-    for row in rows:
-        entry = row.entry
-        say((f"{entry.image}: {entry.status}, {row.here.value}",))
-        say((f"  {entry.identity or 'no digest yet'}", f"  {entry.versions}"))
+    tell(image_changes.locked(lock), as_json)
 
 
-@parts.command("inventory")
+@images.command("inventory")
 def inventory(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="name:tag or name@digest.")],
-    form: Annotated[str, typer.Option("--format", help="text, md or json.")] = "text",
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    timeout_s: Annotated[int, typer.Option(min=1, help="Seconds for the reading.")] = 600,
+    image: Annotated[str, Argument(metavar="IMAGE", help="name:tag or name@digest.")],
+    form: Annotated[str, Option("--format", help="text, md or json.")] = "text",
+    as_json: Annotated[bool, Option("--json", help="The same as --format json.")] = False,
+    timeout_s: Annotated[int, Option(min=1, help="Seconds for the reading.")] = 600,
 ) -> None:
     """Read what an image is and holds, in a container without network and GPU.
 
@@ -89,18 +75,18 @@ def inventory(
       harness images inventory vllm/vllm-openai:v0.19.1 --json > v0.19.1.json
       harness images inventory harness-vllm-cpu:0.32.0 --format md
     """
-    from harness.jobs import image_contents
+    from harness.jobs import image_changes
 
     wanted = "json" if as_json else form
-    typer.echo(image_contents.inventory(image, wanted, note, timeout_s=timeout_s), nl=False)
+    typer.echo(image_changes.inventory(image, wanted, note, timeout_s=timeout_s), nl=False)
 
 
-@parts.command("diff")
+@images.command("diff")
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help="Image or inventory file.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Image or inventory file.")],
+    a: Annotated[str, Argument(metavar="A", help="Image or inventory file.")],
+    b: Annotated[str, Argument(metavar="B", help="Image or inventory file.")],
     formats: Annotated[
-        str, typer.Option("--format", help="md, json, html: printed, or several with -o.")
+        str, Option("--format", help="md, json, html: printed, or several with -o.")
     ] = "md",
     out: ReportFolder = None,
 ) -> None:
@@ -112,24 +98,24 @@ def diff(
       harness images diff vllm/vllm-openai:v0.19.1 vllm/vllm-openai:v0.20.2
       harness images diff v0.19.1.json v0.20.2.json --format md,html -o upgrade
     """
-    from harness.jobs import image_contents
+    from harness.jobs import image_changes
 
-    for text in image_contents.difference(a, b, formats, out, note):
+    for text in image_changes.difference(a, b, formats, out, note):
         typer.echo(text, nl=False)
 
 
-@parts.command("compare")
+@images.command("compare")
 @with_spec_flags
 def compare(
     loaded: LoadedSpec,
-    a: Annotated[str, typer.Argument(metavar="A", help="The image to start from.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The image to set against it.")],
+    a: Annotated[str, Argument(metavar="A", help="The image to start from.")],
+    b: Annotated[str, Argument(metavar="B", help="The image to set against it.")],
     results: Results = RESULTS,
     out: ReportFolder = None,
-    fail_on: Annotated[str, typer.Option(help="Gate, as of harness compare.")] = "",
+    fail_on: Annotated[str, Option(help="Gate, as of harness compare.")] = "",
     max_flip_rate: MaxFlipRate = None,
     formats: Annotated[
-        str, typer.Option("--format", help="Reports of the answers: md, html, json, junit, github.")
+        str, Option("--format", help="Reports of the answers: md, html, json, junit, github.")
     ] = "md,html,json",
     retry_errors: _Retry = False,
     quiet: _Quiet = False,
@@ -146,45 +132,40 @@ def compare(
       harness images compare A B --fail-on new-label-flips,solo-changes --max-flip-rate 0.02
     """
     _refuse_image(image)
-    from harness.jobs import upgrade
+    from harness.jobs import image_changes
 
-    done = upgrade.compare_by_answers(
+    done = image_changes.compare_by_answers(
         a,
         b,
-        upgrade.ImageRuns(loaded, results, quiet=quiet, retry_errors=retry_errors),
+        image_changes.ImageRuns(loaded, results, quiet=quiet, retry_errors=retry_errors),
         fail_on=fail_on,
         max_flip_rate=max_flip_rate,
         formats=formats,
         out=out,
         progress=note,
     )
-    say(done.lines())
-    done.compared.insist()
+    tell(done)
 
 
-@parts.command("bisect")
+@images.command("bisect")
 @with_spec_flags
 def bisect(
     loaded: LoadedSpec,
-    good: Annotated[
-        str, typer.Argument(metavar="GOOD", help="The first image; it sets the answers.")
-    ],
-    bad: Annotated[
-        str, typer.Argument(metavar="BAD", help="The last image; it has other answers.")
-    ],
-    images_from: Annotated[Path, typer.Option("--images-from", help="Images, from old to new.")],
+    good: Annotated[str, Argument(metavar="GOOD", help="The first image; it sets the answers.")],
+    bad: Annotated[str, Argument(metavar="BAD", help="The last image; it has other answers.")],
+    images_from: Annotated[Path, Option("--images-from", help="Images, from old to new.")],
     watch: Annotated[
         str,
-        typer.Option(
+        Option(
             help="What counts as a change: solo-texts, solo-labels, batched-texts, batched-labels, "
             "label-flips, text-changes; several separated by commas."
         ),
     ] = "solo-texts",
     results: Results = RESULTS,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Where the steps are written (JSON).")
+        Path | None, Option("-o", "--out", help="Where the steps are written (JSON).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print the result as JSON.")] = False,
     retry_errors: _Retry = False,
     quiet: _Quiet = False,
     image: _NoImage = None,
@@ -199,21 +180,18 @@ def bisect(
       harness images bisect A B --images-from list.txt --profile demo --watch solo-texts,label-flips
     """
     _refuse_image(image)
-    from harness.jobs import upgrade
+    from harness.jobs import image_changes
 
-    found = upgrade.bisect_images(
+    found = image_changes.bisect_images(
         good,
         bad,
         images_from,
-        upgrade.ImageRuns(loaded, results, quiet=quiet, retry_errors=retry_errors),
+        image_changes.ImageRuns(loaded, results, quiet=quiet, retry_errors=retry_errors),
         watch=watch,
         out=out,
         progress=note,
     )
-    if as_json:
-        say_json(to_builtins(found))
-    else:
-        say(found.lines())
+    tell(found, as_json)
 
 
 def _refuse_image(image: str | None) -> None:

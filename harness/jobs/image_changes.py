@@ -1,60 +1,141 @@
-"""One image against another by what they answer: the same candidates run on each.
+"""Images pinned, listed and read, and two of them set against each other by what they answer.
 
 Runs are named after the image's digest. One that is complete is not run again, and one that was cut
-is taken up, so every verb built on this can simply be typed again.
+is taken up, so every verb that runs can simply be typed again.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import docker
 from msgspec import structs, to_builtins
 
 from harness.analyse import read_validation
-from harness.compare import (
-    Comparison,
-    ModeComparison,
-    Side,
-    compare_runs,
-    read_side,
-)
-from harness.conduct import ConsoleProgress, RunOptions, RunProgress, prepare, run
+from harness.compare import Comparison, ModeComparison, Side, compare_runs, read_side
+from harness.conduct import RunOptions, prepare
 from harness.errors import RunError, UsageError, nearest
 from harness.files import write_json
 from harness.hostile import visible
 from harness.images import (
-    Bisection,
-    ImageDifference,
+    ImageLock,
     ImageReference,
+    Inventory,
     ResolvedImage,
     Seen,
     compare_images,
     find_step,
     image_range,
+    load_inventory,
+    lock_status,
+    pin_image,
     read_image_list,
     resolve_and_pin,
     take_inventory,
 )
-from harness.jobs.compare_runs import (
-    Compared,
-    Gate,
-    chosen_formats,
-    compare_run_folders,
-    write_comparison,
+from harness.jobs import Done
+from harness.jobs.compare_runs import Gate, chosen_formats, compare_run_folders, write_comparison
+from harness.jobs.run_numbers import named, report_formats
+from harness.jobs.runs import conducted
+from harness.report import (
+    FILES,
+    Look,
+    headline_clauses,
+    image_difference_document,
+    inventory_document,
+    inventory_lines,
+    rendered,
+    write_document,
 )
-from harness.jobs.run_numbers import named
-from harness.report import headline_clauses, image_difference_document, write_document
 from harness.serve.docker import connect
 from harness.settings import LoadedSpec
 from harness.words import BackendName
 
 Progress = Callable[[str], None]
 _SHORT = 12
+
+
+def pin(images: Iterable[str], lock: Path, progress: Progress) -> Done:
+    """Pin images by digest, each written to the lock file as soon as it is known.
+
+    Raises:
+        UsageError: a name is not a reference.
+        EnvironmentError_: an image cannot be had.
+    """
+    known, client, entries = ImageLock.load(lock), connect(), []
+    for image in images:
+        entry = pin_image(image, client, progress=progress)
+        known = known.with_entry(entry)
+        known.save(lock)
+        entries.append(entry)
+    lines = [f"{one.image}: {one.status} {one.identity}\n  {one.versions}" for one in entries]
+    return Done(lines, {"lock": str(lock), "images": entries})
+
+
+def locked(lock: Path) -> Done:
+    """Each image of the lock, and whether this machine has it."""
+    rows = lock_status(ImageLock.load(lock), connect())
+    lines = [
+        f"{row.entry.image}: {row.entry.status}, {row.here.value}\n"
+        f"  {row.entry.identity or 'no digest yet'}\n  {row.entry.versions}"
+        for row in rows
+    ]
+    images = [{**to_builtins(row.entry), "here": row.here.value} for row in rows]
+    return Done(lines, {"lock": str(lock), "images": images})
+
+
+def inventory(image: str, form: str, progress: Progress, *, timeout_s: int) -> str:
+    """What an image is and holds, as ``text``, ``md`` or ``json``.
+
+    Raises:
+        UsageError: another form.
+        EnvironmentError_: the image cannot be had or read.
+    """
+    if form not in {"text", "md", "json"}:
+        raise UsageError(f"--format: '{form}' is not text, md or json")
+    found = take_inventory(image, connect(), progress=progress, timeout_s=timeout_s)
+    if form == "json":
+        return json.dumps(to_builtins(found)) + "\n"
+    if form == "md":
+        return rendered(inventory_document(found), "md")
+    return "".join(f"{visible(line)}\n" for line in inventory_lines(found))
+
+
+def difference(a: str, b: str, formats: str, out: Path | None, progress: Progress) -> Iterator[str]:
+    """What changed from A to B, each an image of the engine or a saved inventory.
+
+    Args:
+        formats: of `harness.report.FILES`, separated by commas; several need a folder.
+        out: the folder to write to; else the one report itself is the answer.
+
+    Raises:
+        UsageError: an unknown format, or a side that is neither image nor inventory.
+        EnvironmentError_: an image cannot be had or read.
+    """
+    chosen = report_formats(formats, FILES[Look.IMAGES])
+    if len(chosen) > 1 and out is None:
+        raise UsageError("several formats need a folder", hint="add -o FOLDER")
+    client = cache(connect)  # the engine is asked only for a side that is an image
+
+    def side(name: str) -> Inventory:
+        path = Path(name)
+        if name.endswith(".json") and path.is_file():
+            return load_inventory(path)
+        return take_inventory(name, client(), progress=progress)
+
+    found = compare_images(side(a), side(b))
+    document, content = image_difference_document(found), to_builtins(found)
+    if out is None:
+        yield rendered(document, chosen[0], content)
+        return
+    yield f"{visible(found.headline)}\n"
+    for path in write_document(document, chosen, out, content):
+        yield f"written   {path}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +170,7 @@ class ImageRuns:
         digest = (image.entry.identity or image.image_id).removeprefix("sha256:")[:_SHORT]
         name = f"image-{digest}-{prepared.fingerprint[:8]}"
         options = RunOptions(self.results, name, retry_errors=self.retry_errors)
-        progress = RunProgress() if self.quiet else ConsoleProgress()
-        return run(prepared, options, progress).folder
+        return conducted(prepared, options, quiet=self.quiet).folder
 
 
 def _short_name(image: str) -> str:
@@ -98,31 +178,6 @@ def _short_name(image: str) -> str:
     reference = ImageReference.parse(image)
     tag = reference.tag or (reference.digest or "").removeprefix("sha256:")[:_SHORT]
     return re.sub(r"[^\w.-]+", "-", f"{reference.repository.rpartition('/')[2]}-{tag}")
-
-
-@dataclass(frozen=True, slots=True)
-class ImagesCompared:
-    """Two images, what differs between them, and what that did to the answers.
-
-    Attributes:
-        runs: the run folders of A and B.
-        written: the reports.
-    """
-
-    difference: ImageDifference
-    compared: Compared
-    runs: tuple[Path, Path]
-    written: tuple[Path, ...]
-
-    def lines(self) -> Iterator[str]:
-        """The result for a terminal: images first, then a line a mode, then where it all is."""
-        yield visible(self.difference.headline)
-        yield from map(visible, _clauses(self.compared))
-        yield ""
-        for name, folder in zip("AB", self.runs, strict=True):
-            yield f"run {name}     {folder}"
-        for path in self.written:
-            yield f"report    {path}"
 
 
 def compare_by_answers(
@@ -135,7 +190,7 @@ def compare_by_answers(
     formats: str,
     out: Path | None,
     progress: Progress,
-) -> ImagesCompared:
+) -> Done:
     """Pin both, read both, run the candidates on both, compare, and write one report.
 
     Args:
@@ -171,18 +226,18 @@ def compare_by_answers(
         folders.append(runs.run_on(image))
     compared = compare_run_folders(folders[0], folders[1], (None, None), gate, allow_subset=False)
     target = out or runs.results / f"images-{_short_name(a)}-vs-{_short_name(b)}"
-    document = image_difference_document(difference, compared.document(), _clauses(compared))
+    comparison, clauses = compared.comparison, headline_clauses(compared.comparison)
+    if isinstance(comparison, Comparison):  # the versions are in the images' own headline
+        clauses = clauses[len(clauses) - len(comparison.modes) :]
+    document = image_difference_document(difference, compared.document(), clauses)
     joined = write_document(document, ("md", "html", "json"), target, to_builtins(difference))
-    written = (*joined, *write_comparison(compared, chosen, target))
-    return ImagesCompared(difference, compared, (folders[0], folders[1]), written)
-
-
-def _clauses(compared: Compared) -> tuple[str, ...]:
-    """A clause a mode; the versions are in the images' own headline."""
-    comparison = compared.comparison
-    clauses = headline_clauses(comparison)
-    modes = len(comparison.modes) if isinstance(comparison, Comparison) else len(clauses)
-    return clauses[len(clauses) - modes :]
+    lines = [
+        *map(visible, (difference.headline, *clauses)),
+        "",
+        *(f"run {name}     {folder}" for name, folder in zip("AB", folders, strict=True)),
+        *(f"report    {path}" for path in (*joined, *write_comparison(compared, chosen, target))),
+    ]
+    return Done(lines, failure=compared.failure)
 
 
 WATCHES: Mapping[str, Callable[[ModeComparison], int]] = {
@@ -232,30 +287,22 @@ class _Observer:
         if image == self.ends[0]:
             self.good_id = found.image_id
             return Seen.SAME, f"GOOD itself (run {folder.name})"
-        return self._set_against_good(folder)
+        comparison = compare_runs(self._good_side, read_side(folder))
+        words, changed = [], False
+        for mode in comparison.modes:
+            for watch in self.watches:
+                count = WATCHES[watch](mode)
+                changed |= bool(count)
+                words.append(f"{mode.title} {watch} {count} of {mode.n}")
+        for again in (mode.noise_floor.a.solo for mode in comparison.modes):
+            # a step can only be told from noise where asking GOOD again changes nothing
+            if again and (own := again.text_changes.count):
+                words.append(f"but GOOD changes {own} of its own when asked again")
+        return (Seen.CHANGED if changed else Seen.SAME), f"{', '.join(words)} (run {folder.name})"
 
     @cached_property
     def _good_side(self) -> Side:
         return read_side(self.folders[self.ends[0]])
-
-    def _set_against_good(self, folder: Path) -> tuple[Seen, str]:
-        comparison = compare_runs(self._good_side, read_side(folder))
-        counts = [
-            (f"{mode.title} {watch}", WATCHES[watch](mode), mode.n)
-            for mode in comparison.modes
-            for watch in self.watches
-        ]
-        words = ", ".join(f"{name} {count} of {n}" for name, count, n in counts)
-        words += "".join(map(_noise, comparison.modes))
-        changed = any(count for _, count, _ in counts)
-        return (Seen.CHANGED if changed else Seen.SAME), f"{words} (run {folder.name})"
-
-
-def _noise(mode: ModeComparison) -> str:
-    """A step can only be told from noise where asking GOOD again changes nothing."""
-    again = mode.noise_floor.a.solo
-    changed = again.text_changes.count if again else 0
-    return f", but GOOD changes {changed} of its own when asked again" if changed else ""
 
 
 def bisect_images(
@@ -267,7 +314,7 @@ def bisect_images(
     watch: str,
     out: Path | None,
     progress: Progress,
-) -> Bisection:
+) -> Done:
     """Find the step between two images of a list, and write the way to it.
 
     Args:
@@ -284,10 +331,9 @@ def bisect_images(
         Interrupted: the same command goes on.
     """
     watches = tuple(named(watch))
-    for name in watches:
-        if name not in WATCHES:
-            hint = nearest(name, WATCHES) or f"known: {', '.join(WATCHES)}"
-            raise UsageError(f"--watch: nothing is called '{name}'", hint=hint)
+    for name in (name for name in watches if name not in WATCHES):
+        hint = nearest(name, WATCHES, "known")
+        raise UsageError(f"--watch: nothing is called '{name}'", hint=hint)
     if not watches:
         raise UsageError("--watch names nothing", hint=f"known: {', '.join(WATCHES)}")
     images = image_range(read_image_list(images_from), good, bad, images_from)
@@ -297,4 +343,4 @@ def bisect_images(
     folders = {image: str(folder) for image, folder in observer.folders.items()}
     content = {"images": list(images), "watch": list(watches), "runs": folders}
     write_json(target, to_builtins(found) | content, parents=True)
-    return found
+    return Done(found.lines(), found)

@@ -1,0 +1,152 @@
+"""``harness tasks`` and ``harness candidates``: a run's inputs checked, and made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from harness.cli.terminal import tell
+
+tasks = typer.Typer(
+    help="Check task files, and make them from published data sets.", no_args_is_help=True
+)
+
+
+@tasks.command("lint")
+def lint(
+    paths: Annotated[list[Path], Argument(help="Task files or folders of them.")],
+    show: Annotated[int, Option(help="Places to print for each rule; 0 for all.")] = 5,
+    max_model_len: Annotated[int, Option(help="Tokens of the model's context.")] = 2048,
+    max_tokens: Annotated[int, Option(help="Tokens of it kept for the answer.")] = 256,
+    as_json: Annotated[bool, Option("--json", help="Print all findings as JSON.")] = False,
+) -> None:
+    """Find what makes a scorer say the wrong thing: task files, or folders of them.
+
+    Each rule has an id, a severity, its places as file:line, and a remedy.
+    Exit 1 when there are errors.
+
+    \b
+      harness tasks lint candidates/population/tasks
+      harness tasks lint tasks/bbq_bias.yaml --show 0
+      harness tasks lint tasks --json | jq '.rules'
+    """
+    from harness.jobs import input_files
+
+    limits = {"max_model_len": max_model_len, "max_tokens": max_tokens}
+    tell(input_files.lint(paths, **limits, show=show), as_json)
+
+
+@tasks.command("import")
+def import_task(
+    dataset: Annotated[str, Argument(help="bbq, truthfulqa, mmlu, xstest or jailbreakbench.")],
+    file: Annotated[Path | None, Argument(help="JSONL, CSV or Parquet file.")] = None,
+    out: Annotated[Path | None, Option("--out", "-o", help="Task file to write.")] = None,
+    name: Annotated[str | None, Option(help="Name of the task.")] = None,
+    where: Annotated[
+        list[str] | None, Option(help="COLUMN=VALUE, only such rows; may be repeated.")
+    ] = None,
+    limit: Annotated[int | None, Option(min=1, help="Most samples to keep.")] = None,
+    seed: Annotated[
+        int | None, Option(help="Choose them at random with this seed; else the first.")
+    ] = None,
+    hub: Annotated[bool, Option("--hub", help="From the hub instead of a file.")] = False,
+    hub_id: Annotated[str | None, Option(help="ORG/NAME on the hub.")] = None,
+    config: Annotated[str | None, Option(help="Configuration on the hub.")] = None,
+    split: Annotated[str | None, Option(help="Split on the hub.")] = None,
+    revision: Annotated[str | None, Option(help="Commit on the hub.")] = None,
+) -> None:
+    """Make a task file from a published data set, in its published columns.
+
+    DATASET is bbq, truthfulqa, mmlu, xstest or jailbreakbench; FILE is JSONL, CSV
+    or Parquet. Source and licence are written into the task file. A row that could
+    be converted only by a guess is left out and counted.
+
+    \b
+      harness tasks import bbq Age.jsonl -o tasks/bbq_age.yaml --where context_condition=ambig
+      harness tasks import mmlu test.parquet -o tasks/mmlu.yaml --limit 285 --seed 42
+      harness tasks import truthfulqa --hub -o tasks/truthfulqa.yaml
+    """
+    from harness.jobs import input_files
+
+    choice = input_files.HubChoice(hub_id, config, split, revision) if hub or hub_id else None
+    imported = input_files.import_task(
+        dataset,
+        file,
+        choice,
+        out=out,
+        name=name,
+        where=tuple(where or ()),
+        limit=limit,
+        seed=seed,
+    )
+    tell(imported)
+
+
+candidates = typer.Typer(
+    help="Check candidate files, and export them from a scored run.", no_args_is_help=True
+)
+
+
+@candidates.command("check")
+def check(
+    files: Annotated[list[str], Argument(help="Candidate files, CSV or JSONL.")],
+    tasks: Annotated[str | None, Option(help="Folder of task files; else the spec's own.")] = None,
+    profile: Annotated[
+        str | None, Option("--profile", "-p", help="A shipped spec, for its models.")
+    ] = None,
+    config: Annotated[
+        Path | None, Option("--config", "-c", help="A spec file, for its models.")
+    ] = None,
+    source: Annotated[
+        str, Option("--candidate-source", help="auto (by suffix), csv or jsonl.")
+    ] = "auto",
+    as_json: Annotated[bool, Option("--json", help="Print the counts as JSON.")] = False,
+) -> None:
+    """Check candidate files against the tasks, and count them by slice.
+
+    With --profile or --config the models must be those of that spec; without, any model name will do.
+
+    \b
+      harness candidates check candidates/demo_score_flips.csv --profile demo
+      harness candidates check my_flips.csv --tasks candidates/population/tasks
+    """  # noqa: E501
+    from harness.jobs import input_files
+
+    counts = input_files.check_candidate_files(
+        files, tasks=tasks, profile=profile, config=config, source=source
+    )
+    tell(counts, as_json)
+
+
+@candidates.command("export")
+def export(
+    run: Annotated[Path, Argument(help="Run folder or records file (JSONL).")],
+    out: Annotated[Path, Option("--out", "-o", help="Candidate CSV to write.")],
+    select: Annotated[
+        str, Option(help="label_flip (the score differs) or text_change (the text does).")
+    ] = "label_flip",
+    mode: Annotated[
+        str, Option(help="Kernel path to look at: standard, batch_invariant or any.")
+    ] = "standard",
+    tasks: Annotated[
+        Path | None,
+        Option(help="Folder of task files, for directions of records without evidence."),
+    ] = None,
+) -> None:
+    """Write the rows that changed between solo and batched as a candidate CSV.
+
+    RUN is a run folder, a scan or a records file (JSONL). Beside the CSV, a
+    `.summary.json` says by which rule the rows were chosen, how many there are in
+    each slice, where they came from and the CSV's SHA-256. Neither file holds a
+    prompt or an answer.
+
+    \b
+      harness candidates export results/20260529_205134-scan -o candidates/flips.csv
+      harness candidates export records.jsonl -o changed.csv --select text_change --mode any
+    """
+    from harness.jobs import input_files
+
+    tell(input_files.export_run(run, out, select=select, mode=mode, tasks=tasks))

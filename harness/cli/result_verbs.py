@@ -1,0 +1,217 @@
+"""What is made of runs: their numbers, reports and scores, a comparison, people's judgements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from harness.cli.terminal import MaxFlipRate, ReportFolder, SummaryJson, say, tell
+from harness.words import Mode
+
+
+def summarize(
+    run: Annotated[Path, Argument(help="Run folder or records file.")],
+    output: Annotated[
+        Path | None, Option("--output", "-o", help="Where to write the summary.")
+    ] = None,
+    as_json: SummaryJson = False,
+) -> None:
+    """Recompute every number of a run from its records.
+
+    RUN is a run folder or a records file (JSONL, this harness's or any with the required columns).
+    Writes summary.json beside the records, or where -o says.
+
+    \b
+      harness summarize results/20260524_172010
+      harness summarize elsewhere.jsonl --json | jq .paired
+    """
+    from harness.jobs import run_numbers
+
+    tell(run_numbers.summarise(run, output), as_json, indent=2)
+
+
+def validate(
+    run: Annotated[Path, Argument(help="Run folder or records file.")],
+    require_modes: Annotated[
+        str | None, Option(help="Modes that must be there, separated by commas.")
+    ] = None,
+    expected_rows_per_mode: Annotated[
+        int | None, Option(min=0, help="Records that each mode must have.")
+    ] = None,
+    as_json: Annotated[bool, Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check everything that a run must show to be counted. Exit 0 if it does, 1 if not.
+
+    RUN is a run folder or a records file (JSONL). Without flags the run's own spec says what to
+    expect. Writes validation.json beside the records.
+
+    \b
+      harness validate results/20260524_172010 \\
+          --require-modes standard,batch_invariant --expected-rows-per-mode 55
+    """
+    from harness.jobs import run_numbers
+
+    found = run_numbers.validate(run, require_modes, expected_rows_per_mode)
+    tell(found, as_json, indent=2)
+
+
+def report(
+    run: Annotated[Path, Argument(metavar="RUN", help="Run folder or records file.")],
+    formats: Annotated[
+        str, Option("--format", help="Comma-separated: md, html, junit, github.")
+    ] = "md,html",
+    out: Annotated[
+        Path | None, Option("-o", "--out", help="Folder to write to; else beside RUN.")
+    ] = None,
+) -> None:
+    """Write the reports of a run: Markdown and HTML, and for CI JUnit XML or a step summary.
+
+    RUN is a run folder or a records file (JSONL). A run folder's numbers come from its summary.json and
+    validation.json; where those are missing or older than the records, they are computed anew.
+
+    \b
+      harness report results/20260524_172010-study-d
+      harness report records.jsonl --format html -o out
+      harness report results/nightly --format junit,github
+    """  # noqa: E501
+    from harness.jobs import run_numbers
+
+    say(run_numbers.report(run, formats, out))
+
+
+def score(
+    run: Annotated[Path, Argument(help="Run folder or records file (JSONL).")],
+    profile: Annotated[
+        str, Option("--profile", "-p", help="paper (the study's scorers) or strict.")
+    ] = "strict",
+    tasks: Annotated[
+        Path | None, Option(help="Folder of task files; default: the run's own.")
+    ] = None,
+    out: Annotated[Path | None, Option("--out", "-o", help="Folder for the re-scored run.")] = None,
+    show: Annotated[int, Option(help="Disagreements to print, at most.")] = 20,
+    as_json: Annotated[bool, Option("--json", help="Print the comparison as JSON.")] = False,
+) -> None:
+    """Score the saved answers of a run again, and compare the two profiles.
+
+    RUN is a run folder or a records file (JSONL) that keeps its answers. Its
+    records stay as they are: a new run folder `<RUN>/rescored/<profile>/` gets the
+    same answers with the other scores, and summarize, validate and report read it
+    like any run. `score_profiles.json` in it says where the profiles disagree.
+
+    \b
+      harness score results/20260529_205134-demo --profile paper
+      harness summarize results/20260529_205134-demo/rescored/paper
+      harness score records.jsonl --profile strict --tasks candidates/population/tasks --json
+    """
+    from harness.jobs import run_numbers
+
+    tell(run_numbers.rescore_run(run, profile=profile, tasks=tasks, out=out, show=show), as_json)
+
+
+def compare(
+    a: Annotated[Path, Argument(metavar="A", help="Run folder, records or samples.")],
+    b: Annotated[Path, Argument(metavar="B", help="The run to set against A.")],
+    mode_a: Annotated[Mode | None, Option(help="Only this mode of A.")] = None,
+    mode_b: Annotated[Mode | None, Option(help="The mode of B; else as A.")] = None,
+    allow_subset: Annotated[bool, Option("--allow-subset", help="Compare what both have.")] = False,
+    fail_on: Annotated[
+        str, Option(help="Gate: comma-separated conditions, see docs/ci-gate.md.")
+    ] = "",
+    max_flip_rate: MaxFlipRate = None,
+    formats: Annotated[
+        str, Option("--format", help="Reports: md, html, json, junit, github.")
+    ] = "",
+    out: ReportFolder = None,
+    as_json: Annotated[bool, Option("--json", help="Print the comparison as JSON.")] = False,
+) -> None:
+    """Compare two runs of the same candidates, or two modes of one, and gate on what changed.
+
+    A and B are run folders or records files (JSONL), or two lm-evaluation-harness files
+    samples_*.jsonl. Every mode is set against itself; --mode-a and --mode-b set one against another.
+    Runs of other candidates, prompts, batches, sampling or scorers are refused.
+
+    \b
+      harness compare results/vllm-0.30 results/vllm-0.32 --format html,md
+      harness compare results/demo results/demo --mode-a standard --mode-b batch_invariant
+      harness compare results/pinned results/nightly --mode-a batch_invariant \\
+          --fail-on new-label-flips,solo-changes,mode-not-proven --max-flip-rate 0.02 \\
+          --format junit,github
+      harness compare old/samples_gsm8k.jsonl new/samples_gsm8k.jsonl --fail-on newly-wrong
+
+    Exit 0, or 1 when a gate condition fails, 2 for runs that are not comparable, 4 for a gate over an
+    incomplete run.
+    """  # noqa: E501
+    from harness.jobs import compare_runs
+
+    compared = compare_runs.compare(
+        a,
+        b,
+        (mode_a, mode_b),
+        fail_on=fail_on,
+        max_flip_rate=max_flip_rate,
+        allow_subset=allow_subset,
+        formats=formats,
+        out=out,
+    )
+    tell(compared, as_json, indent=2)
+
+
+adjudicate = typer.Typer(
+    help="""Have people judge the flips of a run, blinded, and measure how far they agree.
+
+    \b
+      harness adjudicate export results/20260524_172010-study-d -o sheets
+      harness adjudicate import sheets/for_raters/ann.csv bob.csv --key sheets/key.json
+    """,
+    no_args_is_help=True,
+)
+
+
+@adjudicate.command("export")
+def export_sheet(
+    run: Annotated[Path, Argument(metavar="RUN", help="Run folder or records file.")],
+    out: Annotated[Path, Option("-o", "--out", help="Folder for the sheet and the key.")],
+    controls: Annotated[float, Option(help="Share of the sheet that is controls.")] = 0.2,
+    seed: Annotated[int, Option(help="Draws order, sides and controls.")] = 0,
+    tasks: Annotated[
+        Path | None, Option(help="Task folder, for the prompts; default: the run's own.")
+    ] = None,
+) -> None:
+    """Write a blinded sheet of a run's flips, with controls mixed in, and its key.
+
+    DIR/for_raters/ holds sheet.csv, the same for Label Studio, and the rubric; DIR/key.json says what
+    is what and stays with you. Nothing that is there already is overwritten.
+
+    \b
+      harness adjudicate export results/20260524_172010-study-d -o sheets --controls 0.25 --seed 7
+    """  # noqa: E501
+    from harness.jobs import run_numbers
+
+    tell(run_numbers.send_out(run, out, controls=controls, seed=seed, tasks=tasks))
+
+
+@adjudicate.command("import")
+def import_sheets(
+    files: Annotated[
+        list[Path] | None, Argument(metavar="[FILES]...", help="Filled sheets.")
+    ] = None,
+    key: Annotated[Path, Option(help="The export's key.json.")] = Path("key.json"),
+    run: Annotated[
+        Path | None, Option(help="Run folder to add to; default: beside the key.")
+    ] = None,
+    as_json: Annotated[bool, Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Check filled sheets against the key, add them to adjudications.jsonl, and sum up.
+
+    FILES are sheets (CSV) or exports of Label Studio (JSON). One bad line and nothing is imported.
+    With no FILES the judgements that are there are summed up again.
+
+    \b
+      harness adjudicate import ann.csv bob.csv --key sheets/key.json --run results/20260524_172010
+    """
+    from harness.jobs import run_numbers
+
+    tell(run_numbers.take_in(files or (), key, run), as_json)

@@ -1,0 +1,140 @@
+"""``harness run``, ``ablation``, ``plan`` and ``scan``: what asks servers, or would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from harness.cli.terminal import (
+    RESULTS,
+    Quiet,
+    Results,
+    RunId,
+    SummaryJson,
+    note,
+    say,
+    say_json,
+    tell,
+)
+from harness.settings import LoadedSpec, with_spec_flags
+
+
+@with_spec_flags
+def run(
+    loaded: LoadedSpec,
+    run_id: RunId = None,
+    results: Results = RESULTS,
+    fresh: Annotated[bool, Option(help="Never resume; start a new run.")] = False,
+    retry_errors: Annotated[bool, Option(help="Ask failed records again.")] = False,
+    as_json: SummaryJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Replay every candidate alone and in its batch, on both kernel paths, and compare.
+
+    On an unfinished run this goes on where it stopped; `--fresh` starts a new one.
+
+    \b
+      harness run --profile demo
+      harness run --profile study-d --candidates my_flips.csv --port 18010
+      harness run -c my_run.yaml --run-id friday --retry-errors
+    """
+    from harness.jobs import runs
+
+    tell(
+        runs.run(loaded, results, run_id, fresh=fresh, retry_errors=retry_errors, quiet=quiet),
+        as_json,
+    )
+
+
+@with_spec_flags
+def ablation(
+    loaded: LoadedSpec,
+    results: Results = RESULTS,
+    batch_sizes: Annotated[str, Option(help="Batch sizes of the scan.")] = "4,16",
+    only: Annotated[str | None, Option(help="One step: smoke, scan or run.")] = None,
+    dry_run: Annotated[bool, Option(help="Print what would be done.")] = False,
+    as_json: SummaryJson = False,
+) -> None:
+    """The whole ablation on this machine, from the check of the machine to the report.
+
+    Says beforehand what it will do. With no candidate file it first scans the task folder in standard
+    mode and takes the prompts whose score changes in a batch. The same command goes on where it
+    stopped.
+
+    \b
+      harness ablation --profile study-d --dry-run
+      harness ablation --profile study-d --candidates candidates/my_flips.csv
+      harness ablation --profile controlled --image vllm/vllm-openai:v0.20.2
+    """  # noqa: E501
+    from harness.jobs import ablation_steps, runs
+
+    planned = ablation_steps.plan_ablation(loaded, results=results, batch_sizes=batch_sizes)
+    planned = planned.only(only) if only else planned
+    if dry_run:
+        say(planned.announcement(results))
+        for step in planned.steps:
+            say(step.server_lines())
+        return
+    for line in planned.announcement(results):
+        note(line)
+    tell(runs.concluded(ablation_steps.run_ablation(planned, results)), as_json)
+
+
+@with_spec_flags
+def plan(
+    loaded: LoadedSpec,
+    as_json: Annotated[bool, Option("--json", help="One line a candidate and mode.")] = False,
+) -> None:
+    """Show what a run would do, without starting a server.
+
+    \b
+      harness plan --profile demo
+      harness plan --profile study-d --candidates my_flips.csv
+      harness plan -c my_run.yaml --json > plan.jsonl
+    """
+    from harness.jobs import runs
+
+    planned = runs.plan(loaded)
+    if not as_json:
+        return tell(planned)
+    for row in planned.value:
+        say_json(row)
+
+
+@with_spec_flags
+def scan(
+    loaded: LoadedSpec,
+    batch_sizes: Annotated[str, Option(help="Batch sizes, comma separated.")] = "4,8",
+    out: Annotated[Path | None, Option(help="Candidate CSV; default: in the run folder.")] = None,
+    select: Annotated[
+        str, Option(help="label_flip or text_change: what makes a row a candidate.")
+    ] = "label_flip",
+    run_id: RunId = None,
+    results: Results = RESULTS,
+    fresh: Annotated[bool, Option(help="Never resume; start a new scan.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Send a whole population, each prompt alone and in its batch, in one mode.
+
+    Writes a scored run folder and exports its score flips as a candidate file, with a `.summary.json`
+    that holds no prompt and no answer.
+
+    \b
+      harness scan --profile demo --batch-sizes 4,8 --out candidates/demo_score_flips.csv
+      harness scan -c my_run.yaml --modes standard --batch-sizes 8,32 --dispatch-modes prompt_list
+    """  # noqa: E501
+    from harness.jobs import runs
+
+    scanned = runs.scan(
+        loaded,
+        results,
+        run_id,
+        fresh=fresh,
+        batch_sizes=batch_sizes,
+        select=select,
+        out=out,
+        quiet=quiet,
+    )
+    tell(scanned)
