@@ -61,6 +61,11 @@ class Endpoint(StrEnum):
     TEXT_CHANGES = "text_changes"
 
     @property
+    def column(self) -> str:
+        """Of one record: ``label_flip`` or ``text_change``."""
+        return self.value.removesuffix("s")
+
+    @property
     def words(self) -> str:
         """``Label flips`` or ``Text changes``."""
         return self.value.replace("_", " ").capitalize()

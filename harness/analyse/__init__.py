@@ -45,11 +45,9 @@ from harness.analyse.summary import (
     read_summary,
 )
 from harness.analyse.tables import (
-    endpoint,
     paired_counts,
     paired_statistics,
     rate,
-    score_states,
 )
 from harness.analyse.validate import (
     Expectations,
@@ -110,7 +108,6 @@ __all__ = [
     "Validation",
     "check_records",
     "clopper_pearson_interval",
-    "endpoint",
     "expectations_of",
     "holm",
     "key_name",
@@ -127,7 +124,6 @@ __all__ = [
     "read_summary",
     "read_validation",
     "scan_records",
-    "score_states",
     "sign_flip_test",
     "summarise",
     "summarise_run",

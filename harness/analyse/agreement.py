@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,22 +23,23 @@ from harness.analyse.summary import (
     SignFlip,
     Transition,
 )
-from harness.analyse.tables import endpoint, paired_counts, rate, score_states
+from harness.analyse.tables import paired_counts, rate
 from harness.flips import flip_direction, flip_kind
-from harness.records import BoolArray, FloatArray, IntArray, Pairing, Records
+from harness.records import IntArray, Pairing, Records
 from harness.words import MODES, Endpoint
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_REPEATS = ("repeat_flips", "repeat_changes")
+"""The columns that count repeats with another label, and with another text."""
 
 
 def flip_kinds(records: Records, rows: IntArray) -> FlipKinds:
     """Flips of one mode by direction and by kind."""
-    flipped = rows[records.columns.label_flip[rows]]
-    pairs = list(
-        zip(
-            score_states(records, "solo", flipped),
-            score_states(records, "batch", flipped),
-            strict=True,
-        )
-    )
+    flipped = rows[records.column("label_flip")[rows]]
+    sides = (records.score_states(side, flipped) for side in ("solo", "batch"))
+    pairs = list(zip(*sides, strict=True))
     directions = Counter(flip_direction(solo[0], batched[0]) for solo, batched in pairs)
     kinds = Counter(flip_kind(solo[0], batched[0]) for solo, batched in pairs)
     transitions = Counter(
@@ -70,40 +71,30 @@ def noise_floor(records: Records, rows: IntArray) -> NoiseFloor:
     another label or text. ``batch_beyond_repeat`` sets the batch's change of a row against its
     solo repeat's; ``None`` where nothing was repeated.
     """
-    columns = records.columns
-    rows = rows[columns.ok[rows]]
-    repeated = rows[columns.solo_repeats[rows] > 0]
+    counted = records.frame.take(rows)
+    counted = counted[counted["ok"]]
+    repeated = counted[counted["solo_repeats"] > 0]
+    beyond = (
+        _beyond(repeated[endpoint.column], repeated[f"solo_{kind}"] > 0)
+        for endpoint, kind in zip(Endpoint, _REPEATS, strict=True)
+    )
     return NoiseFloor(
-        solo=_repeats(
-            rows, columns.solo_repeats, columns.solo_repeat_flips, columns.solo_repeat_changes
-        ),
-        batched=_repeats(
-            rows, columns.batch_repeats, columns.batch_repeat_flips, columns.batch_repeat_changes
-        ),
-        batch_beyond_repeat=BeyondRepeats(
-            _beyond(columns.label_flip, columns.solo_repeat_flips, repeated),
-            _beyond(columns.text_change, columns.solo_repeat_changes, repeated),
-        )
-        if len(repeated)
-        else None,
+        solo=_repeats(counted, "solo"),
+        batched=_repeats(counted, "batch"),
+        batch_beyond_repeat=BeyondRepeats(*beyond) if len(repeated) else None,
     )
 
 
-def _repeats(
-    rows: IntArray, repeats: IntArray, flips: IntArray, changes: IntArray
-) -> Repeats | None:
-    rows = rows[repeats[rows] > 0]
-    if not len(rows):
+def _repeats(counted: pd.DataFrame, side: str) -> Repeats | None:
+    repeated = counted[counted[f"{side}_repeats"] > 0]
+    if not len(repeated):
         return None
-    return Repeats(
-        int(repeats[rows].sum()),
-        rate(int((flips[rows] > 0).sum()), len(rows)),
-        rate(int((changes[rows] > 0).sum()), len(rows)),
-    )
+    rates = (rate(int((repeated[f"{side}_{kind}"] > 0).sum()), len(repeated)) for kind in _REPEATS)
+    return Repeats(int(repeated[f"{side}_repeats"].sum()), *rates)
 
 
-def _beyond(batch: BoolArray, repeat: IntArray, rows: IntArray) -> BeyondRepeat:
-    both, batch_only, repeat_only, neither = paired_counts(batch[rows], repeat[rows] > 0)
+def _beyond(batch: pd.Series[bool], repeat: pd.Series[bool]) -> BeyondRepeat:
+    both, batch_only, repeat_only, neither = paired_counts(batch.to_numpy(), repeat.to_numpy())
     p = mcnemar(batch_only, repeat_only).two_sided
     return BeyondRepeat(both, batch_only, repeat_only, neither, p)
 
@@ -116,18 +107,14 @@ def cross_mode(records: Records, pairing: Pairing) -> CrossMode:
     complete = pairing.complete(records)
     standard, invariant = (pairing.slots[mode][complete] for mode in MODES)
 
-    def differing(side: str, hashes: Sequence[str | None]) -> Differing:
-        pairs = zip(standard.tolist(), invariant.tolist(), strict=True)
-        texts = sum(hashes[one] != hashes[other] for one, other in pairs)
-        scores = zip(
-            score_states(records, side, standard),
-            score_states(records, side, invariant),
-            strict=True,
+    def differing(side: str) -> Differing:
+        labels, texts = (
+            rate(int((column[standard] != column[invariant]).sum()), len(standard))
+            for column in map(records.column, (f"{side}_state", f"{side}_hash"))
         )
-        labels = sum(one != other for one, other in scores)
-        return Differing(rate(labels, len(standard)), rate(texts, len(standard)))
+        return Differing(labels, texts)
 
-    return CrossMode(differing("solo", records.solo_hash), differing("batch", records.batch_hash))
+    return CrossMode(differing("solo"), differing("batch"))
 
 
 def clusters(records: Records, pairing: Pairing) -> Clusters:
@@ -136,44 +123,33 @@ def clusters(records: Records, pairing: Pairing) -> Clusters:
     ``n_clusters`` counts clusters with a complete pair; the sign-flip test swaps the two modes
     of a whole cluster.
     """
-    complete = np.flatnonzero(pairing.complete(records))
-    codes: dict[tuple[str, str, str], int] = {}
-    cluster = np.fromiter(
-        (codes.setdefault(records.keys[k][:3], len(codes)) for k in complete.tolist()),
-        dtype=np.int64,
-        count=len(complete),
-    )
+    complete = pairing.complete(records)
+    prompts = records.candidates.loc[complete, ["model", "task_name", "sample_id"]]
+    cluster = prompts.groupby(list(prompts), observed=True, sort=False).ngroup().to_numpy()
+    sizes = np.bincount(cluster)
     standard, invariant = (pairing.slots[mode][complete] for mode in MODES)
 
-    def tested(column: BoolArray) -> SignFlip:
-        difference = column[standard].astype(np.int64) - column[invariant].astype(np.int64)
-        sums = np.zeros(len(codes), dtype=np.int64)
-        np.add.at(sums, cluster, difference)
-        test = sign_flip_test(sums.tolist())
+    def tested(endpoint: Endpoint) -> SignFlip:
+        column = records.column(endpoint.column).astype(np.int64)
+        sums = np.bincount(cluster, weights=column[standard] - column[invariant])
+        test = sign_flip_test(sums.astype(np.int64).tolist())
         return SignFlip(test.informative, test.statistic, test.p_two_sided, test.method)
 
-    largest = int(np.bincount(cluster).max()) if len(codes) else 0
-    tests = (tested(endpoint(records, name)) for name in Endpoint)
-    return Clusters(len(complete), len(codes), largest, *tests)
+    largest = int(sizes.max(initial=0))
+    return Clusters(len(prompts), len(sizes), largest, *map(tested, Endpoint))
 
 
 def retries(records: Records, rows: IntArray) -> Retries:
     """Records of one mode that needed more than one attempt, and answers cut at the limit."""
-    columns = records.columns
+    counted = records.frame[["solo_attempts", "batch_attempts", "truncated"]].take(rows)
     return Retries(
-        solo=int((columns.solo_attempts[rows] > 1).sum()),
-        batched=int((columns.batch_attempts[rows] > 1).sum()),
-        truncated=int(columns.truncated[rows].sum()),
+        solo=int((counted["solo_attempts"] > 1).sum()),
+        batched=int((counted["batch_attempts"] > 1).sum()),
+        truncated=int(counted["truncated"].sum()),
     )
 
 
 def latency(records: Records, rows: IntArray) -> Latency:
     """Median seconds of an answer of one mode, alone and in its batch; ``None`` if unknown."""
-    columns = records.columns
-    return Latency(_median(columns.solo_latency[rows]), _median(columns.batch_latency[rows]))
-
-
-def _median(seconds: FloatArray) -> float | None:
-    known = seconds[~np.isnan(seconds)]
-    value = float(np.median(known)) if len(known) else math.nan
-    return None if math.isnan(value) else value
+    medians = records.frame[["solo_latency", "batch_latency"]].take(rows).median()
+    return Latency(*(None if math.isnan(value) else float(value) for value in medians))

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.findings import Finding
 from harness.numbers import shortened
-from harness.records import BoolArray, IntArray, Pairing, RecordKey, Records
+from harness.records import Pairing, RecordKey, Records
 from harness.words import MODES
 
 
@@ -59,7 +59,7 @@ def _whole(records: Records, _: Pairing) -> Finding:
 
 def _one_run(records: Records, _: Pairing) -> Finding:
     check = "one_run"
-    runs = records.runs.values
+    runs = records.runs
     if len(runs) > 1:
         return Finding.failed(
             check, f"records of {len(runs)} runs are mixed: {shortened(runs, len(runs))}"
@@ -80,10 +80,11 @@ def _no_duplicates(records: Records, pairing: Pairing) -> Finding:
 def _no_errors(records: Records, pairing: Pairing) -> Finding:
     check = "no_record_errors"
     rows = np.concatenate([pairing.rows(mode) for mode in MODES])
-    bad = rows[~records.columns.ok[rows]].tolist()
+    bad = rows[~records.column("ok")[rows]].tolist()
+    lines = records.column("line")
     if not bad:
         return Finding.ok(check, f"{len(rows)} records are ok")
-    places = (f"line {records.columns.line[row]}: {records.errors.get(row)}" for row in bad)
+    places = (f"line {lines[row]}: {records.errors[row]}" for row in bad)
     return Finding.failed(check, f"{len(bad)} record(s) failed: {shortened(places, len(bad))}")
 
 
@@ -101,7 +102,7 @@ def _paired(records: Records, pairing: Pairing) -> Finding:
     if missing:
         places = shortened(missing, len(missing))
         return Finding.failed(check, f"{len(missing)} candidate(s) without a partner: {places}")
-    return Finding.ok(check, f"{len(records.keys)} candidates, each once a mode")
+    return Finding.ok(check, f"{len(records.candidates)} candidates, each once a mode")
 
 
 def _same_question(records: Records, pairing: Pairing) -> Finding:
@@ -110,37 +111,36 @@ def _same_question(records: Records, pairing: Pairing) -> Finding:
     both = np.flatnonzero((standard >= 0) & (invariant >= 0))
     if not len(both):
         return Finding.not_checked(check, "there are no pairs")
-    columns = records.columns
-    wanted: tuple[tuple[str, IntArray | np.ndarray, int], ...] = (
-        ("prompt", columns.prompt, -1),
-        ("batch", columns.group, 0),
-        ("sampling", columns.settings, -1),
-        ("domain", columns.domain, -1),
-    )
     differing: list[str] = []
-    known = 0
-    for word, column, unknown in wanted:
-        one, other = column[standard[both]], column[invariant[both]]
-        known += bool(np.any(one != unknown))
-        where = both[one != other].tolist()
+    for word, name in (
+        ("prompt", "prompt"),
+        ("batch", "group"),
+        ("sampling", "settings"),
+        ("domain", "domain"),
+    ):
+        column = records.column(name)
+        where = both[column[standard[both]] != column[invariant[both]]].tolist()
         differing += [f"{word} of {key_name(records.keys[index])}" for index in where]
     if differing:
         places = shortened(differing, len(differing))
         return Finding.failed(check, f"the two modes differ in {places}")
-    if not np.any(columns.group[standard[both]] != 0):
+    if not np.any(records.column("group")[standard[both]] != 0):
         return Finding.not_checked(check, "the records do not hold prompt hashes and batches")
     return Finding.ok(check, f"{len(both)} pairs asked the same")
 
 
 def _flags_agree(records: Records, _: Pairing) -> Finding:
     check = "flags_agree_with_scores_and_hashes"
-    columns = records.columns
-    flip = _disagrees(columns.stated_flip, columns.label_flip, columns.ok)
-    text = _disagrees(columns.stated_change, columns.text_change, columns.ok)
-    if not np.any(columns.stated_flip >= 0) and not np.any(columns.stated_change >= 0):
+    frame = records.frame
+    if not (frame["stated_flip"] >= 0).any() and not (frame["stated_change"] >= 0).any():
         return Finding.not_checked(check, "label_flip and text_change are not recorded")
-    lines = [f"line {n}: label_flip" for n in columns.line[flip].tolist()]
-    lines += [f"line {n}: text_change" for n in columns.line[text].tolist()]
+    lines = [
+        f"line {line}: {flag}"
+        for flag, stated in (("label_flip", "stated_flip"), ("text_change", "stated_change"))
+        for line in frame.loc[
+            frame["ok"] & (frame[stated] >= 0) & (frame[stated] != frame[flag]), "line"
+        ]
+    ]
     if lines:
         return Finding.failed(
             check, f"recorded flags contradict the record: {shortened(lines, len(lines))}"
@@ -148,15 +148,10 @@ def _flags_agree(records: Records, _: Pairing) -> Finding:
     return Finding.ok(check, "label_flip and text_change are what scores and hashes say")
 
 
-def _disagrees(stated: IntArray, derived: BoolArray, ok: BoolArray) -> BoolArray:
-    disagrees: BoolArray = ok & (stated >= 0) & ((stated > 0) != derived)
-    return disagrees
-
-
 def _flips_change_text(records: Records, _: Pairing) -> Finding:
     check = "no_flip_without_text_change"
-    columns = records.columns
-    odd = columns.line[columns.label_flip & ~columns.text_change].tolist()
+    frame = records.frame
+    odd = frame.loc[frame["label_flip"] & ~frame["text_change"], "line"].tolist()
     if odd:
         places = shortened((f"line {line}" for line in odd), len(odd))
         return Finding.failed(check, f"the same text has two labels: {places}")
@@ -165,48 +160,48 @@ def _flips_change_text(records: Records, _: Pairing) -> Finding:
 
 def _hashes_agree(records: Records, _: Pairing) -> Finding:
     check = "hashes_agree_with_texts"
-    bad = records.hash_mismatches
+    bad = records.checks.hash_mismatches
     if bad:
         places = shortened((f"line {line}" for line in bad), len(bad))
         return Finding.failed(check, f"a text does not have its recorded SHA-256: {places}")
-    if not records.texts_hashed:
+    if not records.checks.texts_hashed:
         return Finding.not_checked(check, "the records hold no texts")
-    return Finding.ok(check, f"{records.texts_hashed} texts have their recorded SHA-256")
+    return Finding.ok(check, f"{records.checks.texts_hashed} texts have their recorded SHA-256")
 
 
 def _scores_agree(records: Records, _: Pairing) -> Finding:
-    check, bad = "scores_agree_with_answers", records.contradicted
+    check, bad = "scores_agree_with_answers", records.checks.contradicted
     if bad:
         places = shortened((f"line {line}" for line in bad), len(bad))
         return Finding.failed(check, f"a score or label is not that of its answer: {places}")
-    if not records.answers:
+    if not records.checks.answers:
         return Finding.not_checked(check, "the records hold no answers")
     return Finding.ok(check, "scores and labels are those of the answers")
 
 
 def _answers_finished(records: Records, _: Pairing) -> Finding:
     check = "answers_finished"
-    bad = records.unfinished
+    bad = records.checks.unfinished
     if bad:
         places = shortened((f"line {line}" for line in bad), len(bad))
         return Finding.failed(check, f"the server gave an answer up (abort or error): {places}")
-    if not records.answers:
+    if not records.checks.answers:
         return Finding.not_checked(check, "finish reasons are not recorded")
     return Finding.ok(check, "no answer was aborted")
 
 
 def _batches_sent_once(records: Records, _: Pairing) -> Finding:
     check = "batches_sent_once"
-    columns = records.columns
-    again = columns.line[columns.batch_attempts > 1].tolist()
-    solo = int((columns.solo_attempts > 1).sum())
+    frame = records.frame
+    again = frame.loc[frame["batch_attempts"] > 1, "line"].tolist()
+    solo = int((frame["solo_attempts"] > 1).sum())
     if again:
         places = shortened((f"line {line}" for line in again), len(again))
         return Finding.warning(
             check,
             f"{len(again)} batch(es) were sent again whole, so their timing was another: {places}",
         )
-    if not records.answers:
+    if not records.checks.answers:
         return Finding.not_checked(check, "attempts are not recorded")
     return Finding.ok(
         check, "no batch was sent again" + (f"; {solo} solo prompts were" if solo else "")
@@ -215,12 +210,12 @@ def _batches_sent_once(records: Records, _: Pairing) -> Finding:
 
 def _noise_floor(records: Records, _: Pairing) -> Finding:
     check = "noise_floor"
-    columns = records.columns
-    repeats = int((columns.solo_repeats + columns.batch_repeats).sum())
+    frame = records.frame
+    repeats = int((frame["solo_repeats"] + frame["batch_repeats"]).sum())
     if not repeats:
         return Finding.not_checked(check, "nothing was asked twice (controls.solo_repeats)")
-    moved = columns.solo_repeat_changes + columns.batch_repeat_changes
-    lines = columns.line[moved > 0].tolist()
+    moved = frame["solo_repeat_changes"] + frame["batch_repeat_changes"]
+    lines = frame.loc[moved > 0, "line"].tolist()
     if lines:
         places = shortened((f"line {line}" for line in lines), len(lines))
         return Finding.warning(

@@ -171,7 +171,7 @@ def _batch_not_repetition(summary: Summary, gap: str | None) -> Claim:
 def _same_batches(records: Records, pairing: Pairing) -> bool:
     """Whether every complete pair records the same batch in both modes."""
     complete = pairing.complete(records)
-    one, other = (records.columns.group[pairing.slots[mode][complete]] for mode in MODES)
+    one, other = (records.column("group")[pairing.slots[mode][complete]] for mode in MODES)
     return bool(len(one) and np.all(one == other) and np.all(one != 0))
 
 

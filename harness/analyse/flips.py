@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from harness.analyse.summary import Flip
-from harness.analyse.tables import score_states
 from harness.flips import flip_direction, flip_kind
-from harness.records import FirstDifference, Pairing, Records
+from harness.records import FirstDifference, Pairing, RecordKey, Records
 from harness.words import MODES, Mode
 
 
@@ -17,24 +20,25 @@ def list_flips(records: Records, pairing: Pairing) -> tuple[Flip, ...]:
     flips: list[Flip] = []
     for mode in MODES:
         rows = pairing.rows(mode)
-        rows = rows[records.columns.label_flip[rows]]
-        rows.sort()
-        solo = score_states(records, "solo", rows)
-        batched = score_states(records, "batch", rows)
-        flips += [
-            _flip(records, row, mode, one[0], other[0])
-            for row, one, other in zip(rows.tolist(), solo, batched, strict=True)
-        ]
+        rows = np.sort(rows[records.column("label_flip")[rows]])
+        found = records.frame.take(rows).astype(object)
+        keys = records.candidates.take(found["key"].to_numpy(int)).itertuples(
+            index=False, name=None
+        )
+        for key, row in zip(keys, found.itertuples(), strict=True):
+            flips.append(_flip(records, key, row, mode))
     return tuple(flips)
 
 
-def _flip(
-    records: Records, row: int, mode: Mode, solo: float | None, batched: float | None
-) -> Flip:
-    columns = records.columns
-    model, task_name, sample_id, batch_size, dispatch_mode = records.keys[int(columns.key[row])]
-    change = records.changes.get(row)
+def _flip(records: Records, key: RecordKey, row: Any, mode: Mode) -> Flip:
+    change = records.changes[row.Index] if row.text_change else None
     parts = change is not None and (change.char is not None or change.token is not None)
+    solo, batched = records.states[row.solo_state][0], records.states[row.batch_state][0]
+
+    def word(value: Any) -> str | None:
+        return value if isinstance(value, str) else None  # nan where there is none
+
+    model, task_name, sample_id, batch_size, dispatch_mode = key
     return Flip(
         model=model,
         task_name=task_name,
@@ -43,17 +47,17 @@ def _flip(
         dispatch_mode=dispatch_mode,
         mode=mode,
         record_id=change.record_id if change else None,
-        line=int(columns.line[row]),
-        phase=records.phases.word(int(columns.phase[row])),
-        domain=records.domains.word(int(columns.domain[row])),
-        original_direction=records.directions.word(int(columns.direction[row])),
-        solo_label=records.labels.word(int(columns.solo_label[row])),
-        batch_label=records.labels.word(int(columns.batch_label[row])),
-        solo_response_hash=records.solo_hash[row],
-        batch_response_hash=records.batch_hash[row],
-        text_change=bool(columns.text_change[row]),
+        line=int(row.line),
+        phase=word(row.phase),
+        domain=word(row.domain),
+        original_direction=word(row.original_direction),
+        solo_label=word(row.solo_label),
+        batch_label=word(row.batch_label),
+        solo_response_hash=row.solo_hash,
+        batch_response_hash=row.batch_hash,
+        text_change=bool(row.text_change),
         first_difference=FirstDifference(change.char, change.token) if change and parts else None,
-        truncated=bool(columns.truncated[row]),
+        truncated=bool(row.truncated),
         solo_score=solo,
         batch_score=batched,
         kind=flip_kind(solo, batched),

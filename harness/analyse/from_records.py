@@ -18,7 +18,14 @@ from harness.analyse.claims import claim_ledger
 from harness.analyse.flips import list_flips
 from harness.analyse.stack import stack_of
 from harness.analyse.summary import Pairs, Summary
-from harness.analyse.tables import breakdowns, mode_table, paired_table, score_pairs
+from harness.analyse.tables import (
+    breakdowns,
+    mode_table,
+    outcomes,
+    paired_table,
+    score_pairs,
+    totals,
+)
 from harness.analyse.threats import list_threats
 from harness.records import (
     Records,
@@ -58,18 +65,20 @@ def summarise(
     pairing = pair_records(records)
     refuse_duplicates(records, pairing)
     rows = {mode: pairing.rows(mode) for mode in pairing.modes()}
-    by_mode = {mode: mode_table(records, counted) for mode, counted in rows.items()}
-    complete = pairing.complete(records)
+    found = outcomes(records, pairing)
+    counts = totals(found)
+    by_mode = {mode: mode_table(counts, mode) for mode in rows}
+    complete = counts["pairs", "complete"]
     summary = Summary(
-        run_id=records.runs.values[0] if len(records.runs) == 1 else None,
+        run_id=records.runs[0] if len(records.runs) == 1 else None,
         n_records=sum(table.records for table in by_mode.values()),
         n_ok=sum(table.ok for table in by_mode.values()),
         startup_error_count=startup_errors,
         superseded_records=pairing.superseded,
-        pairs=Pairs(len(records.keys), int(complete.sum()), int((~complete).sum())),
+        pairs=Pairs(len(found), complete, len(found) - complete),
         by_mode=by_mode,
-        paired=paired_table(records, pairing, complete),
-        breakdowns=breakdowns(records, pairing),
+        paired=paired_table(counts),
+        breakdowns=breakdowns(records, pairing, found),
         score_pairs={mode: score_pairs(records, pairing.rows(mode)) for mode in MODES},
         flip_kinds={mode: flip_kinds(records, counted) for mode, counted in rows.items()},
         noise_floor={mode: noise_floor(records, counted) for mode, counted in rows.items()},

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import UNSET
@@ -23,6 +22,7 @@ from harness.analyse.statistics import (
     wilson_interval,
 )
 from harness.analyse.summary import (
+    Attribute,
     Breakdowns,
     Difference,
     ModeTable,
@@ -34,9 +34,13 @@ from harness.analyse.summary import (
     Slice,
 )
 from harness.records import BoolArray, IntArray, Pairing, Records, ScoreState
-from harness.words import MODES, Endpoint
+from harness.words import MODES, Endpoint, Mode
 
-_Value = TypeVar("_Value", str, int, "str | None")
+if TYPE_CHECKING:
+    import pandas as pd
+
+Counts = Mapping[tuple[str, str], int]
+"""Numbers of candidates by the columns of `outcomes`."""
 
 
 def rate(count: int, n: int) -> Rate:
@@ -51,19 +55,6 @@ def rate(count: int, n: int) -> Rate:
         upper95=None if math.isnan(bound) else bound,
         margin=supported_margin(bound),
     )
-
-
-def endpoint(records: Records, name: Endpoint) -> BoolArray:
-    """The column of an endpoint."""
-    columns = records.columns
-    return columns.label_flip if name is Endpoint.LABEL_FLIPS else columns.text_change
-
-
-def mode_table(records: Records, rows: IntArray) -> ModeTable:
-    """Counts and rates over the records ``rows`` of one mode; rates are over the ok ones."""
-    ok = int(records.columns.ok[rows].sum())
-    flips, changes = (rate(int(endpoint(records, e)[rows].sum()), ok) for e in Endpoint)
-    return ModeTable(len(rows), ok, len(rows) - ok, flips, changes)
 
 
 def paired_counts(first: BoolArray, second: BoolArray) -> tuple[int, int, int, int]:
@@ -101,81 +92,99 @@ def paired_statistics(both: int, first: int, second: int, neither: int) -> PairT
     )
 
 
-def paired_table(records: Records, pairing: Pairing, keys: BoolArray) -> PairedTable:
-    """Standard against batch-invariant over the complete pairs among ``keys``."""
-    standard, invariant = (pairing.slots[mode][keys] for mode in MODES)
+def outcomes(records: Records, pairing: Pairing) -> pd.DataFrame:
+    """What each candidate came to, one row each; sums of rows are the cells of every table.
 
-    def paired(column: BoolArray) -> Paired:
-        cells = paired_counts(column[standard], column[invariant])
+    Columns: for each mode whether there is a record (``records``), whether it is ``ok``, and its
+    two endpoints; ``complete`` under ``pairs``; and for each endpoint the cells of its paired
+    table, which only complete pairs have.
+    """
+    import pandas as pd
+
+    columns: dict[tuple[str, str], BoolArray] = {}
+    for mode in MODES:
+        slot = pairing.slots[mode]
+        there = slot >= 0
+        columns[mode, "records"] = there
+        for name in ("ok", "label_flip", "text_change"):
+            columns[mode, name] = there & records.column(name)[slot]
+    complete = columns["pairs", "complete"] = pairing.complete(records)
+    for endpoint in Endpoint:
+        first, second = (columns[mode, endpoint.column] for mode in MODES)
+        columns[endpoint, "both"] = complete & first & second
+        columns[endpoint, "first"] = complete & first & ~second
+        columns[endpoint, "second"] = complete & ~first & second
+        columns[endpoint, "neither"] = complete & ~first & ~second
+    return pd.DataFrame(columns)
+
+
+def mode_table(counts: Counts, mode: Mode) -> ModeTable:
+    """Counts and rates over the records of one mode; rates are over the ok ones."""
+    records, ok = counts[mode, "records"], counts[mode, "ok"]
+    flips, changes = (rate(counts[mode, endpoint.column], ok) for endpoint in Endpoint)
+    return ModeTable(records, ok, records - ok, flips, changes)
+
+
+def paired_table(counts: Counts) -> PairedTable:
+    """Standard against batch-invariant over complete pairs."""
+
+    def paired(endpoint: Endpoint) -> Paired:
+        cells = (counts[endpoint, cell] for cell in ("both", "first", "second", "neither"))
         return Paired(*astuple(paired_statistics(*cells)))
 
-    return PairedTable(*(paired(endpoint(records, name)) for name in Endpoint))
+    return PairedTable(*map(paired, Endpoint))
 
 
-def breakdowns(records: Records, pairing: Pairing) -> Breakdowns:
+def totals(found: pd.DataFrame) -> Counts:
+    """The counts over all rows of `outcomes`."""
+    sums: Any = found.sum()
+    return {name: int(count) for name, count in sums.items()}
+
+
+def breakdowns(records: Records, pairing: Pairing, found: pd.DataFrame) -> Breakdowns:
     """The mode and paired tables for every value of every attribute of a candidate.
 
     Each attribute carries Holm-adjusted p values over its own slices as ``p_holm``.
+
+    Args:
+        records, pairing: of the run.
+        found: its `outcomes`.
     """
-    complete = pairing.complete(records)
-    columns, keys = records.columns, records.keys
     standard, invariant = (pairing.slots[mode] for mode in MODES)
     row = np.where(standard >= 0, standard, invariant)
 
-    def slices(values: Sequence[_Value]) -> tuple[Slice, ...]:
-        return _adjusted(
-            [_slice(records, pairing, complete, value, mask) for value, mask in _masks(values)]
-        )
+    def slices(attribute: Attribute) -> tuple[Slice, ...]:
+        if attribute in records.candidates:
+            values = records.candidates[attribute]
+        else:
+            values = records.frame[attribute].take(row)
+        grouped: Any = found.groupby(values.array, observed=True, dropna=False, sort=False)
+        sums, sizes = grouped.sum().to_dict("index"), grouped.size()
+        entries = [
+            _slice(None if value != value else value, int(size), sums[value])
+            for value, size in sizes.items()
+        ]
+        return _adjusted(sorted(entries, key=lambda entry: (entry.value is None, entry.value)))
 
-    def words(column: IntArray, word: Callable[[int], str | None]) -> tuple[Slice, ...]:
-        return slices([word(code) for code in column[row].tolist()])
-
-    return Breakdowns(
-        model=slices([key[0] for key in keys]),
-        domain=words(columns.domain, records.domains.word),
-        task_name=slices([key[1] for key in keys]),
-        dispatch_mode=slices([key[4] for key in keys]),
-        phase=words(columns.phase, records.phases.word),
-        original_direction=words(columns.direction, records.directions.word),
-        batch_size=slices([key[3] for key in keys]),
-    )
+    return Breakdowns(**{attribute: slices(attribute) for attribute in Attribute})
 
 
-def _slice(
-    records: Records,
-    pairing: Pairing,
-    complete: BoolArray,
-    value: str | int | None,
-    mask: BoolArray,
-) -> Slice:
-    slots = (pairing.slots[mode][mask] for mode in MODES)
-    standard, invariant = (mode_table(records, slot[slot >= 0]) for slot in slots)
-    paired = paired_table(records, pairing, mask & complete)
-    return Slice(value, int(mask.sum()), standard, invariant, paired)
+def _slice(value: str | int | None, size: int, counts: Counts) -> Slice:
+    standard, invariant = (mode_table(counts, mode) for mode in MODES)
+    return Slice(value, size, standard, invariant, paired_table(counts))
 
 
 def _adjusted(slices: Sequence[Slice]) -> tuple[Slice, ...]:
     """The slices of one attribute with their Holm-adjusted p values."""
-    tests = [
-        [
-            replace(entry.paired.of(name), p_holm=p)
-            for entry, p in zip(
-                slices, holm([s.paired.of(name).p_two_sided for s in slices]), strict=True
-            )
-        ]
-        for name in Endpoint
-    ]
+    tests = []
+    for endpoint in Endpoint:
+        paired = [entry.paired.of(endpoint) for entry in slices]
+        adjusted = holm([test.p_two_sided for test in paired])
+        tests.append([replace(t, p_holm=p) for t, p in zip(paired, adjusted, strict=True)])
     return tuple(
         replace(entry, paired=PairedTable(*both))
         for entry, *both in zip(slices, *tests, strict=True)
     )
-
-
-def _masks(values: Sequence[_Value]) -> list[tuple[_Value, BoolArray]]:
-    distinct = sorted(set(values), key=lambda v: (v is None, v))
-    code = {value: index for index, value in enumerate(distinct)}
-    codes = np.fromiter((code[value] for value in values), dtype=np.int32, count=len(values))
-    return [(value, codes == index) for index, value in enumerate(distinct)]
 
 
 def score_pairs(records: Records, rows: IntArray) -> tuple[ScorePair, ...]:
@@ -183,32 +192,20 @@ def score_pairs(records: Records, rows: IntArray) -> tuple[ScorePair, ...]:
 
     A state without a score is ``None`` and named by ``solo_label`` or ``batched_label``.
     """
-    rows = rows[records.columns.ok[rows]]
-    counts = Counter(
-        zip(score_states(records, "solo", rows), score_states(records, "batch", rows), strict=True)
-    )
-    ordered = sorted(counts, key=lambda pair: (_rank(pair[0]), _rank(pair[1])))
+    states = records.states
+    frame = records.frame[["ok", "solo_state", "batch_state"]].take(rows)
+    counts: Any = frame[frame["ok"]].groupby(["solo_state", "batch_state"]).size()
+    pairs = [(states[one], states[other], int(n)) for (one, other), n in counts.items()]
     return tuple(
         ScorePair(
             solo[0],
             batched[0],
-            counts[solo, batched],
+            count,
             solo[1] if solo[0] is None else UNSET,
             batched[1] if batched[0] is None else UNSET,
         )
-        for solo, batched in ordered
+        for solo, batched, count in sorted(pairs, key=lambda p: (_rank(p[0]), _rank(p[1])))
     )
-
-
-def score_states(records: Records, side: str, rows: IntArray) -> list[ScoreState]:
-    """Score, or label where there is no score, of the ``solo`` or ``batch`` answers."""
-    columns, word = records.columns, records.labels.word
-    scores = columns.solo_score if side == "solo" else columns.batch_score
-    labels = columns.solo_label if side == "solo" else columns.batch_label
-    return [
-        (None, word(label)) if math.isnan(score) else (score, None)
-        for score, label in zip(scores[rows].tolist(), labels[rows].tolist(), strict=True)
-    ]
 
 
 def _rank(state: ScoreState) -> tuple[bool, float, str]:

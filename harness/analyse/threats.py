@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from harness.analyse.summary import Stack, Summary, Threat
 from harness.records import Records
 
@@ -95,7 +93,7 @@ def _cache_text(stack: Stack) -> str:
 
 
 def _batching(stack: Stack, records: Records) -> Iterator[tuple[str, str]]:
-    free = {key[4] for key in records.keys} - {"gated"}
+    free = set(records.candidates["dispatch_mode"]) - {"gated"}
     if free and not stack.iteration_log:
         yield (
             "batch_witness",
@@ -126,8 +124,8 @@ def _of_the_data(summary: Summary, records: Records) -> Iterator[tuple[str, str]
             "truncated",
             f"{truncated} records have an answer cut at max_tokens: a later difference is unseen.",
         )
-    columns = records.columns
-    if np.isnan(columns.solo_score[columns.ok]).any():
+    solo = records.frame.loc[records.frame["ok"], "solo_state"].unique()
+    if any(records.states[state][0] is None for state in solo):
         yield "unparsed", "Some answers have no score (a state of their own, such as unparsed)."
 
 

@@ -153,7 +153,7 @@ def validate(records: Records, files: RunFiles, expected: Expectations) -> Valid
 def _counts(records: Records, pairing: Pairing, mode: Mode) -> ModeCounts:
     rows = pairing.rows(mode)
     extra = sum(duplicate.mode == mode for duplicate in pairing.duplicates)
-    ok = int(records.columns.ok[rows].sum())
+    ok = int(records.column("ok")[rows].sum())
     return ModeCounts(len(rows) + extra, ok, len(rows) - ok)
 
 
@@ -222,9 +222,9 @@ def _logs_unchanged(files: RunFiles) -> Finding:
 def _proof_gaps(pairing: Pairing, records: Records, files: RunFiles) -> Iterator[str]:
     by_name = {(startup.model, startup.mode): startup for startup in files.startups}
     asked = {
-        (records.keys[key][0], str(mode))
+        (model, str(mode))
         for mode in pairing.modes()
-        for key in records.columns.key[pairing.rows(mode)].tolist()
+        for model in records.candidates.loc[pairing.slots[mode] >= 0, "model"].unique()
     }
     for model, mode in sorted(asked):
         startup = by_name.get((model, mode))

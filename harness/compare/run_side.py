@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.analyse import score_states
 from harness.errors import IncompleteRun, UsageError
 from harness.records import (
     Pairing,
@@ -46,7 +45,7 @@ class Side:
         """The run's id, or its file's name where no id is recorded."""
         if self.files.run_id is not None:
             return self.files.run_id
-        runs = self.records.runs.values
+        runs = self.records.runs
         return runs[0] if len(runs) == 1 else self.files.records_path.name
 
     @property
@@ -64,32 +63,30 @@ class Side:
         from pandas import DataFrame
 
         records, rows = self.records, self.pairing.rows(mode)
-        columns = records.columns
-        words = [json.loads(word) for word in records.settings.values]
-        settings = {
-            name: [
-                None if w[name] is None else json.dumps(w[name], ensure_ascii=False) for w in words
-            ]
-            for name in ("sampling", "score_profile")
-        }
-        codes = columns.settings[rows].tolist()
-        keys = [records.keys[key] for key in columns.key[rows].tolist()]
+        found = records.frame.take(rows)
+        settings = [json.loads(text) if text else {} for text in records.words("settings", rows)]
+        keys = [records.keys[key] for key in found["key"]]
         recorded = {
             **dict(zip(KEY, zip(*keys, strict=True), strict=True)),
-            **{n: [None if c < 0 else texts[c] for c in codes] for n, texts in settings.items()},
-            "prompt": list(map(records.prompts.word, columns.prompt[rows].tolist())),
-            "batch": [group or None for group in columns.group[rows].tolist()],
-            "solo_state": score_states(records, "solo", rows),
-            "batched_state": score_states(records, "batch", rows),
-            "solo_hash": [records.solo_hash[row] for row in rows.tolist()],
-            "batched_hash": [records.batch_hash[row] for row in rows.tolist()],
+            **{
+                name: [
+                    json.dumps(s[name], ensure_ascii=False) if s and s[name] is not None else None
+                    for s in settings
+                ]
+                for name in ("sampling", "score_profile")
+            },
+            "prompt": records.words("prompt", rows),
+            "batch": [group or None for group in found["group"].tolist()],
+            "solo_state": records.score_states("solo", rows),
+            "batched_state": records.score_states("batch", rows),
+            "solo_hash": found["solo_hash"].to_numpy(),
+            "batched_hash": found["batch_hash"].to_numpy(),
         }
         return DataFrame(recorded, dtype=object).assign(  # as they are: no NaN for None
             row=rows,
-            line=columns.line[rows],
-            ok=columns.ok[rows],
-            label_flip=columns.label_flip[rows],
-            text_change=columns.text_change[rows],
+            **{
+                name: found[name].to_numpy() for name in ("line", "ok", "label_flip", "text_change")
+            },
         )
 
 

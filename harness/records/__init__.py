@@ -10,7 +10,7 @@ from harness.records.candidate_export import (
     export_candidates,
     write_candidates,
 )
-from harness.records.columns import BoolArray, FloatArray, IntArray, LineProblem, Records
+from harness.records.frame import BoolArray, FloatArray, IntArray, LineProblem, Records
 from harness.records.pairs import Duplicate, Pairing, pair_records, refuse_duplicates
 from harness.records.reader import iter_records, read_records, records_at, scan_records
 from harness.records.record import (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.errors import UsageError
-from harness.records.columns import BoolArray, IntArray, Records
+from harness.records.frame import BoolArray, IntArray, Records
 from harness.records.record import RecordKey
 from harness.words import MODES, Mode
 
@@ -51,8 +51,8 @@ class Pairing:
 
     def complete(self, records: Records) -> BoolArray:
         """For each key, whether both modes have an ok record."""
-        ok = records.columns.ok
-        both = np.ones(len(records.keys), dtype=bool)
+        ok = records.column("ok")
+        both = np.ones(len(records.candidates), dtype=bool)
         for mode in MODES:
             slot = self.slots[mode]
             both &= slot >= 0
@@ -62,25 +62,24 @@ class Pairing:
 
 def pair_records(records: Records) -> Pairing:
     """Find the counted record of every candidate in every mode."""
-    columns = records.columns
+    modes, key, ok, line = map(records.column, ("mode", "key", "ok", "line"))
     slots: dict[Mode, IntArray] = {}
     superseded = 0
     duplicates: list[Duplicate] = []
     for number, mode in enumerate(MODES):
-        rows = np.flatnonzero(columns.mode == number).astype(np.int32)
-        keys = columns.key[rows]
-        slot = np.full(len(records.keys), -1, dtype=np.int32)
+        rows = np.flatnonzero(modes == number).astype(np.int32)
+        keys = key[rows]
+        slot = np.full(len(records.candidates), -1, dtype=np.int32)
         slot[keys[::-1]] = rows[::-1]  # the first record of a key stays
         again = rows[slot[keys] != rows]
         for row in again.tolist():
-            key = int(columns.key[row])
-            first = int(slot[key])
-            if not columns.ok[first]:
-                slot[key] = row
+            first = int(slot[key[row]])
+            if not ok[first]:
+                slot[key[row]] = row
                 superseded += 1
                 continue
-            lines = int(columns.line[first]), int(columns.line[row])
-            duplicates.append(Duplicate(records.keys[key], mode, *lines))
+            lines = int(line[first]), int(line[row])
+            duplicates.append(Duplicate(records.keys[key[row]], mode, *lines))
         slots[mode] = slot
     return Pairing(slots, superseded, tuple(duplicates))
 

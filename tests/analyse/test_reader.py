@@ -1,6 +1,7 @@
 """What the reader accepts, and what it says about a line that is no record."""
 
 import json
+from dataclasses import fields
 
 import pytest
 
@@ -71,13 +72,13 @@ def test_the_lenient_reader_keeps_the_good_lines_and_lists_the_others(rows, writ
     path = write([rows[0], "{oops}", rows[1], json.dumps(rows[2])[:-30]])
     path.write_bytes(path.read_bytes().rstrip())
     records = scan_records(path)
-    assert records.columns.line.tolist() == [1, 3]
+    assert records.frame["line"].tolist() == [1, 3]
     assert [(p.line, p.truncated) for p in records.problems] == [(2, False), (4, True)]
 
 
 def test_blank_lines_are_stepped_over_and_line_numbers_kept(rows, write):
     records = read_records(write([rows[0], "", rows[1]]))
-    assert records.columns.line.tolist() == [1, 3]
+    assert records.frame["line"].tolist() == [1, 3]
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_accepted(rows, write):
@@ -106,8 +107,9 @@ def test_no_answer_text_is_kept(rows, write):
     for row in rows:
         row["solo"] = row["batched"] = {"text": "a secret recipe"}
     records = read_records(write(rows))
-    kept = [getattr(records, name) for name in records.__slots__]
-    assert "secret" not in repr(kept)
+    kept = {field.name: getattr(records, field.name) for field in fields(records)}
+    frames = "".join(kept.pop(name).to_csv() for name in ("frame", "candidates"))
+    assert "secret" not in frames + repr(kept)
 
 
 @pytest.mark.parametrize(
@@ -127,4 +129,4 @@ def test_the_first_different_token_is_found(rows, write):
 def test_a_chunk_boundary_loses_nothing(study_rows, write, monkeypatch):
     monkeypatch.setattr("harness.records.reader._CHUNK_BYTES", 1000)
     records = read_records(write(study_rows))
-    assert records.columns.line.tolist() == list(range(1, 111))
+    assert records.frame["line"].tolist() == list(range(1, 111))
