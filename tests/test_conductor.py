@@ -9,10 +9,10 @@ import pytest
 import structlog
 
 from harness.conduct import ConsoleProgress, RunOptions, RunProgress, prepare, run
+from harness.conduct.lifetime import signals_deferred, sigterm_is_interrupt
 from harness.conduct.logbook import open_logbook
-from harness.conduct.metadata import Metadata, not_controlled
 from harness.conduct.progress import Estimate
-from harness.conduct.signals import signals_deferred, sigterm_is_interrupt
+from harness.conduct.run_facts import Metadata, not_controlled
 from harness.conduct.site import find_site
 from harness.errors import UsageError
 from harness.jobs.ablation_steps import plan_ablation
@@ -76,9 +76,8 @@ def test_a_signal_while_a_server_is_being_stopped_is_delivered_afterwards():
 def test_the_time_left_follows_what_was_measured():
     estimate = Estimate(start_guess_s=40, record_guess_s=1)
     assert estimate.seconds_left(records=10, starts=1) == 50
-    estimate.add_start(20)
-    estimate.add_record(2)
-    estimate.add_record(4)
+    estimate.starts.append(20)
+    estimate.records += [2, 4]
     assert estimate.seconds_left(records=10, starts=1) == 50
     assert estimate.seconds_left(records=1, starts=0) == 3
 

@@ -15,14 +15,12 @@ import msgspec
 import structlog
 
 from harness.analyse import Summary, Validation, summarise_run, validate_run
-from harness.conduct.lifetime import Bench, Work, run_lifetime
+from harness.conduct.lifetime import Bench, run_lifetime, sigterm_is_interrupt
 from harness.conduct.logbook import open_logbook
-from harness.conduct.metadata import Metadata
 from harness.conduct.prepare import Prepared
 from harness.conduct.progress import RunProgress
-from harness.conduct.signals import sigterm_is_interrupt
+from harness.conduct.run_facts import Metadata, parity_of_modes
 from harness.conduct.site import Site, find_site
-from harness.conduct.startups import parity_of_modes
 from harness.errors import (
     GateFailed,
     HarnessError,
@@ -104,26 +102,37 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
     site = find_site(prepared.spec, progress)
     if not path.exists():
         site.backend.check(_launches(prepared.spec, prepared.plan, path.name, site)[0][1])
-    folder = _open_folder(path, prepared)
+    folder = RunFolder(path)
+    known = folder.read("metadata.json")
+    if known is not None and known.get("fingerprint") != prepared.fingerprint:
+        folder.close()
+        raise UsageError(
+            f"the run {folder.run_id} asks other questions or uses other server settings",
+            file=path / "metadata.json",
+            hint="choose another --run-id, or give the settings it was started with",
+        )
     with folder, sigterm_is_interrupt():
         open_logbook(folder.path / "harness.jsonl")
         structlog.contextvars.bind_contextvars(run_id=folder.run_id)
         metadata = Metadata(folder, prepared, site, kind=options.kind)
+        bench = Bench(prepared.spec, folder, site, progress, metadata)
         try:
-            conclusion = _work(
-                prepared, options, Bench(prepared.spec, folder, site, progress, metadata)
-            )
+            _work(prepared, options, bench)
+            return _conclude(prepared.plan, bench)
         except KeyboardInterrupt:
             error: HarnessError = Interrupted("stopped by a signal", hint=_kept(folder))
             metadata.close(exit_code=error.exit_code, error=error.message)
             raise error from None
         except HarnessError as failure:
             metadata.close(exit_code=failure.exit_code, error=str(failure))
-            raise _with_state(failure, folder, len(prepared.plan.records)) from failure
+            # an incomplete run's own hint says how to go on: with --retry-errors only
+            if isinstance(failure, RunError) and not isinstance(failure, IncompleteRun):
+                kept = _kept(folder, f" of {len(prepared.plan.records)}")
+                failure.detail = (*failure.detail, kept)
+            raise
         finally:
             progress.end()
             structlog.contextvars.clear_contextvars()
-        return conclusion
 
 
 def _choose_folder(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Path:
@@ -141,20 +150,7 @@ def _choose_folder(prepared: Prepared, options: RunOptions, progress: RunProgres
     return options.results / run_id
 
 
-def _open_folder(path: Path, prepared: Prepared) -> RunFolder:
-    folder = RunFolder(path)
-    known = folder.read("metadata.json")
-    if known is not None and known.get("fingerprint") != prepared.fingerprint:
-        folder.close()
-        raise UsageError(
-            f"the run {folder.run_id} asks other questions or uses other server settings",
-            file=path / "metadata.json",
-            hint="choose another --run-id, or give the settings it was started with",
-        )
-    return folder
-
-
-def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> Conclusion:
+def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
     folder, progress = bench.folder, bench.progress
     for line in bench.site.backend.sweep(folder.path):
         progress.note(line)
@@ -173,20 +169,26 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> Conclusion:
         _run_lifetimes(prepared, plan, bench, options.kind)
     else:
         progress.note(f"all {len(prepared.plan.records)} records are there already")
-    _insist_on_all(folder, prepared.plan)
+
+
+def _conclude(plan: Plan, bench: Bench) -> Conclusion:
+    """Summary, validation and reports, written last and only when every record is good."""
+    folder = bench.folder
+    if errors := [record for record in folder.records() if not record.ok]:
+        retry = "the same command with --retry-errors asks again"
+        first = (f"{r.mode} {r.model} {r.task_name}/{r.sample_id}: {r.error}" for r in errors[:3])
+        raise IncompleteRun(
+            f"{len(errors)} of {len(plan.records)} records failed, so nothing is claimed",
+            hint=f"see `error` in vllm_records.jsonl; {retry}",
+            detail=tuple(first),
+        )
     bench.site.verify_unchanged()
     bench.metadata.complete(parity_of_modes(folder, [model.name for model in bench.spec.models]))
-    conclusion = _conclude(folder)
-    bench.metadata.close(exit_code=0 if conclusion.validation.ok else 1)
-    return conclusion
-
-
-def _conclude(folder: RunFolder) -> Conclusion:
-    """Summary, validation and reports, written last."""
     summary, validation = summarise_run(folder.path), validate_run(folder.path)
     folder.write(_SUMMARY, msgspec.to_builtins(summary))
     folder.write(_VALIDATION, msgspec.to_builtins(validation))
     reports = tuple(write_reports(folder.path, summary=summary, validation=validation))
+    bench.metadata.close(exit_code=0 if validation.ok else 1)
     return Conclusion(folder.path, summary, validation, reports)
 
 
@@ -205,17 +207,9 @@ def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench, kind: str) -> N
     bench.site.backend.check(launches[0][1])
     total = len(prepared.plan.records)
     bench.progress.begin(records=total, done=total - len(plan.records), lifetimes=len(launches))
-    work = _asking(bench, kind)
-    for lifetime, launch in launches:
-        structlog.contextvars.bind_contextvars(mode=str(lifetime.mode), model=lifetime.model.name)
-        run_lifetime(bench, lifetime, launch, work)
-
-
-def _asking(bench: Bench, kind: str) -> Work:
-    """How the records of a lifetime come about, each on disk before the next prompt is sent."""
 
     def write(record: Record) -> None:
-        bench.folder.append_record(record)
+        bench.folder.append_record(record)  # on disk before the next prompt is sent
         bench.progress.record_done(record)
 
     async def work(lifetime: Lifetime, dispatcher: Dispatcher) -> None:
@@ -223,32 +217,11 @@ def _asking(bench: Bench, kind: str) -> Work:
         session = ReplaySession(dispatcher, bench.spec, run_id=run_id, write=write)
         await (session.scan(lifetime) if kind == "scan" else session.replay(lifetime))
 
-    return work
-
-
-def _insist_on_all(folder: RunFolder, plan: Plan) -> None:
-    errors = [record for record in folder.records() if not record.ok]
-    if not errors:
-        return
-    raise IncompleteRun(
-        f"{len(errors)} of {len(plan.records)} records failed, so nothing is claimed",
-        hint="see `error` in vllm_records.jsonl; the same command with --retry-errors asks again",
-        detail=tuple(
-            f"{r.mode} {r.model} {r.task_name}/{r.sample_id}: {r.error}" for r in errors[:3]
-        ),
-    )
+    for lifetime, launch in launches:
+        structlog.contextvars.bind_contextvars(mode=str(lifetime.mode), model=lifetime.model.name)
+        run_lifetime(bench, lifetime, launch, work)
 
 
 def _kept(folder: RunFolder, of: str = "") -> str:
     kept = sum(1 for _ in folder.records())
     return f"{kept}{of} records are kept in {folder.path}; the same command goes on from there"
-
-
-def _with_state(failure: HarnessError, folder: RunFolder, planned: int) -> HarnessError:
-    """The same failure, saying also what is kept and how to go on.
-
-    An incomplete run's own hint says it: the same command alone asks for no failed record again.
-    """
-    if isinstance(failure, RunError) and not isinstance(failure, IncompleteRun):
-        failure.detail = (*failure.detail, _kept(folder, f" of {planned}"))
-    return failure

@@ -7,18 +7,18 @@ kernel path is not proven, and again from the whole log after the server has sto
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from types import FrameType
 
 import httpx
 import structlog
 
-from harness.conduct.metadata import Metadata
 from harness.conduct.progress import RunProgress
-from harness.conduct.signals import signals_deferred
+from harness.conduct.run_facts import Metadata, Startup
 from harness.conduct.site import Site
-from harness.conduct.startups import Startup
 from harness.errors import HarnessError, ModeNotProven
 from harness.plan import Lifetime
 from harness.prove import metrics_delta, read_metrics
@@ -30,7 +30,9 @@ from harness.words import PROVEN
 
 log = structlog.get_logger()
 
+Handler = Callable[[int, FrameType | None], object]
 Work = Callable[[Lifetime, Dispatcher], Awaitable[None]]
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE_S = 5.0
 _TICK_S = 0.2
 
@@ -155,3 +157,35 @@ class Liveness:
                         return
             await asyncio.sleep(_TICK_S)
         raise describe_death(self._server, self._server.state())
+
+
+@contextmanager
+def _handled(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def sigterm_is_interrupt() -> AbstractContextManager[None]:
+    """Turn SIGTERM and SIGHUP into KeyboardInterrupt for the duration.
+
+    SIGINT gets Python's own handler: a shell starts its background jobs with SIGINT ignored, and
+    what is ignored would swallow the others too.
+    """
+    others = dict.fromkeys(_ENDS[1:], lambda *_: signal.raise_signal(signal.SIGINT))
+    return _handled({signal.SIGINT: signal.default_int_handler, **others})
+
+
+@contextmanager
+def signals_deferred() -> Iterator[None]:
+    """Hold SIGINT, SIGTERM and SIGHUP back until the block has ended, then deliver the first."""
+    caught: list[int] = []
+    try:
+        with _handled(dict.fromkeys(_ENDS, lambda number, _: caught.append(number))):
+            yield
+    finally:
+        if caught:
+            signal.raise_signal(caught[0])

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.candidates import Candidate, candidate_hashes, load_candidates
 from harness.errors import UsageError
+from harness.files import sha256_of
 from harness.plan import Plan, build_plan
 from harness.settings import LoadedSpec, RunSpec
 from harness.tasks import Population, load_tasks
@@ -90,28 +91,16 @@ def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Pre
             hint=f"correct the candidates, or --rows-per-mode {planned}",
         )
     hashes = {} if source else candidate_hashes(spec.candidates)
-    folders = {model.name: Path(model.hf_id) for model in spec.models}
-    weights = {name: _hash_of_folder(path) for name, path in folders.items() if path.is_dir()}
-    mark = _fingerprint(spec, plan, weights)
-    return Prepared(loaded, population, candidates, plan, mark, hashes, weights)
-
-
-def _hash_of_folder(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.is_file()):
-        with path.open("rb") as stream:
-            digest.update(
-                f"{path.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode()
-            )
-    return digest.hexdigest()
-
-
-def _fingerprint(spec: RunSpec, plan: Plan, model_files: Mapping[str, str]) -> str:
+    weights = {}
+    for name, path in ((model.name, Path(model.hf_id)) for model in spec.models):
+        if path.is_dir():
+            files = sorted(file for file in path.iterdir() if file.is_file())
+            text = "".join(f"{file.name} {sha256_of(file)}\n" for file in files)
+            weights[name] = hashlib.sha256(text.encode()).hexdigest()
     settings: dict[str, Any] = spec.model_dump(mode="json", exclude=_NOT_THE_EXPERIMENT)
-    about = json.dumps([settings, dict(model_files)], sort_keys=True)
-    digest = hashlib.sha256(about.encode())
+    mark = hashlib.sha256(json.dumps([settings, weights], sort_keys=True).encode())
     for record in plan.records:
-        digest.update(record.record_id.encode())
+        mark.update(record.record_id.encode())
         for prompt in record.group.prompts:
-            digest.update(prompt.sha256.encode())
-    return digest.hexdigest()
+            mark.update(prompt.sha256.encode())
+    return Prepared(loaded, population, candidates, plan, mark.hexdigest(), hashes, weights)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from rich.console import Console
 from rich.markup import escape
@@ -47,27 +48,18 @@ class Estimate:
     Attributes:
         start_guess_s: assumed start-up time until one was measured.
         record_guess_s: assumed time of a record until one was measured.
+        starts, records: seconds that each server start and each record took.
     """
 
     start_guess_s: float = 45.0
     record_guess_s: float = 1.5
-    _starts: list[float] = field(default_factory=list)
-    _records: int = 0
-    _record_seconds: float = 0.0
-
-    def add_start(self, seconds: float) -> None:
-        """A server took that long to become ready."""
-        self._starts.append(seconds)
-
-    def add_record(self, seconds: float) -> None:
-        """A record took that long."""
-        self._records += 1
-        self._record_seconds += seconds
+    starts: list[float] = field(default_factory=list)
+    records: list[float] = field(default_factory=list)
 
     def seconds_left(self, records: int, starts: int) -> float:
         """For that many records and server starts still to come."""
-        start = sum(self._starts) / len(self._starts) if self._starts else self.start_guess_s
-        record = self._record_seconds / self._records if self._records else self.record_guess_s
+        start = fmean(self.starts) if self.starts else self.start_guess_s
+        record = fmean(self.records) if self.records else self.record_guess_s
         return records * record + starts * start
 
 
@@ -110,7 +102,7 @@ class ConsoleProgress(RunProgress):
 
     def server_ready(self, seconds: float, verdict: str) -> None:
         """Say how long it took and what the log proves."""
-        self._estimate.add_start(seconds)
+        self._estimate.starts.append(seconds)
         self._starts_left = max(0, self._starts_left - 1)
         self._last = time.monotonic()
         self.note(f"{self._where}: ready after {seconds:.0f} s, mode {verdict}")
@@ -119,7 +111,7 @@ class ConsoleProgress(RunProgress):
     def record_done(self, record: Record) -> None:
         """Count it."""
         now = time.monotonic()
-        self._estimate.add_record(now - self._last)
+        self._estimate.records.append(now - self._last)
         self._last = now
         self._done += 1
         self._flips += record.label_flip
