@@ -32,17 +32,31 @@ def element(name: str, content: str = "", /, **attributes: object) -> Markup:
     return Markup(f"<{name}{shown}>{content}</{name}>")
 
 
-def label(text: str, x: float, y: float, **attributes: object) -> Markup:
-    """A text element; the text is escaped."""
-    return element("text", escape(visible(text)), x=x, y=y, **attributes)
+def _named(name: str, title: str, content: str, **attributes: object) -> Markup:
+    return element(name, element("title", escape(visible(title))) + content, **attributes)
 
 
-def picture(content: str, width: float, height: float, title: str, **attributes: object) -> Markup:
+def _picture(content: str, width: float, height: float, title: str, look: str) -> Markup:
     """A whole drawing in its own units, with an accessible name."""
-    named = element("title", escape(visible(title))) + content
-    box = f"0 0 {width:g} {height:g}"
-    size: dict[str, object] = {"view_box": box, "width": float(width), "height": float(height)}
-    return element("svg", named, role="img", **size, **attributes)
+    size = {"view_box": f"0 0 {width:g} {height:g}", "width": width * 1.0, "height": height * 1.0}
+    return _named("svg", title, content, role="img", **size, class_=look)
+
+
+def _text(text: str, x: float, y: float, look: str, anchor: str = "middle") -> Markup:
+    shown = escape(visible(text))
+    return element("text", shown, x=x, y=y, class_=look, text_anchor=anchor)
+
+
+def _box(x: float, y: float, width: float, height: float, **look: object) -> Markup:
+    return element("rect", x=x, y=y, width=width, height=height, **look)
+
+
+def _path(path: str, look: str, **more: object) -> Markup:
+    return element("path", d=path, class_=look, **more)
+
+
+def _kernels(mode: str) -> str:
+    return "standard" if mode == "standard" else "invariant"
 
 
 def flow_chart(flow: Flow) -> Markup:
@@ -55,48 +69,37 @@ def flow_chart(flow: Flow) -> Markup:
     drawn, at = Markup(""), 0.0
     if total > MOST_SQUARES:
         for part in flow.parts:
-            width = part.count / total * WAFFLE_WIDTH
-            if width:
-                drawn += element("rect", x=at, y=0, width=width, height=28, class_=part.style)
-            at += width
-        return picture(drawn, WAFFLE_WIDTH, 28, title, class_="waffle")
+            if part.count:
+                share = part.count / total * WAFFLE_WIDTH
+                drawn += _box(at, 0, share, 28, class_=part.style)
+                at += share
+        return _picture(drawn, WAFFLE_WIDTH, 28, title, "waffle")
     size, column = next((side, rows) for most, side, rows in _SHAPES if total <= most)
     inner = size - max(2, size // 6)
     cross = f"l{inner - 6} {inner - 6}m0 {6 - inner}l{6 - inner} {inner - 6}"
     styles = (part.style for part in flow.parts for _ in range(part.count))
     for index, style in enumerate(styles):
-        x, y = index // column * size + 1, index % column * size + 1
-        drawn += element("rect", x=x, y=y, width=inner, height=inner, class_=style, rx=1.5)
+        x, y = (place * size + 1 for place in divmod(index, column))
+        drawn += _box(x, y, inner, inner, class_=style, rx=1.5)
         if style == "both":
-            drawn += element("path", d=f"M{x + 3} {y + 3}{cross}", class_="cross")
+            drawn += _path(f"M{x + 3} {y + 3}{cross}", "cross")
     columns = max(1, -(-total // column))
-    return picture(drawn, columns * size + 1, column * size + 1, title, class_="waffle")
-
-
-def _line(path: str, class_: str) -> Markup:
-    return element("path", d=path, class_=class_, vector_effect="non-scaling-stroke")
-
-
-def _frame(content: str) -> Markup:
-    grid = Markup("").join(_line(f"M{x} 0V{MARK_HEIGHT}", "grid") for x in TICKS)
-    box = f"0 0 100 {MARK_HEIGHT}"
-    return element(
-        "svg", grid + content, view_box=box, aspect="none", class_="mark", aria_hidden="true"
-    )
+    return _picture(drawn, columns * size + 1, column * size + 1, title, "waffle")
 
 
 def forest_mark(row: ForestRow) -> Markup:
     """The interval as a line and the rate as a disc (standard) or a square (any other mode)."""
-    if row.rate is None or row.low is None or row.high is None:
-        return _frame("")
-    middle = MARK_HEIGHT / 2
-    mode = "standard" if row.mode == "standard" else "invariant"
-    interval = _line(f"M{row.low * 100:.2f} {middle:g}H{row.high * 100:.2f}", f"ci {mode}")
-    ends = "".join(
-        _line(f"M{at * 100:.2f} {middle - 3:g}v6", f"ci {mode}") for at in (row.low, row.high)
-    )
-    point = _line(f"M{row.rate * 100:.2f} {middle:g}h.01", f"point {mode}")
-    return _frame(interval + Markup(ends) + point)
+    lines = [(f"M{x} 0V{MARK_HEIGHT}", "grid") for x in TICKS]
+    if row.rate is not None and row.low is not None and row.high is not None:
+        middle, look = MARK_HEIGHT // 2, f"ci {_kernels(row.mode)}"
+        lines += [
+            (f"M{row.low * 100:.2f} {middle}H{row.high * 100:.2f}", look),
+            *((f"M{end * 100:.2f} {middle - 3}v6", look) for end in (row.low, row.high)),
+            (f"M{row.rate * 100:.2f} {middle}h.01", f"point {_kernels(row.mode)}"),
+        ]
+    drawn = "".join(_path(*line, vector_effect="non-scaling-stroke") for line in lines)
+    size = {"view_box": f"0 0 100 {MARK_HEIGHT}", "aspect": "none"}
+    return element("svg", drawn, **size, class_="mark", aria_hidden="true")
 
 
 def forest_axis() -> Markup:
@@ -105,102 +108,54 @@ def forest_axis() -> Markup:
     return element("div", ticks, class_="axis", aria_hidden="true")
 
 
-def _cell(matrix: Matrix, row: int, column: int, most: int) -> Markup:
-    count = matrix.counts[row][column]
-    x, y = MATRIX_LEFT + column * CELL, MATRIX_TOP + row * CELL
-    same = "same" if row == column else "flip"
-    shade = 0.0 if not count else 0.15 + 0.85 * count / most
-    box: dict[str, object] = {
-        "x": x + 1,
-        "y": y + 1,
-        "width": CELL - 2,
-        "height": CELL - 2,
-        "rx": 3,
-    }
-    ground = element("rect", **box, class_="ground")
-    heat = element("rect", **box, class_=f"heat {same}", fill_opacity=shade)
-    strong = "strong" if shade > 0.55 else "weak" if count else "zero"
-    text = label(
-        str(count), x + CELL / 2, y + CELL / 2 + 5, class_=f"count {strong}", text_anchor="middle"
-    )
-    return ground + heat + text
-
-
 def score_matrix(matrix: Matrix) -> Markup:
     """The counts as shades and numbers; agreement and flips have different hues."""
-    size = len(matrix.scores)
+    drawn, size = Markup(""), len(matrix.scores) * CELL
     most = max((count for row in matrix.counts for count in row), default=0) or 1
-    cells = Markup("").join(
-        _cell(matrix, row, column, most) for row in range(size) for column in range(size)
-    )
-    heads = Markup("").join(
-        label(
-            score,
-            MATRIX_LEFT + (i + 0.5) * CELL,
-            MATRIX_TOP - 8,
-            class_="tick",
-            text_anchor="middle",
-        )
-        + label(
-            score,
-            MATRIX_LEFT - 8,
-            MATRIX_TOP + (i + 0.5) * CELL + 4,
-            class_="tick",
-            text_anchor="end",
-        )
-        for i, score in enumerate(matrix.scores)
-    )
-    names = label(
-        "batched score →",
-        MATRIX_LEFT + size * CELL / 2,
-        14,
-        class_="axis-name",
-        text_anchor="middle",
-    ) + label("solo ↓", MATRIX_LEFT - 8, 14, class_="axis-name", text_anchor="end")
+    for row, counts in enumerate(matrix.counts):
+        for column, count in enumerate(counts):
+            x, y = MATRIX_LEFT + column * CELL, MATRIX_TOP + row * CELL
+            box = (x + 1, y + 1, CELL - 2, CELL - 2)
+            hue, shade = "same" if row == column else "flip", 0.15 + 0.85 * count / most
+            strength = "zero" if not count else "strong" if shade > 0.55 else "weak"
+            drawn += _box(*box, rx=3, class_="ground")
+            drawn += _box(*box, rx=3, class_=f"heat {hue}", fill_opacity=shade if count else 0)
+            drawn += _text(str(count), x + CELL / 2, y + CELL / 2 + 5, f"count {strength}")
+    for index, score in enumerate(matrix.scores):
+        at = (index + 0.5) * CELL
+        drawn += _text(score, MATRIX_LEFT + at, MATRIX_TOP - 8, "tick")
+        drawn += _text(score, MATRIX_LEFT - 8, MATRIX_TOP + at + 4, "tick", "end")
+    drawn += _text("batched score →", MATRIX_LEFT + size / 2, 14, "axis-name")
+    drawn += _text("solo ↓", MATRIX_LEFT - 8, 14, "axis-name", "end")
     title = f"Score pairs, {matrix.mode}: rows are solo scores, columns are batched scores"
-    width, height = MATRIX_LEFT + size * CELL + 4, MATRIX_TOP + size * CELL + 4
-    return picture(cells + heads + names, width, height, title, class_="matrix")
-
-
-def _bar(bar: Bar, x: float) -> Markup:
-    if not bar.n:
-        return Markup("")
-    mode = "standard" if bar.mode == "standard" else "invariant"
-    base = PLOT_TOP + PLOT_HEIGHT
-    text, flip = (PLOT_HEIGHT * count / bar.n for count in (bar.text_changes, bar.flips))
-    tip = f"{bar.mode}, batch {bar.batch_size}: {bar.flips} flips, {bar.text_changes} texts"
-    drawn = element("rect", x=x, y=base - text, width=BAR, height=text, class_=f"outline {mode}")
-    drawn += element("rect", x=x, y=base - flip, width=BAR, height=flip, class_=f"solid {mode}")
-    drawn += element("path", d=f"M{x:g} {base:g}h{BAR}", class_=f"foot {mode}")
-    drawn += label(
-        str(bar.flips),
-        x + BAR / 2,
-        base - max(text, flip) - 5,
-        class_="count",
-        text_anchor="middle",
-    )
-    return element("g", element("title", Markup.escape(tip)) + drawn)
+    return _picture(drawn, MATRIX_LEFT + size + 4, MATRIX_TOP + size + 4, title, "matrix")
 
 
 def batch_size_chart(bars: tuple[Bar, ...]) -> Markup:
     """Filled: label flips. Outlined: text changes. The number over a bar counts its flips."""
     sizes = list(dict.fromkeys(bar.batch_size for bar in bars))
     modes = list(dict.fromkeys(bar.mode for bar in bars))
-    step = len(modes) * (BAR + GAP) + GROUP_GAP
-    width = PLOT_LEFT + GROUP_GAP / 2 + len(sizes) * step
-    drawn = Markup("")
+    step, base = len(modes) * (BAR + GAP) + GROUP_GAP, PLOT_TOP + PLOT_HEIGHT
+    begin = PLOT_LEFT + GROUP_GAP / 2
+    width, drawn = begin + len(sizes) * step, Markup("")
     for tick in (0, 50, 100):
         y = PLOT_TOP + PLOT_HEIGHT * (1 - tick / 100)
-        drawn += element("path", d=f"M{PLOT_LEFT} {y:g}H{width:g}", class_="grid")
-        drawn += label(f"{tick}%", PLOT_LEFT - 6, y + 4, class_="tick", text_anchor="end")
-    for bar in bars:
-        group = PLOT_LEFT + GROUP_GAP / 2 + sizes.index(bar.batch_size) * step
-        drawn += _bar(bar, group + modes.index(bar.mode) * (BAR + GAP))
+        drawn += _path(f"M{PLOT_LEFT} {y:g}H{width:g}", "grid")
+        drawn += _text(f"{tick}%", PLOT_LEFT - 6, y + 4, "tick", "end")
+    for bar in (bar for bar in bars if bar.n):
+        x = begin + sizes.index(bar.batch_size) * step + modes.index(bar.mode) * (BAR + GAP)
+        text, flip = (PLOT_HEIGHT * count / bar.n for count in (bar.text_changes, bar.flips))
+        tip = f"{bar.mode}, batch {bar.batch_size}: {bar.flips} flips, {bar.text_changes} texts"
+        kernels, inside = _kernels(bar.mode), Markup("")
+        inside += _box(x, base - text, BAR, text, class_=f"outline {kernels}")
+        inside += _box(x, base - flip, BAR, flip, class_=f"solid {kernels}")
+        inside += _path(f"M{x:g} {base}h{BAR}", f"foot {kernels}")
+        inside += _text(str(bar.flips), x + BAR / 2, base - max(text, flip) - 5, "count")
+        drawn += _named("g", tip, inside)
     for index, size in enumerate(sizes):
-        middle = PLOT_LEFT + GROUP_GAP / 2 + index * step + (step - GROUP_GAP - GAP) / 2
+        middle = begin + index * step + (step - GROUP_GAP - GAP) / 2
         n = max(bar.n for bar in bars if bar.batch_size == size)
-        y = float(PLOT_TOP + PLOT_HEIGHT)
-        drawn += label(size, middle, y + 18, class_="tick", text_anchor="middle")
-        drawn += label(f"n={n}", middle, y + 33, class_="small", text_anchor="middle")
+        drawn += _text(size, middle, base + 18, "tick")
+        drawn += _text(f"n={n}", middle, base + 33, "small")
     title = "Share of rows with a label flip (filled) or a text change (outline), by batch size"
-    return picture(drawn, width, PLOT_TOP + PLOT_HEIGHT + 42, title, class_="bars")
+    return _picture(drawn, width, base + 42, title, "bars")

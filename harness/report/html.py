@@ -16,10 +16,31 @@ from markupsafe import Markup, escape
 
 from harness.hostile import visible
 from harness.numbers import percent
-from harness.report import figures
 from harness.report.document import Document, Look, mode_words
+from harness.report.figures import (
+    batch_size_chart,
+    flow_chart,
+    forest_axis,
+    forest_mark,
+    score_matrix,
+)
 
 _JOINTS = re.compile(r"([_/.:-])(?=\w)")
+_PAGES = Environment(
+    loader=PackageLoader("harness.report"),
+    autoescape=True,
+    # markup is a kind of str, and of ours
+    finalize=lambda value: visible(value) if type(value) is str else value,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_DRAWINGS = (flow_chart, forest_axis, forest_mark, score_matrix, batch_size_chart)
+_PAGES.globals |= {tool.__name__: tool for tool in (percent, mode_words, *_DRAWINGS)}
+# an identifier that may break where a reader would break it
+_PAGES.filters["breakable"] = lambda text: Markup(
+    _JOINTS.sub(r"\1<wbr>", str(escape(visible(text))))
+)
 
 
 def html(document: Document) -> str:
@@ -27,53 +48,17 @@ def html(document: Document) -> str:
 
     Only a run's page has a script: it filters the flips and opens what a link points to.
     """
-    style = _file("document.css")
-    script = _file("document.js") if document.look is Look.RUN else None
-    rules = ["default-src 'none'", f"style-src {_source(style)}"]
-    rules += [f"script-src {_source(script)}"] if script is not None else []
-    return (
-        _environment()
-        .get_template("document.html.j2")
-        .render(
-            document=document,
-            css=Markup(style),
-            js=None if script is None else Markup(script),
-            csp="; ".join((*rules, "base-uri 'none'", "form-action 'none'")),
-        )
+    folder = files("harness.report").joinpath("templates")
+    rules = ["default-src 'none'"]
+    texts = {"style": "document.css"}
+    if document.look is Look.RUN:
+        texts["script"] = "document.js"
+    for kind, name in texts.items():
+        text = texts[kind] = folder.joinpath(name).read_text(encoding="utf-8")
+        rules.append(f"{kind}-src 'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'")
+    return _PAGES.get_template("document.html.j2").render(
+        document=document,
+        css=Markup(texts["style"]),
+        js=Markup(texts["script"]) if "script" in texts else None,
+        csp="; ".join((*rules, "base-uri 'none'", "form-action 'none'")),
     )
-
-
-def _file(name: str) -> str:
-    return files("harness.report").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _source(text: str) -> str:
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("harness.report"),
-        autoescape=True,
-        # markup is a kind of str, and of ours
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["breakable"] = _breakable
-    environment.globals |= {
-        "percent": percent,
-        "mode_words": mode_words,
-        "flow_chart": figures.flow_chart,
-        "forest_axis": figures.forest_axis,
-        "forest_mark": figures.forest_mark,
-        "score_matrix": figures.score_matrix,
-        "batch_size_chart": figures.batch_size_chart,
-    }
-    return environment
-
-
-def _breakable(text: str) -> Markup:
-    """An identifier that may break where a reader would break it."""
-    return Markup(_JOINTS.sub(r"\1<wbr>", str(escape(visible(text)))))
