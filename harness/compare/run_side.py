@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 KEY = ["model", "task_name", "sample_id", "batch_size", "dispatch_mode"]
 """The columns that make a candidate."""
+_PLAIN = ("line", "ok", "label_flip", "text_change")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +65,33 @@ class Side:
 
         records, rows = self.records, self.pairing.rows(mode)
         found = records.frame.take(rows)
-        settings = [json.loads(text) if text else {} for text in records.words("settings", rows)]
-        keys = [records.keys[key] for key in found["key"]]
+        settings = records.words("settings", rows)
+        told = {text: _settings(text) for text in set(settings)}  # a run has one or two
         recorded = {
-            **dict(zip(KEY, zip(*keys, strict=True), strict=True)),
             **{
-                name: [
-                    json.dumps(s[name], ensure_ascii=False) if s and s[name] is not None else None
-                    for s in settings
-                ]
-                for name in ("sampling", "score_profile")
+                name: records.candidates[name].take(found["key"].to_numpy()).to_list()
+                for name in KEY
             },
+            "sampling": [told[text][0] for text in settings],
+            "score_profile": [told[text][1] for text in settings],
             "prompt": records.words("prompt", rows),
-            "batch": [group or None for group in found["group"].tolist()],
+            "batch": [group or None for group in found["group"]],
             "solo_state": records.score_states("solo", rows),
             "batched_state": records.score_states("batch", rows),
             "solo_hash": found["solo_hash"].to_numpy(),
             "batched_hash": found["batch_hash"].to_numpy(),
         }
-        return DataFrame(recorded, dtype=object).assign(  # as they are: no NaN for None
-            row=rows,
-            **{
-                name: found[name].to_numpy() for name in ("line", "ok", "label_flip", "text_change")
-            },
-        )
+        plain = {name: found[name].to_numpy() for name in _PLAIN}
+        # dtype=object keeps what is not recorded as None
+        return DataFrame(recorded, dtype=object).assign(row=rows, **plain)
+
+
+def _settings(text: str | None) -> tuple[str | None, ...]:
+    """Sampling and score profile of the settings of a record, each as JSON or ``None``."""
+    names = ("sampling", "score_profile")
+    told = json.loads(text) if text else dict.fromkeys(names)
+    values = (told[name] for name in names)
+    return tuple(None if v is None else json.dumps(v, ensure_ascii=False) for v in values)
 
 
 def read_side(path: Path | str) -> Side:
