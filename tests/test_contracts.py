@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -160,3 +162,10 @@ def test_every_verb_is_imported_by_name_and_registered():
             elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
                 told = any(".command(" in ast.unparse(item) for item in node.decorator_list)
                 assert told or node.name in app, f"{node.name} of {path.name} is not registered"
+
+
+def test_a_list_of_verbs_waits_for_none_of_the_heavy_libraries():
+    heavy = ("pydantic", "yaml", "pandas", "scipy", "docker", "jinja2", "httpx", "structlog")
+    look = f"import sys, harness.cli; print(*(n for n in {heavy} if n in sys.modules))"
+    command = [sys.executable, "-c", look]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "\n"

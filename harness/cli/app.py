@@ -17,6 +17,7 @@ from harness.cli.input_verbs import candidates, tasks
 from harness.cli.machine_verbs import CLEAN_EXAMPLE, clean, compose, doctor
 from harness.cli.result_verbs import adjudicate, compare, report, score, summarize, validate
 from harness.cli.run_verbs import ablation, plan, run, scan
+from harness.cli.terminal import SPEC_VERBS
 from harness.errors import EnvironmentError_, HarnessError
 
 app = typer.Typer(
@@ -47,6 +48,13 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
     A file that cannot be read or written is the environment's fault, whichever verb met it.
     """
+    words = sys.argv[1:] if argv is None else argv
+    for info in (*app.registered_commands, *images.registered_commands):
+        listed = info.callback
+        if listed in SPEC_VERBS and listed.__name__ in words:
+            from harness.settings import with_spec_flags
+
+            info.callback = with_spec_flags(SPEC_VERBS[listed])
     try:
         result = typer.main.get_command(app).main(argv, prog_name="harness", standalone_mode=False)
         sys.exit(result if isinstance(result, int) else 0)

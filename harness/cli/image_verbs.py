@@ -11,14 +11,15 @@ from typer import Argument, Option
 from harness.cli.terminal import (
     LOCK,
     RESULTS,
+    Loaded,
     MaxFlipRate,
     ReportFolder,
     Results,
     note,
     tell,
+    with_spec,
 )
 from harness.errors import UsageError
-from harness.settings import LoadedSpec, with_spec_flags
 
 PIN_EXAMPLE = """
 Example: harness pin vllm/vllm-openai:v0.19.1 vllm/vllm-openai:v0.20.2
@@ -105,9 +106,9 @@ def diff(
 
 
 @images.command("compare")
-@with_spec_flags
+@with_spec
 def compare(
-    loaded: LoadedSpec,
+    loaded: Loaded,
     a: Annotated[str, Argument(metavar="A", help="The image to start from.")],
     b: Annotated[str, Argument(metavar="B", help="The image to set against it.")],
     results: Results = RESULTS,
@@ -148,9 +149,9 @@ def compare(
 
 
 @images.command("bisect")
-@with_spec_flags
+@with_spec
 def bisect(
-    loaded: LoadedSpec,
+    loaded: Loaded,
     good: Annotated[str, Argument(metavar="GOOD", help="The first image; it sets the answers.")],
     bad: Annotated[str, Argument(metavar="BAD", help="The last image; it has other answers.")],
     images_from: Annotated[Path, Option("--images-from", help="Images, from old to new.")],

@@ -10,18 +10,17 @@ from typing import Annotated, Literal
 import typer
 from typer import Option
 
-from harness.cli.terminal import LOCK, RESULTS, Lock, Results, tell
+from harness.cli.terminal import LOCK, RESULTS, Loaded, Lock, Results, tell, with_spec
 from harness.files import write_whole
-from harness.settings import LoadedSpec, with_spec_flags
 
 CLEAN_EXAMPLE = """
 Example: harness clean --dry-run && harness clean --run 20261124_054500-study-d
 """
 
 
-@with_spec_flags
+@with_spec
 def doctor(
-    loaded: LoadedSpec,
+    loaded: Loaded,
     lock: Lock = LOCK,
     results: Results = RESULTS,
     as_json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
@@ -40,9 +39,9 @@ def doctor(
     tell(this_machine.doctor(loaded.spec, lock, results), as_json)
 
 
-@with_spec_flags
+@with_spec
 def compose(
-    loaded: LoadedSpec,
+    loaded: Loaded,
     model: Annotated[str | None, Option(help="Model of the spec; else its first.")] = None,
     gpu: Annotated[
         Literal["runtime", "cdi", "none"],

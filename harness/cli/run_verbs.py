@@ -9,6 +9,7 @@ from typer import Option
 
 from harness.cli.terminal import (
     RESULTS,
+    Loaded,
     Quiet,
     Results,
     RunId,
@@ -17,13 +18,13 @@ from harness.cli.terminal import (
     say,
     say_json,
     tell,
+    with_spec,
 )
-from harness.settings import LoadedSpec, with_spec_flags
 
 
-@with_spec_flags
+@with_spec
 def run(
-    loaded: LoadedSpec,
+    loaded: Loaded,
     run_id: RunId = None,
     results: Results = RESULTS,
     fresh: Annotated[bool, Option(help="Never resume; start a new run.")] = False,
@@ -48,9 +49,9 @@ def run(
     )
 
 
-@with_spec_flags
+@with_spec
 def ablation(
-    loaded: LoadedSpec,
+    loaded: Loaded,
     results: Results = RESULTS,
     batch_sizes: Annotated[str, Option(help="Batch sizes of the scan.")] = "4,16",
     only: Annotated[str | None, Option(help="One step: smoke, scan or run.")] = None,
@@ -82,9 +83,9 @@ def ablation(
     tell(runs.concluded(ablation_steps.run_ablation(planned, results)), as_json)
 
 
-@with_spec_flags
+@with_spec
 def plan(
-    loaded: LoadedSpec,
+    loaded: Loaded,
     as_json: Annotated[bool, Option("--json", help="One line a candidate and mode.")] = False,
 ) -> None:
     """Show what a run would do, without starting a server.
@@ -103,9 +104,9 @@ def plan(
         say_json(row)
 
 
-@with_spec_flags
+@with_spec
 def scan(
-    loaded: LoadedSpec,
+    loaded: Loaded,
     batch_sizes: Annotated[str, Option(help="Batch sizes, comma separated.")] = "4,8",
     out: Annotated[Path | None, Option(help="Candidate CSV; default: in the run folder.")] = None,
     select: Annotated[

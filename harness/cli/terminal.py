@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 from typer import Argument, Option
 
 from harness.jobs import Done, Remark
+
+if TYPE_CHECKING:
+    from harness.settings import LoadedSpec
+
+    Loaded: TypeAlias = LoadedSpec
+else:
+    Loaded = object  # a list of verbs does not wait for the run spec's model
+Verb = Callable[..., None]
+SPEC_VERBS: dict[Verb, Verb] = {}
+"""Verbs with the spec flags, by what stands for them until one is asked for."""
 
 Results = Annotated[Path, Option(help="Folder of run folders.")]
 Lock = Annotated[Path, Option(help="The lock file of images.")]
@@ -25,6 +35,17 @@ RetryErrors = Annotated[bool, Option(help="Ask failed records again.")]
 RunPath = Annotated[Path, Argument(metavar="RUN", help="Run folder or records file.")]
 RESULTS = Path("results")
 LOCK = Path("docker/images.lock.yaml")
+
+
+def with_spec(verb: Verb) -> Verb:
+    """What stands for a verb in lists: its name and help; `harness.cli.app` gives it its flags."""
+
+    def listed() -> None:
+        raise NotImplementedError(verb.__name__)
+
+    listed.__name__, listed.__doc__ = verb.__name__, verb.__doc__
+    SPEC_VERBS[listed] = verb
+    return listed
 
 
 def say(lines: Iterable[object]) -> None:
