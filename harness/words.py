@@ -34,10 +34,12 @@ class Condition(StrEnum):
 
 
 class DispatchMode(StrEnum):
-    """How a batch is sent: N concurrent requests, or one request with a list."""
+    """How a batch is sent: the schedule under which its requests meet in the engine."""
 
     SYNCHRONIZED = "synchronized"
     PROMPT_LIST = "prompt_list"
+    STAGGERED = "staggered"
+    WIDE = "wide"
 
     @property
     def note(self) -> str:
@@ -47,6 +49,10 @@ class DispatchMode(StrEnum):
             "on a connection of its own that was warmed just before",
             DispatchMode.PROMPT_LIST: "one request to /v1/completions with a list of N prompts; "
             "answers matched by choices[].index",
+            DispatchMode.STAGGERED: "N one-prompt requests to /v1/completions, one after the other "
+            "at a fixed interval (controls.stagger_ms), so that prefills join running decodes",
+            DispatchMode.WIDE: "N concurrent one-prompt requests to /v1/completions, more than the "
+            "server has slots (--max-num-seqs), so that waiting ones join running ones",
         }[self]
 
     def requests(self, batch_size: int) -> int:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import signal
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from harness.jobs.runs import population_rows
 from harness.records import RunFolder
 from harness.secrets import redact_command
 from harness.settings import Expect, load_spec
+from harness.words import DispatchMode
 
 TASK = """\
 name: tiny
@@ -150,6 +152,25 @@ def test_a_count_that_the_validation_would_refuse_is_refused_before_the_run(spec
         UsageError, match=rf"make {size} rows .* expects 55.*--rows-per-mode {size}"
     ):
         prepared(spec, expect=Expect(rows_per_mode=55))
+
+
+@pytest.mark.parametrize(
+    ("slots", "said"),
+    [
+        ((), "needs to know how many requests the server runs at once"),
+        (("--max-num-seqs", "32"), "a batch of 2 does not fill the server's 32 slots"),
+        (("--max-num-seqs=2",), "a batch of 2 does not fill the server's 2 slots"),
+    ],
+)
+def test_a_wide_batch_that_would_not_wait_is_refused_before_the_run(spec, slots, said):
+    server = spec.spec.server.model_copy(update={"extra_args": slots})
+    with pytest.raises(UsageError, match=re.escape(said)):
+        prepared(spec, dispatch_modes=(DispatchMode.WIDE,), server=server)
+
+
+def test_a_wide_batch_of_more_requests_than_slots_is_planned(spec):
+    server = spec.spec.server.model_copy(update={"extra_args": ("--max-num-seqs", "1")})
+    assert prepared(spec, dispatch_modes=(DispatchMode.WIDE,), server=server).plan.records
 
 
 def test_an_edited_task_file_is_another_ablation(spec, tmp_path):

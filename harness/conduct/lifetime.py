@@ -91,7 +91,12 @@ async def _serve(
         server.base_url, server.options.served_model_name, spec.request
     ) as client:
         probe = Liveness(server)
-        dispatcher = Dispatcher(client, max_attempts=spec.request.max_attempts, probe=probe)
+        dispatcher = Dispatcher(
+            client,
+            max_attempts=spec.request.max_attempts,
+            probe=probe,
+            stagger_s=spec.controls.stagger_ms / 1000,
+        )
         try:
             await warm_up(dispatcher, spec.controls.warmup_requests)
         except RequestFailed as error:

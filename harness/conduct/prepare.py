@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from harness.files import sha256_of
 from harness.plan import Plan, build_plan
 from harness.settings import LoadedSpec, RunSpec
 from harness.tasks import Population, load_tasks
+from harness.words import DispatchMode
 
 CandidateSource = Callable[[RunSpec, Population], tuple[Candidate, ...]]
 _NOT_THE_EXPERIMENT: Any = {
@@ -79,6 +81,7 @@ def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Pre
             "no candidate file is given",
             hint="name one with --candidates FILE, or make one with `harness scan`",
         )
+    _refuse_narrow(spec, candidates)
     plan = build_plan(spec, candidates, population)
     if not plan.records:
         raise UsageError(
@@ -104,3 +107,20 @@ def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Pre
         for prompt in record.group.prompts:
             mark.update(prompt.sha256.encode())
     return Prepared(loaded, population, candidates, plan, mark.hexdigest(), hashes, weights)
+
+
+def _refuse_narrow(spec: RunSpec, candidates: Sequence[Candidate]) -> None:
+    """A wide batch must hold more requests than the server runs at once, or nothing waits."""
+    sizes = {c.batch_size for c in candidates if c.dispatch_mode is DispatchMode.WIDE}
+    slots = re.search(r"--max-num-seqs[= ](\d+)", " ".join(spec.server.extra_args))
+    if sizes and slots is None:
+        raise UsageError(
+            "dispatch mode wide needs to know how many requests the server runs at once",
+            hint="add --max-num-seqs N to server.extra_args, with N under the batch size",
+        )
+    if sizes and slots is not None and min(sizes) <= int(slots[1]):
+        raise UsageError(
+            f"dispatch mode wide: a batch of {min(sizes)} does not fill the server's {slots[1]} "
+            "slots, so no request would wait and join running ones",
+            hint="larger batches, or a smaller --max-num-seqs in server.extra_args",
+        )

@@ -41,7 +41,8 @@ class Dispatcher:
         client: makes the single attempts.
         max_attempts: attempts in all, first one included.
         probe: asked after each failed attempt whether the server still lives.
-        sleep: how to wait between attempts, in seconds.
+        stagger_s: seconds between two requests of a staggered batch.
+        sleep: how to wait, in seconds.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Dispatcher:
         *,
         max_attempts: int,
         probe: LivenessProbe,
+        stagger_s: float = 0.02,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
         self._max_attempts = max_attempts
         self._probe = probe
+        self._stagger_s = stagger_s
         self._sleep = sleep
 
     async def solo(self, prompt: str) -> Answer:
@@ -78,14 +81,23 @@ class Dispatcher:
         """
         if mode is DispatchMode.PROMPT_LIST:
             return await self._with_retries(lambda: self._client.complete_list(prompts))
-        return await self._with_retries(lambda: self._concurrently(prompts))
+        apart = self._stagger_s if mode is DispatchMode.STAGGERED else 0.0
+        return await self._with_retries(lambda: self._concurrently(prompts, apart))
 
-    async def _concurrently(self, prompts: Sequence[str]) -> tuple[Answer, ...]:
-        """N requests over N warm connections at once; all end before a failure is raised."""
+    async def _concurrently(self, prompts: Sequence[str], apart: float) -> tuple[Answer, ...]:
+        """N requests over N warm connections, ``apart`` seconds from one to the next.
+
+        All end before a failure is raised.
+        """
         await self._client.warm(len(prompts))
+
+        async def ask(place: int, prompt: str) -> Answer:
+            if apart:
+                await self._sleep(place * apart)
+            return await self._client.complete_one(prompt, connection=place)
+
         results = await asyncio.gather(
-            *(self._client.complete_one(p, connection=i) for i, p in enumerate(prompts)),
-            return_exceptions=True,
+            *(ask(place, prompt) for place, prompt in enumerate(prompts)), return_exceptions=True
         )
         answers = [result for result in results if isinstance(result, Answer)]
         if len(answers) == len(prompts):

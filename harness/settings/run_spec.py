@@ -110,6 +110,8 @@ class Controls(BaseModel):
     """Which condition of a row comes first."""
     warmup_requests: Annotated[int, Field(ge=0)] = 3
     """Discarded requests after each start."""
+    stagger_ms: PositiveFloat = 20.0
+    """Milliseconds between two requests of a staggered batch."""
     iteration_log: bool = False
     """Have vLLM log every engine step."""
 

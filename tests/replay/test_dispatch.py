@@ -56,6 +56,35 @@ class Server:
         return httpx.Response(200, json={"choices": rows})
 
 
+def test_a_staggered_batch_is_sent_one_after_the_other_at_its_interval():
+    waits = []
+
+    async def sleep(seconds):
+        waits.append(round(seconds, 6))
+        await asyncio.sleep(seconds)
+
+    server = Server()
+
+    async def call(dispatcher):
+        return await dispatcher.batch(["a", "b", "c"], DispatchMode.STAGGERED)
+
+    sent = dispatch(server, call, sleep=sleep)
+    assert [answer.text for answer in sent] == ["to a", "to b", "to c"]
+    assert server.prompts == ["a", "b", "c"]
+    assert waits == [0.0, 0.02, 0.04]
+
+
+def test_a_synchronized_and_a_wide_batch_wait_for_nothing():
+    waits = []
+
+    async def sleep(seconds):
+        waits.append(seconds)
+
+    for mode in (DispatchMode.SYNCHRONIZED, DispatchMode.WIDE):
+        dispatch(Server(), lambda d, m=mode: d.batch(["a", "b"], m), sleep=sleep)
+    assert waits == []
+
+
 def test_a_batch_of_which_one_request_failed_is_sent_again_whole():
     server = Server(fail=[("b", httpx.Response(503))])
     sent = dispatch(server, lambda d: d.batch(["a", "b", "c"], DispatchMode.SYNCHRONIZED))

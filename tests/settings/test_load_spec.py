@@ -127,11 +127,11 @@ def test_a_key_of_another_section_is_told_where_it_belongs(write: Write) -> None
         ("modes: [standard, standard]", "mode 'standard' is given twice"),
         (
             "dispatch_modes: sync",
-            "must be 'original' or a list of synchronized, prompt_list, not 'sync'",
+            "'original' or a list of synchronized, prompt_list, staggered, wide, not 'sync'",
         ),
         (
             "dispatch_modes: [gated, prompt_list]",
-            "a list of synchronized, prompt_list, not ['gated', 'prompt_list']",
+            "a list of synchronized, prompt_list, staggered, wide, not ['gated', 'prompt_list']",
         ),
         ("limit: 0", "limit: must be greater than 0, not 0"),
         ("schema_version: 2", "schema_version: must be 1, not 2"),
