@@ -38,7 +38,7 @@ from harness.people import (
     studio_config,
     studio_tasks,
 )
-from harness.records import METADATA, RECORDS, RunFiles, read_run_files
+from harness.records import METADATA, RECORDS, RunFiles, iter_records, read_run_files
 from harness.report import (
     FILES,
     Look,
@@ -304,7 +304,7 @@ def send_out(run: Path, out: Path, *, controls: float, seed: int, tasks: Path | 
     """
     files = read_run_files(run)
     prompts = prompts_of(files, tasks)
-    rows = (row for _, row in read_rows(files.records_path))
+    rows = (record for _, record in iter_records(files.records_path))
     name = files.run_id or files.records_path.name
     drawn = build_export(rows, run_id=name, prompts=prompts, controls=controls, seed=seed)
     raters, pretty = out / "for_raters", partial(json.dumps, ensure_ascii=False, indent=2)

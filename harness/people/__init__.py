@@ -5,11 +5,21 @@ Pure: sheets, keys and judgements are texts and values here; `harness adjudicate
 
 from harness.people.agreement import cohen_kappa, krippendorff_alpha, percent_agreement
 from harness.people.judgements import Judgement, read_judgements, refuse_repeats
-from harness.people.key import AnswerKey, Item, ItemKind, KeyRow, read_key
 from harness.people.outcome import Outcome, adjudicate
-from harness.people.rubric import RUBRICS, rubric_of, rubric_text
 from harness.people.selection import Export, build_export
-from harness.people.sheet import sheet_csv, studio_config, studio_tasks
+from harness.people.sheet import (
+    RUBRICS,
+    AnswerKey,
+    Item,
+    ItemKind,
+    KeyRow,
+    read_key,
+    rubric_of,
+    rubric_text,
+    sheet_csv,
+    studio_config,
+    studio_tasks,
+)
 
 __all__ = [
     "RUBRICS",

@@ -1,13 +1,12 @@
 """How far raters agree: per cent, Cohen's kappa, weighted kappa, Krippendorff's alpha.
 
-Every function gives ``None`` where the measure does not exist: no two ratings to compare, or a
-single category used throughout, so that chance agreement is complete.
+``None`` where a measure does not exist: no two ratings to compare, or one label throughout.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Literal
 
 Label = Hashable
@@ -31,11 +30,8 @@ def cohen_kappa(
 ) -> float | None:
     """Cohen's kappa of two raters (Cohen 1960), weighted by rank distance (Cohen 1968).
 
-    Args:
-        one, other: labels of the same units, in the same order.
-        weights: ``None`` counts any disagreement alike; ``linear`` and ``quadratic`` by the
-            distance of the labels' places in ``order``.
-        order: all labels, lowest first; needed with ``weights``.
+    ``weights`` of ``None`` count any disagreement alike, others by the distance of the labels'
+    places in ``order``, which has all labels, lowest first.
     """
     if not one:
         return None
@@ -67,14 +63,23 @@ def krippendorff_alpha(
 
     Args:
         units: the ratings that each unit has; units with fewer than two are left out.
-        level: ``nominal``, ``ordinal`` (by ``order``) or ``interval`` (by ``values``).
-        order: all labels, lowest first.
-        values: a number for each label.
+        level: ``nominal``, ``ordinal`` (by ``order``, all labels, lowest first) or ``interval``
+            (by ``values``, a number for each label).
     """
     rated = [unit for unit in units if len(unit) > 1]
     totals = Counter(label for unit in rated for label in unit)
-    n = sum(totals.values())
-    distance = _distance(level, order, values or {}, totals)
+    n = totals.total()
+    place = {label: rank for rank, label in enumerate(order)}
+
+    def distance(a: Label, b: Label) -> float:
+        if level == "nominal" or a == b:
+            return float(a != b)
+        if level == "interval":
+            return ((values or {})[a] - (values or {})[b]) ** 2
+        low, high = sorted((place[a], place[b]))
+        between = sum(totals[label] for label in order[low : high + 1])
+        return (between - (totals[a] + totals[b]) / 2) ** 2
+
     observed = sum(
         count * times * distance(a, b) / (len(unit) - 1)
         for unit in rated
@@ -86,24 +91,3 @@ def krippendorff_alpha(
         count * times * distance(a, b) for a, count in totals.items() for b, times in totals.items()
     )
     return None if expected == 0 else 1 - (n - 1) * observed / expected
-
-
-def _distance(
-    level: Level,
-    order: Sequence[Label],
-    values: Mapping[Label, float],
-    totals: Counter[Label],
-) -> Callable[[Label, Label], float]:
-    """Krippendorff's squared difference function of a level of measurement."""
-    place = {label: rank for rank, label in enumerate(order)}
-
-    def ordinal(a: Label, b: Label) -> float:
-        low, high = sorted((place[a], place[b]))
-        between = sum(totals[label] for label in order[low : high + 1])
-        return (between - (totals[a] + totals[b]) / 2) ** 2 if low != high else 0.0
-
-    return {
-        "nominal": lambda a, b: float(a != b),
-        "ordinal": ordinal,
-        "interval": lambda a, b: (values[a] - values[b]) ** 2,
-    }[level]

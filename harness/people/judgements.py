@@ -7,12 +7,17 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from harness.errors import UsageError
-from harness.people.key import AnswerKey, content_hash
-from harness.people.rubric import CHANGES, RUBRICS
-from harness.people.sheet import ANSWER_COLUMNS, SHEET_COLUMNS
+from harness.people.sheet import (
+    ANSWER_COLUMNS,
+    CHANGES,
+    RUBRICS,
+    SHEET_COLUMNS,
+    AnswerKey,
+    content_hash,
+)
 
 MAX_SHOWN = 20
 _CONTENT = ("prompt", "response_A", "response_B")
@@ -37,13 +42,6 @@ class Judgement:
         return asdict(self)
 
 
-class _Row(NamedTuple):
-    """A row of a sheet before it is checked."""
-
-    line: int
-    cells: Mapping[str, str]
-
-
 def read_judgements(text: str, file: str, key: AnswerKey) -> list[Judgement]:
     """The judgements in a filled sheet (CSV) or in an export of Label Studio (JSON).
 
@@ -52,40 +50,28 @@ def read_judgements(text: str, file: str, key: AnswerKey) -> list[Judgement]:
     Raises:
         UsageError: every problem found, each with file and line.
     """
-    rows = _studio_rows(text, file) if text.lstrip()[:1] in ("[", "{") else _csv_rows(text, file)
     judgements, problems = [], []
     seen: dict[tuple[str, str], int] = {}
-    for row in rows:
-        if not any(row.cells.get(name, "").strip() for name in _NEEDED):
+    for line, given in _rows(text, file):
+        cells = {name: given.get(name, "").strip() for name in ANSWER_COLUMNS}
+        if not any(cells[name] for name in _NEEDED):
             continue
-        found = list(_problems(row, key))
-        rater = row.cells.get("rater", "").strip()
-        name = (row.cells["item_id"], rater)
-        if name in seen:
-            found.append(f"item {name[0]} was judged by {rater} on line {seen[name]} already")
-        seen.setdefault(name, row.line)
-        problems += [f"{file}:{row.line}: {problem}" for problem in found]
+        item_id, rater, source = given["item_id"], cells["rater"], f"{file}:{line}"
+        found = [f"{source}: {problem}" for problem in _problems(given, cells, key)]
+        if before := seen.get((item_id, rater)):
+            found.append(f"{source}: item {item_id} was judged by {rater} on line {before} already")
+        seen.setdefault((item_id, rater), line)
+        problems += found
         if not found:
-            cells = {name: row.cells.get(name, "").strip() for name in ANSWER_COLUMNS}
-            judgements.append(
-                Judgement(
-                    item_id=row.cells["item_id"].strip(),
-                    rater=rater,
-                    label_a=cells["label_A"],
-                    label_b=cells["label_B"],
-                    behavioural_change=cells["behavioural_change"],
-                    note=cells["note"],
-                    seconds=_number(cells["seconds"]),
-                    source=f"{file}:{row.line}",
-                )
-            )
+            labels = cells["label_A"], cells["label_B"], cells["behavioural_change"]
+            rest = cells["note"], _number(cells["seconds"]), source
+            judgements.append(Judgement(item_id.strip(), rater, *labels, *rest))
     if problems:
         more = len(problems) - MAX_SHOWN
-        shown = [*problems[:MAX_SHOWN], *([f"and {more} more"] if more > 0 else [])]
         raise UsageError(
             f"{len(problems)} problem(s) in the judgements; nothing was imported",
             file=file,
-            detail=tuple(shown),
+            detail=(*problems[:MAX_SHOWN], *([f"and {more} more"] if more > 0 else [])),
         )
     return judgements
 
@@ -97,12 +83,11 @@ def refuse_repeats(new: Iterable[Judgement], known: Iterable[Mapping[str, Any]],
         UsageError: with the file and line of each repeat.
     """
     judged = {(row.get("item_id"), row.get("rater")): row.get("source") for row in known}
-    repeats = [
+    if repeats := [
         f"{j.source}: {j.rater} has judged {j.item_id} already ({judged[j.item_id, j.rater]})"
         for j in new
         if (j.item_id, j.rater) in judged
-    ]
-    if repeats:
+    ]:
         raise UsageError(
             f"{len(repeats)} judgement(s) are there already; nothing was imported",
             file=file,
@@ -111,29 +96,22 @@ def refuse_repeats(new: Iterable[Judgement], known: Iterable[Mapping[str, Any]],
         )
 
 
-def _problems(row: _Row, key: AnswerKey) -> Iterator[str]:
-    cells = row.cells
-    item = key.items.get(cells["item_id"])
+def _problems(given: Mapping[str, str], cells: Mapping[str, str], key: AnswerKey) -> Iterator[str]:
+    """What is wrong with a row as given and its answers, stripped."""
+    item = key.items.get(given["item_id"])
     if item is None:
-        yield f"unknown item '{cells['item_id']}': it is not in this key"
+        yield f"unknown item '{given['item_id']}': it is not in this key"
         return
-    shown = [cells.get(name, "") for name in _CONTENT]
-    if content_hash(item.item_id, *shown) != item.sha256:
+    if content_hash(item.item_id, *(given.get(name, "") for name in _CONTENT)) != item.sha256:
         yield f"item {item.item_id}: its text is not the one exported (sha256 differs)"
-    allowed = tuple(RUBRICS[item.rubric].labels)
-    for name, choices in (
-        ("label_A", allowed),
-        ("label_B", allowed),
-        ("behavioural_change", CHANGES),
-    ):
-        value = cells.get(name, "").strip()
-        if value not in choices:
-            yield f"{name}: '{value}' is not one of {', '.join(choices)}"
-    if not cells.get("rater", "").strip():
+    labels = tuple(RUBRICS[item.rubric].labels)
+    for name, choices in zip(_NEEDED, (labels, labels, CHANGES), strict=True):
+        if cells[name] not in choices:
+            yield f"{name}: '{cells[name]}' is not one of {', '.join(choices)}"
+    if not cells["rater"]:
         yield "rater: empty"
-    seconds = cells.get("seconds", "").strip()
-    if seconds and _number(seconds) is None:
-        yield f"seconds: '{seconds}' is not a number"
+    if cells["seconds"] and _number(cells["seconds"]) is None:
+        yield f"seconds: '{cells['seconds']}' is not a number"
 
 
 def _number(text: str) -> float | None:
@@ -144,24 +122,18 @@ def _number(text: str) -> float | None:
     return value if 0 <= value < float("inf") else None
 
 
-def _csv_rows(text: str, file: str) -> Iterator[_Row]:
-    csv.field_size_limit(1 << 24)
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
-    missing = [name for name in SHEET_COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise UsageError(
-            f"columns are missing: {', '.join(missing)}",
-            file=file,
-            line=1,
-            hint="fill in the sheet",
-        )
-    start = 2
-    for cells in reader:
-        yield _Row(start, {str(k): v or "" for k, v in cells.items() if isinstance(v, str | None)})
-        start = reader.line_num + 1
-
-
-def _studio_rows(text: str, file: str) -> Iterator[_Row]:
+def _rows(text: str, file: str) -> Iterator[tuple[int, dict[str, str]]]:
+    if text.lstrip()[:1] not in ("[", "{"):
+        csv.field_size_limit(1 << 24)
+        reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+        if missing := [name for name in SHEET_COLUMNS if name not in (reader.fieldnames or ())]:
+            what = f"columns are missing: {', '.join(missing)}"
+            raise UsageError(what, file=file, line=1, hint="fill in the sheet")
+        start = 2
+        for row in reader:
+            yield start, {str(k): v or "" for k, v in row.items() if isinstance(v, str | None)}
+            start = reader.line_num + 1
+        return
     try:
         tasks = json.loads(text)
     except ValueError as error:
@@ -172,21 +144,17 @@ def _studio_rows(text: str, file: str) -> Iterator[_Row]:
             raise UsageError("not a Label Studio task of this export", file=file, line=number)
         shown = {str(key): str(value) for key, value in data.items() if isinstance(value, str)}
         for annotation in task.get("annotations") or ():
-            if not annotation.get("was_cancelled"):
-                yield _Row(number, {**shown, **_annotation(annotation)})
-
-
-def _annotation(annotation: Mapping[str, Any]) -> dict[str, str]:
-    by = annotation.get("completed_by")
-    if isinstance(by, Mapping):
-        by = by.get("email") or by.get("id")
-    cells = {"rater": "" if by is None else str(by)}
-    if annotation.get("lead_time") is not None:
-        cells["seconds"] = str(annotation["lead_time"])
-    for result in annotation.get("result") or ():
-        value = result.get("value") or {}
-        chosen: Sequence[str] = value.get("choices") or value.get("text") or ()
-        cells[str(result.get("from_name"))] = (
-            chosen if isinstance(chosen, str) else " ".join(chosen)
-        )
-    return cells
+            if annotation.get("was_cancelled"):
+                continue
+            by = annotation.get("completed_by")
+            if isinstance(by, Mapping):
+                by = by.get("email") or by.get("id")
+            cells = {**shown, "rater": "" if by is None else str(by)}
+            if annotation.get("lead_time") is not None:
+                cells["seconds"] = str(annotation["lead_time"])
+            for result in annotation.get("result") or ():
+                value = result.get("value") or {}
+                chosen: str | Sequence[str] = value.get("choices") or value.get("text") or ()
+                name = str(result.get("from_name"))
+                cells[name] = chosen if isinstance(chosen, str) else " ".join(chosen)
+            yield number, cells

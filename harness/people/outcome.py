@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from harness.analyse import wilson_interval
 from harness.people.agreement import cohen_kappa, krippendorff_alpha, percent_agreement
 from harness.people.judgements import Judgement
-from harness.people.key import AnswerKey, Item, ItemKind
-from harness.people.rubric import CHANGES, RUBRICS
+from harness.people.sheet import CHANGES, RUBRICS, AnswerKey, ItemKind
 
-_ByItem = Mapping[str, Mapping[str, Judgement]]
 _CONDITIONS = ("solo", "batched")
+_Units = Mapping[str, Mapping[str, str]]
 
 
 class Share(Struct, frozen=True):
@@ -50,13 +50,10 @@ class Measures(Struct, frozen=True):
 
 
 class GenuineFlips(Struct, frozen=True):
-    """Flips that most raters call a change of behaviour, by item and by row.
+    """Flips on the sheet, those ``judged`` by anybody, and those called a change of behaviour.
 
-    Attributes:
-        flips: on the sheet; ``judged`` of them by anybody.
-        unresolved: items without a majority, which ask for one more rater.
-        verdicts: resolved flips by what most of their raters say.
-        items, rows, rows_by_mode: the genuine among the resolved, ``unsure`` among those.
+    ``unresolved`` items have no majority and ask for one more rater; the shares are of the genuine
+    among the resolved, ``unsure`` ones included.
     """
 
     flips: int
@@ -115,66 +112,67 @@ def adjudicate(judgements: Iterable[Judgement], key: AnswerKey) -> Outcome:
     unresolved and asks for one more rater. A genuine flip is a flip whose majority says ``yes``;
     its rate is over the resolved flips, ``unsure`` among them.
     """
-    by_item: dict[str, dict[str, Judgement]] = {}
+    votes: dict[str, dict[str, Judgement]] = {}
     for judgement in judgements:
-        by_item.setdefault(judgement.item_id, {})[judgement.rater] = judgement
-    raters = sorted({rater for votes in by_item.values() for rater in votes})
+        votes.setdefault(judgement.item_id, {})[judgement.rater] = judgement
+    raters = sorted({rater for given in votes.values() for rater in given})
+    changes = {i: {r: j.behavioural_change for r, j in given.items()} for i, given in votes.items()}
+    # what the raters called the solo and the batched answer of an item, and what the scorer did
+    called: dict[str, dict[str, dict[str, str]]] = {}
+    against: Counter[tuple[str, str, str]] = Counter()
+    for item_id, given in votes.items():
+        item, row = key.items[item_id], key.items[item_id].rows[0]
+        verdicts = ((row.solo_label, row.solo_score), (row.batch_label, row.batch_score))
+        for condition, (label, score) in zip(_CONDITIONS, verdicts, strict=True):
+            first = (item.solo_side == "A") == (condition == "solo")
+            said = {rater: j.label_a if first else j.label_b for rater, j in given.items()}
+            called.setdefault(item.rubric, {})[f"{item_id}/{condition}"] = said
+            if item.of is None:
+                scorer = label or ("none" if score is None else f"{score:g}")
+                against[item.rubric, scorer, _majority(said.values()) or "unresolved"] += 1
+    agreement = {"behavioural_change": _measures(changes, raters, ())}
+    for name, rubric in RUBRICS.items():
+        if name in called:
+            agreement[f"labels_{name}"] = _measures(called[name], raters, rubric.order)
+    controls = {}
+    for kind in (ItemKind.IDENTICAL, ItemKind.TEXT_CHANGE):
+        items = [item_id for item_id, item in key.items.items() if item.kind is kind]
+        seen = [change for item_id in items for change in changes.get(item_id, {}).values()]
+        controls[str(kind)] = Control(len(items), _share(seen.count("yes"), len(seen)))
+    repeats: dict[str, Repeats] = {}
+    for again, item in key.items.items():
+        once, labels = item.of or "", called.get(item.rubric, {})
+        for rater in changes.get(again, {}):
+            if rater in changes.get(once, {}):
+                told = [[labels[f"{i}/{c}"][rater] for c in _CONDITIONS] for i in (once, again)]
+                same = (changes[again][rater] == changes[once][rater], told[0] == told[1])
+                so_far = repeats.get(rater, Repeats(0, 0, 0))
+                repeats[rater] = Repeats(*map(sum, zip(astuple(so_far), (1, *same), strict=True)))
     return Outcome(
         schema_version=1,
         run_id=key.run_id,
         rubric_version=key.rubric_version,
         raters=raters,
-        judged_items=len(by_item),
+        judged_items=len(votes),
         items=len(key.items),
-        agreement=dict(_agreement(by_item, key, raters)),
-        genuine_flips=_genuine(by_item, key),
-        controls=_controls(by_item, key),
-        intra_rater=_intra_rater(by_item, key),
-        scorer_against_people=_scorer_against_people(by_item, key),
+        agreement=agreement,
+        genuine_flips=_genuine(changes, key),
+        controls=controls,
+        intra_rater=repeats,
+        scorer_against_people=[LabelCount(*what, n) for what, n in sorted(against.items())],
     )
 
 
-def _label(judgement: Judgement, item: Item, condition: str) -> str:
-    return judgement.label_a if item.side(condition) == "A" else judgement.label_b
-
-
-def _majority(votes: Sequence[str]) -> str | None:
+def _majority(votes: Iterable[str]) -> str | None:
     ranked = Counter(votes).most_common(2)
-    if len(ranked) == 1 or ranked[0][1] > ranked[1][1]:
-        return ranked[0][0]
-    return None
+    return ranked[0][0] if len(ranked) == 1 or ranked[0][1] > ranked[1][1] else None
 
 
 def _share(count: int, n: int) -> Share:
     return Share(count, n, count / n if n else None, wilson_interval(count, n).bounds)
 
 
-def _agreement(
-    by_item: _ByItem, key: AnswerKey, raters: Sequence[str]
-) -> Iterator[tuple[str, Measures]]:
-    """Agreement on the change of behaviour, and on the labels of each rubric in use."""
-    changes = {
-        item_id: {rater: judgement.behavioural_change for rater, judgement in votes.items()}
-        for item_id, votes in by_item.items()
-    }
-    yield "behavioural_change", _measures(changes, raters, ())
-    for rubric in RUBRICS.values():
-        units = {
-            f"{item_id}/{condition}": {
-                rater: _label(judgement, key.items[item_id], condition)
-                for rater, judgement in votes.items()
-            }
-            for item_id, votes in by_item.items()
-            if key.items[item_id].rubric == rubric.name
-            for condition in _CONDITIONS
-        }
-        if units:
-            yield f"labels_{rubric.name}", _measures(units, raters, rubric.order)
-
-
-def _measures(
-    units: Mapping[str, Mapping[str, str]], raters: Sequence[str], order: Sequence[str]
-) -> Measures:
+def _measures(units: _Units, raters: Sequence[str], order: Sequence[str]) -> Measures:
     def pair(one: str, other: str) -> RaterPair:
         both = [(u[one], u[other]) for u in units.values() if one in u and other in u]
         scaled = [(a, b) for a, b in both if a in order and b in order]
@@ -201,74 +199,24 @@ def _measures(
     )
 
 
-def _genuine(by_item: _ByItem, key: AnswerKey) -> GenuineFlips:
+def _genuine(changes: _Units, key: AnswerKey) -> GenuineFlips:
     flips = [item for item in key.items.values() if item.kind is ItemKind.FLIP]
     verdicts = {
-        item.item_id: _majority([j.behavioural_change for j in by_item[item.item_id].values()])
+        item.item_id: _majority(changes[item.item_id].values())
         for item in flips
-        if item.item_id in by_item
+        if item.item_id in changes
     }
     resolved = {item_id: verdict for item_id, verdict in verdicts.items() if verdict}
     said = list(resolved.values())
-    # one row a record of an item: is it genuine, and under which mode
-    rows = [
-        (resolved[item.item_id] == "yes", row.mode)
-        for item in flips
-        if item.item_id in resolved
-        for row in item.rows
-    ]
-    genuine, all_rows = Counter(mode for yes, mode in rows if yes), Counter(m for _, m in rows)
+    modes = [(resolved.get(item.item_id), row.mode) for item in flips for row in item.rows]
+    genuine = Counter(mode for verdict, mode in modes if verdict == "yes")
+    every = Counter(mode for verdict, mode in modes if verdict)
     return GenuineFlips(
         flips=len(flips),
         judged=len(verdicts),
         unresolved=sorted(item_id for item_id, verdict in verdicts.items() if verdict is None),
         verdicts={change: said.count(change) for change in CHANGES},
         items=_share(said.count("yes"), len(said)),
-        rows=_share(genuine.total(), len(rows)),
-        rows_by_mode={mode: _share(genuine[mode], n) for mode, n in sorted(all_rows.items())},
+        rows=_share(genuine.total(), every.total()),
+        rows_by_mode={mode: _share(genuine[mode], n) for mode, n in sorted(every.items())},
     )
-
-
-def _controls(by_item: _ByItem, key: AnswerKey) -> dict[str, Control]:
-    result = {}
-    for kind in (ItemKind.IDENTICAL, ItemKind.TEXT_CHANGE):
-        items = [item for item in key.items.values() if item.kind is kind]
-        votes = [j.behavioural_change for i in items for j in by_item.get(i.item_id, {}).values()]
-        result[str(kind)] = Control(len(items), _share(votes.count("yes"), len(votes)))
-    return result
-
-
-def _intra_rater(by_item: _ByItem, key: AnswerKey) -> dict[str, Repeats]:
-    pairs: dict[str, list[tuple[bool, bool]]] = {}
-    for item in key.items.values():
-        if item.kind is not ItemKind.DUPLICATE or item.of is None:
-            continue
-        original, firsts = key.items[item.of], by_item.get(item.of, {})
-        for rater, again in by_item.get(item.item_id, {}).items():
-            if first := firsts.get(rater):
-                same_labels = all(
-                    _label(first, original, condition) == _label(again, item, condition)
-                    for condition in _CONDITIONS
-                )
-                same_change = first.behavioural_change == again.behavioural_change
-                pairs.setdefault(rater, []).append((same_change, same_labels))
-    return {
-        rater: Repeats(len(same), sum(c for c, _ in same), sum(labels for _, labels in same))
-        for rater, same in pairs.items()
-    }
-
-
-def _scorer_against_people(by_item: _ByItem, key: AnswerKey) -> list[LabelCount]:
-    """Majority label of each answer against the scorer's; duplicates are left out."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for item_id, votes in by_item.items():
-        item = key.items[item_id]
-        if item.kind is ItemKind.DUPLICATE:
-            continue
-        row = item.rows[0]
-        given = ((row.solo_label, row.solo_score), (row.batch_label, row.batch_score))
-        for condition, (label, score) in zip(_CONDITIONS, given, strict=True):
-            people = _majority([_label(j, item, condition) for j in votes.values()])
-            scorer = label or ("none" if score is None else f"{score:g}")
-            counts[item.rubric, scorer, people or "unresolved"] += 1
-    return [LabelCount(*what, answers) for what, answers in sorted(counts.items())]

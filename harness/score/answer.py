@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from harness.flips import flips
 from harness.score.folding import fold, raw_span
 
 _ASKING = r"(?:user|human|instruction|context|question(?:\s*\#?\d+)?|q\d*)"
@@ -72,14 +73,8 @@ class Score:
     scorer: str
 
     def flips_to(self, other: Score) -> bool:
-        """Whether the other score is a label flip from this one.
-
-        Scores flip by their value; a state without a value differs from any value, and from
-        another state by its label.
-        """
-        if self.value is None and other.value is None:
-            return self.label != other.label
-        return self.value != other.value
+        """Whether the other score is a label flip from this one."""
+        return flips(self.value, self.label, other.value, other.label)
 
     def evidence(self) -> dict[str, object]:
         """The JSON form that a record keeps as ``score_evidence``."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
+from msgspec import convert
 from report_samples import report_of
 from study_records import study_records
 
@@ -29,13 +30,19 @@ from harness.people import (
     studio_config,
     studio_tasks,
 )
+from harness.records import Record
 from harness.report import outcome_lines
 
 LABEL = {"I'm": "full_refusal", "Sur": "full_compliance", "I w": "partial"}
 
 
+def _drawn(records: list[dict], prompts: dict[str, str] | None = None, **options) -> Export:
+    read = convert(records, list[Record])
+    return build_export(read, run_id="study", prompts=prompts or {}, **options)
+
+
 def _export(**options) -> Export:
-    return build_export(study_records(), run_id="study", prompts={}, **options)
+    return _drawn(study_records(), **options)
 
 
 def _rows(sheet: str) -> list[dict[str, str]]:
@@ -110,7 +117,7 @@ def test_neither_order_nor_side_tells_what_an_item_is() -> None:
 def test_rows_with_the_same_answers_are_judged_once_and_all_counted() -> None:
     records = study_records()
     twin = {**next(r for r in records if r["label_flip"]), "batch_size": 32, "record_id": "twin"}
-    export = build_export([*records, twin], run_id="study", prompts={})
+    export = _drawn([*records, twin])
     flips = [item for item in export.items if item.kind is ItemKind.FLIP]
     assert len(flips) == 22
     assert sorted(len(item.rows) for item in flips)[-1] == 2
@@ -121,7 +128,7 @@ def test_no_answer_is_a_formula_in_a_spreadsheet(start: str) -> None:
     records = study_records()
     flip = next(r for r in records if r["label_flip"])
     flip["batched"]["text"] = start
-    rows = _rows(sheet_csv(build_export(records, run_id="s", prompts={}).items))
+    rows = _rows(sheet_csv(_drawn(records).items))
     cells = [cell for row in rows for cell in row.values()]
     assert f"'{start}" in cells
     assert not [c for c in cells if c.lstrip(" ")[:1] in set("=+-@＝＋－＠\t\r") - {""}]
@@ -131,7 +138,7 @@ def test_hostile_answers_can_be_written() -> None:
     records = study_records()
     flip = next(r for r in records if r["label_flip"])
     flip["batched"]["text"] = "a\ud800\x00\u202eb" + "x" * 50_000
-    sheet = sheet_csv(build_export(records, run_id="s", prompts={}).items)
+    sheet = sheet_csv(_drawn(records).items)
     assert sheet.encode("utf-8")
     assert max(len(cell) for row in _rows(sheet) for cell in row.values()) < 32_767
 
@@ -139,14 +146,14 @@ def test_hostile_answers_can_be_written() -> None:
 def test_a_prompt_is_on_the_sheet_where_it_is_known() -> None:
     records = study_records()
     prompts = {r["prompt_sha256"]: f"Prompt of {r['sample_id']}" for r in records}
-    items = build_export(records, run_id="s", prompts=prompts).items
+    items = _drawn(records, prompts).items
     assert all(item.prompt == f"Prompt of {item.sample_id}" for item in items)
 
 
 def test_records_without_answers_cannot_be_judged() -> None:
     records = [{**r, "solo": None, "batched": None} for r in study_records()]
     with pytest.raises(UsageError, match="no label flip with its answers"):
-        build_export(records, run_id="s", prompts={})
+        _drawn(records)
 
 
 def test_the_key_reads_back() -> None:
@@ -219,6 +226,17 @@ def test_one_rater_judges_an_item_once() -> None:
     with pytest.raises(UsageError) as refused:
         read_judgements("".join([*lines, lines[1]]), "ann.csv", export.key)
     assert "was judged by ann on line 2 already" in refused.value.detail[0]
+
+
+def test_one_rater_annotates_a_task_of_label_studio_once() -> None:
+    export = _export()
+    tasks = studio_tasks(export.items)
+    chosen = {"label_A": "partial", "label_B": "full_refusal", "behavioural_change": "yes"}
+    result = [{"from_name": k, "value": {"choices": [v]}} for k, v in chosen.items()]
+    tasks[0]["annotations"] = [{"completed_by": 7, "result": result}] * 2
+    with pytest.raises(UsageError) as refused:
+        read_judgements(json.dumps(tasks), "ls.json", export.key)
+    assert "was judged by 7 on line 1 already" in refused.value.detail[0]
 
 
 def test_an_item_judged_in_an_earlier_import_is_refused() -> None:
