@@ -169,3 +169,53 @@ def test_a_list_of_verbs_waits_for_none_of_the_heavy_libraries():
     look = f"import sys, harness.cli; print(*(n for n in {heavy} if n in sys.modules))"
     command = [sys.executable, "-c", look]
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "\n"
+
+
+STRUCTS = {
+    "summary",
+    "validation",
+    "record",
+    "answer",
+    "flip",
+    "claim",
+    "threat",
+    "paired",
+    "stack",
+}
+"""What a value of a struct of ours is called: it has attributes, and a typo in one is an error."""
+
+
+def pried_open(path: Path) -> Iterator[tuple[str, int]]:
+    """Where a summary, a validation or a record is read as a dict: ``x.get("k")``, ``x["k"]``."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner, key = node.func.value, node.args[0] if node.args else None
+            reads = node.func.attr == "get"
+        elif isinstance(node, ast.Subscript):
+            owner, key, reads = node.value, node.slice, True
+        else:
+            continue
+        named = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+        literal = isinstance(key, ast.Constant) and isinstance(key.value, str)
+        if reads and literal and named in STRUCTS:
+            yield named, node.lineno
+
+
+def test_summaries_and_records_are_values_and_not_dicts():
+    found = {(module, name) for module, path in MODULES.items() for name, _ in pried_open(path)}
+    assert found == DICTS
+
+
+def test_reading_a_record_as_a_dict_is_seen(tmp_path: Path):
+    code = tmp_path / "code.py"
+    code.write_text('record.get("mode")\nrun.summary["n_ok"]\nspec.get("mode")\nrecord[name]\n')
+    assert list(pried_open(code)) == [("record", 1), ("summary", 2)]
+
+
+DICTS = {
+    ("harness.score.rescore", "record"),
+    ("harness.score.rescore", "answer"),
+    ("harness.score.profile_comparison", "record"),
+    ("harness.report.run_report", "record"),
+}
+"""A row is scored anew with all that stands in it, also with what the harness does not know."""

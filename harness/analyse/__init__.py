@@ -3,9 +3,10 @@
 Everything here is a function of files that a run left behind; texts are read and not kept.
 """
 
-from harness.analyse.agreement import noise_floor
-from harness.analyse.checks import check_records, key_name
-from harness.analyse.from_records import summarise, summarise_run
+from harness.analyse.beside import noise_floor
+from harness.analyse.checks import Expectations, ModeCounts, key_name
+from harness.analyse.from_records import read_summary, summarise, summarise_run
+from harness.analyse.stack import Stack
 from harness.analyse.statistics import (
     Interval,
     McNemar,
@@ -39,10 +40,8 @@ from harness.analyse.summary import (
     Repeats,
     ScorePair,
     Slice,
-    Stack,
     Summary,
     Threat,
-    read_summary,
 )
 from harness.analyse.tables import (
     paired_counts,
@@ -50,8 +49,6 @@ from harness.analyse.tables import (
     rate,
 )
 from harness.analyse.validate import (
-    Expectations,
-    ModeCounts,
     Validation,
     expectations_of,
     read_validation,
@@ -106,7 +103,6 @@ __all__ = [
     "Summary",
     "Threat",
     "Validation",
-    "check_records",
     "clopper_pearson_interval",
     "expectations_of",
     "holm",

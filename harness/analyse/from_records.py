@@ -1,21 +1,22 @@
-"""From records to a summary of the run."""
+"""A summary of a run: made of its records, or read from where it was written."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
-from harness.analyse.agreement import (
+from harness.analyse.beside import (
     clusters,
     cross_mode,
     flip_kinds,
     latency,
+    list_flips,
     noise_floor,
     retries,
 )
 from harness.analyse.claims import claim_ledger
-from harness.analyse.flips import list_flips
 from harness.analyse.stack import stack_of
 from harness.analyse.summary import Pairs, Summary
 from harness.analyse.tables import (
@@ -27,6 +28,8 @@ from harness.analyse.tables import (
     totals,
 )
 from harness.analyse.threats import list_threats
+from harness.errors import UsageError
+from harness.files import read_json
 from harness.records import (
     Records,
     RunFiles,
@@ -94,3 +97,17 @@ def summarise(
         claims=claim_ledger(summary, records, pairing),
         threats=list_threats(summary, records),
     )
+
+
+def read_summary(path: Path) -> Summary:
+    """The summary in a ``summary.json``; sections that an older file lacks are empty.
+
+    Raises:
+        UsageError: it cannot be read, or is not a summary.
+    """
+    try:
+        return msgspec.convert(read_json(path), Summary)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"not a summary: {error}", file=path, hint="write it anew with `harness summarize`"
+        ) from error

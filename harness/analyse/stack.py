@@ -5,10 +5,60 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.analyse.summary import Stack
+from msgspec import Struct
+
 from harness.records import RunFiles
 
 Json = Mapping[str, Any]
+
+
+class Stack(Struct, frozen=True):
+    """What a result holds for. ``None`` means that the files do not say.
+
+    Attributes:
+        kind: ``run`` or ``scan`` (a scan's rows are a whole population, not a selection).
+        device: ``cpu`` or ``cuda``.
+        device_name: the device's own name.
+        vllm: the server's version.
+        temperature: of every request.
+        prefix_caching, async_scheduling: ``server_default``, ``off`` or ``on``.
+        order: which of solo and batched comes first.
+        prefix_cache_hits: prompt tokens that the servers took from their prefix caches.
+        preemptions: requests that a server put back and computed anew.
+        iteration_log: whether the server wrote down each engine step.
+        modes_proven: whether every server lifetime's kernel path is proven; ``None`` where there
+            are no start-up files.
+        unproven: what is not proven, in words.
+        lifetimes: the largest number of server lifetimes that any (model, mode) had.
+        planned_records: records that the plan asked for.
+        not_controlled: what the run itself says that it left open.
+    """
+
+    kind: str | None = None
+    device: str | None = None
+    device_name: str | None = None
+    vllm: str | None = None
+    temperature: float | None = None
+    prefix_caching: str | None = None
+    async_scheduling: str | None = None
+    order: str | None = None
+    prefix_cache_hits: float | None = None
+    preemptions: float | None = None
+    iteration_log: bool | None = None
+    modes_proven: bool | None = None
+    unproven: tuple[str, ...] = ()
+    lifetimes: int | None = None
+    planned_records: int | None = None
+    not_controlled: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Device and version in a few words."""
+        names = {"cpu": "vLLM's CPU engine", "cuda": "a GPU"}
+        where = self.device_name or names.get(self.device or "", "an unrecorded device")
+        if self.device == "cpu" and self.device_name:
+            where = f"vLLM's CPU engine on {self.device_name}"
+        return f"{where}, vLLM {self.vllm}" if self.vllm else f"{where}, vLLM version not recorded"
 
 
 def stack_of(files: RunFiles | None) -> Stack:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from harness.analyse.summary import Stack, Summary, Threat
+from harness.analyse.summary import Summary, Threat
 from harness.records import Records
+
+Look = Callable[[Summary, Records], Iterator[tuple[str, str]]]
+_LOOKS: list[Look] = []
 
 
 def list_threats(summary: Summary, records: Records) -> tuple[Threat, ...]:
     """The threats that apply, the general ones first."""
+    return tuple(Threat(name, text) for look in _LOOKS for name, text in look(summary, records))
+
+
+def _threats(look: Look) -> Look:
+    """Add threats to the list, at its end."""
+    _LOOKS.append(look)
+    return look
+
+
+@_threats
+def _of_the_surface(summary: Summary, _: Records) -> Iterator[tuple[str, str]]:
     stack = summary.stack
-    found = [
-        *_of_the_surface(summary, stack),
-        *_of_the_design(summary, stack, records),
-        *_of_the_data(summary, records),
-        *_of_the_modes(summary, stack),
-    ]
-    return tuple(Threat(name, text) for name, text in found)
-
-
-def _of_the_surface(summary: Summary, stack: Stack) -> Iterator[tuple[str, str]]:
     if stack.kind != "scan":
         yield (
             "selection",
@@ -43,7 +47,8 @@ def _of_the_surface(summary: Summary, stack: Stack) -> Iterator[tuple[str, str]]
         yield "hardware", "A CPU stands in for a GPU: nothing here is evidence about a GPU."
 
 
-def _of_the_design(summary: Summary, stack: Stack, records: Records) -> Iterator[tuple[str, str]]:
+@_threats
+def _of_the_design(summary: Summary, _: Records) -> Iterator[tuple[str, str]]:
     floors = summary.noise_floor.values()
     if not any(floor.solo for floor in floors):
         yield (
@@ -55,8 +60,22 @@ def _of_the_design(summary: Summary, stack: Stack, records: Records) -> Iterator
             "no_batched_repeats",
             "No batch was sent twice: whether equal batches agree has not been measured.",
         )
+
+
+@_threats
+def _of_the_server(summary: Summary, _: Records) -> Iterator[tuple[str, str]]:
+    stack = summary.stack
     if stack.prefix_caching != "off" and stack.prefix_cache_hits != 0:
-        yield "prefix_caching", _cache_text(stack)
+        setting = stack.prefix_caching or "not recorded"
+        if setting == "server_default":
+            setting = "left at the server's default, which is on in recent versions"
+        hits = stack.prefix_cache_hits
+        taken = f"; {hits:.0f} prompt tokens were taken from it" if hits else ""
+        yield (
+            "prefix_caching",
+            f"Prefix caching is {setting}: a prompt's second request may reuse the first one's "
+            f"cache, which alone can change an answer{taken}.",
+        )
     if stack.preemptions:
         yield (
             "preemptions",
@@ -69,9 +88,20 @@ def _of_the_design(summary: Summary, stack: Stack, records: Records) -> Iterator
             "async_scheduling",
             f"Asynchronous scheduling ({setting}) makes batch composition depend on timing.",
         )
+
+
+@_threats
+def _of_the_batches(summary: Summary, records: Records) -> Iterator[tuple[str, str]]:
+    stack = summary.stack
     if stack.order in (None, "solo_first"):
         yield "order", "The solo answer always came first: order and batch are confounded."
-    yield from _batching(stack, records)
+    free = ", ".join(sorted(set(records.candidates["dispatch_mode"]) - {"gated"}))
+    if free and not stack.iteration_log:
+        yield (
+            "batch_witness",
+            f"Nothing shows that the requests of a batch shared engine steps ({free}; the server's "
+            "iteration log was off or is not recorded).",
+        )
     if stack.lifetimes is not None and stack.lifetimes <= 1:
         yield (
             "single_lifetime",
@@ -80,28 +110,7 @@ def _of_the_design(summary: Summary, stack: Stack, records: Records) -> Iterator
         )
 
 
-def _cache_text(stack: Stack) -> str:
-    setting = stack.prefix_caching or "not recorded"
-    if setting == "server_default":
-        setting = "left at the server's default, which is on in recent versions"
-    hits = stack.prefix_cache_hits
-    taken = f"; {hits:.0f} prompt tokens were taken from it" if hits else ""
-    return (
-        f"Prefix caching is {setting}: a prompt's second request may reuse the first one's cache, "
-        f"which alone can change an answer{taken}."
-    )
-
-
-def _batching(stack: Stack, records: Records) -> Iterator[tuple[str, str]]:
-    free = set(records.candidates["dispatch_mode"]) - {"gated"}
-    if free and not stack.iteration_log:
-        yield (
-            "batch_witness",
-            f"Nothing shows that the requests of a batch shared engine steps "
-            f"({', '.join(sorted(free))}; the server's iteration log was off or is not recorded).",
-        )
-
-
+@_threats
 def _of_the_data(summary: Summary, records: Records) -> Iterator[tuple[str, str]]:
     left_out, errors = summary.pairs.left_out, summary.n_records - summary.n_ok
     if errors or left_out:
@@ -129,7 +138,9 @@ def _of_the_data(summary: Summary, records: Records) -> Iterator[tuple[str, str]
         yield "unparsed", "Some answers have no score (a state of their own, such as unparsed)."
 
 
-def _of_the_modes(summary: Summary, stack: Stack) -> Iterator[tuple[str, str]]:
+@_threats
+def _of_the_modes(summary: Summary, _: Records) -> Iterator[tuple[str, str]]:
+    stack = summary.stack
     solo = summary.cross_mode.solo.text_differs
     if solo.count:
         yield (

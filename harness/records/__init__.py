@@ -10,8 +10,17 @@ from harness.records.candidate_export import (
     export_candidates,
     write_candidates,
 )
-from harness.records.frame import BoolArray, FloatArray, IntArray, LineProblem, Records
-from harness.records.pairs import Duplicate, Pairing, pair_records, refuse_duplicates
+from harness.records.frame import (
+    BoolArray,
+    Duplicate,
+    FloatArray,
+    IntArray,
+    LineProblem,
+    Pairing,
+    Records,
+    pair_records,
+    refuse_duplicates,
+)
 from harness.records.reader import iter_records, read_records, records_at, scan_records
 from harness.records.record import (
     Answer,

@@ -11,14 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from harness.errors import UsageError
-from harness.records.frame import (
-    LineProblem,
-    Records,
-    RecordsBuilder,
-    Row,
-    decode_row,
-    decode_rows,
-)
+from harness.records.filling import RecordsBuilder, Row, decode_row, decode_rows
+from harness.records.frame import LineProblem, Records
 from harness.records.record import Record, decode_record
 from harness.words import Status
 

@@ -6,7 +6,6 @@ Everything goes through ``/v1/completions`` with raw prompts, no chat template.
 from harness.records import Answer
 from harness.replay.client import CompletionsClient, RequestFailed
 from harness.replay.dispatch import Dispatcher
-from harness.replay.record import error_record, ok_record
 from harness.replay.session import ReplaySession, warm_up
 
 __all__ = [
@@ -15,7 +14,5 @@ __all__ = [
     "Dispatcher",
     "ReplaySession",
     "RequestFailed",
-    "error_record",
-    "ok_record",
     "warm_up",
 ]

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import groupby
+from typing import Any
 
 import structlog
+from msgspec.structs import replace
 
 from harness.plan import Lifetime, PlannedRecord
-from harness.records import Answer, Record
+from harness.records import Answer, Evidence, Record, Sampling, text_hash
 from harness.replay.client import RequestFailed
 from harness.replay.dispatch import Dispatcher
-from harness.replay.record import error_record, ok_record
+from harness.score import score
 from harness.settings import ModelSpec, RunSpec
+from harness.words import Status
 
 log = structlog.get_logger()
 WARM_UP_PROMPT = "The quick brown fox jumps over the lazy dog."
@@ -97,39 +100,31 @@ class ReplaySession:
                         solos[key] = await self._solo(planned)
                     except RequestFailed as error:
                         solos[key] = error
-            batch = await self._sent(together[0])
+            batch: tuple[Answer, ...] | RequestFailed
+            try:
+                batch = await self._batch(together[0])
+            except RequestFailed as error:
+                log.error("batch_failed", group=together[0].group.ids, error=str(error))
+                batch = error
             for planned in together:
-                self._shared(planned, lifetime.model, solos[planned.group.target.key], batch)
-
-    async def _sent(self, planned: PlannedRecord) -> tuple[Answer, ...] | RequestFailed:
-        prompts = [prompt.text for prompt in planned.group.prompts]
-        try:
-            return await self._dispatcher.batch(prompts, planned.candidate.dispatch_mode)
-        except RequestFailed as error:
-            log.error("batch_failed", group=planned.group.ids, error=str(error))
-            return error
-
-    def _shared(
-        self,
-        planned: PlannedRecord,
-        model: ModelSpec,
-        solo: Answer | RequestFailed,
-        batch: tuple[Answer, ...] | RequestFailed,
-    ) -> None:
-        if isinstance(solo, RequestFailed):
-            self._failed(planned, model, f"solo: {solo}")
-        elif isinstance(batch, RequestFailed):
-            self._failed(planned, model, f"batched: {batch}")
-        else:
-            self._answered(planned, model, solo, batch[planned.group.target_index])
+                solo = solos[planned.group.target.key]
+                if isinstance(solo, RequestFailed):
+                    self._failed(planned, lifetime.model, f"solo: {solo}")
+                elif isinstance(batch, RequestFailed):
+                    self._failed(planned, lifetime.model, f"batched: {batch}")
+                else:
+                    answer = batch[planned.group.target_index]
+                    self._answered(planned, lifetime.model, solo, answer)
 
     async def _solo(self, planned: PlannedRecord) -> Answer:
         return await self._dispatcher.solo(planned.group.target.text)
 
-    async def _batched(self, planned: PlannedRecord) -> Answer:
+    async def _batch(self, planned: PlannedRecord) -> tuple[Answer, ...]:
         prompts = [prompt.text for prompt in planned.group.prompts]
-        sent = await self._dispatcher.batch(prompts, planned.candidate.dispatch_mode)
-        return sent[planned.group.target_index]
+        return await self._dispatcher.batch(prompts, planned.candidate.dispatch_mode)
+
+    async def _batched(self, planned: PlannedRecord) -> Answer:
+        return (await self._batch(planned))[planned.group.target_index]
 
     def _answered(
         self,
@@ -139,11 +134,70 @@ class ReplaySession:
         batched: Answer,
         repeats: tuple[list[Answer], list[Answer]] = ([], []),
     ) -> None:
-        about = self._run_id, self._spec, model
-        self._write(ok_record(planned, about, solo, batched, repeats))
+        """Write the record of a candidate that was answered in every condition."""
+        solo, batched = self._scored(planned, solo), self._scored(planned, batched)
+        self._write(
+            Record(
+                **self._head(planned, model),
+                status=Status.OK,
+                solo_score=solo.score,
+                batch_score=batched.score,
+                solo_label=solo.label,
+                batch_label=batched.label,
+                solo_response_hash=text_hash(solo.text or ""),
+                batch_response_hash=text_hash(batched.text or ""),
+                solo=solo,
+                batched=batched,
+                solo_repeats=tuple(self._scored(planned, answer) for answer in repeats[0]),
+                batched_repeats=tuple(self._scored(planned, answer) for answer in repeats[1]),
+            )
+        )
 
     def _failed(self, planned: PlannedRecord, model: ModelSpec, error: str) -> None:
-        self._write(error_record(planned, (self._run_id, self._spec, model), error))
+        """Write the record of one that could not be answered: present, and never counted."""
+        self._write(
+            Record(
+                **self._head(planned, model),
+                status=Status.ERROR,
+                error=error,
+                solo_score=None,
+                batch_score=None,
+                solo_response_hash=None,
+                batch_response_hash=None,
+            )
+        )
+
+    def _scored(self, planned: PlannedRecord, answer: Answer) -> Answer:
+        target = planned.group.target
+        verdict = score(target.task, target.sample, answer.text or "", self._spec.score_profile)
+        reasons = Evidence(verdict.rule, verdict.span, verdict.matched, verdict.scorer)
+        return replace(answer, score=verdict.value, label=verdict.label, score_evidence=reasons)
+
+    def _head(self, planned: PlannedRecord, model: ModelSpec) -> dict[str, Any]:
+        """What both kinds of record say of the candidate, its batch and the sampling."""
+        candidate, request = planned.candidate, self._spec.request
+        return {
+            "run_id": self._run_id,
+            "record_id": planned.record_id,
+            "model": candidate.model,
+            "hf_id": model.hf_id,
+            "task_name": candidate.task_name,
+            "sample_id": candidate.sample_id,
+            "batch_size": candidate.batch_size,
+            "dispatch_mode": str(candidate.dispatch_mode),
+            "phase": candidate.phase,
+            "domain": candidate.domain or str(planned.group.target.task.domain),
+            "original_direction": candidate.original_direction,
+            "original_solo_score": candidate.original_solo_score,
+            "original_batch_score": candidate.original_batch_score,
+            "mode": planned.mode,
+            "prompt_sha256": planned.group.target.sha256,
+            "group": planned.group.ids,
+            "target_index": planned.group.target_index,
+            "sampling": Sampling(request.max_tokens, request.temperature, request.seed),
+            "score_profile": self._spec.score_profile,
+            "extra": candidate.extra,
+        }
 
 
 def _slice(planned: PlannedRecord) -> tuple[str, int, tuple[str, ...]]:
