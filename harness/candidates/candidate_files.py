@@ -12,7 +12,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from harness.settings import ModelSpec, RunSpec
 from harness.tasks import Population
 from harness.words import DispatchMode, Domain
 
-_SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 _KEPT = ("phase", "domain", "original_direction", "original_solo_score", "original_batch_score")
 
@@ -131,20 +130,43 @@ class _Row:
             )
         return task_name, sample_id
 
+    def candidate(self, known: _Known) -> Candidate | None:
+        """The candidate that the row is; ``None`` where ``mistakes`` then says why it is none."""
+        for column in REQUIRED:
+            value = self.cells.get(column)
+            if column not in self.cells:
+                others = [name for name in self.cells if name not in REQUIRED]
+                self.wrong(column, "is missing", nearest(column, others))
+            elif value is None or (isinstance(value, str) and not value.strip()):
+                self.wrong(column, "is empty")
+        if self.mistakes:
+            return None
+        population = known.population
+        model, (task_name, sample_id) = self.model(known.models), self.sample(population)
+        task = population.task(task_name) if task_name else None
+        size = self.batch_size(len(population.prompts))
+        mode = self.choice("dispatch_mode", DispatchMode, "dispatch mode")
+        phase = self.text("phase")
+        # a row that names no domain counts as its task does
+        domain = self.choice("domain", Domain, "domain") or (str(task.domain) if task else None)
+        direction = self.choice("original_direction", DIRECTIONS, "direction")
+        scores = map(self.score, ("original_solo_score", "original_batch_score"))
+        found = (model, task_name, sample_id, size, mode, phase, domain, direction, *scores)
+        values: dict[str, Any] = dict(zip((*REQUIRED, *_KEPT), found, strict=True))
+        extra = {name: cell for name, cell in self.cells.items() if name not in values}
+        return None if self.mistakes else Candidate(**values, extra=extra)
+
 
 def load_candidates(
     files: Sequence[str | Path], *, spec: RunSpec, population: Population
 ) -> tuple[Candidate, ...]:
-    """The candidates of a run: read, checked, with the spec's dispatch modes and limit applied.
+    """The candidates of a run in file order, with the spec's dispatch modes and limit applied.
 
     Args:
         files: CSV or JSON lines, told by suffix or by ``spec.candidate_source``.
         spec: gives the models, ``dispatch_modes`` (a list replaces the candidates' own, and rows
             that become alike count once) and ``limit``.
         population: where tasks and samples must be found.
-
-    Returns:
-        Candidates in file order.
 
     Raises:
         UsageError: every mistake, at most twenty shown, with file, line and column.
@@ -184,31 +206,27 @@ def candidate_hashes(files: Sequence[str | Path]) -> dict[str, str]:
 def _read(files: Sequence[str | Path], source: str, known: _Known) -> tuple[Candidate, ...]:
     if not files:
         raise UsageError("no candidate file is named", hint="--candidate-files FILE")
-    candidates: list[Candidate] = []
     mistakes: list[UsageError] = []
-    places: dict[CandidateKey, str] = {}
+    found: dict[CandidateKey, tuple[Candidate, str]] = {}
     for file in map(str, files):
-        kind = source if source != "auto" else _SUFFIXES.get(Path(file).suffix.lower())
-        if kind is None:
+        rows_of = _READERS.get(Path(file).suffix.lower() if source == "auto" else f".{source}")
+        if rows_of is None:
             hint = "name it .csv or .jsonl, or give --candidate-source"
             raise UsageError("neither .csv nor .jsonl", file=file, hint=hint)
-        text = read_text(Path(file))
-        for row in _csv_rows(file, text) if kind == "csv" else _json_rows(file, text):
+        for row in rows_of(file, read_text(Path(file))):
             if isinstance(row, UsageError):
                 mistakes.append(row)
-            elif (candidate := _candidate(row, known)) is None:
-                mistakes += row.mistakes
-            else:
-                if candidate.key in places:
-                    twin = f"{places[candidate.key]}: {', '.join(map(str, candidate.key))}"
+                continue
+            if (candidate := row.candidate(known)) is not None:
+                if candidate.key in found:
+                    twin = f"{found[candidate.key][1]}: {', '.join(map(str, candidate.key))}"
                     row.wrong("sample_id", f"the same candidate as {twin}", "remove one")
-                    mistakes += row.mistakes
-                places.setdefault(candidate.key, f"{row.file}:{row.line}")
-                candidates.append(candidate)
+                found.setdefault(candidate.key, (candidate, f"{row.file}:{row.line}"))
+            mistakes += row.mistakes
     raise_all(mistakes)
-    if not candidates:
+    if not found:
         raise UsageError("no candidates in this file", file=str(files[0]))
-    return tuple(candidates)
+    return tuple(candidate for candidate, _ in found.values())
 
 
 def _csv_rows(file: str, text: str) -> Iterator[_Row | UsageError]:
@@ -222,9 +240,8 @@ def _csv_rows(file: str, text: str) -> Iterator[_Row | UsageError]:
                 continue
             if header is None:
                 header = [cell.strip() for cell in cells]
-                mistakes = list(_header_mistakes(header, file, line))
-                yield from mistakes
-                if mistakes:
+                if wrong := list(_header_mistakes(header)):
+                    yield from (UsageError(w, hint=h, file=file, line=line) for w, h in wrong)
                     return
             elif len(cells) != len(header):
                 why = f"{len(cells)} cells where the header has {len(header)} columns"
@@ -237,20 +254,19 @@ def _csv_rows(file: str, text: str) -> Iterator[_Row | UsageError]:
         yield UsageError("the file is empty", hint=f"columns: {', '.join(REQUIRED)}", file=file)
 
 
-def _header_mistakes(header: list[str], file: str, line: int) -> Iterator[UsageError]:
+def _header_mistakes(header: list[str]) -> Iterator[tuple[str, str | None]]:
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-        why, hint = "the columns are not separated by commas", "save as CSV with commas"
-        yield UsageError(why, hint=hint, file=file, line=line)
+        yield "the columns are not separated by commas", "save as CSV with commas"
         return
+    others = [name for name in header if name not in REQUIRED]
     for column in REQUIRED:
         if column not in header:
-            others = [name for name in header if name not in REQUIRED]
             hint = nearest(column, others) or f"columns needed: {', '.join(REQUIRED)}"
-            yield UsageError(f"column {column} is missing", hint=hint, file=file, line=line)
-    for index, column in enumerate(header):
-        if column in header[:index]:
-            why = f"column {column or '(no name)'} is there twice"
-            yield UsageError(why, file=file, line=line)
+            yield f"column {column} is missing", hint
+    try:
+        _once([(name, None) for name in header])
+    except ValueError as error:
+        yield from ((why, None) for why in error.args)
 
 
 def _json_rows(file: str, text: str) -> Iterator[_Row | UsageError]:
@@ -262,7 +278,7 @@ def _json_rows(file: str, text: str) -> Iterator[_Row | UsageError]:
         except json.JSONDecodeError as error:
             why = f"not readable as JSON: {error.msg} (column {error.colno})"
         except (ValueError, RecursionError) as error:
-            why = str(error)
+            why = str(error.args[0])
         else:
             if isinstance(value, dict):
                 yield _Row(file, number, value, is_text=False)
@@ -271,40 +287,16 @@ def _json_rows(file: str, text: str) -> Iterator[_Row | UsageError]:
         yield UsageError(why, file=file, line=number)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    for index, key in enumerate(keys):
-        if key in keys[:index]:
-            raise ValueError(f"column {key} is there twice")
-    return dict(pairs)
+def _once(cells: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The cells by column; a `ValueError` says which columns are there twice, an argument each."""
+    names = [name for name, _ in cells]
+    if twice := [name for index, name in enumerate(names) if name in names[:index]]:
+        raise ValueError(*(f"column {name or '(no name)'} is there twice" for name in twice))
+    return dict(cells)
 
 
-def _candidate(row: _Row, known: _Known) -> Candidate | None:
-    """The candidate of a row; ``None`` where the row then says what is wrong with it."""
-    for column in REQUIRED:
-        value = row.cells.get(column)
-        if column not in row.cells:
-            others = [name for name in row.cells if name not in REQUIRED]
-            row.wrong(column, "is missing", nearest(column, others))
-        elif value is None or (isinstance(value, str) and not value.strip()):
-            row.wrong(column, "is empty")
-    if row.mistakes:
-        return None
-    population = known.population
-    model, (task_name, sample_id) = row.model(known.models), row.sample(population)
-    task = population.task(task_name) if task_name else None
-    values = {
-        "model": model,
-        "task_name": task_name,
-        "sample_id": sample_id,
-        "batch_size": row.batch_size(len(population.prompts)),
-        "dispatch_mode": row.choice("dispatch_mode", DispatchMode, "dispatch mode"),
-        "phase": row.text("phase"),
-        # a row that names no domain counts as its task does
-        "domain": row.choice("domain", Domain, "domain") or (str(task.domain) if task else None),
-        "original_direction": row.choice("original_direction", DIRECTIONS, "direction"),
-        "original_solo_score": row.score("original_solo_score"),
-        "original_batch_score": row.score("original_batch_score"),
-        "extra": {k: v for k, v in row.cells.items() if k not in (*REQUIRED, *_KEPT)},
-    }
-    return None if row.mistakes else Candidate.model_validate(values)
+_READERS: Mapping[str, Callable[[str, str], Iterator[_Row | UsageError]]] = {
+    ".csv": _csv_rows,
+    ".jsonl": _json_rows,
+    ".ndjson": _json_rows,
+}

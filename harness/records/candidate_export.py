@@ -192,20 +192,12 @@ def _row(record: Record, scorer: str | None) -> Mapping[str, Any]:
         "original_solo_score": solo,
         "original_batch_score": batched,
     }
-    family = FAMILIES.get(scorer or _scorer_of(record) or "")
-    if family is not None and solo is not None and batched is not None and solo != batched:
-        falling, rising = family.directions
-        row["original_direction"] = falling if batched < solo else rising
+    if solo is not None and batched is not None and solo != batched:
+        evidences = (answer.score_evidence for answer in (record.solo, record.batched) if answer)
+        read = [(evidence.scorer or "").split("/")[0] for evidence in evidences if evidence]
+        named = (FAMILIES[name] for name in (scorer or "", *read) if name in FAMILIES)
+        by_domain = MMLU if record.domain == Domain.CAPABILITY else None
+        if family := next(named, STUDY_TASKS.get(record.task_name, by_domain)):
+            falling, rising = family.directions
+            row["original_direction"] = falling if batched < solo else rising
     return row
-
-
-def _scorer_of(record: Record) -> str | None:
-    """The scorer behind a record: from its evidence, its task's name in the study, its domain."""
-    for answer in (record.solo, record.batched):
-        evidence = answer.score_evidence if answer else None
-        scorer = (evidence.scorer or "").split("/")[0] if evidence else ""
-        if scorer in FAMILIES:
-            return scorer
-    if known := STUDY_TASKS.get(record.task_name):
-        return known.name
-    return MMLU.name if record.domain == Domain.CAPABILITY else None

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from harness.errors import UsageError, nearest, raise_all, shown
 from harness.settings.run_spec import RunSpec
-from harness.settings.spec_flags import MORE_ARGUMENTS, apply_flags, flag_of, merged, spec_flags
+from harness.settings.spec_flags import apply_flags, flag_of, merged, nested, spec_flags
 from harness.settings.spec_rules import complaint_of, complaints_about
 from harness.settings.yaml_lines import KeyPath, YamlFile, read_yaml
 
@@ -89,7 +89,8 @@ def load_spec(source: str | Path, overrides: Mapping[str, object] | None = None)
     Args:
         source: the name of a shipped profile, or the path of a YAML file.
         overrides: what the flags said, by dotted key (``{"server.port": 18001}``), as
-            `apply_flags` gives it. Mappings are merged, lists replace.
+            `apply_flags` gives it. Mappings are merged, lists replace. What a layer expects of its
+            candidates is asked of no others.
 
     Raises:
         UsageError: every mistake found, each with file and line or the flag, and what is allowed.
@@ -97,9 +98,9 @@ def load_spec(source: str | Path, overrides: Mapping[str, object] | None = None)
     layers = _file_layers(source)
     given: dict[str, Any] = {}
     for layer in layers:
-        given = merged(given, layer.data)
-    layers.append(_flag_layer(overrides or {}, given))
-    given = merged(given, layers[-1].data)
+        given = _over(given, layer.data)
+    layers.append(_Layer(_tidy(nested(overrides or {}, given))))
+    given = _over(given, layers[-1].data)
     try:
         # by JSON's rules: a quoted number is text, and true is no number
         spec = RunSpec.model_validate_json(json.dumps(given), strict=True)
@@ -218,21 +219,14 @@ def _profile_hint(name: object) -> str:
     return nearest(name, profile_names()) or f"profiles: {', '.join(profile_names())}"
 
 
-def _flag_layer(overrides: Mapping[str, object], below: Mapping[str, Any]) -> _Layer:
-    """The layer of the flags, by dotted key; ``below`` is what the files said together."""
-    data: dict[str, Any] = {}
-    for key, value in overrides.items():
-        *sections, last = key.split(".")
-        here = data
-        for section in sections:
-            here = here.setdefault(section, {})
-        here[last] = value
-    server, under = data.get("server", {}), below.get("server")
-    if added := server.pop(MORE_ARGUMENTS, None):
-        of_files = under.get("extra_args") if isinstance(under, dict) else None
-        standing = server.get("extra_args", of_files)
-        server["extra_args"] = [*(standing if isinstance(standing, list) else ()), *added]
-    return _Layer(_tidy(data))
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """A layer over those below it; rows that were expected of candidates go with the candidates."""
+    expected = below.get("expect")
+    is_replaced = above.get("candidates") not in (None, below.get("candidates"))
+    if is_replaced and isinstance(expected, dict):
+        kept = {key: value for key, value in expected.items() if key != "rows_per_mode"}
+        below = {**below, "expect": kept}
+    return merged(below, above)
 
 
 def _located(layers: list[_Layer], key: KeyPath, message: str, hint: str | None) -> UsageError:

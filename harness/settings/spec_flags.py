@@ -21,7 +21,7 @@ from harness.words import DispatchMode
 
 Parse = Callable[[list[str]], Any]
 
-MORE_ARGUMENTS = "extra_args+"
+_MORE_ARGUMENTS = "extra_args+"
 """The key of ``server`` that adds to ``extra_args`` where the plain key replaces it."""
 
 _ALIASES: dict[KeyPath, tuple[str, ...]] = {
@@ -94,7 +94,7 @@ def spec_flags() -> tuple[Flag, ...]:
     more = "One more argument for vLLM, after the file's (repeatable)."
     flags += [
         Flag("--external-log", ("external",), log, _pairs_of("log"), repeatable=True),
-        Flag("--extra-arg", ("server", MORE_ARGUMENTS), more, _arguments, repeatable=True),
+        Flag("--extra-arg", ("server", _MORE_ARGUMENTS), more, _arguments, repeatable=True),
     ]
     return tuple(flags)
 
@@ -138,6 +138,23 @@ def apply_flags(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
             mistakes.append(UsageError(f"{name}: {error}"))
     raise_all(mistakes)
     return overrides
+
+
+def nested(overrides: Mapping[str, object], below: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides by dotted key as a file would say them; ``below`` is what the files said."""
+    data: dict[str, Any] = {}
+    for key, value in overrides.items():
+        *sections, last = key.split(".")
+        here = data
+        for section in sections:
+            here = here.setdefault(section, {})
+        here[last] = value
+    server, under = data.get("server", {}), below.get("server")
+    if added := server.pop(_MORE_ARGUMENTS, None):
+        of_files = under.get("extra_args") if isinstance(under, dict) else None
+        standing = server.get("extra_args", of_files)
+        server["extra_args"] = [*(standing if isinstance(standing, list) else ()), *added]
+    return data
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

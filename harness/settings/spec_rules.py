@@ -56,11 +56,9 @@ def complaint_of(details: ErrorDetails) -> Complaint:
     kind, value = details["type"], details["input"]
     if key[0] == "dispatch_modes":
         # a union complains twice, once for each of its forms; both are told as one
-        modes = [str(mode) for mode in DispatchMode]
         word = value[0] if isinstance(value, list) and len(value) == 1 else value
-        rule = f"must be 'original' or a list of {', '.join(modes)}"
-        hint = nearest(word, ["original", *modes])
-        return ("dispatch_modes",), f"dispatch_modes: {rule}, not {shown(word)}", hint
+        rule = f"must be 'original' or a list of {', '.join(DispatchMode)}, not {shown(word)}"
+        return key[:1], f"dispatch_modes: {rule}", nearest(word, ["original", *DispatchMode])
     if kind == "missing":
         hint = "models: [{name: …, hf_id: …}]" if key == ("models",) else None
         return key, f"key '{dotted(key)}' is missing", hint
@@ -91,7 +89,17 @@ def complaints_about(spec: RunSpec) -> Iterator[Complaint]:
     if longest >= room:
         message = f"{longest} leaves no room for a prompt in server.max_model_len {room}"
         yield ("request", "max_tokens"), message, "lower it, or raise --max-model-len"
-    yield from _about_external(spec)
+    for mode, external in spec.external.items():
+        path = ("external", str(mode), "url")
+        parts = urlsplit(external.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            yield path, "not the URL of a server", "write http://host:port"
+        if parts.username or parts.password:
+            yield path, "a URL with a password does not belong here", "leave user and password out"
+    for mode in spec.modes if spec.backend is BackendName.EXTERNAL else ():
+        if mode not in spec.external:
+            hint = f"--external {mode}=http://host:port"
+            yield ("backend",), f"backend external needs the URL of mode {mode}", hint
 
 
 def _about_server(server: ServerSettings) -> Iterator[Complaint]:
@@ -111,17 +119,3 @@ def _about_server(server: ServerSettings) -> Iterator[Complaint]:
             yield path, f"--{name} has a key of its own", f"use {_OWNED_ARGUMENTS[name]}"
         elif names_a_secret(name):
             yield path, f"--{name} is a secret and does not belong here", "export it instead"
-
-
-def _about_external(spec: RunSpec) -> Iterator[Complaint]:
-    for mode, server in spec.external.items():
-        path = ("external", str(mode), "url")
-        parts = urlsplit(server.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            yield path, "not the URL of a server", "write http://host:port"
-        if parts.username or parts.password:
-            yield path, "a URL with a password does not belong here", "leave user and password out"
-    for mode in spec.modes if spec.backend is BackendName.EXTERNAL else ():
-        if mode not in spec.external:
-            hint = f"--external {mode}=http://host:port"
-            yield ("backend",), f"backend external needs the URL of mode {mode}", hint

@@ -72,10 +72,19 @@ class YamlFile:
         """The 1-based line of the key or list item at ``key``; ``None`` if the file lacks it."""
         node, line = self.root, 1 if self.root is not None else None
         for part in key:
-            found = _child(node, part)
-            if found is None:
+            steps: list[tuple[Node, Node]] = []
+            if isinstance(node, MappingNode):
+                # the last entry of a key wins, as in the data
+                pairs = reversed(node.value)
+                steps = [
+                    (k, v) for k, v in pairs if isinstance(k, ScalarNode) and k.value == str(part)
+                ]
+            elif isinstance(node, SequenceNode) and isinstance(part, int):
+                steps = [(item, item) for item in node.value[part : part + 1]]
+            if not steps:
                 return None
-            line, node = found
+            at, node = steps[0]
+            line = at.start_mark.line + 1
         return line
 
     def __contains__(self, key: KeyPath) -> bool:
@@ -103,37 +112,19 @@ def read_yaml(path: Path | str) -> YamlFile:
         why = " ".join(str(error.problem or error.context).split())
     except ReaderError as error:
         why, line = error.reason, text.count("\n", 0, int(error.position)) + 1
-    except ValueError as error:
-        why = str(error)
-    except RecursionError:
-        why = "nested too deeply"
+    except (ValueError, RecursionError) as error:
+        why = str(error) if isinstance(error, ValueError) else "nested too deeply"
     finally:
         loader.dispose()
     raise UsageError(f"not readable as YAML: {why}", hint=hint, file=path, line=line)
 
 
-def _child(node: Node | None, part: str | int) -> tuple[int, Node] | None:
-    """Line and value of one step down; the last entry of a mapping wins, as in the data."""
-    if isinstance(node, MappingNode):
-        for key, value in reversed(node.value):
-            if isinstance(key, ScalarNode) and key.value == str(part):
-                return key.start_mark.line + 1, value
-    if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
-        item = node.value[part]
-        return item.start_mark.line + 1, item
-    return None
-
-
 def _mistakes(
     path: Path | str, node: Node, above: tuple[Node, ...], done: set[int]
 ) -> Iterator[UsageError]:
-    """Double keys, foreign tags and self-containing aliases, in the order of the file.
+    """Double keys, foreign tags and self-containing aliases below a node, in the order of the file.
 
-    Args:
-        path: the file.
-        node: where to look.
-        above: the nodes that hold it.
-        done: ids of nodes looked at before: an alias is its anchor's node again.
+    ``above`` hold the node; ``done`` are the ids seen before: an alias is its anchor's node again.
     """
     line = node.start_mark.line + 1
     if any(node is one for one in above):

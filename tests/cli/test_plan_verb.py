@@ -32,7 +32,7 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (tmp_path / "tasks/knowledge.yaml").write_text(TASK)
     (tmp_path / "c.csv").write_text(CANDIDATES)
     monkeypatch.chdir(tmp_path)
-    return ["--tasks", "tasks", "--candidates", "c.csv", "--rows-per-mode", "none"]
+    return ["--tasks", "tasks", "--candidates", "c.csv"]
 
 
 def _run(*arguments: str) -> int:
@@ -100,6 +100,15 @@ def test_plan_refuses_what_run_refuses_in_the_same_words(
     assert planned.err == capsys.readouterr().err
     assert message in planned.err
     assert planned.out == ""
+
+
+def test_run_takes_candidates_of_ones_own_whatever_rows_the_profile_expects_of_its_own(
+    inputs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nobody = "http://127.0.0.1:9"
+    urls = [f"--external={mode}={nobody}" for mode in ("standard", "batch_invariant")]
+    assert _run("run", *inputs, "--backend", "external", *urls, "--startup-timeout-s", "1") == 3
+    assert f"nothing answers at {nobody}" in capsys.readouterr().err
 
 
 def test_candidates_check_counts_by_slice_and_names_the_hash(

@@ -102,6 +102,27 @@ def test_a_flag_wins_over_the_file_and_mappings_add_up(write: Write) -> None:
     assert (server.port, server.env) == (18001, {"A": "x", "B": "z"})
 
 
+def test_candidates_of_ones_own_are_not_expected_to_make_the_rows_of_the_profiles(
+    write: Write,
+) -> None:
+    own: dict[str, object] = {"candidates": ["my_flips.csv"]}
+    assert load_spec("study-d").spec.expect.rows_per_mode == 55
+    assert load_spec("study-d", own).spec.expect.rows_per_mode is None
+    assert load_spec("study-d", own | {"expect.rows_per_mode": 7}).spec.expect.rows_per_mode == 7
+    extending = write("extending.yaml", "extends: study-d\ncandidates: my_flips.csv\n")
+    assert load_spec(extending).spec.expect.rows_per_mode is None
+    asking = write(
+        "asking.yaml", "extends: study-d\ncandidates: my_flips.csv\nexpect: {rows_per_mode: 7}\n"
+    )
+    assert load_spec(asking).spec.expect.rows_per_mode == 7
+    assert load_spec(asking, {"candidates": ["others.csv"]}).spec.expect.rows_per_mode is None
+
+
+def test_the_same_candidates_named_again_keep_what_is_expected_of_them() -> None:
+    shipped = list(load_spec("study-d").spec.candidates)
+    assert load_spec("study-d", {"candidates": shipped}).spec.expect.rows_per_mode == 55
+
+
 def test_an_unknown_key_names_file_line_and_the_nearest_known_key(write: Write) -> None:
     error = _error(write, SPEC + "server:\n  dtype: float16\n  max_modle_len: 5\n")
     assert str(error).endswith(
