@@ -14,7 +14,7 @@ from study_records import study_records
 
 from harness.analyse import Summary, summarise_run
 from harness.analyse.validate import validate_run
-from harness.records import Record
+from harness.records import Record, RunFiles, Startup
 from harness.report import Document, run_document
 
 H100 = {
@@ -39,6 +39,10 @@ def as_records(rows: Iterable[dict[str, Any]]) -> list[Record]:
     return [convert(row, Record) for row in rows]
 
 
+def files_of(metadata: dict[str, Any], *startups: Startup) -> RunFiles:
+    return RunFiles(Path(), Path(), metadata, startups)
+
+
 def written(records: Iterable[dict[str, Any]], folder: Path) -> Path:
     path = folder / "vllm_records.jsonl"
     with path.open("w", encoding="utf-8") as stream:
@@ -53,7 +57,7 @@ def report_of(
         path = written(records, Path(folder))
         validation = validate_run(path)
         return run_document(
-            summarise_run(path), as_records(records), (), metadata, validation, **more
+            summarise_run(path), as_records(records), files_of(metadata), validation, **more
         )
 
 
@@ -71,7 +75,7 @@ def hostile_report() -> Document:
         record["batched"]["text"] = answer
         record["batched"]["score_evidence"]["matched"] = answer
         record["model"] = answer[:40]
-    return run_document(summary_of(study_records()), as_records(records), (), H100, None)
+    return run_document(summary_of(study_records()), as_records(records), files_of(H100))
 
 
 def many_flips(count: int) -> Document:
@@ -80,4 +84,4 @@ def many_flips(count: int) -> Document:
     answers = {"solo": "word " * 200 + "left " * 40, "batched": "word " * 200 + "right " * 40}
     sides = {side: {**flip[side], "text": text} for side, text in answers.items()}
     records = ({**flip, **sides, "sample_id": f"n{number}"} for number in range(count))
-    return run_document(summary_of(study_records()), as_records(records), (), H100, None)
+    return run_document(summary_of(study_records()), as_records(records), files_of(H100))

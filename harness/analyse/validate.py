@@ -206,10 +206,10 @@ def _logs_unchanged(files: RunFiles) -> Finding:
     """The logs that prove the modes are those that the servers wrote."""
     check = "logs_unchanged"
     kept = [
-        (files.folder / str(attempt.get("log")), attempt["log_sha256"])
+        (files.folder / str(start.log), start.log_sha256)
         for startup in files.startups
-        for attempt in startup.attempts
-        if attempt.get("log_sha256")
+        for start in startup.starts
+        if start.log_sha256
     ]
     if not kept:
         return Finding.not_checked(check, "no start-up file holds the hash of its server's log")

@@ -114,7 +114,7 @@ def conducted(prepared: Prepared, options: RunOptions, *, quiet: bool) -> Conclu
 
 def concluded(done: Conclusion) -> Done:
     """A run's result, where the report is, and what the numbers can show."""
-    metadata, findings = read_run_files(done.folder).metadata, done.validation.findings
+    files, findings = read_run_files(done.folder), done.validation.findings
     found = Counter(finding.status for finding in findings)
     words = {Status.WARNING: "with a warning", Status.NOT_CHECKED: "not checked"}
     reserved = [f"{found[status]} {text}" for status, text in words.items() if found[status]]
@@ -127,12 +127,12 @@ def concluded(done: Conclusion) -> Done:
     lines = [
         *summary_lines(done.summary),
         "",
-        f"measured on  {measured_on(done.summary, metadata, ())}",
+        f"measured on  {measured_on(done.summary, files)}",
         f"validation   {validation}",
         *(f"report       {path}" for path in done.reports),
         "",
         *([_INCONCLUSIVE] if shows_nothing else ()),
-        *filter(None, [nature(done.summary, metadata)]),
+        *filter(None, [nature(done.summary, files)]),
     ]
     return Done(lines, done.summary, failure=done.failure)
 

@@ -24,7 +24,14 @@ from harness.records.record import (
     part,
     text_hash,
 )
-from harness.records.run_files import METADATA, RECORDS, RunFiles, Startup, read_run_files
+from harness.records.run_files import (
+    METADATA,
+    RECORDS,
+    RunFiles,
+    Startup,
+    read_run_files,
+    startup_of,
+)
 from harness.records.run_folder import RunFolder, TornTail, find_unfinished, new_run_id
 
 __all__ = [
@@ -62,6 +69,7 @@ __all__ = [
     "records_at",
     "refuse_duplicates",
     "scan_records",
+    "startup_of",
     "text_hash",
     "write_candidates",
 ]

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 from harness.errors import UsageError
 from harness.files import read_json, read_rows
 from harness.records.record import RecordKey
@@ -19,87 +22,122 @@ CANDIDATES = "selected_candidates.jsonl"
 _BEFORE_RECORDS = frozenset({"StartupFailed", "ModeNotProven"})
 
 
+class LogQuote(Struct, frozen=True):
+    """A line of a server's log, and its number."""
+
+    line: int | None = None
+    text: str | None = None
+
+
+class LogEvidence(Struct, frozen=True):
+    """What a server's log showed of its kernel path (`harness.prove.ActivationEvidence`)."""
+
+    verdict: str | None = None
+    device: str | None = None
+    vllm_version: str | None = None
+    torch_version: str | None = None
+    lines: tuple[LogQuote, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class Start(Struct, frozen=True):
+    """One start of a server, as `harness.conduct` writes it; foreign files may lack anything."""
+
+    server: Mapping[str, Any] = {}
+    log: str | None = None
+    log_sha256: str | None = None
+    ready_after_s: float | None = None
+    records: int | None = None
+    ended_at: str | None = None
+    verdict: str | None = None
+    judged: LogEvidence | None = msgspec.field(default=None, name="evidence")
+    metrics: Mapping[str, Any] = {}
+    error: Any = None
+
+    @property
+    def evidence(self) -> LogEvidence:
+        """What its log showed; nothing where it was not judged."""
+        return self.judged or LogEvidence()
+
+    @property
+    def failure(self) -> str | None:
+        """Why it failed; ``None`` if it did not."""
+        if isinstance(self.error, Mapping):
+            return str(self.error.get("message", self.error))
+        return None if self.error is None else str(self.error)
+
+    @property
+    def may_have_answered(self) -> bool:
+        """Whether records can come from this start.
+
+        None can where the server was never ready, its log was never judged, or the run stopped
+        because the mode was not proven: the harness asks nothing before that. A start that was
+        closed in order says how many ``records`` it gave; a killed one still has the 0 it began
+        with.
+        """
+        if self.records is not None and (self.records or self.ended_at):
+            return bool(self.records)
+        kind = self.error.get("type") if isinstance(self.error, Mapping) else None
+        if self.ready_after_s is None or kind in _BEFORE_RECORDS:
+            return False
+        return self.judged is not None or self.verdict != Verdict.INCONCLUSIVE
+
+    @property
+    def build(self) -> str:
+        """``image sha256:… , vLLM 0.19.1, cuda``; empty where nothing is recorded."""
+        image = _object(self.server, "docker").get("image_id")
+        version, device = self.evidence.vllm_version, self.evidence.device
+        parts = (image and f"image {image}", version and f"vLLM {version}", device)
+        return ", ".join(part for part in parts if part)
+
+
 @dataclass(frozen=True, slots=True)
 class Startup:
     """One ``startup_<mode>_<model>.json``: every start of a server of one (model, mode).
 
     Attributes:
         attempts: the starts, oldest first, as written.
+        starts: the same, read.
     """
 
     file: str
     model: str
     mode: str
     attempts: tuple[Json, ...]
+    starts: tuple[Start, ...]
 
     @property
     def last_error(self) -> str | None:
         """The error of the last start, ``None`` if it had none; no start at all is an error."""
-        if not self.attempts:
-            return "no start is recorded"
-        error = self.attempts[-1].get("error")
-        if error is None:
-            return None
-        return str(error.get("message", error)) if isinstance(error, Mapping) else str(error)
+        return self.starts[-1].failure if self.starts else "no start is recorded"
 
     def unproven(self) -> list[tuple[int, str]]:
         """Starts (from 1) whose server may have answered without its mode proven: the verdict."""
         expected = PROVEN.get(Mode(self.mode)) if self.mode in set(Mode) else None
         return [
-            (number, str(attempt.get("verdict")))
-            for number, attempt in enumerate(self.attempts, start=1)
-            if _may_have_answered(attempt) and attempt.get("verdict") != expected
+            (number, str(start.verdict))
+            for number, start in enumerate(self.starts, start=1)
+            if start.may_have_answered and start.verdict != expected
         ]
 
     def answered(self) -> int:
         """How many starts may have produced records."""
-        return sum(map(_may_have_answered, self.attempts))
+        return sum(start.may_have_answered for start in self.starts)
 
     def counter(self, name: str) -> float | None:
         """An engine counter summed over the starts that read it, ``None`` if none did."""
-        read = [_metric(attempt, name) for attempt in self.attempts]
-        known = [value for value in read if value is not None]
+        read = (start.metrics.get(name) for start in self.starts)
+        known = [float(value) for value in read if isinstance(value, int | float)]
         return sum(known) if known else None
 
     def builds(self) -> list[str]:
         """Image and vLLM version of each start that may have answered, as far as recorded."""
-        named = (_build(attempt) for attempt in self.attempts if _may_have_answered(attempt))
-        return [build for build in named if build]
-
-
-def _build(attempt: Json) -> str:
-    """``image sha256:… , vLLM 0.19.1, cuda`` of one start; empty where nothing is recorded."""
-    server, evidence = _object(attempt, "server"), _object(attempt, "evidence")
-    image = _object(server, "docker").get("image_id")
-    version, device = evidence.get("vllm_version"), evidence.get("device")
-    parts = (f"image {image}" if image else "", f"vLLM {version}" if version else "", device or "")
-    return ", ".join(part for part in parts if part)
+        return [s.build for s in self.starts if s.may_have_answered and s.build]
 
 
 def _object(value: Json, key: str) -> Json:
     inner = value.get(key)
     return inner if isinstance(inner, Mapping) else {}
-
-
-def _metric(attempt: Json, name: str) -> float | None:
-    value = _object(attempt, "metrics").get(name)
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _may_have_answered(attempt: Json) -> bool:
-    """Whether records can come from this start.
-
-    None can where the server was never ready, its log was never judged, or the run stopped
-    because the mode was not proven: the harness asks nothing before that. A start that was
-    closed in order says how many ``records`` it gave; a killed one still has the 0 it began with.
-    """
-    records = attempt.get("records")
-    if isinstance(records, int) and (records or attempt.get("ended_at")):
-        return bool(records)
-    kind = _object(attempt, "error").get("type")
-    if attempt.get("ready_after_s") is None or kind in _BEFORE_RECORDS:
-        return False
-    return bool(attempt.get("evidence")) or attempt.get("verdict") != Verdict.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +178,16 @@ class RunFiles:
         """The run's id; ``None`` where it is not recorded."""
         run_id = self.metadata.get("run_id")
         return run_id if isinstance(run_id, str) else None
+
+    @property
+    def versions(self) -> Json:
+        """Of the packages, by name; empty where they are not recorded."""
+        return _object(self.metadata, "versions")
+
+    @property
+    def device_name(self) -> str | None:
+        """The device's own name; ``None`` where it is not recorded."""
+        return _object(self.metadata, "device").get("name")
 
     @property
     def device_kind(self) -> str | None:
@@ -191,17 +239,25 @@ def _from_folder(folder: Path) -> RunFiles:
     )
 
 
-def _startup(path: Path) -> Startup:
-    value = read_json(path)
+def startup_of(file: str, value: Json) -> Startup:
+    """What a start-up file says; one of an older form is one start.
+
+    Raises:
+        msgspec.ValidationError: a start holds something of another type.
+    """
     attempts = value.get("attempts")
-    if not isinstance(attempts, list):
-        attempts = [value]
-    return Startup(
-        file=path.name,
-        model=str(value.get("model")),
-        mode=str(value.get("mode")),
-        attempts=tuple(attempt for attempt in attempts if isinstance(attempt, dict)),
-    )
+    listed = attempts if isinstance(attempts, list) else [value]
+    starts = tuple(attempt for attempt in listed if isinstance(attempt, Mapping))
+    known = [{key: told for key, told in one.items() if told not in (None, {})} for one in starts]
+    model, mode = str(value.get("model")), str(value.get("mode"))
+    return Startup(file, model, mode, starts, msgspec.convert(known, tuple[Start, ...]))
+
+
+def _startup(path: Path) -> Startup:
+    try:
+        return startup_of(path.name, read_json(path))
+    except msgspec.ValidationError as error:
+        raise UsageError(f"not a start-up file: {error}", file=path) from error
 
 
 def _candidates(path: Path) -> tuple[RecordKey, ...]:

@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from sys import intern
 
 from harness.numbers import score_text
 from harness.records import Record, RecordKey
-from harness.report.answer_windows import answer_limit, answer_view
-from harness.report.document import Change
+from harness.report.answer_windows import Piece, answer_limit, answer_view, beyond
+from harness.report.document import Change, Group
 from harness.words import Mode
 
 MAX_FLIPS = 10_000
 MAX_TEXT_CHANGES = 2_000
 MAX_PROMPT = 4_000
 MAX_CO_BATCHED = 64
+_KEPT_SCORE = "answers changed and kept their score"
+_FLIPS = Group(
+    anchor="flips",
+    title="Every flip",
+    short="Every flip",
+    prose=(),
+    changes=(),
+    plain="⟪…⟫ marks the first difference. Text is shown as it was answered, cut where it is long.",
+    most=200,
+    rest="further flips are in the records file and, up to a limit, in report.html.",
+    elsewhere=", in report.html",
+    opens=True,
+    searched=True,
+)
+_TEXT_CHANGES = Group(
+    anchor="text-changes",
+    title="Text changes without a flip",
+    short="Text changes",
+    prose=(),
+    changes=(),
+    most=200,
+)
 
 Outcomes = dict[Mode, dict[RecordKey, str]]
 """Mode, then candidate, then what happened; few distinct texts, so they are interned."""
 
 
-@dataclass(slots=True)
-class Shelf:
-    """Records kept for one list, at most ``most`` of them, then their views."""
-
-    anchor: str
-    most: int
-    kept: list[Record] = field(default_factory=list)
-    left_out: int = 0
-    changes: tuple[Change, ...] = ()
-
-    def add(self, record: Record) -> None:
-        """Keep it, or count it as left out."""
-        if len(self.kept) < self.most:
-            self.kept.append(record)
-        else:
-            self.left_out += 1
-
-
-def collect_pairs(
-    records: Iterable[Record], prompts: Mapping[str, str]
-) -> tuple[Shelf, Shelf, int]:
+def changed_pairs(records: Iterable[Record], prompts: Mapping[str, str]) -> tuple[Group, Group]:
     """Walk the records once and keep those whose answers differ.
 
     Args:
@@ -49,9 +52,11 @@ def collect_pairs(
         prompts: prompt texts by their SHA-256, for those whose task files were found.
 
     Returns:
-        Label flips, text changes without one, and the characters of an answer shown at most.
+        Label flips, and text changes without one.
     """
-    flips, changes = Shelf("flip", MAX_FLIPS), Shelf("text", MAX_TEXT_CHANGES)
+    most = {"flip": MAX_FLIPS, "text": MAX_TEXT_CHANGES}
+    kept: dict[str, list[Record]] = {"flip": [], "text": []}
+    total: Counter[str] = Counter()
     outcomes: Outcomes = {}
     for record in records:
         text = "text changed" if record.text_change else "text identical"
@@ -59,17 +64,49 @@ def collect_pairs(
             f"{_scores(record)}, {text}" if record.ok else f"no answer ({record.error or 'error'})"
         )
         outcomes.setdefault(record.mode, {})[record.key] = intern(f"{record.mode}: {said}")
-        if record.label_flip:
-            flips.add(record)
-        elif record.text_change:
-            changes.add(record)
-    limit = answer_limit(len(flips.kept) + len(changes.kept))
-    for shelf in (flips, changes):
-        shelf.changes = tuple(
-            _pair(record, f"{shelf.anchor}-{number}", limit, prompts, outcomes)
-            for number, record in enumerate(shelf.kept, start=1)
+        kind = "flip" if record.label_flip else "text" if record.text_change else None
+        if kind:
+            total[kind] += 1
+            if total[kind] <= most[kind]:
+                kept[kind].append(record)
+    limit = answer_limit(sum(map(len, kept.values())))
+    flips, texts = (
+        tuple(
+            _pair(record, f"{kind}-{number}", limit, prompts, outcomes)
+            for number, record in enumerate(found, start=1)
         )
-    return flips, changes, limit
+        for kind, found in kept.items()
+    )
+    further, more = total["flip"] - len(flips), total["text"] - len(texts)
+    return (
+        replace(
+            _FLIPS,
+            prose=(
+                Piece(f"{len(flips):,} label flips, solo and batched side by side. "),
+                Piece("Marked", differs=True),
+                Piece(": where the two answers first differ. "),
+                Piece("Underlined", evidence=True),
+                Piece(
+                    f": what the scorer matched. Up to {limit:,} characters of an answer are "
+                    "shown, round the first difference; the hash is of the whole."
+                ),
+            ),
+            changes=flips,
+            left_out=further,
+            warning=f"{further:,} further flips are counted above and not shown here; they are in "
+            "the records file."
+            if further
+            else "",
+            brief=f"{total['flip']:,} label flips",
+        ),
+        replace(
+            _TEXT_CHANGES,
+            prose=(Piece(f"{len(texts):,} {_KEPT_SCORE}."), Piece(beyond(more))),
+            changes=texts,
+            left_out=more,
+            listed=f"{total['text']:,} {_KEPT_SCORE}",
+        ),
+    )
 
 
 def _scores(record: Record) -> str:
@@ -80,14 +117,23 @@ def _scores(record: Record) -> str:
 def _pair(
     record: Record, anchor: str, limit: int, prompts: Mapping[str, str], outcomes: Outcomes
 ) -> Change:
-    at, where = _where(record)
+    texts = [answer.text for answer in (record.solo, record.batched) if answer is not None]
+    parted, at = record.first_difference, None
+    if len(texts) < 2 or None in texts:
+        where = "this file holds no answers, only their hashes"
+    elif parted is None or parted.char is None:
+        where = "the answers are identical"
+    else:
+        at, token = parted.char, "" if parted.token is None else f", token {parted.token + 1}"
+        where = f"first difference at character {at + 1}{token}"
     others = (seen.get(record.key) for mode, seen in outcomes.items() if mode is not record.mode)
-    notes = []
-    for condition in ("solo", "batched"):
-        first, again = record.answer(condition), record.repeats(condition)
-        if first is not None and first.text is not None and again:
-            other = sum(answer.text != first.text for answer in again)
-            notes.append(f"{condition} asked again: {other} of {len(again)} gave another text")
+    notes = (
+        f"{condition} asked again: {other} of {len(again)} gave another text"
+        for condition in ("solo", "batched")
+        if (first := record.answer(condition)) and (again := record.repeats(condition))
+        if first.text is not None
+        for other in (sum(answer.text != first.text for answer in again),)
+    )
     tags = (record.domain, record.phase, record.original_direction)
     prompt = prompts.get(record.prompt_sha256 or "")
     return Change(
@@ -96,10 +142,7 @@ def _pair(
         change=_scores(record),
         context=(record.mode.words, f"batch {record.batch_size}", record.dispatch_mode),
         answers=(
-            (
-                answer_view(record, "solo", at, limit),
-                answer_view(record, "batched", at, limit),
-            ),
+            (answer_view(record, "solo", at, limit), answer_view(record, "batched", at, limit)),
         ),
         model=record.model,
         mode=record.mode,
@@ -109,16 +152,3 @@ def _pair(
         prompt=prompt[:MAX_PROMPT] if prompt is not None else None,
         co_batched=tuple(map(str, (record.group or ())[:MAX_CO_BATCHED])),
     )
-
-
-def _where(record: Record) -> tuple[int | None, str]:
-    """Where the answers part: the index of the character, and that in words."""
-    texts = [answer.text for answer in (record.solo, record.batched) if answer is not None]
-    if len(texts) < 2 or None in texts:
-        return None, "this file holds no answers, only their hashes"
-    parted = record.first_difference
-    if parted is None or parted.char is None:
-        return None, "the answers are identical"
-    words = f"first difference at character {parted.char + 1}"
-    token = "" if parted.token is None else f", token {parted.token + 1}"
-    return parted.char, f"{words}{token}"

@@ -211,6 +211,28 @@ class Section:
     listed: bool = True
 
 
+def section(
+    anchor: str,
+    title: str,
+    tables: Iterable[Table],
+    prose: str = "",
+    otherwise: str = "",
+    *,
+    figure: Figure | None = None,
+    quotes: Iterable[tuple[str, tuple[str, ...]]] = (),
+    brief: Brief = Brief.NO,
+) -> Section | None:
+    """A section of the tables that have rows, or the words for none; ``None`` without either."""
+    shown = tuple(table for table in tables if table.rows)
+    words = prose if shown else otherwise
+    if not shown and not words:
+        return None
+    drawn = figure if shown else None
+    return Section(
+        anchor, title, (words,) if words else (), shown, drawn, tuple(quotes), brief=brief
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Banner:
     """Whether the numbers count, and why not."""

@@ -64,8 +64,7 @@ def load_report(
     return run_document(
         summary,
         (record for _, record in iter_records(files.records_path)),
-        [{"model": s.model, "mode": s.mode, "attempts": s.attempts} for s in files.startups],
-        files.metadata,
+        files,
         validation,
         prompts=_prompts(population),
         profiles=profiles,
@@ -134,16 +133,12 @@ def _profiles(records: Path, population: Population) -> Json | None:
 
 
 def _adjudication(path: Path) -> Outcome | None:
-    value = _object(path)
-    if value is None:
+    """What people said of the flips, where the file is there."""
+    if not path.is_file():
         return None
     from harness.people import Outcome
 
     try:
-        return msgspec.convert(value, Outcome)
+        return msgspec.convert(read_json(path), Outcome)
     except msgspec.ValidationError as error:
         raise UsageError(f"not the outcome of an adjudication: {error}", file=path) from error
-
-
-def _object(path: Path) -> dict[str, Any] | None:
-    return read_json(path) if path.is_file() else None

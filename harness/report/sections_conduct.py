@@ -1,20 +1,21 @@
-"""What makes a run count and how it was made: kernels, checks, device, versions, settings."""
+"""What makes a run count and how it was made: kernels, checks, settings; and the two profiles."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+from harness.analyse import Summary, Validation
 from harness.findings import Status
-from harness.numbers import NONE, seconds_text
-from harness.report.document import Section, Table, mode_words, table
-
-if TYPE_CHECKING:
-    from harness.analyse import Validation
+from harness.numbers import NONE, score_text, seconds_text
+from harness.records import RunFiles
+from harness.report.document import Section, Table, mode_words, section, table
 
 MAX_QUOTED = 12
+MAX_LISTED = 200
 _PLACES = ("device", "gpus", "host", "git_commit", "rescored_from")
 _NOT_SHOWN = frozenset({"candidates", "tasks", "schema_version", "external"})
+_OUTCOMES = ("paper", "strict", "both", "paper_only", "strict_only", "neither")
 
 Json = Mapping[str, Any]
 Quote = tuple[str, tuple[str, ...]]
@@ -22,136 +23,175 @@ Quote = tuple[str, tuple[str, ...]]
 
 def validation_section(validation: Validation | None) -> Section | None:
     """Every check that makes a run countable, and what it found."""
-    if validation is None or not validation.findings:
-        return None
     rows = (
         (f.check, "FAILED" if f.status is Status.FAILED else f.status.words, f.message)
-        for f in validation.findings
+        for f in (validation.findings if validation else ())
     )
     checks = table("Checks", ("@Check", "Status", "What was found"), rows)
-    return Section("validation", "Validation", (), (checks,))
+    return section("validation", "Validation", (checks,))
 
 
-def evidence_section(startups: Sequence[Json]) -> Section:
+def evidence_section(files: RunFiles) -> Section | None:
     """One row a server lifetime, and the log lines on which its verdict rests."""
-    title = "Which kernels ran"
-    rows: list[Sequence[object]] = []
-    quotes: list[Quote] = []
-    for startup in startups:
-        model, mode = str(startup.get("model")), mode_words(str(startup.get("mode")))
-        for number, attempt in enumerate(attempts_of(startup), 1):
-            verdict, evidence = attempt.get("verdict"), attempt.get("evidence") or {}
-            rows.append(
-                (
-                    model,
-                    mode,
-                    number,
-                    seconds_text(attempt.get("ready_after_s")),
-                    (str(verdict or "not judged"), _remark(attempt)),
-                    attempt.get("log") or NONE,
-                )
+    starts = [
+        (startup.model, mode_words(startup.mode), number, start)
+        for startup in files.startups
+        for number, start in enumerate(startup.starts, 1)
+    ]
+    lifetimes = table(
+        "Server lifetimes",
+        ("@Model", "Mode", "#Start", "#Ready after", "Verdict", "@Log"),
+        (
+            (
+                *(model, mode, number, seconds_text(start.ready_after_s)),
+                (start.verdict or "not judged", start.failure or (gaps and f"not shown: {gaps}")),
+                start.log or NONE,
             )
-            lines = [f"{q.get('line')}: {q.get('text')}" for q in evidence.get("lines") or ()]
-            if lines:
-                caption = f"{model}, {mode}, start {number}: {verdict}"
-                quotes.append((caption, tuple(lines[:MAX_QUOTED])))
-    if not rows:
-        prose = "No server log came with these records, so nothing here proves which kernels ran."
-        return Section("evidence", title, (prose,))
-    prose = (
+            for model, mode, number, start in starts
+            for gaps in ("; ".join(start.evidence.missing),)
+        ),
+    )
+    quotes = (
+        (
+            f"{model}, {mode}, start {number}: {start.verdict}",
+            tuple(f"{line.line}: {line.text}" for line in start.evidence.lines[:MAX_QUOTED]),
+        )
+        for model, mode, number, start in starts
+        if start.evidence.lines
+    )
+    return section(
+        "evidence",
+        "Which kernels ran",
+        (lifetimes,),
         "What each server's own log shows about the kernel path, read from the worker process. "
         "“active”: batch-invariant was asked for and ran; “clean”: standard, and nothing of the "
-        "other was seen."
+        "other was seen.",
+        "No server log came with these records, so nothing here proves which kernels ran.",
+        quotes=quotes,
     )
-    heads = ("@Model", "Mode", "#Start", "#Ready after", "Verdict", "@Log")
-    lifetimes = table("Server lifetimes", heads, rows)
-    return Section("evidence", title, (prose,), (lifetimes,), quotes=tuple(quotes))
 
 
-def _remark(attempt: Json) -> str:
-    """Why a start failed, or what its log does not show."""
-    error, evidence = attempt.get("error"), attempt.get("evidence") or {}
-    if error:
-        return str(error.get("message", error) if isinstance(error, Mapping) else error)
-    missing = evidence.get("missing")
-    return f"not shown: {'; '.join(map(str, missing))}" if missing else ""
-
-
-def attempts_of(startup: Json) -> Sequence[Json]:
-    """The starts of a server, oldest first; a file of an older form is one start."""
-    attempts = startup.get("attempts")
-    return attempts if isinstance(attempts, list | tuple) else [startup]
-
-
-def conditions_section(metadata: Json, startups: Sequence[Json], timings: Table | None) -> Section:
+def conditions_section(files: RunFiles, summary: Summary) -> Section | None:
     """Settings, versions, device, images, candidates and times, as the run recorded them."""
-    servers = _servers(startups)
-    spec = metadata.get("resolved_spec") or metadata.get("spec") or {}
-    settings = {key: value for key, value in spec.items() if key not in _NOT_SHOWN}
-    if spec.get("backend") not in (None, "docker"):
-        settings.pop("image", None)
+    metadata, spec = files.metadata, files.spec
+    no_image = {"image"} if spec.get("backend") not in (None, "docker") else set()
+    servers: dict[str, Json] = {}  # what the first start of each mode was given
+    for startup in files.startups:
+        if startup.starts and startup.starts[0].server:
+            servers.setdefault(mode_words(startup.mode), startup.starts[0].server)
     images = {key: metadata[key] for key in ("image", "images") if metadata.get(key)}
     for mode, server in servers.items():
         parts = (server, server.get("container") or {}, server.get("docker") or {})
         names = {k: v for part in parts for k, v in part.items() if "image" in k or "digest" in k}
         images |= {mode: names} if names else {}
+    facts = {
+        "Device and host": {key: metadata.get(key) for key in _PLACES},
+        "Versions": files.versions,
+        "Images": images,
+        "Settings": {k: v for k, v in spec.items() if k not in _NOT_SHOWN | no_image},
+        "Candidates": metadata.get("candidates"),
+        "Dispatch": metadata.get("dispatch_notes"),
+    }
     sessions = (
         tuple(session.get(key) for key in ("started_at", "ended_at", "exit", "error"))
         for session in metadata.get("sessions") or ()
     )
-    tables = (
-        _facts("Device and host", {k: metadata[k] for k in _PLACES if metadata.get(k)}),
-        _facts("Versions", metadata.get("versions")),
-        _facts("Images", images),
-        _facts("Settings", settings),
-        _facts("Candidates", metadata.get("candidates")),
-        _facts("Dispatch", metadata.get("dispatch_notes")),
-        table("Sessions", ("Started", "Ended", "Exit", "Error"), sessions),
-        *([timings] if timings else ()),
+    return section(
+        "conditions",
+        "Run conditions",
+        (
+            *(table(name, ("@Setting", "Value"), _flat(told)) for name, told in facts.items()),
+            table("Sessions", ("Started", "Ended", "Exit", "Error"), sessions),
+            _answers(summary),
+        ),
+        otherwise="This file came without metadata: nothing is known but its rows.",
+        quotes=_commands(metadata.get("command_line") or (), servers),
     )
-    shown = tuple(table for table in tables if table.rows)
-    prose = () if shown else ("This file came without metadata: nothing is known but its rows.",)
-    quotes = tuple(_commands(metadata, servers))
-    return Section("conditions", "Run conditions", prose, shown, quotes=quotes)
 
 
-def _servers(startups: Sequence[Json]) -> dict[str, Json]:
-    """What the first start of each mode was given."""
-    found: dict[str, Json] = {}
-    for startup in startups:
-        server = next((attempt.get("server") for attempt in attempts_of(startup)), None)
-        if isinstance(server, Mapping):
-            found.setdefault(mode_words(str(startup.get("mode"))), server)
-    return found
+def _answers(summary: Summary) -> Table:
+    """Median times of an answer, retries and answers cut at the token limit."""
+    heads = ("Kernels", "#Solo, median", "#Batched, median", "#Solo retried", "#Batched retried")
+    rows = (
+        (
+            mode.words,
+            *(
+                NONE if seconds is None else f"{seconds:.2f} s"
+                for seconds in (times.solo_median_s, times.batched_median_s)
+            ),
+            *(tries.solo, tries.batched, tries.truncated),
+        )
+        for mode, times in summary.latency.items()
+        for tries in (summary.retries[mode],)
+    )
+    return table("Answers", (*heads, "#Cut at limit"), rows)
 
 
-def _commands(metadata: Json, servers: Mapping[str, Json]) -> Iterable[Quote]:
-    given = metadata.get("command_line")
+def _commands(given: Iterable[object], servers: Mapping[str, Json]) -> Iterator[Quote]:
     if given:
         yield "Command", (" ".join(map(str, given)),)
     for mode, server in servers.items():
         lines = [f"{name}={value}" for name, value in (server.get("environment") or {}).items()]
-        command = server.get("command")
-        if isinstance(command, list | tuple):
-            lines.append(" ".join(map(str, command)))
+        lines += [" ".join(map(str, server["command"]))] if server.get("command") else []
         if lines:
             yield f"Server, {mode}", tuple(lines)
 
 
-def _facts(caption: str, value: object) -> Table:
-    return table(caption, ("@Setting", "Value"), _flat(value, ""))
-
-
-def _flat(value: object, prefix: str) -> Iterable[tuple[str, str]]:
+def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
     """Leaves of nested objects and lists, each under its dotted name; what is empty is left out."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+            yield from _flat(inner, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
         for number, item in enumerate(value, 1):
-            yield from _flat(item, f"{prefix}[{number}]")
-    elif isinstance(value, list | tuple):
-        if value:
-            yield prefix, ", ".join(map(str, value))
-    elif value is not None and value != "":
-        yield prefix, str(value)
+            yield from _flat(item, f"{name}[{number}]")
+    elif value not in (None, "", [], ()):
+        yield name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def profiles_section(comparison: Json | None) -> Section | None:
+    """Flips under both scorer profiles, and the rows on which they disagree."""
+    if not comparison:
+        return None
+    tallies = (
+        (
+            mode_words(mode),
+            f"{tally['scores_differ']}/{tally['answers']}",
+            *(tally["label_flips"][name] for name in _OUTCOMES),
+        )
+        for mode, tally in sorted(comparison["by_mode"].items(), reverse=True)  # standard first
+    )
+    listed = comparison.get("disagreements") or ()
+    more = len(listed[MAX_LISTED:]) + int(comparison.get("disagreements_left_out") or 0)
+
+    def said(change: Json) -> tuple[str, str]:
+        solo = score_text(change["solo_score"], change.get("solo_label"))
+        batched = score_text(change["batch_score"], change.get("batch_label"))
+        return f"{solo} → {batched}", f"{change['solo_rule']}; {change['batch_rule']}"
+
+    rows = (
+        (
+            (f"{row['task_name']}/{row['sample_id']}", str(row["model"])),
+            f"{mode_words(row['mode'])}, batch {row['batch_size']}",
+            "paper" if row["paper"]["flip"] else "strict",
+            *(said(row["paper"]), said(row["strict"])),
+        )
+        for row in listed[:MAX_LISTED]
+    )
+    flips = ("#Flips: paper", "#Flips: strict", "#Both", "#Paper only", "#Strict only", "#Neither")
+    sides = ("paper: solo → batched", "strict: solo → batched")
+    return section(
+        "profiles",
+        "Two scorer profiles",
+        (
+            table("Flips under both profiles", ("Kernels", "#Scores differ", *flips), tallies),
+            table(
+                "Where the profiles disagree",
+                ("@Row", "Condition", "Flip in", *sides),
+                rows,
+                f"{more:,} more are not listed here." if more else "",
+            ),
+        ),
+        "The same answers, scored twice: “paper” is the study's own algorithm, “strict” reads the "
+        "answer alone and has states for answers that it cannot parse.",
+    )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
+from harness.analyse import Summary, Validation
 from harness.findings import Status
 from harness.numbers import p_text, rate_text
-from harness.report.answer_windows import Piece, beyond
-from harness.report.changed_pairs import Shelf, collect_pairs
+from harness.records import Record, RunFiles
+from harness.report.changed_pairs import changed_pairs
 from harness.report.document import (
     Banner,
     Case,
     Change,
     Document,
-    Group,
     Look,
     Measure,
     Suite,
@@ -23,97 +24,61 @@ from harness.report.document import (
     rate_entry,
 )
 from harness.report.sections_adjudication import adjudication_section
-from harness.report.sections_beside import (
-    claims_section,
-    conduct_table,
-    kinds_section,
-    noise_section,
-    profiles_section,
-    robustness_section,
-    threats_section,
-)
 from harness.report.sections_conduct import (
     conditions_section,
     evidence_section,
+    profiles_section,
     validation_section,
 )
-from harness.report.sections_results import (
-    breakdown_section,
-    paired_section,
-    paired_text,
-    results_section,
-    score_pair_section,
-)
+from harness.report.sections_summary import paired_text, summary_sections
 from harness.words import Endpoint, Mode
 
 if TYPE_CHECKING:
-    from harness.analyse import Summary, Validation
     from harness.people import Outcome
-    from harness.records import Record
 
 MAX_FAILURES = 500
 """Flips under the batch-invariant path that CI is told one by one."""
-
-Json = Mapping[str, Any]
+_ORDER = (
+    *("results", "paired", "claims", "threats", "evidence", "validation", "breakdowns"),
+    *("score-pairs", "kinds", "profiles", "adjudication", "noise", "robustness", "conditions"),
+)
+"""The sections, the most important first."""
 
 
 def run_document(
     summary: Summary,
     records: Iterable[Record],
-    startups: Sequence[Json] = (),
-    metadata: Json | None = None,
+    files: RunFiles | None = None,
     validation: Validation | None = None,
     *,
     prompts: Mapping[str, str] | None = None,
-    profiles: Json | None = None,
+    profiles: Mapping[str, Any] | None = None,
     adjudication: Outcome | None = None,
 ) -> Document:
     """Everything that the report of a run shows.
 
     Args:
         records: in file order, walked once; only those whose answers differ are kept.
-        startups: the ``startup_*.json`` objects.
-        metadata: metadata.json, or ``None`` for a records file from elsewhere.
+        files: the run's metadata and start-ups; ``None`` for records from elsewhere.
         validation: ``None`` where the run was not validated.
         prompts: prompt texts by SHA-256.
         adjudication: what people said of the flips.
         profiles: a comparison of the two scorer profiles (`harness.score.ProfileComparison`).
     """
-    known = metadata or {}
-    flips, text_changes, limit = collect_pairs(records, prompts or {})
+    files = files or RunFiles(Path(), Path())
+    groups = changed_pairs(records, prompts or {})
     sections = (
-        results_section(summary),
-        paired_section(summary),
-        claims_section(summary),
-        threats_section(summary, known),
-        evidence_section(startups),
+        *summary_sections(summary),
+        evidence_section(files),
         validation_section(validation),
-        breakdown_section(summary),
-        score_pair_section(summary),
-        kinds_section(summary),
         profiles_section(profiles),
         adjudication_section(adjudication),
-        noise_section(summary),
-        robustness_section(summary),
-        conditions_section(known, startups, conduct_table(summary)),
+        conditions_section(files, summary),
     )
-    rates = {
-        endpoint: [(m, t.of(endpoint)) for m, t in summary.by_mode.items() if t.of(endpoint).n]
-        for endpoint in Endpoint
-    }
-    measures = tuple(
-        Measure(
-            endpoint.words,
-            tuple(rate_entry(mode.words, rate, mode) for mode, rate in found),
-            paired_text(summary.paired.of(endpoint)),
-        )
-        for endpoint, found in rates.items()
-        if found
-    )
-    run_id = str(known.get("run_id") or summary.run_id or "records")
+    run_id = files.run_id or summary.run_id or "records"
     banner = _banner(validation)
     sentence = headline(summary, countable=banner.tone is not Tone.BAD)
-    context = measured_on(summary, known, startups)
+    context = measured_on(summary, files)
     facts = (("run_id", run_id), ("result", sentence), ("measured_on", context))
     return Document(
         look=Look.RUN,
@@ -124,13 +89,23 @@ def run_document(
         banner=banner,
         headline=(sentence,),
         context=context,
-        nature=nature(summary, known),
-        measures=measures,
-        sections=tuple(section for section in sections if section is not None),
-        groups=tuple(_groups(flips, text_changes, limit)),
+        nature=nature(summary, files),
+        measures=tuple(
+            Measure(endpoint.words, entries, paired_text(summary.paired.of(endpoint)))
+            for endpoint in Endpoint
+            if (
+                entries := tuple(
+                    rate_entry(mode.words, rate, mode)
+                    for mode, counts in summary.by_mode.items()
+                    if (rate := counts.of(endpoint)).n
+                )
+            )
+        ),
+        sections=tuple(sorted(filter(None, sections), key=lambda s: _ORDER.index(s.anchor))),
+        groups=tuple(group for group in groups if group.changes),
         suites=(
             Suite("validation", tuple(_validation_cases(validation, banner)), facts),
-            Suite("batch_invariant", tuple(_invariance_cases(summary, flips.changes)), facts),
+            Suite("batch_invariant", tuple(_invariance_cases(summary, groups[0].changes)), facts),
         ),
         made_with=f"harness {__version__}",
     )
@@ -158,35 +133,28 @@ def headline(summary: Summary, *, countable: bool) -> str:
     return f"{sentence[0].upper()}{sentence[1:]}" if countable else f"Not countable: {sentence}"
 
 
-def measured_on(summary: Summary, metadata: Json, startups: Sequence[Json]) -> str:
+def measured_on(summary: Summary, files: RunFiles) -> str:
     """Device, vLLM and torch in one line, as far as the run recorded them."""
-    stack, versions = summary.stack, metadata.get("versions") or {}
-    evidence = [
-        attempt.get("evidence") or {}
-        for startup in startups
-        for attempt in startup.get("attempts") or ()
-    ]
-    kind = {"cpu": "vLLM's CPU engine", "cuda": "GPU"}.get(str(_device(summary, metadata)))
-    name = stack.device_name or (metadata.get("device") or {}).get("name")
-    told = (e.get("vllm_version") for e in evidence)
-    vllm = next(filter(None, (stack.vllm, versions.get("vllm"), *told)), None)
-    told = (e.get("torch_version") for e in evidence)
-    torch = next(filter(None, (versions.get("torch"), *told)), None)
-    parts = (
-        ": ".join(part for part in (kind or "device not recorded", name) if part),
-        f"vLLM {vllm}" if vllm else "vLLM version not recorded",
-        f"PyTorch {torch}" if torch else "PyTorch version not recorded",
+    stack, logged = summary.stack, [s.evidence for up in files.startups for s in up.starts]
+    kind = {"cpu": "vLLM's CPU engine", "cuda": "GPU"}.get(str(_device(summary, files)))
+    device = (kind or "device not recorded", stack.device_name or files.device_name)
+    told = {
+        "vLLM": (stack.vllm, files.versions.get("vllm"), *(e.vllm_version for e in logged)),
+        "PyTorch": (files.versions.get("torch"), *(e.torch_version for e in logged)),
+    }
+    versions = (
+        f"{name} {next(filter(None, of), 'version not recorded')}" for name, of in told.items()
     )
-    return " · ".join(parts)
+    return " · ".join((": ".join(filter(None, device)), *versions))
 
 
-def _device(summary: Summary, metadata: Json) -> str | None:
-    return summary.stack.device or (metadata.get("device") or {}).get("kind")
+def _device(summary: Summary, files: RunFiles) -> str | None:
+    return summary.stack.device or files.device_kind
 
 
-def nature(summary: Summary, metadata: Json) -> str:
+def nature(summary: Summary, files: RunFiles) -> str:
     """What numbers from this kind of device can say; empty for a GPU."""
-    kind = _device(summary, metadata)
+    kind = _device(summary, files)
     if kind == "cpu":
         return cpu_nature("This run")
     return "The records do not say on which device they were made." if kind is None else ""
@@ -221,77 +189,26 @@ def _banner(validation: Validation | None) -> Banner:
     return Banner(Tone.GOOD, "Countable: the run is complete and every check passed")
 
 
-def _groups(flips: Shelf, text_changes: Shelf, limit: int) -> Iterable[Group]:
-    if flips.changes:
-        total = len(flips.changes) + flips.left_out
-        left_out = (
-            f"{flips.left_out:,} further flips are counted above and not shown here; they are in "
-            "the records file."
-        )
-        yield Group(
-            anchor="flips",
-            title="Every flip",
-            short="Every flip",
-            prose=(
-                Piece(f"{len(flips.changes):,} label flips, solo and batched side by side. "),
-                Piece("Marked", differs=True),
-                Piece(": where the two answers first differ. "),
-                Piece("Underlined", evidence=True),
-                Piece(
-                    f": what the scorer matched. Up to {limit:,} characters of an answer are "
-                    "shown, round the first difference; the hash is of the whole."
-                ),
-            ),
-            changes=flips.changes,
-            left_out=flips.left_out,
-            plain="⟪…⟫ marks the first difference. Text is shown as it was answered, cut where it "
-            "is long.",
-            warning=left_out if flips.left_out else "",
-            most=200,
-            rest="further flips are in the records file and, up to a limit, in report.html.",
-            brief=f"{total:,} label flips",
-            elsewhere=", in report.html",
-            opens=True,
-            searched=True,
-        )
-    if text_changes.changes:
-        words = "answers changed and kept their score"
-        total = len(text_changes.changes) + text_changes.left_out
-        yield Group(
-            anchor="text-changes",
-            title="Text changes without a flip",
-            short="Text changes",
-            prose=(
-                Piece(f"{len(text_changes.changes):,} {words}."),
-                Piece(beyond(text_changes.left_out)),
-            ),
-            changes=text_changes.changes,
-            left_out=text_changes.left_out,
-            most=200,
-            listed=f"{total:,} {words}",
-        )
+def _case(name: str, why: str | None, skipped: str | None = None) -> Case:
+    return Case(name, why, why or "", skipped)
 
 
-def _validation_cases(validation: Validation | None, banner: Banner) -> Iterable[Case]:
-    if validation is None or not validation.findings:
-        failure = banner.title if banner.tone is Tone.BAD else None
-        yield Case("run is countable", failure, failure or "")
-        return
-    for finding in validation.findings:
-        if finding.status is Status.FAILED:
-            why = finding.message or finding.status
-            yield Case(finding.check, why, why)
-        else:
-            skipped = finding.message if finding.status is Status.NOT_CHECKED else None
-            yield Case(finding.check, skipped=skipped)
+def _validation_cases(validation: Validation | None, banner: Banner) -> Iterator[Case]:
+    findings = validation.findings if validation else ()
+    if not findings:
+        yield _case("run is countable", banner.title if banner.tone is Tone.BAD else None)
+    for finding in findings:
+        why = (finding.message or finding.status) if finding.status is Status.FAILED else None
+        skipped = finding.message if finding.status is Status.NOT_CHECKED else None
+        yield _case(finding.check, why, skipped)
 
 
-def _invariance_cases(summary: Summary, flips: Sequence[Change]) -> Iterable[Case]:
+def _invariance_cases(summary: Summary, flips: Iterable[Change]) -> Iterator[Case]:
     """Flips under the standard path are the phenomenon and no failure; under the other each is."""
     counted = summary.mode(Mode.BATCH_INVARIANT).label_flips
     if counted.n:
         failure = f"{counted.count}/{counted.n} labels flipped" if counted.count else None
-        yield Case("no label flips", failure, failure or "")
+        yield _case("no label flips", failure)
     for flip in [flip for flip in flips if flip.mode == Mode.BATCH_INVARIANT][:MAX_FAILURES]:
         lines = [f"{flip.model}, {', '.join(flip.context[1:])}: {flip.where[0]}"]
         for answer in flip.answers[0]:

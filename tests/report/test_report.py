@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from report_samples import CPU, H100, as_records, report_of, study_report, summary_of
+from report_samples import CPU, H100, as_records, files_of, report_of, study_report, summary_of
 from study_records import study_records
 
 from harness.analyse import Expectations, Validation
 from harness.findings import Finding, Status
+from harness.records import startup_of
 from harness.report import Document, rendered, run_document
 from harness.report.document import Change, Forest, Group, Tone
 
@@ -90,7 +91,7 @@ def test_the_headline_names_result_device_and_versions() -> None:
 
 def _verdict(validation: Validation | None) -> Document:
     records = study_records()
-    return run_document(summary_of(records), as_records(records), (), H100, validation)
+    return run_document(summary_of(records), as_records(records), files_of(H100), validation)
 
 
 def test_a_valid_run_is_countable() -> None:
@@ -202,13 +203,10 @@ def test_the_repeats_of_an_answer_are_reported_with_it() -> None:
 def test_activation_evidence_is_quoted_for_each_start() -> None:
     lines = [{"line": 15, "tag": "override", "text": "Override"}]
     evidence = {"verdict": "active", "lines": lines, "expected": ["a line that is long enough"]}
-    startup = {
-        "model": "m",
-        "mode": "batch_invariant",
-        "attempts": [{"verdict": "active", "evidence": evidence, "ready_after_s": 61.25}],
-    }
+    start = {"verdict": "active", "evidence": evidence, "ready_after_s": 61.25}
+    startup = startup_of("", {"model": "m", "mode": "batch_invariant", "attempts": [start]})
     records = study_records()
-    report = run_document(summary_of(records), as_records(records), [startup], H100, VALID)
+    report = run_document(summary_of(records), as_records(records), files_of(H100, startup), VALID)
     section = next(s for s in report.sections if s.anchor == "evidence")
     assert section.quotes == (("m, batch-invariant, start 1: active", ("15: Override",)),)
 
