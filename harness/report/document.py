@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from harness import __version__
 from harness.numbers import NONE, RateLike, interval_text, percent
 from harness.report.answer_windows import AnswerView, Piece
 
@@ -98,6 +99,11 @@ def table(
         for row in rows
     )
     return Table(caption, columns, tuple(cells), note)
+
+
+def filled(*tables: Table) -> tuple[Table, ...]:
+    """The tables that have a row."""
+    return tuple(table for table in tables if table.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,10 +400,10 @@ class Document:
     title: str
     heading: str
     names: tuple[str, ...]
-    banner: Banner | None
     headline: tuple[str, ...]
     sections: tuple[Section, ...]
-    made_with: str
+    banner: Banner | None = None
+    made_with: str = f"harness {__version__}"
     context: str = ""
     nature: str = ""
     measures: tuple[Measure, ...] = ()

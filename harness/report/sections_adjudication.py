@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from harness.numbers import measure_text, percent, rate_text
-from harness.report.document import Section, mode_words, table
+from harness.report.document import Section, filled, mode_words, table
 
 if TYPE_CHECKING:
     from harness.people import Outcome
@@ -58,8 +58,7 @@ def adjudication_section(outcome: Outcome | None) -> Section | None:
         "know which answer was which. A flip is genuine if most of its raters saw a change of "
         "behaviour.",
     )
-    shown = tuple(table for table in tables if table.rows)
-    return Section("adjudication", "Judged by people", prose, shown)
+    return Section("adjudication", "Judged by people", prose, filled(*tables))
 
 
 def outcome_lines(outcome: Outcome) -> Iterator[str]:

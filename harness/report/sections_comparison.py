@@ -1,4 +1,4 @@
-"""The report of one run against another: what changed from A to B, and whether a gate passes."""
+"""The report of one run or sample file against another: what changed, and whether a gate passes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import astuple
 
-from harness import __version__
 from harness.compare import (
     Comparison,
     GateFinding,
     ModeComparison,
     SampleComparison,
+    StackDifference,
 )
-from harness.numbers import p_equals, p_text, rate_text
+from harness.numbers import RateLike, discordant_text, p_equals, p_text, rate_text
 from harness.report.compared_answers import change_groups, sample_groups
 from harness.report.document import (
     Banner,
@@ -28,17 +28,20 @@ from harness.report.document import (
     Measure,
     Section,
     Suite,
+    Table,
     Tone,
+    filled,
     rate_entry,
     table,
 )
 from harness.report.sections_run import cpu_nature
-from harness.report.sections_samples import (
-    reservations_section,
-    sample_measures,
-    sample_sections,
+from harness.report.text import (
+    came_and_went,
+    headline_clauses,
+    noise_text,
+    paired_text,
+    right_and_wrong,
 )
-from harness.report.text import came_and_went, headline_clauses, noise_text, paired_text
 from harness.words import Endpoint
 
 MAX_CASES = 200
@@ -52,6 +55,44 @@ _PARTS = {
     "server": "What the servers were given and logged",
     "harness": "The harness itself",
 }
+_ANSWERS = (
+    "A's answer against B's answer to the same prompt. A change alone, without any batch, is the "
+    "stack's doing and not the batch's: kernels, versions, settings or chance. What asking again "
+    "within one run changed is the yardstick for chance.",
+)
+_ANSWER_HEADS = (
+    *("Answers", "#Texts changed", "#Labels changed", "#Scores up", "#Scores down"),
+    "#Up against down, exact p",
+)
+_EFFECTS = (
+    "Within each run, solo against batched: a label flip has another score, a text change another "
+    "hash. The exact McNemar test sets the candidates that changed only in A (b) against those "
+    "that changed only in B (c). Brackets hold the Wilson 95% interval, in per cent.",
+)
+_EFFECT_HEADS = ("Effect", "#A", "#B", "#New in B", "#Gone in B", "#Stayed", "#A against B, paired")
+_SLICES = ("Counts only; the slices are exploratory.",)
+_SLICE_HEADS = (
+    *("#Rows", "#Flips A → B", "#New", "#Gone", "#Alone: texts", "#labels"),
+    *("#Batched: texts", "#labels"),
+)
+_STACK = (
+    "As the runs' own files say: metadata.json, and what each server was given and logged. "
+    "Ports, time limits and paths of the run's files are left out."
+)
+_SAME_STACK = "The files of the two runs record no difference of stack or settings."
+_FILTER_HEADS = (
+    *("@Filter", "#Samples", "#Answers changed", "#Anything given changed"),
+    "#Correctness changed",
+)
+_FILTERS_NOTE = (
+    "An answer is what the filter left, or the likeliest choice; log-likelihoods can change and "
+    "leave it as it was."
+)
+_METRIC_HEADS = ("@Metric", "#A", "#B", "#Newly right", "#Newly wrong", "#A against B, paired")
+_FATES = ("both", "standard", "invariant", "neither")
+_FLIPPED = ("flip in A and B", "only in A (gone)", "only in B (new)", "in neither")
+_RIGHT = ("right in A and B", "right only in A", "right only in B", "wrong in both")
+_ANSWERED = ("another label", "another text, same label", "the same text")
 
 
 def comparison_document(
@@ -66,73 +107,62 @@ def comparison_document(
         verdicts: of the gate.
         defects: checks of validation that a run failed, in words.
     """
-    unproven: Sequence[str] = ()
-    nature = ""
+    nature, unproven = "", tuple[str, ...]()
     if isinstance(comparison, SampleComparison):
         names, kicker = (comparison.a.path, comparison.b.path), "Samples against samples"
-        measures, sections = sample_measures(comparison), sample_sections(comparison)
-        groups = sample_groups(comparison)
+        (measures, sections), groups = _of_samples(comparison), sample_groups(comparison)
     else:
         names, kicker = (comparison.a.name, comparison.b.name), "Run against run"
         mode_a, mode_b = comparison.modes[0].mode_a, comparison.modes[0].mode_b
         if mode_a != mode_b:
             names = f"{names[0]}, {mode_a}", f"{names[1]}, {mode_b}"
-        measures, groups = _measures(comparison), change_groups(comparison)
-        reservations = (
-            ("not proven", comparison.unproven),
-            ("not checked", comparison.not_checked),
-            ("left out", comparison.left_out),
-        )
-        found = (
-            _answers_section(comparison.modes),
-            _effects_section(comparison),
-            _stack_section(comparison),
-            _breakdown_section(comparison.modes),
-            reservations_section(reservations),
-        )
-        sections = tuple(section for section in found if section is not None)
+        (measures, sections), groups = _of_runs(comparison), change_groups(comparison)
         unproven = comparison.unproven
         if "cpu" in (comparison.a.device, comparison.b.device):
             nature = cpu_nature("At least one run")
+    reservations = (
+        *(("not proven", text) for text in unproven),
+        *(("not checked", text) for text in comparison.not_checked),
+        *(("left out", text) for text in comparison.left_out),
+    )
+    if reservations:
+        tables = (table("Reservations", ("Kind", "What"), reservations),)
+        title = "What this comparison does not show"
+        sections.append(Section("open", title, (), tables, brief=Brief.FOLDED))
     clauses = headline_clauses(comparison)
     facts = (("a", names[0]), ("b", names[1]), ("result", "; ".join(clauses)))
+    asked = "documents" if isinstance(comparison, SampleComparison) else "prompts"
     return Document(
         look=Look.COMPARISON,
         kicker=kicker,
         title=f"{names[0]} against {names[1]}: comparison",
         heading="Comparison",
         names=names,
-        banner=_banner(comparison, verdicts, defects, unproven),
+        banner=_banner(verdicts, defects, tuple(text for _, text in reservations), asked),
         headline=clauses,
         nature=nature,
-        measures=measures,
+        measures=tuple(measures),
         checks=tuple(Check(v.condition, v.ok, v.reason) for v in verdicts),
-        sections=sections,
+        sections=tuple(sections),
         groups=groups,
         suites=tuple(_suites(verdicts, facts)),
-        made_with=f"harness {__version__}",
         program="harness compare",
     )
 
 
 def _banner(
-    comparison: Comparison | SampleComparison,
-    verdicts: Sequence[GateFinding],
-    defects: Sequence[str],
-    unproven: Sequence[str],
+    verdicts: Sequence[GateFinding], defects: Sequence[str], open_: tuple[str, ...], asked: str
 ) -> Banner:
     if defects:
         title = "A run does not count: do not quote these numbers as a result"
         return Banner(Tone.BAD, title, tuple(defects))
-    failed = [verdict.condition for verdict in verdicts if not verdict.ok]
-    if failed:
+    if failed := [verdict.condition for verdict in verdicts if not verdict.ok]:
         return Banner(Tone.BAD, f"The gate fails: {', '.join(failed)}")
-    reservations = (*unproven, *comparison.not_checked, *comparison.left_out)
     passed = "The gate passes" if verdicts else "Comparable"
-    if reservations:
-        return Banner(Tone.NOTE, f"{passed}, with reservations", reservations)
-    asked = "the same documents" if isinstance(comparison, SampleComparison) else "the same prompts"
-    return Banner(Tone.GOOD, f"{passed}: {asked}, asked in the same way, on both sides")
+    if open_:
+        return Banner(Tone.NOTE, f"{passed}, with reservations", open_)
+    same = f"the same {asked}, asked in the same way, on both sides"
+    return Banner(Tone.GOOD, f"{passed}: {same}")
 
 
 def _suites(verdicts: Sequence[GateFinding], facts: tuple[tuple[str, str], ...]) -> Iterator[Suite]:
@@ -146,150 +176,141 @@ def _suites(verdicts: Sequence[GateFinding], facts: tuple[tuple[str, str], ...])
     yield Suite("gate", tuple(cases or [Case("compared, no gate asked for")]), facts)
     for v in verdicts:
         if not v.ok:
-            places = (Case(place, v.meaning) for place in v.places[:MAX_CASES])
-            yield Suite(v.condition, tuple(places))
+            yield Suite(v.condition, tuple(Case(p, v.meaning) for p in v.places[:MAX_CASES]))
 
 
-def _measures(comparison: Comparison) -> tuple[Measure, ...]:
-    """For each mode: what changed alone, and the flips of either side."""
-    found = []
+def _card(label: str, test: str = "", **rates: RateLike) -> Measure:
+    return Measure(label, tuple(rate_entry(name, rate) for name, rate in rates.items()), test)
+
+
+def _flow(
+    label: str, counts: Sequence[int], words: Sequence[str], styles: Sequence[str] = _FATES
+) -> Flow:
+    return Flow(label, tuple(map(FlowPart, counts, styles, words)))
+
+
+def _of_runs(comparison: Comparison) -> tuple[list[Measure], list[Section]]:
+    """For each mode: what changed alone, the flips of either side, and where."""
+    cards: list[Measure] = []
+    flows: list[Flow] = []
+    tables: list[tuple[Table, Table, list[Table]]] = []
     for mode in comparison.modes:
-        alone, flips = mode.solo, mode.label_flips
-        changed = (
-            rate_entry("answers", alone.text_changes),
-            rate_entry("labels", alone.label_changes),
-        )
-        found.append(Measure(f"{mode.title}: changed alone, no batch", changed, noise_text(mode)))
-        sides = rate_entry("A", flips.a), rate_entry("B", flips.b)
-        test = f"{came_and_went(flips)}; {paired_text(flips.paired)}"
-        found.append(Measure(f"{mode.title}: label flips", sides, test))
-    return tuple(found)
+        title, flips, n = mode.title, mode.label_flips, mode.n
+        texts, labels = mode.solo.text_changes, mode.solo.label_changes
+        noise, test = noise_text(mode), f"{came_and_went(flips)}; {paired_text(flips.paired)}"
+        cards += [
+            _card(f"{title}: changed alone, no batch", noise, answers=texts, labels=labels),
+            _card(f"{title}: label flips", test, A=flips.a, B=flips.b),
+        ]
+        fates = flips.stayed, flips.vanished, flips.appeared, flips.paired.neither
+        kept = labels.count, max(0, texts.count - labels.count), n - max(texts.count, labels.count)
+        styles = ("invariant", "text-only", "neither")
+        flows += [
+            _flow(f"{title}: label flips", fates, _FLIPPED),
+            _flow(f"{title}: answered alone, no batch", kept, _ANSWERED, styles),
+        ]
+        tables.append(_mode_tables(mode))
+    answers, effects, slices = zip(*tables, strict=True)
+    where = tuple(one for found in slices for one in found)
+    stack, title = _stack_tables(comparison.stack), "Effect of the batch in A and in B"
+    sections = [
+        Section("answers", "Answers of A against B", _ANSWERS, answers, brief=Brief.OPEN),
+        Section("effects", title, _EFFECTS, effects, Flows(tuple(flows)), brief=Brief.OPEN),
+        Section(
+            "stack",
+            "What differs between the stacks",
+            (_STACK if stack else _SAME_STACK,),
+            stack,
+            brief=Brief.FOLDED,
+        ),
+    ]
+    if where:
+        sections.append(Section("breakdowns", "Where it changed", _SLICES, where))
+    return cards, sections
 
 
-def _flows(comparison: Comparison) -> Flows:
-    """One drawing a mode and question: one square a candidate."""
-    found = []
-    for mode in comparison.modes:
-        flips, alone = mode.label_flips, mode.solo
-        labels = alone.label_changes.count
-        texts = alone.text_changes.count
-        flipped = (
-            FlowPart(flips.stayed, "both", "flip in A and B"),
-            FlowPart(flips.vanished, "standard", "only in A (gone)"),
-            FlowPart(flips.appeared, "invariant", "only in B (new)"),
-            FlowPart(flips.paired.neither, "neither", "in neither"),
-        )
-        answered = (
-            FlowPart(labels, "invariant", "another label"),
-            FlowPart(max(0, texts - labels), "text-only", "another text, same label"),
-            FlowPart(mode.n - max(texts, labels), "neither", "the same text"),
-        )
-        found.append(Flow(f"{mode.title}: label flips", flipped))
-        found.append(Flow(f"{mode.title}: answered alone, no batch", answered))
-    return Flows(tuple(found))
-
-
-def _answers_section(modes: Sequence[ModeComparison]) -> Section:
-    heads = (
-        *("Answers", "#Texts changed", "#Labels changed", "#Scores up", "#Scores down"),
-        "#Up against down, exact p",
+def _mode_tables(mode: ModeComparison) -> tuple[Table, Table, list[Table]]:
+    """Of answers, of effects, and a table for each way to slice the candidates."""
+    noise, failed = noise_text(mode), mode.candidates - mode.n
+    left_out = f" {failed} candidates failed on a side and are not counted." if failed else ""
+    note = (
+        f"By prompt, each once: {rate_text(mode.prompts.solo_text_changes)} changed alone."
+        f"{left_out} {noise[0].upper()}{noise[1:]}."
     )
-    tables = []
-    for mode in modes:
-        rows = (
+    answers = (
+        (
+            words,
+            *map(rate_text, (a.text_changes, a.label_changes)),
+            a.up,
+            a.down,
+            p_text(a.p_symmetry),
+        )
+        for words, a in (("Alone, no batch", mode.solo), ("In its batch", mode.batched))
+    )
+    effects = []
+    for endpoint in Endpoint:
+        effect = mode.of(endpoint)
+        counts, test = (effect.appeared, effect.vanished, effect.stayed), effect.paired
+        tested = f"b={test.first_only} c={test.second_only} {p_equals(test.p_two_sided)}"
+        rates = map(rate_text, (effect.a, effect.b))
+        effects.append((endpoint.words, *rates, *counts, (tested, test.note or "")))
+    slices = [
+        table(
+            f"{mode.title}, by {words.lower()}",
+            (f"@{words}", *_SLICE_HEADS),
             (
-                words,
-                rate_text(answers.text_changes),
-                rate_text(answers.label_changes),
-                answers.up,
-                answers.down,
-                p_text(answers.p_symmetry),
-            )
-            for words, answers in (("Alone, no batch", mode.solo), ("In its batch", mode.batched))
+                (value, n, f"{flips_a} → {flips_b}", *changed)
+                for value, n, flips_a, flips_b, *changed in map(astuple, family)
+            ),
         )
-        noise, failed = noise_text(mode), mode.candidates - mode.n
-        left_out = f" {failed} candidates failed on a side and are not counted." if failed else ""
-        note = (
-            f"By prompt, each once: {rate_text(mode.prompts.solo_text_changes)} changed alone."
-            f"{left_out} {noise[0].upper()}{noise[1:]}."
-        )
-        tables.append(table(mode.title, heads, rows, note))
-    prose = (
-        "A's answer against B's answer to the same prompt. A change alone, without any batch, is "
-        "the stack's doing and not the batch's: kernels, versions, settings or chance. What asking "
-        "again within one run changed is the yardstick for chance.",
+        for words, family in zip(_FAMILIES, astuple(mode.breakdowns), strict=True)
+        if len(family) > 1
+    ]
+    return (
+        table(mode.title, _ANSWER_HEADS, answers, note),
+        table(mode.title, _EFFECT_HEADS, effects),
+        slices,
     )
-    return Section("answers", "Answers of A against B", prose, tuple(tables), brief=Brief.OPEN)
 
 
-def _effects_section(comparison: Comparison) -> Section:
-    heads = (
-        *("Effect", "#A", "#B", "#New in B", "#Gone in B", "#Stayed"),
-        "#A against B, paired",
-    )
-    tables = []
-    for mode in comparison.modes:
-        rows = (
-            (
-                endpoint.words,
-                rate_text(effect.a),
-                rate_text(effect.b),
-                effect.appeared,
-                effect.vanished,
-                effect.stayed,
-                (
-                    f"b={test.first_only} c={test.second_only} {p_equals(test.p_two_sided)}",
-                    test.note or "",
-                ),
-            )
-            for endpoint in Endpoint
-            for effect in (mode.of(endpoint),)
-            for test in (effect.paired,)
-        )
-        tables.append(table(mode.title, heads, rows))
-    prose = (
-        "Within each run, solo against batched: a label flip has another score, a text change "
-        "another hash. The exact McNemar test sets the candidates that changed only in A (b) "
-        "against those that changed only in B (c). Brackets hold the Wilson 95% interval, in per "
-        "cent.",
-    )
-    title, figure = "Effect of the batch in A and in B", _flows(comparison)
-    return Section("effects", title, prose, tuple(tables), figure, brief=Brief.OPEN)
-
-
-def _stack_section(comparison: Comparison) -> Section:
+def _stack_tables(stack: Sequence[StackDifference]) -> tuple[Table, ...]:
     tables = []
     for part, caption in _PARTS.items():
-        found = [d for d in comparison.stack if d.part == part]
-        heads: tuple[str, ...] = ("@What", "A", "B")
-        rows: list[tuple[str, ...]] = [(d.name, d.a, d.b) for d in found]
-        if any(d.where for d in found):
-            heads = (*heads, "Servers")
-            rows = [(d.name, d.a, d.b, d.where or "all") for d in found]
-        if rows:
+        if found := [d for d in stack if d.part == part]:
+            by_server = any(d.where for d in found)
+            heads = ("@What", "A", "B", *(("Servers",) if by_server else ()))
+            rows = ((d.name, d.a, d.b, d.where or "all")[: len(heads)] for d in found)
             tables.append(table(caption, heads, rows))
-    prose = (
-        "As the runs' own files say: metadata.json, and what each server was given and logged. "
-        "Ports, time limits and paths of the run's files are left out."
-        if tables
-        else "The files of the two runs record no difference of stack or settings.",
-    )
-    title = "What differs between the stacks"
-    return Section("stack", title, prose, tuple(tables), brief=Brief.FOLDED)
+    return tuple(tables)
 
 
-def _breakdown_section(modes: Sequence[ModeComparison]) -> Section | None:
-    counts = ("#Rows", "#Flips A → B", "#New", "#Gone", "#Alone: texts", "#labels")
-    tables = []
-    for mode in modes:
-        for words, slices in zip(_FAMILIES, astuple(mode.breakdowns), strict=True):
-            if len(slices) > 1:
-                heads = (f"@{words}", *counts, "#Batched: texts", "#labels")
-                rows = (
-                    (value, n, f"{flips_a} → {flips_b}", *changed)
-                    for value, n, flips_a, flips_b, *changed in map(astuple, slices)
-                )
-                tables.append(table(f"{mode.title}, by {words.lower()}", heads, rows))
-    prose = ("Counts only; the slices are exploratory.",)
-    title = "Where it changed"
-    return Section("breakdowns", title, prose, tuple(tables)) if tables else None
+def _of_samples(comparison: SampleComparison) -> tuple[list[Measure], list[Section]]:
+    """For each filter: changed answers, and what they did to each metric."""
+    cards: list[Measure] = []
+    flows: list[Flow] = []
+    filters: list[tuple[object, ...]] = []
+    tables: list[Table] = []
+    for entry in comparison.filters:
+        answers, correct = entry.answer_changes, entry.correctness_changes
+        rates = map(rate_text, (answers, entry.response_changes, correct))
+        filters.append((entry.filter, entry.n, *rates))
+        cards.append(_card(f"{entry.filter}: changed", answers=answers, correctness=correct))
+        rows = []
+        for m in entry.metrics:
+            title, test = f"{entry.filter}: {m.name}", ("not tested", "values are not 0 or 1")
+            if m.paired:
+                both, right, wrong = m.paired.both, m.newly_right, m.newly_wrong
+                flows.append(_flow(title, (both, wrong, right, m.paired.neither), _RIGHT))
+                counts = m.paired.first_only, m.paired.second_only
+                test = discordant_text(*counts, m.paired.p_two_sided), m.paired.note or ""
+                if m.a and m.b:
+                    words = f"{right_and_wrong(m)}; {paired_text(m.paired)}"
+                    cards.append(_card(title, words, A=m.a, B=m.b))
+            means = f"{m.mean_a:.4f}", f"{m.mean_b:.4f}"
+            rows.append((m.name, *means, m.newly_right, m.newly_wrong, test))
+        binary = all(metric.binary for metric in entry.metrics)
+        note = "" if binary else "Where a metric is not 0 or 1, up and down."
+        tables.append(table(f"Metrics under {entry.filter}", _METRIC_HEADS, rows, note))
+    shown = table("By filter", _FILTER_HEADS, filters, _FILTERS_NOTE), *filled(*tables)
+    figure = Flows(tuple(flows)) if flows else None
+    return cards, [Section("effects", "Changes", (), shown, figure, brief=Brief.OPEN)]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from harness import __version__
 from harness.numbers import gigabytes_text
-from harness.report.document import Document, Look, Section, Table, table
+from harness.report.document import Document, Look, Section, filled, table
 
 if TYPE_CHECKING:
     from harness.images import Inventory
@@ -19,70 +18,50 @@ def inventory_document(inventory: Inventory) -> Document:
     from harness.images import grouped_effects  # with it comes the engine's client
 
     config, contents = inventory.config, inventory.contents
-    operators = {
-        capabilities: ", ".join((*effects.operators, *effects.variables)) or "nothing"
+    operators = (
+        (capabilities, ", ".join((*effects.operators, *effects.variables)) or "nothing")
         for capabilities, effects in grouped_effects(inventory)
-    }
+    )
     layers = (
-        (
-            layer.diff_id,
-            f"{'' if layer.size_bytes is None else layer.size_bytes} {layer.created_by}",
-        )
-        for layer in config.layers
+        (one.diff_id, f"{'' if one.size_bytes is None else one.size_bytes} {one.created_by}")
+        for one in config.layers
     )
     kernels = ((k.path, f"{k.size_bytes} bytes, sha256 {k.sha256}") for k in contents.kernels)
     defaults = (
         (argument.name, json.dumps(argument.default, ensure_ascii=False))
         for argument in contents.arguments.arguments
     )
+    python, system = contents.python_packages.items(), contents.os_packages.packages.items()
+    package = ("@package", "@version")
+    found = {
+        ("image", "Image"): [table("Facts", ("@", "@"), inventory_facts(inventory))],
+        ("container", "Container"): [
+            table("Environment", ("@variable", "@value"), config.environment.items()),
+            table("Labels", ("@label", "@value"), config.labels.items()),
+            table("Layers, lowest first", ("@digest", "@bytes and step"), layers),
+        ],
+        ("mode", "Batch-invariant mode"): [
+            table("Replaced operators", ("@compute capability", "@replaces, sets"), operators),
+            table("Kernels", ("@shared object", "@"), kernels),
+        ],
+        ("arguments", "Server arguments"): [table("Defaults", ("@argument", "@default"), defaults)],
+        ("packages", "Packages"): [
+            table("Python packages", package, python),
+            table("System packages", package, system),
+        ],
+    }
     not_read = tuple(f"not read: {n}" for n in (*contents.notes, *contents.arguments.reasons))
-    sections = (
-        Section("image", "Image", tables=_table("Facts", ("@", "@"), inventory_facts(inventory))),
-        Section(
-            "container",
-            "Container",
-            tables=(
-                *_table("Environment", ("@variable", "@value"), config.environment),
-                *_table("Labels", ("@label", "@value"), config.labels),
-                *_table("Layers, lowest first", ("@digest", "@bytes and step"), layers),
-            ),
-        ),
-        Section(
-            "mode",
-            "Batch-invariant mode",
-            tables=(
-                *_table(
-                    "Replaced operators", ("@compute capability", "@replaces, sets"), operators
-                ),
-                *_table("Kernels", ("@shared object", "@"), kernels),
-            ),
-        ),
-        Section(
-            "arguments",
-            "Server arguments",
-            tables=_table("Defaults", ("@argument", "@default"), defaults),
-        ),
-        Section(
-            "packages",
-            "Packages",
-            tables=(
-                *_table("Python packages", ("@package", "@version"), contents.python_packages),
-                *_table("System packages", ("@package", "@version"), contents.os_packages.packages),
-            ),
-        ),
-        Section("gaps", "Not read", not_read),
-    )
+    sections = [Section(*name, (), filled(*tables)) for name, tables in found.items()]
+    sections.append(Section("gaps", "Not read", not_read))
     return Document(
         look=Look.IMAGES,
         kicker="Inventory of an image",
         title=f"{inventory.image}: inventory",
         heading="Inventory",
         names=(inventory.image,),
-        banner=None,
         headline=(_versions(inventory),),
         context=config.platform,
         sections=tuple(section for section in sections if section.tables or section.prose),
-        made_with=f"harness {__version__}",
     )
 
 
@@ -141,10 +120,3 @@ def _versions(inventory: Inventory) -> str:
         "Python": python.version if python else None,
     }
     return ", ".join(f"{name} {value}" for name, value in named.items() if value) or "none found"
-
-
-def _table(
-    caption: str, heads: tuple[str, str], rows: Mapping[str, str] | Iterable[tuple[str, str]]
-) -> tuple[Table, ...]:
-    made = table(caption, heads, rows.items() if isinstance(rows, Mapping) else rows)
-    return (made,) if made.rows else ()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from harness.analyse import ClaimStatus, PairTest, Summary
 from harness.compare import (
     Comparison,
     Effect,
-    FilterComparison,
     GateVerdict,
     MetricComparison,
     ModeComparison,
     SampleComparison,
-    StackDifference,
 )
-from harness.numbers import discordant_text, p_equals, rate_text
+from harness.numbers import RateLike, discordant_text, p_equals, rate_text
 from harness.words import Endpoint
 
 MAX_STACK = 12
@@ -27,104 +25,83 @@ def paired_text(cells: PairTest) -> str:
     return discordant_text(cells.first_only, cells.second_only, cells.p_two_sided, cells.note)
 
 
+def _rates(name: str, rates: Iterable[tuple[str, RateLike]], more: str = "") -> str:
+    shown = "   ".join(f"{what} {rate_text(rate):<28}" for what, rate in rates)
+    return f"{name} {shown}{more}".rstrip()
+
+
 def summary_lines(summary: Summary) -> list[str]:
     """A summary as lines: rates, paired tests, breakdowns, repeats and the ledger's verdicts."""
-    leading, rest = summary.claims[:5], summary.claims[5:]
-    claims = [*leading, *(c for c in rest if c.status is not ClaimStatus.NOT_ESTABLISHED)]
-    return [
+    names, pairs, clusters = (
+        [(e, e.words.lower()) for e in Endpoint],
+        summary.pairs,
+        summary.clusters,
+    )
+    lines = [
         f"{summary.n_records} records, {summary.n_ok} ok, "
         f"{summary.startup_error_count} start-up errors; "
-        f"{summary.pairs.complete} complete pairs, {summary.pairs.left_out} left out",
+        f"{pairs.complete} complete pairs, {pairs.left_out} left out",
         "",
-        *_rates(summary),
-        *_breakdowns(summary),
-        "",
-        *_beside(summary),
-        "",
-        *(f"{claim.status.words:<16} {claim.text}: {claim.reason}" for claim in claims),
     ]
-
-
-def _rates(summary: Summary) -> Iterator[str]:
-    names = {endpoint: endpoint.words.lower() for endpoint in Endpoint}
     for mode, table in summary.by_mode.items():
-        rates = "   ".join(f"{name} {rate_text(table.of(e)):<28}" for e, name in names.items())
         errors = f"   {table.errors} errors" if table.errors else ""
-        yield f"{mode:<16} {rates}{errors}".rstrip()
-    if not summary.pairs.complete:
-        return
-    yield ""
-    for endpoint, name in names.items():
-        yield f"{f'paired {name}':<21} {paired_text(summary.paired.of(endpoint))}"
-    clusters = summary.clusters
-    if clusters.largest > 1:  # rows that share a prompt are not independent
-        prompts = f"{clusters.n_rows} rows are {clusters.n_clusters} prompts"
-        tests = (f"{name} {p_equals(clusters.of(e).p_two_sided)}" for e, name in names.items())
-        yield f"by prompt             {', '.join(tests)} (sign-flip test; {prompts})"
-
-
-def _breakdowns(summary: Summary) -> Iterator[str]:
+        lines.append(_rates(f"{mode:<16}", ((name, table.of(e)) for e, name in names), errors))
+    if pairs.complete:
+        tests = (f"{f'paired {name}':<21} {paired_text(summary.paired.of(e))}" for e, name in names)
+        lines += ["", *tests]
+        if clusters.largest > 1:  # rows that share a prompt are not independent
+            tests = (f"{name} {p_equals(clusters.of(e).p_two_sided)}" for e, name in names)
+            prompts = f"{clusters.n_rows} rows are {clusters.n_clusters} prompts"
+            lines.append(f"by prompt             {', '.join(tests)} (sign-flip test; {prompts})")
     for attribute, slices in summary.breakdowns.each():
-        if len(slices) < 2:
-            continue
-        yield ""
-        yield f"label flips by {attribute.words}"
-        for entry in slices:
-            rates = "   ".join(
-                f"{mode} {rate_text(entry.mode(mode).label_flips):<28}" for mode in summary.by_mode
-            )
-            value = "(none)" if entry.value is None else entry.value
-            yield f"  {value:<26} {rates}".rstrip()
-
-
-def _beside(summary: Summary) -> Iterator[str]:
+        if len(slices) > 1:
+            lines += ["", f"label flips by {attribute.words}"]
+            for entry in slices:
+                value = "(none)" if entry.value is None else entry.value
+                rates = ((mode, entry.mode(mode).label_flips) for mode in summary.by_mode)
+                lines.append(_rates(f"  {value:<26}", rates))
+    lines.append("")
     for mode, floor in summary.noise_floor.items():
-        if floor.solo is None:
-            yield f"asked again alone, {mode}: not measured"
-        else:
+        again = "not measured"
+        if floor.solo is not None:
             changes, flips = rate_text(floor.solo.text_changes), rate_text(floor.solo.label_flips)
-            yield f"asked again alone, {mode}: text changes {changes}, label flips {flips}"
-    if summary.pairs.complete:
+            again = f"text changes {changes}, label flips {flips}"
+        lines.append(f"asked again alone, {mode}: {again}")
+    if pairs.complete:
         differs = summary.cross_mode.solo.text_differs
-        yield f"solo answers that differ between the modes: {rate_text(differs)}"
+        lines.append(f"solo answers that differ between the modes: {rate_text(differs)}")
+    leading, rest = summary.claims[:5], summary.claims[5:]
+    claims = [*leading, *(c for c in rest if c.status is not ClaimStatus.NOT_ESTABLISHED)]
+    return [*lines, "", *(f"{c.status.words:<16} {c.text}: {c.reason}" for c in claims)]
 
 
 def headline_clauses(comparison: Comparison | SampleComparison) -> tuple[str, ...]:
     """What people quote: what differs between the stacks, then a clause a mode or filter."""
     if isinstance(comparison, SampleComparison):
-        return tuple(
-            ", ".join(
-                (
-                    f"{entry.filter}: {entry.answer_changes.count} of {entry.n} answers changed",
-                    *(
-                        f"{m.name} {m.a.count} → {m.b.count} right ({right_and_wrong(m)})"
-                        for m in entry.metrics
-                        if m.a and m.b
-                    ),
-                )
+        clauses = []
+        for entry in comparison.filters:
+            changed = f"{entry.filter}: {entry.answer_changes.count} of {entry.n} answers changed"
+            rights = (
+                f"{m.name} {m.a.count} → {m.b.count} right ({right_and_wrong(m)})"
+                for m in entry.metrics
+                if m.a and m.b
             )
-            for entry in comparison.filters
-        )
-    stack = _stack_clause(comparison.stack)
+            clauses.append(", ".join((changed, *rights)))
+        return tuple(clauses)
+    versions = {d.name: d for d in comparison.stack if d.part == "versions"}
+    moved = [versions.pop(name) for name in _HEADLINE_VERSIONS if name in versions]
+    if not moved and not versions:
+        images = (d for d in comparison.stack if d.part == "image")
+        moved = [d for d in images if d.name in ("image", "digest")][:1]
+    stack = [f"{d.name} {d.a} → {d.b}" for d in moved]
+    stack += [f"{len(versions)} more packages changed"] if versions else []
     modes = (
         f"{mode.title}: label flips {mode.label_flips.a.count} → {mode.label_flips.b.count} "
         f"of {mode.n} ({came_and_went(mode.label_flips)}), answers changed alone (no batch) "
         f"{mode.solo.text_changes.count}, labels {mode.solo.label_changes.count}"
         for mode in comparison.modes
     )
-    return (stack, *modes) if stack else tuple(modes)
-
-
-def _stack_clause(stack: Sequence[StackDifference]) -> str:
-    versions = {d.name: d for d in stack if d.part == "versions"}
-    named = [versions.pop(name) for name in _HEADLINE_VERSIONS if name in versions]
-    clauses = [f"{d.name} {d.a} → {d.b}" for d in named]
-    if versions:
-        clauses.append(f"{len(versions)} more packages changed")
-    if not clauses:
-        images = [d for d in stack if d.part == "image" and d.name in ("image", "digest")]
-        clauses = [f"{d.name} {d.a} → {d.b}" for d in images[:1]]
-    return ", ".join(clauses)
+    return (", ".join(stack), *modes) if stack else tuple(modes)
 
 
 def came_and_went(effect: Effect) -> str:
@@ -152,13 +129,30 @@ def comparison_lines(comparison: Comparison | SampleComparison) -> list[str]:
     if isinstance(comparison, SampleComparison):
         lines = [f"A {comparison.a.path}", f"B {comparison.b.path}", "", *clauses]
         for entry in comparison.filters:
-            lines += ["", *_filter_lines(entry)]
+            lines += [
+                "",
+                f"filter {entry.filter}: {entry.n} samples",
+                f"  answers changed {rate_text(entry.answer_changes)}",
+                f"  anything the model gave changed {rate_text(entry.response_changes)}",
+            ]
+            for metric in entry.metrics:
+                tested = f"{metric.changed} values changed (not 0 or 1: not tested)"
+                if metric.paired is not None:
+                    tested = f"{right_and_wrong(metric)}; {paired_text(metric.paired)}"
+                means = f"{metric.mean_a:.4f} → {metric.mean_b:.4f} over {metric.n}"
+                lines.append(f"  {metric.name}: {means}, {tested}")
     else:
         sides = (("A", comparison.a), ("B", comparison.b))
         lines = [*(f"{name} {side.name}   {side.path}" for name, side in sides), "", *clauses]
         for mode in comparison.modes:
             lines += ["", *_mode_lines(mode)]
-        lines += ["", *_stack_lines(comparison.stack)]
+        stack = comparison.stack
+        found = f"{len(stack)} difference(s) of stack and settings"
+        lines += ["", found if stack else "no difference of stack or settings is recorded"]
+        for d in stack[:MAX_STACK]:
+            lines.append(f"  {d.part} {d.name}: {d.a} → {d.b}{f' ({d.where})' if d.where else ''}")
+        if len(stack) > MAX_STACK:
+            lines.append(f"  and {len(stack) - MAX_STACK} more (--format html, --json)")
         lines += [f"not proven: {text}" for text in comparison.unproven]
     lines += [f"left out: {text}" for text in comparison.left_out]
     return lines + [f"not checked: {text}" for text in comparison.not_checked]
@@ -177,30 +171,6 @@ def _mode_lines(mode: ModeComparison) -> Iterator[str]:
         yield f"  {name:<21} A {rate_text(effect.a):<32} B {rate_text(effect.b)}"
         yield f"  {'':<21} {came_and_went(effect)}; {paired_text(effect.paired)}"
     yield f"  {noise_text(mode)}"
-
-
-def _stack_lines(stack: Sequence[StackDifference]) -> Iterator[str]:
-    if not stack:
-        yield "no difference of stack or settings is recorded"
-        return
-    yield f"{len(stack)} difference(s) of stack and settings"
-    for d in stack[:MAX_STACK]:
-        where = f" ({d.where})" if d.where else ""
-        yield f"  {d.part} {d.name}: {d.a} → {d.b}{where}"
-    if len(stack) > MAX_STACK:
-        yield f"  and {len(stack) - MAX_STACK} more (--format html, --json)"
-
-
-def _filter_lines(entry: FilterComparison) -> Iterator[str]:
-    yield f"filter {entry.filter}: {entry.n} samples"
-    yield f"  answers changed {rate_text(entry.answer_changes)}"
-    yield f"  anything the model gave changed {rate_text(entry.response_changes)}"
-    for metric in entry.metrics:
-        tested = f"{metric.changed} values changed (not 0 or 1: not tested)"
-        if metric.paired is not None:
-            tested = f"{right_and_wrong(metric)}; {paired_text(metric.paired)}"
-        means = f"{metric.mean_a:.4f} → {metric.mean_b:.4f} over {metric.n}"
-        yield f"  {metric.name}: {means}, {tested}"
 
 
 def gate_lines(verdicts: Sequence[GateVerdict]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from harness.images import ImageDifference, compare_images
 from harness.images.inventory import TorchFacts, VllmFacts
 from harness.report import Document, image_difference_document, rendered, write_document
-from harness.report.document import Banner, Look, Tone
+from harness.report.document import Banner, Look, Section, Tone
 
 from .inventories import arguments, inventory
 
@@ -105,6 +106,15 @@ def test_answers_follow_the_images_in_the_headline():
     assert report.headline[0].startswith("vLLM 0.19.1 → 0.20.2")
     assert report.headline[1:] == CLAUSES
     assert 'href="comparison.html"' in _page(_difference(), "html", _answers())
+
+
+def test_a_link_within_the_joined_page_leads_to_one_place():
+    told = tuple(Section(name, name, ("Said.",)) for name in ("answers", "stack", "packages"))
+    page = _page(_difference(), "html", dataclasses.replace(_answers(), sections=told))
+    ids = re.findall(r'<section id="([^"]*)"', page)
+    assert {"stack", "answers-stack"} < set(ids)
+    assert len(set(ids)) == len(ids)
+    assert set(re.findall(r'href="#([^"]*)"', page)) <= set(ids)
 
 
 def test_files_are_written_whole(tmp_path: Path):
