@@ -169,7 +169,7 @@ def _free_port() -> int:
 def planted(engine: docker.DockerClient) -> Iterator[tuple[str, ...]]:
     """Three images of the real CPU engine. PLANTED: from the second on, a variable of the image
     makes oneDNN and PyTorch choose other kernels, which rounds otherwise."""
-    step = "ENV ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=default"
+    step = "ENV ONEDNN_MAX_CPU_ISA=AVX512_CORE ATEN_CPU_CAPABILITY=avx2"
     tags = []
     for number, line in enumerate(("", step, step), 1):
         text = f'FROM harness-vllm-cpu:0.32.0\nLABEL planted="{number}"\n{line}\n'
