@@ -169,7 +169,10 @@ def _free_port() -> int:
 def planted(engine: docker.DockerClient) -> Iterator[tuple[str, ...]]:
     """Three images of the real CPU engine. PLANTED: from the second on, a variable of the image
     makes oneDNN and PyTorch choose other kernels, which rounds otherwise."""
-    step = "ENV ONEDNN_MAX_CPU_ISA=AVX512_CORE ATEN_CPU_CAPABILITY=avx2"
+    # below its bfloat16 units vLLM's kernels end the engine on a processor with AMX
+    amx = "amx_tile" in Path("/proc/cpuinfo").read_text()
+    isa, capability = ("AVX512_CORE_BF16", "avx512") if amx else ("AVX2", "default")
+    step = f"ENV ONEDNN_MAX_CPU_ISA={isa} ATEN_CPU_CAPABILITY={capability}"
     tags = []
     for number, line in enumerate(("", step, step), 1):
         text = f'FROM harness-vllm-cpu:0.32.0\nLABEL planted="{number}"\n{line}\n'
