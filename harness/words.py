@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+
+_NONCE = re.compile(r"@[0-9a-f]{8}$")
 
 
 class Mode(StrEnum):
@@ -96,7 +99,8 @@ class Verdict(StrEnum):
 
     ``active``: the batch-invariant path was asked for and ran. ``clean``: the standard path was
     asked for and nothing of the other was seen. ``contaminated``: the standard path was asked for
-    and the invariant override was seen. ``inconclusive``: the evidence that this version must
+    and the invariant override was seen, or two kinds of evidence contradict each other, or another
+    server may have answered. ``inconclusive``: the evidence that this version must
     show is missing, so nothing is claimed.
     """
 
@@ -116,3 +120,18 @@ class BackendName(StrEnum):
     DOCKER = "docker"
     NATIVE = "native"
     EXTERNAL = "external"
+
+
+def served_name(model: str, nonce: str) -> str:
+    """The name under which a server of one lifetime serves ``model``; its own where no nonce is.
+
+    Args:
+        model: the candidates' name.
+        nonce: eight hexadecimal digits that no other lifetime has; empty for none.
+    """
+    return f"{model}@{nonce}" if nonce else model
+
+
+def without_nonce(name: str) -> str:
+    """The model's name in a served name."""
+    return _NONCE.sub("", name)

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.analyse.checks import Checked, Look, Outcome, check, failed, key_name, not_checked, ok
 from harness.files import sha256_of
+from harness.words import PROVEN
 
 OF_RUNS: dict[str, Look] = {}
 _LONGEST_VALUE = 80
@@ -75,6 +76,55 @@ def _modes_proven(run: Checked) -> Outcome:
         return failed("not proven: ", bad)
     starts = sum(startup.answered() for startup in run.files.startups)
     return ok(f"{starts} server lifetimes: active or clean, as asked for")
+
+
+@check(OF_RUNS)
+def _own_server(run: Checked) -> Outcome:
+    """Nobody but the server of a lifetime can have answered in it, and no two modes share one."""
+    looked = [
+        (startup, number, start)
+        for startup in run.files.startups
+        for number, start in startup.answering()
+        if start.strangers is not None
+    ]
+    if not looked:
+        return not_checked("no start-up file says who listened on the port")
+    bad = [f"{s.file}: start {n}: {who}" for s, n, start in looked for who in start.strangers or ()]
+    last: dict[float, tuple[str, float]] = {}
+    for startup, _, start in sorted(looked, key=lambda found: found[2].started_at or ""):
+        if (seen := start.process) is not None:
+            mode, until = last.get(seen.started, (startup.mode, 0.0))
+            # two servers of one command may have started in the same hundredth of a second
+            if mode != startup.mode and seen.cpu_s_before >= until:
+                modes = f"{mode} and {startup.mode}"
+                bad.append(f"{modes} were answered by one process, started at {seen.started}")
+            last[seen.started] = startup.mode, seen.cpu_s_after
+    if bad:
+        return failed("another may have answered: ", bad)
+    return ok(f"{len(looked)} server lifetimes: nobody else could answer")
+
+
+@check(OF_RUNS)
+def _workers_agree(run: Checked) -> Outcome:
+    """Where workers were asked which kernels they run, each of them runs what was asked for."""
+    spec = run.files.spec
+    starts = [(s, n, start.worker_proof) for s in run.files.startups for n, start in s.answering()]
+    proofs = [proof for _, _, proof in starts if proof]
+    wanted = (spec.get("controls") or {}).get("worker_proof")
+    wanted_of = {str(mode): str(verdict) for mode, verdict in PROVEN.items()}
+    if not proofs and wanted is False:
+        return ok("not asked for (worker_proof off): the logs alone prove the modes")
+    if not proofs and not (wanted and starts and spec.get("backend") != "external"):
+        return not_checked("no worker was asked for its kernels (worker_proof)")
+    bad = [
+        f"{startup.file}: start {number}: the workers say {proof.verdict if proof else 'nothing'}"
+        for startup, number, proof in starts
+        if proof is None or proof.verdict != wanted_of.get(startup.mode)
+    ]
+    if bad:
+        return failed("not the path asked for: ", bad)
+    ranks = sum(proof.ranks for proof in proofs)
+    return ok(f"{ranks} worker(s) of {len(proofs)} server lifetimes hold the kernels")
 
 
 @check(OF_RUNS)

@@ -32,6 +32,8 @@ class Stack(Struct, frozen=True):
         lifetimes: the largest number of server lifetimes that any (model, mode) had.
         planned_records: records that the plan asked for.
         not_controlled: what the run itself says that it left open.
+        sampling_defaults: what the models' own files set for every request, such as
+            ``llama: repetition_penalty 1.1``; a request's own settings win.
     """
 
     kind: str | None = None
@@ -50,6 +52,7 @@ class Stack(Struct, frozen=True):
     lifetimes: int | None = None
     planned_records: int | None = None
     not_controlled: tuple[str, ...] = ()
+    sampling_defaults: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -92,7 +95,19 @@ def stack_of(files: RunFiles | None) -> Stack:
         lifetimes=max((startup.answered() for startup in files.startups), default=None),
         planned_records=planned if isinstance(planned, int) else None,
         not_controlled=tuple(map(str, metadata.get("not_controlled") or ())),
+        sampling_defaults=_sampling_defaults(files),
     )
+
+
+def _sampling_defaults(files: RunFiles) -> tuple[str, ...]:
+    """Each model's own sampling defaults once, as its servers logged them."""
+    found = []
+    for startup in files.startups:
+        for _, start in startup.answering():
+            if (defaults := start.sampling_defaults) is not None:
+                told = ", ".join(f"{key} {value}" for key, value in defaults.items())
+                found.append(f"{startup.model}: {told or 'not told'}")
+    return tuple(dict.fromkeys(found))
 
 
 def _counter(files: RunFiles, name: str) -> float | None:

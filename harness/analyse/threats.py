@@ -76,6 +76,12 @@ def _of_the_server(summary: Summary, _: Records) -> Iterator[tuple[str, str]]:
             f"Prefix caching is {setting}: a prompt's second request may reuse the first one's "
             f"cache, which alone can change an answer{taken}.",
         )
+    if stack.sampling_defaults:
+        yield (
+            "sampling_defaults",
+            "The models' own generation_config.json sets what a request does not "
+            f"({'; '.join(stack.sampling_defaults)}); --generation-config vllm leaves it out.",
+        )
     if stack.preemptions:
         yield (
             "preemptions",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -19,8 +20,9 @@ from harness.conduct.lifetime import Bench, run_lifetime, sigterm_is_interrupt
 from harness.conduct.logbook import open_logbook
 from harness.conduct.prepare import Prepared
 from harness.conduct.progress import RunProgress
-from harness.conduct.run_facts import Metadata, parity_of_modes
+from harness.conduct.run_facts import Metadata
 from harness.conduct.site import Site, find_site
+from harness.conduct.startups import parity_of_modes
 from harness.errors import (
     GateFailed,
     HarnessError,
@@ -197,7 +199,7 @@ def _launches(
 ) -> list[tuple[Lifetime, LaunchOptions]]:
     about: Any = {"run_id": run_id, "host": site.host, "image": site.image_reference}
     return [
-        (lifetime, launch_options(spec, lifetime.model, lifetime.mode, **about))
+        (lifetime, launch_options(spec, lifetime.model, lifetime.mode, nonce=token_hex(4), **about))
         for lifetime in plan.lifetimes
     ]
 

@@ -1,4 +1,4 @@
-"""One server lifetime: start, ready, warm, proven, asked, stopped, and all of it written down.
+"""One server lifetime: start, ready, known, warm, proven, asked, stopped, and all written down.
 
 The mode is judged twice: before the first record, so that nothing is asked of a server whose
 kernel path is not proven, and again from the whole log after the server has stopped.
@@ -17,16 +17,17 @@ import httpx
 import structlog
 
 from harness.conduct.progress import RunProgress
-from harness.conduct.run_facts import Metadata, Startup
+from harness.conduct.run_facts import Metadata
 from harness.conduct.site import Site
+from harness.conduct.startups import Startup
 from harness.errors import HarnessError, ModeNotProven
 from harness.plan import Lifetime
-from harness.prove import metrics_delta, read_metrics
+from harness.prove import metrics_delta, read_metrics, read_process
 from harness.records import RunFolder
 from harness.replay import CompletionsClient, Dispatcher, RequestFailed, warm_up
 from harness.serve import LaunchOptions, Server, describe_death, wait_until_ready
 from harness.settings import RunSpec
-from harness.words import PROVEN
+from harness.words import PROVEN, Verdict
 
 log = structlog.get_logger()
 
@@ -70,6 +71,8 @@ def run_lifetime(bench: Bench, lifetime: Lifetime, options: LaunchOptions, work:
         )
         startup.start.ready_after_s = round(ready.seconds, 2)
         log.info("server_ready", seconds=startup.start.ready_after_s, log=startup.start.log)
+        startup.identify()
+        _insist_on_identity(startup, lifetime, server)
         asyncio.run(_serve(bench, lifetime, server, startup, work))
     except HarnessError as error:
         startup.start.error = {"type": type(error).__name__, "message": str(error)}
@@ -108,24 +111,51 @@ async def _serve(
         bench.metadata.learn_from_server(server.options, evidence)
         _insist(startup, lifetime, server)
         bench.progress.server_ready(start.ready_after_s or 0.0, start.verdict)
-        before = read_metrics(await client.metrics())
+        before = await client.metrics()
+        startup.see_process(read_process(before))
         try:
             await work(lifetime, dispatcher)
         finally:
-            after = read_metrics(await client.metrics())
-            start.metrics = asdict(metrics_delta(before, after))
+            after = await client.metrics()
+            startup.see_process(read_process(after))
+            start.metrics = asdict(metrics_delta(read_metrics(before), read_metrics(after)))
 
 
 def _insist(startup: Startup, lifetime: Lifetime, server: Server) -> None:
     """Claim nothing of a server whose log does not prove its mode."""
+    _insist_on_identity(startup, lifetime, server)
     wanted, found = PROVEN[lifetime.mode], startup.start
     if found.verdict != str(wanted):
         raise ModeNotProven(
-            f"{lifetime.model.name} / {lifetime.mode}: the log says {found.verdict}, "
+            f"{lifetime.model.name} / {lifetime.mode}: the log says {found.evidence['verdict']}, "
             f"not {wanted}; nothing is claimed from this server",
             file=server.log_path,
             hint=f"see the evidence in {startup.file}",
             detail=tuple(f"missing: {item}" for item in found.evidence["missing"]),
+        )
+
+
+def _insist_on_identity(startup: Startup, lifetime: Lifetime, server: Server) -> None:
+    """Ask nothing where another server may answer, or a worker denies its mode."""
+    found, proof = startup.start, startup.start.worker_proof
+    who = f"{lifetime.model.name} / {lifetime.mode}"
+    if found.strangers:
+        raise ModeNotProven(
+            f"{who}: {found.strangers[0]}; nothing is claimed from this server",
+            file=server.log_path,
+            hint="end the other server, or choose another --port; then start a new run",
+            detail=tuple(found.strangers[1:]),
+        )
+    if proof is not None and proof["verdict"] != PROVEN[lifetime.mode]:
+        hint = f"see worker_proof in {startup.file}"
+        if proof["verdict"] == Verdict.INCONCLUSIVE:
+            hint += "; --worker-proof off rests on the log alone"
+        raise ModeNotProven(
+            f"{who}: the workers say {proof['verdict']}, not {PROVEN[lifetime.mode]}; "
+            "nothing is claimed from this server",
+            file=server.log_path,
+            hint=hint,
+            detail=tuple(f"missing: {item}" for item in proof["missing"]),
         )
 
 

@@ -1,11 +1,10 @@
-"""``metadata.json`` and ``startup_<mode>_<model>.json``: what a run was, and never a secret."""
+"""``metadata.json``: everything needed to say what a run was, and never a secret."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -15,7 +14,6 @@ from msgspec import UNSET, UnsetType
 from harness.conduct.prepare import Prepared
 from harness.conduct.site import Site
 from harness.errors import UsageError
-from harness.files import sha256_of
 from harness.machine import (
     git_commit,
     gpu_facts,
@@ -23,13 +21,12 @@ from harness.machine import (
     host_facts,
     interpreter_versions,
 )
-from harness.plan import Lifetime
-from harness.prove import ActivationEvidence, Device, Difference, mode_parity, read_facts
+from harness.prove import ActivationEvidence, Device, Difference
 from harness.records import RunFolder
 from harness.secrets import redact_command
-from harness.serve import LaunchOptions, Server, read_log, safe_name, server_evidence
+from harness.serve import LaunchOptions
 from harness.settings import RunSpec
-from harness.words import MODES, BackendName, DispatchMode, Mode, Verdict
+from harness.words import BackendName, DispatchMode
 
 NAME = "metadata.json"
 
@@ -201,95 +198,3 @@ def read_own(folder: RunFolder, name: str, kind: type[Own]) -> Own | None:
 def now() -> str:
     """The time in UTC, to the second, as a run's files have it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-class Start(msgspec.Struct):
-    """One start of a server of a (model, mode); the file's own words and order."""
-
-    started_at: str
-    server: Mapping[str, Any]
-    log: str
-    log_sha256: str | None = None
-    ready_after_s: float | None = None
-    records: int = 0
-    ended_at: str | None = None
-    verdict: str = str(Verdict.INCONCLUSIVE)
-    evidence: Mapping[str, Any] = {}
-    facts: Mapping[str, Any] = {}
-    metrics: Mapping[str, Any] = {}
-    error: Mapping[str, Any] | None = None
-
-
-class _Starts(msgspec.Struct):
-    schema_version: int
-    model: str
-    mode: str
-    attempts: list[Any]  # earlier ones stay as they were written
-    verdict: str
-
-
-class Startup:
-    """The start of a server that goes on now, written beside the earlier ones of its (model, mode).
-
-    Attributes:
-        start: what is written of it by `save`; there from `begin` on.
-    """
-
-    start: Start
-
-    def __init__(self, folder: RunFolder, lifetime: Lifetime) -> None:
-        self.file = startup_file(lifetime.model.name, lifetime.mode)
-        self._folder = folder
-        self._starts = read_own(folder, self.file, _Starts) or _Starts(
-            1, lifetime.model.name, str(lifetime.mode), [], str(Verdict.INCONCLUSIVE)
-        )
-
-    def begin(self, server: Server) -> None:
-        """Write down that it was started."""
-        self._server = server
-        self.start = Start(now(), server.describe(), server.log_path.name)
-        self._starts.attempts.append(self.start)
-        self.save()
-
-    def save(self) -> None:
-        """Write the file."""
-        self._starts.verdict = self.start.verdict
-        self._folder.write(self.file, msgspec.to_builtins(self._starts, enc_hook=str))
-
-    def judge(self) -> ActivationEvidence:
-        """Read from the log so far which kernel path runs."""
-        evidence = server_evidence(self._server)
-        self.start.verdict = str(evidence.verdict)
-        self.start.evidence = evidence.to_json()
-        self.start.facts = asdict(read_facts(read_log(self._server.log_path)))
-        return evidence
-
-    def close(self, *, records: int) -> None:
-        """Stop the server, judge its whole log, and write down how it ended."""
-        self._server.stop()
-        self.judge()
-        if self._server.options.backend is not BackendName.EXTERNAL:  # another's log may grow on
-            self.start.log_sha256 = sha256_of(self._server.log_path)
-        self.start.records = records
-        self.start.ended_at = now()
-        self.start.server = self._server.describe()
-        self.save()
-
-
-def startup_file(model: str, mode: Mode) -> str:
-    """The name of the file that describes the starts of a (model, mode)."""
-    return f"startup_{mode}_{safe_name(model)}.json"
-
-
-def parity_of_modes(folder: RunFolder, models: Iterable[str]) -> dict[str, tuple[Difference, ...]]:
-    """Each model that was served in both modes, with every setting that its logs show to differ.
-
-    The last server of each mode is read. Nothing for a model says that nothing differs.
-    """
-    found = {}
-    for model in models:
-        files = [read_own(folder, startup_file(model, mode), _Starts) for mode in MODES]
-        logs = [folder.path / str(file.attempts[-1]["log"]) for file in files if file]
-        if len(logs) == len(MODES) and all(log.exists() for log in logs):
-            found[model] = mode_parity(*(read_facts(read_log(log)) for log in logs))
-    return found

@@ -11,11 +11,26 @@ from harness.prove.activation import (
 )
 from harness.prove.evidence import Device, EvidenceTag, Rule, evidence_rule, parse_version
 from harness.prove.iterations import BatchWitness, EngineStep, batch_witness, read_steps
-from harness.prove.metrics import EngineMetrics, metrics_delta, read_metrics
+from harness.prove.metrics import (
+    EngineMetrics,
+    ServerProcess,
+    metrics_delta,
+    read_metrics,
+    read_process,
+)
 from harness.prove.parity import Difference, mode_parity
 from harness.prove.server_facts import ServerFacts, read_facts
+from harness.prove.worker_proof import (
+    WORKER_EXTENSION,
+    WorkerProof,
+    agreed,
+    find_tell,
+    read_worker_proof,
+    worker_question,
+)
 
 __all__ = [
+    "WORKER_EXTENSION",
     "ActivationEvidence",
     "BatchWitness",
     "Device",
@@ -26,14 +41,21 @@ __all__ = [
     "EvidenceTag",
     "Rule",
     "ServerFacts",
+    "ServerProcess",
+    "WorkerProof",
+    "agreed",
     "batch_witness",
     "evidence_rule",
+    "find_tell",
     "metrics_delta",
     "mode_parity",
     "parse_version",
     "read_activation",
     "read_facts",
     "read_metrics",
+    "read_process",
     "read_server_info",
     "read_steps",
+    "read_worker_proof",
+    "worker_question",
 ]

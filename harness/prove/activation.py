@@ -68,6 +68,8 @@ class ActivationEvidence:
         missing: what of that was not found, in words.
         notes: what a reader should know beside it.
         operator: the operator that torch named as replaced.
+        starts: starts of a server that the log holds; only the last one is judged.
+        workers: processes that run the model, by the engine's own configuration.
     """
 
     verdict: Verdict
@@ -80,6 +82,8 @@ class ActivationEvidence:
     missing: tuple[str, ...]
     notes: tuple[str, ...] = ()
     operator: str | None = None
+    starts: int = 1
+    workers: int = 1
 
     def to_json(self) -> dict[str, object]:
         """The evidence as JSON values."""
@@ -97,6 +101,8 @@ class ActivationEvidence:
             "expected": list(self.expected),
             "missing": list(self.missing),
             "notes": list(self.notes),
+            "starts": self.starts,
+            "workers": self.workers,
         }
 
 
@@ -129,6 +135,9 @@ def read_activation(
     judge = _judge_invariant if mode is Mode.BATCH_INVARIANT else _judge_standard
     verdict, expected, missing = judge(read, rule, given)
     notes = [f"{name} is set: it {why}" for name, why in _SUPPRESSORS.items() if given.get(name)]
+    if read.starts > 1:
+        first = read.lines[0].number
+        notes.append(f"the log holds {read.starts} server starts: judged by the last, line {first}")
     if rule is not None and rule.beyond_source:
         notes.append("newer than vLLM 0.32, the newest release whose evidence was studied")
     findings = (finding for row in EVIDENCE for finding in row.find(read.engine_lines))
@@ -143,6 +152,8 @@ def read_activation(
         missing=tuple(missing),
         notes=tuple(notes),
         operator=next((finding.operator for finding in findings if finding.operator), None),
+        starts=read.starts,
+        workers=read.workers,
     )
 
 
@@ -198,7 +209,7 @@ def _judge_standard(
 
 
 def _missing_for_any_mode(read: ServerLog, rule: Rule | None) -> list[str]:
-    missing = []
+    missing = [f"one server's lines: {read.mixed}"] if read.mixed else []
     if not read.engines:
         missing.append("the line in which the engine names its version and configuration")
     elif parse_version(read.version) is None:

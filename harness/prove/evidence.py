@@ -115,9 +115,9 @@ _OVERRIDE_PARTS = (
     re.compile(r"^\s*new kernel: registered at (\S+?\.py):(\d+)\b"),
 )
 _OVERRIDE_LENGTH = 12
-_VLLMS = r"(?:^|.*/)vllm/model_executor/(?:layers|determinism)/batch_invariant\.py$"
+VLLM_KERNELS = r"(?:^|.*/)vllm/model_executor/(?:layers|determinism)/batch_invariant\.py$"
 # a batch-invariant module outside vLLM, whose own Triton kernels do not exist on a CPU
-_CPU_PLUGINS = rf"(?!{_VLLMS}).*batch_invariant[^/]*(?:/[^/]*){{0,2}}$"
+CPU_PLUGIN_KERNELS = rf"(?!{VLLM_KERNELS}).*batch_invariant[^/]*(?:/[^/]*){{0,2}}$"
 
 
 def override_finder(dispatch_key: str, kernel_file: str) -> Finder:
@@ -168,7 +168,7 @@ EVIDENCE = (
         "torch's override warning for dispatch key CUDA with a kernel of "
         "vllm/model_executor/.../batch_invariant.py",
         Device.CUDA,
-        override_finder("CUDA", _VLLMS),
+        override_finder("CUDA", VLLM_KERNELS),
         last=(0, 26),
         torch_before=(2, 12),
         trace=r"new kernel: registered at \S*batch_invariant",
@@ -177,7 +177,7 @@ EVIDENCE = (
         EvidenceTag.CPU_OVERRIDE,
         "torch's override warning for dispatch key CPU with a kernel of a batch-invariant plugin",
         Device.CPU,
-        override_finder("CPU", _CPU_PLUGINS),
+        override_finder("CPU", CPU_PLUGIN_KERNELS),
         trace=_PLUGIN_TEXT,
     ),
     Evidence(

@@ -23,6 +23,7 @@ _TOTALS = {
     "vllm:prefix_cache_hits_total": "prefix_cache_hits",
     "vllm:num_preemptions_total": "preemptions",
 }
+_PROCESS = re.compile(r"^process_(start_time|cpu)_seconds(?:_total)? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -105,3 +106,37 @@ def metrics_delta(before: EngineMetrics, after: EngineMetrics) -> EngineMetrics:
             for reason in sorted({*before.finished, *after.finished})
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """The process that answered ``/metrics``.
+
+    Attributes:
+        started: when it started, in seconds since the epoch.
+        cpu_s: processor time that it had taken by then, in seconds.
+    """
+
+    started: float
+    cpu_s: float
+
+    def is_between(self, before: ServerProcess, after: ServerProcess) -> bool:
+        """Whether this is the process that was read before and after.
+
+        Two servers that one command starts may have the same start time, which has two decimals;
+        they hardly have taken the same processor time as well.
+        """
+        same = self.started == before.started == after.started
+        return same and before.cpu_s <= self.cpu_s <= after.cpu_s
+
+
+def read_process(text: str) -> ServerProcess | None:
+    """The process in the text of ``GET /metrics``; ``None`` where it is not told.
+
+    A server with several API processes tells none.
+    """
+    found = dict(_PROCESS.findall(text))
+    try:
+        return ServerProcess(float(found["start_time"]), float(found["cpu"]))
+    except (KeyError, ValueError):
+        return None

@@ -19,7 +19,25 @@ _FACTS = (
     "async_scheduling",
     "flashinfer_sampler",
     "sampling_defaults_overridden",
+    "sampling_defaults",
 )
+_OF_ONE_SERVER = re.compile(
+    r"vllm_config\.instance_id|system_env\.(?:env_vars|cpu_info)|.*\bserved_model_name"
+    r"|vllm_config\.compilation_config\.\w*(?:cache_dir|compilation_time)"
+    r"|vllm_env\.VLLM_(?:OBJECT_STORAGE_SHM_BUFFER_NAME|\w*PORT)|vllm_config\.\S*_port(?:_list)?"
+)
+"""What ``/server_info`` says that every server has of its own; the processor's clock is in its
+description.
+"""
+_MEASURED = frozenset(
+    {"num_gpu_blocks", "num_cpu_blocks", "kv_cache_size_tokens", "kv_cache_max_concurrency"}
+)
+_BY_THE_MODE = {
+    "vllm_env.VLLM_BATCH_INVARIANT": "the mode itself",
+    "vllm_config.model_config.disable_cascade_attn": "the mode turns cascade attention off",
+    "vllm_env.VLLM_USE_BREAKABLE_CUDAGRAPH": "the mode switches breakable CUDA graphs on",
+}
+_CACHE_ROOT = "vllm_env.VLLM_CACHE_ROOT"
 _WHERE_IT_LISTENS = frozenset({"arguments.host", "arguments.port"})
 _OBJECT = re.compile(r"^\w+\((.*)\)$", re.DOTALL)
 _MISSING = "(absent)"
@@ -54,25 +72,50 @@ class Difference:
         }
 
 
-def mode_parity(standard: ServerFacts, invariant: ServerFacts) -> tuple[Difference, ...]:
+def mode_parity(
+    standard: ServerFacts,
+    invariant: ServerFacts,
+    infos: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
+) -> tuple[Difference, ...]:
     """Every setting that differs between a standard and an invariant server of one run.
+
+    ``infos`` are both servers' answers of ``/server_info``, where both gave one.
 
     A run is controlled when every difference is ``allowed``: vLLM itself turns custom all-reduce
     off (up to 0.31) and, from 0.31 on, may change the way CUDA graphs are captured.
     """
     left, right = _flat(standard), _flat(invariant)
+    if infos is not None:
+        left, right = (f | _flat_info(info) for f, info in zip((left, right), infos, strict=True))
     version = parse_version(invariant.vllm_version)
     differences = []
     for name in sorted({*left, *right}):
         old, new = left.get(name, _MISSING), right.get(name, _MISSING)
         if old != new:
-            reason = may_differ(name.removeprefix("engine."), version)
+            told = name.removeprefix("server_info.")
+            setting = name.removeprefix("engine.")
+            if told != name:
+                setting = told.rpartition(".")[2]
+            reason = may_differ(setting, version) or _BY_THE_MODE.get(told, "")
+            if told != name and setting in _MEASURED:
+                reason = "room for the cache is what each server finds free when it starts"
             if name in _WHERE_IT_LISTENS:
                 reason = "where it listens changes no computation"
             elif not reason and invariant.breakable_cudagraph and "cudagraph" in name:
                 reason = "the mode switched breakable CUDA graphs on by itself"
             differences.append(Difference(name, old, new, bool(reason), reason))
     return tuple(differences)
+
+
+def _flat_info(info: Mapping[str, Any]) -> dict[str, str]:
+    """``/server_info`` without what every server has of its own, such as its cache's folder."""
+    flat = _flatten("", info)
+    cache = flat.pop(f".{_CACHE_ROOT}", "")
+    return {
+        f"server_info{name}": text.replace(cache, "<cache>") if cache else text
+        for name, text in flat.items()
+        if not _OF_ONE_SERVER.fullmatch(name.removeprefix("."))
+    }
 
 
 def _flat(facts: ServerFacts) -> dict[str, str]:

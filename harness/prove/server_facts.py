@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.prove.server_log import HEADER, LogLine, ServerLog
+from harness.words import without_nonce
 
 _ARGUMENTS = re.compile(rf"^{HEADER}non-default args: (\{{.*\}})\s*$")
 _BANNER = re.compile(r"\bversion (\d+\.\d+\.\d+\S*)\s*$")
@@ -21,13 +22,18 @@ _ASYNC = re.compile(rf"^{HEADER}Asynchronous scheduling is enabled\.")
 _CACHE = re.compile(rf"^{HEADER}Using cache directory: \S*/torch_compile_cache/([0-9a-f]+)/")
 _SAMPLER = re.compile(rf"^{HEADER}Using FlashInfer for top-p & top-k sampling")
 _BREAKABLE = re.compile(r"auto-enabling VLLM_USE_BREAKABLE_CUDAGRAPH=1")
-_DEFAULTS = re.compile(rf"^{HEADER}Default (?:vLLM )?sampling parameters have been overridden")
+_DEFAULTS = re.compile(
+    rf"^{HEADER}Default (?:vLLM )?sampling parameters have been overridden\b[^{{]*(\{{.*?\}})?"
+)
+_SERVED = "served_model_name"
 _ENUM = re.compile(r"<([\w.]+): [^<>]*>")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
     """A server's own account of itself; ``None`` where the log says nothing.
+
+    The served name stands without its nonce, which is another one in every lifetime.
 
     Attributes:
         vllm_version: from the engine's line, else from the banner.
@@ -41,6 +47,8 @@ class ServerFacts:
         flashinfer_sampler: whether FlashInfer samples.
         breakable_cudagraph: whether the mode switched it on by itself (0.31+).
         sampling_defaults_overridden: whether the model's generation_config.json changed them.
+        sampling_defaults: what the model's generation_config.json sets in place of the server's
+            own defaults; it holds for whatever a request does not set itself.
     """
 
     vllm_version: str | None = None
@@ -54,6 +62,7 @@ class ServerFacts:
     flashinfer_sampler: bool = False
     breakable_cudagraph: bool = False
     sampling_defaults_overridden: bool = False
+    sampling_defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def device(self) -> str | None:
@@ -107,6 +116,7 @@ class ServerFacts:
             "flashinfer_sampler": self.flashinfer_sampler,
             "breakable_cudagraph": self.breakable_cudagraph,
             "sampling_defaults_overridden": self.sampling_defaults_overridden,
+            "sampling_defaults": _plain(dict(self.sampling_defaults)),
         }
 
 
@@ -116,13 +126,20 @@ def read_facts(log: str) -> ServerFacts:
     head, engine = read.startup, next(iter(read.engines), None)
     arguments = parse_literal(_first(_ARGUMENTS, head) or "{}")
     arguments = arguments if isinstance(arguments, dict) else {}
+    if isinstance(names := arguments.get(_SERVED), list):
+        arguments[_SERVED] = [without_nonce(str(name)) for name in names]
+    config = dict(engine.config) if engine else {}
+    if _SERVED in config:
+        config[_SERVED] = without_nonce(config[_SERVED])
+    defaults = next((match for line in head if (match := _DEFAULTS.match(line.text))), None)
+    said = parse_literal(defaults[1] or "{}") if defaults else {}
     flash = _first(_FLASH, head)
     chunked = _first(_CHUNKED, head)
     batched = int(chunked) if chunked else arguments.get("max_num_batched_tokens")
     return ServerFacts(
         vllm_version=engine.version if engine else _first(_BANNER, head),
         arguments=arguments,
-        engine=engine.config if engine else {},
+        engine=config,
         attention_backend=_first(_BACKEND, head),
         flash_attention_version=int(flash) if flash else None,
         max_num_batched_tokens=batched if isinstance(batched, int) else None,
@@ -130,7 +147,8 @@ def read_facts(log: str) -> ServerFacts:
         compile_cache=_first(_CACHE, head),
         flashinfer_sampler=bool(_first(_SAMPLER, head)),
         breakable_cudagraph=bool(_first(_BREAKABLE, head)),
-        sampling_defaults_overridden=bool(_first(_DEFAULTS, head)),
+        sampling_defaults_overridden=defaults is not None,
+        sampling_defaults=said if isinstance(said, dict) else {},
     )
 
 

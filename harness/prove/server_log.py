@@ -1,11 +1,13 @@
-"""A vLLM log as lines with numbers and processes, its engines, and where serving begins.
+"""A vLLM log as lines with numbers and processes, its starts and engines, where serving begins.
 
+A log that was appended to holds more than one start of a server; only the last one is read.
 Everything that proves a kernel path is printed while the engine starts. What follows the first
 sign of serving may carry text from requests, so no proof is looked for there.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +28,11 @@ _ENGINE_NAMES = ("EngineCore", "Worker", "VllmWorker")
 _ENGINE = re.compile(
     rf"^{HEADER}Initializing an? V\d+ LLM engine \(v([^)\s]+)\) with config: (.*)$"
 )
+_START_SIGNS = (
+    re.compile(rf"^{HEADER}(?:\W* +version \d+\.\d+|vLLM API server version \d)"),
+    re.compile(rf"^{HEADER}non-default args: "),
+)
+"""What a server says first, each once; the first is its banner."""
 _OPEN, _CLOSE = "([{<", ")]}>"
 
 
@@ -73,24 +80,30 @@ class EngineLine:
 
 @dataclass(frozen=True, slots=True)
 class ServerLog:
-    """One lifetime's log.
+    """One lifetime's log: the last one's, where several stand in it.
 
     Attributes:
         lines: all of it.
         startup: its lines before the first sign of serving; all of them if there is none.
         engine_lines: those of ``startup`` from the first engine's own line on.
         engines: every engine that was initialised in ``startup``.
+        starts: starts of a server that the whole log holds.
+        mixed: why it cannot be told which lines are the last start's; empty where it can.
     """
 
     lines: tuple[LogLine, ...]
     startup: tuple[LogLine, ...]
     engine_lines: tuple[LogLine, ...]
     engines: tuple[EngineLine, ...]
+    starts: int = 1
+    mixed: str = ""
 
     @classmethod
     def read(cls, log: str) -> ServerLog:
         """Split a log at its first engine and at the first sign of serving."""
-        lines = read_lines(log)
+        every = read_lines(log)
+        first_lines = _starts(every)
+        lines = every[first_lines[-1] :]
         serving = (
             index
             for index, line in enumerate(lines)
@@ -103,7 +116,9 @@ class ServerLog:
             if (match := _ENGINE.match(line.text))
         )
         first = engines[0].line.number - 1 if engines else len(startup)
-        return cls(lines, startup, startup[first:], engines)
+        mixed = _mixed(every, first_lines, lines[len(startup) :])
+        first -= first_lines[-1] if engines else 0
+        return cls(lines, startup, startup[first:], engines, len(first_lines), mixed)
 
     @property
     def serves(self) -> bool:
@@ -125,6 +140,42 @@ class ServerLog:
         """The text of a top-level key of the configuration, if all engines have the same."""
         values = {engine.config.get(key) for engine in self.engines}
         return values.pop() if len(values) == 1 else None
+
+
+def _starts(lines: tuple[LogLine, ...]) -> list[int]:
+    """Where each start of a server begins; at least one, from the first line."""
+    found: list[int] = [0]
+    seen: set[int] = set()
+    for index, line in enumerate(lines):
+        if line.process is not None and not line.process.startswith("APIServer "):
+            continue
+        sign = next((n for n, sign in enumerate(_START_SIGNS) if sign.match(line.text)), None)
+        if sign is not None and sign in seen:
+            # the banner comes first, so whatever was seen belongs to the start before
+            found.append(index)
+            seen = set()
+        if sign is not None:
+            seen.add(sign)
+    return found
+
+
+def _mixed(lines: tuple[LogLine, ...], starts: list[int], serving: tuple[LogLine, ...]) -> str:
+    """Why the last start's lines cannot be told from another's; ``serving`` is what follows it."""
+    if any(_ENGINE.match(line.text) for line in serving):
+        return "an engine starts after the server serves, and no start of a server stands before it"
+    if len(starts) < 2:
+        return ""
+    speakers = [_server_of(lines[start:end]) for start, end in itertools.pairwise([*starts, None])]
+    if any(
+        line.process in set(speakers[:-1]) - {speakers[-1], None} for line in lines[starts[-1] :]
+    ):
+        return "an earlier server writes on after the last one has started"
+    return ""
+
+
+def _server_of(lines: tuple[LogLine, ...]) -> str | None:
+    """The process that serves HTTP in one start."""
+    return next((line.process for line in lines if _START_SIGNS[1].match(line.text)), None)
 
 
 def read_lines(log: str) -> tuple[LogLine, ...]:

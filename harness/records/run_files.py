@@ -40,8 +40,28 @@ class LogEvidence(Struct, frozen=True):
     missing: tuple[str, ...] = ()
 
 
+class Process(Struct, frozen=True):
+    """The process that ``/metrics`` named, and its processor time before and after the asking."""
+
+    started: float
+    cpu_s_before: float
+    cpu_s_after: float
+
+
+class WorkersSay(Struct, frozen=True):
+    """What the workers said of their kernels (`harness.prove.WorkerProof`)."""
+
+    verdict: str
+    ranks: int = 0
+    lines: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
 class Start(Struct, frozen=True):
-    """One start of a server, as `harness.conduct` writes it; foreign files may lack anything."""
+    """One start of a server, as `harness.conduct` writes it; foreign files may lack anything.
+
+    ``strangers`` is ``None`` where nobody looked who else could have answered.
+    """
 
     server: Mapping[str, Any] = {}
     log: str | None = None
@@ -52,12 +72,23 @@ class Start(Struct, frozen=True):
     verdict: str | None = None
     judged: LogEvidence | None = msgspec.field(default=None, name="evidence")
     metrics: Mapping[str, Any] = {}
+    facts: Mapping[str, Any] = {}
+    started_at: str | None = None
+    strangers: tuple[str, ...] | None = None
+    process: Process | None = None
+    worker_proof: WorkersSay | None = None
     error: Any = None
 
     @property
     def evidence(self) -> LogEvidence:
         """What its log showed; nothing where it was not judged."""
         return self.judged or LogEvidence()
+
+    @property
+    def sampling_defaults(self) -> Mapping[str, Any] | None:
+        """What the model's own file sets, empty where it is not told; ``None`` if it sets none."""
+        told = _object(self.facts, "sampling_defaults")
+        return told if self.facts.get("sampling_defaults_overridden") else None
 
     @property
     def failure(self) -> str | None:
@@ -116,13 +147,18 @@ class Startup:
         expected = PROVEN.get(Mode(self.mode)) if self.mode in set(Mode) else None
         return [
             (number, str(start.verdict))
-            for number, start in enumerate(self.starts, start=1)
-            if start.may_have_answered and start.verdict != expected
+            for number, start in self.answering()
+            if start.verdict != expected
         ]
+
+    def answering(self) -> list[tuple[int, Start]]:
+        """Starts (from 1) that may have produced records."""
+        numbered = enumerate(self.starts, start=1)
+        return [(number, start) for number, start in numbered if start.may_have_answered]
 
     def answered(self) -> int:
         """How many starts may have produced records."""
-        return sum(start.may_have_answered for start in self.starts)
+        return len(self.answering())
 
     def counter(self, name: str) -> float | None:
         """An engine counter summed over the starts that read it, ``None`` if none did."""
@@ -132,7 +168,7 @@ class Startup:
 
     def builds(self) -> list[str]:
         """Image and vLLM version of each start that may have answered, as far as recorded."""
-        return [s.build for s in self.starts if s.may_have_answered and s.build]
+        return [start.build for _, start in self.answering() if start.build]
 
 
 def _object(value: Json, key: str) -> Json:

@@ -7,7 +7,6 @@ its own.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.errors import EnvironmentError_, HarnessError
-from harness.files import read_json, write_json, write_rows, write_whole
+from harness.files import Lock, holder_of, read_json, write_json, write_rows, write_whole
 from harness.records.reader import iter_records
 from harness.records.record import Record
 from harness.records.run_files import METADATA, RECORDS
@@ -51,7 +50,14 @@ class RunFolder:
                 file=path,
                 hint="choose a folder that can be written: --results",
             ) from error
-        self._lock = _lock(path / ".lock")
+        lock = Lock.take(path / ".lock", str(os.getpid()))
+        if lock is None:
+            raise EnvironmentError_(
+                f"the run folder {path} is in use by process "
+                f"{holder_of(path / '.lock') or 'unknown'}",
+                hint="wait for it or choose another --run-id",
+            )
+        self._lock = lock
         self._records: IO[str] | None = None
         self.appended = 0
 
@@ -76,7 +82,7 @@ class RunFolder:
         if self._records is not None:
             self._records.close()
             self._records = None
-        self._lock.close()
+        self._lock.release()
 
     def mend_tail(self) -> TornTail | None:
         """Set aside a half-written last line, if there is one."""
@@ -133,24 +139,6 @@ class RunFolder:
         """The JSON object called ``name``, or ``None`` when there is none yet."""
         path = self.path / name
         return read_json(path) if path.exists() else None
-
-
-def _lock(path: Path) -> IO[str]:
-    stream = path.open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        stream.seek(0)
-        owner = stream.read().strip() or "unknown"
-        stream.close()
-        raise EnvironmentError_(
-            f"the run folder {path.parent} is in use by process {owner}",
-            hint="wait for it or choose another --run-id",
-        ) from None
-    stream.truncate(0)
-    stream.write(str(os.getpid()))
-    stream.flush()
-    return stream
 
 
 def new_run_id(results: Path, name: str) -> str:

@@ -17,6 +17,8 @@ import httpx
 from harness.records import Answer
 from harness.settings import RequestSettings
 
+_IDLE_S = 3.0
+"""A connection idle for longer is not used again: vLLM's own end closes it after 5 s."""
 _RETRYABLE = frozenset({429, *range(500, 600)})
 
 
@@ -106,7 +108,9 @@ class CompletionsClient:
             base_url=self._base_url,
             transport=self._transport,
             timeout=httpx.Timeout(self._request.timeout_s, connect=10.0),
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+            limits=httpx.Limits(
+                max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_S
+            ),
             trust_env=False,
         )
 

@@ -16,6 +16,14 @@ MAX_LISTED = 200
 _PLACES = ("device", "gpus", "host", "git_commit", "rescored_from")
 _NOT_SHOWN = frozenset({"candidates", "tasks", "schema_version", "external"})
 _OUTCOMES = ("paper", "strict", "both", "paper_only", "strict_only", "neither")
+_ADDED = {
+    "--served-model-name": 1,
+    "--enable-logging-iteration-details": 0,
+    "--enable-prompt-tokens-details": 0,
+    "--worker-extension-cls": 1,
+}
+"""Arguments that the harness adds by itself, and how many words follow each."""
+_ADDED_VARIABLES = ("VLLM_SERVER_DEV_MODE",)
 
 Json = Mapping[str, Any]
 Quote = tuple[str, tuple[str, ...]]
@@ -32,7 +40,7 @@ def validation_section(validation: Validation | None) -> Section | None:
 
 
 def evidence_section(files: RunFiles) -> Section | None:
-    """One row a server lifetime, and the log lines on which its verdict rests."""
+    """One row a server lifetime, and the log lines and workers on which its verdict rests."""
     starts = [
         (startup.model, mode_words(startup.mode), number, start)
         for startup in files.startups
@@ -44,21 +52,26 @@ def evidence_section(files: RunFiles) -> Section | None:
         (
             (
                 *(model, mode, number, seconds_text(start.ready_after_s)),
-                (start.verdict or "not judged", start.failure or (gaps and f"not shown: {gaps}")),
+                (
+                    start.verdict or "not judged",
+                    others or start.failure or (missing and f"not shown: {missing}"),
+                ),
                 start.log or NONE,
             )
             for model, mode, number, start in starts
-            for gaps in ("; ".join(start.evidence.missing),)
+            for others in ("; ".join(start.strangers or ()),)
+            for missing in ("; ".join(start.evidence.missing),)
         ),
     )
-    quotes = (
-        (
-            f"{model}, {mode}, start {number}: {start.verdict}",
-            tuple(f"{line.line}: {line.text}" for line in start.evidence.lines[:MAX_QUOTED]),
-        )
-        for model, mode, number, start in starts
-        if start.evidence.lines
-    )
+    quotes: list[Quote] = []
+    for model, mode, number, start in starts:
+        caption, proof = f"{model}, {mode}, start {number}", start.worker_proof
+        lines = [f"{line.line}: {line.text}" for line in start.evidence.lines]
+        told = [(f"{caption}: {start.verdict}", lines)]
+        if proof is not None:
+            said = f"{caption}: {proof.ranks} worker(s) say {proof.verdict}"
+            told.append((said, [*proof.missing, *proof.lines]))
+        quotes += [(title, tuple(texts[:MAX_QUOTED])) for title, texts in told if texts]
     return section(
         "evidence",
         "Which kernels ran",
@@ -89,6 +102,15 @@ def conditions_section(files: RunFiles, summary: Summary) -> Section | None:
         "Versions": files.versions,
         "Images": images,
         "Settings": {k: v for k, v in spec.items() if k not in _NOT_SHOWN | no_image},
+        "Added to the server's command by the harness": {
+            mode: _added(server) for mode, server in servers.items()
+        },
+        "Sampling defaults of the models": {
+            startup.model: defaults or "set, and not told"
+            for startup in files.startups
+            for start in startup.starts
+            if (defaults := start.sampling_defaults) is not None
+        },
         "Candidates": metadata.get("candidates"),
         "Dispatch": metadata.get("dispatch_notes"),
     }
@@ -106,6 +128,20 @@ def conditions_section(files: RunFiles, summary: Summary) -> Section | None:
         ),
         otherwise="This file came without metadata: nothing is known but its rows.",
         quotes=_commands(metadata.get("command_line") or (), servers),
+    )
+
+
+def _added(server: Json) -> str:
+    """What no key of the run's own asks of vLLM: a closed list, alike in both modes."""
+    words = [str(word) for word in server.get("command") or ()]
+    given = [
+        " ".join(words[at : at + 1 + _ADDED[word]])
+        for at, word in enumerate(words)
+        if word in _ADDED
+    ]
+    names = server.get("environment") or {}
+    return ", ".join(
+        given + [f"{name}={names[name]}" for name in _ADDED_VARIABLES if name in names]
     )
 
 

@@ -9,7 +9,8 @@ from harness.serve.failures import FailureKind, StartupFailure, classify_startup
 from harness.serve.launch import LaunchOptions, launch_options
 from harness.serve.leftovers import Swept, sweep_everything, sweep_folder
 from harness.serve.log_files import last_lines, new_log, read_log, safe_name
-from harness.serve.ports import check_port_free, free_port, port_owner
+from harness.serve.own_endpoints import ask_server_info, ask_workers
+from harness.serve.ports import check_port_free, free_port, listening, lock_port, port_owner
 from harness.serve.protocol import Backend, Server, ServerState, make_backend, server_evidence
 from harness.serve.readiness import Readiness, describe_death, wait_until_ready
 
@@ -26,6 +27,8 @@ __all__ = [
     "ServerState",
     "StartupFailure",
     "Swept",
+    "ask_server_info",
+    "ask_workers",
     "check_port_free",
     "classify_startup_failure",
     "compose_file",
@@ -33,6 +36,8 @@ __all__ = [
     "free_port",
     "last_lines",
     "launch_options",
+    "listening",
+    "lock_port",
     "make_backend",
     "new_log",
     "port_owner",

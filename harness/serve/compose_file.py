@@ -42,7 +42,9 @@ def compose_file(
         folder: where the file will be; folders in it are relative to that.
     """
     host = Host("", 0, root, root, _HF_HOME, gpu)
-    docker_spec = spec.model_copy(update={"backend": BackendName.DOCKER})
+    # what a person starts by hand has no nonce, and nothing of this installation mounted into it
+    controls = spec.controls.model_copy(update={"worker_proof": False})
+    docker_spec = spec.model_copy(update={"backend": BackendName.DOCKER, "controls": controls})
     services: dict[str, Any] = {}
     volumes: dict[str, Any] = {}
     for offset, mode in enumerate(spec.modes):

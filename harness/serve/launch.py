@@ -14,6 +14,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.machine import Host, this_host
+from harness.prove import WORKER_EXTENSION
 from harness.secrets import (
     names_a_secret,
     redact_command,
@@ -28,8 +29,8 @@ from harness.serve.container_options import (
     read_mount,
 )
 from harness.serve.log_files import safe_name
-from harness.settings import ModelSpec, RunSpec, ServerSettings
-from harness.words import BackendName, Mode
+from harness.settings import ModelSpec, RunSpec
+from harness.words import BackendName, Mode, served_name
 
 _MODE_VARIABLE = "VLLM_BATCH_INVARIANT"
 _CLEARED = ("PYTHONWARNINGS", "TORCH_CPP_LOG_LEVEL")
@@ -56,6 +57,9 @@ _REFUSED_FLAGS = {
     "--uds": "the harness talks to the server over a port",
     "--api-key": "a secret on a command line is readable by everyone on the machine",
 }
+_DEV_MODE = "VLLM_SERVER_DEV_MODE"
+_EXTENSION_FLAG = "--worker-extension-cls"
+_EXTENSION_IN_CONTAINER = "/harness-worker-proof"
 # Set explicitly: images before and after the switch to ``vllm serve`` then behave alike.
 _ENTRYPOINT = ("python3", "-m", "vllm.entrypoints.openai.api_server")
 _PATH_STARTS = ("/", "./", "../", "~")
@@ -70,7 +74,8 @@ class LaunchOptions:
         model: the candidates' name of the model.
         hf_id: where the weights come from, as the spec says.
         mode: the kernel path asked for.
-        served_model_name: what ``/v1/models`` must name and a request must ask for.
+        served_model_name: what ``/v1/models`` must name and a request must ask for: the model's
+            name with the lifetime's nonce, so that no other server answers for this one.
         port: the port on 127.0.0.1 that answers, for docker the published one.
         command: the program, without arguments: the native command or the image's entrypoint.
         arguments: what the program is given; ``--model X`` first, the spec's extras last.
@@ -83,6 +88,7 @@ class LaunchOptions:
         base_url: where the server will answer.
         external_log: for an external server the file with its log, if there is one.
         run_id: the run that this server belongs to.
+        python_path: a folder to put before whatever ``PYTHONPATH`` is there; empty for none.
     """
 
     backend: BackendName
@@ -103,6 +109,23 @@ class LaunchOptions:
     base_url: str
     external_log: str | None = None
     run_id: str = ""
+    python_path: str = ""
+
+    def python_path_before(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """``PYTHONPATH`` with ours in front, where there is one to add.
+
+        Args:
+            variables: what the server would get otherwise; the spec's own win over them.
+        """
+        if not self.python_path:
+            return {}
+        theirs = self.environment.get("PYTHONPATH") or variables.get("PYTHONPATH")
+        return {"PYTHONPATH": f"{self.python_path}:{theirs}" if theirs else self.python_path}
+
+    @property
+    def has_development_endpoints(self) -> bool:
+        """Whether the server is started with them."""
+        return self.environment.get(_DEV_MODE) == "1"
 
     @property
     def command_line(self) -> tuple[str, ...]:
@@ -122,6 +145,7 @@ class LaunchOptions:
             "hf_id": self.hf_id,
             "mode": self.mode.value,
             "served_model_name": self.served_model_name,
+            **({"python_path": self.python_path} if self.python_path else {}),
             "port": self.port,
             "command": redact_command(self.command_line),
             "environment": redact_environment(self.environment),
@@ -143,6 +167,7 @@ def launch_options(
     run_id: str = "",
     host: Host | None = None,
     image: str | None = None,
+    nonce: str = "",
 ) -> LaunchOptions:
     """Compute what one server lifetime is started with.
 
@@ -153,6 +178,8 @@ def launch_options(
         run_id: put into labels and into the native process's marker variable.
         host: what of this machine enters (paths, GPU access); read from it when ``None``.
         image: the resolved image reference (``name@sha256:...``) instead of ``spec.image``.
+        nonce: eight hexadecimal digits of this lifetime, put into the served name; a server that
+            someone else runs has none.
 
     Raises:
         UsageError: the spec's extra arguments or variables break the experiment or hold a secret,
@@ -167,6 +194,9 @@ def launch_options(
     weights = Mount(str(folder), f"/models/{safe_name(model.name)}", read_only=True)
     seen = weights.target if in_container else weights.source
     seen = seen if folder else model.hf_id
+    served = served_name(model.name, "" if external else nonce)
+    proof = spec.controls.worker_proof and spec.backend is not BackendName.EXTERNAL
+    extension = Mount(str(WORKER_EXTENSION.parent), _EXTENSION_IN_CONTAINER, read_only=True)
     command: tuple[str, ...] = _ENTRYPOINT if in_container else ()
     if spec.backend is BackendName.NATIVE:
         command = tuple(shlex.split(server.native_command))
@@ -186,6 +216,7 @@ def launch_options(
                 Mount(str(host.huggingface_home), "/root/.cache/huggingface"),
                 Mount(cache, "/root/.cache/vllm"),
                 *((weights,) if folder else ()),
+                *((extension,) if proof else ()),
                 *(read_mount(text, host) for text in server.volumes),
             ),
             gpu=GpuRequest(host.gpu, server.gpu_device_ids),
@@ -196,11 +227,11 @@ def launch_options(
         model=model.name,
         hf_id=model.hf_id,
         mode=mode,
-        served_model_name=model.name,
+        served_model_name=served,
         port=server.port,
         command=command,
-        arguments=tuple(_arguments(spec, model, seen, in_container=in_container)),
-        environment=_environment(server, mode, cache=None if in_container else cache),
+        arguments=tuple(_arguments(spec, model, seen, served, in_container=in_container)),
+        environment=_environment(spec, mode, cache=None if in_container else cache),
         cleared_variables=_CLEARED,
         secret_variables=_PASSED_ON,
         cache=cache,
@@ -210,6 +241,7 @@ def launch_options(
         base_url=external.url.rstrip("/") if external else f"http://127.0.0.1:{server.port}",
         external_log=external.log if external else None,
         run_id=run_id,
+        python_path=(extension.target if in_container else extension.source) if proof else "",
     )
 
 
@@ -227,7 +259,7 @@ def _model_folder(model: ModelSpec, working_directory: Path) -> Path | None:
 
 
 def _arguments(
-    spec: RunSpec, model: ModelSpec, weights: str, *, in_container: bool
+    spec: RunSpec, model: ModelSpec, weights: str, served: str, *, in_container: bool
 ) -> Iterator[str]:
     """The study's command, then what the spec adds.
 
@@ -235,9 +267,10 @@ def _arguments(
     does with a positional model.
     """
     server, controls = spec.server, spec.controls
+    ours = (*_OUR_FLAGS, *((_EXTENSION_FLAG,) if controls.worker_proof else ()))
     for argument in server.extra_args:
         flag = argument.split("=", 1)[0].replace("_", "-")
-        if flag in _OUR_FLAGS:
+        if flag in ours:
             raise UsageError(
                 f"server.extra_args repeats {flag}, which the harness sets itself",
                 hint="use the spec's own key for it",
@@ -253,7 +286,7 @@ def _arguments(
         yield from ("--gpu-memory-utilization", text if float(text) == fraction else repr(fraction))
     if server.attention_backend is not None:
         yield from ("--attention-backend", server.attention_backend)
-    yield from ("--served-model-name", model.name)
+    yield from ("--served-model-name", served)
     if model.revision is not None:
         yield from ("--revision", model.revision)
     for name, choice in (
@@ -264,14 +297,17 @@ def _arguments(
             yield f"--{name}" if choice == "on" else f"--no-{name}"
     if controls.iteration_log:
         yield "--enable-logging-iteration-details"
+    if controls.worker_proof:
+        yield from (_EXTENSION_FLAG, f"{WORKER_EXTENSION.stem}.WorkerProof")
     yield from server.extra_args
 
 
-def _environment(server: ServerSettings, mode: Mode, *, cache: str | None) -> dict[str, str]:
+def _environment(spec: RunSpec, mode: Mode, *, cache: str | None) -> dict[str, str]:
     """Variables to set; the spec's own may override the quiet-log defaults.
 
     ``cache`` is ``None`` in a container, which has a volume for it and a GPU request.
     """
+    server = spec.server
     for name in server.env:
         reason = _NOT_IN_ENV.get(name)
         if reason is None and names_a_secret(name):
@@ -286,6 +322,8 @@ def _environment(server: ServerSettings, mode: Mode, *, cache: str | None) -> di
         **server.env,
         _MODE_VARIABLE: "1" if mode is Mode.BATCH_INVARIANT else "0",
     }
+    if spec.controls.worker_proof:
+        environment[_DEV_MODE] = "1"
     if cache is not None:
         environment["VLLM_CACHE_ROOT"] = cache
         if server.gpu_device_ids is not None:

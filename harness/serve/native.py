@@ -22,6 +22,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.errors import EnvironmentError_, StartupFailed
+from harness.files import Lock
+from harness.machine import marked_processes
 from harness.secrets import redact_environment
 from harness.serve import supervisor
 from harness.serve.launch import LaunchOptions
@@ -33,7 +35,7 @@ from harness.serve.leftovers import (
     sweep_folder,
 )
 from harness.serve.log_files import last_lines, new_log
-from harness.serve.ports import check_port_free
+from harness.serve.ports import PortOwner, check_port_free, lock_port, strange_listener
 from harness.serve.protocol import Server, ServerState
 from harness.words import BackendName
 
@@ -73,14 +75,24 @@ class NativeBackend:
             EnvironmentError_: the port is taken or the command cannot be run.
         """
         self.check(options)
-        return NativeServer(options, run_folder)
+        lock = lock_port(options.port, f"run {options.run_id} (pid {os.getpid()})")
+        try:
+            return NativeServer(options, run_folder, lock)
+        except BaseException:
+            lock.release()
+            raise
 
 
 class NativeServer(Server):
-    """One native server lifetime."""
+    """One native server lifetime.
 
-    def __init__(self, options: LaunchOptions, run_folder: Path) -> None:
+    Its supervisor holds the lock of the port too, so that nobody gets the port of a server whose
+    harness was killed before it has ended.
+    """
+
+    def __init__(self, options: LaunchOptions, run_folder: Path, lock: Lock) -> None:
         super().__init__(options, new_log(run_folder, options.log_stem))
+        self._lock = lock
         self._mark = uuid.uuid4().hex
         dropped = {*options.cleared_variables, *_NEVER_INHERITED}
         self._environment = {
@@ -91,6 +103,7 @@ class NativeServer(Server):
             # keeps vLLM's process titles from wiping the mark out of /proc/<pid>/environ
             "SPT_NOENV": "1",
         }
+        self._environment |= options.python_path_before(self._environment)
         self._ended: ServerState | None = None
         self._buffer = b""
         self._supervisor, self._status_fd = self._spawn()
@@ -128,6 +141,17 @@ class NativeServer(Server):
             self._ended = ServerState(running=False, detail="its supervisor was killed")
         return self._ended or ServerState(running=True)
 
+    def strange_listener(self) -> str:
+        """Who else than this server's processes listens on its port."""
+        ours = {process.pid for process in marked_processes(SERVER_MARK, self._mark)}
+
+        def is_ours(owner: PortOwner) -> bool:
+            with contextlib.suppress(OSError):
+                return owner.pid in ours or os.getsid(owner.pid) == self.pid
+            return False
+
+        return strange_listener(self.options.port, is_ours)
+
     def stop(self) -> None:
         """End the server and all that it started; returns when they are gone."""
         atexit.unregister(self.stop)
@@ -143,6 +167,7 @@ class NativeServer(Server):
         self.state()
         self._owner.sweep(self._owner_path)
         self._close_status()
+        self._lock.release()
 
     def __enter__(self) -> NativeServer:
         return self
@@ -163,7 +188,7 @@ class NativeServer(Server):
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self._environment,
-                pass_fds=(status_write,),
+                pass_fds=(status_write, self._lock.fileno()),
                 start_new_session=True,
             )
         os.close(status_write)

@@ -59,6 +59,14 @@ class Server(ABC):
     def state(self) -> ServerState:
         """The state now; cheap enough to poll ten times a second, and never raises."""
 
+    def strange_listener(self) -> str:
+        """Why who answers on the port may be another than this server; empty if nobody else can.
+
+        Looked at after readiness and again at the end. It cannot be seen from here whether a server
+        that someone else runs is alone.
+        """
+        return ""
+
     @abstractmethod
     def stop(self) -> None:
         """End it and all that it started, and wait until it is gone. A second call does nothing.
@@ -115,7 +123,8 @@ def make_backend(spec: RunSpec) -> Backend:
     if spec.backend is BackendName.EXTERNAL:
         from harness.serve.external import ExternalBackend
 
-        return ExternalBackend()
+        servers = {mode: spec.external[mode] for mode in spec.modes if mode in spec.external}
+        return ExternalBackend(servers=servers)
     from harness.serve.docker import DockerBackend
 
     return DockerBackend()

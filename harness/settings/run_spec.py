@@ -114,6 +114,8 @@ class Controls(BaseModel):
     """Milliseconds between two requests of a staggered batch."""
     iteration_log: bool = False
     """Have vLLM log every engine step."""
+    worker_proof: bool = False
+    """Ask every worker's dispatcher which kernels it runs."""
 
 
 class Expect(BaseModel):

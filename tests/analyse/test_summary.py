@@ -246,6 +246,19 @@ def test_the_prefix_cache_is_a_threat_unless_nothing_came_from_it(write, tmp_pat
     assert ("prefix_caching" in threats) is is_threat
 
 
+@pytest.mark.parametrize("told", [{"repetition_penalty": 1.1}, {}])
+def test_the_models_own_sampling_defaults_are_a_threat(write, tmp_path, told):
+    write(pair(0), "vllm_records.jsonl")
+    (tmp_path / "metadata.json").write_text("{}")
+    facts = {"sampling_defaults_overridden": True, "sampling_defaults": told}
+    attempt = {"ready_after_s": 3.0, "verdict": "clean", "evidence": {"x": 1}, "facts": facts}
+    startup = {"model": "m", "mode": "standard", "attempts": [attempt]}
+    (tmp_path / "startup_standard_m.json").write_text(json.dumps(startup))
+    threats = {threat.threat: threat.text for threat in summarise_run(tmp_path).threats}
+    expected = "m: repetition_penalty 1.1" if told else "m: not told"
+    assert expected in threats["sampling_defaults"]
+
+
 def test_invariant_flips_that_remain_are_said(summarised):
     rows = [
         record(n, mode, solo_score=0.0)

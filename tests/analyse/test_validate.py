@@ -91,6 +91,8 @@ def _attempt(verdict, **more):
         "error": None,
         "log": f"{verdict}.log",
         "log_sha256": sha256(LOG).hexdigest(),
+        "strangers": [],
+        "worker_proof": {"verdict": verdict, "ranks": 1},
     }
     return attempt | more
 
@@ -501,3 +503,66 @@ def test_a_server_log_that_was_changed_or_removed_fails(run):
     found = {f.check: f.message for f in validate_run(folder).failures}
     assert "active.log" in found["logs_unchanged"]
     assert "clean.log" in found["logs_unchanged"]
+
+
+STRANGER = "python (pid 7) listens on port 18000 too and does not belong to this server"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_stranger_on_the_port_fails(run, mode):
+    run.attempts[mode][0]["strangers"] = [STRANGER]
+    message = f"another may have answered: startup_{mode}_m.json: start 1: {STRANGER}"
+    assert run.failures() == {"own_server": message}
+
+
+def process(started, before, after):
+    return {"started": started, "cpu_s_before": before, "cpu_s_after": after}
+
+
+def test_one_process_for_both_modes_fails(run):
+    run.attempts["standard"][0] |= {"started_at": "1", "process": process(17.5, 9.0, 12.0)}
+    run.attempts["batch_invariant"][0] |= {"started_at": "2", "process": process(17.5, 12.0, 15.0)}
+    assert (
+        "standard and batch_invariant were answered by one process"
+        in (run.failures()["own_server"])
+    )
+
+
+@pytest.mark.parametrize("other", [process(17.6, 12.0, 15.0), process(17.5, 8.0, 11.0)])
+def test_two_processes_are_two_servers(run, other):
+    run.attempts["standard"][0] |= {"started_at": "1", "process": process(17.5, 9.0, 12.0)}
+    run.attempts["batch_invariant"][0] |= {"started_at": "2", "process": other}
+    assert run.failures() == {}
+
+
+def test_a_run_of_an_earlier_form_says_nothing_of_strangers(run):
+    for attempts in run.attempts.values():
+        del attempts[0]["strangers"]
+    assert run.statuses()["own_server"] == "not_checked"
+
+
+@pytest.mark.parametrize("verdict", ["contaminated", "inconclusive", "clean"])
+def test_workers_that_deny_the_mode_fail(run, verdict):
+    run.attempts["batch_invariant"][0]["worker_proof"]["verdict"] = verdict
+    assert f"the workers say {verdict}" in run.failures()["workers_agree"]
+
+
+def test_workers_that_were_asked_of_one_mode_only_fail(run):
+    run.attempts["standard"][0]["worker_proof"] = None
+    assert "the workers say nothing" in run.failures()["workers_agree"]
+
+
+@pytest.mark.parametrize(
+    ("controls", "backend", "status"),
+    [
+        ({}, "native", "not_checked"),
+        ({"worker_proof": False}, "native", "ok"),
+        ({"worker_proof": True}, "native", "failed"),
+        ({"worker_proof": True}, "external", "not_checked"),
+    ],
+)
+def test_a_proof_that_was_asked_for_may_not_be_missing(run, controls, backend, status):
+    for attempts in run.attempts.values():
+        attempts[0]["worker_proof"] = None
+    run.metadata["resolved_spec"] |= {"controls": controls, "backend": backend}
+    assert run.statuses()["workers_agree"] == status

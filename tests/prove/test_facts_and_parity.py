@@ -132,3 +132,111 @@ def test_the_all_reduce_difference_is_not_excused_from_0_32_on():
     )
     (difference,) = mode_parity(read_facts(standard), read_facts(invariant))
     assert not difference.allowed
+
+
+DEFAULTS = (
+    "(APIServer pid=1) WARNING 11-23 16:00:00 [model.py:1894] Default vLLM sampling parameters "
+    "have been overridden by the model's `generation_config.json`: "
+    "`{'repetition_penalty': 1.1, 'temperature': 0.7, 'top_k': 20}`. If this is not intended, "
+    "please relaunch vLLM instance with `--generation-config vllm`.\n"
+)
+OLDER_DEFAULTS = (
+    "WARNING 11-23 16:00:00 [config.py:1] Default sampling parameters have been overridden by the "
+    "model's Hugging Face generation config recommended from the model creator.\n"
+)
+
+
+def test_what_the_models_own_file_sets_for_every_request_is_a_fact():
+    facts = read_facts(
+        log("0.20.2-h200-standard").replace("(EngineCore", DEFAULTS + "(EngineCore", 1)
+    )
+    assert facts.sampling_defaults_overridden
+    assert facts.sampling_defaults == {"repetition_penalty": 1.1, "temperature": 0.7, "top_k": 20}
+
+
+def test_an_older_release_says_that_they_are_set_and_not_what():
+    text = log("0.20.2-h200-standard").replace("(EngineCore", OLDER_DEFAULTS + "(EngineCore", 1)
+    facts = read_facts(text)
+    assert facts.sampling_defaults_overridden
+    assert facts.sampling_defaults == {}
+
+
+def test_sampling_defaults_of_one_mode_alone_are_a_difference():
+    text = log("0.20.2-h200-standard")
+    changed = text.replace("(EngineCore", DEFAULTS + "(EngineCore", 1)
+    names = {d.name for d in mode_parity(read_facts(text), read_facts(changed)) if not d.allowed}
+    assert names == {"sampling_defaults", "sampling_defaults_overridden"}
+
+
+def test_the_nonce_of_a_lifetime_is_no_difference():
+    text = log("0.32.0-cpu-plugin-standard")
+    one, other = (
+        read_facts(
+            text.replace("['demo-llama']", f"['demo-llama@{nonce}']").replace(
+                "served_model_name=demo-llama", f"served_model_name=demo-llama@{nonce}"
+            )
+        )
+        for nonce in ("0a1b2c3d", "4e5f6a7b")
+    )
+    assert mode_parity(one, other) == ()
+    assert one.arguments["served_model_name"] == ["demo-llama"]
+    assert one.engine["served_model_name"] == "demo-llama"
+
+
+def info(**changed: object) -> dict[str, object]:
+    """The parts of a real ``/server_info`` that differ between two real servers, and some more."""
+    return {
+        "vllm_config": {
+            "instance_id": changed.pop("instance_id", "1795831150989976451"),
+            "model_config": {"served_model_name": "m@0a1b2c3d", "seed": changed.pop("seed", 0)},
+            "parallel_config": {
+                "data_parallel_rpc_port": changed.pop("rpc_port", 29550),
+                "disable_custom_all_reduce": changed.pop("all_reduce", False),
+            },
+        },
+        "vllm_env": {
+            "VLLM_BATCH_INVARIANT": False,
+            "VLLM_CACHE_ROOT": "/cache/standard",
+            "VLLM_ASSETS_CACHE": "/cache/standard/assets",
+            "VLLM_OBJECT_STORAGE_SHM_BUFFER_NAME": "vllm_mm_p8cbNwGX",
+            "VLLM_USE_V2_MODEL_RUNNER": None,
+            **changed,
+        },
+        "system_env": {"torch_version": "2.11.0", "env_vars": "VLLM_BATCH_INVARIANT=0\n"},
+    }
+
+
+def differences(**changed: object) -> dict[str, bool]:
+    facts = read_facts(log("0.20.2-h200-standard"))
+    return {d.name: d.allowed for d in mode_parity(facts, facts, (info(), info(**changed)))}
+
+
+def test_what_every_server_has_of_its_own_is_no_difference():
+    own = {
+        "VLLM_CACHE_ROOT": "/cache/batch_invariant",
+        "VLLM_ASSETS_CACHE": "/cache/batch_invariant/assets",
+        "VLLM_OBJECT_STORAGE_SHM_BUFFER_NAME": "vllm_mm_234eMM4i",
+    }
+    assert differences(instance_id="1795831218750443617", rpc_port=29600, **own) == {}
+
+
+def test_what_the_mode_changes_is_an_allowed_difference():
+    found = differences(VLLM_BATCH_INVARIANT=True, all_reduce=True)
+    assert found == {
+        "server_info.vllm_env.VLLM_BATCH_INVARIANT": True,
+        "server_info.vllm_config.parallel_config.disable_custom_all_reduce": True,
+    }
+
+
+def test_room_for_the_cache_is_measured_anew_by_each_server():
+    facts = read_facts(log("0.20.2-h200-standard"))
+    one, other = ({"vllm_config": {"cache_config": {"num_gpu_blocks": n}}} for n in (900, 905))
+    (difference,) = mode_parity(facts, facts, (one, other))
+    assert difference.allowed
+
+
+def test_any_other_difference_of_server_info_is_not_allowed():
+    assert differences(seed=1, VLLM_USE_V2_MODEL_RUNNER=True) == {
+        "server_info.vllm_config.model_config.seed": False,
+        "server_info.vllm_env.VLLM_USE_V2_MODEL_RUNNER": False,
+    }

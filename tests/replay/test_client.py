@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import re
 
 import httpx
 import pytest
 
-from harness.replay.client import CompletionsClient, RequestFailed
+from harness.replay.client import _IDLE_S, CompletionsClient, RequestFailed
 from harness.settings.run_spec import RequestSettings
 
 REQUEST = RequestSettings(max_tokens=8, temperature=0.0, seed=7)
@@ -103,3 +104,46 @@ def test_token_ids_and_finish_reason_are_kept():
     body = {"choices": [{"index": 0, "text": "x", "finish_reason": "length", "token_ids": [5, 6]}]}
     (answer,) = ask(lambda _: httpx.Response(200, json=body), lambda c: c.complete_list(["a"]))
     assert (answer.token_ids, answer.finish_reason) == ((5, 6), "length")
+
+
+class _HangsUp:
+    """A real HTTP server on loopback that closes a connection which was idle for a moment."""
+
+    def __init__(self, idle_s):
+        self.idle_s = idle_s
+        self.connections = 0
+
+    async def __call__(self, reader, writer):
+        self.connections += 1
+        body = b'{"choices": [{"index": 0, "text": "a", "finish_reason": "stop"}]}'
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+        try:
+            while True:
+                lines = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), self.idle_s)
+                found = re.search(rb"(?i)content-length: (\d+)", lines)
+                await reader.readexactly(int(found[1]) if found else 0)
+                writer.write(head.encode() + b"\r\n\r\n" + body)
+                await writer.drain()
+        except (TimeoutError, asyncio.IncompleteReadError):
+            writer.close()
+
+
+def test_a_connection_is_given_up_before_the_server_closes_it():
+    """Else the first request after a pause may end in a disconnect, and needs a retry."""
+
+    async def go():
+        hangs_up = _HangsUp(idle_s=60)
+        server = await asyncio.start_server(hangs_up, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with CompletionsClient(f"http://127.0.0.1:{port}", "m", REQUEST) as client:
+            await client.complete_one("a")
+            await client.complete_one("b")
+            kept = hangs_up.connections
+            await asyncio.sleep(_IDLE_S + 0.3)
+            await client.complete_one("c")
+            opened = hangs_up.connections
+        server.close()
+        return kept, opened
+
+    assert _IDLE_S < 5  # vLLM's own VLLM_HTTP_TIMEOUT_KEEP_ALIVE
+    assert asyncio.run(go()) == (1, 2)

@@ -13,7 +13,7 @@ from harness.analyse import Expectations, Validation
 from harness.findings import Finding, Status
 from harness.records import startup_of
 from harness.report import Document, rendered, run_document
-from harness.report.document import Change, Forest, Group, Tone
+from harness.report.document import Change, Forest, Group, Section, Tone
 
 
 def _validation(finding: Finding) -> Validation:
@@ -209,6 +209,50 @@ def test_activation_evidence_is_quoted_for_each_start() -> None:
     report = run_document(summary_of(records), as_records(records), files_of(H100, startup), VALID)
     section = next(s for s in report.sections if s.anchor == "evidence")
     assert section.quotes == (("m, batch-invariant, start 1: active", ("15: Override",)),)
+
+
+def section_of(anchor: str, **start: object) -> Section:
+    attempt = {"verdict": "active", "ready_after_s": 61.25} | start
+    startup = startup_of("", {"model": "m", "mode": "batch_invariant", "attempts": [attempt]})
+    records = study_records()
+    report = run_document(summary_of(records), as_records(records), files_of(H100, startup), VALID)
+    return next(section for section in report.sections if section.anchor == anchor)
+
+
+def test_what_the_workers_say_is_quoted_for_each_start() -> None:
+    proof = {
+        "verdict": "contaminated",
+        "ranks": 2,
+        "missing": ["rank 1 is not"],
+        "lines": ["rank 0"],
+    }
+    (quote,) = section_of("evidence", worker_proof=proof).quotes
+    caption = "m, batch-invariant, start 1: 2 worker(s) say contaminated"
+    assert quote == (caption, ("rank 1 is not", "rank 0"))
+
+
+def test_a_stranger_on_the_port_is_told_beside_the_verdict() -> None:
+    (table,) = section_of("evidence", strangers=["nginx (pid 7) listens too"]).tables
+    assert "nginx (pid 7) listens too" in str(table.rows[0])
+
+
+def test_what_the_harness_adds_to_the_servers_command_is_told() -> None:
+    command = ["python", "--model", "m", "--served-model-name", "m@0a1b2c3d", "--dtype", "float16"]
+    server = {"command": command, "environment": {"VLLM_SERVER_DEV_MODE": "1"}}
+    tables = section_of("conditions", server=server).tables
+    (added,) = [t for t in tables if "Added to the server's command" in t.caption]
+    assert "--served-model-name m@0a1b2c3d, VLLM_SERVER_DEV_MODE=1" in str(added.rows)
+
+
+def test_the_models_own_sampling_defaults_are_among_the_conditions() -> None:
+    facts = {
+        "sampling_defaults_overridden": True,
+        "sampling_defaults": {"repetition_penalty": 1.1},
+    }
+    tables = section_of("conditions", facts=facts).tables
+    (table,) = [t for t in tables if t.caption == "Sampling defaults of the models"]
+    assert "m.repetition_penalty" in str(table.rows)
+    assert "1.1" in str(table.rows)
 
 
 def test_where_no_label_flipped_the_headline_tells_the_text_changes() -> None:

@@ -12,7 +12,7 @@ import yaml
 from harness.cli import main
 from harness.machine import GpuAccess
 from harness.serve import LaunchOptions, launch_options
-from harness.serve.compose_file import compose_service
+from harness.serve.compose_file import compose_file, compose_service
 from harness.serve.docker import container_arguments
 from harness.serve.leftovers import Owner
 from harness.settings import load_spec
@@ -113,3 +113,17 @@ def test_gpus_are_asked_for_the_way_the_engine_has_them(host, access, key):
 def _both(options: LaunchOptions) -> tuple[dict[str, Any], dict[str, Any]]:
     service = compose_service(options, folder=ROOT / "compose")
     return service, container_arguments(options, name="n", owner=Owner("h", 1, 1))
+
+
+def test_what_is_started_by_hand_has_no_nonce_and_nothing_of_this_installation():
+    spec = load_spec("controlled").spec
+    assert spec.controls.worker_proof
+    folder = ROOT / "compose"
+    text = yaml.safe_dump(
+        compose_file(
+            spec, spec.models[0], image="i", gpu=GpuAccess.RUNTIME, root=ROOT, folder=folder
+        )
+    )
+    assert "worker-extension" not in text
+    assert "DEV_MODE" not in text
+    assert "llama3.2-1b\n" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,3 +123,70 @@ def test_the_spec_chooses_the_backend(external: Options):
     assert make_backend(spec).name is BackendName.NATIVE
     spec = spec.model_copy(update={"backend": BackendName.EXTERNAL})
     assert make_backend(spec).name is BackendName.EXTERNAL
+
+
+def metrics(started: float, cpu: tuple[float, ...]) -> Callable[[httpx.Request], httpx.Response]:
+    """A stand-in for one process's ``/metrics``, whose processor time grows from call to call."""
+    times = iter(cpu)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/metrics":
+            return httpx.Response(200)
+        text = f"process_start_time_seconds {started}\nprocess_cpu_seconds_total {next(times)}\n"
+        return httpx.Response(200, text=text)
+
+    return handle
+
+
+def two(one: str, other: str, transport: httpx.BaseTransport | None = None) -> ExternalBackend:
+    urls = zip(Mode, (one, other), strict=True)
+    servers = {mode: ExternalServer(url=url) for mode, url in urls}
+    return ExternalBackend(transport or server_info(), servers=servers)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000/"),
+        ("http://127.0.0.1:8000", "http://localhost:8000"),
+        ("http://127.0.0.1:8000", "http://[::1]:8000"),
+        ("http://LOCALHOST:8000", "http://127.0.0.2:8000"),
+        ("http://127.0.0.1:8000", "http://0.0.0.0:8000"),
+        ("http://127.0.0.1", "http://localhost:80"),
+        ("http://localhost:8000", f"http://{socket.gethostname()}:8000"),
+        ("http://there.invalid:8000", "http://there.invalid:8000/"),
+    ],
+)
+def test_two_modes_never_share_a_server(external: Options, one: str, other: str):
+    with pytest.raises(UsageError, match="are one server: both URLs are port"):
+        two(one, other).check(external())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8001"),
+        ("http://there.invalid:8000", "http://elsewhere.invalid:8000"),
+        ("http://127.0.0.1:8000", "http://elsewhere.invalid:8000"),
+    ],
+)
+def test_two_addresses_are_two_servers(external: Options, one: str, other: str):
+    two(one, other).check(external())
+
+
+def test_one_process_behind_two_addresses_is_found_by_its_start_and_clock(external: Options):
+    same = httpx.MockTransport(metrics(1795831124.41, (9.5, 9.51, 9.52)))
+    with pytest.raises(UsageError, match=r"the process behind both started at 1795831124\.41"):
+        two("http://a.invalid:1", "http://b.invalid:2", same).check(external())
+
+
+def test_two_servers_that_started_together_are_two(external: Options):
+    """Their start times may agree to the hundredth of a second; what they did since does not."""
+    together = httpx.MockTransport(metrics(1795831124.41, (9.5, 8.2, 9.51)))
+    two("http://a.invalid:1", "http://b.invalid:2", together).check(external())
+
+
+def test_a_backend_of_one_mode_has_nothing_to_share(external: Options):
+    servers = {Mode.STANDARD: ExternalServer(url="http://127.0.0.1:8000")}
+    ExternalBackend(server_info(), servers=servers).check(external())

@@ -11,10 +11,11 @@ import pytest
 
 from harness.errors import UsageError
 from harness.machine import GpuAccess, Host
+from harness.prove import WORKER_EXTENSION
 from harness.serve import LaunchOptions, launch_options
 from harness.settings import load_spec
 from harness.settings.run_spec import Controls, ExternalServer, ModelSpec, RunSpec, ServerSettings
-from harness.words import BackendName, DispatchMode, Mode
+from harness.words import BackendName, DispatchMode, Mode, without_nonce
 
 STUDY_ARGUMENTS = shlex.split(
     "--model unsloth/Llama-3.2-1B-Instruct "
@@ -245,3 +246,68 @@ def test_an_external_server_keeps_its_own_url(host: Host):
     spec = study(backend=BackendName.EXTERNAL, external=external)
     assert options(spec, host).base_url == "http://10.0.0.1:8000"
     assert options(spec, host, Mode.BATCH_INVARIANT).external_log == "b.log"
+
+
+def test_the_served_name_carries_the_lifetimes_nonce(host: Host):
+    built = options(study(), host, nonce="0a1b2c3d")
+    assert built.served_model_name == "llama3.2-1b@0a1b2c3d"
+    assert flag_value(built, "--served-model-name") == "llama3.2-1b@0a1b2c3d"
+    assert built.to_json()["served_model_name"] == "llama3.2-1b@0a1b2c3d"
+    assert without_nonce(built.served_model_name) == built.model == "llama3.2-1b"
+
+
+def test_a_server_that_someone_else_runs_has_no_nonce(host: Host):
+    external = {Mode.STANDARD: ExternalServer(url="http://10.0.0.1:8000")}
+    spec = study(backend=BackendName.EXTERNAL, external=external)
+    assert options(spec, host, nonce="0a1b2c3d").served_model_name == "llama3.2-1b"
+
+
+PROVING = Controls(worker_proof=True)
+
+
+def test_without_the_worker_proof_nothing_of_it_is_added(host: Host):
+    built = options(study(), host)
+    assert "--worker-extension-cls" not in built.arguments
+    assert not built.has_development_endpoints
+    assert built.python_path == ""
+    assert built.python_path_before({"PYTHONPATH": "/theirs"}) == {}
+
+
+def test_a_native_worker_finds_the_extension_in_a_folder_of_its_own(host: Host):
+    built = options(study(backend=BackendName.NATIVE, controls=PROVING), host)
+    assert flag_value(built, "--worker-extension-cls") == "harness_worker_proof.WorkerProof"
+    assert built.has_development_endpoints
+    assert [path.name for path in Path(built.python_path).glob("*.py")] == [
+        "harness_worker_proof.py"
+    ]
+    assert built.python_path_before({}) == {"PYTHONPATH": built.python_path}
+    theirs = built.python_path_before({"PYTHONPATH": "/theirs"})
+    assert theirs == {"PYTHONPATH": f"{built.python_path}:/theirs"}
+
+
+def test_a_specs_own_python_path_stays_behind_the_extension(host: Host):
+    server = ServerSettings(env={"PYTHONPATH": "/specs"})
+    built = options(study(server=server, controls=PROVING), host)
+    assert built.python_path_before({"PYTHONPATH": "/images"}) == {
+        "PYTHONPATH": "/harness-worker-proof:/specs"
+    }
+
+
+def test_a_container_gets_the_extension_read_only(host: Host):
+    built = options(study(controls=PROVING), host)
+    assert built.container is not None
+    (mount,) = [m for m in built.container.mounts if m.target == built.python_path]
+    assert (mount.source, mount.read_only) == (str(WORKER_EXTENSION.parent), True)
+
+
+def test_an_extension_of_the_specs_own_and_ours_do_not_go_together(host: Host):
+    server = ServerSettings(extra_args=("--worker-extension-cls", "theirs.Class"))
+    assert options(study(server=server), host).arguments[-1] == "theirs.Class"
+    with pytest.raises(UsageError, match="--worker-extension-cls"):
+        options(study(server=server, controls=PROVING), host)
+
+
+def test_the_worker_proof_is_the_default_of_controlled_and_not_of_the_study(host: Host):
+    assert load_spec("controlled").spec.controls.worker_proof
+    assert not load_spec("study-d").spec.controls.worker_proof
+    assert not load_spec("demo").spec.controls.worker_proof

@@ -9,6 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from docker.models.containers import Container
 from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_
+from harness.files import Lock
 from harness.serve.container_options import ContainerOptions
 from harness.serve.docker.container import (
     container_arguments,
@@ -33,7 +35,7 @@ from harness.serve.docker.log_follower import LogFollower
 from harness.serve.launch import LaunchOptions
 from harness.serve.leftovers import Owner
 from harness.serve.log_files import new_log
-from harness.serve.ports import check_port_free
+from harness.serve.ports import PortOwner, check_port_free, lock_port, strange_listener
 from harness.serve.protocol import Server, ServerState
 from harness.words import BackendName
 
@@ -41,6 +43,10 @@ _ENGINE_GRACE_S = 5.0
 """How long an engine may not answer before its containers count as lost."""
 _STATE_TIMEOUT_S = 10.0
 _REMEDY = "harness clean"
+_PROXIES = frozenset(
+    {"docker-proxy", "rootlesskit", "rootlessport", "slirp4netns", "pasta", "com.docker.backend"}
+)
+"""Programs by which an engine publishes a port; one that uses the firewall alone has none."""
 
 _log = structlog.get_logger(__name__)
 
@@ -54,10 +60,12 @@ class DockerServer(Server):
         options: LaunchOptions,
         log_path: Path,
         follower: LogFollower,
+        lock: Lock | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(options, log_path)
+        self._lock = lock
         self._container = container
         self._follower = follower
         self._clock = clock
@@ -87,6 +95,22 @@ class DockerServer(Server):
             return ServerState(running=False, exit_code=state.exit_code, detail=detail)
         return state
 
+    def strange_listener(self) -> str:
+        """Whether the engine gives the port to another, or somebody else listens on it too."""
+        port = self.options.port
+        state = self.state()
+        if not state.running:
+            return f"the container does not run any more ({state.detail})"
+        network = self._container.attrs.get("NetworkSettings") or {}
+        given = (network.get("Ports") or {}).get(f"{port}/tcp") or []
+        if ("127.0.0.1", str(port)) not in {(p.get("HostIp"), p.get("HostPort")) for p in given}:
+            return f"the engine does not publish this container on port {port} any more"
+
+        def is_proxy(owner: PortOwner) -> bool:
+            return Path(owner.program.partition(" ")[0]).name in _PROXIES
+
+        return strange_listener(port, is_proxy)
+
     def stop(self) -> None:
         """Stop, then kill, then remove; the log is complete afterwards."""
         if self._final is not None:
@@ -104,6 +128,8 @@ class DockerServer(Server):
         self._final = ServerState(running=False, exit_code=code, detail=detail)
         if not self._attempt("remove", lambda: self._container.remove(force=True, v=True)):
             _log.warning("container_left", container=self._container.name, remedy=_REMEDY)
+        if self._lock is not None:
+            self._lock.release()
 
     def _engine_silent(self, error: Exception) -> ServerState:
         now = self._clock()
@@ -177,7 +203,9 @@ class DockerBackend:
             StartupFailed: the engine refused for another reason.
         """
         client = self._connect(_STATE_TIMEOUT_S)
-        container_options = _require_image(client, options)
+        container_options, variables = _require_image(client, options)
+        environment = {**options.environment, **options.python_path_before(variables)}
+        options = replace(options, environment=environment)
         check_port_free(options.port)
         for mount in container_options.mounts:
             if not mount.is_volume and not mount.read_only:
@@ -186,6 +214,7 @@ class DockerBackend:
         name = container_name(options, secrets.token_hex(3))
         arguments = container_arguments(options, name=name, owner=Owner.this())
         arguments = with_secrets(arguments, options.secret_variables, os.environ)
+        lock = lock_port(options.port, f"run {options.run_id} (pid {os.getpid()})")
         try:
             container = self._create_and_start(client, arguments, options)
             log_path = new_log(run_folder, options.log_stem)
@@ -194,12 +223,13 @@ class DockerBackend:
             follower.start()
             container.reload()
         except BaseException:
+            lock.release()
             try:
                 remove_container(client, name)
             except (DockerException, RequestException) as error:
                 _log.warning("container_left", container=name, error=str(error), remedy=_REMEDY)
             raise
-        return DockerServer(container, options, log_path, follower)
+        return DockerServer(container, options, log_path, follower, lock)
 
     def _create_and_start(
         self, client: docker.DockerClient, arguments: dict[str, Any], options: LaunchOptions
@@ -234,14 +264,17 @@ def _create_and_start(client: docker.DockerClient, arguments: dict[str, Any]) ->
     return container
 
 
-def _require_image(client: docker.DockerClient, options: LaunchOptions) -> ContainerOptions:
-    """The container's options, whose image this engine has."""
+def _require_image(
+    client: docker.DockerClient, options: LaunchOptions
+) -> tuple[ContainerOptions, Mapping[str, str]]:
+    """The container's options, whose image this engine has, and that image's own variables."""
     if options.container is None:
         raise ValueError("the docker backend needs launch options with a container")
     image = options.container.image
     try:
-        client.images.get(image)
-        return options.container
+        config = client.images.get(image).attrs.get("Config") or {}
+        pairs = (entry.partition("=") for entry in config.get("Env") or ())
+        return options.container, {name: value for name, _, value in pairs}
     except ImageNotFound as error:
         raise EnvironmentError_(
             f"there is no image {image} on this machine",

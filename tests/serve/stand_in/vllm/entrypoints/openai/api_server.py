@@ -3,7 +3,8 @@
 It exists to provoke faults that the real server cannot be made to show cheaply. ``STAND_IN`` in
 its environment chooses one: ``exits`` (at start, as a failed vLLM does), ``never_ready``,
 ``other_model``. ``STAND_IN_LOG`` names a real server's log that it prints, ``STAND_IN_DELAY`` how
-many seconds an answer takes. ``POST /allocate`` takes memory until the limit kills it,
+many seconds an answer takes. ``STAND_IN_REUSEPORT`` shares the port as vLLM does.
+``POST /allocate`` takes memory until the limit kills it,
 ``POST /die`` exits.
 """
 
@@ -92,6 +93,7 @@ if "STAND_IN_LOG" in os.environ:
 if behaviour == "exits":
     print("RuntimeError: Failed to infer device type", file=sys.stderr, flush=True)
     sys.exit(1)
+ThreadingHTTPServer.allow_reuse_port = "STAND_IN_REUSEPORT" in os.environ
 server = ThreadingHTTPServer((known.host, known.port), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print("Application startup complete.", flush=True)

@@ -1,0 +1,214 @@
+"""``startup_<mode>_<model>.json``: every start of a server of one (model, mode), as it went.
+
+A start's verdict is that of its log, with which its workers have to agree where they are asked, and
+``contaminated`` where somebody else may have answered in its place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from harness.conduct.run_facts import now, read_own
+from harness.files import sha256_of
+from harness.plan import Lifetime
+from harness.prove import (
+    WORKER_EXTENSION,
+    ActivationEvidence,
+    Difference,
+    ServerProcess,
+    WorkerProof,
+    agreed,
+    find_tell,
+    mode_parity,
+    read_facts,
+    read_worker_proof,
+    worker_question,
+)
+from harness.records import RunFolder
+from harness.serve import (
+    Server,
+    ask_server_info,
+    ask_workers,
+    read_log,
+    safe_name,
+    server_evidence,
+)
+from harness.words import MODES, BackendName, Mode, Verdict
+
+
+class Start(msgspec.Struct):
+    """One start of a server; the file's own words and order."""
+
+    started_at: str
+    server: Mapping[str, Any]
+    log: str
+    log_sha256: str | None = None
+    ready_after_s: float | None = None
+    records: int = 0
+    ended_at: str | None = None
+    verdict: str = str(Verdict.INCONCLUSIVE)
+    evidence: Mapping[str, Any] = {}
+    facts: Mapping[str, Any] = {}
+    metrics: Mapping[str, Any] = {}
+    strangers: list[str] = []
+    process: Mapping[str, float] | None = None
+    worker_proof: Mapping[str, Any] | None = None
+    server_info: Mapping[str, Any] | None = None
+    error: Mapping[str, Any] | None = None
+
+
+_LOG_SETTLES_S = 5.0
+
+
+class _Starts(msgspec.Struct):
+    schema_version: int
+    model: str
+    mode: str
+    attempts: list[Any]  # earlier ones stay as they were written
+    verdict: str
+
+
+class Startup:
+    """The start of a server that goes on now, written beside the earlier ones of its (model, mode).
+
+    Attributes:
+        start: what is written of it by `save`; there from `begin` on.
+    """
+
+    start: Start
+
+    def __init__(self, folder: RunFolder, lifetime: Lifetime) -> None:
+        self.file = startup_file(lifetime.model.name, lifetime.mode)
+        self._folder = folder
+        self._starts = read_own(folder, self.file, _Starts) or _Starts(
+            1, lifetime.model.name, str(lifetime.mode), [], str(Verdict.INCONCLUSIVE)
+        )
+
+    def begin(self, server: Server) -> None:
+        """Write down that it was started."""
+        self._server = server
+        self.start = Start(now(), server.describe(), server.log_path.name)
+        self._starts.attempts.append(self.start)
+        self.save()
+
+    def save(self) -> None:
+        """Write the file."""
+        self._starts.verdict = self.start.verdict
+        self._folder.write(self.file, msgspec.to_builtins(self._starts, enc_hook=str))
+
+    def identify(self) -> None:
+        """Look who answers on the port, and ask the workers which kernels they run."""
+        self._look_for_strangers()
+        options = self._server.options
+        if options.backend is not BackendName.EXTERNAL and options.has_development_endpoints:
+            self.start.server_info = ask_server_info(self._server.base_url)
+        if options.python_path:
+            proof = self._ask_workers()
+            digest = sha256_of(WORKER_EXTENSION)
+            self.start.worker_proof = {**proof.to_json(), "extension_sha256": digest}
+        self.judge()
+        self.save()
+
+    def judge(self) -> ActivationEvidence:
+        """Read from the log so far which kernel path runs, and whether all evidence agrees."""
+        evidence = server_evidence(self._server)
+        start, before = self.start, self.start.evidence.get("starts")
+        if before is not None and evidence.starts != before:
+            self._note_stranger(
+                f"the log shows {evidence.starts - before} more server start(s) since readiness"
+            )
+        verdict = evidence.verdict
+        if start.worker_proof is not None:
+            verdict = agreed(verdict, Verdict(start.worker_proof["verdict"]))
+        start.verdict = str(Verdict.CONTAMINATED if start.strangers else verdict)
+        start.evidence = evidence.to_json()
+        start.facts = asdict(read_facts(read_log(self._server.log_path)))
+        return evidence
+
+    def see_process(self, process: ServerProcess | None) -> None:
+        """Note the process that ``/metrics`` names; another one than before is a stranger."""
+        if process is None:
+            return
+        seen = self.start.process or {"started": process.started, "cpu_s_before": process.cpu_s}
+        if seen["started"] != process.started:
+            self._note_stranger(
+                "another process answers than at readiness: it started at "
+                f"{process.started:.2f}, not at {seen['started']:.2f}"
+            )
+        self.start.process = {**seen, "cpu_s_after": process.cpu_s}
+
+    def close(self, *, records: int) -> None:
+        """Stop the server, judge its whole log, and write down how it ended."""
+        if self.start.ready_after_s is not None and self._server.state().running:
+            self._look_for_strangers()
+        self._server.stop()
+        self.judge()
+        if self._server.options.backend is not BackendName.EXTERNAL:  # another's log may grow on
+            self.start.log_sha256 = sha256_of(self._server.log_path)
+        self.start.records = records
+        self.start.ended_at = now()
+        self.start.server = self._server.describe()
+        self.save()
+
+    def _look_for_strangers(self) -> None:
+        if stranger := self._server.strange_listener():
+            self._note_stranger(stranger)
+
+    def _note_stranger(self, reason: str) -> None:
+        if reason not in self.start.strangers:
+            self.start.strangers.append(reason)
+
+    def _ask_workers(self) -> WorkerProof:
+        """One answer a rank; the log says on what device and release, and how many ranks."""
+        deadline = time.monotonic() + _LOG_SETTLES_S
+        evidence = server_evidence(self._server)
+        while evidence.vllm_version is None and time.monotonic() < deadline:
+            time.sleep(0.1)  # a container's log follows a little later
+            evidence = server_evidence(self._server)
+        tell = find_tell(evidence.device, evidence.vllm_version)
+        answers, problem = None, ""
+        if tell is not None:
+            answers, problem = ask_workers(self._server.base_url, worker_question(tell))
+        return read_worker_proof(
+            answers,
+            mode=self._server.options.mode,
+            tell=tell,
+            expected_ranks=evidence.workers,
+            problem=problem,
+        )
+
+
+def startup_file(model: str, mode: Mode) -> str:
+    """The name of the file that describes the starts of a (model, mode)."""
+    return f"startup_{mode}_{safe_name(model)}.json"
+
+
+def parity_of_modes(folder: RunFolder, models: Iterable[str]) -> dict[str, tuple[Difference, ...]]:
+    """Each model that was served in both modes, with every setting that its logs show to differ.
+
+    The last server of each mode is read. Nothing for a model says that nothing differs.
+    """
+    found = {}
+    for model in models:
+        last = [_last_start(folder, startup_file(model, mode)) for mode in MODES]
+        starts = [start for start in last if start is not None]
+        if len(starts) == len(MODES):
+            facts = [read_facts(read_log(folder.path / str(start["log"]))) for start in starts]
+            one, other = (
+                start.get("server_info") or start["server"].get("server_info") for start in starts
+            )
+            infos = (one, other) if one and other else None
+            found[model] = mode_parity(facts[0], facts[1], infos)
+    return found
+
+
+def _last_start(folder: RunFolder, file: str) -> Mapping[str, Any] | None:
+    """The last start, if its log is there."""
+    known = read_own(folder, file, _Starts)
+    start: Mapping[str, Any] | None = known.attempts[-1] if known else None
+    return start if start and (folder.path / str(start["log"])).exists() else None

@@ -1,0 +1,195 @@
+"""What the workers themselves say of their kernels: one answer of the dispatcher a rank.
+
+Stronger than any log line: it does not hang on a torch release's warnings, cannot be suppressed,
+and shows every rank. Which operators and keys tell the modes apart is one table, `TELLS`; a device
+or a release that has no row in it is ``inconclusive``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.prove.evidence import (
+    CPU_PLUGIN_KERNELS,
+    VLLM_KERNELS,
+    Device,
+    Release,
+    Version,
+    parse_version,
+)
+from harness.words import PROVEN, Mode, Verdict
+
+WORKER_EXTENSION = Path(__file__).parent / "on_the_worker" / "harness_worker_proof.py"
+"""The one file that a server gets of us, in a folder that holds nothing else."""
+WORKER_METHOD = "harness_worker_proof"
+_KERNEL = re.compile(r"^\w+: registered at (\S+?)(?::\d+)? ::")
+_QUOTE_WIDTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """What tells the two modes apart on one device, for a range of releases.
+
+    Attributes:
+        key: the dispatch key to look under.
+        operators: names below ``aten::`` that the batch-invariant path replaces.
+        kernels: pattern of the file of its kernels.
+        first, last: vLLM releases for which this was read in the source or measured.
+        gemm: qualified name that vLLM's own CPU GEMM has; the plugin's has another.
+    """
+
+    device: Device
+    key: str
+    operators: tuple[str, ...]
+    kernels: str
+    first: Version
+    last: Release
+    gemm: str = ""
+
+
+TELLS = (
+    Tell(
+        Device.CUDA,
+        "CUDA",
+        # not mm and addmm: on Hopper they keep their own kernels in both modes
+        ("_log_softmax", "bmm", "_softmax", "mean.dim"),
+        VLLM_KERNELS,
+        first=(0, 19, 1),
+        last=(0, 33),
+    ),
+    Tell(
+        Device.CPU,
+        "CPU",
+        # _log_softmax is the same in both modes there
+        ("mean.dim",),
+        CPU_PLUGIN_KERNELS,
+        first=(0, 32, 0),
+        last=(0, 32),
+        gemm="vllm.model_executor.layers.utils.cpu_unquantized_gemm",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProof:
+    """What the workers of one server lifetime say.
+
+    Attributes:
+        verdict: ``active`` or ``clean`` where every rank runs the path asked for, ``contaminated``
+            where one does not or is missing, ``inconclusive`` where nothing could be asked.
+        mode: the path asked for.
+        ranks: answers that came.
+        expected_ranks: processes that run the model.
+        lines: what each rank said, in words.
+        missing: what speaks against the path asked for, or could not be told.
+    """
+
+    verdict: Verdict
+    mode: Mode
+    ranks: int
+    expected_ranks: int
+    lines: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The proof as JSON values."""
+        return {
+            "verdict": self.verdict.value,
+            "mode": self.mode.value,
+            "ranks": self.ranks,
+            "expected_ranks": self.expected_ranks,
+            "lines": list(self.lines),
+            "missing": list(self.missing),
+        }
+
+
+def find_tell(device: Device | None, version: str | None) -> Tell | None:
+    """The row for this device and release; ``None`` where there is none."""
+    known = parse_version(version)
+    for tell in TELLS if known else ():
+        if tell.device is device and known and tell.first <= known and known[:2] <= tell.last:
+            return tell
+    return None
+
+
+def worker_question(tell: Tell) -> dict[str, object]:
+    """What to send to ``/collective_rpc``."""
+    return {"method": WORKER_METHOD, "args": [tell.key, ",".join(tell.operators)]}
+
+
+def read_worker_proof(
+    answers: Any,
+    *,
+    mode: Mode,
+    tell: Tell | None,
+    expected_ranks: int,
+    problem: str = "",
+) -> WorkerProof:
+    """Judge what ``/collective_rpc`` answered.
+
+    Args:
+        answers: its ``results``, one a rank.
+        mode: the path that was asked for.
+        tell: the row of the table; ``None`` is inconclusive.
+        expected_ranks: processes that run the model, by the engine's own configuration.
+        problem: why there is no answer.
+    """
+    if tell is None:
+        problem = "a row of the table for this device and release: which operators tell the modes"
+    if tell is None or problem or not isinstance(answers, list) or not answers:
+        missing = problem or "an answer of any worker"
+        return WorkerProof(Verdict.INCONCLUSIVE, mode, 0, expected_ranks, (), (missing,))
+    lines, missing_lines = [], []
+    wanted = mode is Mode.BATCH_INVARIANT
+    for number, answer in enumerate(answers):
+        told = dict(_told(answer, tell)) if isinstance(answer, Mapping) else {}
+        rank = answer.get("rank", number) if isinstance(answer, Mapping) else number
+        lines += [f"rank {rank}: {text}" for text in told]
+        wrong = [text for text, invariant in told.items() if invariant is not wanted]
+        if wrong or not told:
+            path = f"is not on the {mode.words} path"
+            missing_lines.append(f"rank {rank} {path}: {'; '.join(wrong) or 'it says nothing'}")
+    ranks = {answer.get("rank") for answer in answers if isinstance(answer, Mapping)}
+    if len(ranks) != expected_ranks or len(answers) != expected_ranks:
+        missing_lines.append(f"{len(ranks)} of {expected_ranks} ranks answered")
+    verdict = Verdict.CONTAMINATED if missing_lines else PROVEN[mode]
+    return WorkerProof(
+        verdict, mode, len(answers), expected_ranks, tuple(lines), tuple(missing_lines)
+    )
+
+
+def _told(said: Mapping[str, Any], tell: Tell) -> Iterator[tuple[str, bool | None]]:
+    """Each thing that a rank says, in words, and whether it is the batch-invariant path's.
+
+    ``None`` is neither path's: vLLM's own Triton kernels on a CPU, where they cannot run.
+    """
+    kernels = said.get("kernels")
+    for operator in tell.operators:
+        dumped = kernels.get(operator) if isinstance(kernels, Mapping) else None
+        dumped = [str(line) for line in dumped] if isinstance(dumped, list) else []
+        live = next((line for line in dumped if line.startswith(f"{tell.key}:")), "")
+        found = _KERNEL.match(live)
+        what = live[:_QUOTE_WIDTH].partition(" :: ")[0] or f"no kernel for {tell.key}"
+        invariant: bool | None = None
+        if found and re.match(tell.kernels, found[1]):
+            invariant = True
+        elif found and "batch_invariant" not in found[1]:
+            invariant = False
+        yield f"aten::{operator} {what}", invariant
+    if tell.gemm:
+        gemm = str(said.get("gemm"))
+        replaced = True if "batch_invariant" in gemm else None
+        yield f"GEMM {gemm}", False if gemm == tell.gemm else replaced
+
+
+def agreed(log: Verdict, proof: Verdict) -> Verdict:
+    """The verdict of a lifetime of which log and workers say this; they have to agree."""
+    if log is proof:
+        return log
+    found = {log, proof}
+    undecided = Verdict.INCONCLUSIVE in found and Verdict.CONTAMINATED not in found
+    return Verdict.INCONCLUSIVE if undecided else Verdict.CONTAMINATED
