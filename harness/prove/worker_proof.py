@@ -8,10 +8,12 @@ or a release that has no row in it is ``inconclusive``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from harness.prove.evidence import (
     CPU_PLUGIN_KERNELS,
@@ -72,6 +74,14 @@ TELLS = (
         gemm="vllm.model_executor.layers.utils.cpu_unquantized_gemm",
     ),
 )
+
+
+class _Rank(msgspec.Struct, frozen=True):
+    """One worker's answer, as `harness_worker_proof.py` gives it."""
+
+    rank: int
+    kernels: dict[str, list[str]] = {}
+    gemm: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,34 +153,40 @@ def read_worker_proof(
     if tell is None or problem or not isinstance(answers, list) or not answers:
         missing = problem or "an answer of any worker"
         return WorkerProof(Verdict.INCONCLUSIVE, mode, 0, expected_ranks, (), (missing,))
-    lines, missing_lines = [], []
+    lines: list[str] = []
+    gaps: list[str] = []
+    said = [_read(answer) for answer in answers]
     wanted = mode is Mode.BATCH_INVARIANT
-    for number, answer in enumerate(answers):
-        told = dict(_told(answer, tell)) if isinstance(answer, Mapping) else {}
-        rank = answer.get("rank", number) if isinstance(answer, Mapping) else number
-        lines += [f"rank {rank}: {text}" for text in told]
+    for number, rank in enumerate(said):
+        told = dict(_told(rank, tell)) if rank else {}
+        name = f"rank {rank.rank if rank else number}"
+        lines += [f"{name}: {text}" for text in told]
         wrong = [text for text, invariant in told.items() if invariant is not wanted]
         if wrong or not told:
-            path = f"is not on the {mode.words} path"
-            missing_lines.append(f"rank {rank} {path}: {'; '.join(wrong) or 'it says nothing'}")
-    ranks = {answer.get("rank") for answer in answers if isinstance(answer, Mapping)}
-    if len(ranks) != expected_ranks or len(answers) != expected_ranks:
-        missing_lines.append(f"{len(ranks)} of {expected_ranks} ranks answered")
-    verdict = Verdict.CONTAMINATED if missing_lines else PROVEN[mode]
-    return WorkerProof(
-        verdict, mode, len(answers), expected_ranks, tuple(lines), tuple(missing_lines)
-    )
+            gaps.append(
+                f"{name} is not on the {mode.words} path: {'; '.join(wrong) or 'it says nothing'}"
+            )
+    ranks = len({rank.rank for rank in said if rank})
+    if ranks != expected_ranks or len(said) != expected_ranks:
+        gaps.append(f"{ranks} of {expected_ranks} ranks answered")
+    verdict = Verdict.CONTAMINATED if gaps else PROVEN[mode]
+    return WorkerProof(verdict, mode, len(said), expected_ranks, tuple(lines), tuple(gaps))
 
 
-def _told(said: Mapping[str, Any], tell: Tell) -> Iterator[tuple[str, bool | None]]:
+def _read(answer: object) -> _Rank | None:
+    try:
+        return msgspec.convert(answer, _Rank)
+    except msgspec.ValidationError:
+        return None
+
+
+def _told(said: _Rank, tell: Tell) -> Iterator[tuple[str, bool | None]]:
     """Each thing that a rank says, in words, and whether it is the batch-invariant path's.
 
     ``None`` is neither path's: vLLM's own Triton kernels on a CPU, where they cannot run.
     """
-    kernels = said.get("kernels")
     for operator in tell.operators:
-        dumped = kernels.get(operator) if isinstance(kernels, Mapping) else None
-        dumped = [str(line) for line in dumped] if isinstance(dumped, list) else []
+        dumped = said.kernels.get(operator, [])
         live = next((line for line in dumped if line.startswith(f"{tell.key}:")), "")
         found = _KERNEL.match(live)
         what = live[:_QUOTE_WIDTH].partition(" :: ")[0] or f"no kernel for {tell.key}"
@@ -181,9 +197,8 @@ def _told(said: Mapping[str, Any], tell: Tell) -> Iterator[tuple[str, bool | Non
             invariant = False
         yield f"aten::{operator} {what}", invariant
     if tell.gemm:
-        gemm = str(said.get("gemm"))
-        replaced = True if "batch_invariant" in gemm else None
-        yield f"GEMM {gemm}", False if gemm == tell.gemm else replaced
+        replaced = True if "batch_invariant" in (said.gemm or "") else None
+        yield f"GEMM {said.gemm}", False if said.gemm == tell.gemm else replaced
 
 
 def agreed(log: Verdict, proof: Verdict) -> Verdict:
