@@ -106,7 +106,7 @@ def test_run_takes_candidates_of_ones_own_whatever_rows_the_profile_expects_of_i
     inputs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     nobody = "http://127.0.0.1:9"
-    urls = [f"--external={mode}={nobody}" for mode in ("standard", "batch_invariant")]
+    urls = [f"--external=standard={nobody}", "--external=batch_invariant=http://127.0.0.1:10"]
     assert _run("run", *inputs, "--backend", "external", *urls, "--startup-timeout-s", "1") == 3
     assert f"nothing answers at {nobody}" in capsys.readouterr().err
 
