@@ -23,6 +23,9 @@ class Mode(StrEnum):
         return self.value.replace("_", "-")
 
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Hosts at which a server's development endpoints are asked, and no other."""
+
 MODES = tuple(Mode)
 """Both modes, the standard one first: the order of every pair, table and test."""
 
@@ -41,6 +44,7 @@ class DispatchMode(StrEnum):
 
     SYNCHRONIZED = "synchronized"
     PROMPT_LIST = "prompt_list"
+    GATED = "gated"
     STAGGERED = "staggered"
     WIDE = "wide"
 
@@ -52,6 +56,9 @@ class DispatchMode(StrEnum):
             "on a connection of its own that was warmed just before",
             DispatchMode.PROMPT_LIST: "one request to /v1/completions with a list of N prompts; "
             "answers matched by choices[].index",
+            DispatchMode.GATED: "N one-prompt requests to /v1/completions, held by the server "
+            "(POST /pause?mode=keep) until all are there and admitted in one engine step (POST "
+            "/resume); a batch of which the log does not show that is no batch",
             DispatchMode.STAGGERED: "N one-prompt requests to /v1/completions, one after the other "
             "at a fixed interval (controls.stagger_ms), so that prefills join running decodes",
             DispatchMode.WIDE: "N concurrent one-prompt requests to /v1/completions, more than the "
@@ -61,6 +68,21 @@ class DispatchMode(StrEnum):
     def requests(self, batch_size: int) -> int:
         """HTTP requests that one batch of this size takes, without retries."""
         return 1 if self is DispatchMode.PROMPT_LIST else batch_size
+
+
+class CachePolicy(StrEnum):
+    """What a request may find in the server's prefix cache."""
+
+    SERVER_DEFAULT = "server_default"
+    OFF = "off"
+    ON = "on"
+    SALTED = "salted"
+    RESET = "reset"
+
+    @property
+    def forbids_earlier(self) -> bool:
+        """Whether no token of an earlier asking may come from the cache."""
+        return self in (CachePolicy.OFF, CachePolicy.SALTED, CachePolicy.RESET)
 
 
 class Endpoint(StrEnum):

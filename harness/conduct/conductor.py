@@ -36,7 +36,6 @@ from harness.records import Record, RunFolder, find_unfinished, new_run_id
 from harness.replay import Dispatcher, ReplaySession
 from harness.report import write_reports
 from harness.serve import LaunchOptions, launch_options
-from harness.settings import RunSpec
 
 _SUMMARY, _VALIDATION = "summary.json", "validation.json"
 _CONCLUSION = (_SUMMARY, _VALIDATION, "report.md", "report.html")
@@ -103,7 +102,7 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
     path = _choose_folder(prepared, options, progress)
     site = find_site(prepared.spec, progress)
     if not path.exists():
-        site.backend.check(_launches(prepared.spec, prepared.plan, path.name, site)[0][1])
+        site.backend.check(_launches(prepared, prepared.plan, path.name, site)[0][1])
     folder = RunFolder(path)
     known = folder.read("metadata.json")
     if known is not None and known.get("fingerprint") != prepared.fingerprint:
@@ -195,9 +194,15 @@ def _conclude(plan: Plan, bench: Bench) -> Conclusion:
 
 
 def _launches(
-    spec: RunSpec, plan: Plan, run_id: str, site: Site
+    prepared: Prepared, plan: Plan, run_id: str, site: Site
 ) -> list[tuple[Lifetime, LaunchOptions]]:
-    about: Any = {"run_id": run_id, "host": site.host, "image": site.image_reference}
+    spec = prepared.spec
+    about: Any = {
+        "run_id": run_id,
+        "host": site.host,
+        "image": site.image_reference,
+        "schedules": prepared.schedules,
+    }
     return [
         (lifetime, launch_options(spec, lifetime.model, lifetime.mode, nonce=token_hex(4), **about))
         for lifetime in plan.lifetimes
@@ -205,7 +210,7 @@ def _launches(
 
 
 def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench, kind: str) -> None:
-    launches = _launches(bench.spec, plan, bench.folder.run_id, bench.site)
+    launches = _launches(prepared, plan, bench.folder.run_id, bench.site)
     bench.site.backend.check(launches[0][1])
     total = len(prepared.plan.records)
     bench.progress.begin(records=total, done=total - len(plan.records), lifetimes=len(launches))

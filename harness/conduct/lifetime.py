@@ -11,6 +11,7 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import FrameType
 
 import httpx
@@ -24,7 +25,15 @@ from harness.errors import HarnessError, ModeNotProven
 from harness.plan import Lifetime
 from harness.prove import metrics_delta, read_metrics, read_process
 from harness.records import RunFolder
-from harness.replay import CompletionsClient, Dispatcher, RequestFailed, warm_up
+from harness.replay import (
+    CompletionsClient,
+    Dispatcher,
+    Gate,
+    LoggedAdmission,
+    PrefixCache,
+    RequestFailed,
+    warm_up,
+)
 from harness.serve import LaunchOptions, Server, describe_death, wait_until_ready
 from harness.settings import RunSpec
 from harness.words import PROVEN, Verdict
@@ -90,14 +99,25 @@ async def _serve(
     bench: Bench, lifetime: Lifetime, server: Server, startup: Startup, work: Work
 ) -> None:
     spec, start = bench.spec, startup.start
+    options = server.options
     async with CompletionsClient(
-        server.base_url, server.options.served_model_name, spec.request
+        server.base_url,
+        options.served_model_name,
+        spec.request,
+        tells_cached=options.tells_cached_tokens,
     ) as client:
-        probe = Liveness(server)
+        log_path = Path(options.external_log or server.log_path)
         dispatcher = Dispatcher(
             client,
             max_attempts=spec.request.max_attempts,
-            probe=probe,
+            probe=Liveness(server),
+            cache=PrefixCache(
+                client,
+                spec.controls.prefix_caching,
+                salted_with=f"{bench.folder.run_id}/{lifetime.mode}/{lifetime.model.name}/"
+                f"{startup.number}",
+            ),
+            gate=Gate(client, LoggedAdmission(log_path)),
             stagger_s=spec.controls.stagger_ms / 1000,
         )
         try:

@@ -59,6 +59,11 @@ class Prepared:
         """The resolved spec."""
         return self.loaded.spec
 
+    @property
+    def schedules(self) -> frozenset[DispatchMode]:
+        """How its batches are sent."""
+        return frozenset(candidate.dispatch_mode for candidate in self.candidates)
+
 
 def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Prepared:
     """Read tasks and candidates, make the plan, and refuse what cannot be run.

@@ -96,6 +96,11 @@ class Startup:
         self._starts.attempts.append(self.start)
         self.save()
 
+    @property
+    def number(self) -> int:
+        """Which start of its (model, mode) this is, from 1."""
+        return len(self._starts.attempts)
+
     def save(self) -> None:
         """Write the file."""
         self._starts.verdict = self.start.verdict

@@ -73,6 +73,10 @@ class Answer(Struct, frozen=True):
         latency_s: seconds from sending the request to having its whole answer (a list's prompts
             share it).
         attempts: how often the request was sent.
+        cached_tokens: prompt tokens that the server took from its prefix cache. Where it tells no
+            more (a prompt list) those of the whole asking; ``None`` where it is not known.
+        cached_earlier: of the whole asking's prompt tokens, those that none of its own requests
+            computed: an earlier asking left them. ``None`` where it is not known.
         score, label: the scorer's verdict.
         score_evidence: its reasons.
     """
@@ -82,6 +86,8 @@ class Answer(Struct, frozen=True):
     finish_reason: str | None = None
     latency_s: float | None = None
     attempts: int | None = None
+    cached_tokens: int | None = None
+    cached_earlier: int | None = None
     score: float | None = None
     label: str | None = None
     score_evidence: Evidence | None = None

@@ -4,14 +4,19 @@ Everything goes through ``/v1/completions`` with raw prompts, no chat template.
 """
 
 from harness.records import Answer
+from harness.replay.cache import PrefixCache
 from harness.replay.client import CompletionsClient, RequestFailed
 from harness.replay.dispatch import Dispatcher
+from harness.replay.gate import Gate, LoggedAdmission
 from harness.replay.session import ReplaySession, warm_up
 
 __all__ = [
     "Answer",
     "CompletionsClient",
     "Dispatcher",
+    "Gate",
+    "LoggedAdmission",
+    "PrefixCache",
     "ReplaySession",
     "RequestFailed",
     "warm_up",

@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import httpx
+import msgspec
 
 from harness.records import Answer
+from harness.secrets import without_url_password
 from harness.settings import RequestSettings
+from harness.words import LOOPBACK
 
 _IDLE_S = 3.0
 """A connection idle for longer is not used again: vLLM's own end closes it after 5 s."""
@@ -30,6 +34,38 @@ class RequestFailed(Exception):
         self.retryable = retryable
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, and what the server said of the prompt itself.
+
+    Attributes:
+        answer: its ``cached_tokens`` are of this prompt alone, or not known.
+        prompt_ids: the prompt's tokens; ``None`` where the server does not return them.
+        request_tokens: prompt tokens of the whole request; ``None`` where it does not say.
+    """
+
+    answer: Answer
+    prompt_ids: tuple[int, ...] | None = None
+    request_tokens: int | None = None
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    """What a completion says of its prompts."""
+
+    prompt_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+
+    def cached(self, *, zero_left_out: bool) -> int | None:
+        """Tokens from the prefix cache; a missing number is a 0 only where one is left out."""
+        details = self.prompt_tokens_details
+        said = details.cached_tokens if details else None
+        return 0 if said is None and zero_left_out and self.prompt_tokens is not None else said
+
+
 class CompletionsClient:
     """Asks one server for completions over connections that it keeps warm.
 
@@ -37,6 +73,8 @@ class CompletionsClient:
         base_url: ``http://host:port``.
         model: the served model name.
         request: sampling and time-out of every request.
+        tells_cached: whether the server runs with ``--enable-prompt-tokens-details``, so that a
+            usage without a number means 0: vLLM 0.19.1 leaves a 0 out, 0.32 writes it.
         transport: a replacement for the network, for tests.
     """
 
@@ -46,13 +84,16 @@ class CompletionsClient:
         model: str,
         request: RequestSettings,
         *,
+        tells_cached: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        self._tells_cached = tells_cached
         self._base_url = base_url
         self._model = model
         self._request = request
         self._transport = transport
         self._connections: list[httpx.AsyncClient] = []
+        self._orders: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> CompletionsClient:
         return self
@@ -63,23 +104,34 @@ class CompletionsClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await asyncio.gather(*(connection.aclose() for connection in self._connections))
+        opened = [*self._connections, *([self._orders] if self._orders else ())]
+        await asyncio.gather(*(connection.aclose() for connection in opened))
 
-    async def complete_one(self, prompt: str, *, connection: int = 0) -> Answer:
+    async def complete_one(
+        self, prompt: str, *, connection: int = 0, salt: str | None = None
+    ) -> Reply:
         """The completion of one prompt, sent on the numbered connection.
+
+        Args:
+            salt: what keeps the prompt's blocks in the prefix cache from every other request.
 
         Raises:
             RequestFailed: the attempt failed.
         """
-        return (await self._post(prompt, count=1, connection=connection))[0]
+        return (await self._post(prompt, count=1, connection=connection, salt=salt))[0]
 
-    async def complete_list(self, prompts: Sequence[str]) -> tuple[Answer, ...]:
+    async def complete_list(
+        self, prompts: Sequence[str], *, salt: str | None = None
+    ) -> tuple[Reply, ...]:
         """One request with a list of prompts; answers are matched by ``choices[].index``.
+
+        The server tells the cached tokens of the last prompt only, so those of a list are not known
+        from its answer.
 
         Raises:
             RequestFailed: the attempt failed, or the indices are not exactly 0..N-1.
         """
-        return await self._post(list(prompts), count=len(prompts), connection=0)
+        return await self._post(list(prompts), count=len(prompts), connection=0, salt=salt)
 
     async def warm(self, connections: int) -> None:
         """Open that many connections and prove each with ``GET /health``.
@@ -98,6 +150,25 @@ class CompletionsClient:
         except httpx.TransportError:
             return ""
         return response.text if response.status_code == 200 else ""
+
+    async def order(self, path: str) -> httpx.Response:
+        """``POST`` to a development endpoint, over loopback only.
+
+        Raises:
+            RequestFailed: nothing answered, or the server is not on this machine.
+        """
+        if httpx.URL(self._base_url).host not in LOOPBACK:
+            raise RequestFailed(
+                f"{path}: development endpoints are asked over loopback only, not at "
+                f"{without_url_password(self._base_url)}",
+                retryable=False,
+            )
+        if self._orders is None:  # a connection of its own: the others may be held at the gate
+            self._orders = self._new_connection()
+        try:
+            return await self._orders.post(path)
+        except httpx.TransportError as error:
+            raise RequestFailed(f"{path}: {_describe(error)}", retryable=True) from error
 
     async def _open(self, connections: int) -> None:
         while len(self._connections) < connections:
@@ -123,13 +194,13 @@ class CompletionsClient:
             raise RequestFailed(f"/health answered {response.status_code}", retryable=True)
 
     async def _post(
-        self, prompt: str | list[str], *, count: int, connection: int
-    ) -> tuple[Answer, ...]:
+        self, prompt: str | list[str], *, count: int, connection: int, salt: str | None
+    ) -> tuple[Reply, ...]:
         await self._open(connection + 1)
         started = time.perf_counter()
         try:
             response = await self._connections[connection].post(
-                "/v1/completions", json=self._body(prompt)
+                "/v1/completions", json=self._body(prompt, salt)
             )
         except httpx.TransportError as error:
             raise RequestFailed(_describe(error), retryable=True) from error
@@ -139,9 +210,9 @@ class CompletionsClient:
                 f"HTTP {response.status_code}: {response.text[:300]}",
                 retryable=response.status_code in _RETRYABLE,
             )
-        return _answers(response, count, latency)
+        return _replies(response, count, latency, zero_left_out=self._tells_cached)
 
-    def _body(self, prompt: str | list[str]) -> dict[str, Any]:
+    def _body(self, prompt: str | list[str], salt: str | None) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self._model,
             "prompt": prompt,
@@ -151,6 +222,8 @@ class CompletionsClient:
         }
         if self._request.seed is not None:
             body["seed"] = self._request.seed
+        if salt is not None:
+            body["cache_salt"] = salt
         return body
 
 
@@ -158,9 +231,12 @@ def _describe(error: httpx.TransportError) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _answers(response: httpx.Response, count: int, latency: float) -> tuple[Answer, ...]:
+def _replies(
+    response: httpx.Response, count: int, latency: float, *, zero_left_out: bool
+) -> tuple[Reply, ...]:
     try:
-        choices = response.json()["choices"]
+        body = response.json()
+        choices = body["choices"]
         by_index = {int(choice["index"]): choice for choice in choices}
         if len(choices) != count or set(by_index) != set(range(count)):
             raise RequestFailed(
@@ -168,14 +244,32 @@ def _answers(response: httpx.Response, count: int, latency: float) -> tuple[Answ
                 f"{sorted(int(choice['index']) for choice in choices)}",
                 retryable=False,
             )
-        return tuple(_answer(by_index[i], latency) for i in range(count))
-    except (KeyError, TypeError, ValueError) as error:
+        usage = _usage(body.get("usage"))
+        # of a list the usage holds the last prompt's tokens only
+        cached = usage.cached(zero_left_out=zero_left_out) if count == 1 else None
+        return tuple(
+            Reply(_answer(by_index[i], latency, cached), _ids(by_index[i]), usage.prompt_tokens)
+            for i in range(count)
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RequestFailed(
             f"the answer is not a completion: {error!r}", retryable=False
         ) from error
 
 
-def _answer(choice: Mapping[str, Any], latency: float) -> Answer:
+def _usage(said: object) -> _Usage:
+    try:
+        return msgspec.convert(said, _Usage)
+    except msgspec.ValidationError:
+        return _Usage()
+
+
+def _ids(choice: Mapping[str, Any]) -> tuple[int, ...] | None:
+    ids = choice.get("prompt_token_ids")
+    return tuple(ids) if ids is not None else None
+
+
+def _answer(choice: Mapping[str, Any], latency: float, cached: int | None) -> Answer:
     text = choice["text"]
     if not isinstance(text, str):
         raise TypeError("choices[].text is not a string")
@@ -185,4 +279,5 @@ def _answer(choice: Mapping[str, Any], latency: float) -> Answer:
         token_ids=tuple(ids) if ids is not None else None,
         finish_reason=choice.get("finish_reason"),
         latency_s=round(latency, 6),
+        cached_tokens=cached,
     )

@@ -7,7 +7,7 @@ again whole: an attempt is an attempt at the batch.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
@@ -21,7 +21,9 @@ from tenacity import (
 )
 
 from harness.records import Answer
-from harness.replay.client import CompletionsClient, RequestFailed
+from harness.replay.cache import PrefixCache
+from harness.replay.client import CompletionsClient, Reply, RequestFailed
+from harness.replay.gate import Gate
 from harness.words import DispatchMode
 
 log = structlog.get_logger()
@@ -34,6 +36,10 @@ class LivenessProbe(Protocol):
         """Look once."""
 
 
+Send = Callable[[int], Awaitable[tuple[Reply, ...]]]
+"""One attempt at an asking; it is given the number of the attempt."""
+
+
 class Dispatcher:
     """Sends prompts alone or as a batch, under one retry policy.
 
@@ -41,6 +47,8 @@ class Dispatcher:
         client: makes the single attempts.
         max_attempts: attempts in all, first one included.
         probe: asked after each failed attempt whether the server still lives.
+        cache: what an asking may find in the prefix cache; the server's default without it.
+        gate: what holds a gated batch; without it there is none.
         stagger_s: seconds between two requests of a staggered batch.
         sleep: how to wait, in seconds.
     """
@@ -51,14 +59,19 @@ class Dispatcher:
         *,
         max_attempts: int,
         probe: LivenessProbe,
+        cache: PrefixCache | None = None,
+        gate: Gate | None = None,
         stagger_s: float = 0.02,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
         self._max_attempts = max_attempts
         self._probe = probe
+        self._cache = cache or PrefixCache(client)
+        self._gate = gate
         self._stagger_s = stagger_s
         self._sleep = sleep
+        self._askings = 0
 
     async def solo(self, prompt: str) -> Answer:
         """The answer to the prompt alone, with the attempts that it took.
@@ -67,11 +80,13 @@ class Dispatcher:
             RequestFailed: it still fails after the last attempt, or cannot be retried.
             ServerDied: the probe found the server gone.
         """
+        asking = self._next()
 
-        async def attempt() -> tuple[Answer, ...]:
-            return (await self._client.complete_one(prompt),)
+        async def send(attempt: int) -> tuple[Reply, ...]:
+            salt = self._cache.salt(asking, attempt)
+            return (await self._client.complete_one(prompt, salt=salt),)
 
-        return (await self._with_retries(attempt))[0]
+        return (await self._with_retries(send))[0]
 
     async def batch(self, prompts: Sequence[str], mode: DispatchMode) -> tuple[Answer, ...]:
         """The answers to all prompts together, as ``mode`` says, in the order of the prompts.
@@ -79,34 +94,64 @@ class Dispatcher:
         Raises:
             RequestFailed, ServerDied: as ``solo``.
         """
-        if mode is DispatchMode.PROMPT_LIST:
-            return await self._with_retries(lambda: self._client.complete_list(prompts))
-        apart = self._stagger_s if mode is DispatchMode.STAGGERED else 0.0
-        return await self._with_retries(lambda: self._concurrently(prompts, apart))
+        asking = self._next()
 
-    async def _concurrently(self, prompts: Sequence[str], apart: float) -> tuple[Answer, ...]:
-        """N requests over N warm connections, ``apart`` seconds from one to the next.
+        async def send(attempt: int) -> tuple[Reply, ...]:
+            if mode is DispatchMode.PROMPT_LIST:
+                salt = self._cache.salt(asking, attempt)
+                return await self._client.complete_list(prompts, salt=salt)
+            salts = [self._cache.salt(asking, attempt, place) for place in range(len(prompts))]
+            if mode is DispatchMode.GATED:
+                return await self._gated(prompts, salts, attempt)
+            apart = self._stagger_s if mode is DispatchMode.STAGGERED else 0.0
+            return await self._concurrently(prompts, salts, apart)
 
-        All end before a failure is raised.
-        """
+        return await self._with_retries(send, as_list=mode is DispatchMode.PROMPT_LIST)
+
+    def _next(self) -> int:
+        """The number of an asking that begins now."""
+        self._askings += 1
+        return self._askings
+
+    async def _concurrently(
+        self, prompts: Sequence[str], salts: Sequence[str | None], apart: float
+    ) -> tuple[Reply, ...]:
+        """N requests over N warm connections, ``apart`` seconds from one to the next."""
         await self._client.warm(len(prompts))
 
-        async def ask(place: int, prompt: str) -> Answer:
+        async def ask(place: int) -> Reply:
             if apart:
                 await self._sleep(place * apart)
-            return await self._client.complete_one(prompt, connection=place)
+            return await self._client.complete_one(
+                prompts[place], connection=place, salt=salts[place]
+            )
 
-        results = await asyncio.gather(
-            *(ask(place, prompt) for place, prompt in enumerate(prompts)), return_exceptions=True
-        )
-        answers = [result for result in results if isinstance(result, Answer)]
-        if len(answers) == len(prompts):
-            return tuple(answers)
-        raise _worst([result for result in results if isinstance(result, BaseException)])
+        return await _all(asyncio.ensure_future(ask(place)) for place in range(len(prompts)))
 
-    async def _with_retries(
-        self, attempt: Callable[[], Awaitable[tuple[Answer, ...]]]
-    ) -> tuple[Answer, ...]:
+    async def _gated(
+        self, prompts: Sequence[str], salts: Sequence[str | None], attempt: int
+    ) -> tuple[Reply, ...]:
+        """N requests that the server holds until all are there, and admits in one engine step."""
+        if self._gate is None:
+            raise RequestFailed("this server holds no gate for a gated batch", retryable=False)
+        await self._client.warm(len(prompts))
+        sent: list[asyncio.Future[Reply]] = []
+        try:
+            async with self._gate.closed(attempt):
+                sent += [
+                    asyncio.ensure_future(
+                        self._client.complete_one(prompt, connection=place, salt=salts[place])
+                    )
+                    for place, prompt in enumerate(prompts)
+                ]
+            replies = await _all(sent)
+        finally:
+            for request in sent:
+                request.cancel()
+        await self._gate.insist(len(prompts))
+        return replies
+
+    async def _with_retries(self, send: Send, *, as_list: bool = False) -> tuple[Answer, ...]:
         policy = AsyncRetrying(
             retry=retry_if_exception(_is_retryable),
             stop=stop_after_attempt(self._max_attempts),
@@ -120,11 +165,22 @@ class Dispatcher:
             with state:
                 attempts = state.retry_state.attempt_number
                 try:
-                    answers = await attempt()
+                    before = await self._cache.before(as_list=as_list)
+                    replies = await send(attempts)
                 except RequestFailed:
                     await self._probe()
                     raise
+        answers = await self._cache.account(replies, before, as_list=as_list)
         return tuple(replace(answer, attempts=attempts) for answer in answers)
+
+
+async def _all(requests: Iterable[asyncio.Future[Reply]]) -> tuple[Reply, ...]:
+    """The reply to each request; all end before a failure is raised."""
+    results = await asyncio.gather(*requests, return_exceptions=True)
+    replies = [result for result in results if isinstance(result, Reply)]
+    if len(replies) == len(results):
+        return tuple(replies)
+    raise _worst([result for result in results if isinstance(result, BaseException)])
 
 
 def _is_retryable(error: BaseException) -> bool:

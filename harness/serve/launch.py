@@ -8,7 +8,7 @@ nothing else; a golden test holds that.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from harness.serve.container_options import (
 )
 from harness.serve.log_files import safe_name
 from harness.settings import ModelSpec, RunSpec
-from harness.words import BackendName, Mode, served_name
+from harness.words import BackendName, CachePolicy, DispatchMode, Mode, served_name
 
 _MODE_VARIABLE = "VLLM_BATCH_INVARIANT"
 _CLEARED = ("PYTHONWARNINGS", "TORCH_CPP_LOG_LEVEL")
@@ -55,9 +55,11 @@ _OUR_FLAGS = (
 _REFUSED_FLAGS = {
     "--disable-log-stats": "it removes the metrics that the batch witness is read from",
     "--uds": "the harness talks to the server over a port",
+    "--no-enable-prompt-tokens-details": "it hides how much of a prompt came from the cache",
     "--api-key": "a secret on a command line is readable by everyone on the machine",
 }
 _DEV_MODE = "VLLM_SERVER_DEV_MODE"
+_TELLS_CACHED = "--enable-prompt-tokens-details"
 _EXTENSION_FLAG = "--worker-extension-cls"
 _EXTENSION_IN_CONTAINER = "/harness-worker-proof"
 # Set explicitly: images before and after the switch to ``vllm serve`` then behave alike.
@@ -128,6 +130,11 @@ class LaunchOptions:
         return self.environment.get(_DEV_MODE) == "1"
 
     @property
+    def tells_cached_tokens(self) -> bool:
+        """Whether we know that a usage tells the prompt tokens that came from the cache."""
+        return self.backend is not BackendName.EXTERNAL and _TELLS_CACHED in self.arguments
+
+    @property
     def command_line(self) -> tuple[str, ...]:
         """The program and its arguments."""
         return (*self.command, *self.arguments)
@@ -168,6 +175,7 @@ def launch_options(
     host: Host | None = None,
     image: str | None = None,
     nonce: str = "",
+    schedules: Collection[DispatchMode] | None = None,
 ) -> LaunchOptions:
     """Compute what one server lifetime is started with.
 
@@ -180,12 +188,15 @@ def launch_options(
         image: the resolved image reference (``name@sha256:...``) instead of ``spec.image``.
         nonce: eight hexadecimal digits of this lifetime, put into the served name; a server that
             someone else runs has none.
+        schedules: how the batches of the run are sent; what the spec says where it is not given.
 
     Raises:
         UsageError: the spec's extra arguments or variables break the experiment or hold a secret,
             or a local model folder does not exist.
     """
     host = host or this_host()
+    if schedules is None:
+        schedules = [mode for mode in DispatchMode if mode in spec.dispatch_modes]
     server = spec.server
     folder = _model_folder(model, host.working_directory)
     external = spec.external.get(mode) if spec.backend is BackendName.EXTERNAL else None
@@ -230,8 +241,12 @@ def launch_options(
         served_model_name=served,
         port=server.port,
         command=command,
-        arguments=tuple(_arguments(spec, model, seen, served, in_container=in_container)),
-        environment=_environment(spec, mode, cache=None if in_container else cache),
+        arguments=tuple(
+            _arguments(spec, model, seen, served, in_container=in_container, schedules=schedules)
+        ),
+        environment=_environment(
+            spec, mode, cache=None if in_container else cache, schedules=schedules
+        ),
         cleared_variables=_CLEARED,
         secret_variables=_PASSED_ON,
         cache=cache,
@@ -243,6 +258,12 @@ def launch_options(
         run_id=run_id,
         python_path=(extension.target if in_container else extension.source) if proof else "",
     )
+
+
+def needs_development_endpoints(spec: RunSpec, schedules: Collection[DispatchMode]) -> bool:
+    """Whether the replay itself asks for one: to hold a batch, or to empty the prefix cache."""
+    resets = spec.controls.prefix_caching == CachePolicy.RESET
+    return resets or DispatchMode.GATED in schedules
 
 
 def _model_folder(model: ModelSpec, working_directory: Path) -> Path | None:
@@ -259,7 +280,13 @@ def _model_folder(model: ModelSpec, working_directory: Path) -> Path | None:
 
 
 def _arguments(
-    spec: RunSpec, model: ModelSpec, weights: str, served: str, *, in_container: bool
+    spec: RunSpec,
+    model: ModelSpec,
+    weights: str,
+    served: str,
+    *,
+    in_container: bool,
+    schedules: Collection[DispatchMode],
 ) -> Iterator[str]:
     """The study's command, then what the spec adds.
 
@@ -293,16 +320,19 @@ def _arguments(
         ("enable-prefix-caching", controls.prefix_caching),
         ("async-scheduling", controls.async_scheduling),
     ):
-        if choice != "server_default":
+        if choice in ("on", "off"):
             yield f"--{name}" if choice == "on" else f"--no-{name}"
-    if controls.iteration_log:
+    yield _TELLS_CACHED
+    if controls.iteration_log or DispatchMode.GATED in schedules:
         yield "--enable-logging-iteration-details"
     if controls.worker_proof:
         yield from (_EXTENSION_FLAG, f"{WORKER_EXTENSION.stem}.WorkerProof")
     yield from server.extra_args
 
 
-def _environment(spec: RunSpec, mode: Mode, *, cache: str | None) -> dict[str, str]:
+def _environment(
+    spec: RunSpec, mode: Mode, *, cache: str | None, schedules: Collection[DispatchMode]
+) -> dict[str, str]:
     """Variables to set; the spec's own may override the quiet-log defaults.
 
     ``cache`` is ``None`` in a container, which has a volume for it and a GPU request.
@@ -322,7 +352,7 @@ def _environment(spec: RunSpec, mode: Mode, *, cache: str | None) -> dict[str, s
         **server.env,
         _MODE_VARIABLE: "1" if mode is Mode.BATCH_INVARIANT else "0",
     }
-    if spec.controls.worker_proof:
+    if spec.controls.worker_proof or needs_development_endpoints(spec, schedules):
         environment[_DEV_MODE] = "1"
     if cache is not None:
         environment["VLLM_CACHE_ROOT"] = cache

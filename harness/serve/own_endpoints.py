@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from harness.secrets import redact_values
+from harness.words import LOOPBACK
 
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _TIMEOUT_S = 120.0  # /server_info asks the system for what is installed, once
 
 
@@ -49,6 +49,6 @@ def ask_server_info(
 
 
 def _client(base_url: str, transport: httpx.BaseTransport | None) -> httpx.Client:
-    if urlsplit(base_url).hostname not in _LOOPBACK:
+    if urlsplit(base_url).hostname not in LOOPBACK:
         raise ValueError(f"development endpoints are asked over loopback only, not at {base_url}")
     return httpx.Client(base_url=base_url, timeout=_TIMEOUT_S, transport=transport, trust_env=False)

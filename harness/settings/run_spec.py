@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.errors import nearest
 from harness.settings.yaml_lines import KeyPath
-from harness.words import BackendName, DispatchMode, Mode
+from harness.words import BackendName, CachePolicy, DispatchMode, Mode
 
 _STRICT = ConfigDict(
     extra="forbid", frozen=True, use_enum_values=False, use_attribute_docstrings=True
@@ -93,12 +93,14 @@ class RequestSettings(BaseModel):
 class Controls(BaseModel):
     """What is held fixed or repeated so that a difference has one cause.
 
-    ``prefix_caching``: ``server_default`` sends no flag, ``off`` and ``on`` do.
+    ``prefix_caching``: ``server_default`` sends no flag, ``off`` and ``on`` do. ``salted`` gives
+    every request a ``cache_salt`` of its own, and ``reset`` empties the cache before each asking
+    (a development endpoint); both leave the flag to the server.
     ``order``: ``solo_first`` as the study, or ``alternate`` (batched first on every other row).
     """
 
     model_config = _STRICT
-    prefix_caching: Literal["server_default", "off", "on"] = "server_default"
+    prefix_caching: CachePolicy = CachePolicy.SERVER_DEFAULT
     """Reuse of computed prefixes; alone it can change answers."""
     async_scheduling: Literal["server_default", "off", "on"] = "server_default"
     """Scheduling ahead, which makes batches depend on timing."""
@@ -112,7 +114,7 @@ class Controls(BaseModel):
     """Discarded requests after each start."""
     stagger_ms: PositiveFloat = 20.0
     """Milliseconds between two requests of a staggered batch."""
-    iteration_log: bool = False
+    iteration_log: bool = True
     """Have vLLM log every engine step."""
     worker_proof: bool = False
     """Ask every worker's dispatcher which kernels it runs."""

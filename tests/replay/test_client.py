@@ -13,10 +13,10 @@ from harness.settings.run_spec import RequestSettings
 REQUEST = RequestSettings(max_tokens=8, temperature=0.0, seed=7)
 
 
-def ask(handler, call):
+def ask(handler, call, *, url="http://server", **told):
     async def go():
         transport = httpx.MockTransport(handler)
-        async with CompletionsClient("http://server", "m", REQUEST, transport=transport) as client:
+        async with CompletionsClient(url, "m", REQUEST, transport=transport, **told) as client:
             return await call(client)
 
     return asyncio.run(go())
@@ -56,7 +56,7 @@ def test_a_prompt_list_answer_out_of_order_is_matched_by_index():
         lambda _: choices("zero", "one", "two", order=[2, 0, 1]),
         lambda c: c.complete_list(["a", "b", "c"]),
     )
-    assert [a.text for a in answers] == ["zero", "one", "two"]
+    assert [a.answer.text for a in answers] == ["zero", "one", "two"]
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,77 @@ def test_a_broken_connection_may_be_sent_again(error):
 
 def test_token_ids_and_finish_reason_are_kept():
     body = {"choices": [{"index": 0, "text": "x", "finish_reason": "length", "token_ids": [5, 6]}]}
-    (answer,) = ask(lambda _: httpx.Response(200, json=body), lambda c: c.complete_list(["a"]))
+    (reply,) = ask(lambda _: httpx.Response(200, json=body), lambda c: c.complete_list(["a"]))
+    answer = reply.answer
     assert (answer.token_ids, answer.finish_reason) == ((5, 6), "length")
+
+
+def usage(**said):
+    row = {"index": 0, "text": "x", "finish_reason": "stop", "prompt_token_ids": [1, 2, 3]}
+    return httpx.Response(
+        200, json={"choices": [row], "usage": said} if said else {"choices": [row]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "tells", "cached"),
+    [
+        ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}}, False, 2),
+        ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 0}}, False, 0),
+        ({"prompt_tokens": 3, "prompt_tokens_details": None}, True, 0),
+        ({"prompt_tokens": 3}, True, 0),
+        ({"prompt_tokens": 3}, False, None),
+        ({"prompt_tokens": "many"}, True, None),
+        ({}, True, None),
+    ],
+    ids=["told", "0.32 writes a 0", "0.19.1 leaves it out", "left out", "flag not known",
+         "no number", "no usage"],
+)  # fmt: skip
+def test_a_count_that_is_not_told_is_0_only_where_a_0_is_known_to_be_left_out(said, tells, cached):
+    reply = ask(lambda _: usage(**said), lambda c: c.complete_one("a"), tells_cached=tells)
+    assert reply.answer.cached_tokens == cached
+    assert reply.prompt_ids == (1, 2, 3)
+
+
+def test_the_count_of_a_list_is_never_taken_from_its_usage_which_is_of_the_last_prompt_only():
+    body = {
+        "choices": [{"index": i, "text": "x"} for i in (0, 1)],
+        "usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}},
+    }
+    replies = ask(
+        lambda _: httpx.Response(200, json=body),
+        lambda c: c.complete_list(["a", "b"]),
+        tells_cached=True,
+    )
+    assert [reply.answer.cached_tokens for reply in replies] == [None, None]
+    assert replies[0].request_tokens == 9
+
+
+def test_a_salt_goes_with_its_request_and_no_salt_is_sent_without_one():
+    seen = []
+
+    def handler(request):
+        seen.append(json.loads(request.content).get("cache_salt", "none"))
+        return choices("a")
+
+    ask(handler, lambda c: c.complete_one("p", salt="pepper"))
+    ask(handler, lambda c: c.complete_list(["p"], salt="pepper"))
+    ask(handler, lambda c: c.complete_one("p"))
+    assert seen == ["pepper", "pepper", "none"]
+
+
+def test_a_development_endpoint_is_asked_over_loopback_only():
+    asked = []
+
+    def handler(request):
+        asked.append(str(request.url))
+        return httpx.Response(200)
+
+    with pytest.raises(RequestFailed, match=r"over loopback only, not at http://10\.0\.0\.1:8000"):
+        ask(handler, lambda c: c.order("/resume"), url="http://10.0.0.1:8000")
+    assert asked == []
+    ask(handler, lambda c: c.order("/resume"), url="http://127.0.0.1:8000")
+    assert asked == ["http://127.0.0.1:8000/resume"]
 
 
 class _HangsUp:

@@ -43,7 +43,7 @@ class Server:
         self.prompts = []
 
     def __call__(self, request):
-        if request.url.path == "/health":
+        if request.method == "GET":  # /health and /metrics
             return httpx.Response(200)
         prompt = json.loads(request.content)["prompt"]
         self.prompts.append(prompt)

@@ -15,7 +15,7 @@ from harness.prove import WORKER_EXTENSION
 from harness.serve import LaunchOptions, launch_options
 from harness.settings import load_spec
 from harness.settings.run_spec import Controls, ExternalServer, ModelSpec, RunSpec, ServerSettings
-from harness.words import BackendName, DispatchMode, Mode, without_nonce
+from harness.words import BackendName, CachePolicy, DispatchMode, Mode, without_nonce
 
 STUDY_ARGUMENTS = shlex.split(
     "--model unsloth/Llama-3.2-1B-Instruct "
@@ -45,6 +45,8 @@ def test_the_studys_command_comes_out_with_the_served_name_added(host: Host):
         *STUDY_ARGUMENTS,
         "--served-model-name",
         "llama3.2-1b",
+        "--enable-prompt-tokens-details",
+        "--enable-logging-iteration-details",
     )
 
 
@@ -103,24 +105,40 @@ def test_the_modes_differ_in_the_variable_and_the_cache_only(host: Host, backend
 
 def test_controls_become_flags_and_the_default_sends_none(host: Host):
     silent = options(study(), host).arguments
-    assert not [
-        word for word in silent if "prefix" in word or "async" in word or "iteration" in word
-    ]
-    controls = Controls(prefix_caching="off", async_scheduling="off", iteration_log=True)
+    assert not [word for word in silent if "prefix" in word or "async" in word]
+    controls = Controls(prefix_caching="off", async_scheduling="off")
     spoken = options(study(controls=controls), host).arguments
-    assert spoken[-3:] == (
+    assert spoken[-4:] == (
         "--no-enable-prefix-caching",
         "--no-async-scheduling",
+        "--enable-prompt-tokens-details",
         "--enable-logging-iteration-details",
     )
 
 
 def test_controls_can_switch_on(host: Host):
     controls = Controls(prefix_caching="on", async_scheduling="on")
-    assert options(study(controls=controls), host).arguments[-2:] == (
+    assert options(study(controls=controls), host).arguments[-4:-2] == (
         "--enable-prefix-caching",
         "--async-scheduling",
     )
+
+
+@pytest.mark.parametrize("policy", ["server_default", "salted", "reset"])
+def test_a_policy_that_leaves_the_cache_to_the_server_sends_no_flag(host: Host, policy: str):
+    built = options(study(controls=Controls(prefix_caching=CachePolicy(policy))), host)
+    assert not [word for word in built.arguments if "prefix-caching" in word]
+    assert built.has_development_endpoints is (policy == "reset")
+
+
+def test_a_server_of_ours_tells_the_tokens_that_came_from_its_cache(host: Host):
+    assert options(study(), host).tells_cached_tokens
+    hiding = ServerSettings(extra_args=("--no-enable-prompt-tokens-details",))
+    with pytest.raises(UsageError, match="how much of a prompt came from the cache"):
+        options(study(server=hiding), host)
+    external = {Mode.STANDARD: ExternalServer(url="http://10.0.0.1:8000")}
+    theirs = options(study(backend=BackendName.EXTERNAL, external=external), host)
+    assert not theirs.tells_cached_tokens
 
 
 def test_extra_arguments_come_last(host: Host):
@@ -148,12 +166,24 @@ def test_a_fraction_keeps_two_decimals_or_more(host: Host, value: float, text: s
 
 
 @pytest.mark.parametrize("dispatch_mode", DispatchMode)
-def test_no_dispatch_mode_opens_the_servers_development_endpoints(
+def test_gated_batches_alone_open_the_servers_development_endpoints(
     host: Host, dispatch_mode: DispatchMode
 ):
-    built = options(study(dispatch_modes=(dispatch_mode,)), host)
-    assert "VLLM_SERVER_DEV_MODE" not in built.environment
-    assert "--enable-logging-iteration-details" not in built.arguments
+    gated = dispatch_mode is DispatchMode.GATED
+    quiet = Controls(iteration_log=False)
+    by_spec = options(study(dispatch_modes=(dispatch_mode,), controls=quiet), host)
+    by_candidates = options(study(controls=quiet), host, schedules={dispatch_mode})
+    for built in (by_spec, by_candidates):
+        assert built.has_development_endpoints is gated
+        assert ("--enable-logging-iteration-details" in built.arguments) is gated
+
+
+def test_a_server_with_development_endpoints_is_reached_over_loopback_only(host: Host):
+    native = options(study(backend=BackendName.NATIVE), host, schedules={DispatchMode.GATED})
+    assert flag_value(native, "--host") == "127.0.0.1"
+    docker = options(study(), host, schedules={DispatchMode.GATED})
+    assert docker.container is not None
+    assert docker.container.publish[0] == "127.0.0.1"
 
 
 def test_a_local_model_is_made_absolute_and_mounted_read_only(host: Host, tmp_path: Path):

@@ -143,16 +143,19 @@ def test_a_key_of_another_section_is_told_where_it_belongs(write: Write) -> None
         ('server: {port: "80"}', "server.port: must be a whole number, not '80'"),
         ("server: {port: 70000}", "server.port: must be less than or equal to 65535, not 70000"),
         ("server: [1]", "server: must be a section with keys, not [1]"),
-        ("controls: {prefix_caching: false}", "must be 'server_default', 'off' or 'on', not False"),
+        (
+            "controls: {prefix_caching: false}",
+            "must be 'server_default', 'off', 'on', 'salted' or 'reset', not False",
+        ),
         ("modes: [standrd]", "modes[0]: must be 'standard' or 'batch_invariant', not 'standrd'"),
         ("modes: [standard, standard]", "mode 'standard' is given twice"),
         (
             "dispatch_modes: sync",
-            "'original' or a list of synchronized, prompt_list, staggered, wide, not 'sync'",
+            "'original' or a list of synchronized, prompt_list, gated, staggered, wide, not 'sync'",
         ),
         (
-            "dispatch_modes: [gated, prompt_list]",
-            "a list of synchronized, prompt_list, staggered, wide, not ['gated', 'prompt_list']",
+            "dispatch_modes: [held, prompt_list]",
+            "synchronized, prompt_list, gated, staggered, wide, not ['held', 'prompt_list']",
         ),
         ("limit: 0", "limit: must be greater than 0, not 0"),
         ("schema_version: 2", "schema_version: must be 1, not 2"),

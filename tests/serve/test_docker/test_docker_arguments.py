@@ -51,6 +51,7 @@ def test_the_arguments_of_a_study_container_are_these():
             *("--max-model-len", "2048", "--dtype", "float16"),
             *("--gpu-memory-utilization", "0.80", "--attention-backend", "FLASH_ATTN"),
             *("--served-model-name", "llama3.2-1b"),
+            *("--enable-prompt-tokens-details", "--enable-logging-iteration-details"),
         ],
         "environment": [
             "NO_COLOR=1",

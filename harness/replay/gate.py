@@ -1,0 +1,167 @@
+"""Hold the server's scheduler while a batch arrives, so that one engine step admits all of it.
+
+``POST /pause?mode=keep`` queues what comes, ``POST /resume`` lets it go; both are development
+endpoints. A gate is opened again on every way out: a paused server answers nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from harness.prove import read_steps
+from harness.replay.client import CompletionsClient, RequestFailed
+
+_PAUSE, _RESUME = "/pause?mode=keep", "/resume"
+_TRIES = 3
+SETTLE_S = 0.25
+"""How long a paused server has to receive a batch, in seconds; its gauges read 0 meanwhile."""
+_LOG_SETTLES_S = 5.0
+_LOOK_S = 0.05
+
+
+class Admission(Protocol):
+    """How the engine admitted a batch, by its own account."""
+
+    def mark(self) -> int:
+        """The end of the account so far."""
+
+    async def problem(self, since: int, requests: int) -> str:
+        """Why not all ``requests`` entered in one step after the mark; empty if they did."""
+
+
+class LoggedAdmission:
+    """Read from the log of a server that runs with ``--enable-logging-iteration-details``.
+
+    Args:
+        log: the server's log, growing.
+        sleep: how to wait, in seconds.
+    """
+
+    def __init__(
+        self, log: Path, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._log = log
+        self._sleep = sleep
+
+    def mark(self) -> int:
+        """The length of the log in bytes."""
+        return self._log.stat().st_size if self._log.exists() else 0
+
+    async def problem(self, since: int, requests: int) -> str:
+        """Look for the first step after the mark that began a prompt; the log may lag a little."""
+        for _ in range(int(_LOG_SETTLES_S / _LOOK_S)):
+            if admitted := self._first(since):
+                if admitted == requests:
+                    return ""
+                return f"the engine admitted {admitted} of {requests} requests in the first step"
+            await self._sleep(_LOOK_S)
+        return (
+            "the server's log shows no engine step, so nothing shows that the batch entered in "
+            "one; the server needs --enable-logging-iteration-details"
+        )
+
+    def _first(self, since: int) -> int:
+        if not self._log.exists():
+            return 0
+        with self._log.open("rb") as log:
+            log.seek(since)
+            steps = read_steps(log.read().decode(errors="replace"))
+        return next((step.context_requests for step in steps if step.context_requests), 0)
+
+
+class Gate:
+    """The server's scheduler, stopped for as long as a batch takes to arrive.
+
+    Args:
+        client: asks the server.
+        admission: where it shows how a batch was admitted.
+        sleep: how to wait, in seconds.
+    """
+
+    def __init__(
+        self,
+        client: CompletionsClient,
+        admission: Admission,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._sleep = sleep
+        self._admission = admission
+        self._since = 0
+
+    @asynccontextmanager
+    async def closed(self, attempt: int = 1) -> AsyncIterator[None]:
+        """Pause, let the block send its requests, give them time to arrive, and resume.
+
+        Args:
+            attempt: of the batch; each gives the requests twice the time.
+
+        Raises:
+            RequestFailed: the server cannot be paused or resumed.
+        """
+        try:
+            await self._order(_PAUSE)
+        except BaseException:
+            with suppress(RequestFailed):  # it may be paused although it did not say so
+                await _despite_cancellation(self._open())
+            raise
+        try:
+            yield
+            await self._sleep(SETTLE_S * 2 ** (attempt - 1))
+            self._since = self._admission.mark()
+        finally:
+            await _despite_cancellation(self._open())
+
+    async def insist(self, requests: int) -> None:
+        """Make sure that the last batch was admitted in one step.
+
+        Raises:
+            RequestFailed: it was not, or nothing shows it.
+        """
+        if problem := await self._admission.problem(self._since, requests):
+            raise RequestFailed(f"gated: {problem}", retryable=True)
+
+    async def _open(self) -> None:
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._order(_RESUME)
+            except RequestFailed as error:
+                if not (left and error.retryable):
+                    raise
+                await self._sleep(_LOOK_S)
+
+    async def _order(self, path: str) -> None:
+        answer = await self._client.order(path)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise RequestFailed(
+                f"the server has no {path}: gated needs vLLM 0.13 or later, run with "
+                "VLLM_SERVER_DEV_MODE=1",
+                retryable=False,
+            )
+        if answer.status_code != httpx.codes.OK:
+            raise RequestFailed(
+                f"{path}: HTTP {answer.status_code} {answer.text[:200]}", retryable=True
+            )
+
+
+async def _despite_cancellation(work: Awaitable[None]) -> None:
+    """Wait for ``work`` to its end, also when the task that waits is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+            if task.cancelled():
+                break
+    if cancelled:
+        raise asyncio.CancelledError
+    task.result()
