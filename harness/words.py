@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from enum import StrEnum
 
 _NONCE = re.compile(r"@[0-9a-f]{8}$")
@@ -35,8 +36,70 @@ class Condition(StrEnum):
 
     SOLO = "solo"
     BATCHED = "batched"
-    SOLO_REPEAT = "solo_repeat"
-    BATCHED_REPEAT = "batched_repeat"
+
+
+class Asking(StrEnum):
+    """One time that a prompt is sent under one mode, in the order in which a row's are sent.
+
+    ``S0`` alone, the first time in a server's lifetime; ``S1`` alone again; ``B`` in its batch;
+    ``B2`` in the same batch once more, where asked for; ``S2`` alone once more.
+    """
+
+    S0 = "S0"
+    S1 = "S1"
+    B = "B"
+    B2 = "B2"
+    S2 = "S2"
+
+
+class Effect(StrEnum):
+    """What two askings of one prompt show where they differ."""
+
+    BATCH = "batch_effect"
+    CACHE = "cache_effect"
+    NOISE = "noise"
+
+    @property
+    def askings(self) -> tuple[Asking, Asking]:
+        """The two that are compared: of which the second is the one that may be moved."""
+        return {
+            Effect.BATCH: (Asking.S1, Asking.B),
+            Effect.CACHE: (Asking.S0, Asking.S1),
+            Effect.NOISE: (Asking.S1, Asking.S2),
+        }[self]
+
+    @property
+    def words(self) -> str:
+        """``batch effect``, ``cache effect`` or ``noise``."""
+        return self.value.replace("_", " ")
+
+
+class Pattern(StrEnum):
+    """What the texts of S0, S1, B and S2 say together.
+
+    ``same``: all equal. ``batch``: only B is another. ``cache``: S0 is another, B equals S1.
+    ``masked``: B equals S0 and differs from S1, so a comparison with the first asking sees nothing.
+    ``both``: S0, S1 and B are three texts. ``unstable``: S1 and S2 differ, though nothing but time
+    is between them, so the rest says nothing.
+    """
+
+    SAME = "same"
+    BATCH = "batch"
+    CACHE = "cache"
+    MASKED = "masked"
+    BOTH = "both"
+    UNSTABLE = "unstable"
+
+
+def pattern_of(s0: Hashable, s1: Hashable, b: Hashable, s2: Hashable) -> Pattern:
+    """The pattern of four texts, or of what stands for them (their hashes)."""
+    if s1 != s2:
+        return Pattern.UNSTABLE
+    if s1 == b:
+        return Pattern.SAME if s0 == b else Pattern.CACHE
+    if s0 == s1:
+        return Pattern.BATCH
+    return Pattern.MASKED if s0 == b else Pattern.BOTH
 
 
 class DispatchMode(StrEnum):

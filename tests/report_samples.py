@@ -9,12 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from msgspec import convert
 from study_records import study_records
 
 from harness.analyse import Summary, summarise_run
 from harness.analyse.validate import validate_run
 from harness.records import Record, RunFiles, Startup
+from harness.records.record import decode_record
 from harness.report import Document, run_document
 
 H100 = {
@@ -36,7 +36,7 @@ def summary_of(records: Iterable[dict[str, Any]]) -> Summary:
 
 
 def as_records(rows: Iterable[dict[str, Any]]) -> list[Record]:
-    return [convert(row, Record) for row in rows]
+    return [decode_record(json.dumps(row).encode()) for row in rows]
 
 
 def files_of(metadata: dict[str, Any], *startups: Startup) -> RunFiles:

@@ -186,7 +186,9 @@ def _same_prompt_batch_and_sampling(run: Checked) -> Outcome:
 @check(OF_RECORDS)
 def _flags_agree_with_scores_and_hashes(run: Checked) -> Outcome:
     frame = run.records.frame
-    if not (frame["stated_flip"] >= 0).any() and not (frame["stated_change"] >= 0).any():
+    told, found = frame["stated_pattern"].astype(object), frame["pattern"].astype(object)
+    flags = (frame["stated_flip"] >= 0) | (frame["stated_change"] >= 0)
+    if not (flags | told.notna()).any():
         return not_checked("label_flip and text_change are not recorded")
     lines = [
         f"line {line}: {flag}"
@@ -195,6 +197,8 @@ def _flags_agree_with_scores_and_hashes(run: Checked) -> Outcome:
             frame["ok"] & (frame[stated] >= 0) & (frame[stated] != frame[flag]), "line"
         ]
     ]
+    wrong = told.notna() & (told != found)
+    lines += [f"line {line}: pattern" for line in frame.loc[wrong, "line"]]
     if lines:
         return failed("recorded flags contradict the record: ", lines)
     return ok("label_flip and text_change are what scores and hashes say")
@@ -233,7 +237,7 @@ def _scores_agree_with_answers(run: Checked) -> Outcome:
 def _answers_finished(run: Checked) -> Outcome:
     bad = run.records.checks.unfinished
     if bad:
-        return failed("the server gave an answer up (abort or error): ", at(bad))
+        return failed("an answer ended in neither stop nor length: ", at(bad))
     if not run.records.checks.answers:
         return not_checked("finish reasons are not recorded")
     return ok("no answer was aborted")
@@ -259,7 +263,7 @@ def _noise_floor(run: Checked) -> Outcome:
     frame = run.records.frame
     repeats = int((frame["solo_repeats"] + frame["batch_repeats"]).sum())
     if not repeats:
-        return not_checked("nothing was asked twice (controls.solo_repeats)")
+        return not_checked("nothing was asked again with nothing changed (controls.askings)")
     moved = frame["solo_repeat_changes"] + frame["batch_repeat_changes"]
     lines = frame.loc[moved > 0, "line"].tolist()
     if lines:

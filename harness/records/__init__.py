@@ -4,6 +4,15 @@ Everything that a run leaves behind is written here, and nothing is read by othe
 """
 
 from harness.flips import ScoreState
+from harness.records.answers import (
+    Answer,
+    Askings,
+    Companion,
+    Evidence,
+    Witness,
+    Witnesses,
+    text_hash,
+)
 from harness.records.candidate_export import (
     SELECTIONS,
     ExportedCandidates,
@@ -23,15 +32,13 @@ from harness.records.frame import (
 )
 from harness.records.reader import iter_records, read_records, records_at, scan_records
 from harness.records.record import (
-    Answer,
-    Evidence,
+    Difference,
     FirstDifference,
     Record,
     RecordKey,
     Sampling,
     first_difference,
     part,
-    text_hash,
 )
 from harness.records.run_files import (
     METADATA,
@@ -48,7 +55,10 @@ __all__ = [
     "RECORDS",
     "SELECTIONS",
     "Answer",
+    "Askings",
     "BoolArray",
+    "Companion",
+    "Difference",
     "Duplicate",
     "Evidence",
     "ExportedCandidates",
@@ -66,6 +76,8 @@ __all__ = [
     "ScoreState",
     "Startup",
     "TornTail",
+    "Witness",
+    "Witnesses",
     "export_candidates",
     "find_unfinished",
     "first_difference",

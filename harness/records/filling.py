@@ -1,15 +1,14 @@
-"""The rows of a records file, and the frame that is filled with them.
+"""The frame that is filled with the rows of a records file.
 
-msgspec decodes only the fields that the frame holds and steps over everything else, so a record
-with long answers costs its length once and no memory; texts stay undecoded bytes until they are
-compared. Columns are filled a chunk of lines at a time, which is what makes half a million records
-a matter of seconds.
+Columns are filled a chunk of lines at a time, which is what makes half a million records a
+matter of seconds.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Sequence
+from itertools import product
 from operator import ne
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +18,8 @@ import numpy.typing as npt
 from msgspec.structs import astuple
 
 from harness.flips import ScoreState, score_state
+from harness.records.answers import FINISHED, text_hash
+from harness.records.effects import shown
 from harness.records.frame import (
     KEY,
     AnswerChecks,
@@ -28,93 +29,17 @@ from harness.records.frame import (
     LineProblem,
     Records,
 )
-from harness.records.record import first_difference, text_hash, tolerant
-from harness.words import Mode, Status
+from harness.records.record import SCHEMA_VERSION, first_difference
+from harness.records.rows import AnswerRow, Row
+from harness.words import Effect, Mode, Status
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NULL = msgspec.Raw(b"null")
-_UNFINISHED = frozenset({"abort", "error"})
 _REPEATS = ("repeats", "repeat_changes", "repeat_flips")
 _T = TypeVar("_T", bound=Hashable)
-
-
-class AnswerRow(msgspec.Struct, gc=False):
-    """One answer inside a row."""
-
-    text: msgspec.Raw = _NULL
-    token_ids: msgspec.Raw = _NULL
-    finish_reason: str | None = None
-    latency_s: float | None = None
-    attempts: int | None = None
-    score: float | None = None
-    label: str | None = None
-
-
-class Row(msgspec.Struct, gc=False):
-    """One line of a records file, as far as the frame holds it (see `Record`)."""
-
-    model: str
-    task_name: str
-    sample_id: str | int
-    batch_size: int
-    dispatch_mode: str
-    phase: str | int | None
-    domain: str | None
-    original_direction: str | None
-    mode: Mode
-    status: Status
-    solo_score: float | None
-    batch_score: float | None
-    solo_response_hash: str | None
-    batch_response_hash: str | None
-    run_id: str | None = None
-    record_id: str | None = None
-    hf_id: str | None = None
-    error: msgspec.Raw = _NULL
-    prompt_sha256: str | None = None
-    group: msgspec.Raw = _NULL
-    target_index: int | None = None
-    solo_label: str | None = None
-    batch_label: str | None = None
-    label_flip: bool | None = None
-    text_change: bool | None = None
-    score_profile: str | None = None
-    sampling: msgspec.Raw = _NULL
-    solo: AnswerRow | None = None
-    batched: AnswerRow | None = None
-    solo_repeats: tuple[AnswerRow, ...] | None = None
-    batched_repeats: tuple[AnswerRow, ...] | None = None
-
-
-_DECODER = msgspec.json.Decoder(Row)
 _FIELDS = Row.__struct_fields__
 _NO_ANSWER = AnswerRow()
-
-
-def decode_row(line: bytes) -> Row:
-    """Read one line.
-
-    Raises:
-        msgspec.MsgspecError: the line is no record; the message says what and where.
-    """
-    try:
-        return _DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        try:
-            row = tolerant(line)
-        except (ValueError, RecursionError):
-            raise error from None
-        return _DECODER.decode(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
-
-
-def decode_rows(chunk: bytes) -> list[Row] | None:
-    """Read many lines at once; ``None`` where any needs a closer look."""
-    try:
-        return _DECODER.decode_lines(chunk)
-    except (msgspec.MsgspecError, UnicodeError):
-        return None
 
 
 class _Codes(dict[_T, int]):
@@ -196,6 +121,7 @@ class RecordsBuilder:
         self._add_identity(columns)
         self._add_scores(columns, ok)
         self._add_answers(columns)
+        self._add_askings(rows)
         self._add_remarks(rows, ok)
         if self._check:
             self._check_answers(rows, lines)
@@ -254,17 +180,28 @@ class RecordsBuilder:
             seconds = [answer.latency_s for answer in answers]
             self._put(f"{side}_latency", seconds, np.float64)  # None becomes nan
             truncated |= np.array([answer.finish_reason == "length" for answer in answers])
-            counts = list(map(_count_repeats, columns[name], columns[f"{name}_repeats"]))
-            for kind, values in zip(_REPEATS, zip(*counts, strict=True), strict=True):
-                self._put(f"{side}_{kind}", values)
         self._put("truncated", truncated)
 
     def _put_nothing(self, side: str, count: int) -> None:
         """What stands for the answers of records that hold none."""
         self._put(f"{side}_attempts", np.ones(count, np.int32))
         self._put(f"{side}_latency", np.full(count, np.nan))
-        for kind in _REPEATS:
-            self._put(f"{side}_{kind}", np.zeros(count, np.int32))
+
+    def _add_askings(self, rows: Sequence[Row]) -> None:
+        """The pattern and the effects; an older row's S1 is that of its repeats."""
+        found = list(map(shown, rows))
+        self._put_words("pattern", (one.pattern for one in found))
+        self._put_words("stated_pattern", (row.pattern for row in rows))
+        self._put("s1_after_batch", [r.schema_version < SCHEMA_VERSION for r in rows], np.bool_)
+        effects = np.array([one.effects for one in found], dtype=np.int8)
+        for number, (effect, what) in enumerate(product(Effect, ("text", "flip"))):
+            self._put(f"{effect}_{what}", effects[:, number])
+        for side, counts in (
+            ("solo", [r.solo for r in found]),
+            ("batch", [r.batched for r in found]),
+        ):
+            for kind, values in zip(_REPEATS, zip(*counts, strict=True), strict=True):
+                self._put(f"{side}_{kind}", values)
 
     def _add_remarks(self, rows: Sequence[Row], ok: BoolArray) -> None:
         changed = self._chunks["text_change"][-1]
@@ -287,18 +224,17 @@ class RecordsBuilder:
                 (row.solo, row.solo_response_hash, (row.solo_score, row.solo_label)),
                 (row.batched, row.batch_response_hash, (row.batch_score, row.batch_label)),
             )
-            hashed, unfinished, contradicted = [], False, False
+            hashed, contradicted = [], False
             for answer, digest, stated in sides:
                 if answer is None:
                     continue
-                unfinished |= answer.finish_reason in _UNFINISHED
                 contradicted |= (answer.score, answer.label) not in ((None, None), stated)
                 if digest is not None and (text := _text(answer.text)) is not None:
                     hashed.append(text_hash(text) == digest)
             found.texts_hashed += len(hashed)
             for lines_of, fault in (
                 (found.hash_mismatches, not all(hashed)),
-                (found.unfinished, unfinished),
+                (found.unfinished, not FINISHED.issuperset(row.endings())),
                 (found.contradicted, contradicted),
             ):
                 if fault:
@@ -375,21 +311,6 @@ def _change(row: Row) -> Change:
         )
     ]
     return Change(row.record_id, parts[0], parts[1])
-
-
-def _count_repeats(
-    first: AnswerRow | None, repeats: tuple[AnswerRow, ...] | None
-) -> tuple[int, int, int]:
-    """Repeats of one answer: how many, with another text, with another label."""
-    if first is None or not repeats:
-        return 0, 0, 0
-    text, state = bytes(first.text), score_state(first.score, first.label)
-    changes = flips = 0
-    for repeat in repeats:
-        again = bytes(repeat.text)
-        changes += again != text and json.loads(again) != json.loads(text)
-        flips += score_state(repeat.score, repeat.label) != state
-    return len(repeats), changes, flips
 
 
 _PLACEHOLDER = Row(

@@ -59,7 +59,7 @@ class AnswerChecks:
         answers: records that hold their answers and not only scores and hashes.
         texts_hashed: texts that were compared with their recorded hash.
         hash_mismatches: lines whose text does not have the recorded hash.
-        unfinished: lines with an answer that ended as ``abort`` or ``error``.
+        unfinished: lines with an answer that ended in anything but ``stop`` or ``length``.
         contradicted: lines whose scores are not those of their answers.
     """
 
@@ -99,8 +99,14 @@ class Records:
         truncated: whether either answer ended at ``max_tokens``.
         solo_latency, batch_latency: seconds, nan where not recorded.
         group: hash of the batch's ids and the target's place; 0 where not recorded.
-        solo_repeats, batch_repeats: repeats asked for; ``*_repeat_changes`` and
-            ``*_repeat_flips`` count those whose text or label differs from the first answer.
+        pattern: category of what S0, S1, B and S2 say together (`Pattern`), none where one of
+            them is missing; stated_pattern: as the file says.
+        batch_effect_text, batch_effect_flip: whether B differs from S1: 1, 0, and -1 where one of
+            them is missing; likewise cache_effect (S1 from S0) and noise (S2 from S1).
+        s1_after_batch: whether S1 was asked after B, as in schema 1.
+        solo_repeats, batch_repeats: answers to the same with nothing changed but time: S2 to S1, B2
+            to B; in schema 1 all repeats to the first answer. ``*_repeat_changes`` and
+            ``*_repeat_flips`` count those whose text or label differs.
     """
 
     path: str

@@ -11,9 +11,10 @@ from typing import TypeVar
 import msgspec
 
 from harness.errors import UsageError
-from harness.records.filling import RecordsBuilder, Row, decode_row, decode_rows
+from harness.records.filling import RecordsBuilder
 from harness.records.frame import LineProblem, Records
 from harness.records.record import Record, decode_record
+from harness.records.rows import Row, decode_row, decode_rows
 from harness.words import Status
 
 _BOM = b"\xef\xbb\xbf"

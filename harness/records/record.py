@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
 
-from harness.flips import ScoreState, flips, score_state
-from harness.words import Mode, Status
+from harness.flips import flips
+from harness.records.answers import Answer, Askings, Companion, Witnesses
+from harness.words import Asking, Effect, Mode, Pattern, Status, pattern_of
 
 RecordKey = tuple[str, str, str, int, str]
 """Model, task, sample, batch size and dispatch mode: what makes a candidate."""
+SCHEMA_VERSION = 2
+"""Of the records that are written now; 1 had ``solo_repeats`` and ``batched_repeats``."""
 
 
-def text_hash(text: str) -> str:
-    """SHA-256 of an answer, half a surrogate pair included."""
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+class Difference(NamedTuple):
+    """Whether two askings have another text, and whether they are judged another way."""
+
+    text: bool
+    label: bool
 
 
 def first_difference(one: Sequence[Any], other: Sequence[Any]) -> int | None:
@@ -47,57 +51,6 @@ class FirstDifference(Struct, frozen=True):
     token: int | None
 
 
-class Evidence(Struct, frozen=True):
-    """What a scorer went by.
-
-    Attributes:
-        rule: the id of the rule that fired.
-        span: start and end in the answer's text.
-        matched: the text of that span.
-        scorer: scorer, profile and version, such as ``refusal/strict/1``.
-    """
-
-    rule: str | None = None
-    span: tuple[int, int] | None = None
-    matched: str | None = None
-    scorer: str | None = None
-
-
-class Answer(Struct, frozen=True):
-    """What the server said to one prompt, and what a scorer says of it.
-
-    Attributes:
-        text: the completion; ``None`` where a file holds only its hash.
-        token_ids: ``None`` where the server does not return them.
-        finish_reason: ``stop``, ``length``, or why the server gave up.
-        latency_s: seconds from sending the request to having its whole answer (a list's prompts
-            share it).
-        attempts: how often the request was sent.
-        cached_tokens: prompt tokens that the server took from its prefix cache. Where it tells no
-            more (a prompt list) those of the whole asking; ``None`` where it is not known.
-        cached_earlier: of the whole asking's prompt tokens, those that none of its own requests
-            computed: an earlier asking left them. ``None`` where it is not known.
-        score, label: the scorer's verdict.
-        score_evidence: its reasons.
-    """
-
-    text: str | None = None
-    token_ids: tuple[int, ...] | None = None
-    finish_reason: str | None = None
-    latency_s: float | None = None
-    attempts: int | None = None
-    cached_tokens: int | None = None
-    cached_earlier: int | None = None
-    score: float | None = None
-    label: str | None = None
-    score_evidence: Evidence | None = None
-
-    @property
-    def state(self) -> ScoreState:
-        """What a flip compares."""
-        return score_state(self.score, self.label)
-
-
 class Sampling(Struct, frozen=True):
     """How the answers were sampled."""
 
@@ -112,12 +65,15 @@ class Record(Struct, frozen=True, kw_only=True):
     Attributes:
         group: ids of the batch in order; ``target_index`` is this candidate's place in it.
         extra: columns of the candidate file that the harness does not know.
-        stated_flip, stated_change: the flags as a file has them, for `harness validate` alone;
-            they are written from `label_flip` and `text_change`.
-        solo_repeats, batched_repeats: answers to the same, asked again.
+        stated_flip, stated_change, stated_pattern: what a file says of them, for `harness validate`
+            alone; they are written from `label_flip`, `text_change` and `pattern`.
+        solo, batched: the askings S0 and B; the others are in ``askings``.
+        companions: the other prompts of B, in the order of ``group``; ``None`` where not recorded.
+        warmed: how many of them were asked alone before the server's first B of the group;
+            ``None`` where not recorded.
     """
 
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
     run_id: str | None = None
     record_id: str | None = None
     model: str
@@ -148,10 +104,13 @@ class Record(Struct, frozen=True, kw_only=True):
     batch_response_hash: str | None
     stated_flip: bool | None = field(default=None, name="label_flip")
     stated_change: bool | None = field(default=None, name="text_change")
+    stated_pattern: str | None = field(default=None, name="pattern")
     solo: Answer | None = None
     batched: Answer | None = None
-    solo_repeats: tuple[Answer, ...] | None = ()
-    batched_repeats: tuple[Answer, ...] | None = ()
+    askings: Askings = Askings()
+    companions: tuple[Companion, ...] | None = None
+    warmed: int | None = None
+    witness: Witnesses | None = None
 
     def __post_init__(self) -> None:
         """Read numbers where a data frame has made some of an id or of a phase."""
@@ -174,9 +133,48 @@ class Record(Struct, frozen=True, kw_only=True):
         """The ``solo`` or the ``batched`` answer, where the record holds it."""
         return self.solo if condition == "solo" else self.batched
 
-    def repeats(self, condition: str) -> tuple[Answer, ...]:
-        """The answers to asking for the ``solo`` or the ``batched`` one again."""
-        return (self.solo_repeats if condition == "solo" else self.batched_repeats) or ()
+    def asked(self, asking: Asking) -> Answer | None:
+        """The answer of an asking, where the record holds it."""
+        own = {Asking.S0: self.solo, Asking.B: self.batched}
+        return own[asking] if asking in own else getattr(self.askings, asking)
+
+    def hash_of(self, asking: Asking) -> str | None:
+        """The hash of an asking's text: of its own where it is here, else the recorded one."""
+        answer = self.asked(asking)
+        if answer is not None and answer.text is not None:
+            return answer.response_hash
+        recorded = {Asking.S0: self.solo_response_hash, Asking.B: self.batch_response_hash}
+        return recorded.get(asking)
+
+    @property
+    def s1_after_batch(self) -> bool:
+        """Whether S1 was asked after B, as all records of schema 1 were."""
+        return self.schema_version < SCHEMA_VERSION
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """What S0, S1, B and S2 say together; ``None`` unless ok and all four are there."""
+        hashes = [self.hash_of(one) for one in (Asking.S0, Asking.S1, Asking.B, Asking.S2)]
+        return None if not self.ok or None in hashes else pattern_of(*hashes)
+
+    def differs(self, one: Asking, other: Asking) -> Difference | None:
+        """Whether two askings were answered otherwise; ``None`` unless ok and both are there."""
+        texts = self.hash_of(one), self.hash_of(other)
+        if not self.ok or None in texts:
+            return None
+        return Difference(texts[0] != texts[1], flips(*self._judged(one), *self._judged(other)))
+
+    def effect(self, effect: Effect) -> Difference | None:
+        """The batch effect, the cache effect or the noise; ``None`` where an asking is missing."""
+        return self.differs(*effect.askings)
+
+    def _judged(self, asking: Asking) -> tuple[float | None, str | None]:
+        if asking is Asking.S0:
+            return self.solo_score, self.solo_label
+        if asking is Asking.B:
+            return self.batch_score, self.batch_label
+        answer = self.asked(asking) or Answer()
+        return answer.score, answer.label
 
     @property
     def label_flip(self) -> bool:
@@ -203,6 +201,7 @@ class Record(Struct, frozen=True, kw_only=True):
         value = msgspec.to_builtins(self)
         value["label_flip"] = self.label_flip if self.ok else None
         value["text_change"] = self.text_change if self.ok else None
+        value["pattern"] = self.pattern
         return json.dumps(value) + "\n"
 
 
@@ -236,20 +235,43 @@ def tolerant(line: bytes) -> Any:
     return row
 
 
+class _Schema1(Struct):
+    """What a record of schema 1 says in other words."""
+
+    solo_repeats: tuple[Answer, ...] | None = None
+    batched_repeats: tuple[Answer, ...] | None = None
+
+
 _DECODER = msgspec.json.Decoder(Record)
+_OLD_KEYS = (b'"solo_repeats"', b'"batched_repeats"')
 
 
 def decode_record(line: bytes) -> Record:
-    """Read one line.
+    """Read one line; a record of schema 1 is read as one of today (see `upgraded`).
 
     Raises:
         msgspec.MsgspecError: the line is no record; the message says what and where.
     """
     try:
-        return _DECODER.decode(line)
+        record = _DECODER.decode(line)
+        if not any(key in line for key in _OLD_KEYS):
+            return record
+        return upgraded(record, msgspec.json.decode(line, type=_Schema1))
     except (msgspec.DecodeError, UnicodeError) as error:
         try:
             row = tolerant(line)
         except (ValueError, RecursionError):
             raise error from None
-        return msgspec.convert(row, Record)
+        return upgraded(msgspec.convert(row, Record), msgspec.convert(row, _Schema1))
+
+
+def upgraded(record: Record, old: _Schema1) -> Record:
+    """The record with its first repeats as askings: S1, which came after B, and B2.
+
+    S2 is missing, and so is the pattern. The version stays 1, by which `s1_after_batch` knows it.
+    """
+    if not (old.solo_repeats or old.batched_repeats):
+        return record
+    s1 = next(iter(old.solo_repeats or ()), None)
+    b2 = next(iter(old.batched_repeats or ()), None)
+    return msgspec.structs.replace(record, schema_version=1, askings=Askings(S1=s1, B2=b2))

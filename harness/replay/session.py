@@ -15,7 +15,7 @@ import structlog
 from msgspec.structs import replace
 
 from harness.plan import Lifetime, PlannedRecord
-from harness.records import Answer, Evidence, Record, Sampling, text_hash
+from harness.records import Answer, Askings, Evidence, Record, Sampling, text_hash
 from harness.replay.client import RequestFailed
 from harness.replay.dispatch import Dispatcher
 from harness.score import score
@@ -148,8 +148,10 @@ class ReplaySession:
                 batch_response_hash=text_hash(batched.text or ""),
                 solo=solo,
                 batched=batched,
-                solo_repeats=tuple(self._scored(planned, answer) for answer in repeats[0]),
-                batched_repeats=tuple(self._scored(planned, answer) for answer in repeats[1]),
+                askings=Askings(
+                    S2=self._scored(planned, repeats[0][0]) if repeats[0] else None,
+                    B2=self._scored(planned, repeats[1][0]) if repeats[1] else None,
+                ),
             )
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from sys import intern
 
@@ -11,7 +11,7 @@ from harness.numbers import score_text
 from harness.records import Record, RecordKey
 from harness.report.answer_windows import Piece, answer_limit, answer_view, beyond
 from harness.report.document import Change, Group
-from harness.words import Mode
+from harness.words import Asking, Effect, Mode
 
 MAX_FLIPS = 10_000
 MAX_TEXT_CHANGES = 2_000
@@ -127,13 +127,6 @@ def _pair(
         at, token = parted.char, "" if parted.token is None else f", token {parted.token + 1}"
         where = f"first difference at character {at + 1}{token}"
     others = (seen.get(record.key) for mode, seen in outcomes.items() if mode is not record.mode)
-    notes = (
-        f"{condition} asked again: {other} of {len(again)} gave another text"
-        for condition in ("solo", "batched")
-        if (first := record.answer(condition)) and (again := record.repeats(condition))
-        if first.text is not None
-        for other in (sum(answer.text != first.text for answer in again),)
-    )
     tags = (record.domain, record.phase, record.original_direction)
     prompt = prompts.get(record.prompt_sha256 or "")
     return Change(
@@ -147,8 +140,25 @@ def _pair(
         model=record.model,
         mode=record.mode,
         where=(where, *(str(tag) for tag in tags if tag)),
-        notes=tuple(notes),
+        notes=tuple(_notes(record)),
         other_modes=tuple(text for text in others if text),
         prompt=prompt[:MAX_PROMPT] if prompt is not None else None,
         co_batched=tuple(map(str, (record.group or ())[:MAX_CO_BATCHED])),
     )
+
+
+def _notes(record: Record) -> Iterator[str]:
+    """What the other askings of the row show."""
+    if record.s1_after_batch:
+        again = (("solo", Asking.S0, Asking.S1), ("batched", Asking.B, Asking.B2))
+        for condition, *askings in again:
+            if differing := record.differs(*askings):
+                yield f"{condition} asked again: {differing.text:d} of 1 gave another text"
+        return
+    if record.pattern:
+        yield f"pattern: {record.pattern}"
+    for effect in Effect:
+        if differing := record.effect(effect):
+            one, other = effect.askings
+            what = "another text than" if differing.text else "the text of"
+            yield f"{effect.words}: {other} has {what} {one}"

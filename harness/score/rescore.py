@@ -39,6 +39,9 @@ def rescore(record: Record, population: Population, profile: Profile) -> dict[st
         for key in ("solo_repeats", "batched_repeats")
         if key in record
     }
+    told = record.get("askings") or {}
+    others = {key: answer and scored.answer(answer, key)[0] for key, answer in told.items()}
+    askings = {"askings": others} if told else {}
     return {
         **record,
         "score_profile": profile,
@@ -50,6 +53,7 @@ def rescore(record: Record, population: Population, profile: Profile) -> dict[st
         "solo": solo,
         "batched": batched,
         **repeats,
+        **askings,
     }
 
 

@@ -8,11 +8,11 @@ import pytest
 from study_records import study_records
 
 from harness.errors import UsageError
-from harness.records import FirstDifference, Record, iter_records, records_at
+from harness.records import Askings, FirstDifference, Record, iter_records, records_at
 from harness.records.record import decode_record
 
 LINE = """\
-{"schema_version": 1, "run_id": "r", "record_id": "r-1", "model": "m", "hf_id": "o/m", \
+{"schema_version": 2, "run_id": "r", "record_id": "r-1", "model": "m", "hf_id": "o/m", \
 "task_name": "t", "sample_id": "s1", "batch_size": 2, "dispatch_mode": "synchronized", \
 "phase": null, "domain": "safety", "original_direction": "refuse_to_comply", \
 "original_solo_score": 1.0, "original_batch_score": null, "mode": "standard", \
@@ -21,13 +21,17 @@ LINE = """\
 "extra": {"note": "\\u00e4"}, "status": "ok", "error": null, "solo_score": 1.0, \
 "batch_score": null, "solo_label": "refused", "batch_label": "unparsed", \
 "solo_response_hash": "a", "batch_response_hash": "b", "label_flip": true, "text_change": true, \
-"solo": {"text": "half \\ud83d", "token_ids": [1, 2], "finish_reason": "stop", \
-"latency_s": 0.25, "attempts": 1, "score": 1.0, "label": "refused", "score_evidence": \
-{"rule": "head", "span": [0, 4], "matched": "half", "scorer": "refusal/strict/2"}}, \
+"pattern": null, "solo": {"text": "half \\ud83d", "token_ids": [1, 2], "finish_reason": "stop", \
+"latency_s": 0.25, "attempts": 1, "cached_tokens": null, \
+"cached_earlier": null, "score": 1.0, "label": "refused", \
+"score_evidence": {"rule": "head", "span": [0, 4], "matched": "half", \
+"scorer": "refusal/strict/2"}}, \
 "batched": {"text": "half", "token_ids": null, "finish_reason": null, "latency_s": 1.5, \
-"attempts": 2, "score": null, "label": "unparsed", "score_evidence": \
-{"rule": "none", "span": null, "matched": "", "scorer": "refusal/strict/2"}}, \
-"solo_repeats": [], "batched_repeats": []}
+"attempts": 2, "cached_tokens": 7, "cached_earlier": 0, "score": null, "label": "unparsed", \
+"score_evidence": {"rule": "none", "span": null, "matched": "", "scorer": "refusal/strict/2"}}, \
+"askings": {"S1": null, "S2": null, "B2": null}, "companions": [{"key": "t/s2", \
+"response_hash": "c", "finish_reason": "length", "cached_tokens": null}], "warmed": 1, \
+"witness": null}
 """
 REQUIRED = [
     "model", "task_name", "sample_id", "batch_size", "dispatch_mode", "phase", "domain",
@@ -44,7 +48,7 @@ def test_the_required_columns_alone_make_a_record():
     row = {name: value for name, value in json.loads(LINE).items() if name in REQUIRED}
     record = decode_record(json.dumps(row).encode())
     assert record.key == ("m", "t", "s1", 2, "synchronized")
-    assert (record.solo, record.repeats("solo"), record.first_difference) == (None, (), None)
+    assert (record.solo, record.askings, record.first_difference) == (None, Askings(), None)
 
 
 @pytest.mark.parametrize("name", REQUIRED)

@@ -1,0 +1,120 @@
+"""What the askings of one row show, worked out where the row's texts are still undecoded bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from harness.flips import ScoreState, score_state
+from harness.records.answers import text_hash
+from harness.records.rows import AnswerRow, Row
+from harness.words import Asking, Effect, Pattern, Status, pattern_of
+
+_UNKNOWN = -1
+Repeats = tuple[int, int, int]
+"""Answers to the same asked again: how many, with another text, with another label."""
+_NO_REPEATS: Repeats = (0, 0, 0)
+
+
+class Shown(NamedTuple):
+    """The pattern, what differs for each effect, and what either side showed when asked again.
+
+    Attributes:
+        pattern: ``None`` where an asking is missing.
+        effects: text and label of each `Effect`: 1 another, 0 the same, -1 an asking is missing.
+        solo, batched: answers to the same question, with nothing changed but time.
+    """
+
+    pattern: Pattern | None
+    effects: tuple[int, ...]
+    solo: Repeats
+    batched: Repeats
+
+
+NOTHING_SHOWN = Shown(None, (_UNKNOWN,) * (2 * len(Effect)), _NO_REPEATS, _NO_REPEATS)
+
+
+def shown(row: Row) -> Shown:
+    """What a row's askings show; nothing unless it is ok and more than S0 and B are there.
+
+    Nothing changed but time between S1 and S2, and between B and B2. A row of schema 1 has repeats
+    instead: all are set against the first answer, and the first solo one is S1, asked after B.
+    """
+    if row.status is not Status.OK:
+        return NOTHING_SHOWN
+    if row.solo_repeats or row.batched_repeats:
+        s1 = row.solo_repeats[0] if row.solo_repeats else None
+        solo = _again(row.solo, row.solo_repeats or ())
+        batched = _again(row.batched, row.batched_repeats or ())
+        return Shown(None, _Asked(row, s1, None).effects(), solo, batched)
+    told = row.askings
+    if not (told.S1 or told.S2 or told.B2):
+        return NOTHING_SHOWN
+    asked = _Asked(row, told.S1, told.S2)
+    solo = _again(told.S1, (told.S2,) if told.S2 else ())
+    batched = _again(row.batched, (told.B2,) if told.B2 else ())
+    return Shown(asked.pattern(), asked.effects(), solo, batched)
+
+
+class _Asked:
+    """The hash and the judgement of each asking of a row."""
+
+    def __init__(self, row: Row, s1: AnswerRow | None, s2: AnswerRow | None) -> None:
+        known: dict[bytes, str] = {}
+        hashes = {
+            Asking.S0: _hash(row.solo, known) or row.solo_response_hash,
+            Asking.S1: _hash(s1, known),
+            Asking.B: _hash(row.batched, known) or row.batch_response_hash,
+            Asking.S2: _hash(s2, known),
+        }
+        self._hashes = hashes
+        self._states = {
+            Asking.S0: score_state(row.solo_score, row.solo_label),
+            Asking.S1: _state(s1),
+            Asking.B: score_state(row.batch_score, row.batch_label),
+            Asking.S2: _state(s2),
+        }
+
+    def pattern(self) -> Pattern | None:
+        """Of all four, where they are there."""
+        hashes = self._hashes.values()
+        return None if None in hashes else pattern_of(*hashes)
+
+    def effects(self) -> tuple[int, ...]:
+        """Text and label of each effect."""
+        found: list[int] = []
+        for effect in Effect:
+            one, other = effect.askings
+            if None in (self._hashes[one], self._hashes[other]):
+                found += (_UNKNOWN, _UNKNOWN)
+            else:
+                found.append(self._hashes[one] != self._hashes[other])
+                found.append(self._states[one] != self._states[other])
+        return tuple(found)
+
+
+def _hash(answer: AnswerRow | None, known: dict[bytes, str]) -> str | None:
+    if answer is None:
+        return None
+    raw = bytes(answer.text)
+    if raw not in known and isinstance(text := json.loads(raw), str):
+        known[raw] = text_hash(text)
+    return known.get(raw)
+
+
+def _state(answer: AnswerRow | None) -> ScoreState:
+    return (None, None) if answer is None else score_state(answer.score, answer.label)
+
+
+def _again(first: AnswerRow | None, repeats: Sequence[AnswerRow]) -> Repeats:
+    """Repeats of one answer: how many, with another text, with another label."""
+    if first is None or not repeats:
+        return _NO_REPEATS
+    text, state = bytes(first.text), _state(first)
+    changes = flips = 0
+    for repeat in repeats:
+        again = bytes(repeat.text)
+        changes += again != text and json.loads(again) != json.loads(text)
+        flips += _state(repeat) != state
+    return len(repeats), changes, flips

@@ -1,0 +1,121 @@
+"""A line of a records file as far as the frame holds it.
+
+msgspec decodes only these fields and steps over everything else, so a record with long answers
+costs its length once and no memory; texts stay undecoded bytes until they are compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import msgspec
+
+from harness.records.record import SCHEMA_VERSION, tolerant
+from harness.words import Mode, Status
+
+_NULL = msgspec.Raw(b"null")
+
+
+class AnswerRow(msgspec.Struct, gc=False):
+    """One answer inside a row."""
+
+    text: msgspec.Raw = _NULL
+    token_ids: msgspec.Raw = _NULL
+    finish_reason: str | None = None
+    latency_s: float | None = None
+    attempts: int | None = None
+    score: float | None = None
+    label: str | None = None
+
+
+class AskingsRow(msgspec.Struct, gc=False, frozen=True):
+    """The other askings inside a row."""
+
+    S1: AnswerRow | None = None
+    S2: AnswerRow | None = None
+    B2: AnswerRow | None = None
+
+
+class _CompanionRow(msgspec.Struct, gc=False):
+    """How another prompt of the batch ended."""
+
+    finish_reason: str | None = None
+
+
+_Companions = tuple[_CompanionRow, ...] | None
+
+
+class Row(msgspec.Struct, gc=False):
+    """One line of a records file, as far as the frame holds it (see `Record`)."""
+
+    model: str
+    task_name: str
+    sample_id: str | int
+    batch_size: int
+    dispatch_mode: str
+    phase: str | int | None
+    domain: str | None
+    original_direction: str | None
+    mode: Mode
+    status: Status
+    solo_score: float | None
+    batch_score: float | None
+    solo_response_hash: str | None
+    batch_response_hash: str | None
+    schema_version: int = SCHEMA_VERSION
+    run_id: str | None = None
+    record_id: str | None = None
+    hf_id: str | None = None
+    error: msgspec.Raw = _NULL
+    prompt_sha256: str | None = None
+    group: msgspec.Raw = _NULL
+    target_index: int | None = None
+    solo_label: str | None = None
+    batch_label: str | None = None
+    label_flip: bool | None = None
+    text_change: bool | None = None
+    score_profile: str | None = None
+    sampling: msgspec.Raw = _NULL
+    solo: AnswerRow | None = None
+    batched: AnswerRow | None = None
+    pattern: str | None = None
+    askings: AskingsRow = AskingsRow()
+    companions: msgspec.Raw = _NULL
+    solo_repeats: tuple[AnswerRow, ...] | None = None
+    batched_repeats: tuple[AnswerRow, ...] | None = None
+
+    def endings(self) -> Iterator[str]:
+        """The recorded finish reasons of all its answers, those of the companions included."""
+        told, old = self.askings, (*(self.solo_repeats or ()), *(self.batched_repeats or ()))
+        answers = (self.solo, self.batched, told.S1, told.S2, told.B2, *old)
+        companions = msgspec.json.decode(self.companions, type=_Companions) or ()
+        reasons = (one.finish_reason for one in (*answers, *companions) if one)
+        return filter(None, reasons)
+
+
+_DECODER = msgspec.json.Decoder(Row)
+
+
+def decode_row(line: bytes) -> Row:
+    """Read one line.
+
+    Raises:
+        msgspec.MsgspecError: the line is no record; the message says what and where.
+    """
+    try:
+        return _DECODER.decode(line)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        try:
+            row = tolerant(line)
+        except (ValueError, RecursionError):
+            raise error from None
+        return _DECODER.decode(json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def decode_rows(chunk: bytes) -> list[Row] | None:
+    """Read many lines at once; ``None`` where any needs a closer look."""
+    try:
+        return _DECODER.decode_lines(chunk)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
