@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -35,19 +36,22 @@ def main() -> None:
     flags.add_argument("--quote", type=int, default=6, help="lines of the log shown of a schedule")
     given = flags.parse_args()
     with running("server_default") as (spec, server):
-        print("schedule      batches  admitted in the first step (requests: batches)  mixed steps")
+        say("schedule      batches  admitted in the first step (requests: batches)  mixed steps")
         for mode in DispatchMode:
-            print(*asyncio.run(schedule(spec, server, mode, given.batches, given.quote)), sep="\n")
-        print(
-            "\npolicy          alone, first  alone again  synchronized  prompt_list   (cached, of"
-        )
-        print(
-            "                                                                       an earlier asking)"
-        )
+            for line in asyncio.run(schedule(spec, server, mode, given.batches, given.quote)):
+                say(line)
+        say("\nprompt tokens from the cache, and those of an earlier asking")
+        say("policy          alone, first  alone again   synchronized  prompt_list")
         for policy in (CachePolicy.SERVER_DEFAULT, CachePolicy.SALTED, CachePolicy.RESET):
-            print(asyncio.run(cached_line(spec, server, policy)))
+            say(asyncio.run(cached_line(spec, server, policy)))
     with running("off") as (spec, server):
-        print(asyncio.run(cached_line(spec, server, CachePolicy.OFF)))
+        say(asyncio.run(cached_line(spec, server, CachePolicy.OFF)))
+
+
+def say(line: str) -> None:
+    """Print at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 @contextlib.contextmanager

@@ -164,8 +164,8 @@ def load_candidates(
 
     Args:
         files: CSV or JSON lines, told by suffix or by ``spec.candidate_source``.
-        spec: gives the models, ``dispatch_modes`` (a list replaces the candidates' own, and rows
-            that become alike count once) and ``limit``.
+        spec: gives the models, ``dispatch_modes`` (a list replaces the candidates' own, unless
+            it holds ``original``, and rows that become alike count once) and ``limit``.
         population: where tasks and samples must be found.
 
     Raises:
@@ -173,14 +173,12 @@ def load_candidates(
     """
     known = _Known(population, spec.models)
     candidates = _read(files, spec.candidate_source, known)
-    if spec.dispatch_modes != "original":
-        out: dict[CandidateKey, Candidate] = {}
-        for candidate in candidates:
-            for mode in spec.dispatch_modes:
-                changed = candidate.model_copy(update={"dispatch_mode": mode})
-                out.setdefault(changed.key, changed)
-        candidates = tuple(out.values())
-    return candidates[: spec.limit]
+    out: dict[CandidateKey, Candidate] = {}
+    for candidate in candidates:
+        for mode in spec.schedules((candidate.dispatch_mode,)):
+            changed = candidate.model_copy(update={"dispatch_mode": mode})
+            out.setdefault(changed.key, changed)
+    return tuple(out.values())[: spec.limit]
 
 
 def check_candidates(

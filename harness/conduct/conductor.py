@@ -21,6 +21,7 @@ from harness.conduct.logbook import open_logbook
 from harness.conduct.prepare import Prepared
 from harness.conduct.progress import RunProgress
 from harness.conduct.run_facts import Metadata
+from harness.conduct.schedules import settled
 from harness.conduct.site import Site, find_site
 from harness.conduct.startups import parity_of_modes
 from harness.errors import (
@@ -99,6 +100,7 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
         RunError: a server died, a mode is not proven, or records failed; what was written stays.
         Interrupted: a signal; what was written stays.
     """
+    prepared = settled(prepared, progress)
     path = _choose_folder(prepared, options, progress)
     site = find_site(prepared.spec, progress)
     if not path.exists():
@@ -202,6 +204,7 @@ def _launches(
         "host": site.host,
         "image": site.image_reference,
         "schedules": prepared.schedules,
+        "release": site.vllm_release(spec),
     }
     return [
         (lifetime, launch_options(spec, lifetime.model, lifetime.mode, nonce=token_hex(4), **about))
@@ -212,6 +215,8 @@ def _launches(
 def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench, kind: str) -> None:
     launches = _launches(prepared, plan, bench.folder.run_id, bench.site)
     bench.site.backend.check(launches[0][1])
+    for note in dict.fromkeys(note for _, launch in launches for note in launch.notes):
+        bench.progress.note(note)
     total = len(prepared.plan.records)
     bench.progress.begin(records=total, done=total - len(plan.records), lifetimes=len(launches))
 

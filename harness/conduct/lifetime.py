@@ -34,9 +34,9 @@ from harness.replay import (
     RequestFailed,
     warm_up,
 )
-from harness.serve import LaunchOptions, Server, describe_death, wait_until_ready
+from harness.serve import LaunchOptions, Server, describe_death, let_go, wait_until_ready
 from harness.settings import RunSpec
-from harness.words import PROVEN, Verdict
+from harness.words import PROVEN, BackendName, Verdict
 
 log = structlog.get_logger()
 
@@ -91,6 +91,8 @@ def run_lifetime(bench: Bench, lifetime: Lifetime, options: LaunchOptions, work:
         raise
     finally:
         with signals_deferred():
+            if options.backend is BackendName.EXTERNAL and lifetime.is_gated:
+                let_go(server.base_url)  # a server of ours ends anyway
             startup.close(records=bench.folder.appended - written)
     _insist(startup, lifetime, server)
 

@@ -6,11 +6,11 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.candidates import Candidate, candidate_hashes, load_candidates
+from harness.candidates import Candidate, CandidateKey, candidate_hashes, load_candidates
 from harness.errors import UsageError
 from harness.files import sha256_of
 from harness.plan import Plan, build_plan
@@ -44,6 +44,7 @@ class Prepared:
         candidate_files: SHA-256 of each candidate file, by its path.
         model_files: SHA-256 over the files of each model that is a local folder, by its name; a
             hub's model is named by its revision instead.
+        dispatch_notes: by dispatch mode, what was done in its place and why.
     """
 
     loaded: LoadedSpec
@@ -53,6 +54,7 @@ class Prepared:
     fingerprint: str
     candidate_files: Mapping[str, str]
     model_files: Mapping[str, str]
+    dispatch_notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def spec(self) -> RunSpec:
@@ -86,7 +88,38 @@ def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Pre
             "no candidate file is given",
             hint="name one with --candidates FILE, or make one with `harness scan`",
         )
-    _refuse_narrow(spec, candidates)
+    hashes = {} if source else candidate_hashes(spec.candidates)
+    return _planned(loaded, population, candidates, hashes)
+
+
+def sent_instead(
+    prepared: Prepared, instead: DispatchMode, *, of: DispatchMode, note: str
+) -> Prepared:
+    """The same run with the batches of one dispatch mode sent in another way, each once.
+
+    Raises:
+        UsageError: what is left is not what the spec expects.
+    """
+    found: dict[CandidateKey, Candidate] = {}
+    for candidate in prepared.candidates:
+        mode = instead if candidate.dispatch_mode is of else candidate.dispatch_mode
+        changed = candidate.model_copy(update={"dispatch_mode": mode})
+        found.setdefault(changed.key, changed)
+    planned = _planned(
+        prepared.loaded, prepared.population, tuple(found.values()), prepared.candidate_files
+    )
+    return replace(planned, dispatch_notes={**prepared.dispatch_notes, str(of): note})
+
+
+def _planned(
+    loaded: LoadedSpec,
+    population: Population,
+    candidates: tuple[Candidate, ...],
+    hashes: Mapping[str, str],
+) -> Prepared:
+    """The plan of these candidates, and what its run is known by."""
+    spec = loaded.spec
+    _refuse_wrong_widths(spec, candidates)
     plan = build_plan(spec, candidates, population)
     if not plan.records:
         raise UsageError(
@@ -98,7 +131,6 @@ def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Pre
             f"the candidates make {planned} rows in each mode, and the spec expects {expected}",
             hint=f"correct the candidates, or --rows-per-mode {planned}",
         )
-    hashes = {} if source else candidate_hashes(spec.candidates)
     weights = {}
     for name, path in ((model.name, Path(model.hf_id)) for model in spec.models):
         if path.is_dir():
@@ -114,18 +146,28 @@ def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Pre
     return Prepared(loaded, population, candidates, plan, mark.hexdigest(), hashes, weights)
 
 
-def _refuse_narrow(spec: RunSpec, candidates: Sequence[Candidate]) -> None:
-    """A wide batch must hold more requests than the server runs at once, or nothing waits."""
-    sizes = {c.batch_size for c in candidates if c.dispatch_mode is DispatchMode.WIDE}
+def _refuse_wrong_widths(spec: RunSpec, candidates: Sequence[Candidate]) -> None:
+    """A wide batch must hold more requests than the server runs at once, a gated one no more."""
+
+    def sizes(mode: DispatchMode) -> set[int]:
+        return {c.batch_size for c in candidates if c.dispatch_mode is mode}
+
+    wide, gated = sizes(DispatchMode.WIDE), sizes(DispatchMode.GATED)
     slots = re.search(r"--max-num-seqs[= ](\d+)", " ".join(spec.server.extra_args))
-    if sizes and slots is None:
+    if wide and slots is None:
         raise UsageError(
             "dispatch mode wide needs to know how many requests the server runs at once",
             hint="add --max-num-seqs N to server.extra_args, with N under the batch size",
         )
-    if sizes and slots is not None and min(sizes) <= int(slots[1]):
+    if wide and slots is not None and min(wide) <= int(slots[1]):
         raise UsageError(
-            f"dispatch mode wide: a batch of {min(sizes)} does not fill the server's {slots[1]} "
+            f"dispatch mode wide: a batch of {min(wide)} does not fill the server's {slots[1]} "
             "slots, so no request would wait and join running ones",
             hint="larger batches, or a smaller --max-num-seqs in server.extra_args",
+        )
+    if gated and slots is not None and max(gated) > int(slots[1]):
+        raise UsageError(
+            f"dispatch mode gated: the server's {slots[1]} slots cannot admit a batch of "
+            f"{max(gated)} in one engine step",
+            hint="smaller batches, or a larger --max-num-seqs in server.extra_args",
         )

@@ -143,7 +143,10 @@ def _first_facts(run_id: str, prepared: Prepared, kind: str, session: Session) -
         candidates={"sha256": dict(prepared.candidate_files), "rows": len(prepared.candidates)},
         model_files=dict(prepared.model_files),
         planned_records=len(prepared.plan.records),
-        dispatch_notes={str(mode): mode.note for mode in DispatchMode if mode in used},
+        dispatch_notes={
+            **{str(mode): mode.note for mode in DispatchMode if mode in used},
+            **prepared.dispatch_notes,
+        },
         not_controlled=not_controlled(spec),
         sessions=[],
         complete=False,

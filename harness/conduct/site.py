@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msgspec import to_builtins
 
 from harness.conduct.progress import RunProgress
-from harness.machine import Host, this_host
+from harness.machine import Host, interpreter_versions, this_host
 from harness.serve import Backend, make_backend
 from harness.settings import RunSpec
 from harness.words import BackendName
@@ -41,6 +42,12 @@ class Site:
         """Versions read from inside the image."""
         found = to_builtins(self.image.entry.versions) if self.image else {}
         return {name: value for name, value in found.items() if value and name != "python"}
+
+    def vllm_release(self, spec: RunSpec) -> str | None:
+        """The vLLM that a server of ours will run; ``None`` where it cannot be told beforehand."""
+        if spec.backend is BackendName.NATIVE:
+            return interpreter_versions(shlex.split(spec.server.native_command)[0]).vllm
+        return self.versions().get("vllm")
 
     def verify_unchanged(self) -> None:
         """Check that the image is still what it was.

@@ -59,7 +59,8 @@ class Step:
         spec = self.loaded.spec
         yield f"{self.name}:"
         for model, mode in ((model, mode) for model in spec.models for mode in spec.modes):
-            options = launch_options(spec, model, mode, run_id=self.run_id)
+            schedules = self.prepared.schedules if self.prepared else None
+            options = launch_options(spec, model, mode, run_id=self.run_id, schedules=schedules)
             variables = " ".join(f"{k}={v}" for k, v in sorted(options.environment.items()))
             yield f"  {model.name} / {mode}"
             yield f"    command      {' '.join(options.command_line)}"

@@ -160,14 +160,13 @@ def population_rows(batch_sizes: Sequence[int]) -> CandidateSource:
     """
 
     def source(spec: RunSpec, population: Population) -> tuple[Candidate, ...]:
-        most, modes = len(population.prompts), spec.dispatch_modes
+        most = len(population.prompts)
+        modes = spec.schedules((DispatchMode.SYNCHRONIZED, DispatchMode.PROMPT_LIST))
         for size in batch_sizes:
             if not 2 <= size <= most:
                 raise UsageError(
                     f"--batch-sizes: {size} is not between 2 and the population's {most} prompts"
                 )
-        if modes == "original":
-            modes = (DispatchMode.SYNCHRONIZED, DispatchMode.PROMPT_LIST)
         return tuple(
             Candidate(
                 model=model.name,

@@ -11,7 +11,7 @@ from harness.candidates import Candidate, CandidateKey
 from harness.errors import UsageError
 from harness.settings import ModelSpec, RunSpec
 from harness.tasks import Population, Prompt
-from harness.words import Mode
+from harness.words import DispatchMode, Mode
 
 _ID_LENGTH = 16
 
@@ -59,6 +59,11 @@ class Lifetime:
     model: ModelSpec
     mode: Mode
     records: tuple[PlannedRecord, ...]
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether the server is paused in the course of it."""
+        return any(r.candidate.dispatch_mode is DispatchMode.GATED for r in self.records)
 
 
 @dataclass(frozen=True, slots=True)

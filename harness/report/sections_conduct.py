@@ -105,6 +105,9 @@ def conditions_section(files: RunFiles, summary: Summary) -> Section | None:
         "Added to the server's command by the harness": {
             mode: _added(server) for mode, server in servers.items()
         },
+        "Left to the server": {
+            mode: "; ".join(map(str, server.get("notes") or ())) for mode, server in servers.items()
+        },
         "Sampling defaults of the models": {
             startup.model: defaults or "set, and not told"
             for startup in files.startups

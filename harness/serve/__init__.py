@@ -9,7 +9,7 @@ from harness.serve.failures import FailureKind, StartupFailure, classify_startup
 from harness.serve.launch import LaunchOptions, launch_options
 from harness.serve.leftovers import Swept, sweep_everything, sweep_folder
 from harness.serve.log_files import last_lines, new_log, read_log, safe_name
-from harness.serve.own_endpoints import ask_server_info, ask_workers
+from harness.serve.own_endpoints import ask_server_info, ask_workers, let_go, why_not_held
 from harness.serve.ports import check_port_free, free_port, listening, lock_port, port_owner
 from harness.serve.protocol import Backend, Server, ServerState, make_backend, server_evidence
 from harness.serve.readiness import Readiness, describe_death, wait_until_ready
@@ -36,6 +36,7 @@ __all__ = [
     "free_port",
     "last_lines",
     "launch_options",
+    "let_go",
     "listening",
     "lock_port",
     "make_backend",
@@ -47,4 +48,5 @@ __all__ = [
     "sweep_everything",
     "sweep_folder",
     "wait_until_ready",
+    "why_not_held",
 ]

@@ -7,8 +7,9 @@ nothing else; a golden test holds that.
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from harness.serve.container_options import (
     read_mount,
 )
 from harness.serve.log_files import safe_name
+from harness.serve.server_arguments import TELLS_CACHED, cascade, server_arguments
 from harness.settings import ModelSpec, RunSpec
 from harness.words import BackendName, CachePolicy, DispatchMode, Mode, served_name
 
@@ -41,29 +43,11 @@ _NOT_IN_ENV = {
     "VLLM_CACHE_ROOT": "each mode has a compile cache of its own",
     **dict.fromkeys(_CLEARED, "it hides the activation evidence"),
 }
-_OUR_FLAGS = (
-    "--model",
-    "--served-model-name",
-    "--host",
-    "--port",
-    "--max-model-len",
-    "--dtype",
-    "--gpu-memory-utilization",
-    "--attention-backend",
-    "--revision",
-)
-_REFUSED_FLAGS = {
-    "--disable-log-stats": "it removes the metrics that the batch witness is read from",
-    "--uds": "the harness talks to the server over a port",
-    "--no-enable-prompt-tokens-details": "it hides how much of a prompt came from the cache",
-    "--api-key": "a secret on a command line is readable by everyone on the machine",
-}
 _DEV_MODE = "VLLM_SERVER_DEV_MODE"
-_TELLS_CACHED = "--enable-prompt-tokens-details"
-_EXTENSION_FLAG = "--worker-extension-cls"
 _EXTENSION_IN_CONTAINER = "/harness-worker-proof"
 # Set explicitly: images before and after the switch to ``vllm serve`` then behave alike.
 _ENTRYPOINT = ("python3", "-m", "vllm.entrypoints.openai.api_server")
+_RELEASE_TAG = re.compile(r":v?(\d+\.\d+\.\d+)")
 _PATH_STARTS = ("/", "./", "../", "~")
 
 
@@ -90,6 +74,7 @@ class LaunchOptions:
         base_url: where the server will answer.
         external_log: for an external server the file with its log, if there is one.
         run_id: the run that this server belongs to.
+        notes: what the spec asks for and the server is not given, and why.
         python_path: a folder to put before whatever ``PYTHONPATH`` is there; empty for none.
     """
 
@@ -112,6 +97,7 @@ class LaunchOptions:
     external_log: str | None = None
     run_id: str = ""
     python_path: str = ""
+    notes: tuple[str, ...] = ()
 
     def python_path_before(self, variables: Mapping[str, str]) -> dict[str, str]:
         """``PYTHONPATH`` with ours in front, where there is one to add.
@@ -132,7 +118,7 @@ class LaunchOptions:
     @property
     def tells_cached_tokens(self) -> bool:
         """Whether we know that a usage tells the prompt tokens that came from the cache."""
-        return self.backend is not BackendName.EXTERNAL and _TELLS_CACHED in self.arguments
+        return self.backend is not BackendName.EXTERNAL and TELLS_CACHED in self.arguments
 
     @property
     def command_line(self) -> tuple[str, ...]:
@@ -153,6 +139,7 @@ class LaunchOptions:
             "mode": self.mode.value,
             "served_model_name": self.served_model_name,
             **({"python_path": self.python_path} if self.python_path else {}),
+            **({"notes": list(self.notes)} if self.notes else {}),
             "port": self.port,
             "command": redact_command(self.command_line),
             "environment": redact_environment(self.environment),
@@ -176,6 +163,7 @@ def launch_options(
     image: str | None = None,
     nonce: str = "",
     schedules: Collection[DispatchMode] | None = None,
+    release: str | None = None,
 ) -> LaunchOptions:
     """Compute what one server lifetime is started with.
 
@@ -189,6 +177,7 @@ def launch_options(
         nonce: eight hexadecimal digits of this lifetime, put into the served name; a server that
             someone else runs has none.
         schedules: how the batches of the run are sent; what the spec says where it is not given.
+        release: the server's vLLM version; an image's is read from its tag where it is not given.
 
     Raises:
         UsageError: the spec's extra arguments or variables break the experiment or hold a secret,
@@ -196,7 +185,9 @@ def launch_options(
     """
     host = host or this_host()
     if schedules is None:
-        schedules = [mode for mode in DispatchMode if mode in spec.dispatch_modes]
+        schedules = spec.schedules(())
+    if release is None and (tag := _RELEASE_TAG.search(spec.image)):
+        release = tag[1] if spec.backend is BackendName.DOCKER else None
     server = spec.server
     folder = _model_folder(model, host.working_directory)
     external = spec.external.get(mode) if spec.backend is BackendName.EXTERNAL else None
@@ -242,8 +233,17 @@ def launch_options(
         port=server.port,
         command=command,
         arguments=tuple(
-            _arguments(spec, model, seen, served, in_container=in_container, schedules=schedules)
+            server_arguments(
+                spec,
+                model,
+                weights=seen,
+                served=served,
+                in_container=in_container,
+                schedules=schedules,
+                release=release,
+            )
         ),
+        notes=tuple(filter(None, [cascade(spec, release).note])),
         environment=_environment(
             spec, mode, cache=None if in_container else cache, schedules=schedules
         ),
@@ -277,57 +277,6 @@ def _model_folder(model: ModelSpec, working_directory: Path) -> Path | None:
             hint="give a hub id such as org/name, or the path of a folder with config.json",
         )
     return None
-
-
-def _arguments(
-    spec: RunSpec,
-    model: ModelSpec,
-    weights: str,
-    served: str,
-    *,
-    in_container: bool,
-    schedules: Collection[DispatchMode],
-) -> Iterator[str]:
-    """The study's command, then what the spec adds.
-
-    ``--model`` is a flag and comes first: every release takes it, whatever an image's entrypoint
-    does with a positional model.
-    """
-    server, controls = spec.server, spec.controls
-    ours = (*_OUR_FLAGS, *((_EXTENSION_FLAG,) if controls.worker_proof else ()))
-    for argument in server.extra_args:
-        flag = argument.split("=", 1)[0].replace("_", "-")
-        if flag in ours:
-            raise UsageError(
-                f"server.extra_args repeats {flag}, which the harness sets itself",
-                hint="use the spec's own key for it",
-            )
-        if flag in _REFUSED_FLAGS:
-            raise UsageError(f"server.extra_args holds {flag}: {_REFUSED_FLAGS[flag]}")
-    yield from ("--model", weights, "--host", "0.0.0.0" if in_container else "127.0.0.1")
-    yield from ("--port", str(server.port), "--max-model-len", str(server.max_model_len))
-    yield from ("--dtype", server.dtype)
-    fraction = server.gpu_memory_utilization
-    if fraction is not None:
-        text = f"{fraction:.2f}"  # as the study writes it: 0.80
-        yield from ("--gpu-memory-utilization", text if float(text) == fraction else repr(fraction))
-    if server.attention_backend is not None:
-        yield from ("--attention-backend", server.attention_backend)
-    yield from ("--served-model-name", served)
-    if model.revision is not None:
-        yield from ("--revision", model.revision)
-    for name, choice in (
-        ("enable-prefix-caching", controls.prefix_caching),
-        ("async-scheduling", controls.async_scheduling),
-    ):
-        if choice in ("on", "off"):
-            yield f"--{name}" if choice == "on" else f"--no-{name}"
-    yield _TELLS_CACHED
-    if controls.iteration_log or DispatchMode.GATED in schedules:
-        yield "--enable-logging-iteration-details"
-    if controls.worker_proof:
-        yield from (_EXTENSION_FLAG, f"{WORKER_EXTENSION.stem}.WorkerProof")
-    yield from server.extra_args
 
 
 def _environment(

@@ -8,7 +8,7 @@ the suggestion for a misspelt one.
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
@@ -110,6 +110,10 @@ class Controls(BaseModel):
     """Further batched answers of each row."""
     order: Literal["solo_first", "alternate"] = "solo_first"
     """Which condition of a row comes first."""
+    cascade_attention: Literal["server_default", "off"] = "server_default"
+    """Attention that shares a common beginning, on releases that still have it."""
+    gated_fallback: Literal["none", "synchronized"] = "none"
+    """How gated batches are sent to a server that cannot hold them; none is an error."""
     warmup_requests: Annotated[int, Field(ge=0)] = 3
     """Discarded requests after each start."""
     stagger_ms: PositiveFloat = 20.0
@@ -137,7 +141,11 @@ class ExternalServer(BaseModel):
 
 
 class RunSpec(BaseModel):
-    """One run. ``dispatch_modes`` is ``original`` or a list that replaces the candidates' own."""
+    """One run.
+
+    ``dispatch_modes`` is ``original`` or a list that replaces the candidates' own; ``original`` in
+    the list stands for those.
+    """
 
     model_config = _STRICT
     schema_version: Literal[1] = 1
@@ -158,7 +166,9 @@ class RunSpec(BaseModel):
     """Form of the candidate files; auto goes by suffix."""
     tasks: str
     """Folder of task files."""
-    dispatch_modes: Literal["original"] | tuple[DispatchMode, ...] = "original"
+    dispatch_modes: Literal["original"] | tuple[Literal["original"] | DispatchMode, ...] = (
+        "original"
+    )
     """How batches are sent; original is each candidate's own way."""
     limit: PositiveInt | None = None
     """Only the first candidates."""
@@ -170,6 +180,13 @@ class RunSpec(BaseModel):
     """Servers of the external backend."""
     score_profile: Literal["paper", "strict"] = "strict"
     """Which scorers: the study's, or the better ones."""
+
+    def schedules(self, own: Iterable[DispatchMode]) -> tuple[DispatchMode, ...]:
+        """How a batch is sent whose candidates' own dispatch modes are ``own``, each way once."""
+        found: list[DispatchMode] = []
+        for mode in ("original",) if self.dispatch_modes == "original" else self.dispatch_modes:
+            found += [mode] if isinstance(mode, DispatchMode) else own
+        return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True)

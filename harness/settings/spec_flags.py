@@ -249,6 +249,6 @@ _SPECIAL: dict[KeyPath, tuple[Parse, str]] = {
     ("server", "env"): (_environment, "NAME=VALUE; repeatable, adds to the file's"),
     ("server", "extra_args"): (_arguments, "one quoted text; replaces the file's"),
     ("external",): (_pairs_of("url"), "MODE=URL; repeatable"),
-    ("dispatch_modes",): (_list, f"original, or {', '.join(DispatchMode)} separated by commas"),
+    ("dispatch_modes",): (_list, f"original, {', '.join(DispatchMode)}, separated by commas"),
 }
 """Keys whose text is read in a way of its own, each with the help that says so."""

@@ -57,7 +57,8 @@ def complaint_of(details: ErrorDetails) -> Complaint:
     if key[0] == "dispatch_modes":
         # a union complains twice, once for each of its forms; both are told as one
         word = value[0] if isinstance(value, list) and len(value) == 1 else value
-        rule = f"must be 'original' or a list of {', '.join(DispatchMode)}, not {shown(word)}"
+        ways = ", ".join(["original", *DispatchMode])
+        rule = f"must be 'original' or a list of {ways}, not {shown(word)}"
         return key[:1], f"dispatch_modes: {rule}", nearest(word, ["original", *DispatchMode])
     if kind == "missing":
         hint = "models: [{name: …, hf_id: …}]" if key == ("models",) else None

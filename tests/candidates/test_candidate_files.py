@@ -105,7 +105,7 @@ def test_a_file_of_another_suffix_asks_for_its_form(load: Loader) -> None:
         ("batch_size", "2.0", "must be a whole number, not '2.0'"),
         ("batch_size", "many", "must be a whole number, not 'many'"),
         ("dispatch_mode", "synchronised", "(did you mean 'synchronized'?)"),
-        ("dispatch_mode", "gated", "unknown dispatch mode 'gated' (known: synchronized, "),
+        ("dispatch_mode", "held", "unknown dispatch mode 'held' (known: synchronized, "),
         ("domain", "safty", "unknown domain 'safty' (did you mean 'safety'?)"),
         ("original_direction", "up", "unknown direction 'up' (known: refuse_to_comply, "),
         ("original_solo_score", "high", "must be a number or empty, not 'high'"),
@@ -204,6 +204,15 @@ def test_a_list_of_dispatch_modes_replaces_the_candidates_own(load: Loader) -> N
         ("r_1", "prompt_list"),
         ("r_1", "synchronized"),
     ]
+
+
+def test_a_list_with_the_word_original_adds_to_the_candidates_own(load: Loader) -> None:
+    twin = ROW.replace("synchronized", "prompt_list")
+    modes = ("original", DispatchMode.GATED)
+    found = [
+        (item.sample_id, item.dispatch_mode) for item in load(_csv(ROW, twin), dispatch_modes=modes)
+    ]
+    assert found == [("k_0", "synchronized"), ("k_0", "gated"), ("k_0", "prompt_list")]
 
 
 def test_candidates_that_become_alike_count_once(load: Loader) -> None:

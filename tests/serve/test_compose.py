@@ -125,5 +125,17 @@ def test_what_is_started_by_hand_has_no_nonce_and_nothing_of_this_installation()
         )
     )
     assert "worker-extension" not in text
-    assert "DEV_MODE" not in text
     assert "llama3.2-1b\n" in text
+
+
+@pytest.mark.parametrize(("profile", "opened"), [("study-d", False), ("controlled", True)])
+def test_a_file_opens_the_development_endpoints_for_gated_batches_alone_and_on_loopback(
+    profile, opened
+):
+    spec = load_spec(profile).spec
+    made = compose_file(
+        spec, spec.models[0], image="i", gpu=GpuAccess.RUNTIME, root=ROOT, folder=ROOT / "compose"
+    )
+    for service in made["services"].values():
+        assert ("VLLM_SERVER_DEV_MODE=1" in service["environment"]) is opened
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])

@@ -341,3 +341,42 @@ def test_the_worker_proof_is_the_default_of_controlled_and_not_of_the_study(host
     assert load_spec("controlled").spec.controls.worker_proof
     assert not load_spec("study-d").spec.controls.worker_proof
     assert not load_spec("demo").spec.controls.worker_proof
+
+
+CONTROLLED = load_spec("controlled").spec
+
+
+@pytest.mark.parametrize(
+    ("release", "passed", "said"),
+    [
+        ("0.19.1", True, ""),
+        ("0.20.2", True, ""),
+        ("0.31.0", True, ""),
+        ("0.32.0", False, "vLLM 0.32.0 has no cascade attention"),
+        ("0.33.0", False, "vLLM 0.33.0 has no cascade attention"),
+        ("0.34.0", False, "vLLM 0.34.0 is newer than 0.33, the last release that was read"),
+        ("0.1.dev9+g1a2b3c4", False, "the release of vLLM is not known"),
+    ],
+)
+def test_the_flag_against_cascade_attention_goes_to_the_releases_that_have_it(
+    host: Host, release: str, passed: bool, said: str
+):
+    built = options(CONTROLLED, host, release=release)
+    assert ("--disable-cascade-attn" in built.arguments) is passed
+    assert "".join(built.notes).startswith(said)
+    assert bool(built.notes) is bool(said)
+
+
+def test_an_images_tag_names_its_release_where_nothing_else_does(host: Host):
+    assert "--disable-cascade-attn" in options(CONTROLLED, host).arguments
+    newer = CONTROLLED.model_copy(update={"image": "vllm/vllm-openai:v0.32.0"})
+    assert "--disable-cascade-attn" not in options(newer, host).arguments
+
+
+def test_controlled_sends_every_batch_gated_and_staggered_and_the_study_as_it_was(host: Host):
+    own = (DispatchMode.PROMPT_LIST,)
+    added = (DispatchMode.GATED, DispatchMode.STAGGERED)
+    assert CONTROLLED.schedules(own) == own + added
+    assert study().schedules(own) == own
+    assert options(CONTROLLED, host).has_development_endpoints
+    assert not options(study(), host).has_development_endpoints

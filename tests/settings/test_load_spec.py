@@ -58,13 +58,14 @@ def test_the_smoke_profile_is_one_row_of_the_study_under_the_invariant_path() ->
 def test_the_controlled_profile_pins_the_confounds() -> None:
     spec = load_spec("controlled").spec
     assert (spec.controls.prefix_caching, spec.controls.async_scheduling) == ("off", "off")
-    assert spec.controls.iteration_log
+    assert spec.controls.cascade_attention == "off"
+    assert spec.dispatch_modes == ("original", DispatchMode.GATED, DispatchMode.STAGGERED)
+    assert spec.expect.rows_per_mode is None
     assert spec.server.env == {"VLLM_USE_FLASHINFER_SAMPLER": "0"}
     names = {argument.partition("=")[0] for argument in spec.server.extra_args}
     assert names == {
         "--max-num-seqs",
         "--max-num-batched-tokens",
-        "--disable-cascade-attn",
         "--generation-config",
     }
 
@@ -151,7 +152,7 @@ def test_a_key_of_another_section_is_told_where_it_belongs(write: Write) -> None
         ("modes: [standard, standard]", "mode 'standard' is given twice"),
         (
             "dispatch_modes: sync",
-            "'original' or a list of synchronized, prompt_list, gated, staggered, wide, not 'sync'",
+            "original, synchronized, prompt_list, gated, staggered, wide, not 'sync'",
         ),
         (
             "dispatch_modes: [held, prompt_list]",
