@@ -27,7 +27,7 @@ from harness.analyse.summary import (
 from harness.analyse.tables import paired_counts, rate
 from harness.flips import flip_direction, flip_kind
 from harness.records import FirstDifference, IntArray, Pairing, RecordKey, Records
-from harness.words import MODES, Endpoint, Mode
+from harness.words import MODES, Effect, Endpoint, Mode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +76,7 @@ def noise_floor(records: Records, rows: IntArray) -> NoiseFloor:
     counted = counted[counted["ok"]]
     repeated = counted[counted["solo_repeats"] > 0]
     beyond = (
-        _beyond(repeated[endpoint.column], repeated[f"solo_{kind}"] > 0)
+        _beyond(_batch_effect(repeated, endpoint), repeated[f"solo_{kind}"] > 0)
         for endpoint, kind in zip(Endpoint, _REPEATS, strict=True)
     )
     return NoiseFloor(
@@ -84,6 +84,14 @@ def noise_floor(records: Records, rows: IntArray) -> NoiseFloor:
         batched=_repeats(counted, "batch"),
         batch_beyond_repeat=BeyondRepeats(*beyond) if len(repeated) else None,
     )
+
+
+def _batch_effect(repeated: pd.DataFrame, endpoint: Endpoint) -> pd.Series[bool]:
+    """B against S1 where S1 came before it; as the study has it, against S0, where it did not."""
+    what = "flip" if endpoint is Endpoint.LABEL_FLIPS else "text"
+    effect = repeated[f"{Effect.BATCH}_{what}"]
+    known = (effect >= 0) & ~repeated["s1_after_batch"]
+    return repeated[endpoint.column].mask(known, effect == 1)
 
 
 def _repeats(counted: pd.DataFrame, side: str) -> Repeats | None:

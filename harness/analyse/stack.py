@@ -22,7 +22,7 @@ class Stack(Struct, frozen=True):
         vllm: the server's version.
         temperature: of every request.
         prefix_caching, async_scheduling: ``server_default``, ``off`` or ``on``.
-        order: which of solo and batched comes first.
+        order: which of solo and batched comes first, or the askings of a row in their order.
         prefix_cache_hits: prompt tokens that the servers took from their prefix caches.
         preemptions: requests that a server put back and computed anew.
         iteration_log: whether the server wrote down each engine step.
@@ -86,7 +86,7 @@ def stack_of(files: RunFiles | None) -> Stack:
         temperature=request.get("temperature"),
         prefix_caching=controls.get("prefix_caching"),
         async_scheduling=controls.get("async_scheduling"),
-        order=controls.get("order"),
+        order=_order(controls),
         prefix_cache_hits=_counter(files, "prefix_cache_hits"),
         preemptions=_counter(files, "preemptions"),
         iteration_log=controls.get("iteration_log"),
@@ -97,6 +97,11 @@ def stack_of(files: RunFiles | None) -> Stack:
         not_controlled=tuple(map(str, metadata.get("not_controlled") or ())),
         sampling_defaults=_sampling_defaults(files),
     )
+
+
+def _order(controls: Json) -> str | None:
+    asked = controls.get("askings")
+    return ", ".join(map(str, asked)) if isinstance(asked, list) else controls.get("order")
 
 
 def _sampling_defaults(files: RunFiles) -> tuple[str, ...]:

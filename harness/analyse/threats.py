@@ -99,7 +99,7 @@ def _of_the_server(summary: Summary, _: Records) -> Iterator[tuple[str, str]]:
 @_threats
 def _of_the_batches(summary: Summary, records: Records) -> Iterator[tuple[str, str]]:
     stack = summary.stack
-    if stack.order in (None, "solo_first"):
+    if stack.order is None or not ("S2" in stack.order or stack.order == "alternate"):
         yield "order", "The solo answer always came first: order and batch are confounded."
     free = ", ".join(sorted(set(records.candidates["dispatch_mode"]) - {"gated"}))
     if free and not stack.iteration_log:

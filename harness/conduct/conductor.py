@@ -169,7 +169,7 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
     if plan.records:
         for name in _CONCLUSION:  # of an earlier state: more records are about to come
             (folder.path / name).unlink(missing_ok=True)
-        _run_lifetimes(prepared, plan, bench, options.kind)
+        _run_lifetimes(prepared, plan, bench)
     else:
         progress.note(f"all {len(prepared.plan.records)} records are there already")
 
@@ -212,7 +212,7 @@ def _launches(
     ]
 
 
-def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench, kind: str) -> None:
+def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench) -> None:
     launches = _launches(prepared, plan, bench.folder.run_id, bench.site)
     bench.site.backend.check(launches[0][1])
     for note in dict.fromkeys(note for _, launch in launches for note in launch.notes):
@@ -227,7 +227,7 @@ def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench, kind: str) -> N
     async def work(lifetime: Lifetime, dispatcher: Dispatcher) -> None:
         run_id = bench.folder.run_id
         session = ReplaySession(dispatcher, bench.spec, run_id=run_id, write=write)
-        await (session.scan(lifetime) if kind == "scan" else session.replay(lifetime))
+        await session.replay(lifetime)
 
     for lifetime, launch in launches:
         structlog.contextvars.bind_contextvars(mode=str(lifetime.mode), model=lifetime.model.name)

@@ -26,7 +26,7 @@ from harness.records import RunFolder
 from harness.secrets import redact_command
 from harness.serve import LaunchOptions
 from harness.settings import RunSpec
-from harness.words import BackendName, DispatchMode
+from harness.words import Asking, BackendName, DispatchMode
 
 NAME = "metadata.json"
 
@@ -156,7 +156,7 @@ def _first_facts(run_id: str, prepared: Prepared, kind: str, session: Session) -
 def not_controlled(spec: RunSpec) -> list[str]:
     """What this run leaves to the server or to chance, in words for a report."""
     controls, arguments = spec.controls, " ".join(spec.server.extra_args)
-    default = "server_default"
+    default, asked = "server_default", set(controls.askings)
     hub = (m for m in spec.models if not m.hf_id.startswith((".", "/", "docker/")))
     open_points = {
         "prefix caching is left at the server's default": controls.prefix_caching == default,
@@ -164,9 +164,9 @@ def not_controlled(spec: RunSpec) -> list[str]:
         "asynchronous scheduling is left at the server's default": (
             controls.async_scheduling == default
         ),
-        "no solo repeat measures change without a batch": controls.solo_repeats == 0,
-        "no batched repeat measures change between equal batches": controls.batched_repeats == 0,
-        "solo is always asked before batched": controls.order == "solo_first",
+        "no solo repeat measures change without a batch": not {Asking.S1, Asking.S2} <= asked,
+        "no batched repeat measures change between equal batches": Asking.B2 not in asked,
+        "solo is always asked before batched": Asking.S2 not in asked,
         "the scheduler's batch limits are left at their defaults": (
             "--max-num-seqs" not in arguments
         ),

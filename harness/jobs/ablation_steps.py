@@ -27,7 +27,7 @@ from harness.findings import Status
 from harness.images import DEFAULT_LOCK
 from harness.jobs.runs import export_scan, population_rows, read_sizes
 from harness.jobs.this_machine import check_machine
-from harness.plan import estimate, scan_seconds
+from harness.plan import estimate
 from harness.serve import launch_options
 from harness.settings import Expect, LoadedSpec, load_spec, profile_names
 from harness.words import BackendName, DispatchMode, Mode
@@ -50,7 +50,7 @@ class Step:
         if self.prepared is None:
             return "as many rows as the scan finds, in every mode"
         spec, plan = self.prepared.spec, self.prepared.plan
-        seconds = scan_seconds(spec, plan) if self.name == SCAN else estimate(spec, plan).seconds
+        seconds = estimate(spec, plan).seconds
         servers, records = len(plan.lifetimes), len(plan.records)
         return f"{records} records, {servers} server starts, very roughly {seconds / 60:.0f} min"
 

@@ -3,7 +3,7 @@
 Pure: a plan is a value computed from the spec, the candidates and the population.
 """
 
-from harness.plan.estimate import Estimate, estimate, scan_seconds
+from harness.plan.estimate import Estimate, estimate
 from harness.plan.planning import (
     BatchGroup,
     Lifetime,
@@ -26,5 +26,4 @@ __all__ = [
     "estimate",
     "record_id",
     "remaining",
-    "scan_seconds",
 ]

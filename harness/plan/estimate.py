@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.plan.planning import Plan
+from harness.plan.planning import Lifetime, Plan
 from harness.settings import RunSpec
+from harness.words import Asking
 
 _CPU_VARIABLE = "VLLM_CPU_KVCACHE_SPACE"
 _GPU_START_S, _GPU_TOKEN_S = 90.0, 0.003
@@ -38,28 +39,29 @@ class Estimate:
 
 
 def estimate(spec: RunSpec, plan: Plan) -> Estimate:
-    """Count requests and answers; time is start-ups plus one wave of tokens a request in turn."""
-    records = plan.records
-    solo, batched = 1 + spec.controls.solo_repeats, 1 + spec.controls.batched_repeats
-    waves = len(records) * (solo + batched) + len(plan.lifetimes) * spec.controls.warmup_requests
-    candidates = [record.candidate for record in records]
+    """Count requests and answers; time is start-ups plus one wave of tokens an asking."""
+    solos = sum(_solos(spec, lifetime) for lifetime in plan.lifetimes)
+    each = len({Asking.B, Asking.B2} & set(spec.controls.askings))
+    sent = [rows[0].candidate for lifetime in plan.lifetimes for rows in lifetime.slices]
+    waves = solos + each * len(sent) + len(plan.lifetimes) * spec.controls.warmup_requests
     return Estimate(
         lifetimes=len(plan.lifetimes),
-        records=len(records),
-        requests=sum(
-            solo + batched * one.dispatch_mode.requests(one.batch_size) for one in candidates
-        ),
-        answers=sum(solo + batched * one.batch_size for one in candidates),
+        records=len(plan.records),
+        requests=solos + each * sum(one.dispatch_mode.requests(one.batch_size) for one in sent),
+        answers=solos + each * sum(one.batch_size for one in sent),
         seconds=_seconds(spec, plan, waves),
         on_cpu=_CPU_VARIABLE in spec.server.env,
     )
 
 
-def scan_seconds(spec: RunSpec, plan: Plan) -> float:
-    """A rough duration of a scan of these records: each prompt once alone, each slice once."""
-    solos = {(r.candidate.model, r.group.target.key) for r in plan.records}
-    slices = {(r.candidate.model, r.candidate.dispatch_mode, r.group.ids) for r in plan.records}
-    return _seconds(spec, plan, len(solos) + len(slices))
+def _solos(spec: RunSpec, lifetime: Lifetime) -> int:
+    """Askings alone: each prompt once, each target once more before its first batch, and S2."""
+    asked, controls = spec.controls.askings, spec.controls
+    targets = {record.group.target.sha256 for record in lifetime.records}
+    groups = [] if controls.prefix_caching.forbids_earlier else lifetime.slices
+    first = targets | {prompt.sha256 for rows in groups for prompt in rows[0].group.prompts}
+    again = len(targets) if Asking.S1 in asked else 0
+    return len(first) + again + (len(lifetime.records) if Asking.S2 in asked else 0)
 
 
 def _seconds(spec: RunSpec, plan: Plan, waves: int) -> float:

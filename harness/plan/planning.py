@@ -65,6 +65,16 @@ class Lifetime:
         """Whether the server is paused in the course of it."""
         return any(r.candidate.dispatch_mode is DispatchMode.GATED for r in self.records)
 
+    @property
+    def slices(self) -> tuple[tuple[PlannedRecord, ...], ...]:
+        """The records of each batch that is sent (dispatch mode, size, group), by its first one."""
+        found: dict[tuple[str, int, tuple[str, ...]], list[PlannedRecord]] = {}
+        for planned in self.records:
+            candidate = planned.candidate
+            key = str(candidate.dispatch_mode), candidate.batch_size, planned.group.ids
+            found.setdefault(key, []).append(planned)
+        return tuple(map(tuple, found.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

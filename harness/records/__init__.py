@@ -5,6 +5,7 @@ Everything that a run leaves behind is written here, and nothing is read by othe
 
 from harness.flips import ScoreState
 from harness.records.answers import (
+    FINISHED,
     Answer,
     Askings,
     Companion,
@@ -51,6 +52,7 @@ from harness.records.run_files import (
 from harness.records.run_folder import RunFolder, TornTail, find_unfinished, new_run_id
 
 __all__ = [
+    "FINISHED",
     "METADATA",
     "RECORDS",
     "SELECTIONS",

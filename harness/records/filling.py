@@ -29,7 +29,7 @@ from harness.records.frame import (
     LineProblem,
     Records,
 )
-from harness.records.record import SCHEMA_VERSION, first_difference
+from harness.records.record import first_difference
 from harness.records.rows import AnswerRow, Row
 from harness.words import Effect, Mode, Status
 
@@ -192,7 +192,7 @@ class RecordsBuilder:
         found = list(map(shown, rows))
         self._put_words("pattern", (one.pattern for one in found))
         self._put_words("stated_pattern", (row.pattern for row in rows))
-        self._put("s1_after_batch", [r.schema_version < SCHEMA_VERSION for r in rows], np.bool_)
+        self._put("s1_after_batch", [row.is_of_schema_1 for row in rows], np.bool_)
         effects = np.array([one.effects for one in found], dtype=np.int8)
         for number, (effect, what) in enumerate(product(Effect, ("text", "flip"))):
             self._put(f"{effect}_{what}", effects[:, number])

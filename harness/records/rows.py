@@ -85,6 +85,12 @@ class Row(msgspec.Struct, gc=False):
     solo_repeats: tuple[AnswerRow, ...] | None = None
     batched_repeats: tuple[AnswerRow, ...] | None = None
 
+    @property
+    def is_of_schema_1(self) -> bool:
+        """Whether it has repeats and not askings, by its version or by its keys."""
+        has_repeats = self.solo_repeats or self.batched_repeats
+        return self.schema_version < SCHEMA_VERSION or bool(has_repeats)
+
     def endings(self) -> Iterator[str]:
         """The recorded finish reasons of all its answers, those of the companions included."""
         told, old = self.askings, (*(self.solo_repeats or ()), *(self.batched_repeats or ()))

@@ -1,7 +1,7 @@
 """How a batch is sent, and the one retry policy for everything that is sent.
 
 The companions of a prompt are the treatment, so a batch of which one request failed is sent
-again whole: an attempt is an attempt at the batch.
+again whole: an attempt is an attempt at the batch. An answer that the server gave up is a failure.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tenacity import (
 from harness.records import Answer
 from harness.replay.cache import PrefixCache
 from harness.replay.client import CompletionsClient, Reply, RequestFailed
+from harness.replay.finished import insist_finished
 from harness.replay.gate import Gate
 from harness.words import DispatchMode
 
@@ -167,6 +168,7 @@ class Dispatcher:
                 try:
                     before = await self._cache.before(as_list=as_list)
                     replies = await send(attempts)
+                    insist_finished([reply.answer for reply in replies])
                 except RequestFailed:
                     await self._probe()
                     raise

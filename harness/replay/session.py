@@ -1,26 +1,25 @@
-"""One server lifetime's records, one after the other.
+"""One server lifetime's records: every row's askings, in one order for a run and for a scan.
 
-A run asks for each record anew. A scan of a whole population shares what it can: a prompt is asked
-alone once, and a slice of the population answers for every prompt in it, so a scan of N prompts
-costs N solo requests and N / batch_size batches for each batch size and dispatch mode.
+Rows are taken by slice: those that are sent in the same batch share the one dispatch. What has been
+asked alone in this lifetime is remembered, because the first asking of a prompt meets another cache
+than all later ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import groupby
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import structlog
-from msgspec.structs import replace
 
-from harness.plan import Lifetime, PlannedRecord
-from harness.records import Answer, Askings, Evidence, Record, Sampling, text_hash
+from harness.plan import BatchGroup, Lifetime, PlannedRecord
+from harness.records import Answer, Record
+from harness.replay.asked import Asked, Scribe
 from harness.replay.client import RequestFailed
 from harness.replay.dispatch import Dispatcher
-from harness.score import score
-from harness.settings import ModelSpec, RunSpec
-from harness.words import Status
+from harness.replay.finished import Unfinished
+from harness.settings import RunSpec
+from harness.tasks import Prompt
+from harness.words import Asking
 
 log = structlog.get_logger()
 WARM_UP_PROMPT = "The quick brown fox jumps over the lazy dog."
@@ -41,7 +40,7 @@ class ReplaySession:
 
     Args:
         dispatcher: sends prompts to the server.
-        spec: sampling, repeats and order.
+        spec: sampling, askings and cache policy.
         run_id: goes into the records.
         write: receives each record as soon as it is whole.
     """
@@ -60,148 +59,146 @@ class ReplaySession:
         self._write = write
 
     async def replay(self, lifetime: Lifetime) -> None:
-        """Write one record for each planned one, in order.
+        """Write one record for each planned one, slice after slice.
 
         Raises:
             ServerDied: the server is gone; what was written stays.
         """
-        controls = self._spec.controls
-        for position, planned in enumerate(lifetime.records):
-            try:
-                if controls.order == "alternate" and position % 2:
-                    batched = await self._batched(planned)
-                    solo = await self._solo(planned)
-                else:
-                    solo = await self._solo(planned)
-                    batched = await self._batched(planned)
-                repeats = (
-                    [await self._solo(planned) for _ in range(controls.solo_repeats)],
-                    [await self._batched(planned) for _ in range(controls.batched_repeats)],
-                )
-            except RequestFailed as error:
-                log.error("record_failed", record_id=planned.record_id, error=str(error))
-                self._failed(planned, lifetime.model, str(error))
-            else:
-                self._answered(planned, lifetime.model, solo, batched, repeats)
+        scribe = Scribe(self._spec, lifetime.model, self._run_id)
+        askings = _Askings(self._dispatcher, self._spec, scribe, self._write)
+        for rows in lifetime.slices:
+            await askings.of_slice(rows)
 
-    async def scan(self, lifetime: Lifetime) -> None:
-        """The same for a scan: rows of one slice share its one dispatch, all rows their solos.
+
+class _Alone:
+    """What each prompt was answered alone in this lifetime: the first time, and the last after it.
+
+    A first asking that failed stays failed: a second try would meet the cache that it left.
+    """
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self.first: dict[str, Answer | RequestFailed] = {}
+        self.latest: dict[str, Answer] = {}
+
+    async def begin(self, prompt: Prompt) -> None:
+        """Ask the first time, unless that was done."""
+        if prompt.sha256 not in self.first:
+            try:
+                self.first[prompt.sha256] = await self._dispatcher.solo(prompt.text)
+            except RequestFailed as error:
+                self.first[prompt.sha256] = error
+
+    async def again(self, prompt: Prompt) -> Answer:
+        """Ask once more.
 
         Raises:
-            ServerDied: the server is gone; what was written stays.
+            RequestFailed, ServerDied: as the dispatcher says.
         """
-        solos: dict[str, Answer | RequestFailed] = {}
-        for _, rows in groupby(lifetime.records, key=_slice):
-            together = list(rows)
-            for planned in together:
-                key = planned.group.target.key
-                if key not in solos:
-                    try:
-                        solos[key] = await self._solo(planned)
-                    except RequestFailed as error:
-                        solos[key] = error
-            batch: tuple[Answer, ...] | RequestFailed
-            try:
-                batch = await self._batch(together[0])
-            except RequestFailed as error:
-                log.error("batch_failed", group=together[0].group.ids, error=str(error))
-                batch = error
-            for planned in together:
-                solo = solos[planned.group.target.key]
-                if isinstance(solo, RequestFailed):
-                    self._failed(planned, lifetime.model, f"solo: {solo}")
-                elif isinstance(batch, RequestFailed):
-                    self._failed(planned, lifetime.model, f"batched: {batch}")
-                else:
-                    answer = batch[planned.group.target_index]
-                    self._answered(planned, lifetime.model, solo, answer)
+        answer = await self._dispatcher.solo(prompt.text)
+        self.latest[prompt.sha256] = answer
+        return answer
 
-    async def _solo(self, planned: PlannedRecord) -> Answer:
-        return await self._dispatcher.solo(planned.group.target.text)
+    async def before_batch(self, prompt: Prompt) -> Answer:
+        """The last answer after the first one; asked for now where there is none.
 
-    async def _batch(self, planned: PlannedRecord) -> tuple[Answer, ...]:
-        prompts = [prompt.text for prompt in planned.group.prompts]
-        return await self._dispatcher.batch(prompts, planned.candidate.dispatch_mode)
+        Raises:
+            RequestFailed, ServerDied: as the dispatcher says.
+        """
+        known = self.latest.get(prompt.sha256)
+        return known or await self.again(prompt)
 
-    async def _batched(self, planned: PlannedRecord) -> Answer:
-        return (await self._batch(planned))[planned.group.target_index]
+    def begun(self, group: BatchGroup) -> int:
+        """How many of a target's companions were asked alone."""
+        others = (p for place, p in enumerate(group.prompts) if place != group.target_index)
+        return sum(isinstance(self.first.get(other.sha256), Answer) for other in others)
 
-    def _answered(
+
+class _Askings:
+    """The askings of one lifetime, slice by slice."""
+
+    def __init__(
         self,
-        planned: PlannedRecord,
-        model: ModelSpec,
-        solo: Answer,
-        batched: Answer,
-        repeats: tuple[list[Answer], list[Answer]] = ([], []),
+        dispatcher: Dispatcher,
+        spec: RunSpec,
+        scribe: Scribe,
+        write: Callable[[Record], None],
     ) -> None:
-        """Write the record of a candidate that was answered in every condition."""
-        solo, batched = self._scored(planned, solo), self._scored(planned, batched)
-        self._write(
-            Record(
-                **self._head(planned, model),
-                status=Status.OK,
-                solo_score=solo.score,
-                batch_score=batched.score,
-                solo_label=solo.label,
-                batch_label=batched.label,
-                solo_response_hash=text_hash(solo.text or ""),
-                batch_response_hash=text_hash(batched.text or ""),
-                solo=solo,
-                batched=batched,
-                askings=Askings(
-                    S2=self._scored(planned, repeats[0][0]) if repeats[0] else None,
-                    B2=self._scored(planned, repeats[1][0]) if repeats[1] else None,
-                ),
-            )
-        )
+        self._dispatcher = dispatcher
+        self._wanted = spec.controls.askings
+        self._cache_lasts = not spec.controls.prefix_caching.forbids_earlier
+        self._alone = _Alone(dispatcher)
+        self._scribe = scribe
+        self._write = write
 
-    def _failed(self, planned: PlannedRecord, model: ModelSpec, error: str) -> None:
-        """Write the record of one that could not be answered: present, and never counted."""
-        self._write(
-            Record(
-                **self._head(planned, model),
-                status=Status.ERROR,
-                error=error,
-                solo_score=None,
-                batch_score=None,
-                solo_response_hash=None,
-                batch_response_hash=None,
-            )
-        )
+    async def of_slice(self, planned: Sequence[PlannedRecord]) -> None:
+        """All prompts alone, S1 of each row, the batch once, then S2 of each row.
 
-    def _scored(self, planned: PlannedRecord, answer: Answer) -> Answer:
-        target = planned.group.target
-        verdict = score(target.task, target.sample, answer.text or "", self._spec.score_profile)
-        reasons = Evidence(verdict.rule, verdict.span, verdict.matched, verdict.scorer)
-        return replace(answer, score=verdict.value, label=verdict.label, score_evidence=reasons)
+        Where the cache lasts, the companions are asked alone too, so that the batch finds all its
+        prompts in one state.
+        """
+        targets = {one.group.target.sha256 for one in planned}
+        for prompt in planned[0].group.prompts:
+            if self._cache_lasts or prompt.sha256 in targets:
+                await self._alone.begin(prompt)
+        rows = [row for row in map(Asked, planned) if self._first(row)]
+        if Asking.S1 in self._wanted:
+            rows = [row for row in rows if await self._solo(row, Asking.S1)]
+        for asking in (Asking.B, Asking.B2):
+            if asking in self._wanted and rows:
+                rows = await self._batch(rows, asking)
+        for row in rows:
+            if Asking.S2 not in self._wanted or await self._solo(row, Asking.S2):
+                self._write(self._scribe.answered(row))
 
-    def _head(self, planned: PlannedRecord, model: ModelSpec) -> dict[str, Any]:
-        """What both kinds of record say of the candidate, its batch and the sampling."""
-        candidate, request = planned.candidate, self._spec.request
-        return {
-            "run_id": self._run_id,
-            "record_id": planned.record_id,
-            "model": candidate.model,
-            "hf_id": model.hf_id,
-            "task_name": candidate.task_name,
-            "sample_id": candidate.sample_id,
-            "batch_size": candidate.batch_size,
-            "dispatch_mode": str(candidate.dispatch_mode),
-            "phase": candidate.phase,
-            "domain": candidate.domain or str(planned.group.target.task.domain),
-            "original_direction": candidate.original_direction,
-            "original_solo_score": candidate.original_solo_score,
-            "original_batch_score": candidate.original_batch_score,
-            "mode": planned.mode,
-            "prompt_sha256": planned.group.target.sha256,
-            "group": planned.group.ids,
-            "target_index": planned.group.target_index,
-            "sampling": Sampling(request.max_tokens, request.temperature, request.seed),
-            "score_profile": self._spec.score_profile,
-            "extra": candidate.extra,
-        }
+    def _first(self, row: Asked) -> bool:
+        answer = self._alone.first[row.planned.group.target.sha256]
+        if isinstance(answer, RequestFailed):
+            return self._fail(row, Asking.S0, answer)
+        self._scribe.take(row, Asking.S0, answer)
+        return True
+
+    async def _solo(self, row: Asked, asking: Asking) -> bool:
+        prompt = row.planned.group.target
+        ask = self._alone.before_batch if asking is Asking.S1 else self._alone.again
+        try:
+            self._scribe.take(row, asking, await ask(prompt))
+        except RequestFailed as error:
+            return self._fail(row, asking, error)
+        return True
+
+    async def _batch(self, rows: list[Asked], asking: Asking) -> list[Asked]:
+        """One dispatch for all rows; none of them is left where it failed."""
+        group, mode = rows[0].planned.group, rows[0].planned.candidate.dispatch_mode
+        for row in rows if asking is Asking.B else ():
+            row.warmed = self._alone.begun(row.planned.group)
+        try:
+            if self._cache_lasts:
+                self._insist_begun(group)
+            batch = await self._dispatcher.batch([prompt.text for prompt in group.prompts], mode)
+        except RequestFailed as error:
+            return [row for row in rows if self._fail(row, asking, error)]
+        for row in rows:
+            self._scribe.take_batch(row, asking, batch)
+        return rows
+
+    def _insist_begun(self, group: BatchGroup) -> None:
+        """No batch of which a prompt could not be asked alone: the cache would be another."""
+        for prompt in group.prompts:
+            found = self._alone.first.get(prompt.sha256)
+            if isinstance(found, RequestFailed):
+                told = _told(found, [prompt.key])
+                raise RequestFailed(f"not sent, for alone {told}", retryable=False)
+
+    def _fail(self, row: Asked, asking: Asking, error: RequestFailed) -> bool:
+        """Write the record of a row that cannot be answered; it is not asked on."""
+        group = row.planned.group
+        is_batch = asking in (Asking.B, Asking.B2)
+        told = f"{asking}: {_told(error, group.ids if is_batch else (group.target.key,))}"
+        log.error("record_failed", record_id=row.planned.record_id, error=told)
+        self._write(self._scribe.failed(row.planned, told))
+        return False
 
 
-def _slice(planned: PlannedRecord) -> tuple[str, int, tuple[str, ...]]:
-    candidate = planned.candidate
-    return str(candidate.dispatch_mode), candidate.batch_size, planned.group.ids
+def _told(error: RequestFailed, prompts: Sequence[str]) -> str:
+    return error.naming(prompts) if isinstance(error, Unfinished) else str(error)

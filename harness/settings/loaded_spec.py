@@ -17,6 +17,7 @@ import typer
 from pydantic import ValidationError
 
 from harness.errors import UsageError, nearest, raise_all, shown
+from harness.settings.old_spellings import replaced
 from harness.settings.run_spec import RunSpec
 from harness.settings.spec_flags import apply_flags, flag_of, merged, nested, spec_flags
 from harness.settings.spec_rules import complaint_of, complaints_about
@@ -45,11 +46,13 @@ class LoadedSpec:
         spec: every key with its value, defaults included.
         given: only what the file, what it extends, and the flags said.
         file: the profile or YAML file, as it was named.
+        notes: what a person should know of how it was read.
     """
 
     spec: RunSpec
     given: dict[str, Any]
     file: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +98,12 @@ def load_spec(source: str | Path, overrides: Mapping[str, object] | None = None)
     Raises:
         UsageError: every mistake found, each with file and line or the flag, and what is allowed.
     """
-    layers = _file_layers(source)
+    notes: list[str] = []
+    layers = [_without_gone(layer, notes) for layer in _file_layers(source)]
     given: dict[str, Any] = {}
     for layer in layers:
         given = _over(given, layer.data)
-    layers.append(_Layer(_tidy(nested(overrides or {}, given))))
+    layers.append(_without_gone(_Layer(_tidy(nested(overrides or {}, given))), notes))
     given = _over(given, layers[-1].data)
     try:
         # by JSON's rules: a quoted number is text, and true is no number
@@ -112,7 +116,8 @@ def load_spec(source: str | Path, overrides: Mapping[str, object] | None = None)
         raise_all(sorted(mistakes.values(), key=lambda one: (one.line is None, one.line or 0)))
         raise
     raise_all([_located(layers, *complaint) for complaint in complaints_about(spec)])
-    return LoadedSpec(spec, given, f"{source} (profile)" if _is_profile(source) else str(source))
+    file = f"{source} (profile)" if _is_profile(source) else str(source)
+    return LoadedSpec(spec, given, file, tuple(notes))
 
 
 def spec_source(profile: str | None, config: Path | None, default: str) -> str | Path:
@@ -153,7 +158,10 @@ def with_spec_flags(
             value = arguments.pop(name)
             texts = value if isinstance(value, (list, tuple)) else [value]
             pairs += [(flag.name, text) for text in texts if text is not None]
-        command(**{first.name: load_spec(source, apply_flags(pairs))}, **arguments)
+        loaded = load_spec(source, apply_flags(pairs))
+        for note in loaded.notes:
+            typer.echo(note, err=True)
+        command(**{first.name: loaded}, **arguments)
 
     named = f"A shipped spec: {', '.join(profile_names())}. Without one: {default}."
     profile = typer.Option("--profile", "-p", help=named)
@@ -166,7 +174,13 @@ def with_spec_flags(
         annotation = hints.get(own.name, own.annotation)
         parameters.append(own.replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY))
     for name, flag in flags.items():
-        option = typer.Option(*flag.names, help=flag.help, rich_help_panel=_PANEL, metavar="…")
+        option = typer.Option(
+            *flag.names,
+            help=flag.help,
+            rich_help_panel=_PANEL,
+            metavar="…",
+            hidden=flag.hidden,
+        )
         kind: Any = list[str] | None if flag.repeatable else str | None
         parameters.append(_keyword(name, Annotated[kind, option]))
     run.__name__, run.__doc__ = command.__name__, command.__doc__
@@ -213,6 +227,29 @@ def _file_layers(source: str | Path) -> list[_Layer]:
         message, line = f"extends names no profile: {shown(base)}", document.line(("extends",))
         raise UsageError(message, hint=_profile_hint(base), file=path, line=line)
     return [*_file_layers(base), own]
+
+
+def _without_gone(layer: _Layer, notes: list[str]) -> _Layer:
+    """The layer with what replaces the keys that are gone; a note of each layer that had some.
+
+    Raises:
+        UsageError: what such a key asks for cannot be asked any more.
+    """
+    controls = layer.data.get("controls")
+    if not isinstance(controls, dict):
+        return layer
+    found = replaced(controls)
+    mistakes = [
+        layer.mistake(
+            ("controls", key), f"controls.{key} is gone: {reason}", "use controls.askings"
+        )
+        for key, reason in found.wrong.items()
+    ]
+    raise_all(mistakes)
+    if found.note:
+        where = f"{layer.document.path}: " if layer.document else ""
+        notes.append(f"{where}{found.note}")
+    return _Layer({**layer.data, "controls": found.controls}, layer.document)
 
 
 def _profile_hint(name: object) -> str:

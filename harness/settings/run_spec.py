@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.errors import nearest
 from harness.settings.yaml_lines import KeyPath
-from harness.words import BackendName, CachePolicy, DispatchMode, Mode
+from harness.words import Asking, BackendName, CachePolicy, DispatchMode, Mode
 
 _STRICT = ConfigDict(
     extra="forbid", frozen=True, use_enum_values=False, use_attribute_docstrings=True
@@ -96,7 +96,7 @@ class Controls(BaseModel):
     ``prefix_caching``: ``server_default`` sends no flag, ``off`` and ``on`` do. ``salted`` gives
     every request a ``cache_salt`` of its own, and ``reset`` empties the cache before each asking
     (a development endpoint); both leave the flag to the server.
-    ``order``: ``solo_first`` as the study, or ``alternate`` (batched first on every other row).
+    ``askings``: S0 and B at least; B2 comes after B, and S2 last.
     """
 
     model_config = _STRICT
@@ -104,12 +104,8 @@ class Controls(BaseModel):
     """Reuse of computed prefixes; alone it can change answers."""
     async_scheduling: Literal["server_default", "off", "on"] = "server_default"
     """Scheduling ahead, which makes batches depend on timing."""
-    solo_repeats: Annotated[int, Field(ge=0)] = 1
-    """Further solo answers of each row, for the noise floor."""
-    batched_repeats: Annotated[int, Field(ge=0)] = 0
-    """Further batched answers of each row."""
-    order: Literal["solo_first", "alternate"] = "solo_first"
-    """Which condition of a row comes first."""
+    askings: tuple[Asking, ...] = (Asking.S0, Asking.S1, Asking.B, Asking.S2)
+    """What each row is asked, always in this order."""
     cascade_attention: Literal["server_default", "off"] = "server_default"
     """Attention that shares a common beginning, on releases that still have it."""
     gated_fallback: Literal["none", "synchronized"] = "none"

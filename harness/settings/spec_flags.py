@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from harness.errors import UsageError, nearest, raise_all, shown
 from harness.secrets import names_a_secret
+from harness.settings.old_spellings import GONE
 from harness.settings.run_spec import members_of, spec_keys
 from harness.settings.yaml_lines import KeyPath
 from harness.words import DispatchMode
@@ -47,6 +48,7 @@ class Flag:
         aliases: other names of the same flag.
         repeatable: whether it may be given more than once.
         optional: whether ``none`` may be given.
+        hidden: whether the help leaves it out: an old spelling.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Flag:
     aliases: tuple[str, ...] = ()
     repeatable: bool = False
     optional: bool = False
+    hidden: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -96,6 +99,10 @@ def spec_flags() -> tuple[Flag, ...]:
         Flag("--external-log", ("external",), log, _pairs_of("log"), repeatable=True),
         Flag("--extra-arg", ("server", _MORE_ARGUMENTS), more, _arguments, repeatable=True),
     ]
+    for gone, meaning in GONE.items():
+        parse = _last(str if gone == "order" else int, "a whole number")
+        name = f"--{gone.replace('_', '-')}"
+        flags.append(Flag(name, ("controls", gone), f"Gone: {meaning}.", parse, hidden=True))
     return tuple(flags)
 
 

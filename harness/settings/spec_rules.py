@@ -16,7 +16,7 @@ from harness.errors import nearest, shown
 from harness.secrets import names_a_secret
 from harness.settings.run_spec import RunSpec, ServerSettings, dotted, keys_at, suggest_key
 from harness.settings.yaml_lines import KeyPath
-from harness.words import BackendName, DispatchMode
+from harness.words import Asking, BackendName, DispatchMode
 
 Complaint = tuple[KeyPath, str, str | None]
 """Path of the key, what is wrong, and what to do."""
@@ -85,6 +85,13 @@ def complaints_about(spec: RunSpec) -> Iterator[Complaint]:
         for index, value in enumerate(values):
             if value in values[:index]:
                 yield (key, index), f"{what} '{value}' is given twice", None
+    for index, asking in enumerate(spec.controls.askings):
+        if asking in spec.controls.askings[:index]:
+            yield ("controls", "askings", index), f"asking '{asking}' is given twice", None
+    for asking in (Asking.S0, Asking.B):
+        if asking not in spec.controls.askings:
+            hint = "S0 and B make a record; S1, S2 and B2 may be left out"
+            yield ("controls", "askings"), f"asking {asking} is missing", hint
     yield from _about_server(spec.server)
     longest, room = spec.request.max_tokens, spec.server.max_model_len
     if longest >= room:

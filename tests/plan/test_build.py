@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from harness.errors import UsageError
 from harness.plan import build_plan, estimate, record_id, remaining
 from harness.settings import Controls, ModelSpec, RequestSettings, RunSpec, ServerSettings
-from harness.words import Mode
+from harness.words import Asking, CachePolicy, Mode
 
 from .conftest import candidate, population_of
 
@@ -80,13 +80,36 @@ def test_ids_of_another_run_change_nothing() -> None:
     assert remaining(PLAN, ["ffffffffffffffff"]) == PLAN
 
 
-def test_requests_and_answers_are_counted_by_dispatch_mode_and_repeats() -> None:
-    controls = Controls(solo_repeats=1, batched_repeats=2, warmup_requests=0)
+@pytest.mark.parametrize(
+    ("policy", "solos"),
+    [
+        # a: 8 prompts of its two groups once, S1 of its one target, S2 of two rows; b: 8, 1 and 1
+        (CachePolicy.SERVER_DEFAULT, (8 + 1 + 2) + (8 + 1 + 1)),
+        (CachePolicy.OFF, (1 + 1 + 2) + (1 + 1 + 1)),
+    ],
+)
+def test_requests_and_answers_are_counted_by_asking_dispatch_mode_and_cache(policy, solos) -> None:
+    controls = Controls(askings=tuple(Asking), prefix_caching=policy, warmup_requests=0)
     spec = SPEC.model_copy(update={"controls": controls})
     total = estimate(spec, build_plan(spec, CANDIDATES, POPULATION))
     assert (total.lifetimes, total.records) == (4, 6)
-    assert total.requests == 2 * ((2 + 3 * 4) + (2 + 3 * 1) + (2 + 3 * 1))
-    assert total.answers == 2 * ((2 + 3 * 4) + (2 + 3 * 8) + (2 + 3 * 8))
+    assert total.requests == 2 * (solos + 2 * (4 + 1 + 1))
+    assert total.answers == 2 * (solos + 2 * (4 + 8 + 8))
+
+
+def test_rows_of_one_batch_are_one_slice_wherever_they_stand() -> None:
+    rows = (
+        candidate("a", "task0", "s1", 4, "synchronized"),
+        candidate("a", "task0", "s1", 4, "prompt_list"),
+        candidate("a", "task0", "s5", 4, "synchronized"),
+        candidate("a", "task0", "s3", 4, "synchronized"),
+    )
+    slices = build_plan(SPEC, rows, POPULATION).lifetimes[0].slices
+    assert [[r.candidate.sample_id for r in one] for one in slices] == [
+        ["s1", "s3"],
+        ["s1"],
+        ["s5"],
+    ]
 
 
 def test_the_estimate_grows_with_the_answers_length_and_knows_the_cpu_engine() -> None:

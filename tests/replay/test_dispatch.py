@@ -52,7 +52,9 @@ class Server:
                 del self.fail[i]
                 return response
         texts = prompt if isinstance(prompt, list) else [prompt]
-        rows = [{"index": i, "text": f"to {t}"} for i, t in enumerate(texts)]
+        rows = [
+            {"index": i, "text": f"to {t}", "finish_reason": "stop"} for i, t in enumerate(texts)
+        ]
         return httpx.Response(200, json={"choices": rows})
 
 
@@ -157,7 +159,9 @@ class Barrier(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.ports.add(self.client_address[1])
         self.waiting.wait()
-        text = json.dumps({"choices": [{"index": 0, "text": body["prompt"]}]})
+        text = json.dumps(
+            {"choices": [{"index": 0, "text": body["prompt"], "finish_reason": "stop"}]}
+        )
         self._answer(text.encode())
 
     def _answer(self, body):

@@ -67,7 +67,8 @@ class HoldingServer:
         if not self.paused:
             self._step()
         await entered.wait()
-        return httpx.Response(200, json={"choices": [{"index": 0, "text": prompt.upper()}]})
+        row = {"index": 0, "text": prompt.upper(), "finish_reason": "stop"}
+        return httpx.Response(200, json={"choices": [row]})
 
     def _step(self):
         count, self.steps = len(self.waiting), self.steps + 1

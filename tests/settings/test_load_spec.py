@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.settings import apply_flags, load_spec, profile_names
-from harness.words import BackendName, DispatchMode, Mode
+from harness.words import Asking, BackendName, DispatchMode, Mode
 
 from .conftest import SPEC, Write
 
@@ -244,3 +244,49 @@ def test_an_empty_spec_file_is_an_error(write: Write) -> None:
 def test_an_answer_that_leaves_no_room_for_a_prompt_is_refused() -> None:
     with pytest.raises(UsageError, match=r"512 leaves no room for a prompt in .*max_model_len 512"):
         load_spec("demo", {"request.max_tokens": 512})
+
+
+@pytest.mark.parametrize(
+    ("old", "asked", "told"),
+    [
+        ("solo_repeats: 1", "S0 S1 B S2", "S1 and S2"),
+        ("solo_repeats: 0", "S0 B", "solo_repeats"),
+        ("batched_repeats: 2", "S0 S1 B B2 S2", "B2"),
+        ("order: solo_first", "S0 S1 B S2", "one order"),
+    ],
+)
+def test_an_old_spelling_of_what_is_asked_is_read_with_one_note(write, old, asked, told):
+    path = write("spec.yaml", f"{SPEC}controls:\n  {old}\n")
+    loaded = load_spec(path)
+    assert loaded.spec.controls.askings == tuple(asked.split())
+    (note,) = loaded.notes
+    assert note.startswith(str(path))
+    assert told in note
+    assert "controls.askings" in note
+
+
+def test_old_flags_are_read_as_the_old_keys_and_win_over_the_file():
+    loaded = load_spec("demo", apply_flags([("--solo-repeats", "2"), ("--batched-repeats", "1")]))
+    assert loaded.spec.controls.askings == tuple(Asking)
+    assert len(loaded.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([("--order", "alternate")], r"--order: controls.order is gone: .*one order: \[S0, S1, B"),
+        ([("--solo-repeats", "-1")], r"--solo-repeats: controls.solo_repeats is gone"),
+        ([("--solo-repeats", "1"), ("--askings", "S0,B")], r"controls.askings says it"),
+        ([("--askings", "S0,S1")], r"--askings: asking B is missing"),
+        ([("--askings", "S0,S0,B")], r"--askings: asking 'S0' is given twice"),
+        ([("--askings", "S0,B,S3")], r"--askings: .*S3"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_what_can(flags, message):
+    with pytest.raises(UsageError, match=message):
+        load_spec("demo", apply_flags(flags))
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_asks_four_times(name):
+    assert load_spec(name).spec.controls.askings == ("S0", "S1", "B", "S2")
