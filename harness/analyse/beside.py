@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.analyse.effects import prompt_numbers
 from harness.analyse.statistics import mcnemar, sign_flip_test, symmetry_p
 from harness.analyse.summary import (
     BeyondRepeat,
@@ -133,8 +134,7 @@ def clusters(records: Records, pairing: Pairing) -> Clusters:
     of a whole cluster.
     """
     complete = pairing.complete(records)
-    prompts = records.candidates.loc[complete, ["model", "task_name", "sample_id"]]
-    cluster = prompts.groupby(list(prompts), observed=True, sort=False).ngroup().to_numpy()
+    cluster = np.unique(prompt_numbers(records)[complete], return_inverse=True)[1]
     sizes = np.bincount(cluster)
     standard, invariant = (pairing.slots[mode][complete] for mode in MODES)
 
@@ -145,7 +145,7 @@ def clusters(records: Records, pairing: Pairing) -> Clusters:
         return SignFlip(test.informative, test.statistic, test.p_two_sided, test.method)
 
     largest = int(sizes.max(initial=0))
-    return Clusters(len(prompts), len(sizes), largest, *map(tested, Endpoint))
+    return Clusters(len(cluster), len(sizes), largest, *map(tested, Endpoint))
 
 
 def retries(records: Records, rows: IntArray) -> Retries:

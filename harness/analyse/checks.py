@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
@@ -48,6 +49,12 @@ class Checked:
     expected: Expectations
     counts: Mapping[Mode, ModeCounts]
 
+
+_PROMPT = ["task_name", "sample_id"]
+_DEGENERATE, _ALIKE = 0.5, 0.9
+"""Shares of a server's prompts with a degenerate, and with one and the same answer."""
+_FEWEST, _FEWEST_LONG, _LONG = 8, 3, 8
+"""Prompts of which the second says anything, and where the answers have more tokens than that."""
 
 Outcome = tuple[Status, str]
 Look = Callable[[Checked], Outcome]
@@ -241,6 +248,50 @@ def _answers_finished(run: Checked) -> Outcome:
     if not run.records.checks.answers:
         return not_checked("finish reasons are not recorded")
     return ok("no answer was aborted")
+
+
+@check(OF_RECORDS)
+def _batches_shared_steps(run: Checked) -> Outcome:
+    """A batch whose requests never met in an engine step is evidence of nothing."""
+    frame = run.records.frame[run.records.column("ok")]
+    bad = frame.loc[frame["vacuous"], "line"].tolist()
+    if bad:
+        return failed(
+            f"{len(bad)} record(s) are vacuous: the batch's requests never shared an engine step, "
+            "or a solo one did: ",
+            at(bad),
+        )
+    seen = int(frame["witnessed"].sum())
+    if not seen:
+        return not_checked("no record holds a witness of the engine's steps")
+    if seen < len(frame):
+        lines = frame.loc[~frame["witnessed"], "line"].tolist()
+        return warning(f"{len(lines)} of {len(frame)} record(s) have no whole witness: ", at(lines))
+    return ok(f"{seen} records: batches shared engine steps, solo askings did not")
+
+
+@check(OF_RECORDS)
+def _servers_compute(run: Checked) -> Outcome:
+    """A server that says the same, or nothing, to everything has not been asked anything.
+
+    By model and mode, over the first solo answers to different prompts (see docs/verdict.md).
+    """
+    frame = run.records.frame
+    frame = frame[frame["ok"]].join(run.records.candidates[["model", *_PROMPT]], on="key")
+    frame = frame.drop_duplicates(["model", "mode", *_PROMPT])
+    bad, looked = [], 0
+    servers: Any = frame.groupby(["model", "mode"], observed=True, sort=True)
+    for (model, mode), asked in servers:
+        name, n = f"{model} in {MODES[mode]} mode", len(asked)
+        empty, same = int(asked["degenerate"].sum()), int(asked["solo_hash"].value_counts().max())
+        looked, length = looked + 1, int(asked["compared_tokens"].min())
+        if empty > n * _DEGENERATE:
+            bad.append(f"{name}: {empty} of {n} answers are empty or one token over and over")
+        elif same > n * _ALIKE and n >= (_FEWEST_LONG if length > _LONG else _FEWEST):
+            bad.append(f"{name}: {same} of {n} different prompts have the same answer")
+    if bad:
+        return failed("the server does not show that it computes: ", bad)
+    return ok(f"{looked} server(s) answer different prompts differently")
 
 
 @check(OF_RECORDS)

@@ -1,42 +1,56 @@
-"""The claim ledger: what the records establish, strengthen, and do not establish, with reasons.
+"""The claim ledger: what the records establish, what they refute, and what they leave open.
 
-Every entry is computed from the counts, the pairing and the stack. A claim is about the selected
-rows on the stack that was tested and about nothing wider; a CPU's numbers are no evidence about
-a GPU. The order is: measured, strengthened, never established.
+Every entry is computed from the counts, the pairing and the stack, for labels and for texts apart,
+and by prompt: rows that share a prompt are one unit. A claim about the batch rests on B against S1,
+both with the prompt seen before; where S1 was not asked, it is not established, for the study's
+comparison (B against S0) cannot tell a batch from a cache. Claims are about the selected rows on
+the stack that was tested and about nothing wider. The order is: measured, following, never
+established.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
 from harness.analyse.statistics import ALPHA, MARGINS, trials_for_margin
-from harness.analyse.summary import Claim, ClaimStatus, ModeTable, Summary
+from harness.analyse.summary import (
+    Claim,
+    ClaimStatus,
+    Counted,
+    EffectPairs,
+    ModeEffects,
+    Summary,
+)
 from harness.numbers import p_equals
 from harness.records import Pairing, Records
-from harness.words import MODES, Mode
+from harness.words import MODES, Effect, Endpoint, Mode
 
+_ESTABLISHED, _REFUTED = ClaimStatus.ESTABLISHED, ClaimStatus.REFUTED
+_NOT = ClaimStatus.NOT_ESTABLISHED
 Verdict = tuple[ClaimStatus, str]
-_ESTABLISHED, _STRENGTHENED = ClaimStatus.ESTABLISHED, ClaimStatus.STRENGTHENED
-_NOT_ESTABLISHED, _INCONCLUSIVE = ClaimStatus.NOT_ESTABLISHED, ClaimStatus.INCONCLUSIVE
-_DIFFER = "the dependence on the kernel path is not established"
+_NOUN = {Endpoint.LABEL_FLIPS: "label", Endpoint.TEXT_CHANGES: "text"}
+_STANDARD, _INVARIANT = MODES
+_BESIDE = ("modes_present", "rows_per_mode", "logs_unchanged", "run_finished")
+"""Checks that refuse an incomplete folder: its records may still refute."""
 
 
 @dataclass(slots=True)
 class _Ledger:
-    """What claims are judged by: the numbers, and the claims before."""
+    """What the claims on one endpoint are judged by.
+
+    Attributes:
+        failed: what validation refuses in the run, in words, by check.
+        made: the verdicts so far, by claim.
+    """
 
     summary: Summary
-    records: Records
-    pairing: Pairing
-    claims: list[Claim] = field(default_factory=list)
-
-    def established(self, *names: str) -> bool:
-        """Whether all of these claims are."""
-        found = {claim.claim for claim in self.claims if claim.status is _ESTABLISHED}
-        return found.issuperset(names)
+    endpoint: Endpoint
+    failed: Mapping[str, str]
+    made: dict[str, ClaimStatus] = field(default_factory=dict)
 
     @property
     def gap(self) -> str | None:
@@ -53,150 +67,308 @@ class _Ledger:
             return "no candidate has a record in both modes"
         if summary.pairs.left_out:
             return f"{summary.pairs.left_out} candidates lack a record in one of the modes"
-        return None
+        return next((why for check, why in self.failed.items() if check not in _BESIDE), None)
 
-    def nothing_to_explain(self) -> Verdict | None:
-        """The verdict where the standard path changed no answer."""
-        if not _none(self.summary.mode(Mode.STANDARD)):
-            return None
-        if self.summary.stack.device == "cpu":
-            return (
-                _INCONCLUSIVE,
-                "inconclusive on this CPU: its standard path changed no answer, so there is "
-                "nothing for the invariant path to remove",
-            )
-        return (
-            _INCONCLUSIVE,
-            "inconclusive: the standard path changed no answer, so there is nothing to remove",
-        )
+    def counted(self, mode: Mode, effect: Effect | None) -> Counted:
+        """How often a comparison differs in a mode."""
+        return self.summary.askings[mode].effects.of(effect).of(self.endpoint)
+
+    def basis(self) -> Effect | None:
+        """The batch effect where every counted row has it in both modes, else the study's."""
+        for mode in MODES:
+            if self.counted(mode, Effect.BATCH).rows.n != self.summary.mode(mode).ok:
+                return None
+        return Effect.BATCH
+
+    def pairs(self) -> EffectPairs:
+        """Standard against invariant on the basis."""
+        assert self.summary.paired_askings is not None
+        return self.summary.paired_askings.of(self.basis()).of(self.endpoint)
+
+    def noise(self, mode: Mode) -> str | None:
+        """Why the noise of a mode forbids a claim of nothing changed, if so."""
+        noise = self.counted(mode, Effect.NOISE)
+        if noise.rows.n < self.summary.mode(mode).ok:
+            return f"noise in {mode.words} mode is unknown: S2 was not asked of every row"
+        if noise.rows.count:
+            return f"{told(noise)} change in {mode.words} mode when nothing changes but time"
+        return None
 
 
 Look = Callable[[_Ledger], Verdict]
 _MEASURED: dict[str, tuple[str, Look]] = {}
-_FOLLOWING: dict[str, tuple[str, Look]] = {}
 
 
-def _claim(among: dict[str, tuple[str, Look]], text: str) -> Callable[[Look], Look]:
-    """Add a claim, as a sentence, under the name of the function that judges it."""
+def _claim(text: str) -> Callable[[Look], Look]:
+    """Add a claim, as a sentence with a place for the endpoint, under its function's name."""
 
     def added(look: Look) -> Look:
-        among[look.__name__.removeprefix("_")] = text, look
+        _MEASURED[look.__name__.removeprefix("_")] = text, look
         return look
 
     return added
 
 
-def claim_ledger(summary: Summary, records: Records, pairing: Pairing) -> tuple[Claim, ...]:
-    """The ledger of a summary."""
-    ledger = _Ledger(summary, records, pairing)
+def claim_ledger(
+    summary: Summary,
+    records: Records,
+    pairing: Pairing,
+    failed: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Claim, ...]:
+    """The ledger of a summary.
+
+    Args:
+        summary: all but its claims.
+        records, pairing: what it is of.
+        failed: what validation refuses in the run, by check: nothing is claimed from such records,
+            and where only what lies beside them is incomplete, nothing is established.
+    """
+    claims: list[Claim] = []
+    ledgers = [_Ledger(summary, endpoint, failed) for endpoint in Endpoint]
     for name, (text, look) in _MEASURED.items():
-        gap = ledger.gap
-        verdict = (_NOT_ESTABLISHED, gap) if gap else look(ledger)
-        ledger.claims.append(Claim(name, text, *verdict))
-    for name, (text, look) in _FOLLOWING.items():
-        ledger.claims.append(Claim(name, text, *look(ledger)))
-    return (*ledger.claims, *_never_established(summary))
+        for run in ledgers:
+            gap = run.gap
+            status, reason = (_NOT, gap) if gap else look(run)
+            if status is _ESTABLISHED and failed:
+                status, reason = _NOT, f"{next(iter(failed.values()))}; {reason}"
+            run.made[name] = status
+            basis = None if gap else run.basis() or "study"
+            claims.append(
+                Claim(
+                    name,
+                    text.format(_NOUN[run.endpoint]),
+                    status,
+                    reason,
+                    endpoint=run.endpoint,
+                    basis=str(basis) if basis else None,
+                    direction=None if gap else _direction(run),
+                )
+            )
+    return (*claims, *_following(ledgers, records, pairing), *_never_established(summary))
 
 
-def _both(table: ModeTable) -> str:
-    flips, changes = table.label_flips, table.text_changes
-    return f"{flips.count}/{flips.n} label flips, {changes.count}/{flips.n} text changes"
+def _direction(run: _Ledger) -> Mode | None:
+    """The mode in which more prompts change."""
+    cells = run.pairs().prompts
+    if cells.first_only == cells.second_only:
+        return None
+    return _STANDARD if cells.first_only > cells.second_only else _INVARIANT
 
 
-def _none(table: ModeTable) -> bool:
-    return not table.label_flips.count and not table.text_changes.count
+def told(found: Counted) -> str:
+    """``17 of 38 rows (13 of 19 prompts)``."""
+    rows, prompts = found.rows, found.prompts
+    return f"{rows.count} of {rows.n} rows ({prompts.count} of {prompts.n} prompts)"
 
 
-@_claim(_MEASURED, "The standard path changes answers with the batch on the selected rows")
-def _standard_changes(run: _Ledger) -> Verdict:
-    table, place = run.summary.mode(Mode.STANDARD), run.summary.stack.place
-    return run.nothing_to_explain() or (_ESTABLISHED, f"{_both(table)} on {place}")
-
-
-@_claim(_MEASURED, "The batch-invariant path changes no answer with the batch on the same rows")
-def _invariant_is_clean(run: _Ledger) -> Verdict:
-    table = run.summary.mode(Mode.BATCH_INVARIANT)
-    if not _none(table):
-        return _NOT_ESTABLISHED, f"{_both(table)} remain"
-    bound = table.text_changes.upper95 or 0.0
-    margin = max((known for known in MARGINS if bound >= known), default=None)
-    more = f"; {trials_for_margin(margin)} rows would bound it under {margin:.1%}" if margin else ""
-    return _ESTABLISHED, (
-        f"{_both(table)} on {run.summary.stack.place}; on rows like these a rate of up to "
-        f"{bound:.2%} is compatible with none in {table.ok} (one-sided 95%){more}"
+def bounded(found: Counted) -> str:
+    """What a count of none bounds, by prompt, by row and by compared token."""
+    bounds = [
+        f"{found.prompts.upper95 or 1:.2%} of prompts",
+        f"{found.rows.upper95 or 1:.2%} of rows",
+    ]
+    if found.token_upper95 is not None:
+        bounds.append(f"{found.token_upper95:.2g} a compared token ({found.compared_tokens:,})")
+    margin = max((m for m in MARGINS if (found.prompts.upper95 or 1) >= m), default=None)
+    more = (
+        f"; {trials_for_margin(margin)} prompts would bound it under {margin:.1%}" if margin else ""
+    )
+    return f"none in {found.prompts.n} prompts and {found.rows.n} rows leaves room for up to " + (
+        ", ".join(bounds) + f" (one-sided 95%){more}"
     )
 
 
-@_claim(_MEASURED, "The two paths differ on the paired rows")
-def _paths_differ(run: _Ledger) -> Verdict:
-    tests = {"labels": run.summary.paired.label_flips, "texts": run.summary.paired.text_changes}
-    parts = [
-        f"{name}: b={cells.first_only} c={cells.second_only} {p_equals(cells.p_two_sided)}"
-        + (f" ({cells.note})" if cells.note else "")
-        for name, cells in tests.items()
-    ]
-    significant = all(cells.p_two_sided < ALPHA for cells in tests.values())
-    status = _ESTABLISHED if significant else _NOT_ESTABLISHED
-    return status, "exact McNemar, " + "; ".join(parts)
+def _unasked(run: _Ledger) -> Verdict | None:
+    """The verdict of a claim about the batch where S1 is missing."""
+    if run.basis() is Effect.BATCH:
+        return None
+    return _NOT, (
+        "S1 was not asked of every row: against the first solo answer (S0) a change by the cache "
+        "cannot be told from one by the batch"
+    )
 
 
-@_claim(_MEASURED, "The candidates' flips depend on the kernel path of the tested stack")
-def _kernel_path(run: _Ledger) -> Verdict:
-    stack = run.summary.stack
-    if verdict := run.nothing_to_explain():
+def _late(effects: ModeEffects) -> str:
+    """What to say of an S1 that was asked after B."""
+    return "; S1 was asked after B in these records" if effects.s1_after_batch else ""
+
+
+@_claim("In standard mode the {} changes with the batch on the selected rows")
+def _standard_changes(run: _Ledger) -> Verdict:
+    if verdict := _unasked(run):
         return verdict
+    batch = run.counted(_STANDARD, Effect.BATCH)
+    says = f"{told(batch)} differ between alone (S1) and batched (B)"
+    hidden = run.summary.askings[_STANDARD].hidden.of(run.endpoint)
+    if not batch.rows.count:
+        study = run.counted(_STANDARD, None)
+        if hidden.not_batch:
+            return _REFUTED, (
+                f"{says}; every one of the {study.rows.count} rows that differ from the first solo "
+                "answer (S0) equals asking again alone: a cache or order effect, and nothing about "
+                "the batch or the kernels"
+            )
+        return _NOT, f"{says}: {bounded(batch)}"
+    noise = run.counted(_STANDARD, Effect.NOISE)
+    says += _late(run.summary.askings[_STANDARD])
+    if noise.rows.n < run.summary.mode(_STANDARD).ok:
+        return _NOT, f"{says}; {run.noise(_STANDARD)}"
+    says += f"; {told(noise)} when nothing changes but time"
+    beyond = run.summary.askings[_STANDARD].beyond_noise.of(run.endpoint)
+    more = beyond.p_two_sided < ALPHA and beyond.batch_only > beyond.repeat_only
+    if noise.rows.count and not more:
+        return _NOT, f"{says}: not shown to be more than noise ({p_equals(beyond.p_two_sided)})"
+    return _ESTABLISHED, f"{says}; on {run.summary.stack.place}"
+
+
+@_claim("The batch-invariant path removes the change of the {} on the selected rows")
+def _removes_change(run: _Ledger) -> Verdict:
+    if verdict := _unasked(run):
+        return verdict
+    standard, left = (run.counted(mode, Effect.BATCH) for mode in MODES)
+    noise = run.counted(_INVARIANT, Effect.NOISE)
+    if left.rows.count:
+        says = f"{told(left)} change with the batch in batch-invariant mode"
+        says += f", {told(standard)} in standard"
+        hidden = run.summary.askings[_INVARIANT].hidden.of(run.endpoint).masked
+        if hidden:
+            says += f"; {hidden} of these rows equal the first solo answer (masked)"
+        says += _late(run.summary.askings[_INVARIANT])
+        if noise.prompts.count >= left.prompts.count:
+            return _NOT, f"{says}; {told(noise)} when nothing changes but time"
+        if not noise.rows.n:
+            says += "; noise is unknown, S2 was not asked"
+        return _REFUTED, says
+    if not standard.rows.count:
+        return _NOT, (
+            f"the standard path changed no {_NOUN[run.endpoint]} with the batch, so there was "
+            "nothing to remove, and nothing shows that a change would have been seen"
+        )
+    cells = run.pairs().prompts
+    p = p_equals(cells.p_two_sided)
+    says = f"{told(standard)} in standard mode, none in batch-invariant; by prompt {p}"
+    reason = _unproven(run) or run.noise(_INVARIANT) or _unwitnessed(run)
+    if reason or cells.p_two_sided >= ALPHA:
+        return _NOT, f"{says}; {reason or 'too few prompts to tell the modes apart'}"
+    return _ESTABLISHED, f"{says}; {bounded(left)}; {_under(run)}"
+
+
+@_claim("In batch-invariant mode the {} does not depend on the batch")
+def _invariant(run: _Ledger) -> Verdict:
+    if verdict := _unasked(run):
+        return verdict
+    left = run.counted(_INVARIANT, Effect.BATCH)
+    if left.rows.count:
+        noisy = run.counted(_INVARIANT, Effect.NOISE).prompts.count >= left.prompts.count
+        return (
+            _NOT if noisy else _REFUTED,
+            f"{told(left)} differ between alone (S1) and batched (B)",
+        )
+    reason = _unproven(run) or run.noise(_INVARIANT) or _unwitnessed(run)
+    if not reason and not run.counted(_STANDARD, Effect.BATCH).rows.count:
+        reason = (
+            "nothing shows that a change would have been seen: standard mode changed none either"
+        )
+    mixed = run.summary.witnessed[_INVARIANT].mixed
+    if not reason and (len(run.summary.schedules) < 2 or not mixed):
+        reason = (
+            "seen under one kind of schedule only: it takes two, one of which lets a prefill join "
+            "running decodes (staggered or wide)"
+        )
+    says = f"{bounded(left)}; {_under(run)}"
+    return (_NOT, f"{reason}; {says}") if reason else (_ESTABLISHED, says)
+
+
+@_claim("The two paths differ in how often the {} changes")
+def _paths_differ(run: _Ledger) -> Verdict:
+    pairs, against = (
+        run.pairs(),
+        "S1" if run.basis() else "S0, which cannot tell a batch from a cache",
+    )
+    cells, rows = pairs.prompts, pairs.rows
+    says = (
+        f"B against {against}; prompts that change in standard mode only {cells.first_only}, in "
+        f"batch-invariant only {cells.second_only}: exact McNemar by prompt "
+        f"{p_equals(cells.p_two_sided)}"
+        + (f" ({cells.note})" if cells.note else "")
+        + f"; by row {rows.first_only} and {rows.second_only}, {p_equals(rows.p_two_sided)}"
+    )
+    noise = run.noise(_STANDARD) or run.noise(_INVARIANT) if run.basis() else None
+    if noise or cells.p_two_sided >= ALPHA:
+        return _NOT, f"{says}; {noise}" if noise else says
+    return _ESTABLISHED, says
+
+
+@_claim("The change of the {} with the batch depends on the kernel path of the tested stack")
+def _kernel_path(run: _Ledger) -> Verdict:
+    if reason := _unproven(run):
+        return _NOT, reason
+    needed = ("standard_changes", "paths_differ")
+    missing = [name for name in needed if run.made[name] is not _ESTABLISHED]
+    if missing:
+        names = " and ".join(f"`{name}`" for name in missing)
+        return _NOT, f"it rests on {names}, which is not established here"
+    removed = run.made["removes_change"] is _ESTABLISHED
+    return _ESTABLISHED, (
+        "same rows, same batches, another kernel path, each proven; the invariant path "
+        + ("removes the change" if removed else "lessens the change and does not remove it")
+        + f"; on {run.summary.stack.place}"
+    )
+
+
+def _unproven(run: _Ledger) -> str | None:
+    """Why it is not proven which kernels ran, if so."""
+    stack = run.summary.stack
     if stack.modes_proven is None:
-        return _NOT_ESTABLISHED, (
+        return (
             "no start-up files came with these records, so which kernels ran is stated, not proven"
         )
     if not stack.modes_proven:
-        reason = "; ".join(stack.unproven) or "a server's kernel path is not proven"
-        return _NOT_ESTABLISHED, reason
-    if not run.established("standard_changes", "invariant_is_clean", "paths_differ"):
-        return _NOT_ESTABLISHED, "one of the three findings above is missing"
-    return _ESTABLISHED, (
-        "same rows, same batches, another kernel path, each proven from its server's log; "
-        f"on {stack.place}"
+        return "; ".join(stack.unproven) or "a server's kernel path is not proven"
+    return None
+
+
+def _unwitnessed(run: _Ledger) -> str | None:
+    """Why it is not shown that the batches were batches, if so."""
+    for mode, seen in run.summary.witnessed.items():
+        if seen.witnessed < seen.rows:
+            return (
+                f"{seen.rows - seen.witnessed} of {seen.rows} {mode.words} rows have no witness "
+                "that their batch shared engine steps"
+            )
+    return None
+
+
+def _under(run: _Ledger) -> str:
+    """The schedules under which it was seen, and where."""
+    schedules = ", ".join(run.summary.schedules) or "no recorded schedule"
+    return f"under {schedules}, on {run.summary.stack.place}"
+
+
+def _following(ledgers: Sequence[_Ledger], records: Records, pairing: Pairing) -> list[Claim]:
+    """What follows where the kernel path is established for any endpoint."""
+    holds = any(run.made["kernel_path"] is _ESTABLISHED for run in ledgers)
+    no = _NOT, "the dependence on the kernel path is not established"
+    complete, group = pairing.complete(records), records.column("group")
+    one, other = (group[pairing.slots[mode][complete]] for mode in MODES)
+    same = len(one) and not np.any(one != other) and not np.any(one == 0)
+    companions = (
+        (_ESTABLISHED, "both modes sent the same companions, and the modes' answers differ")
+        if same
+        else (_NOT, "the records do not show that both modes used the same batches")
     )
-
-
-@_claim(_MEASURED, "The standard path's changes come with the batch and not with asking again")
-def _batch_not_repetition(run: _Ledger) -> Verdict:
-    beyond = run.summary.floor(Mode.STANDARD).batch_beyond_repeat
-    if beyond is None:
-        return _NOT_ESTABLISHED, (
-            "no prompt was sent twice alone, so change without a batch was not measured"
-        )
-    cells = beyond.text_changes
-    repeats = cells.both + cells.repeat_only
-    n = repeats + cells.batch_only + cells.neither
-    holds = cells.p_two_sided < ALPHA and cells.batch_only > cells.repeat_only
-    return _ESTABLISHED if holds else _NOT_ESTABLISHED, (
-        f"text changes with the batch {cells.both + cells.batch_only}/{n}, when asked again alone "
-        f"{repeats}/{n} (exact paired {p_equals(cells.p_two_sided)})"
-    )
-
-
-@_claim(
-    _FOLLOWING,
-    "A batch-served model has to be validated on its exact stack, kernel path included",
-)
-def _exact_stack_validation(run: _Ledger) -> Verdict:
-    if not run.established("kernel_path"):
-        return _NOT_ESTABLISHED, _DIFFER
-    return _STRENGTHENED, "the same rows answer differently under the two paths"
-
-
-@_claim(_FOLLOWING, "The batch effect is not explained by what the companions in the batch say")
-def _not_companions(run: _Ledger) -> Verdict:
-    if not run.established("kernel_path"):
-        return _NOT_ESTABLISHED, _DIFFER
-    complete, group = run.pairing.complete(run.records), run.records.column("group")
-    one, other = (group[run.pairing.slots[mode][complete]] for mode in MODES)
-    if not len(one) or np.any(one != other) or np.any(one == 0):
-        return _NOT_ESTABLISHED, "the records do not show that both modes used the same batches"
-    reason = "both modes sent the same companions, and only one path changed its answers"
-    return _STRENGTHENED, reason
+    stack = _ESTABLISHED, "the same rows answer differently under the two paths"
+    found = {
+        "exact_stack_validation": (
+            "A batch-served model has to be validated on its exact stack, kernel path included",
+            stack,
+        ),
+        "not_companions": (
+            "The batch effect is not explained by what the companions in the batch say",
+            companions,
+        ),
+    }
+    return [Claim(name, text, *(yes if holds else no)) for name, (text, yes) in found.items()]
 
 
 def _never_established(summary: Summary) -> list[Claim]:
@@ -226,7 +398,7 @@ def _never_established(summary: Summary) -> list[Claim]:
             "no evidence about a GPU or about a real model"
         )
     return [
-        Claim(name, text, _NOT_ESTABLISHED, reasons.get(name, reason))
+        Claim(name, text, _NOT, reasons.get(name, reason))
         for name, (text, reason) in _WIDER.items()
         if name != "gpu" or stack.device != "cuda"
     ]

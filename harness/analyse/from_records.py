@@ -17,6 +17,7 @@ from harness.analyse.beside import (
     retries,
 )
 from harness.analyse.claims import claim_ledger
+from harness.analyse.effects import effects_of, paired_effects, prompt_numbers, witnessed_of
 from harness.analyse.stack import stack_of
 from harness.analyse.summary import Pairs, Summary
 from harness.analyse.tables import (
@@ -28,6 +29,7 @@ from harness.analyse.tables import (
     totals,
 )
 from harness.analyse.threats import list_threats
+from harness.analyse.validate import expectations_of, validate
 from harness.errors import UsageError
 from harness.files import read_json
 from harness.records import (
@@ -68,7 +70,7 @@ def summarise(
     pairing = pair_records(records)
     refuse_duplicates(records, pairing)
     rows = {mode: pairing.rows(mode) for mode in pairing.modes()}
-    found = outcomes(records, pairing)
+    found, prompts = outcomes(records, pairing), prompt_numbers(records)
     counts = totals(found)
     by_mode = {mode: mode_table(counts, mode) for mode in rows}
     complete = counts["pairs", "complete"]
@@ -85,6 +87,10 @@ def summarise(
         score_pairs={mode: score_pairs(records, pairing.rows(mode)) for mode in MODES},
         flip_kinds={mode: flip_kinds(records, counted) for mode, counted in rows.items()},
         noise_floor={mode: noise_floor(records, counted) for mode, counted in rows.items()},
+        askings={mode: effects_of(records, counted, prompts) for mode, counted in rows.items()},
+        paired_askings=paired_effects(records, pairing, prompts),
+        witnessed={mode: witnessed_of(records, counted) for mode, counted in rows.items()},
+        schedules=tuple(sorted(set(records.candidates["dispatch_mode"]))),
         cross_mode=cross_mode(records, pairing),
         clusters=clusters(records, pairing),
         retries={mode: retries(records, counted) for mode, counted in rows.items()},
@@ -92,9 +98,13 @@ def summarise(
         stack=stack_of(context),
         flips=list_flips(records, pairing),
     )
+    failed = {}
+    if context is not None:
+        refused = validate(records, context, expectations_of(context)).failures
+        failed = {finding.check: f"{finding.check}: {finding.message}" for finding in refused}
     return replace(
         summary,
-        claims=claim_ledger(summary, records, pairing),
+        claims=claim_ledger(summary, records, pairing, failed),
         threats=list_threats(summary, records),
     )
 

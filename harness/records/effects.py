@@ -57,6 +57,23 @@ def shown(row: Row) -> Shown:
     return Shown(asked.pattern(), asked.effects(), solo, batched)
 
 
+def witnessed(row: Row) -> tuple[bool, bool, bool]:
+    """Whether every asking has a witness, whether one is vacuous, and whether B mixed its steps.
+
+    Vacuous: a batch whose requests never shared an engine step, or a solo asking that did share
+    one. A batch mixes where a step held a prefill beside running decodes.
+    """
+    seen, told = row.witness, row.askings
+    if seen is None:
+        return False, False, False
+    asked = (True, True, told.S1, told.S2)
+    askings = [w for w, a in zip((seen.S0, seen.B, seen.S1, seen.S2), asked, strict=True) if a]
+    batches = [one for one in (seen.B, seen.B2) if one and one.source]
+    alone = [one for one in (seen.S0, seen.S1, seen.S2) if one and one.source]
+    vacuous = not all(one.shared for one in batches) or any(one.shared for one in alone)
+    return all(one and one.source for one in askings), vacuous, any(b.mixed_steps for b in batches)
+
+
 class _Asked:
     """The hash and the judgement of each asking of a row."""
 

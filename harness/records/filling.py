@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 
 from harness.flips import ScoreState, score_state
 from harness.records.answers import FINISHED, text_hash
-from harness.records.effects import shown
+from harness.records.effects import shown, witnessed
 from harness.records.frame import (
     KEY,
     AnswerChecks,
@@ -122,6 +122,7 @@ class RecordsBuilder:
         self._add_scores(columns, ok)
         self._add_answers(columns)
         self._add_askings(rows)
+        self._add_witness(rows)
         self._add_remarks(rows, ok)
         if self._check:
             self._check_answers(rows, lines)
@@ -202,6 +203,17 @@ class RecordsBuilder:
         ):
             for kind, values in zip(_REPEATS, zip(*counts, strict=True), strict=True):
                 self._put(f"{side}_{kind}", values)
+
+    def _add_witness(self, rows: Sequence[Row]) -> None:
+        """What the engine's steps show, how much was compared, and whether the server computed."""
+        seen = [witnessed(row) for row in rows]
+        for name, values in zip(
+            ("witnessed", "vacuous", "mixed"), zip(*seen, strict=True), strict=True
+        ):
+            self._put(name, values, np.bool_)
+        tokens = [min(_tokens(row.solo), _tokens(row.batched)) for row in rows]
+        self._put("compared_tokens", tokens)
+        self._put("degenerate", [_degenerate(row.solo) for row in rows], np.bool_)
 
     def _add_remarks(self, rows: Sequence[Row], ok: BoolArray) -> None:
         changed = self._chunks["text_change"][-1]
@@ -289,6 +301,28 @@ def _numbered(identity: pd.DataFrame) -> IntArray:
         codes, _ = factorize(values.to_numpy())
         number, _ = factorize(number * (codes.max(initial=0) + 1) + codes)
     return number.astype(np.int32)
+
+
+def _tokens(answer: AnswerRow | None) -> int:
+    """How many tokens an answer has; -1 where its ids are not recorded."""
+    if answer is None or (ids := bytes(answer.token_ids)) == b"null":
+        return -1
+    return ids.count(b",") + (ids.strip(b"[ ]") != b"")
+
+
+_REPEATED = 16
+"""So many equal tokens at an answer's beginning are no answer."""
+
+
+def _degenerate(answer: AnswerRow | None) -> bool:
+    """Whether an answer is empty, or begins as one token over and over."""
+    if answer is None:
+        return False
+    text = bytes(answer.text)
+    if text != b"null" and not text.strip(b'" '):
+        return True
+    first = bytes(answer.token_ids)[1 : 12 * _REPEATED].split(b",")[:_REPEATED]
+    return len(first) == _REPEATED and len({token.strip() for token in first[:-1]}) == 1
 
 
 def _text(raw: msgspec.Raw) -> str | None:

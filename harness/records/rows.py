@@ -37,6 +37,31 @@ class AskingsRow(msgspec.Struct, gc=False, frozen=True):
     B2: AnswerRow | None = None
 
 
+class WitnessRow(msgspec.Struct, gc=False, frozen=True):
+    """What the engine's steps show of one asking, inside a row."""
+
+    admitted_first_step: int | None = None
+    shared_decode_share: float | None = None
+    mixed_steps: int | None = None
+    source: str | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether two requests are seen in one step."""
+        many = (self.admitted_first_step or 0) > 1
+        return many or bool(self.shared_decode_share) or bool(self.mixed_steps)
+
+
+class WitnessesRow(msgspec.Struct, gc=False, frozen=True):
+    """The witnesses inside a row."""
+
+    S0: WitnessRow | None = None
+    S1: WitnessRow | None = None
+    B: WitnessRow | None = None
+    B2: WitnessRow | None = None
+    S2: WitnessRow | None = None
+
+
 class _CompanionRow(msgspec.Struct, gc=False):
     """How another prompt of the batch ended."""
 
@@ -82,6 +107,7 @@ class Row(msgspec.Struct, gc=False):
     pattern: str | None = None
     askings: AskingsRow = AskingsRow()
     companions: msgspec.Raw = _NULL
+    witness: WitnessesRow | None = None
     solo_repeats: tuple[AnswerRow, ...] | None = None
     batched_repeats: tuple[AnswerRow, ...] | None = None
 

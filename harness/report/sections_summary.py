@@ -56,8 +56,7 @@ _CELLS = (
 """Cell of a paired table, its words, the style of its squares and what they are."""
 _CLAIMS = {
     ClaimStatus.ESTABLISHED: "Basis",
-    ClaimStatus.STRENGTHENED: "Basis",
-    ClaimStatus.INCONCLUSIVE: "Reason",
+    ClaimStatus.REFUTED: "Basis",
     ClaimStatus.NOT_ESTABLISHED: "Reason",
 }
 """Kinds of claims in the order of their strength, and what is said of each."""

@@ -150,10 +150,18 @@ def test_no_flip_in_55_supports_ten_per_cent_and_not_five(summary):
     assert invariant.margin == 0.10
 
 
-def test_the_claim_says_how_many_rows_a_five_per_cent_bound_takes(summary):
-    claims = {claim.claim: claim.reason for claim in summary.claims}
-    assert "up to 5.30%" in claims["invariant_is_clean"]
-    assert "59 rows would bound it under 5.0%" in claims["invariant_is_clean"]
+def test_the_studys_records_establish_that_the_paths_differ_and_nothing_about_the_batch(summary):
+    claims = {(claim.claim, claim.endpoint): claim for claim in summary.claims}
+    for endpoint in ("label_flips", "text_changes"):
+        differ = claims["paths_differ", endpoint]
+        assert (differ.status, differ.basis, differ.direction) == (
+            "established",
+            "study",
+            "standard",
+        )
+        for name in ("standard_changes", "removes_change", "invariant"):
+            assert claims[name, endpoint].status == "not_established"
+            assert "S1 was not asked of every row" in claims[name, endpoint].reason
 
 
 def test_the_modes_solo_scores_differ_as_the_papers_own_margins_imply(summary):

@@ -200,38 +200,11 @@ def test_retries_are_a_threat(summarised):
     assert "retries" in {threat.threat for threat in summary.threats}
 
 
-def test_a_standard_path_without_change_is_inconclusive_on_this_cpu(write, tmp_path):
-    write([*pair(0), *pair(1)], "vllm_records.jsonl")
-    (tmp_path / "metadata.json").write_text(json.dumps({"device": {"kind": "cpu"}}))
-    claims = {c.claim: c for c in summarise_run(tmp_path).claims}
-    assert claims["kernel_path"].status == "inconclusive"
-    assert claims["kernel_path"].reason.startswith("inconclusive on this CPU")
-
-
 def test_cpu_numbers_are_never_evidence_about_a_gpu(write, tmp_path):
     write([r for n in range(9) for r in pair(n, solo_score=0.0)], "vllm_records.jsonl")
     (tmp_path / "metadata.json").write_text(json.dumps({"device": {"kind": "cpu"}}))
     claims = {c.claim: c for c in summarise_run(tmp_path).claims}
-    assert claims["standard_changes"].status == "established"
     assert claims["gpu"].status == "not_established"
-
-
-def _with_startups(tmp_path, verdicts):
-    for mode, verdict in verdicts.items():
-        attempt = {"ready_after_s": 3.0, "verdict": verdict, "evidence": {"x": 1}, "error": None}
-        startup = {"model": "m", "mode": mode, "attempts": [attempt]}
-        (tmp_path / f"startup_{mode}_m.json").write_text(json.dumps(startup))
-    (tmp_path / "metadata.json").write_text("{}")
-
-
-@pytest.mark.parametrize(
-    ("verdict", "status"), [("active", "established"), ("inconclusive", "not_established")]
-)
-def test_the_kernel_path_is_claimed_only_where_it_is_proven(write, tmp_path, verdict, status):
-    write([r for n in range(9) for r in pair(n, solo_score=0.0)], "vllm_records.jsonl")
-    _with_startups(tmp_path, {"standard": "clean", "batch_invariant": verdict})
-    claims = {c.claim: c for c in summarise_run(tmp_path).claims}
-    assert claims["kernel_path"].status == status
 
 
 @pytest.mark.parametrize(("hits", "is_threat"), [(0.0, False), (128.0, True), (None, True)])
@@ -257,17 +230,6 @@ def test_the_models_own_sampling_defaults_are_a_threat(write, tmp_path, told):
     threats = {threat.threat: threat.text for threat in summarise_run(tmp_path).threats}
     expected = "m: repetition_penalty 1.1" if told else "m: not told"
     assert expected in threats["sampling_defaults"]
-
-
-def test_invariant_flips_that_remain_are_said(summarised):
-    rows = [
-        record(n, mode, solo_score=0.0)
-        for n in range(3)
-        for mode in ("standard", "batch_invariant")
-    ]
-    claims = {c.claim: c for c in summarised(rows).claims}
-    assert claims["invariant_is_clean"].status == "not_established"
-    assert "3/3 label flips" in claims["invariant_is_clean"].reason
 
 
 def test_rates_are_called_a_reproduction_on_a_selected_surface(summarised):

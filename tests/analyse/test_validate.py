@@ -76,6 +76,26 @@ def _record(number, mode):
         "sampling": {"max_tokens": 256, "temperature": 0.0, "seed": 42},
         "score_profile": "strict",
         "extra": {},
+        "witness": {
+            "S0": {
+                "steps": 2,
+                "admitted_first_step": 1,
+                "shared_decode_share": 0.0,
+                "source": "log",
+            },
+            "S1": {
+                "steps": 2,
+                "admitted_first_step": 1,
+                "shared_decode_share": 0.0,
+                "source": "log",
+            },
+            "B": {
+                "steps": 2,
+                "admitted_first_step": 4,
+                "shared_decode_share": 1.0,
+                "source": "log",
+            },
+        },
     }
 
 
