@@ -5,7 +5,7 @@ that requests wait) under every dispatch mode; the engine's own log says how man
 step admitted and how many steps mixed prefill and decode. Then prompts of several blocks are asked
 again under every cache policy, ``off`` on a second server.
 
-    python benchmarks/schedules.py [--batches 50] [--quote LINES]
+    python benchmarks/schedules.py [--batches 50] [--quote LINES] [--modes gated …]
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import sys
 import tempfile
 from collections import Counter
@@ -34,10 +35,11 @@ def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--batches", type=int, default=50)
     flags.add_argument("--quote", type=int, default=6, help="lines of the log shown of a schedule")
+    flags.add_argument("--modes", nargs="*", choices=list(DispatchMode), default=list(DispatchMode))
     given = flags.parse_args()
     with running("server_default") as (spec, server):
         say("schedule      batches  admitted in the first step (requests: batches)  mixed steps")
-        for mode in DispatchMode:
+        for mode in map(DispatchMode, given.modes):
             for line in asyncio.run(schedule(spec, server, mode, given.batches, given.quote)):
                 say(line)
         say("\nprompt tokens from the cache, and those of an earlier asking")
@@ -59,7 +61,7 @@ def running(policy: str) -> Iterator[tuple[RunSpec, Server]]:
     """A server of the demo's model with small blocks, 8 slots and development endpoints."""
     arguments = ["--enforce-eager", "--block-size", "32", "--max-num-seqs", str(BATCH)]
     changes = {
-        "server.port": free_port(18300),
+        "server.port": free_port(18300 + os.getpid() % 90),
         "server.extra_args": [*arguments, "--max-num-batched-tokens", "2048"],
         "controls.prefix_caching": policy,
         "request.max_tokens": 16,

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.analyse.checks import Checked, Look, Outcome, check, failed, key_name, not_checked, ok
 from harness.files import sha256_of
-from harness.words import PROVEN
+from harness.words import PROVEN, BackendName, CachePolicy, DispatchMode
 
 OF_RUNS: dict[str, Look] = {}
 _LONGEST_VALUE = 80
@@ -125,6 +125,56 @@ def _workers_agree(run: Checked) -> Outcome:
         return failed("not the path asked for: ", bad)
     ranks = sum(proof.ranks for proof in proofs)
     return ok(f"{ranks} worker(s) of {len(proofs)} server lifetimes hold the kernels")
+
+
+@check(OF_RUNS)
+def _cache_policy_kept(run: Checked) -> Outcome:
+    """No asking took from the prefix cache what its policy keeps from it."""
+    policy = (run.files.spec.get("controls") or {}).get("prefix_caching")
+    finds = run.records.checks.cache
+    if policy not in set(CachePolicy):
+        return not_checked("the policy of the prefix cache is not recorded (prefix_caching)")
+    told = f"{finds.known} askings" + (f", of {finds.unknown} unknown" if finds.unknown else "")
+    if not CachePolicy(policy).forbids_earlier:
+        return ok(f"{policy}: {finds.earlier} of {told} took tokens of an earlier asking")
+    if bad := [*_earlier(run), *_against_the_policy(run, CachePolicy(policy))]:
+        return failed(f"the policy {policy} was not kept: ", bad)
+    looked_up = [startup.counter("prefix_cache_queries") for startup in run.files.startups]
+    if finds.unknown or not finds.known:
+        if policy == CachePolicy.OFF and looked_up and set(looked_up) == {0.0}:
+            return ok("off: no server looked anything up in its prefix cache")
+        lack = f"{finds.unknown or 'all'} askings do not tell the tokens that came from the cache"
+        return not_checked(f"{lack}: whether the policy {policy} was kept is not known")
+    inside = f"; {finds.inside} took {finds.inside_tokens} tokens that their own batch had left"
+    return ok(f"{policy}: no token of an earlier asking in {told}{inside if finds.inside else ''}")
+
+
+def _earlier(run: Checked) -> list[str]:
+    """Each asking that an earlier one served: record, asking and tokens; the first by name."""
+    finds = run.records.checks.cache
+    keys = dict(zip(run.records.column("line").tolist(), run.records.column("key"), strict=True))
+    named = [
+        f"line {line}, {key_name(run.records.keys[keys[line]])}, {asking}: {tokens} tokens"
+        for line, asking, tokens in finds.places
+    ]
+    return named + ["(not named)"] * (finds.earlier - len(named))
+
+
+def _against_the_policy(run: Checked, policy: CachePolicy) -> list[str]:
+    """What the servers themselves say against it, whatever the answers do."""
+    bad = []
+    lists = (run.records.candidates["dispatch_mode"] == DispatchMode.PROMPT_LIST).any()
+    shared = run.files.spec.get("backend") == BackendName.EXTERNAL  # others may be asking too
+    for startup in run.files.startups:
+        looked_up, taken = map(startup.counter, ("prefix_cache_queries", "prefix_cache_hits"))
+        if policy is CachePolicy.OFF and looked_up:
+            bad.append(
+                f"{startup.file}: {looked_up:.0f} prompt tokens were looked up in a cache that was "
+                "to be off; was the server started with --no-enable-prefix-caching?"
+            )
+        elif policy is CachePolicy.SALTED and taken and not (lists or shared):
+            bad.append(f"{startup.file}: {taken:.0f} prompt tokens came from the cache")
+    return bad
 
 
 @check(OF_RUNS)

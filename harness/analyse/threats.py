@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from harness.analyse.summary import Summary, Threat
 from harness.records import Records
+from harness.words import CachePolicy
 
 Look = Callable[[Summary, Records], Iterator[tuple[str, str]]]
 _LOOKS: list[Look] = []
@@ -65,7 +66,8 @@ def _of_the_design(summary: Summary, _: Records) -> Iterator[tuple[str, str]]:
 @_threats
 def _of_the_server(summary: Summary, _: Records) -> Iterator[tuple[str, str]]:
     stack = summary.stack
-    if stack.prefix_caching != "off" and stack.prefix_cache_hits != 0:
+    kept_out = {policy for policy in CachePolicy if policy.forbids_earlier}
+    if stack.prefix_caching not in kept_out and stack.prefix_cache_hits != 0:
         setting = stack.prefix_caching or "not recorded"
         if setting == "server_default":
             setting = "left at the server's default, which is on in recent versions"

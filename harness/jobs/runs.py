@@ -34,6 +34,7 @@ from harness.records import (
     write_candidates,
 )
 from harness.report import measured_on, nature, summary_lines
+from harness.serve import added as added_arguments
 from harness.settings import Expect, LoadedSpec, RunSpec
 from harness.tasks import Population
 from harness.words import DispatchMode, Mode
@@ -62,12 +63,14 @@ def plan(loaded: LoadedSpec) -> Done:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = ([c.ljust(width) for c, width in zip(row, widths, strict=True)] for row in rows)
     device = "two CPU cores" if total.on_cpu else "one GPU of the H200 class, small models"
+    added = ", ".join(added_arguments(prepared.spec, prepared.schedules))
     lines = [
         f"{loaded.file}: {total.records} records in {total.lifetimes} server lifetimes",
         *(f"  {'  '.join(row)}".rstrip() for row in cells),
         f"{total.requests} requests for {total.answers} answers, batches cut from "
         f"{len(prepared.population.prompts)} prompts, warm-up and retries not counted",
         f"roughly {duration_text(total.seconds)} on {device}",
+        *([f"added to every server's command: {added}"] if added else ()),
     ]
     return Done(lines, _plan_rows(prepared.plan))
 

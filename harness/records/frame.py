@@ -16,7 +16,7 @@ import numpy.typing as npt
 from harness.errors import UsageError
 from harness.flips import ScoreState
 from harness.records.record import RecordKey
-from harness.words import MODES, Mode
+from harness.words import MODES, Asking, Mode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 KEY = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
 """The columns that make a candidate."""
+_MOST_PLACES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,40 @@ class Change(NamedTuple):
 
 
 @dataclass(slots=True)
+class CacheFinds:
+    """What the askings of good records took from the server's prefix cache.
+
+    Attributes:
+        known, unknown: askings of which it is known whether an earlier one served them, or not.
+        earlier: askings that took prompt tokens which an earlier one had left.
+        inside: askings that took only what their own other requests had left.
+        inside_tokens: how many tokens those took.
+        places: the first of ``earlier``: line, asking and tokens.
+    """
+
+    known: int = 0
+    unknown: int = 0
+    earlier: int = 0
+    inside: int = 0
+    inside_tokens: int = 0
+    places: list[tuple[int, Asking, int]] = field(default_factory=list)
+
+    def add(self, line: int, asking: Asking, cached: int | None, earlier: int | None) -> None:
+        """One asking more."""
+        if earlier is None:
+            self.unknown += 1
+            return
+        self.known += 1
+        if earlier:
+            self.earlier += 1
+            if len(self.places) < _MOST_PLACES:
+                self.places.append((line, asking, earlier))
+        elif cached:
+            self.inside += 1
+            self.inside_tokens += cached
+
+
+@dataclass(slots=True)
 class AnswerChecks:
     """What a look at the answers themselves found; filled by the lenient reader.
 
@@ -61,6 +96,7 @@ class AnswerChecks:
         hash_mismatches: lines whose text does not have the recorded hash.
         unfinished: lines with an answer that ended in anything but ``stop`` or ``length``.
         contradicted: lines whose scores are not those of their answers.
+        cache: what their askings took from the prefix cache.
     """
 
     answers: int = 0
@@ -68,6 +104,7 @@ class AnswerChecks:
     hash_mismatches: list[int] = field(default_factory=list)
     unfinished: list[int] = field(default_factory=list)
     contradicted: list[int] = field(default_factory=list)
+    cache: CacheFinds = field(default_factory=CacheFinds)
 
 
 @dataclass(frozen=True)

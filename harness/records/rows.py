@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from harness.records.record import SCHEMA_VERSION, tolerant
-from harness.words import Mode, Status
+from harness.words import Asking, Mode, Status
 
 _NULL = msgspec.Raw(b"null")
 
@@ -25,6 +25,8 @@ class AnswerRow(msgspec.Struct, gc=False):
     finish_reason: str | None = None
     latency_s: float | None = None
     attempts: int | None = None
+    cached_tokens: int | None = None
+    cached_earlier: int | None = None
     score: float | None = None
     label: str | None = None
 
@@ -116,6 +118,14 @@ class Row(msgspec.Struct, gc=False):
         """Whether it has repeats and not askings, by its version or by its keys."""
         has_repeats = self.solo_repeats or self.batched_repeats
         return self.schema_version < SCHEMA_VERSION or bool(has_repeats)
+
+    def asked(self) -> Iterator[tuple[Asking, AnswerRow]]:
+        """Each asking of the row that is recorded, with its answer."""
+        told = self.askings
+        answers = (self.solo, told.S1, self.batched, told.B2, told.S2)
+        for asking, answer in zip(Asking, answers, strict=True):
+            if answer is not None:
+                yield asking, answer
 
     def endings(self) -> Iterator[str]:
         """The recorded finish reasons of all its answers, those of the companions included."""

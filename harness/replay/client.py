@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -108,17 +108,24 @@ class CompletionsClient:
         await asyncio.gather(*(connection.aclose() for connection in opened))
 
     async def complete_one(
-        self, prompt: str, *, connection: int = 0, salt: str | None = None
+        self,
+        prompt: str,
+        *,
+        connection: int = 0,
+        salt: str | None = None,
+        sent: Callable[[], object] | None = None,
     ) -> Reply:
         """The completion of one prompt, sent on the numbered connection.
 
         Args:
             salt: what keeps the prompt's blocks in the prefix cache from every other request.
+            sent: called when the request has left, its body included.
 
         Raises:
             RequestFailed: the attempt failed.
         """
-        return (await self._post(prompt, count=1, connection=connection, salt=salt))[0]
+        place = {"connection": connection, "count": 1}
+        return (await self._post(prompt, salt=salt, sent=sent, **place))[0]
 
     async def complete_list(
         self, prompts: Sequence[str], *, salt: str | None = None
@@ -151,8 +158,10 @@ class CompletionsClient:
             return ""
         return response.text if response.status_code == 200 else ""
 
-    async def order(self, path: str) -> httpx.Response:
-        """``POST`` to a development endpoint, over loopback only.
+    async def order(
+        self, path: str, body: Mapping[str, Any] | None = None, *, method: str = "POST"
+    ) -> httpx.Response:
+        """Ask a development endpoint, over loopback only, while completions may be waited for.
 
         Raises:
             RequestFailed: nothing answered, or the server is not on this machine.
@@ -166,9 +175,18 @@ class CompletionsClient:
         if self._orders is None:  # a connection of its own: the others may be held at the gate
             self._orders = self._new_connection()
         try:
-            return await self._orders.post(path)
+            return await self._orders.request(method, path, json=body)
         except httpx.TransportError as error:
             raise RequestFailed(f"{path}: {_describe(error)}", retryable=True) from error
+
+    async def queue_behind(self, prompt: str) -> None:
+        """Have the server tokenize a prompt and ask its engine, after all that it was sent before.
+
+        Raises:
+            RequestFailed: nothing answered.
+        """
+        await self.order("/tokenize", {"model": self._model, "prompt": prompt})
+        await self.order("/is_paused", method="GET")
 
     async def _open(self, connections: int) -> None:
         while len(self._connections) < connections:
@@ -194,13 +212,19 @@ class CompletionsClient:
             raise RequestFailed(f"/health answered {response.status_code}", retryable=True)
 
     async def _post(
-        self, prompt: str | list[str], *, count: int, connection: int, salt: str | None
+        self,
+        prompt: str | list[str],
+        *,
+        count: int,
+        connection: int,
+        salt: str | None,
+        sent: Callable[[], object] | None = None,
     ) -> tuple[Reply, ...]:
         await self._open(connection + 1)
         started = time.perf_counter()
         try:
             response = await self._connections[connection].post(
-                "/v1/completions", json=self._body(prompt, salt)
+                "/v1/completions", json=self._body(prompt, salt), extensions=_tracing(sent)
             )
         except httpx.TransportError as error:
             raise RequestFailed(_describe(error), retryable=True) from error
@@ -225,6 +249,18 @@ class CompletionsClient:
         if salt is not None:
             body["cache_salt"] = salt
         return body
+
+
+def _tracing(sent: Callable[[], object] | None) -> dict[str, Any]:
+    """What makes httpx tell when a request has left."""
+    if sent is None:
+        return {}
+
+    async def trace(event: str, _: Mapping[str, Any]) -> None:
+        if event == "http11.send_request_body.complete":
+            sent()
+
+    return {"trace": trace}
 
 
 def _describe(error: httpx.TransportError) -> str:

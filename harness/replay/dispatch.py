@@ -138,10 +138,12 @@ class Dispatcher:
         await self._client.warm(len(prompts))
         sent: list[asyncio.Future[Reply]] = []
         try:
-            async with self._gate.closed(attempt):
+            async with self._gate.closed(prompts, attempt=attempt) as left:
                 sent += [
                     asyncio.ensure_future(
-                        self._client.complete_one(prompt, connection=place, salt=salts[place])
+                        self._client.complete_one(
+                            prompt, connection=place, salt=salts[place], sent=left
+                        )
                     )
                     for place, prompt in enumerate(prompts)
                 ]

@@ -7,7 +7,7 @@ endpoints. A gate is opened again on every way out: a paused server answers nobo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -19,8 +19,11 @@ from harness.replay.client import CompletionsClient, RequestFailed
 
 _PAUSE, _RESUME = "/pause?mode=keep", "/resume"
 _TRIES = 3
-SETTLE_S = 0.25
-"""How long a paused server has to receive a batch, in seconds; its gauges read 0 meanwhile."""
+SETTLE_S = 0.1
+"""How long a paused server has at least to receive a batch, in seconds."""
+_ROUNDS = 3
+"""Requests that queue up behind a batch: a loaded server takes the longer for them."""
+_LEAVES_S = 10.0
 _LOG_SETTLES_S = 5.0
 _LOOK_S = 0.05
 
@@ -97,11 +100,20 @@ class Gate:
         self._since = 0
 
     @asynccontextmanager
-    async def closed(self, attempt: int = 1) -> AsyncIterator[None]:
-        """Pause, let the block send its requests, give them time to arrive, and resume.
+    async def closed(
+        self, prompts: Sequence[str], *, attempt: int = 1
+    ) -> AsyncIterator[Callable[[], None]]:
+        """Pause, let the block send its requests, wait until they are there, and resume.
+
+        A paused server's gauges read 0, so nothing tells that a request has arrived. What queues up
+        behind the batch in the same process does: it is answered when its turn has come.
 
         Args:
+            prompts: the batch.
             attempt: of the batch; each gives the requests twice the time.
+
+        Yields:
+            What to call for each request that has left.
 
         Raises:
             RequestFailed: the server cannot be paused or resumed.
@@ -112,9 +124,16 @@ class Gate:
             with suppress(RequestFailed):  # it may be paused although it did not say so
                 await _despite_cancellation(self._open())
             raise
+        left: list[None] = []
         try:
-            yield
+            yield lambda: left.append(None)
+            for _ in range(int(_LEAVES_S / _LOOK_S)):
+                if len(left) >= len(prompts):
+                    break
+                await self._sleep(_LOOK_S)
             await self._sleep(SETTLE_S * 2 ** (attempt - 1))
+            for _ in range(_ROUNDS * attempt):
+                await self._client.queue_behind(prompts[-1])
             self._since = self._admission.mark()
         finally:
             await _despite_cancellation(self._open())

@@ -13,6 +13,7 @@ from harness.serve.own_endpoints import ask_server_info, ask_workers, let_go, wh
 from harness.serve.ports import check_port_free, free_port, listening, lock_port, port_owner
 from harness.serve.protocol import Backend, Server, ServerState, make_backend, server_evidence
 from harness.serve.readiness import Readiness, describe_death, wait_until_ready
+from harness.serve.server_arguments import added
 
 __all__ = [
     "LABEL_PREFIX",
@@ -27,6 +28,7 @@ __all__ = [
     "ServerState",
     "StartupFailure",
     "Swept",
+    "added",
     "ask_server_info",
     "ask_workers",
     "check_port_free",

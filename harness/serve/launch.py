@@ -30,9 +30,15 @@ from harness.serve.container_options import (
     read_mount,
 )
 from harness.serve.log_files import safe_name
-from harness.serve.server_arguments import TELLS_CACHED, cascade, server_arguments
+from harness.serve.server_arguments import (
+    DEV_MODE,
+    TELLS_CACHED,
+    cascade,
+    needs_development_endpoints,
+    server_arguments,
+)
 from harness.settings import ModelSpec, RunSpec
-from harness.words import BackendName, CachePolicy, DispatchMode, Mode, served_name
+from harness.words import BackendName, DispatchMode, Mode, served_name
 
 _MODE_VARIABLE = "VLLM_BATCH_INVARIANT"
 _CLEARED = ("PYTHONWARNINGS", "TORCH_CPP_LOG_LEVEL")
@@ -43,7 +49,6 @@ _NOT_IN_ENV = {
     "VLLM_CACHE_ROOT": "each mode has a compile cache of its own",
     **dict.fromkeys(_CLEARED, "it hides the activation evidence"),
 }
-_DEV_MODE = "VLLM_SERVER_DEV_MODE"
 _EXTENSION_IN_CONTAINER = "/harness-worker-proof"
 # Set explicitly: images before and after the switch to ``vllm serve`` then behave alike.
 _ENTRYPOINT = ("python3", "-m", "vllm.entrypoints.openai.api_server")
@@ -113,7 +118,7 @@ class LaunchOptions:
     @property
     def has_development_endpoints(self) -> bool:
         """Whether the server is started with them."""
-        return self.environment.get(_DEV_MODE) == "1"
+        return self.environment.get(DEV_MODE) == "1"
 
     @property
     def tells_cached_tokens(self) -> bool:
@@ -260,12 +265,6 @@ def launch_options(
     )
 
 
-def needs_development_endpoints(spec: RunSpec, schedules: Collection[DispatchMode]) -> bool:
-    """Whether the replay itself asks for one: to hold a batch, or to empty the prefix cache."""
-    resets = spec.controls.prefix_caching == CachePolicy.RESET
-    return resets or DispatchMode.GATED in schedules
-
-
 def _model_folder(model: ModelSpec, working_directory: Path) -> Path | None:
     """What ``hf_id`` means: an existing folder wins, as it does in vLLM; ``None`` is the hub."""
     folder = (working_directory / Path(model.hf_id).expanduser()).resolve()
@@ -301,8 +300,8 @@ def _environment(
         **server.env,
         _MODE_VARIABLE: "1" if mode is Mode.BATCH_INVARIANT else "0",
     }
-    if spec.controls.worker_proof or needs_development_endpoints(spec, schedules):
-        environment[_DEV_MODE] = "1"
+    if needs_development_endpoints(spec, schedules):
+        environment[DEV_MODE] = "1"
     if cache is not None:
         environment["VLLM_CACHE_ROOT"] = cache
         if server.gpu_device_ids is not None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from harness.errors import UsageError
 from harness.prove import WORKER_EXTENSION, parse_version
 from harness.settings import ModelSpec, RunSpec
-from harness.words import BackendName, DispatchMode
+from harness.words import BackendName, CachePolicy, DispatchMode
 
 _OUR_FLAGS = (
     "--model",
@@ -27,6 +27,8 @@ _REFUSED_FLAGS = {
     "--no-enable-prompt-tokens-details": "it hides how much of a prompt came from the cache",
     "--api-key": "a secret on a command line is readable by everyone on the machine",
 }
+_STEP_LOG = "--enable-logging-iteration-details"
+DEV_MODE = "VLLM_SERVER_DEV_MODE"
 TELLS_CACHED = "--enable-prompt-tokens-details"
 _CASCADE = "--disable-cascade-attn"
 _CASCADE_GONE = (0, 32)
@@ -84,7 +86,7 @@ def server_arguments(
         yield _CASCADE
     yield TELLS_CACHED
     if controls.iteration_log or DispatchMode.GATED in schedules:
-        yield "--enable-logging-iteration-details"
+        yield _STEP_LOG
     if controls.worker_proof:
         yield from (_EXTENSION_FLAG, f"{WORKER_EXTENSION.stem}.WorkerProof")
     yield from server.extra_args
@@ -101,6 +103,27 @@ def _refuse_extra_arguments(spec: RunSpec) -> None:
             )
         if flag in _REFUSED_FLAGS:
             raise UsageError(f"server.extra_args holds {flag}: {_REFUSED_FLAGS[flag]}")
+
+
+def added(spec: RunSpec, schedules: Collection[DispatchMode]) -> tuple[str, ...]:
+    """What the harness adds to a server's command by itself: a closed list, alike in both modes."""
+    if spec.backend is BackendName.EXTERNAL:
+        return ()
+    extras = {
+        "--served-model-name": True,
+        TELLS_CACHED: True,
+        _STEP_LOG: spec.controls.iteration_log or DispatchMode.GATED in schedules,
+        _EXTENSION_FLAG: spec.controls.worker_proof,
+        f"{DEV_MODE}=1": needs_development_endpoints(spec, schedules),
+    }
+    return tuple(name for name, is_added in extras.items() if is_added)
+
+
+def needs_development_endpoints(spec: RunSpec, schedules: Collection[DispatchMode]) -> bool:
+    """Whether one is asked for: for the worker proof, to hold a batch, or to empty the cache."""
+    controls = spec.controls
+    resets = controls.prefix_caching == CachePolicy.RESET
+    return controls.worker_proof or resets or DispatchMode.GATED in schedules
 
 
 class Cascade(NamedTuple):

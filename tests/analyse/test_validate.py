@@ -125,7 +125,11 @@ class Run:
         self.rows = [_record(n, mode) for mode in MODES for n in range(4)]
         self.attempts = {"standard": [_attempt("clean")], "batch_invariant": [_attempt("active")]}
         self.metadata = {
-            "resolved_spec": {"modes": list(MODES), "expect": {"rows_per_mode": 4}},
+            "resolved_spec": {
+                "modes": list(MODES),
+                "expect": {"rows_per_mode": 4},
+                "controls": {"prefix_caching": "server_default"},
+            },
             "sessions": [{"started_at": "t", "ended_at": "t", "exit": 0}],
             "complete": True,
             "mode_parity": {"m": []},
@@ -398,6 +402,88 @@ def test_a_run_may_validate_itself_before_its_session_ends(run):
     run.metadata["complete"] = False
     run.metadata["sessions"] = [{"exit": None}]
     assert run.statuses()["run_finished"] == "ok"
+
+
+def under(run, policy, counters=None, **found):
+    """The run under a policy; ``found`` is what an asking took: tokens, and of an earlier one."""
+    run.metadata["resolved_spec"]["controls"] = {"prefix_caching": policy}
+    for attempts in run.attempts.values():
+        attempts[0]["metrics"] = counters or {"prefix_cache_queries": 9.0, "prefix_cache_hits": 0.0}
+    for number, row in enumerate(run.rows):
+        row["schema_version"] = 2
+        row |= {"solo_repeats": None, "batched_repeats": None}
+        row["askings"] = {name: _answer("I cannot do that.") for name in ("S1", "S2")}
+        answers = {"S0": row["solo"], "B": row["batched"], **row["askings"]}
+        for asking, answer in answers.items():
+            cached, earlier = found.get(asking, (0, 0)) if number == 2 else (0, 0)
+            answer |= {"cached_tokens": cached, "cached_earlier": earlier}
+    (finding,) = [f for f in run.validate().findings if f.check == "cache_policy_kept"]
+    return str(finding.status), finding.message
+
+
+FORBIDDING = ["off", "salted", "reset"]
+OFF = {"prefix_cache_queries": 0.0, "prefix_cache_hits": 0.0}
+
+
+@pytest.mark.parametrize("policy", FORBIDDING)
+def test_a_policy_under_which_nothing_came_from_an_earlier_asking_was_kept(run, policy):
+    status, message = under(run, policy, OFF)
+    assert (status, message) == ("ok", f"{policy}: no token of an earlier asking in 32 askings")
+
+
+@pytest.mark.parametrize("policy", FORBIDDING)
+def test_a_policy_that_was_not_kept_is_told_with_record_asking_and_tokens(run, policy):
+    status, message = under(run, policy, OFF, S1=(32, 32), B=(48, 16))
+    assert status == "failed"
+    assert (
+        f"the policy {policy} was not kept: line 3, m t/s2 batch 4 synchronized, S1: 32" in message
+    )
+    assert "B: 16 tokens" in message
+
+
+def test_what_a_batch_took_from_itself_is_counted_and_breaks_no_policy(run):
+    for row in run.rows:
+        row["dispatch_mode"] = "prompt_list"
+    status, message = under(run, "salted", {"prefix_cache_hits": 48.0}, B=(48, 0))
+    assert status == "ok"
+    assert "1 took 48 tokens that their own batch had left" in message
+
+
+def test_under_the_servers_default_the_askings_that_found_something_are_counted(run):
+    status, message = under(run, "server_default", S1=(32, 32))
+    assert (status, message) == (
+        "ok",
+        "server_default: 1 of 32 askings took tokens of an earlier asking",
+    )
+
+
+def test_a_cache_that_was_to_be_off_and_is_looked_up_is_on(run):
+    status, message = under(run, "off")
+    assert status == "failed"
+    assert "9 prompt tokens were looked up in a cache that was to be off" in message
+    assert "--no-enable-prefix-caching" in message
+
+
+def test_a_server_that_counts_hits_of_salted_prompts_breaks_the_policy(run):
+    counters = {"prefix_cache_queries": 9.0, "prefix_cache_hits": 5.0}
+    assert under(run, "salted", counters)[0] == "failed"
+    run.metadata["resolved_spec"]["backend"] = "external"  # others may be asking too
+    assert under(run, "salted", counters)[0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("policy", "counters", "status"),
+    [
+        ("off", OFF, "ok"),
+        ("off", {"prefix_cache_hits": None}, "not_checked"),
+        ("salted", OFF, "not_checked"),
+        ("reset", OFF, "not_checked"),
+    ],
+)
+def test_what_is_not_known_keeps_no_policy_unless_the_server_shows_it(
+    run, policy, counters, status
+):
+    assert under(run, policy, counters, S0=(None, None))[0] == status
 
 
 @pytest.fixture

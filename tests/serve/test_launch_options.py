@@ -12,7 +12,7 @@ import pytest
 from harness.errors import UsageError
 from harness.machine import GpuAccess, Host
 from harness.prove import WORKER_EXTENSION
-from harness.serve import LaunchOptions, launch_options
+from harness.serve import LaunchOptions, added, launch_options
 from harness.settings import load_spec
 from harness.settings.run_spec import Controls, ExternalServer, ModelSpec, RunSpec, ServerSettings
 from harness.words import BackendName, CachePolicy, DispatchMode, Mode, without_nonce
@@ -380,3 +380,27 @@ def test_controlled_sends_every_batch_gated_and_staggered_and_the_study_as_it_wa
     assert study().schedules(own) == own
     assert options(CONTROLLED, host).has_development_endpoints
     assert not options(study(), host).has_development_endpoints
+
+
+@pytest.mark.parametrize("profile", ["study-d", "controlled", "demo"])
+def test_what_the_harness_adds_by_itself_is_told_and_is_what_it_adds(host: Host, profile: str):
+    spec = load_spec(profile).spec
+    spec = spec.model_copy(update={"models": (ModelSpec(name="m", hf_id="org/m"),)})
+    built = options(spec, host)
+    told = added(spec, spec.schedules(()))
+    variables = {f"{name}={value}" for name, value in built.environment.items()}
+    assert set(told) <= {*built.arguments, *variables}
+    closed = {
+        "--served-model-name",
+        "--enable-prompt-tokens-details",
+        "--enable-logging-iteration-details",
+        "--worker-extension-cls",
+        "VLLM_SERVER_DEV_MODE=1",
+    }
+    assert {*told} == closed & {*built.arguments, *variables}
+    if profile == "study-d":
+        assert told == (
+            "--served-model-name",
+            "--enable-prompt-tokens-details",
+            "--enable-logging-iteration-details",
+        )
