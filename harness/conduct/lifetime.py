@@ -32,6 +32,7 @@ from harness.replay import (
     LoggedAdmission,
     PrefixCache,
     RequestFailed,
+    StepWatch,
     warm_up,
 )
 from harness.serve import LaunchOptions, Server, describe_death, let_go, wait_until_ready
@@ -120,6 +121,7 @@ async def _serve(
                 f"{startup.number}",
             ),
             gate=Gate(client, LoggedAdmission(log_path)),
+            watch=StepWatch(log_path, client.metrics),
             stagger_s=spec.controls.stagger_ms / 1000,
         )
         try:

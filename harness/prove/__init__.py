@@ -10,7 +10,7 @@ from harness.prove.activation import (
     read_server_info,
 )
 from harness.prove.evidence import Device, EvidenceTag, Rule, evidence_rule, parse_version
-from harness.prove.iterations import BatchWitness, EngineStep, batch_witness, read_steps
+from harness.prove.iterations import EngineStep, log_witness, metrics_witness, read_steps
 from harness.prove.metrics import (
     EngineMetrics,
     ServerProcess,
@@ -32,7 +32,6 @@ from harness.prove.worker_proof import (
 __all__ = [
     "WORKER_EXTENSION",
     "ActivationEvidence",
-    "BatchWitness",
     "Device",
     "Difference",
     "EngineMetrics",
@@ -44,10 +43,11 @@ __all__ = [
     "ServerProcess",
     "WorkerProof",
     "agreed",
-    "batch_witness",
     "evidence_rule",
     "find_tell",
+    "log_witness",
     "metrics_delta",
+    "metrics_witness",
     "mode_parity",
     "parse_version",
     "read_activation",

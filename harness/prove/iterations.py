@@ -1,15 +1,21 @@
-"""The engine's own account of its steps, and what it witnesses about a batch.
+"""The engine's own account of its steps, and what it witnesses of an asking.
 
 ``--enable-logging-iteration-details`` prints one line a step: how many requests were prefilled in
-it and how many decoded. Only these lines prove that requests shared a step.
+it and how many decoded. Only these lines prove that requests shared a step. Where they are not to
+be had, the growth of the histogram ``vllm:iteration_tokens_total`` tells how many steps had one
+token, the decode steps of a request alone.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from harness.prove.metrics import EngineMetrics
 from harness.prove.server_log import HEADER, read_lines
+from harness.records import Answer, Witness
 
 _STEP = re.compile(
     rf"^{HEADER}(?:Engine \d+: )?Iteration\((\d+)\): (\d+) context requests?, "
@@ -37,90 +43,71 @@ class EngineStep:
     generation_tokens: int
     line: int
 
-    @property
-    def width(self) -> int:
-        """Requests in this step."""
-        return self.context_requests + self.generation_requests
-
-
-@dataclass(frozen=True, slots=True)
-class BatchWitness:
-    """What the steps of one dispatch show.
-
-    Attributes:
-        expected_requests: how many requests were sent.
-        steps: steps that held at least one request.
-        first_width: requests in the first of them.
-        max_width: requests in the fullest.
-        max_context_requests: most prompts begun in one step.
-        shared_steps: steps that held more than one request.
-        full_steps: steps that held all of them.
-        prefill_steps: steps that processed prompt tokens.
-    """
-
-    expected_requests: int
-    steps: int
-    first_width: int
-    max_width: int
-    max_context_requests: int
-    shared_steps: int
-    full_steps: int
-    prefill_steps: int
-
-    @property
-    def seen(self) -> bool:
-        """Whether the log holds any step at all."""
-        return self.steps > 0
-
-    @property
-    def admitted_together(self) -> bool:
-        """Whether the first step held exactly the requests sent, all prefilling: one admission."""
-        return self.first_width == self.max_context_requests == self.expected_requests
-
-    @property
-    def alone(self) -> bool:
-        """Whether no step held a second request: what a solo dispatch must show."""
-        return self.seen and self.max_width == 1
-
-    @property
-    def all_met(self) -> bool:
-        """Whether at least one step held all requests and none held more."""
-        return self.full_steps > 0 and self.max_width == self.expected_requests
-
-    def to_json(self) -> dict[str, object]:
-        """The witness as JSON values."""
-        judged = ("admitted_together", "alone", "all_met")
-        return {**asdict(self), **{name: getattr(self, name) for name in judged}}
-
 
 def read_steps(log_slice: str) -> tuple[EngineStep, ...]:
     """Every engine step in a piece of a log, in order; printed by engine core or API server."""
     steps = []
     for line in read_lines(log_slice):
-        match = _STEP.match(line.text)
-        if match:
+        if match := _STEP.match(line.text):
             number, contexts, prompt_tokens, decodes, decoded = map(int, match.groups())
-            steps.append(
-                EngineStep(number, contexts, prompt_tokens, decodes, decoded, line=line.number)
-            )
+            step = EngineStep(number, contexts, prompt_tokens, decodes, decoded, line.number)
+            steps.append(step)
     return tuple(steps)
 
 
-def batch_witness(log_slice: str, expected_requests: int) -> BatchWitness:
-    """Judge the steps between the sending of a dispatch and its last answer.
+def log_witness(steps: Sequence[EngineStep], answers: Sequence[Answer]) -> Witness | None:
+    """What the steps between two quiet moments show of the asking that was answered in them.
+
+    Its account must be whole: a prefill for each request, and as many decoded tokens as the
+    answers have after their first, which the prefill gives. An engine that schedules ahead of its
+    results may do one step more for each request that stopped by itself; such a step may also
+    print late, into the next asking's lines, before its first prefill, where it is passed over.
 
     Args:
-        log_slice: what the log grew by in that time.
-        expected_requests: how many requests were sent together.
+        steps: of the log from just before the requests were sent.
+        answers: all of them, with their token ids.
+
+    Returns:
+        ``None`` while the lines do not add up to the answers' tokens: lines are still to come, or
+        other requests ran, or the lines of some step are lost.
     """
-    steps = [step for step in read_steps(log_slice) if step.width > 0]
-    return BatchWitness(
-        expected_requests=expected_requests,
-        steps=len(steps),
-        first_width=steps[0].width if steps else 0,
-        max_width=max((step.width for step in steps), default=0),
-        max_context_requests=max((step.context_requests for step in steps), default=0),
-        shared_steps=sum(step.width > 1 for step in steps),
-        full_steps=sum(step.width == expected_requests for step in steps),
-        prefill_steps=sum(step.context_requests > 0 for step in steps),
+    own = list(itertools.dropwhile(lambda step: not step.context_requests, steps))
+    if not own or any(answer.token_ids is None for answer in answers):
+        return None
+    due = sum(max(len(answer.token_ids or ()) - 1, 0) for answer in answers)
+    ahead = sum(answer.finish_reason == "stop" for answer in answers)
+    decoded = sum(step.generation_tokens for step in own)
+    prefills = sum(step.context_requests for step in own)
+    if prefills < len(answers) or not due <= decoded <= due + ahead:
+        return None
+    decodes = [step for step in own if step.generation_requests]
+    shared = sum(step.generation_requests + step.context_requests > 1 for step in decodes)
+    return Witness(
+        steps=len(own),
+        admitted_first_step=own[0].context_requests,
+        shared_decode_share=shared / len(decodes) if decodes else None,
+        mixed_steps=sum(step.context_requests > 0 for step in decodes),
+        source="log",
+    )
+
+
+def metrics_witness(grown: EngineMetrics, answers: Sequence[Answer]) -> Witness | None:
+    """The same from the growth of the metrics: steps, and at least how many of them were shared.
+
+    A step of more than one token is a prefill or is shared; as many prefills as there are requests
+    are taken off, so that the share is never too high where no prompt was split over steps.
+
+    Returns:
+        ``None`` where the server counts no steps, or the tokens do not add up.
+    """
+    steps, alone = grown.steps, grown.one_token_steps
+    if steps is None or alone is None or any(answer.token_ids is None for answer in answers):
+        return None
+    if grown.generation_tokens != sum(len(answer.token_ids or ()) for answer in answers):
+        return None
+    shared = max(0.0, steps - alone - len(answers))
+    return Witness(
+        steps=int(steps),
+        shared_decode_share=shared / (shared + alone) if shared + alone else None,
+        source="metrics",
     )

@@ -121,6 +121,17 @@ class Witness(Struct, frozen=True):
     mixed_steps: int | None = None
     source: Literal["log", "metrics"] | None = None
 
+    @property
+    def shared(self) -> bool:
+        """Whether two requests are seen in one step."""
+        many = (self.admitted_first_step or 0) > 1
+        return many or bool(self.shared_decode_share) or bool(self.mixed_steps)
+
+    @property
+    def alone(self) -> bool:
+        """Whether its steps are known and none of them held two requests."""
+        return self.source is not None and not self.shared
+
 
 class Witnesses(Struct, frozen=True):
     """The witness of each asking of a row; ``None`` where nothing was looked for."""

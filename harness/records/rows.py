@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from harness.records.answers import Witnesses
 from harness.records.record import SCHEMA_VERSION, tolerant
 from harness.words import Asking, Mode, Status
 
@@ -37,31 +38,6 @@ class AskingsRow(msgspec.Struct, gc=False, frozen=True):
     S1: AnswerRow | None = None
     S2: AnswerRow | None = None
     B2: AnswerRow | None = None
-
-
-class WitnessRow(msgspec.Struct, gc=False, frozen=True):
-    """What the engine's steps show of one asking, inside a row."""
-
-    admitted_first_step: int | None = None
-    shared_decode_share: float | None = None
-    mixed_steps: int | None = None
-    source: str | None = None
-
-    @property
-    def shared(self) -> bool:
-        """Whether two requests are seen in one step."""
-        many = (self.admitted_first_step or 0) > 1
-        return many or bool(self.shared_decode_share) or bool(self.mixed_steps)
-
-
-class WitnessesRow(msgspec.Struct, gc=False, frozen=True):
-    """The witnesses inside a row."""
-
-    S0: WitnessRow | None = None
-    S1: WitnessRow | None = None
-    B: WitnessRow | None = None
-    B2: WitnessRow | None = None
-    S2: WitnessRow | None = None
 
 
 class _CompanionRow(msgspec.Struct, gc=False):
@@ -109,7 +85,7 @@ class Row(msgspec.Struct, gc=False):
     pattern: str | None = None
     askings: AskingsRow = AskingsRow()
     companions: msgspec.Raw = _NULL
-    witness: WitnessesRow | None = None
+    witness: Witnesses | None = None
     solo_repeats: tuple[AnswerRow, ...] | None = None
     batched_repeats: tuple[AnswerRow, ...] | None = None
 

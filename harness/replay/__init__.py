@@ -9,6 +9,7 @@ from harness.replay.client import CompletionsClient, RequestFailed
 from harness.replay.dispatch import Dispatcher
 from harness.replay.gate import Gate, LoggedAdmission
 from harness.replay.session import ReplaySession, warm_up
+from harness.replay.witness import StepWatch
 
 __all__ = [
     "Answer",
@@ -19,5 +20,6 @@ __all__ = [
     "PrefixCache",
     "ReplaySession",
     "RequestFailed",
+    "StepWatch",
     "warm_up",
 ]

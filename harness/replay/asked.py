@@ -9,7 +9,17 @@ from typing import Any
 from msgspec.structs import replace
 
 from harness.plan import PlannedRecord
-from harness.records import Answer, Askings, Companion, Evidence, Record, Sampling, text_hash
+from harness.records import (
+    Answer,
+    Askings,
+    Companion,
+    Evidence,
+    Record,
+    Sampling,
+    Witness,
+    Witnesses,
+    text_hash,
+)
 from harness.score import score
 from harness.settings import ModelSpec, RunSpec
 from harness.words import Asking, Status
@@ -22,12 +32,14 @@ class Asked:
     Attributes:
         planned: what it asks.
         answers: to each asking so far, scored.
+        witnesses: what the engine's steps show of each.
         companions: the other answers of B.
         warmed: companions that had been asked alone before B.
     """
 
     planned: PlannedRecord
     answers: dict[Asking, Answer] = field(default_factory=dict)
+    witnesses: dict[Asking, Witness] = field(default_factory=dict)
     companions: tuple[Companion, ...] | None = None
     warmed: int | None = None
 
@@ -46,8 +58,10 @@ class Scribe:
         self._model = model
         self._run_id = run_id
 
-    def take(self, row: Asked, asking: Asking, answer: Answer) -> None:
-        """Score an answer and give it to its row."""
+    def take(self, row: Asked, asking: Asking, answer: Answer, witness: Witness | None) -> None:
+        """Score an answer and give it to its row, with what was seen of its asking."""
+        if witness is not None:
+            row.witnesses[asking] = witness
         target = row.planned.group.target
         verdict = score(target.task, target.sample, answer.text or "", self._spec.score_profile)
         reasons = Evidence(verdict.rule, verdict.span, verdict.matched, verdict.scorer)
@@ -55,10 +69,12 @@ class Scribe:
             answer, score=verdict.value, label=verdict.label, score_evidence=reasons
         )
 
-    def take_batch(self, row: Asked, asking: Asking, batch: Sequence[Answer]) -> None:
+    def take_batch(
+        self, row: Asked, asking: Asking, batch: Sequence[Answer], witness: Witness | None
+    ) -> None:
         """The row's own answer of a batch and, of B, how its companions were answered."""
         group = row.planned.group
-        self.take(row, asking, batch[group.target_index])
+        self.take(row, asking, batch[group.target_index], witness)
         if asking is Asking.B:
             row.companions = tuple(
                 Companion(
@@ -86,6 +102,7 @@ class Scribe:
             askings=Askings(S1=s1, S2=s2, B2=b2),
             companions=row.companions,
             warmed=row.warmed,
+            witness=Witnesses(**row.witnesses) if row.witnesses else None,
         )
 
     def failed(self, planned: PlannedRecord, error: str) -> Record:

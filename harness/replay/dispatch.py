@@ -20,11 +20,12 @@ from tenacity import (
     wait_exponential,
 )
 
-from harness.records import Answer
+from harness.records import Answer, Witness
 from harness.replay.cache import PrefixCache
 from harness.replay.client import CompletionsClient, Reply, RequestFailed
 from harness.replay.finished import insist_finished
 from harness.replay.gate import Gate
+from harness.replay.witness import StepWatch
 from harness.words import DispatchMode
 
 log = structlog.get_logger()
@@ -50,6 +51,7 @@ class Dispatcher:
         probe: asked after each failed attempt whether the server still lives.
         cache: what an asking may find in the prefix cache; the server's default without it.
         gate: what holds a gated batch; without it there is none.
+        watch: sees the engine's steps of each asking; without it nothing is witnessed.
         stagger_s: seconds between two requests of a staggered batch.
         sleep: how to wait, in seconds.
     """
@@ -62,6 +64,7 @@ class Dispatcher:
         probe: LivenessProbe,
         cache: PrefixCache | None = None,
         gate: Gate | None = None,
+        watch: StepWatch | None = None,
         stagger_s: float = 0.02,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -72,7 +75,10 @@ class Dispatcher:
         self._gate = gate
         self._stagger_s = stagger_s
         self._sleep = sleep
+        self._watch = watch
         self._askings = 0
+        self.witness: Witness | None = None
+        """Of the asking that was answered last; the askings of a server follow one another."""
 
     async def solo(self, prompt: str) -> Answer:
         """The answer to the prompt alone, with the attempts that it took.
@@ -169,11 +175,14 @@ class Dispatcher:
                 attempts = state.retry_state.attempt_number
                 try:
                     before = await self._cache.before(as_list=as_list)
+                    since = await self._watch.mark() if self._watch else None
                     replies = await send(attempts)
                     insist_finished([reply.answer for reply in replies])
                 except RequestFailed:
                     await self._probe()
                     raise
+        said = [reply.answer for reply in replies]
+        self.witness = await self._watch.witness(since, said) if self._watch and since else None
         answers = await self._cache.account(replies, before, as_list=as_list)
         return tuple(replace(answer, attempts=attempts) for answer in answers)
 

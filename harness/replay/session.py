@@ -8,11 +8,12 @@ than all later ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import structlog
 
 from harness.plan import BatchGroup, Lifetime, PlannedRecord
-from harness.records import Answer, Record
+from harness.records import Answer, Record, Witness
 from harness.replay.asked import Asked, Scribe
 from harness.replay.client import RequestFailed
 from harness.replay.dispatch import Dispatcher
@@ -70,6 +71,13 @@ class ReplaySession:
             await askings.of_slice(rows)
 
 
+class _Seen(NamedTuple):
+    """An answer to a prompt alone, and what the engine's steps show of that asking."""
+
+    answer: Answer
+    witness: Witness | None
+
+
 class _Alone:
     """What each prompt was answered alone in this lifetime: the first time, and the last after it.
 
@@ -78,28 +86,30 @@ class _Alone:
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self.first: dict[str, Answer | RequestFailed] = {}
-        self.latest: dict[str, Answer] = {}
+        self.first: dict[str, _Seen | RequestFailed] = {}
+        self.latest: dict[str, _Seen] = {}
 
     async def begin(self, prompt: Prompt) -> None:
         """Ask the first time, unless that was done."""
         if prompt.sha256 not in self.first:
             try:
-                self.first[prompt.sha256] = await self._dispatcher.solo(prompt.text)
+                self.first[prompt.sha256] = await self._ask(prompt)
             except RequestFailed as error:
                 self.first[prompt.sha256] = error
 
-    async def again(self, prompt: Prompt) -> Answer:
+    async def _ask(self, prompt: Prompt) -> _Seen:
+        return _Seen(await self._dispatcher.solo(prompt.text), self._dispatcher.witness)
+
+    async def again(self, prompt: Prompt) -> _Seen:
         """Ask once more.
 
         Raises:
             RequestFailed, ServerDied: as the dispatcher says.
         """
-        answer = await self._dispatcher.solo(prompt.text)
-        self.latest[prompt.sha256] = answer
-        return answer
+        seen = self.latest[prompt.sha256] = await self._ask(prompt)
+        return seen
 
-    async def before_batch(self, prompt: Prompt) -> Answer:
+    async def before_batch(self, prompt: Prompt) -> _Seen:
         """The last answer after the first one; asked for now where there is none.
 
         Raises:
@@ -111,7 +121,7 @@ class _Alone:
     def begun(self, group: BatchGroup) -> int:
         """How many of a target's companions were asked alone."""
         others = (p for place, p in enumerate(group.prompts) if place != group.target_index)
-        return sum(isinstance(self.first.get(other.sha256), Answer) for other in others)
+        return sum(isinstance(self.first.get(other.sha256), _Seen) for other in others)
 
 
 class _Askings:
@@ -152,17 +162,17 @@ class _Askings:
                 self._write(self._scribe.answered(row))
 
     def _first(self, row: Asked) -> bool:
-        answer = self._alone.first[row.planned.group.target.sha256]
-        if isinstance(answer, RequestFailed):
-            return self._fail(row, Asking.S0, answer)
-        self._scribe.take(row, Asking.S0, answer)
+        seen = self._alone.first[row.planned.group.target.sha256]
+        if isinstance(seen, RequestFailed):
+            return self._fail(row, Asking.S0, seen)
+        self._scribe.take(row, Asking.S0, *seen)
         return True
 
     async def _solo(self, row: Asked, asking: Asking) -> bool:
         prompt = row.planned.group.target
         ask = self._alone.before_batch if asking is Asking.S1 else self._alone.again
         try:
-            self._scribe.take(row, asking, await ask(prompt))
+            self._scribe.take(row, asking, *await ask(prompt))
         except RequestFailed as error:
             return self._fail(row, asking, error)
         return True
@@ -179,7 +189,7 @@ class _Askings:
         except RequestFailed as error:
             return [row for row in rows if self._fail(row, asking, error)]
         for row in rows:
-            self._scribe.take_batch(row, asking, batch)
+            self._scribe.take_batch(row, asking, batch, self._dispatcher.witness)
         return rows
 
     def _insist_begun(self, group: BatchGroup) -> None:

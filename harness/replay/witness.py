@@ -1,0 +1,95 @@
+"""Watching the engine's steps while it is asked: where an asking begins in the log, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.prove import (
+    EngineMetrics,
+    log_witness,
+    metrics_delta,
+    metrics_witness,
+    read_metrics,
+    read_steps,
+)
+from harness.records import Answer, Witness
+
+_WAITS_S = tuple(0.002 * 1.5**n for n in range(16))
+"""Looks at the log, 2.6 s in all: a line takes that long at most from a container to its file."""
+_SILENT = 10
+"""After so many, 0.2 s, a log without any step is one that does not show them."""
+
+
+class Mark(NamedTuple):
+    """A quiet moment before an asking: the log's length in bytes, the server's counters."""
+
+    log_bytes: int
+    counters: EngineMetrics
+
+
+class StepWatch:
+    """The witness of each asking of one server: from its log, else from its metrics.
+
+    Which of the two is settled by the first asking that is seen whole (a warm-up): a server whose
+    log shows its steps is never judged by less.
+
+    Args:
+        log: the server's log, growing.
+        metrics: reads ``GET /metrics``; an empty text where there is none.
+        sleep: how to wait, in seconds.
+    """
+
+    def __init__(
+        self,
+        log: Path,
+        metrics: Callable[[], Awaitable[str]],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._sleep = sleep
+        self._by_log: bool | None = None
+
+    async def mark(self) -> Mark:
+        """The moment before the requests of an asking are sent."""
+        counters = EngineMetrics() if self._by_log else read_metrics(await self._metrics())
+        try:
+            return Mark(self._log.stat().st_size, counters)
+        except OSError:
+            return Mark(0, counters)
+
+    async def witness(self, since: Mark, answers: Sequence[Answer]) -> Witness:
+        """What happened from ``since`` until the answers were whole; an empty one if not known."""
+        found = (
+            await self._from_log(since.log_bytes, answers) if self._by_log is not False else None
+        )
+        if found is None and not self._by_log:
+            grown = metrics_delta(since.counters, read_metrics(await self._metrics()))
+            found = metrics_witness(grown, answers)
+        return found or Witness()
+
+    async def _from_log(self, offset: int, answers: Sequence[Answer]) -> Witness | None:
+        """Look until the lines that are still to come have come."""
+        for look, wait in enumerate(_WAITS_S):
+            steps = read_steps(self._text(offset))
+            if found := log_witness(steps, answers):
+                self._by_log = True
+                return found
+            if self._by_log is None and look >= _SILENT:
+                self._by_log = bool(steps)
+                if not steps:
+                    return None
+            await self._sleep(wait)
+        return None
+
+    def _text(self, offset: int) -> str:
+        try:
+            with self._log.open("rb") as file:
+                file.seek(offset)
+                return file.read().decode(errors="replace")
+        except OSError:
+            return ""
