@@ -70,13 +70,6 @@ class _Layer:
             here = entries[part]
         return bool(key)
 
-    def mistake(self, key: KeyPath, message: str, hint: str | None) -> UsageError:
-        """What is wrong with the value at a path of this source, by file and line or by flag."""
-        if self.document is None:
-            return UsageError(f"{flag_of(key)}: {message}", hint=hint)
-        line = self.document.line(key)
-        return UsageError(message, hint=hint, file=self.document.path, line=line)
-
 
 def profile_names() -> tuple[str, ...]:
     """The profiles that ship with the harness, in alphabetical order."""
@@ -231,10 +224,13 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 def _located(layers: list[_Layer], key: KeyPath, message: str, hint: str | None) -> UsageError:
     """The mistake at the uppermost layer that has the key, or else the nearest key above it."""
-    for length in range(len(key), -1, -1):
+    for there in (key[:length] for length in range(len(key), -1, -1)):
         for layer in reversed(layers):
-            if key[:length] in layer:
-                return layer.mistake(key[:length], message, hint)
+            if there in layer and layer.document is None:
+                return UsageError(f"{flag_of(there)}: {message}", hint=hint)
+            if there in layer and layer.document is not None:
+                line = layer.document.line(there)
+                return UsageError(message, hint=hint, file=layer.document.path, line=line)
     return UsageError(message, hint=hint)
 
 

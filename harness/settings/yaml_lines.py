@@ -122,14 +122,11 @@ def read_yaml(path: Path | str) -> YamlFile:
 def _mistakes(
     path: Path | str, node: Node, above: tuple[Node, ...], done: set[int]
 ) -> Iterator[UsageError]:
-    """Double keys, foreign tags and self-containing aliases below a node, in the order of the file.
-
-    ``above`` hold the node; ``done`` are the ids seen before: an alias is its anchor's node again.
-    """
+    """Double keys, foreign tags and self-containing aliases, in the order of the file."""
     line = node.start_mark.line + 1
     if any(node is one for one in above):
         yield UsageError("an alias contains itself", file=path, line=line)
-    if id(node) in done:
+    if id(node) in done:  # an alias is its anchor's node again
         return
     done.add(id(node))
     if node.tag not in _CORE_TAGS:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from harness.errors import EnvironmentError_, UsageError, nearest
+from harness.errors import EnvironmentError_, UsageError
 from harness.files import write_whole
 from harness.tasks.importing.datasets import Dataset
 from harness.tasks.importing.source_rows import RowSkipped, plain_columns
@@ -50,6 +50,27 @@ class ImportedTask:
     rows: int
     skipped: Mapping[str, int]
     filtered: int
+
+    def document(self) -> dict[str, Any]:
+        """What the task file holds, texts marked for the way in which they are written."""
+        made_from = {
+            "dataset": self.dataset.name,
+            "home": self.dataset.home,
+            **self.source,
+            "rows_read": self.rows,
+            "rows_not_chosen": self.filtered,
+            "rows_not_convertible": dict(self.skipped),
+        }
+        about = f"{self.dataset.title}; imported, {len(self.samples)} samples."
+        return {
+            "name": _Quoted(self.name),
+            "description": _Quoted(about),
+            "licence": _Quoted(self.dataset.licence),
+            "source": _quoted(made_from),
+            "task_type": self.dataset.family.task_types[0],
+            "prompt_template": _Block(self.dataset.template),
+            "samples": [_quoted(sample) for sample in self.samples],
+        }
 
 
 class _Quoted(str):
@@ -123,7 +144,7 @@ def import_rows(
     for number, raw in enumerate(rows):
         row = plain_columns(raw)
         if not count:
-            _check_columns(dataset, row, where)
+            dataset.check_columns(row, [wanted.column for wanted in where])
         count += 1
         if any(str(row.get(wanted.column)) != wanted.value for wanted in where):
             filtered += 1
@@ -168,41 +189,13 @@ def write_task(task: ImportedTask, path: Path) -> None:
     Raises:
         UsageError: the folder cannot be written to, or the result would not load.
     """
-    dataset = task.dataset
-    made_from = {
-        "dataset": dataset.name,
-        "home": dataset.home,
-        **task.source,
-        "rows_read": task.rows,
-        "rows_not_chosen": task.filtered,
-        "rows_not_convertible": dict(task.skipped),
-    }
-    document = {
-        "name": _Quoted(task.name),
-        "description": _Quoted(f"{dataset.title}; imported, {len(task.samples)} samples."),
-        "licence": _Quoted(dataset.licence),
-        "source": _quoted(made_from),
-        "task_type": dataset.family.task_types[0],
-        "prompt_template": _Block(dataset.template),
-        "samples": [_quoted(sample) for sample in task.samples],
-    }
-    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+    text = yaml.dump(
+        task.document(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000
+    )
     try:
         write_whole(path, text, parents=True, check=load_task)
     except EnvironmentError_ as error:
         raise UsageError(error.message, hint=error.hint, file=path) from error
-
-
-def _check_columns(dataset: Dataset, row: Mapping[str, Any], where: Sequence[RowFilter]) -> None:
-    """The first row has the data set's columns, and those that filters name."""
-    absent = [column for column in dataset.columns if column not in row]
-    why = f"{dataset.name}: no column {', '.join(absent)}"
-    if not absent:
-        absent = [wanted.column for wanted in where if wanted.column not in row]
-        why = f"--where: no column '{absent[0]}'" if absent else ""
-    if absent:
-        hint = nearest(absent[0], row, "columns there")
-        raise UsageError(why, hint=hint)
 
 
 def _quoted(value: Any) -> Any:
