@@ -17,14 +17,14 @@ from harness.records import export_candidates, iter_records, read_run_files, wri
 from harness.settings import DEFAULT_PROFILE, load_spec, spec_source
 from harness.tasks import load_tasks
 from harness.tasks.importing import (
-    DATASETS,
     Hub,
     import_rows,
+    known_datasets,
     parse_filter,
     read_rows,
     write_task,
 )
-from harness.tasks.lint import RULES, Severity, lint_paths
+from harness.tasks.lint import Severity, lint_paths, lint_rules
 
 Rows = Iterable[Mapping[str, Any]]
 ANY_MODE = "any"
@@ -121,7 +121,7 @@ def lint(paths: Sequence[Path], *, max_model_len: int, max_tokens: int, show: in
     report = lint_paths(paths, max_model_len=max_model_len, max_tokens=max_tokens)
     lines = []
     for (file, rule_id), findings in report.grouped().items():
-        rule, shown = RULES[rule_id], findings[:show] if show else findings
+        rule, shown = lint_rules()[rule_id], findings[:show] if show else findings
         lines += [
             f"{file}: {rule.severity} {rule_id}: {len(findings)} × {rule.meaning}",
             f"  remedy: {rule.remedy}",
@@ -162,7 +162,7 @@ def import_task(
     """Import a published data set, write the task file and lint it.
 
     Args:
-        dataset: a key of `DATASETS`.
+        dataset: a key of `known_datasets`.
         file: its rows, or
         hub: where on the hub they are.
         out: the task file; else the task's name in the current folder.
@@ -175,10 +175,10 @@ def import_task(
         UsageError: a flag or the data is wrong.
         EnvironmentError_: a package or the hub is missing.
     """
-    if dataset not in DATASETS:
-        hint = nearest(dataset, DATASETS, "known")
+    if dataset not in known_datasets():
+        hint = nearest(dataset, known_datasets(), "known")
         raise UsageError(f"unknown data set '{dataset}'", hint=hint)
-    chosen, filters = DATASETS[dataset], [parse_filter(text) for text in where]
+    chosen, filters = known_datasets()[dataset], [parse_filter(text) for text in where]
     if (file is None) == (hub is None):
         raise UsageError("name a data file, or give --hub; one of them, not both")
     if hub is not None:

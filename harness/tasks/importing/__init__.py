@@ -4,7 +4,7 @@ Rows come from a local JSONL, CSV or Parquet file, or from anything that yields 
 cannot be converted without a guess is left out and counted, never guessed.
 """
 
-from harness.tasks.importing.datasets import DATASETS, Dataset, Hub
+from harness.tasks.importing.datasets import Dataset, Hub, known_datasets
 from harness.tasks.importing.imported_task import (
     ImportedTask,
     RowFilter,
@@ -15,12 +15,12 @@ from harness.tasks.importing.imported_task import (
 from harness.tasks.importing.source_rows import read_rows
 
 __all__ = [
-    "DATASETS",
     "Dataset",
     "Hub",
     "ImportedTask",
     "RowFilter",
     "import_rows",
+    "known_datasets",
     "parse_filter",
     "read_rows",
     "write_task",

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from harness.errors import EnvironmentError_, UsageError
+from harness.families import FAMILIES
 from harness.files import write_whole
 from harness.tasks.importing.datasets import Dataset
 from harness.tasks.importing.source_rows import RowSkipped, plain_columns
@@ -67,7 +68,7 @@ class ImportedTask:
             "description": _Quoted(about),
             "licence": _Quoted(self.dataset.licence),
             "source": _quoted(made_from),
-            "task_type": self.dataset.family.task_types[0],
+            "task_type": FAMILIES[self.dataset.family].task_types[0],
             "prompt_template": _Block(self.dataset.template),
             "samples": [_quoted(sample) for sample in self.samples],
         }
@@ -150,7 +151,7 @@ def import_rows(
             filtered += 1
             continue
         try:
-            samples.append(dataset.convert(row, number))
+            samples.append(dataset.sample(row, number))
         except RowSkipped as reason:
             skipped[str(reason)] += 1
     kept = _chosen(samples, limit, seed)

@@ -3,8 +3,7 @@
 Each rule has an id, a severity and a remedy; each finding has its file and line.
 """
 
-from harness.tasks.lint.lint_files import Hit, LintReport, lint_paths
-from harness.tasks.lint.lint_rules import RULES, Rule, Severity
+from harness.tasks.lint.lint_files import Hit, LintReport, Rule, Severity, lint_paths, lint_rules
 from harness.tasks.lint.lint_samples import CHECKS
 
-__all__ = ["CHECKS", "RULES", "Hit", "LintReport", "Rule", "Severity", "lint_paths"]
+__all__ = ["CHECKS", "Hit", "LintReport", "Rule", "Severity", "lint_paths", "lint_rules"]

@@ -5,17 +5,43 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from harness.errors import UsageError, shown
-from harness.tasks.lint.lint_rules import RULES, Rule, Severity
+from harness.files import packaged
 from harness.tasks.lint.lint_samples import CHECKS
 from harness.tasks.task import Sample, Task
 from harness.tasks.task_files import read_task, render, task_files
 
 _BYTES_A_TOKEN = 3
+
+
+class Severity(StrEnum):
+    """``error``: a score can be wrong. ``warning``: it can surprise."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing the linter looks for: its name as printed, what is wrong, and what to do."""
+
+    rule_id: str
+    severity: Severity
+    meaning: str
+    remedy: str
+
+
+@cache
+def lint_rules() -> Mapping[str, Rule]:
+    """Every rule by its id, in the order of ``lint_rules.yaml``."""
+    listed = packaged("harness.tasks.lint", "lint_rules.yaml", list[Rule])
+    return {rule.rule_id: rule for rule in listed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +87,7 @@ class LintReport:
             (file, rule.rule_id): []
             for file in self.files
             for severity in Severity
-            for rule in RULES.values()
+            for rule in lint_rules().values()
             if rule.severity is severity
         }
         for finding in self.findings:
@@ -106,21 +132,21 @@ def lint_paths(
     """
     listed = ((path,) if path.is_file() else task_files(path) for path in paths)
     files = list(dict.fromkeys(str(file) for some in listed for file in some))
-    hits: list[Hit] = []
+    rules, hits = lint_rules(), list[Hit]()
     first: dict[str, Task] = {}
     samples = 0
     for file in files:
         document, task, _, mistakes = read_task(file)
         for one in mistakes:
             hint = f" ({one.hint})" if one.hint else ""
-            hits.append(Hit(RULES["form"], one.message + hint, one.file or file, one.line or 1))
-            hits += [Hit(RULES["form"], line, file, 1) for line in one.detail]
+            hits.append(Hit(rules["form"], one.message + hint, one.file or file, one.line or 1))
+            hits += [Hit(rules["form"], line, file, 1) for line in one.detail]
         if document is None or task is None:
             continue
         samples += len(task.samples)
         if (twin := first.setdefault(task.name, task)) is not task:
             message = f"task '{task.name}' is also in {twin.file}"
-            hits.append(Hit(RULES["duplicate-task"], message, file, 1))
+            hits.append(Hit(rules["duplicate-task"], message, file, 1))
         head = document.data
         filters, newline = head.get("filters"), task.prompt_template.endswith("\n")
         ending = f"prompt_template ends with a newline ({len(task.samples)} prompts)"
@@ -131,9 +157,9 @@ def lint_paths(
             (not is_named, "no-licence", "no source: and no licence:", ()),
         ):
             if is_broken:
-                hits.append(Hit(RULES[rule_id], message, task.file, document.line(key) or 1))
+                hits.append(Hit(rules[rule_id], message, task.file, document.line(key) or 1))
         for rule_id, message, sample in _of_samples(task, max_model_len - max_tokens):
-            hits.append(Hit(RULES[rule_id], message, task.file, sample.line, sample.sample_id))
+            hits.append(Hit(rules[rule_id], message, task.file, sample.line, sample.sample_id))
     return LintReport(tuple(files), samples, tuple(hits))
 
 
