@@ -83,15 +83,17 @@ _KINDS = {"#": Kind.NUMBER, "@": Kind.ID}
 
 
 def table(
-    caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]], note: str = ""
+    caption: str, heads: str | Sequence[str], rows: Iterable[Sequence[object]], note: str = ""
 ) -> Table:
     """A table of plain values.
 
     Args:
-        heads: ``#`` begins one over numbers, ``@`` one over identifiers.
+        heads: in one text with `` | `` between; ``#`` begins one over numbers, ``@`` one over
+            identifiers.
         rows: ``None`` is a dash, a pair is a text and the remark under it.
     """
-    columns = tuple(Column(h.lstrip("#@"), _KINDS.get(h[:1], Kind.TEXT)) for h in heads)
+    names = heads.split(" | ") if isinstance(heads, str) else heads
+    columns = tuple(Column(h.lstrip("#@"), _KINDS.get(h[:1], Kind.TEXT)) for h in names)
     cells = (
         tuple(
             Cell(*v) if isinstance(v, tuple) else Cell(NONE if v is None else str(v)) for v in row

@@ -7,6 +7,7 @@ two scorer profiles is computed here, where the tasks are there and the run is n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from harness.records import RunFiles, iter_records, read_run_files
 from harness.report.document import Document
 from harness.report.sections_run import run_document
 from harness.report.write import write_document
-from harness.score import ProfileComparison, rescore
+from harness.score import PROFILES, ProfileComparison, rescore
 from harness.tasks import Population, load_tasks
 
 if TYPE_CHECKING:
@@ -54,20 +55,15 @@ def load_report(
     known = files.folder / "validation.json"
     if validation is None and known.is_file():
         validation = read_validation(known)
-    population, profiles = _population(files), None
-    if population is not None and summary.n_records <= MOST_RESCORED:
-        profiles = _profiles(files.records_path, population)
-    if not profiles:  # what `harness score` left: here, or in a re-scored folder below
-        name = "score_profiles.json"
-        found = (files.folder / name, *sorted(files.folder.glob(f"rescored/*/{name}")))
-        profiles = next((read_json(path) for path in found if path.is_file()), None)
+    population = _population(files)
+    scored = population if summary.n_records <= MOST_RESCORED else None
     return run_document(
         summary,
         (record for _, record in iter_records(files.records_path)),
         files,
         validation,
         prompts=_prompts(population),
-        profiles=profiles,
+        profiles=_profiles(files, scored),
         adjudication=_adjudication(files.folder / "adjudication.json"),
     )
 
@@ -119,17 +115,21 @@ def _prompts(population: Population | None) -> Mapping[str, str]:
     return {prompt.sha256: prompt.text for prompt in population.prompts} if population else {}
 
 
-def _profiles(records: Path, population: Population) -> Json | None:
-    """Both profiles over a run; ``None`` where an answer or its task is missing."""
-    comparison = ProfileComparison()
-    try:
-        for _, record in read_rows(records):
-            if record.get("status") == "ok":
-                pair = (rescore(record, population, "paper"), rescore(record, population, "strict"))
-                comparison.add(*pair)
-    except UsageError:
-        return None
-    return comparison.as_json()
+def _profiles(files: RunFiles, population: Population | None) -> Json | None:
+    """Both profiles over a run; where an answer or its task is missing, what was left of it.
+
+    `harness score` leaves a comparison here, or in a re-scored folder below.
+    """
+    if population is not None:
+        comparison = ProfileComparison()
+        with suppress(UsageError):
+            for _, record in read_rows(files.records_path):
+                if record.get("status") == "ok":
+                    comparison.add(*(rescore(record, population, name) for name in PROFILES))
+            return comparison.as_json()
+    name = "score_profiles.json"
+    found = (files.folder / name, *sorted(files.folder.glob(f"rescored/*/{name}")))
+    return next((read_json(path) for path in found if path.is_file()), None)
 
 
 def _adjudication(path: Path) -> Outcome | None:

@@ -9,7 +9,8 @@ from harness.analyse import Summary, Validation
 from harness.findings import Status
 from harness.numbers import NONE, score_text, seconds_text
 from harness.records import RunFiles
-from harness.report.document import Section, Table, mode_words, section, table
+from harness.report.document import Section, mode_words, section, table
+from harness.report.sections_summary import answers_table
 
 MAX_QUOTED = 12
 MAX_LISTED = 200
@@ -102,29 +103,11 @@ def conditions_section(files: RunFiles, summary: Summary) -> Section | None:
         (
             *(table(name, ("@Setting", "Value"), _flat(told)) for name, told in facts.items()),
             table("Sessions", ("Started", "Ended", "Exit", "Error"), sessions),
-            _answers(summary),
+            answers_table(summary),
         ),
         otherwise="This file came without metadata: nothing is known but its rows.",
         quotes=_commands(metadata.get("command_line") or (), servers),
     )
-
-
-def _answers(summary: Summary) -> Table:
-    """Median times of an answer, retries and answers cut at the token limit."""
-    heads = ("Kernels", "#Solo, median", "#Batched, median", "#Solo retried", "#Batched retried")
-    rows = (
-        (
-            mode.words,
-            *(
-                NONE if seconds is None else f"{seconds:.2f} s"
-                for seconds in (times.solo_median_s, times.batched_median_s)
-            ),
-            *(tries.solo, tries.batched, tries.truncated),
-        )
-        for mode, times in summary.latency.items()
-        for tries in (summary.retries[mode],)
-    )
-    return table("Answers", (*heads, "#Cut at limit"), rows)
 
 
 def _commands(given: Iterable[object], servers: Mapping[str, Json]) -> Iterator[Quote]:

@@ -76,7 +76,7 @@ def run_document(
         conditions_section(files, summary),
     )
     run_id = files.run_id or summary.run_id or "records"
-    banner = _banner(validation)
+    banner, checks = _judged(validation)
     sentence = headline(summary, countable=banner.tone is not Tone.BAD)
     context = measured_on(summary, files)
     facts = (("run_id", run_id), ("result", sentence), ("measured_on", context))
@@ -104,7 +104,7 @@ def run_document(
         sections=tuple(sorted(filter(None, sections), key=lambda s: _ORDER.index(s.anchor))),
         groups=tuple(group for group in groups if group.changes),
         suites=(
-            Suite("validation", tuple(_validation_cases(validation, banner)), facts),
+            Suite("validation", checks, facts),
             Suite("batch_invariant", tuple(_invariance_cases(summary, groups[0].changes)), facts),
         ),
         made_with=f"harness {__version__}",
@@ -168,39 +168,39 @@ def cpu_nature(runs: str) -> str:
     )
 
 
-def _banner(validation: Validation | None) -> Banner:
-    """Whether the run counts; every check that failed or could not be made is named."""
-    if validation is None:
-        return Banner(Tone.BAD, "Not countable: this run was not validated")
-
-    def reasons(*statuses: Status) -> tuple[str, ...]:
-        return tuple(
-            f"{finding.check}: {finding.message}" if finding.message else finding.check
-            for finding in validation.findings
-            if finding.status in statuses
-        )
-
-    if not validation.ok:
-        failed = reasons(Status.FAILED) or ("no reason was recorded",)
-        return Banner(Tone.BAD, "Not countable: do not quote these numbers as a result", failed)
-    open_points = reasons(Status.NOT_CHECKED, Status.WARNING)
-    if open_points:
-        return Banner(Tone.NOTE, "Countable with reservations: no check failed", open_points)
-    return Banner(Tone.GOOD, "Countable: the run is complete and every check passed")
-
-
 def _case(name: str, why: str | None, skipped: str | None = None) -> Case:
     return Case(name, why, why or "", skipped)
 
 
-def _validation_cases(validation: Validation | None, banner: Banner) -> Iterator[Case]:
+def _judged(validation: Validation | None) -> tuple[Banner, tuple[Case, ...]]:
+    """Whether the run counts, with every check that failed or could not be made; and for CI."""
     findings = validation.findings if validation else ()
-    if not findings:
-        yield _case("run is countable", banner.title if banner.tone is Tone.BAD else None)
-    for finding in findings:
-        why = (finding.message or finding.status) if finding.status is Status.FAILED else None
-        skipped = finding.message if finding.status is Status.NOT_CHECKED else None
-        yield _case(finding.check, why, skipped)
+    failed, open_points = (
+        tuple(
+            f"{f.check}: {f.message}" if f.message else f.check for f in findings if f.status in s
+        )
+        for s in ((Status.FAILED,), (Status.NOT_CHECKED, Status.WARNING))
+    )
+    if validation is None:
+        banner = Banner(Tone.BAD, "Not countable: this run was not validated")
+    elif not validation.ok:
+        title = "Not countable: do not quote these numbers as a result"
+        banner = Banner(Tone.BAD, title, failed or ("no reason was recorded",))
+    elif open_points:
+        title = "Countable with reservations: no check failed"
+        banner = Banner(Tone.NOTE, title, open_points)
+    else:
+        banner = Banner(Tone.GOOD, "Countable: the run is complete and every check passed")
+    cases = tuple(
+        _case(
+            f.check,
+            (f.message or f.status) if f.status is Status.FAILED else None,
+            f.message if f.status is Status.NOT_CHECKED else None,
+        )
+        for f in findings
+    )
+    bad = banner.title if banner.tone is Tone.BAD else None
+    return banner, cases or (_case("run is countable", bad),)
 
 
 def _invariance_cases(summary: Summary, flips: Iterable[Change]) -> Iterator[Case]:
