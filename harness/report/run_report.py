@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TypeVar
 
 import msgspec
 
@@ -20,16 +20,13 @@ from harness.records import RunFiles, iter_records, read_run_files
 from harness.report.document import Document
 from harness.report.sections_run import run_document
 from harness.report.write import write_document
-from harness.score import PROFILES, ProfileComparison, rescore
+from harness.score import PROFILES, ProfileComparison, Profiles, rescore
 from harness.tasks import Population, load_tasks
-
-if TYPE_CHECKING:
-    from harness.people import Outcome
 
 MOST_RESCORED = 20_000
 """Records of a run that the report scores under both profiles itself."""
 
-Json = Mapping[str, Any]
+T = TypeVar("T")
 
 
 def load_report(
@@ -55,7 +52,9 @@ def load_report(
     known = files.folder / "validation.json"
     if validation is None and known.is_file():
         validation = read_validation(known)
-    population = _population(files)
+    from harness.people import Outcome
+
+    judged, population = files.folder / "adjudication.json", _population(files)
     scored = population if summary.n_records <= MOST_RESCORED else None
     return run_document(
         summary,
@@ -64,7 +63,7 @@ def load_report(
         validation,
         prompts=_prompts(population),
         profiles=_profiles(files, scored),
-        adjudication=_adjudication(files.folder / "adjudication.json"),
+        adjudication=_read(judged, Outcome, "outcome of an adjudication"),
     )
 
 
@@ -115,7 +114,7 @@ def _prompts(population: Population | None) -> Mapping[str, str]:
     return {prompt.sha256: prompt.text for prompt in population.prompts} if population else {}
 
 
-def _profiles(files: RunFiles, population: Population | None) -> Json | None:
+def _profiles(files: RunFiles, population: Population | None) -> Profiles | None:
     """Both profiles over a run; where an answer or its task is missing, what was left of it.
 
     `harness score` leaves a comparison here, or in a re-scored folder below.
@@ -126,19 +125,15 @@ def _profiles(files: RunFiles, population: Population | None) -> Json | None:
             for _, record in read_rows(files.records_path):
                 if record.get("status") == "ok":
                     comparison.add(*(rescore(record, population, name) for name in PROFILES))
-            return comparison.as_json()
+            return comparison.profiles()
     name = "score_profiles.json"
     found = (files.folder / name, *sorted(files.folder.glob(f"rescored/*/{name}")))
-    return next((read_json(path) for path in found if path.is_file()), None)
+    left = (_read(path, Profiles, "comparison of two profiles") for path in found)
+    return next(filter(None, left), None)
 
 
-def _adjudication(path: Path) -> Outcome | None:
-    """What people said of the flips, where the file is there."""
-    if not path.is_file():
-        return None
-    from harness.people import Outcome
-
+def _read(path: Path, kind: type[T], what: str) -> T | None:
     try:
-        return msgspec.convert(read_json(path), Outcome)
+        return msgspec.convert(read_json(path), kind) if path.is_file() else None
     except msgspec.ValidationError as error:
-        raise UsageError(f"not the outcome of an adjudication: {error}", file=path) from error
+        raise UsageError(f"not the {what}: {error}", file=path) from error

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from msgspec.structs import astuple
+
 from harness.analyse import Summary, Validation
 from harness.findings import Status
 from harness.numbers import NONE, score_text, seconds_text
 from harness.records import RunFiles
 from harness.report.document import Section, mode_words, section, table
 from harness.report.sections_summary import answers_table
+from harness.score import Profiles, ProfileVerdict
 
 MAX_QUOTED = 12
 MAX_LISTED = 200
 _PLACES = ("device", "gpus", "host", "git_commit", "rescored_from")
 _NOT_SHOWN = frozenset({"candidates", "tasks", "schema_version", "external"})
-_OUTCOMES = ("paper", "strict", "both", "paper_only", "strict_only", "neither")
 
 Json = Mapping[str, Any]
 Quote = tuple[str, tuple[str, ...]]
@@ -132,45 +134,44 @@ def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def profiles_section(comparison: Json | None) -> Section | None:
+def profiles_section(profiles: Profiles | None) -> Section | None:
     """Flips under both scorer profiles, and the rows on which they disagree."""
-    if not comparison:
+    if profiles is None:
         return None
     tallies = (
-        (
-            mode_words(mode),
-            f"{tally['scores_differ']}/{tally['answers']}",
-            *(tally["label_flips"][name] for name in _OUTCOMES),
-        )
-        for mode, tally in sorted(comparison["by_mode"].items(), reverse=True)  # standard first
+        (mode_words(mode), f"{t.scores_differ}/{t.answers}", *astuple(t.label_flips))
+        for mode, t in sorted(profiles.by_mode.items(), reverse=True)  # standard first
     )
-    listed = comparison.get("disagreements") or ()
-    more = len(listed[MAX_LISTED:]) + int(comparison.get("disagreements_left_out") or 0)
+    listed = profiles.disagreements
+    more = len(listed[MAX_LISTED:]) + profiles.disagreements_left_out
 
-    def said(change: Json) -> tuple[str, str]:
-        solo = score_text(change["solo_score"], change.get("solo_label"))
-        batched = score_text(change["batch_score"], change.get("batch_label"))
-        return f"{solo} → {batched}", f"{change['solo_rule']}; {change['batch_rule']}"
+    def said(one: ProfileVerdict) -> tuple[str, str]:
+        solo = score_text(one.solo_score, one.solo_label)
+        batched = score_text(one.batch_score, one.batch_label)
+        return f"{solo} → {batched}", f"{one.solo_rule}; {one.batch_rule}"
 
     rows = (
         (
-            (f"{row['task_name']}/{row['sample_id']}", str(row["model"])),
-            f"{mode_words(row['mode'])}, batch {row['batch_size']}",
-            "paper" if row["paper"]["flip"] else "strict",
-            *(said(row["paper"]), said(row["strict"])),
+            (f"{row.task_name}/{row.sample_id}", row.model),
+            f"{mode_words(row.mode)}, batch {row.batch_size}",
+            "paper" if row.paper.flip else "strict",
+            *(said(row.paper), said(row.strict)),
         )
         for row in listed[:MAX_LISTED]
     )
-    flips = ("#Flips: paper", "#Flips: strict", "#Both", "#Paper only", "#Strict only", "#Neither")
-    sides = ("paper: solo → batched", "strict: solo → batched")
     return section(
         "profiles",
         "Two scorer profiles",
         (
-            table("Flips under both profiles", ("Kernels", "#Scores differ", *flips), tallies),
+            table(
+                "Flips under both profiles",
+                "Kernels | #Scores differ | #Flips: paper | #Flips: strict | #Both | #Paper only | "
+                "#Strict only | #Neither",
+                tallies,
+            ),
             table(
                 "Where the profiles disagree",
-                ("@Row", "Condition", "Flip in", *sides),
+                "@Row | Condition | Flip in | paper: solo → batched | strict: solo → batched",
                 rows,
                 f"{more:,} more are not listed here." if more else "",
             ),

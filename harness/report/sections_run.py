@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness import __version__
 from harness.analyse import Summary, Validation
@@ -31,6 +31,7 @@ from harness.report.sections_conduct import (
     validation_section,
 )
 from harness.report.sections_summary import paired_text, summary_sections
+from harness.score import Profiles
 from harness.words import Endpoint, Mode
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def run_document(
     validation: Validation | None = None,
     *,
     prompts: Mapping[str, str] | None = None,
-    profiles: Mapping[str, Any] | None = None,
+    profiles: Profiles | None = None,
     adjudication: Outcome | None = None,
 ) -> Document:
     """Everything that the report of a run shows.
@@ -63,7 +64,7 @@ def run_document(
         validation: ``None`` where the run was not validated.
         prompts: prompt texts by SHA-256.
         adjudication: what people said of the flips.
-        profiles: a comparison of the two scorer profiles (`harness.score.ProfileComparison`).
+        profiles: a comparison of the two scorer profiles.
     """
     files = files or RunFiles(Path(), Path())
     groups = changed_pairs(records, prompts or {})
