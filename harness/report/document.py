@@ -6,13 +6,12 @@ or a foreign file is raw: each format escapes for itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
 from harness import __version__
-from harness.numbers import NONE, RateLike, interval_text, percent
+from harness.numbers import RateLike, interval_text, percent
 from harness.report.answer_windows import AnswerView, Piece
 
 
@@ -77,35 +76,6 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
-
-
-_KINDS = {"#": Kind.NUMBER, "@": Kind.ID}
-
-
-def table(
-    caption: str, heads: str | Sequence[str], rows: Iterable[Sequence[object]], note: str = ""
-) -> Table:
-    """A table of plain values.
-
-    Args:
-        heads: in one text with `` | `` between; ``#`` begins one over numbers, ``@`` one over
-            identifiers.
-        rows: ``None`` is a dash, a pair is a text and the remark under it.
-    """
-    names = heads.split(" | ") if isinstance(heads, str) else heads
-    columns = tuple(Column(h.lstrip("#@"), _KINDS.get(h[:1], Kind.TEXT)) for h in names)
-    cells = (
-        tuple(
-            Cell(*v) if isinstance(v, tuple) else Cell(NONE if v is None else str(v)) for v in row
-        )
-        for row in rows
-    )
-    return Table(caption, columns, tuple(cells), note)
-
-
-def filled(*tables: Table) -> tuple[Table, ...]:
-    """The tables that have a row."""
-    return tuple(table for table in tables if table.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +162,8 @@ class Bars:
 
 
 Figure = Forest | Flows | Matrices | Bars
+Quote = tuple[str, tuple[str, ...]]
+"""A caption, and the lines under it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,32 +185,10 @@ class Section:
     prose: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figure: Figure | None = None
-    quotes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    quotes: tuple[Quote, ...] = ()
     brief: Brief = Brief.NO
     page: str = ""
     listed: bool = True
-
-
-def section(
-    anchor: str,
-    title: str,
-    tables: Iterable[Table],
-    prose: str = "",
-    otherwise: str = "",
-    *,
-    figure: Figure | None = None,
-    quotes: Iterable[tuple[str, tuple[str, ...]]] = (),
-    brief: Brief = Brief.NO,
-) -> Section | None:
-    """A section of the tables that have rows, or the words for none; ``None`` without either."""
-    shown = tuple(table for table in tables if table.rows)
-    words = prose if shown else otherwise
-    if not shown and not words:
-        return None
-    drawn = figure if shown else None
-    return Section(
-        anchor, title, (words,) if words else (), shown, drawn, tuple(quotes), brief=brief
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from harness.numbers import measure_text, percent, rate_text
-from harness.report.document import Section, filled, mode_words, table
+from harness.report.document import Section, mode_words
+from harness.report.wording import wording
 
 if TYPE_CHECKING:
     from harness.people import Outcome
@@ -16,7 +17,7 @@ def adjudication_section(outcome: Outcome | None) -> Section | None:
     """Genuine flips with their interval, agreement, and how the controls were judged."""
     if outcome is None or not outcome.judged_items:
         return None
-    genuine = outcome.genuine_flips
+    told, genuine = wording("run/adjudication"), outcome.genuine_flips
     genuine_rows = [("different pairs of answers", rate_text(genuine.items))]
     genuine_rows += [
         (f"rows, {mode_words(mode)} kernels", rate_text(rate))
@@ -25,9 +26,7 @@ def adjudication_section(outcome: Outcome | None) -> Section | None:
     agreement = (
         (
             (name.replace("_", " "), " and ".join(pair.raters)),
-            pair.n,
-            percent(pair.agreement),
-            measure_text(pair.kappa, pair.agreement),
+            *(pair.n, percent(pair.agreement), measure_text(pair.kappa, pair.agreement)),
             *map(measure_text, (pair.kappa_linear, pair.kappa_quadratic)),
             *map(measure_text, (measures.alpha_nominal, measures.alpha_ordinal)),
         )
@@ -42,23 +41,13 @@ def adjudication_section(outcome: Outcome | None) -> Section | None:
         (f"{rater}, duplicates: same judgement again", f"{counts.same_change}/{counts.n}")
         for rater, counts in outcome.intra_rater.items()
     ]
-    kappas = ("#Agreement", "#kappa", "#linear", "#quadratic", "#alpha", "#alpha, ordinal")
-    tables = (
-        table(
-            "Genuine flips",
-            ("Judged", "#A change of behaviour"),
-            genuine_rows,
-            f"{len(genuine.unresolved)} without a majority are not counted.",
-        ),
-        table("Agreement of the raters", ("Judged", "#n", *kappas), agreement),
-        table("Controls", ("Judged", "#Count"), controls),
+    return told.section(
+        told.table("genuine", genuine_rows, unresolved=len(genuine.unresolved)),
+        told.table("agreement", agreement),
+        told.table("controls", controls),
+        items=outcome.judged_items,
+        raters=len(outcome.raters),
     )
-    prose = (
-        f"{outcome.judged_items} items were judged by {len(outcome.raters)} rater(s) who did not "
-        "know which answer was which. A flip is genuine if most of its raters saw a change of "
-        "behaviour.",
-    )
-    return Section("adjudication", "Judged by people", prose, filled(*tables))
 
 
 def outcome_lines(outcome: Outcome) -> Iterator[str]:

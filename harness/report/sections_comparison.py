@@ -17,7 +17,6 @@ from harness.numbers import RateLike, discordant_text, p_equals, p_text, rate_te
 from harness.report.compared_answers import change_groups, sample_groups
 from harness.report.document import (
     Banner,
-    Brief,
     Case,
     Check,
     Document,
@@ -30,9 +29,7 @@ from harness.report.document import (
     Suite,
     Table,
     Tone,
-    filled,
     rate_entry,
-    table,
 )
 from harness.report.sections_run import cpu_nature
 from harness.report.text import (
@@ -42,53 +39,12 @@ from harness.report.text import (
     paired_text,
     right_and_wrong,
 )
+from harness.report.wording import wording
 from harness.words import Endpoint
 
 MAX_CASES = 200
 """Places of one condition that CI is told one by one; the condition itself counts them all."""
 _FAMILIES = ("Model", "Task", "Batch size", "Dispatch mode")
-_PARTS = {
-    "versions": "Versions of the server",
-    "image": "Image",
-    "device": "Device",
-    "settings": "Settings of the run",
-    "server": "What the servers were given and logged",
-    "harness": "The harness itself",
-}
-_ANSWERS = (
-    "A's answer against B's answer to the same prompt. A change alone, without any batch, is the "
-    "stack's doing and not the batch's: kernels, versions, settings or chance. What asking again "
-    "within one run changed is the yardstick for chance.",
-)
-_ANSWER_HEADS = (
-    *("Answers", "#Texts changed", "#Labels changed", "#Scores up", "#Scores down"),
-    "#Up against down, exact p",
-)
-_EFFECTS = (
-    "Within each run, solo against batched: a label flip has another score, a text change another "
-    "hash. The exact McNemar test sets the candidates that changed only in A (b) against those "
-    "that changed only in B (c). Brackets hold the Wilson 95% interval, in per cent.",
-)
-_EFFECT_HEADS = ("Effect", "#A", "#B", "#New in B", "#Gone in B", "#Stayed", "#A against B, paired")
-_SLICES = ("Counts only; the slices are exploratory.",)
-_SLICE_HEADS = (
-    *("#Rows", "#Flips A → B", "#New", "#Gone", "#Alone: texts", "#labels"),
-    *("#Batched: texts", "#labels"),
-)
-_STACK = (
-    "As the runs' own files say: metadata.json, and what each server was given and logged. "
-    "Ports, time limits and paths of the run's files are left out."
-)
-_SAME_STACK = "The files of the two runs record no difference of stack or settings."
-_FILTER_HEADS = (
-    *("@Filter", "#Samples", "#Answers changed", "#Anything given changed"),
-    "#Correctness changed",
-)
-_FILTERS_NOTE = (
-    "An answer is what the filter left, or the likeliest choice; log-likelihoods can change and "
-    "leave it as it was."
-)
-_METRIC_HEADS = ("@Metric", "#A", "#B", "#Newly right", "#Newly wrong", "#A against B, paired")
 _FATES = ("both", "standard", "invariant", "neither")
 _FLIPPED = ("flip in A and B", "only in A (gone)", "only in B (new)", "in neither")
 _RIGHT = ("right in A and B", "right only in A", "right only in B", "wrong in both")
@@ -125,10 +81,8 @@ def comparison_document(
         *(("not checked", text) for text in comparison.not_checked),
         *(("left out", text) for text in comparison.left_out),
     )
-    if reservations:
-        tables = (table("Reservations", ("Kind", "What"), reservations),)
-        title = "What this comparison does not show"
-        sections.append(Section("open", title, (), tables, brief=Brief.FOLDED))
+    told = wording("comparison/open")
+    sections.append(told.section(told.table("reservations", reservations)))
     clauses = headline_clauses(comparison)
     facts = (("a", names[0]), ("b", names[1]), ("result", "; ".join(clauses)))
     asked = "documents" if isinstance(comparison, SampleComparison) else "prompts"
@@ -143,7 +97,7 @@ def comparison_document(
         nature=nature,
         measures=tuple(measures),
         checks=tuple(Check(v.condition, v.ok, v.reason) for v in verdicts),
-        sections=tuple(sections),
+        sections=tuple(filter(None, sections)),
         groups=groups,
         suites=tuple(_suites(verdicts, facts)),
         program="harness compare",
@@ -189,11 +143,10 @@ def _flow(
     return Flow(label, tuple(map(FlowPart, counts, styles, words)))
 
 
-def _of_runs(comparison: Comparison) -> tuple[list[Measure], list[Section]]:
+def _of_runs(comparison: Comparison) -> tuple[list[Measure], list[Section | None]]:
     """For each mode: what changed alone, the flips of either side, and where."""
     cards: list[Measure] = []
     flows: list[Flow] = []
-    tables: list[tuple[Table, Table, list[Table]]] = []
     for mode in comparison.modes:
         title, flips, n = mode.title, mode.label_flips, mode.n
         texts, labels = mode.solo.text_changes, mode.solo.label_changes
@@ -209,83 +162,73 @@ def _of_runs(comparison: Comparison) -> tuple[list[Measure], list[Section]]:
             _flow(f"{title}: label flips", fates, _FLIPPED),
             _flow(f"{title}: answered alone, no batch", kept, _ANSWERED, styles),
         ]
-        tables.append(_mode_tables(mode))
-    answers, effects, slices = zip(*tables, strict=True)
-    where = tuple(one for found in slices for one in found)
-    stack, title = _stack_tables(comparison.stack), "Effect of the batch in A and in B"
-    sections = [
-        Section("answers", "Answers of A against B", _ANSWERS, answers, brief=Brief.OPEN),
-        Section("effects", title, _EFFECTS, effects, Flows(tuple(flows)), brief=Brief.OPEN),
-        Section(
-            "stack",
-            "What differs between the stacks",
-            (_STACK if stack else _SAME_STACK,),
-            stack,
-            brief=Brief.FOLDED,
-        ),
-    ]
-    if where:
-        sections.append(Section("breakdowns", "Where it changed", _SLICES, where))
-    return cards, sections
-
-
-def _mode_tables(mode: ModeComparison) -> tuple[Table, Table, list[Table]]:
-    """Of answers, of effects, and a table for each way to slice the candidates."""
-    noise, failed = noise_text(mode), mode.candidates - mode.n
-    left_out = f" {failed} candidates failed on a side and are not counted." if failed else ""
-    note = (
-        f"By prompt, each once: {rate_text(mode.prompts.solo_text_changes)} changed alone."
-        f"{left_out} {noise[0].upper()}{noise[1:]}."
+    answers, effects, where = map(
+        wording, ("comparison/answers", "comparison/effects", "comparison/breakdowns")
     )
-    answers = (
+    return cards, [
+        answers.section(*map(_answers_table, comparison.modes)),
+        effects.section(*map(_effects_table, comparison.modes), figure=Flows(tuple(flows))),
+        _stack_section(comparison.stack),
+        where.section(*(table for mode in comparison.modes for table in _slice_tables(mode))),
+    ]
+
+
+def _answers_table(mode: ModeComparison) -> Table:
+    noise, failed = noise_text(mode), mode.candidates - mode.n
+    rows = (
         (
-            words,
-            *map(rate_text, (a.text_changes, a.label_changes)),
-            a.up,
-            a.down,
-            p_text(a.p_symmetry),
+            *(words, rate_text(a.text_changes), rate_text(a.label_changes)),
+            *(a.up, a.down, p_text(a.p_symmetry)),
         )
         for words, a in (("Alone, no batch", mode.solo), ("In its batch", mode.batched))
     )
-    effects = []
+    return wording("comparison/answers").table(
+        "answers",
+        rows,
+        mode=mode.title,
+        prompts=rate_text(mode.prompts.solo_text_changes),
+        left_out=f" {failed} candidates failed on a side and are not counted." if failed else "",
+        noise=f"{noise[0].upper()}{noise[1:]}",
+    )
+
+
+def _effects_table(mode: ModeComparison) -> Table:
+    rows = []
     for endpoint in Endpoint:
         effect = mode.of(endpoint)
         counts, test = (effect.appeared, effect.vanished, effect.stayed), effect.paired
         tested = f"b={test.first_only} c={test.second_only} {p_equals(test.p_two_sided)}"
         rates = map(rate_text, (effect.a, effect.b))
-        effects.append((endpoint.words, *rates, *counts, (tested, test.note or "")))
-    slices = [
-        table(
-            f"{mode.title}, by {words.lower()}",
-            (f"@{words}", *_SLICE_HEADS),
-            (
-                (value, n, f"{flips_a} → {flips_b}", *changed)
-                for value, n, flips_a, flips_b, *changed in map(astuple, family)
-            ),
+        rows.append((endpoint.words, *rates, *counts, (tested, test.note or "")))
+    return wording("comparison/effects").table("effects", rows, mode=mode.title)
+
+
+def _slice_tables(mode: ModeComparison) -> Iterator[Table]:
+    """A table for each way to slice the candidates that has more than one slice."""
+    for words, family in zip(_FAMILIES, astuple(mode.breakdowns), strict=True):
+        rows = (
+            (value, n, f"{flips_a} → {flips_b}", *changed)
+            for value, n, flips_a, flips_b, *changed in map(astuple, family)
         )
-        for words, family in zip(_FAMILIES, astuple(mode.breakdowns), strict=True)
-        if len(family) > 1
-    ]
-    return (
-        table(mode.title, _ANSWER_HEADS, answers, note),
-        table(mode.title, _EFFECT_HEADS, effects),
-        slices,
-    )
+        if len(family) > 1:
+            yield wording("comparison/breakdowns").table(
+                "slices", rows, mode=mode.title, family=words.lower(), title=words
+            )
 
 
-def _stack_tables(stack: Sequence[StackDifference]) -> tuple[Table, ...]:
-    tables = []
-    for part, caption in _PARTS.items():
-        if found := [d for d in stack if d.part == part]:
-            by_server = any(d.where for d in found)
-            heads = ("@What", "A", "B", *(("Servers",) if by_server else ()))
-            rows = ((d.name, d.a, d.b, d.where or "all")[: len(heads)] for d in found)
-            tables.append(table(caption, heads, rows))
-    return tuple(tables)
+def _stack_section(stack: Sequence[StackDifference]) -> Section | None:
+    told, tables = wording("comparison/stack"), []
+    for part in told.tables:
+        found = [d for d in stack if d.part == part]
+        by_server = any(d.where for d in found)
+        rows = ((d.name, d.a, d.b, d.where or "all")[: 4 if by_server else 3] for d in found)
+        tables.append(told.table(part, rows, servers=" | Servers" if by_server else ""))
+    return told.section(*tables)
 
 
-def _of_samples(comparison: SampleComparison) -> tuple[list[Measure], list[Section]]:
+def _of_samples(comparison: SampleComparison) -> tuple[list[Measure], list[Section | None]]:
     """For each filter: changed answers, and what they did to each metric."""
+    told = wording("samples/effects")
     cards: list[Measure] = []
     flows: list[Flow] = []
     filters: list[tuple[object, ...]] = []
@@ -310,7 +253,6 @@ def _of_samples(comparison: SampleComparison) -> tuple[list[Measure], list[Secti
             rows.append((m.name, *means, m.newly_right, m.newly_wrong, test))
         binary = all(metric.binary for metric in entry.metrics)
         note = "" if binary else "Where a metric is not 0 or 1, up and down."
-        tables.append(table(f"Metrics under {entry.filter}", _METRIC_HEADS, rows, note))
-    shown = table("By filter", _FILTER_HEADS, filters, _FILTERS_NOTE), *filled(*tables)
+        tables.append(told.table("metrics", rows, filter=entry.filter, note=note))
     figure = Flows(tuple(flows)) if flows else None
-    return cards, [Section("effects", "Changes", (), shown, figure, brief=Brief.OPEN)]
+    return cards, [told.section(told.table("filters", filters), *tables, figure=figure)]

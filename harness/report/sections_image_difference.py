@@ -12,26 +12,15 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from harness.numbers import NONE, size_text
-from harness.report.document import Document, Entry, Look, Measure, Section, Table, filled, table
+from harness.report.document import Document, Entry, Look, Measure, Section, Table
+from harness.report.wording import Told, wording
 
 if TYPE_CHECKING:
-    from harness.images import ArgumentChange, CapabilityChange, Change, ImageDifference
+    from harness.images import ArgumentChange, CapabilityChange, ImageDifference
 
 ANSWERS_PAGE = "comparison.html"
 """The comparison of the answers, beside the page that names it."""
 _MOST_CHARACTERS = 300
-_SIDES = ("", "A", "B")
-_SAME = "Entrypoint, environment, labels and plugins are the same."
-_LINK = "The same candidates were run on both images. Every answer that changed, side by side:"
-_PARSER = (
-    "What the server's own parser says. None is not nothing: vLLM replaces it later, by device and "
-    "model."
-)
-_OPERATORS = (
-    "read from the module's source for NVIDIA GPUs; below the operators: variables that the switch "
-    "itself sets"
-)
-_DIGEST = "below each size the begin of its SHA-256"
 
 
 def image_difference_document(
@@ -44,11 +33,12 @@ def image_difference_document(
         clauses: what the images answered, a clause a mode.
     """
     names, kicker = (difference.a.image, difference.b.image), "Image against image"
-    measures, sections = _measures(difference), tuple(_sections(difference))
+    measures, sections = _measures(difference), tuple(filter(None, _sections(difference)))
     if answers is not None:
         kicker = f"{kicker}, with the answers of both"
         measures += tuple(replace(measure, wide=True) for measure in answers.measures)
-        link = Section("answers", "Answers", (_LINK,), page=ANSWERS_PAGE)
+        words = wording("images/answers")
+        link = Section(words.anchor, words.title, (words.otherwise,), page=ANSWERS_PAGE)
         told = (
             replace(one, anchor=f"answers-{one.anchor}", figure=None, listed=False)
             for one in answers.sections
@@ -101,23 +91,11 @@ def _shown(value: object) -> object:
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]} …"
 
 
-def _bounded(
-    caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]], note: str = ""
-) -> Table:
-    return table(caption, heads, (tuple(map(_shown, row)) for row in rows), note)
+def _bounded(told: Told, name: str, rows: Iterable[Iterable[object]], **facts: object) -> Table:
+    return told.table(name, (tuple(map(_shown, row)) for row in rows), **facts)
 
 
-def _counted(
-    caption: str, heads: Sequence[str], rows: Sequence[Sequence[object]], note: str = ""
-) -> Table:
-    return _bounded(f"{caption}: {len(rows)}", heads, rows, note)
-
-
-def _changed(caption: str, name: str, changes: Sequence[Change]) -> Table:
-    return _counted(caption, (f"@{name}", "A", "B"), [(c.name, c.a, c.b) for c in changes])
-
-
-def _sections(difference: ImageDifference) -> Iterator[Section]:
+def _sections(difference: ImageDifference) -> Iterator[Section | None]:
     a, b, sizes = difference.a, difference.b, difference.sizes
     digests = (
         next((d.partition("@")[2] for d in side.digests), f"{side.id} (image id on this machine)")
@@ -133,14 +111,13 @@ def _sections(difference: ImageDifference) -> Iterator[Section]:
         *((n, getattr(a.versions, key), getattr(b.versions, key)) for n, key in known.items()),
         *((c.name, c.a, c.b) for c in difference.versions if c.name not in known),
     ]
-    note = f"the lowest {sizes.shared_layers} layers are the same in both"
-    yield Section("stack", "Stack", (), (_bounded("The two images", _SIDES, rows, note),))
+    told = wording("images/stack")
+    yield told.section(_bounded(told, "images", rows, layers=sizes.shared_layers))
     if difference.arguments or None not in difference.argument_source:
-        tables = _argument_tables(difference.arguments)
-        prose = _PARSER if tables else "No argument differs."
-        yield Section("arguments", "Server arguments", (prose,), tables)
+        yield _argument_section(difference.arguments)
     yield _mode_section(difference)
-    kernels = [
+    told = wording("images/kernels")
+    kernels = (
         (
             _shown(kernel.path),
             (size_text(kernel.size_a), (kernel.sha256_a or "")[:12]),
@@ -148,80 +125,65 @@ def _sections(difference: ImageDifference) -> Iterator[Section]:
             kernel.change,
         )
         for kernel in difference.kernels
-    ]
-    if kernels:
-        files = table("Shared objects", ("@file", "#A", "#B", "change"), kernels, _DIGEST)
-        yield Section("kernels", "Kernels", (), (files,))
-    packages = filled(
-        _changed("Python packages", "package", difference.python_packages),
-        _changed("System packages", "package", difference.os_packages),
     )
-    yield Section("packages", "Packages", () if packages else ("No package differs.",), packages)
-    container = filled(
-        _changed("Start of a container", "setting", difference.configuration),
-        _changed("Environment", "variable", difference.environment),
-        _changed("Labels", "label", difference.labels),
-        _changed("Plugins of vLLM", "plugin", difference.plugins),
-    )
-    yield Section("container", "Container", () if container else (_SAME,), container)
-    if difference.not_compared:
-        yield Section("gaps", "Not compared", difference.not_compared)
+    yield told.section(told.table("files", kernels))
+    for name, tables in {
+        "packages": {"python": difference.python_packages, "system": difference.os_packages},
+        "container": {
+            "start": difference.configuration,
+            "environment": difference.environment,
+            "labels": difference.labels,
+            "plugins": difference.plugins,
+        },
+    }.items():
+        told = wording(f"images/{name}")
+        yield told.section(
+            *(_bounded(told, n, ((c.name, c.a, c.b) for c in found)) for n, found in tables.items())
+        )
+    yield wording("images/gaps").section(more=difference.not_compared)
 
 
-def _argument_tables(arguments: Sequence[ArgumentChange]) -> tuple[Table, ...]:
+def _argument_section(arguments: Sequence[ArgumentChange]) -> Section | None:
     """Defaults first, since they change a server without a word."""
-    changed: list[Sequence[object]] = []
-    inside: list[Sequence[object]] = []
-    others: list[Sequence[object]] = []
+    rows: dict[str, list[Sequence[object]]] = {
+        name: [] for name in ("changed", "added", "removed", "inside", "others")
+    }
     for one in arguments:
+        if one.change in ("added", "removed"):
+            rows[one.change].append((one.name, one.default))
         for detail in one.details:
             kind, _, key = detail.name.partition(".")
             name = f"{one.name}.{key}" if key else one.name
             if kind != "default":
-                others.append((name if key else f"{name} ({detail.name})", detail.a, detail.b))
+                name = name if key else f"{name} ({detail.name})"
+                rows["others"].append((name, detail.a, detail.b))
             else:
-                found = changed if detail.change == "changed" else inside
-                found.append((name, detail.a, detail.b))
-    added, removed = (
-        [(one.name, one.default) for one in arguments if one.change == change]
-        for change in ("added", "removed")
-    )
-    heads, with_default = ("@argument", "A", "B"), ("@argument", "default")
-    shown = "of choices only those that went (A) and came (B) are shown"
-    return filled(
-        _counted("Changed defaults", heads, changed),
-        _counted("Added arguments", with_default, added),
-        _counted("Removed arguments", with_default, removed),
-        _counted("Settings that came or went inside a default", heads, inside),
-        _counted("Changed choices, kinds and spellings", heads, others, shown),
-    )
+                found = "changed" if detail.change == "changed" else "inside"
+                rows[found].append((name, detail.a, detail.b))
+    told = wording("images/arguments")
+    return told.section(*(_bounded(told, name, found) for name, found in rows.items()))
 
 
-def _mode_section(difference: ImageDifference) -> Section:
+def _mode_section(difference: ImageDifference) -> Section | None:
     """The batch-invariant module, what it replaces on which GPU, and the evidence to expect."""
     module, a, b = difference.batch_invariant, difference.a.evidence, difference.b.evidence
-    prose, tables = module.notes, []
-    if any(module.sha256):
-        files = ("file", *module.path), ("SHA-256", *module.sha256)
-        tables.append(_bounded("The module", _SIDES, files))
-    else:
-        prose = ("Neither image has a batch-invariant module.", *prose)
-    if any(row.operators_a or row.operators_b for row in module.capabilities):
-        tables.append(_capability_table(module.capabilities))
-    rows = (
-        (
-            "batch-invariant must show, standard must not",
-            *("\n".join(side.required) for side in (a, b)),
-        ),
-        ("remarks", *("\n".join(side.notes) for side in (a, b))),
+    told, known = wording("images/mode"), any(module.sha256)
+    replaced = any(row.operators_a or row.operators_b for row in module.capabilities)
+    files = ("file", *module.path), ("SHA-256", *module.sha256)
+    expected = (
+        ("batch-invariant must show, standard must not", a.required, b.required),
+        ("remarks", a.notes, b.notes),
     )
-    tables.append(_bounded("Activation evidence to expect in a server's log", _SIDES, rows))
-    return Section("mode", "Batch-invariant mode", prose, tuple(tables))
+    return told.section(
+        _bounded(told, "module", files if known else ()),
+        told.table("operators", _capability_rows(module.capabilities) if replaced else ()),
+        _bounded(told, "evidence", ((name, *map("\n".join, of)) for name, *of in expected)),
+        more=(*(() if known else ("Neither image has a batch-invariant module.",)), *module.notes),
+    )
 
 
-def _capability_table(capabilities: Sequence[CapabilityChange]) -> Table:
+def _capability_rows(capabilities: Sequence[CapabilityChange]) -> Iterator[tuple[object, ...]]:
     """A row for all capabilities on which the same operators are replaced."""
-    rows = []
     for sides, group in groupby(
         capabilities,
         key=lambda row: (
@@ -242,9 +204,7 @@ def _capability_table(capabilities: Sequence[CapabilityChange]) -> Table:
         parts += ["other variables"] if row.variables_a != row.variables_b else []
         change = ", ".join(parts) or "conditions that are not certain"
         names = ", ".join(member.capability for member in (row, *others))
-        rows.append((names, *effects, change if row.changed else "same"))
-    caption = "Replaced operators by compute capability of the GPU"
-    return table(caption, ("capability", "A", "B", "change"), rows, _OPERATORS)
+        yield (names, *effects, change if row.changed else "same")
 
 
 def _operator(name: str) -> str:

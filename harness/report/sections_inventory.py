@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from harness.numbers import gigabytes_text
-from harness.report.document import Document, Look, Section, filled, table
+from harness.report.document import Document, Look
+from harness.report.wording import wording
 
 if TYPE_CHECKING:
     from harness.images import Inventory
@@ -31,28 +32,27 @@ def inventory_document(inventory: Inventory) -> Document:
         (argument.name, json.dumps(argument.default, ensure_ascii=False))
         for argument in contents.arguments.arguments
     )
-    python, system = contents.python_packages.items(), contents.os_packages.packages.items()
-    package = ("@package", "@version")
-    found = {
-        ("image", "Image"): [table("Facts", ("@", "@"), inventory_facts(inventory))],
-        ("container", "Container"): [
-            table("Environment", ("@variable", "@value"), config.environment.items()),
-            table("Labels", ("@label", "@value"), config.labels.items()),
-            table("Layers, lowest first", ("@digest", "@bytes and step"), layers),
-        ],
-        ("mode", "Batch-invariant mode"): [
-            table("Replaced operators", ("@compute capability", "@replaces, sets"), operators),
-            table("Kernels", ("@shared object", "@"), kernels),
-        ],
-        ("arguments", "Server arguments"): [table("Defaults", ("@argument", "@default"), defaults)],
-        ("packages", "Packages"): [
-            table("Python packages", package, python),
-            table("System packages", package, system),
-        ],
+    found: dict[str, dict[str, Iterable[Sequence[object]]]] = {
+        "image": {"facts": inventory_facts(inventory)},
+        "container": {
+            "environment": config.environment.items(),
+            "labels": config.labels.items(),
+            "layers": layers,
+        },
+        "mode": {"operators": operators, "kernels": kernels},
+        "arguments": {"defaults": defaults},
+        "packages": {
+            "python": contents.python_packages.items(),
+            "system": contents.os_packages.packages.items(),
+        },
     }
-    not_read = tuple(f"not read: {n}" for n in (*contents.notes, *contents.arguments.reasons))
-    sections = [Section(*name, (), filled(*tables)) for name, tables in found.items()]
-    sections.append(Section("gaps", "Not read", not_read))
+    sections = [
+        told.section(*(told.table(name, rows) for name, rows in tables.items()))
+        for anchor, tables in found.items()
+        for told in (wording(f"inventory/{anchor}"),)
+    ]
+    not_read = (f"not read: {n}" for n in (*contents.notes, *contents.arguments.reasons))
+    sections.append(wording("inventory/gaps").section(more=not_read))
     return Document(
         look=Look.IMAGES,
         kicker="Inventory of an image",
@@ -61,7 +61,7 @@ def inventory_document(inventory: Inventory) -> Document:
         names=(inventory.image,),
         headline=(_versions(inventory),),
         context=config.platform,
-        sections=tuple(section for section in sections if section.tables or section.prose),
+        sections=tuple(filter(None, sections)),
     )
 
 

@@ -11,6 +11,7 @@ from harness.analyse import Summary, Validation
 from harness.findings import Status
 from harness.numbers import p_text, rate_text
 from harness.records import Record, RunFiles
+from harness.report import sections_summary as told
 from harness.report.changed_pairs import changed_pairs
 from harness.report.document import (
     Banner,
@@ -30,7 +31,6 @@ from harness.report.sections_conduct import (
     profiles_section,
     validation_section,
 )
-from harness.report.sections_summary import paired_text, summary_sections
 from harness.score import Profiles
 from harness.words import Endpoint, Mode
 
@@ -39,11 +39,6 @@ if TYPE_CHECKING:
 
 MAX_FAILURES = 500
 """Flips under the batch-invariant path that CI is told one by one."""
-_ORDER = (
-    *("results", "paired", "claims", "threats", "evidence", "validation", "breakdowns"),
-    *("score-pairs", "kinds", "profiles", "adjudication", "noise", "robustness", "conditions"),
-)
-"""The sections, the most important first."""
 
 
 def run_document(
@@ -69,11 +64,19 @@ def run_document(
     files = files or RunFiles(Path(), Path())
     groups = changed_pairs(records, prompts or {})
     sections = (
-        *summary_sections(summary),
+        told.results(summary),
+        told.paired(summary),
+        told.claims(summary),
+        told.threats(summary),
         evidence_section(files),
         validation_section(validation),
+        told.breakdowns(summary),
+        told.score_pairs(summary),
+        told.kinds(summary),
         profiles_section(profiles),
         adjudication_section(adjudication),
+        told.noise(summary),
+        told.robustness(summary),
         conditions_section(files, summary),
     )
     run_id = files.run_id or summary.run_id or "records"
@@ -92,7 +95,7 @@ def run_document(
         context=context,
         nature=nature(summary, files),
         measures=tuple(
-            Measure(endpoint.words, entries, paired_text(summary.paired.of(endpoint)))
+            Measure(endpoint.words, entries, told.paired_text(summary.paired.of(endpoint)))
             for endpoint in Endpoint
             if (
                 entries := tuple(
@@ -102,7 +105,7 @@ def run_document(
                 )
             )
         ),
-        sections=tuple(sorted(filter(None, sections), key=lambda s: _ORDER.index(s.anchor))),
+        sections=tuple(filter(None, sections)),
         groups=tuple(group for group in groups if group.changes),
         suites=(
             Suite("validation", checks, facts),
@@ -120,16 +123,16 @@ def headline(summary: Summary, *, countable: bool) -> str:
     """
     tables = summary.by_mode
     flips, texts = (sum(t.of(e).count for t in tables.values()) for e in Endpoint)
-    told = Endpoint.TEXT_CHANGES if texts and not flips else Endpoint.LABEL_FLIPS
+    shown = Endpoint.TEXT_CHANGES if texts and not flips else Endpoint.LABEL_FLIPS
     sentence = "; ".join(
-        f"{mode.words} kernels: {rate_text(counts.of(told))} {told.words.lower()}"
+        f"{mode.words} kernels: {rate_text(counts.of(shown))} {shown.words.lower()}"
         for mode, counts in tables.items()
     )
     if len(tables) > 1 and summary.clusters.largest > 1:
-        p = p_text(summary.clusters.of(told).p_two_sided)
+        p = p_text(summary.clusters.of(shown).p_two_sided)
         sentence += f"; exact sign-flip p = {p} over {summary.clusters.n_clusters} prompts"
     elif len(tables) > 1:
-        sentence += f"; exact McNemar p = {p_text(summary.paired.of(told).p_two_sided)}"
+        sentence += f"; exact McNemar p = {p_text(summary.paired.of(shown).p_two_sided)}"
     sentence = f"{sentence or 'no record was counted'}."
     return f"{sentence[0].upper()}{sentence[1:]}" if countable else f"Not countable: {sentence}"
 
@@ -139,12 +142,12 @@ def measured_on(summary: Summary, files: RunFiles) -> str:
     stack, logged = summary.stack, [s.evidence for up in files.startups for s in up.starts]
     kind = {"cpu": "vLLM's CPU engine", "cuda": "GPU"}.get(str(_device(summary, files)))
     device = (kind or "device not recorded", stack.device_name or files.device_name)
-    told = {
+    known = {
         "vLLM": (stack.vllm, files.versions.get("vllm"), *(e.vllm_version for e in logged)),
         "PyTorch": (files.versions.get("torch"), *(e.torch_version for e in logged)),
     }
     versions = (
-        f"{name} {next(filter(None, of), 'version not recorded')}" for name, of in told.items()
+        f"{name} {next(filter(None, of), 'version not recorded')}" for name, of in known.items()
     )
     return " · ".join((": ".join(filter(None, device)), *versions))
 
