@@ -18,11 +18,7 @@ from harness.images.changes import (
     SideFacts,
     Sizes,
 )
-from harness.images.inventory import (
-    Inventory,
-    ServerArgument,
-    ServerArguments,
-)
+from harness.images.inventory.contents import Inventory, ServerArgument, ServerArguments
 
 _SOURCE = "vLLM source (SHA-256 of its Python files)"
 _IN_HEADLINE = ("vLLM", "torch", "CUDA", "Python")

@@ -12,7 +12,7 @@ import docker
 from msgspec import to_builtins
 
 from harness.errors import EnvironmentError_, ImageMismatch
-from harness.images.inventory import run_probe
+from harness.images.inventory.locked_container import run_probe
 from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
 from harness.images.reference import (
     ImageReference,
