@@ -14,7 +14,6 @@ from harness.images.reference import ImageReference, find_image, read_digests
 from harness.images.resolve import (
     Presence,
     ResolvedImage,
-    lock_status,
     pin_image,
     presence,
     resolve,
@@ -44,7 +43,6 @@ __all__ = [
     "grouped_effects",
     "image_range",
     "load_inventory",
-    "lock_status",
     "pin_image",
     "presence",
     "read_digests",

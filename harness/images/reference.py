@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import docker
 import httpx
@@ -66,16 +66,11 @@ class ImageReference:
         names_registry = bool(slash) and ("." in head or ":" in head or head == "localhost")
         registry, path = (head, tail) if names_registry else (DOCKER_HUB, rest)
         repository, colon, tag = path.partition(":")
-        good = (
-            _REPOSITORY.fullmatch(repository)
-            and (not colon or _TAG.fullmatch(tag))
-            and (not at or _DIGEST.fullmatch(digest))
-        )
-        if not good:
-            raise UsageError(
-                f"{text!r} is not an image reference",
-                hint="write it as name:tag or name@sha256:<64 hex digits>",
-            )
+        good_tag = not colon or _TAG.fullmatch(tag)
+        good_digest = not at or _DIGEST.fullmatch(digest)
+        if not (_REPOSITORY.fullmatch(repository) and good_tag and good_digest):
+            hint = "write it as name:tag or name@sha256:<64 hex digits>"
+            raise UsageError(f"{text!r} is not an image reference", hint=hint)
         if registry == DOCKER_HUB and "/" not in repository:
             repository = f"library/{repository}"
         return cls(registry, repository, tag or (None if at else "latest"), digest or None)
@@ -102,8 +97,7 @@ class ImageReference:
         return f"{self.familiar_name}{tag}{digest}"
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryDigests:
+class RegistryDigests(NamedTuple):
     """What a reference means in its registry.
 
     Attributes:
@@ -229,11 +223,8 @@ class LocalImage:
     @property
     def needs_gpu(self) -> bool:
         """Whether the image is for GPUs: all are, but those that say that they are for a CPU."""
-        says_cpu = (
-            self.labels.get("harness.device") == "cpu"
-            or self.environment.get("VLLM_TARGET_DEVICE") == "cpu"
-        )
-        return not says_cpu
+        said = self.labels.get("harness.device"), self.environment.get("VLLM_TARGET_DEVICE")
+        return "cpu" not in said
 
 
 def find_image(client: docker.DockerClient, reference: str) -> LocalImage | None:

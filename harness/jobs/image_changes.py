@@ -32,8 +32,8 @@ from harness.images import (
     find_step,
     image_range,
     load_inventory,
-    lock_status,
     pin_image,
+    presence,
     read_image_list,
     resolve_and_pin,
     take_inventory,
@@ -79,13 +79,14 @@ def pin(images: Iterable[str], lock: Path, progress: Progress) -> Done:
 
 def locked(lock: Path) -> Done:
     """Each image of the lock, and whether this machine has it."""
-    rows = lock_status(ImageLock.load(lock), connect())
+    client, known = connect(), ImageLock.load(lock).entries
+    rows = [(entry, presence(entry, client)) for _, entry in sorted(known.items())]
     lines = [
-        f"{row.entry.image}: {row.entry.status}, {row.here.value}\n"
-        f"  {row.entry.identity or 'no digest yet'}\n  {row.entry.versions}"
-        for row in rows
+        f"{entry.image}: {entry.status}, {here.value}\n"
+        f"  {entry.identity or 'no digest yet'}\n  {entry.versions}"
+        for entry, here in rows
     ]
-    images = [{**to_builtins(row.entry), "here": row.here.value} for row in rows]
+    images = [{**to_builtins(entry), "here": here.value} for entry, here in rows]
     return Done(lines, {"lock": str(lock), "images": images})
 
 

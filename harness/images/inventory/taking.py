@@ -20,13 +20,7 @@ from harness.files import write_whole
 from harness.images.inventory.contents import Contents, ImageConfig, Inventory, Layer
 from harness.images.inventory.locked_container import TIMEOUT_S, run_probe, script_text
 from harness.images.inventory.said import read_contents
-from harness.images.reference import (
-    ImageReference,
-    LocalImage,
-    Progress,
-    find_image,
-    find_or_pull,
-)
+from harness.images.reference import ImageReference, LocalImage, Progress, find_image, find_or_pull
 from harness.secrets import redact_command, redact_environment, redact_text
 
 _CACHE_SCHEMA = 2
@@ -65,11 +59,10 @@ class ContentsCache:
 
     def load(self, image_id: str) -> Contents | None:
         """What is kept; ``None`` if nothing is, or nothing that can be read."""
-        try:
+        with suppress(OSError, ValueError, RecursionError):
             kept = json.decode(self.path_of(image_id).read_bytes(), type=_Kept)
-        except (OSError, ValueError, RecursionError):
-            return None
-        return kept.contents if kept.image == image_id else None
+            return kept.contents if kept.image == image_id else None
+        return None
 
     def save(self, image_id: str, contents: Contents) -> None:
         """Keep contents; a folder that cannot be written is no error, only no cache."""
@@ -109,9 +102,8 @@ def take_inventory(
         inspected = client.images.get(found.id)
         config = image_config(inspected.attrs, inspected.history())
     except (DockerException, RequestException) as error:
-        raise EnvironmentError_(
-            f"the Docker engine could not inspect {found.id}: {error}"
-        ) from None
+        reason = f"the Docker engine could not inspect {found.id}: {error}"
+        raise EnvironmentError_(reason) from None
     contents = cache.load(found.id)
     if contents is None:
         progress(f"reading {image}, in a container without network and GPU")
@@ -125,9 +117,7 @@ def take_inventory(
 def image_config(inspected: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> ImageConfig:
     """``docker inspect`` and ``docker history`` of an image, without secrets.
 
-    Args:
-        inspected: ``docker image inspect``.
-        history: ``docker history``, newest first as the engine gives it.
+    The history is newest first, as the engine gives it.
     """
     image, config = LocalImage.read(inspected), inspected.get("Config") or {}
     started = tuple(redact_command((*image.entrypoint, *image.command)))
@@ -154,11 +144,12 @@ def _layers(diff_ids: Sequence[str], history: Sequence[Mapping[str, Any]]) -> tu
 
     An engine does not say which step made which layer; steps that only set metadata make none.
     """
-    steps = [
-        (int(step.get("Size") or 0), " ".join(str(step.get("CreatedBy") or "").split()))
+    made = [
+        (int(step.get("Size") or 0), words)
         for step in reversed(history)
+        for words in [" ".join(str(step.get("CreatedBy") or "").split())]
+        if not _METADATA.match(words)
     ]
-    made = [(size, words) for size, words in steps if not _METADATA.match(words)]
     if len(made) != len(diff_ids):
         return tuple(Layer(str(diff_id)) for diff_id in diff_ids)
     return tuple(
@@ -176,8 +167,5 @@ def load_inventory(path: Path) -> Inventory:
     try:
         return json.decode(path.read_bytes(), type=Inventory)
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"is not an inventory: {error}",
-            file=path,
-            hint="make one: harness images inventory IMAGE --json > FILE",
-        ) from None
+        hint = "make one: harness images inventory IMAGE --json > FILE"
+        raise UsageError(f"is not an inventory: {error}", file=path, hint=hint) from None
