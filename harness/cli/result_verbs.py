@@ -106,9 +106,9 @@ def score(
       harness summarize results/20260529_205134-demo/rescored/paper
       harness score records.jsonl --profile strict --tasks candidates/population/tasks --json
     """
-    from harness.jobs import run_numbers
+    from harness.jobs import rescoring
 
-    tell(run_numbers.rescore_run(run, profile=profile, tasks=tasks, out=out, show=show), as_json)
+    tell(rescoring.rescore_run(run, profile=profile, tasks=tasks, out=out, show=show), as_json)
 
 
 def compare(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -20,8 +20,10 @@ from harness.records import RunFiles, iter_records, read_run_files
 from harness.report.document import Document
 from harness.report.sections_run import run_document
 from harness.report.write import write_document
-from harness.score import PROFILES, ProfileComparison, Profiles, rescore
-from harness.tasks import Population, load_tasks
+
+if TYPE_CHECKING:
+    from harness.score import Profiles
+    from harness.tasks import Population
 
 MOST_RESCORED = 20_000
 """Records of a run that the report scores under both profiles itself."""
@@ -104,6 +106,8 @@ def _population(files: RunFiles, folder: Path | None = None) -> Population | Non
     named = folder or files.spec.get("tasks")
     if named is None or not Path(named).is_dir():
         return None
+    from harness.tasks import load_tasks
+
     try:
         return load_tasks(named)
     except HarnessError:
@@ -119,6 +123,8 @@ def _profiles(files: RunFiles, population: Population | None) -> Profiles | None
 
     `harness score` leaves a comparison here, or in a re-scored folder below.
     """
+    from harness.score import PROFILES, ProfileComparison, Profiles, rescore
+
     if population is not None:
         comparison = ProfileComparison()
         with suppress(UsageError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import astuple
 
@@ -14,7 +14,9 @@ from harness.records import RunFiles
 from harness.report.document import Quote, Section, mode_words
 from harness.report.sections_summary import answers_table
 from harness.report.wording import wording
-from harness.score import Profiles, ProfileVerdict
+
+if TYPE_CHECKING:
+    from harness.score import Profiles, ProfileVerdict
 
 MAX_QUOTED = 12
 MAX_LISTED = 200

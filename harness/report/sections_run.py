@@ -31,11 +31,11 @@ from harness.report.sections_conduct import (
     profiles_section,
     validation_section,
 )
-from harness.score import Profiles
 from harness.words import Endpoint, Mode
 
 if TYPE_CHECKING:
     from harness.people import Outcome
+    from harness.score import Profiles
 
 MAX_FAILURES = 500
 """Flips under the batch-invariant path that CI is told one by one."""
