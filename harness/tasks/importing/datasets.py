@@ -27,6 +27,19 @@ from harness.tasks.importing.source_rows import (
     text_list,
 )
 
+_Convert = Callable[[Row, int], dict[str, Any]]
+_CONVERT: dict[str, _Convert] = {}
+
+
+def _rows_of(dataset: str) -> Callable[[_Convert], _Convert]:
+    """The function makes a sample of a row of this data set and its number (from 0)."""
+
+    def register(convert: _Convert) -> _Convert:
+        _CONVERT[dataset] = convert
+        return convert
+
+    return register
+
 
 @dataclass(frozen=True, slots=True)
 class Hub:
@@ -67,7 +80,7 @@ class Dataset:
         Raises:
             RowSkipped: it cannot be made without a guess.
         """
-        return _SAMPLES[self.name](row, number)
+        return _CONVERT[self.name](row, number)
 
     def check_columns(self, row: Row, filters: Sequence[str]) -> None:
         """Refuse rows without the published columns, or without those that filters name.
@@ -77,9 +90,8 @@ class Dataset:
         """
         absent = [column for column in self.columns if column not in row]
         why = f"{self.name}: no column {', '.join(absent)}"
-        if not absent:
-            absent = [column for column in filters if column not in row]
-            why = f"--where: no column '{absent[0]}'" if absent else ""
+        if not absent and (absent := [column for column in filters if column not in row]):
+            why = f"--where: no column '{absent[0]}'"
         if absent:
             hint = nearest(absent[0], row) or f"columns there: {', '.join(row)}"
             raise UsageError(why, hint=hint)
@@ -97,6 +109,7 @@ _GENDER_PREFIX = re.compile(r"^[MF]-(?=.)")
 _UNKNOWN_TAG = "unknown"
 
 
+@_rows_of("bbq")
 def _bbq(row: Row, number: int) -> dict[str, Any]:
     """One row of BBQ in its published columns."""
     options = [text(row, name) for name in _OPTIONS]
@@ -162,6 +175,7 @@ def _forms(group: str) -> set[str]:
     return {form for name in (plain, bare) for form in (name, _ALIASES.get(name, name)) if form}
 
 
+@_rows_of("truthfulqa")
 def _truthfulqa(row: Row, number: int) -> dict[str, Any]:
     """One question; answers are in two columns, under ``choices`` and ``labels``, or are keys."""
     targets = nested(optional(row, "mc2_targets", "mc1_targets"))
@@ -177,7 +191,7 @@ def _truthfulqa(row: Row, number: int) -> dict[str, Any]:
     correct, incorrect = map(text_list, listed)
     if set(correct) & set(incorrect):
         raise RowSkipped("an answer counts as correct and as incorrect")
-    if not correct or not incorrect:
+    if not (correct and incorrect):
         raise RowSkipped("no correct or no incorrect answers")
     best = str(optional(row, "best_answer") or correct[0]).strip()
     return {
@@ -190,6 +204,7 @@ def _truthfulqa(row: Row, number: int) -> dict[str, Any]:
     }
 
 
+@_rows_of("mmlu")
 def _mmlu(row: Row, number: int) -> dict[str, Any]:
     """One question of MMLU, with ``choices`` or one column an option."""
     choices = nested(optional(row, "choices"))
@@ -214,6 +229,7 @@ def _mmlu(row: Row, number: int) -> dict[str, Any]:
     }
 
 
+@_rows_of("xstest")
 def _xstest(row: Row, number: int) -> dict[str, Any]:
     """One prompt of XSTest; ``label`` is the file's own, or read from a ``contrast_`` type."""
     kind = str(optional(row, "type") or "")
@@ -229,6 +245,7 @@ def _xstest(row: Row, number: int) -> dict[str, Any]:
     }
 
 
+@_rows_of("jailbreakbench")
 def _jailbreakbench(row: Row, number: int) -> dict[str, Any]:
     """One behaviour of JBB-Behaviors; the request is its ``Goal``."""
     index = optional(row, "index")
@@ -239,15 +256,6 @@ def _jailbreakbench(row: Row, number: int) -> dict[str, Any]:
         "category": str(optional(row, "category") or ""),
         "origin": str(optional(row, "source") or ""),
     }
-
-
-_SAMPLES: Mapping[str, Callable[[Row, int], dict[str, Any]]] = {
-    "bbq": _bbq,
-    "truthfulqa": _truthfulqa,
-    "mmlu": _mmlu,
-    "xstest": _xstest,
-    "jailbreakbench": _jailbreakbench,
-}
 
 
 @cache

@@ -21,13 +21,8 @@ from harness.tasks.importing.datasets import Dataset
 from harness.tasks.importing.source_rows import RowSkipped, plain_columns
 from harness.tasks.task_files import load_task
 
-
-@dataclass(frozen=True, slots=True)
-class RowFilter:
-    """Take rows whose ``column`` is ``value``, both as text."""
-
-    column: str
-    value: str
+RowFilter = tuple[str, str]
+"""Take rows whose column (the first) is the value (the second), both as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +48,7 @@ class ImportedTask:
     filtered: int
 
     def document(self) -> dict[str, Any]:
-        """What the task file holds, texts marked for the way in which they are written."""
+        """What the task file holds."""
         made_from = {
             "dataset": self.dataset.name,
             "home": self.dataset.home,
@@ -64,42 +59,39 @@ class ImportedTask:
         }
         about = f"{self.dataset.title}; imported, {len(self.samples)} samples."
         return {
-            "name": _Quoted(self.name),
-            "description": _Quoted(about),
-            "licence": _Quoted(self.dataset.licence),
-            "source": _quoted(made_from),
+            "name": self.name,
+            "description": about,
+            "licence": self.dataset.licence,
+            "source": made_from,
             "task_type": FAMILIES[self.dataset.family].task_types[0],
-            "prompt_template": _Block(self.dataset.template),
-            "samples": [_quoted(sample) for sample in self.samples],
+            "prompt_template": self.dataset.template,
+            "samples": list(self.samples),
         }
 
 
-class _Quoted(str):
-    """Text that is written in double quotes, so that ``No`` and ``1e5`` stay text."""
-
-    __slots__ = ()
-
-
-class _Block(str):
-    """Text that is written as a block."""
-
-    __slots__ = ()
+_STYLES = {"task_type": None, "prompt_template": "|"}
 
 
 class _Dumper(yaml.SafeDumper):
-    """The safe dumper with indented lists and the two kinds of text."""
+    """Lists indented; keys plain, texts quoted, so that ``No`` and ``1e5`` stay text."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         """Indent lists below their key, as the study's files do."""
         del indentless
         super().increase_indent(flow, False)
 
+    def represent_mapping(self, *given: Any, **options: Any) -> yaml.MappingNode:
+        """A mapping; two texts of a task file are written in another way than the rest."""
+        node = super().represent_mapping(*given, **options)
+        for key, value in node.value:
+            key.style = None
+            if key.value in _STYLES:
+                value.style = _STYLES[key.value]
+        return node
+
 
 _Dumper.add_representer(
-    _Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
-)
-_Dumper.add_representer(
-    _Block, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
 )
 
 
@@ -112,7 +104,7 @@ def parse_filter(text: str) -> RowFilter:
     name, sign, value = text.partition("=")
     if not sign or not name.strip():
         raise UsageError(f"--where: '{text}' is not COLUMN=VALUE", hint="for example label=unsafe")
-    return RowFilter(name.strip().lower().replace(" ", "_"), value.strip())
+    return name.strip().lower().replace(" ", "_"), value.strip()
 
 
 def import_rows(
@@ -145,9 +137,9 @@ def import_rows(
     for number, raw in enumerate(rows):
         row = plain_columns(raw)
         if not count:
-            dataset.check_columns(row, [wanted.column for wanted in where])
+            dataset.check_columns(row, [column for column, _ in where])
         count += 1
-        if any(str(row.get(wanted.column)) != wanted.value for wanted in where):
+        if any(str(row.get(column)) != value for column, value in where):
             filtered += 1
             continue
         try:
@@ -197,14 +189,3 @@ def write_task(task: ImportedTask, path: Path) -> None:
         write_whole(path, text, parents=True, check=load_task)
     except EnvironmentError_ as error:
         raise UsageError(error.message, hint=error.hint, file=path) from error
-
-
-def _quoted(value: Any) -> Any:
-    """The value with all its texts written in quotes; keys stay plain."""
-    if isinstance(value, str):
-        return _Quoted(value)
-    if isinstance(value, dict):
-        return {key: _quoted(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_quoted(item) for item in value]
-    return value

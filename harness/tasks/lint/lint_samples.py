@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from harness.errors import shown
-from harness.families import BBQ, MMLU, REFUSAL, TRUTHFULQA
+from harness.families import BBQ, FAMILIES, MMLU, TRUTHFULQA, Family
 from harness.tasks.answer_options import (
     STUDY_UNKNOWN,
     is_unknown_option,
@@ -20,12 +20,26 @@ Broken = Iterator[tuple[str, str]]
 """Ids of the rules that a sample breaks, each with the facts of the place."""
 SampleCheck = Callable[[Mapping[str, Any]], Broken]
 
+CHECKS: Mapping[str, list[SampleCheck]] = {name: [] for name in FAMILIES}
+"""What is checked of a sample of each kind of task; a refusal's prompt is all there is of it."""
+
 _BIASED, _ANTI = BBQ.fields["biased"], BBQ.fields["anti"]
 _INDICES = (*_BIASED, *_ANTI, *BBQ.fields["unknown"], *BBQ.fields["correct"])
 _PAPER_LETTERS = 4
 _MOST_LETTERS = 26
 
 
+def _asked_of(family: Family) -> Callable[[SampleCheck], SampleCheck]:
+    """The function is a check of this kind of task."""
+
+    def register(check: SampleCheck) -> SampleCheck:
+        CHECKS[family.name].append(check)
+        return check
+
+    return register
+
+
+@_asked_of(BBQ)
 def _bbq_indices(fields: Mapping[str, Any]) -> Broken:
     """Options of a bias question, and the indices that point at them."""
     options = options_of(fields)
@@ -47,6 +61,7 @@ def _bbq_indices(fields: Mapping[str, Any]) -> Broken:
             yield "bbq-biased-is-anti", f"{biased} and {anti} are {index[biased]}"
 
 
+@_asked_of(BBQ)
 def _bbq_unknown(fields: Mapping[str, Any]) -> Broken:
     """The option of a bias question that says "unknown", and what its biased answer is."""
     options = options_of(fields)
@@ -77,6 +92,7 @@ def _indices(fields: Mapping[str, Any], options: int) -> dict[str, int]:
     return {k: v for k, v in given.items() if type(v) is int and 0 <= v < options}
 
 
+@_asked_of(TRUTHFULQA)
 def _truthfulqa(fields: Mapping[str, Any]) -> Broken:
     """The two lists of reference answers."""
     lists: dict[str, dict[str, str]] = {}
@@ -109,6 +125,7 @@ def _plain(answer: str) -> str:
     return " ".join(folded.split()).rstrip(" .!?")
 
 
+@_asked_of(MMLU)
 def _mmlu(fields: Mapping[str, Any]) -> Broken:
     """The letter of the reference, and the options."""
     options = options_of(fields)
@@ -123,12 +140,3 @@ def _mmlu(fields: Mapping[str, Any]) -> Broken:
         yield "mmlu-no-options", "no options"
     for option in sorted({option for option in options if options.count(option) > 1}):
         yield "mmlu-duplicate-option", shown(option)
-
-
-CHECKS: Mapping[str, Sequence[SampleCheck]] = {
-    REFUSAL.name: (),
-    BBQ.name: (_bbq_indices, _bbq_unknown),
-    TRUTHFULQA.name: (_truthfulqa,),
-    MMLU.name: (_mmlu,),
-}
-"""What is checked of a sample of each kind of task; a refusal's prompt is all there is of it."""
