@@ -85,12 +85,6 @@ class Choice(NamedTuple):
     span: tuple[int, int]
 
 
-class _Word(NamedTuple):
-    text: str
-    start: int
-    end: int
-
-
 class _Mention(NamedTuple):
     """A letter that stands for an option: how it is put, and which others it is joined with."""
 
@@ -116,7 +110,7 @@ def explicit_letter(answer: Answer, options: int) -> Choice | None:
     if _REPEATED_OPTIONS.match(answer.text):
         return None
     line = answer.first_line[:LINE]
-    if (alone := _ALONE.match(line)) and (option := _option(alone[1])) < options:
+    if (alone := _ALONE.match(line)) and (option := option_of(alone[1])) < options:
         return Choice(option, "letter:alone", alone.span(1))
     mentions = list(_mentions(line, options))
     for rule in ("stated", "opening", "delimited"):
@@ -134,7 +128,8 @@ def later_letter(answer: Answer, options: int) -> Choice | None:
     return None
 
 
-def _option(letter: str) -> int:
+def option_of(letter: str) -> int:
+    """The index of the option that a letter, large or small, stands for."""
     return ord(letter.upper()) - ord("A")
 
 
@@ -146,7 +141,7 @@ def _mentions(text: str, options: int) -> Iterator[_Mention]:
         before, after = text[max(0, start - _WINDOW) : start], text[end : end + _WINDOW]
         goes_on = re.match(_GOES_ON, after, re.I)
         article = hit[1] in "Aa" and re.match(r"\s+[a-z]", after) and not goes_on
-        if _option(hit[1]) >= options or article:
+        if option_of(hit[1]) >= options or article:
             continue
         if not _BETWEEN_JOINED.fullmatch(text, last, start):
             group += 1
@@ -161,7 +156,7 @@ def _mentions(text: str, options: int) -> Iterator[_Mention]:
             rule = "delimited"
         else:
             rule = "joined" if hit[1].isupper() or re.match(r"[)\]}]", after) else ""
-        yield _Mention(_option(hit[1]), start, rule, group)
+        yield _Mention(option_of(hit[1]), start, rule, group)
 
 
 def _choice(text: str, mentions: Sequence[_Mention], rule: str, name: str) -> Choice | None:
@@ -200,8 +195,13 @@ def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> C
         return None
     line = answer.first_line
     words = _words(line)
-    spans = (_span(words, _words(fold(option))) for option in options)
-    found = {index: at for index, at in enumerate(spans) if at}
+    said = [word.group().lower() for word in words]
+    found: dict[int, tuple[int, int]] = {}
+    for index, option in enumerate(options):
+        wanted = [word.group().lower() for word in _words(fold(option))]
+        places = (i for i in range(len(said)) if wanted and said[i : i + len(wanted)] == wanted)
+        if (start := next(places, None)) is not None:
+            found[index] = start, start + len(wanted)
     named = [
         index
         for index, (first, last) in found.items()
@@ -211,25 +211,14 @@ def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> C
     if len(named) != 1:
         return None
     first, last = found[named[0]]
-    if _DENIALS & {word.text for word in words[max(0, first - _DENIAL_REACH) : first]}:
+    if not _DENIALS.isdisjoint(said[max(0, first - _DENIAL_REACH) : first]):
         return None
     stated = _STATED.search(line)
-    after = [i for i, word in enumerate(words) if stated and word.start >= stated.end()]
+    after = [i for i, word in enumerate(words) if stated and word.start() >= stated.end()]
     if not (anywhere or first == 0 or after[:1] == [first]):
         return None
-    return Choice(named[0], "option:named", (words[first].start, words[last - 1].end))
+    return Choice(named[0], "option:named", (words[first].start(), words[last - 1].end()))
 
 
-def _words(text: str) -> list[_Word]:
-    words = [_Word(w.group().lower(), w.start(), w.end()) for w in _WORD.finditer(text)]
-    return [word for word in words if word.text not in _ARTICLES]
-
-
-def _span(words: list[_Word], option: list[_Word]) -> tuple[int, int] | None:
-    """Where an option's words stand among a line's: first and one past the last."""
-    said = [word.text for word in words]
-    wanted = [word.text for word in option]
-    for start in range(len(said) - len(wanted) + 1):
-        if wanted and said[start : start + len(wanted)] == wanted:
-            return start, start + len(wanted)
-    return None
+def _words(text: str) -> list[re.Match[str]]:
+    return [word for word in _WORD.finditer(text) if word.group().lower() not in _ARTICLES]
