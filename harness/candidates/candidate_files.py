@@ -11,7 +11,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -227,9 +227,9 @@ def _read(
                 mistakes.append(row)
                 continue
             if (candidate := row.candidate(population, models)) is not None:
-                key, here = candidate.key, f"{row.file}:{row.line}"
-                if (first := found.setdefault(key, (candidate, here)))[0] is not candidate:
-                    why = f"the same candidate as {first[1]}: {', '.join(map(str, key))}"
+                twin, place = found.setdefault(candidate.key, (candidate, f"{row.file}:{row.line}"))
+                if twin is not candidate:
+                    why = f"the same candidate as {place}: {', '.join(map(str, twin.key))}"
                     row.wrong("sample_id", why, "remove one")
             mistakes += row.mistakes
     raise_all(mistakes)
@@ -240,14 +240,13 @@ def _read(
 
 def _csv_rows(file: str, text: str) -> Iterator[_Row | UsageError]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header: list[str] | None = None
-    before = 0
+    before, header = 0, list[str]()
     try:
         for cells in reader:
             line, before = before + 1, reader.line_num
             if not any(cell.strip() for cell in cells):
                 continue
-            if header is None:
+            if not header:
                 header = [cell.strip() for cell in cells]
                 if wrong := list(_header_mistakes(header)):
                     yield from (UsageError(w, hint=h, file=file, line=line) for w, h in wrong)
@@ -259,7 +258,7 @@ def _csv_rows(file: str, text: str) -> Iterator[_Row | UsageError]:
                 yield _Row(file, line, dict(zip(header, cells, strict=True)), is_text=True)
     except csv.Error as error:
         yield UsageError(f"not readable as CSV: {error}", file=file, line=before + 1)
-    if header is None:
+    if not header:
         yield UsageError("the file is empty", hint=f"columns: {', '.join(REQUIRED)}", file=file)
 
 
@@ -304,8 +303,4 @@ def _once(cells: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(cells)
 
 
-_READERS: Mapping[str, Callable[[str, str], Iterator[_Row | UsageError]]] = {
-    ".csv": _csv_rows,
-    ".jsonl": _json_rows,
-    ".ndjson": _json_rows,
-}
+_READERS = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}

@@ -155,15 +155,15 @@ def _unknown_and_stereotyped(row: Row, options: Sequence[str]) -> tuple[int, int
     location = str(optional(row, "target_loc")).removesuffix(".0")
     if location in {"0", "1", "2"} and int(location) != unknown[0]:
         return unknown[0], int(location)
-    metadata = nested(optional(row, "additional_metadata")) or {}
+    metadata = nested(optional(row, "additional_metadata"))
     in_metadata = metadata.get("stereotyped_groups") if isinstance(metadata, Mapping) else None
     groups = nested(optional(row, "stereotyped_groups") or in_metadata) or []
     listed = [groups] if isinstance(groups, str) else list(groups)
     wanted = {form for group in listed for form in _forms(str(group))}
-    found = [i for i, tag in enumerate(tags) if any(_forms(str(part)) & wanted for part in tag)]
-    found = [index for index in found if index != unknown[0]]
+    others = [index for index in range(3) if index != unknown[0]]
+    found = [i for i in others if any(_forms(str(part)) & wanted for part in tags[i])]
     if len(found) != 1:
-        how_many = "no option belongs" if not found else "both options belong"
+        how_many = "both options belong" if found else "no option belongs"
         raise RowSkipped(f"{how_many} to the stereotyped groups")
     return unknown[0], found[0]
 
@@ -182,7 +182,7 @@ def _truthfulqa(row: Row, number: int) -> dict[str, Any]:
     if targets is None:
         listed = [column(row, "correct_answers"), column(row, "incorrect_answers")]
     elif isinstance(targets, Mapping):
-        pairs: list[tuple[Any, Any]] = list(targets.items())
+        pairs = list(targets.items())
         if "choices" in targets and "labels" in targets:
             pairs = list(zip(targets["choices"], targets["labels"], strict=False))
         listed = [[answer for answer, label in pairs if int(label) == kind] for kind in (1, 0)]

@@ -46,14 +46,10 @@ def lint_rules() -> Mapping[str, Rule]:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One place that a rule found.
+    """One place that a rule found, with its facts.
 
-    Attributes:
-        rule: which rule.
-        message: the facts of this place.
-        file: the task file.
-        line: 1-based line, 1 where no better one is known.
-        sample: id of the sample, ``None`` for the file as a whole.
+    ``line`` counts from 1 and is 1 where no better one is known; ``sample`` is a sample's id, or
+    ``None`` for the file as a whole.
     """
 
     rule: Rule
@@ -65,13 +61,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class LintReport:
-    """Everything found in some task files.
-
-    Attributes:
-        files: the files read, in order.
-        samples: how many samples they hold.
-        findings: in file order, general findings first.
-    """
+    """Everything found in task files with so many samples; by file, general findings first."""
 
     files: tuple[str, ...]
     samples: int
@@ -86,9 +76,7 @@ class LintReport:
         groups: dict[tuple[str, str], list[Hit]] = {
             (file, rule.rule_id): []
             for file in self.files
-            for severity in Severity
-            for rule in lint_rules().values()
-            if rule.severity is severity
+            for rule in sorted(lint_rules().values(), key=lambda rule: rule.severity)
         }
         for finding in self.findings:
             groups[finding.file, finding.rule.rule_id].append(finding)
