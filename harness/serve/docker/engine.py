@@ -11,15 +11,17 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import docker
 from docker.context import ContextAPI
 from docker.errors import APIError, DockerException
+from msgspec import Struct
 from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_, HarnessError, StartupFailed
 from harness.machine import GpuAccess, Host, this_host
+from harness.serve.failures import read_table
 
 API_TIMEOUT_S = 60.0
 """For each call to the engine; a pull streams and needs no longer one."""
@@ -182,61 +184,13 @@ def cdi_files_name_nvidia(folders: Iterable[Path | str] = CDI_FOLDERS) -> bool:
     return False
 
 
-class _Refusal(NamedTuple):
-    """What the engine says, and what it means; its words come before any server log."""
+class Refusal(Struct, frozen=True, forbid_unknown_fields=True):
+    """A row of ``refusals.yaml``: what the engine says, and what it means."""
 
-    pattern: str
+    says: tuple[str, ...]
     message: str
     hint: str
-    error: type[HarnessError] = EnvironmentError_
-
-
-_REFUSALS = (
-    _Refusal(
-        r"port is already allocated|bind: address already in use|address already in use",
-        "port {port} on 127.0.0.1 is taken",
-        "end what listens there (ss -ltnp shows it), run harness clean if it is a container of "
-        "ours, or choose another with --port",
-    ),
-    _Refusal(
-        r"could not select device driver|unknown or invalid runtime name|no known GPU vendor",
-        "the engine has no NVIDIA runtime",
-        "install the NVIDIA Container Toolkit and run: sudo nvidia-ctk runtime configure "
-        "--runtime=docker && sudo systemctl restart docker",
-    ),
-    _Refusal(
-        r"unresolvable CDI devices|CDI device injection failed",
-        "the engine does not know the CDI device nvidia.com/gpu",
-        "make the device list: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
-    ),
-    _Refusal(
-        r"unsatisfied condition: (cuda>=[\d.]+)",
-        "the NVIDIA driver is too old for the image: it needs {match}",
-        "update the driver, or choose an image built for an older CUDA",
-    ),
-    _Refusal(
-        r"No such image|pull access denied|manifest unknown",
-        "there is no image {image} on this machine",
-        "pull or build it; harness pin {image} does the first",
-    ),
-    _Refusal(
-        r"exec format error",
-        "the image {image} is for another processor architecture",
-        "choose the image of this machine's architecture",
-        StartupFailed,
-    ),
-    _Refusal(
-        r"executable file not found|no such file or directory: unknown",
-        "the image {image} has no program {program}",
-        "the image must have python3 and vLLM; check that --image names a vLLM image",
-        StartupFailed,
-    ),
-    _Refusal(
-        r"no space left on device",
-        "the engine's disk is full",
-        "free space: docker system df shows what uses it",
-    ),
-)
+    startup_failed: bool = False
 
 
 def engine_refusal(text: str, *, image: str, port: int, program: str) -> HarnessError:
@@ -252,12 +206,12 @@ def engine_refusal(text: str, *, image: str, port: int, program: str) -> Harness
         An error to raise; the engine's own words are its detail.
     """
     said = " ".join(text.split())
-    for refusal in _REFUSALS:
-        found = re.search(refusal.pattern, said)
+    for refusal in read_table("harness.serve.docker", "refusals.yaml", tuple[Refusal, ...]):
+        found = re.search("|".join(refusal.says), said)
         if found:
             match = found.group(1) if found.groups() else ""
             fill = {"image": image, "port": port, "program": program, "match": match}
-            return refusal.error(
+            return (StartupFailed if refusal.startup_failed else EnvironmentError_)(
                 refusal.message.format(**fill),
                 hint=refusal.hint.format(**fill),
                 detail=(f"Docker: {said}",),
