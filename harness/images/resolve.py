@@ -12,11 +12,11 @@ import docker
 from msgspec import to_builtins
 
 from harness.errors import EnvironmentError_, ImageMismatch
+from harness.images.inventory.contents import ImageConfig
 from harness.images.inventory.locked_container import run_probe
 from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
 from harness.images.reference import (
     ImageReference,
-    LocalImage,
     Progress,
     find_image,
     find_or_pull,
@@ -42,7 +42,7 @@ def pin_image(
     found = find_or_pull(client, reference, progress)
     # an engine with the containerd image store gives what was only built here a digest too, which
     # then equals its id; that one is no registry's
-    known = [known for known in found.digests_in(reference) if known != found.id]
+    known = [known for known in found.digests_in(reference.familiar_name) if known != found.id]
     if digest is None and len(known) == 1:
         digest = known[0]
     platform_digest = None
@@ -77,7 +77,7 @@ def _pulled(
     a name it is not asked.
     """
     here = find_image(client, str(reference))
-    if here is not None and not here.repo_digests:
+    if here is not None and not here.digests:
         progress(f"{reference} was built or loaded here: pinning it by its image id")
         return None
     try:
@@ -189,7 +189,7 @@ def verify_unchanged(resolved: ResolvedImage, client: docker.DockerClient) -> No
 
 def _obtain(
     reference: ImageReference, entry: LockEntry, client: docker.DockerClient, progress: Progress
-) -> tuple[str, LocalImage]:
+) -> tuple[str, ImageConfig]:
     if entry.source is Source.LOCAL:
         found = find_image(client, str(reference))
         if found is None:
@@ -207,7 +207,7 @@ def _obtain(
     # a tag that is here must mean what the lock says; one that is not here may be pulled
     name = f"{reference.familiar_name}:{reference.tag}"
     tagged = find_image(client, name) if reference.tag is not None else None
-    digests = tagged.digests_in(reference) if tagged else ()
+    digests = tagged.digests_in(reference.familiar_name) if tagged else ()
     if tagged and not locked & set(digests):
         raise _mismatch(reference, entry, digests[0] if digests else f"image id {tagged.id}")
     by_digest = reference.with_digest(entry.digest)
@@ -251,5 +251,5 @@ def presence(entry: LockEntry, client: docker.DockerClient) -> Presence:
         return Presence.UNPINNED
     if entry.source is Source.LOCAL:
         return Presence.HERE if tagged.id == entry.image_id else Presence.OTHER
-    known = {entry.digest, entry.platform_digest} & set(tagged.digests_in(reference))
+    known = {entry.digest, entry.platform_digest} & set(tagged.digests_in(reference.familiar_name))
     return Presence.HERE if known else Presence.OTHER

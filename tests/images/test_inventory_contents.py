@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.images.inventory.said import read_contents, read_help
-from harness.images.inventory.taking import image_config
+from harness.images.reference import image_config
 from harness.secrets import REDACTED
 
 SHA = "a" * 64

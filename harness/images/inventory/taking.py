@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import docker
 from docker.errors import DockerException
@@ -17,18 +14,18 @@ from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_, UsageError
 from harness.files import write_whole
-from harness.images.inventory.contents import Contents, ImageConfig, Inventory, Layer
+from harness.images.inventory.contents import Contents, Inventory
 from harness.images.inventory.locked_container import TIMEOUT_S, run_probe, script_text
 from harness.images.inventory.said import read_contents
-from harness.images.reference import ImageReference, LocalImage, Progress, find_image, find_or_pull
-from harness.secrets import redact_command, redact_environment, redact_text
+from harness.images.reference import (
+    ImageReference,
+    Progress,
+    find_image,
+    find_or_pull,
+    image_config,
+)
 
 _CACHE_SCHEMA = 2
-_MOST_STEP = 2000
-_METADATA = re.compile(
-    r"(?:/bin/sh -c #\(nop\) +)?(?:ARG|CMD|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER"
-    r"|ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME)\b"
-)
 
 
 class _Kept(Struct):
@@ -112,50 +109,6 @@ def take_inventory(
         if output.text and not output.notes:
             cache.save(found.id, contents)
     return Inventory(image=image, config=config, contents=contents)
-
-
-def image_config(inspected: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> ImageConfig:
-    """``docker inspect`` and ``docker history`` of an image, without secrets.
-
-    The history is newest first, as the engine gives it.
-    """
-    image, config = LocalImage.read(inspected), inspected.get("Config") or {}
-    started = tuple(redact_command((*image.entrypoint, *image.command)))
-    return ImageConfig(
-        id=image.id,
-        digests=image.repo_digests,
-        platform=image.platform,
-        created=str(inspected.get("Created") or ""),
-        size_bytes=image.size_bytes,
-        layers=_layers((inspected.get("RootFS") or {}).get("Layers") or (), history),
-        labels=redact_environment(image.labels),
-        environment=redact_environment(image.environment),
-        entrypoint=started[: len(image.entrypoint)],
-        command=started[len(image.entrypoint) :],
-        user=str(config.get("User") or "root"),
-        working_directory=str(config.get("WorkingDir") or "/"),
-        ports=tuple(sorted(config.get("ExposedPorts") or ())),
-        needs_gpu=image.needs_gpu,
-    )
-
-
-def _layers(diff_ids: Sequence[str], history: Sequence[Mapping[str, Any]]) -> tuple[Layer, ...]:
-    """Layers with the step that made each, where as many steps as layers can have made one.
-
-    An engine does not say which step made which layer; steps that only set metadata make none.
-    """
-    made = [
-        (int(step.get("Size") or 0), words)
-        for step in reversed(history)
-        for words in [" ".join(str(step.get("CreatedBy") or "").split())]
-        if not _METADATA.match(words)
-    ]
-    if len(made) != len(diff_ids):
-        return tuple(Layer(str(diff_id)) for diff_id in diff_ids)
-    return tuple(
-        Layer(str(diff_id), size, redact_text(words)[:_MOST_STEP])
-        for diff_id, (size, words) in zip(diff_ids, made, strict=True)
-    )
 
 
 def load_inventory(path: Path) -> Inventory:
