@@ -10,6 +10,10 @@ from harness.images.inventory.contents import Inventory, KernelFile, StackVersio
 from harness.images.inventory.effects import CapabilityEffects, effects_of
 from harness.prove import Device, EvidenceTag, evidence_rule, parse_version
 
+_BEYOND = "newer than the newest release whose source was read: the rule may have moved"
+_NO_REPORT = "PyTorch 2.12 and later print no override report: import torch uses it up"
+_NO_PLUGIN = "no batch-invariant plugin: the mode starts on a CPU and dies at once"
+
 
 class Change(Struct, frozen=True):
     """One named value; ``None`` where that side does not have it.
@@ -170,15 +174,9 @@ class ExpectedEvidence(Struct, frozen=True):
         plugged = any("batch_invariant" in one.name for one in inventory.contents.plugins)
         on_cuda = device is Device.CUDA
         notes = {
-            "newer than the newest release whose source was read: the rule may have moved": (
-                rule.beyond_source
-            ),
-            "PyTorch 2.12 and later print no override report: import torch uses it up": (
-                on_cuda and not rule.requires(EvidenceTag.OVERRIDE)
-            ),
-            "no batch-invariant plugin: the mode starts on a CPU and dies at once": (
-                not on_cuda and not plugged
-            ),
+            _BEYOND: rule.beyond_source,
+            _NO_REPORT: on_cuda and not rule.requires(EvidenceTag.OVERRIDE),
+            _NO_PLUGIN: not on_cuda and not plugged,
         }
         told = tuple(note for note, holds in notes.items() if holds)
         return cls(device.value, supported=True, required=rule.in_words(), notes=told)

@@ -168,14 +168,14 @@ def argument_changes(a: ServerArguments, b: ServerArguments) -> tuple[ArgumentCh
             continue
         met.add(other.name)
         if a.source == b.source and (details := tuple(_details(ours, other))):
-            moved = any(
-                one.name.partition(".")[0] == "default" and one.change == "changed"
-                for one in details
-            )
+            defaults = [one for one in details if one.name.partition(".")[0] == "default"]
+            moved = any(one.change == "changed" for one in defaults)
             changes.append(ArgumentChange(other.name, "changed", None, moved, details))
-    for other in b.arguments:
-        if other.name not in met:
-            changes.append(ArgumentChange(other.name, "added", _text(other.default)))
+    changes += [
+        ArgumentChange(other.name, "added", _text(other.default))
+        for other in b.arguments
+        if other.name not in met
+    ]
     return tuple(sorted(changes, key=lambda change: change.name))
 
 

@@ -37,6 +37,18 @@ _ENVIRONMENT = {
     "NO_COLOR": "1",
     "COLUMNS": "200",
 }
+_LOCKED_DOWN: Mapping[str, Any] = {
+    "environment": _ENVIRONMENT,
+    "hostname": "inventory",
+    "network_disabled": True,
+    "network_mode": "none",
+    "read_only": True,
+    "tmpfs": {"/tmp": "size=256m,mode=1777"},
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "pids_limit": 1024,
+    "auto_remove": False,
+}
 
 
 class ProbeOutput(NamedTuple):
@@ -122,23 +134,14 @@ def probe_arguments(image_id: str, interpreter: str, script: str | None = None) 
     """
     process = ProcessId.of(os.getpid())
     return {
+        **_LOCKED_DOWN,
         "image": image_id,
         "entrypoint": [interpreter],
         "command": ["-c", script or script_text()],
-        "environment": _ENVIRONMENT,
         "labels": {
             "harness.run-id": "inventory",
             "harness.host": socket.gethostname(),
             "harness.pid": str(os.getpid()),
             "harness.pid-started": str(process.start_time if process else 0),
         },
-        "hostname": "inventory",
-        "network_disabled": True,
-        "network_mode": "none",
-        "read_only": True,
-        "tmpfs": {"/tmp": "size=256m,mode=1777"},
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
-        "pids_limit": 1024,
-        "auto_remove": False,
     }
