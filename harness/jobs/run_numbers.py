@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import to_builtins
 
+from harness import people, report
 from harness.analyse import read_summary, read_validation, summarise_run, validate_run
 from harness.errors import GateFailed, UsageError
 from harness.files import (
@@ -21,29 +22,7 @@ from harness.files import (
 )
 from harness.findings import Status
 from harness.jobs import Done, Remark
-from harness.people import (
-    Judgement,
-    adjudicate,
-    build_export,
-    read_judgements,
-    read_key,
-    refuse_repeats,
-    rubric_text,
-    sheet_csv,
-    studio_config,
-    studio_tasks,
-)
 from harness.records import METADATA, iter_records, read_run_files
-from harness.report import (
-    FILES,
-    Look,
-    load_report,
-    outcome_lines,
-    prompts_of,
-    rendered,
-    summary_lines,
-    write_reports,
-)
 from harness.words import Mode
 
 
@@ -80,15 +59,13 @@ def summarise(run: Path, output: Path | None) -> Done:
     summary = summarise_run(run)
     target = output or read_run_files(run).folder / "summary.json"
     write_json(target, to_builtins(summary))
-    return Done((*summary_lines(summary), Remark(f"wrote {target}")), summary)
+    return Done((*report.summary_lines(summary), Remark(f"wrote {target}")), summary)
 
 
 def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
     """Validate a run and write what was found beside its records; a failed check is a failure.
 
-    Args:
-        modes: the modes that must be there, separated by commas; else as the run's spec says.
-        rows_per_mode: the records that each must have; else as the run's spec says.
+    What is not asked here is as the run's spec says.
 
     Raises:
         UsageError: a mode is not known, or the run cannot be read.
@@ -114,20 +91,16 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
     return Done(lines, found, failure=failure)
 
 
-def report(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
+def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
     """Write a run's reports; where each is, or the step summary itself outside of CI.
 
     The numbers are those of the run folder's files, or made anew where these are missing or stale;
     beside a records file that is no run folder's own they may be of another one.
 
-    Args:
-        formats: of `harness.report.FILES`, separated by commas.
-        out: the folder; else beside the run.
-
     Raises:
         UsageError: an unknown format, or a run that cannot be read.
     """
-    chosen = report_formats(formats, FILES[Look.RUN])
+    chosen = report_formats(formats, report.FILES[report.Look.RUN])
     files = read_run_files(run)
     sources = [files.records_path, files.folder / METADATA]
     sources += [files.folder / startup.file for startup in files.startups]
@@ -136,39 +109,35 @@ def report(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
     def is_fresh(path: Path) -> bool:
         return files.is_run_folder and path.is_file() and path.stat().st_mtime_ns >= changed
 
-    kept = files.folder / "summary.json"
+    kept, found = files.folder / "summary.json", files.folder / "validation.json"
     summary = read_summary(kept) if is_fresh(kept) else summarise_run(run)
-    kept = files.folder / "validation.json"
-    validation = read_validation(kept) if is_fresh(kept) else validate_run(run)
+    validation = read_validation(found) if is_fresh(found) else validate_run(run)
     if wanted := [name for name in chosen if name != "github"]:
-        yield from write_reports(run, wanted, folder=out, summary=summary, validation=validation)
+        yield from report.write_reports(
+            run, wanted, folder=out, summary=summary, validation=validation
+        )
     if "github" in chosen:
-        text = rendered(load_report(run, summary, validation), "github")
+        text = report.rendered(report.load_report(run, summary, validation), "github")
         yield add_step_summary(text) or text
 
 
 def send_out(run: Path, out: Path, *, controls: float, seed: int, tasks: Path | None) -> Done:
     """Write a blinded sheet of a run's flips with its rubric, and the key beside them.
 
-    Args:
-        controls: share of the sheet that is controls.
-        seed: draws order, sides and controls.
-        tasks: task folder, for the prompts; else the run's own.
-
     Raises:
         UsageError: the run cannot be read, or ``out`` has an export already.
     """
     files = read_run_files(run)
-    prompts = prompts_of(files, tasks)
+    prompts = report.prompts_of(files, tasks)
     rows = (record for _, record in iter_records(files.records_path))
     name = files.run_id or files.records_path.name
-    drawn = build_export(rows, run_id=name, prompts=prompts, controls=controls, seed=seed)
+    drawn = people.build_export(rows, run_id=name, prompts=prompts, controls=controls, seed=seed)
     raters, pretty = out / "for_raters", partial(json.dumps, ensure_ascii=False, indent=2)
     texts = {
-        raters / "sheet.csv": "\ufeff" + sheet_csv(drawn.items),
-        raters / "label_studio_tasks.json": pretty(studio_tasks(drawn.items)) + "\n",
-        raters / "label_studio_config.xml": studio_config(),
-        raters / "rubric.md": rubric_text(item.rubric for item in drawn.items),
+        raters / "sheet.csv": "\ufeff" + people.sheet_csv(drawn.items),
+        raters / "label_studio_tasks.json": pretty(people.studio_tasks(drawn.items)) + "\n",
+        raters / "label_studio_config.xml": people.studio_config(),
+        raters / "rubric.md": people.rubric_text(item.rubric for item in drawn.items),
         out / "key.json": pretty(drawn.key.as_json()) + "\n",
     }
     there = next((path for path in texts if path.exists()), None)
@@ -183,27 +152,22 @@ def send_out(run: Path, out: Path, *, controls: float, seed: int, tasks: Path | 
 def take_in(sheets: Sequence[Path], key: Path, run: Path | None) -> Done:
     """Check filled sheets against the key, add them to those that are there, and sum up.
 
-    Args:
-        sheets: filled sheets (CSV) or exports of Label Studio (JSON); none, to sum up again.
-        key: the export's ``key.json``.
-        run: the folder to add to; else beside the key.
-
     Raises:
         UsageError: a file cannot be read or has a bad line; nothing is added then.
         EnvironmentError_: the judgements cannot be written.
     """
-    answers, folder = read_key(read_text(key), str(key)), run or key.parent
+    answers, folder = people.read_key(read_text(key), str(key)), run or key.parent
     target = folder / "adjudications.jsonl"
     known = [row for _, row in read_rows(target)] if target.is_file() else []
-    new: list[Judgement] = []
+    new: list[people.Judgement] = []
     for sheet in sheets:
-        judged = read_judgements(read_text(sheet), str(sheet), answers)
-        refuse_repeats(judged, [*known, *(item.as_json() for item in new)], str(sheet))
+        judged = people.read_judgements(read_text(sheet), str(sheet), answers)
+        people.refuse_repeats(judged, [*known, *(item.as_json() for item in new)], str(sheet))
         new += judged
     if new:
         append_text(target, "".join(json.dumps(item.as_json()) + "\n" for item in new))
-    mine = [Judgement(**row) for row in known if row.get("item_id") in answers.items]
-    outcome = adjudicate([*mine, *new], answers)
+    mine = [people.Judgement(**row) for row in known if row.get("item_id") in answers.items]
+    outcome = people.adjudicate([*mine, *new], answers)
     write_json(folder / "adjudication.json", to_builtins(outcome))
     added = Remark(f"{len(new)} new judgements in {target}")
-    return Done([added, *outcome_lines(outcome)], outcome)
+    return Done([added, *report.outcome_lines(outcome)], outcome)
