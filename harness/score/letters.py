@@ -98,11 +98,8 @@ def explicit_letter(answer: Answer, options: int) -> Choice | None:
     """The option letter that the first line gives.
 
     Read in this order: a letter alone, ``answer is X``, a letter that opens the line, a delimited
-    ``X)``. A list of the options that the model repeats is not an answer.
-
-    Args:
-        answer: the folded answer.
-        options: number of options, 1 to 26, so that ``E)`` is no letter of a four-option question.
+    ``X)``. A list of the options that the model repeats is not an answer, and ``E)`` is no letter
+    of a question with four ``options``, of which there are 1 to 26.
 
     Returns:
         ``None`` where no letter is given; `SEVERAL` where more than one is and none is preferred.
@@ -122,10 +119,8 @@ def explicit_letter(answer: Answer, options: int) -> Choice | None:
 def later_letter(answer: Answer, options: int) -> Choice | None:
     """The letter that is stated first, on whatever line."""
     mentions = [m for m in _mentions(answer.text, options) if m.rule == "stated"]
-    for stated in mentions:
-        group = [m for m in mentions if m.group == stated.group]
-        return _choice(answer.text, group, "stated", "letter:stated_later")
-    return None
+    group = [mention for mention in mentions if mention.group == mentions[0].group]
+    return _choice(answer.text, group, "stated", "letter:stated_later")
 
 
 def option_of(letter: str) -> int:
@@ -168,25 +163,18 @@ def _choice(text: str, mentions: Sequence[_Mention], rule: str, name: str) -> Ch
     first, last = put[0], put[-1]
     named = {m.option for m in mentions if m.rule and m.group in groups}
     beside = {m.option for m in mentions if m.rule and m.group == last.group}
-    if len(named) == 1:
-        chosen, option = first, first.option
-    elif (
+    chosen = first if len(named) == 1 else last
+    if len(named) > 1 and not (
         len(beside) == 1 and len(groups) > 1 and _CORRECTED.search(text, put[-2].start, last.start)
     ):
-        chosen, option = last, last.option
-    else:
         return Choice(SEVERAL, "letter:several", (first.start, first.start + 1))
-    return Choice(option, name, (chosen.start, chosen.start + 1))
+    return Choice(chosen.option, name, (chosen.start, chosen.start + 1))
 
 
 def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> Choice | None:
-    """The one option whose words stand in the first line, articles aside.
+    """The one option (texts in letter order) whose words stand in the first line, articles aside.
 
-    Args:
-        answer: the folded answer.
-        options: option texts in letter order.
-        anywhere: accept the words anywhere in the line; otherwise only at its start or right
-            after ``answer is``.
+    Unless they may stand ``anywhere`` in it, they open the line or follow ``answer is``.
 
     Returns:
         ``None`` when no option or more than one is named, or the only one is denied.

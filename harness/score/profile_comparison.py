@@ -28,6 +28,15 @@ class ProfileFlips(Struct):
     strict_only: int = 0
     neither: int = 0
 
+    def add(self, paper: bool, strict: bool) -> None:
+        """Count whether each profile sees one."""
+        self.paper += paper
+        self.strict += strict
+        self.both += paper and strict
+        self.paper_only += paper and not strict
+        self.strict_only += strict and not paper
+        self.neither += not (paper or strict)
+
 
 class ProfileCounts(Struct):
     """Counts of one mode."""
@@ -95,23 +104,17 @@ class ProfileComparison:
         """Count one record under both profiles; a record in error is not counted."""
         if paper.get("status", Status.OK) != Status.OK:
             return
-        tally = self._modes.setdefault(
-            str(paper.get("mode")), ProfileCounts(0, 0, 0, ProfileFlips())
-        )
+        none = ProfileCounts(0, 0, 0, ProfileFlips())
+        tally = self._modes.setdefault(str(paper.get("mode")), none)
         tally.records += 1
         for side in ("solo", "batch"):
             tally.answers += 1
             tally.scores_differ += paper[f"{side}_score"] != strict[f"{side}_score"]
             labels = (paper[f"{side}_label"], strict[f"{side}_label"])
             self._labels[str(paper["task_name"]), *labels] += 1
-        one, other, flips = bool(paper["label_flip"]), bool(strict["label_flip"]), tally.label_flips
-        flips.paper += one
-        flips.strict += other
-        flips.both += one and other
-        flips.paper_only += one and not other
-        flips.strict_only += other and not one
-        flips.neither += not (one or other)
-        if one == other:
+        flips = bool(paper["label_flip"]), bool(strict["label_flip"])
+        tally.label_flips.add(*flips)
+        if flips[0] == flips[1]:
             return
         if len(self._listed) >= MAX_LISTED:
             self._left_out += 1
@@ -133,14 +136,8 @@ class ProfileComparison:
 
 
 def _verdict(record: Record) -> ProfileVerdict:
-    return ProfileVerdict(
-        bool(record["label_flip"]),
-        *(
-            told
-            for side, answer in (("solo", "solo"), ("batch", "batched"))
-            for told in (
-                *(record[f"{side}_score"], record[f"{side}_label"]),
-                record[answer]["score_evidence"]["rule"],
-            )
-        ),
-    )
+    told: list[Any] = []
+    for side, answer in (("solo", "solo"), ("batch", "batched")):
+        told += [record[f"{side}_score"], record[f"{side}_label"]]
+        told.append(record[answer]["score_evidence"]["rule"])
+    return ProfileVerdict(bool(record["label_flip"]), *told)

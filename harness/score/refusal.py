@@ -127,12 +127,9 @@ def _spoken(text: str) -> tuple[str, list[int]]:
 
     An answer that is one quotation from end to end is spoken, not quoted.
     """
-    blanked = (
-        text
-        if _ALL_QUOTED.fullmatch(text)
-        else _QUOTED.sub(lambda quoted: " " * len(quoted.group()), text)
-    )
-    blanked = _BACKTICK.sub("'", blanked)
+    blanked = _BACKTICK.sub("'", text)
+    if not _ALL_QUOTED.fullmatch(text):
+        blanked = _QUOTED.sub(lambda quoted: " " * len(quoted.group()), blanked)
     emphasis = {place for hit in _EMPHASIS.finditer(blanked) for place in range(*hit.span())}
     origin = [
         place
