@@ -138,14 +138,7 @@ def import_task(
         hint = nearest(dataset, known_datasets(), "known")
         raise UsageError(f"unknown data set '{dataset}'", hint=hint)
     chosen, filters = known_datasets()[dataset], [parse_filter(text) for text in where]
-    if (file is None) == (hub is None):
-        raise UsageError("name a data file, or give --hub; one of them, not both")
-    if hub is not None:
-        rows, source = _from_hub(chosen.hub, hub)
-    elif file is None or not file.is_file():
-        raise UsageError("no such file", file=file, hint="paths start at the current folder")
-    else:
-        rows, source = read_rows(file), {"file": file.name, "sha256": sha256_of(file)}
+    rows, source = _from_file_or_hub(file, hub, chosen.hub)
     named = name or (out.stem if out else None)
     task = import_rows(
         chosen, rows, source=source, name=named, where=filters, limit=limit, seed=seed
@@ -164,7 +157,16 @@ def import_task(
     )
 
 
-def _from_hub(default: Hub, asked: Choice) -> tuple[Rows, dict[str, Any]]:
+def _from_file_or_hub(
+    file: Path | None, asked: Choice | None, default: Hub
+) -> tuple[Rows, dict[str, Any]]:
+    """The rows, and what says which rows they are."""
+    if (file is None) == (asked is None):
+        raise UsageError("name a data file, or give --hub; one of them, not both")
+    if asked is None:
+        if file is None or not file.is_file():
+            raise UsageError("no such file", file=file, hint="paths start at the current folder")
+        return read_rows(file), {"file": file.name, "sha256": sha256_of(file)}
     dataset_id, config, split, revision = asked
     if dataset_id and dataset_id != default.dataset_id:
         default = Hub(dataset_id)

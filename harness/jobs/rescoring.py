@@ -41,9 +41,8 @@ class _Rescoring:
             except HarnessError as error:
                 if error.file is not None:
                     raise
-                raise UsageError(
-                    error.message, hint=error.hint, file=self.records, line=line
-                ) from error
+                message, hint = error.message, error.hint
+                raise UsageError(message, hint=hint, file=self.records, line=line) from error
             new = both[self.profile]
             self.profiles.add(both["paper"], both["strict"])
             self.before.add(str(old.get("score_profile") or "not named"))
@@ -94,12 +93,7 @@ def rescore_run(
 ) -> Done:
     """Score every saved answer under both profiles, and write those of one as a run folder.
 
-    Args:
-        run: run folder or records file; it is only read.
-        profile: ``paper`` or ``strict``: whose scores the new records have.
-        tasks: folder of task files; ``None`` for the run's own.
-        out: the new run folder; ``None`` for ``rescored/<profile>`` in or beside the run.
-        show: most disagreements told one by one.
+    The run is only read; the new folder is ``rescored/<profile>`` in or beside it by default.
 
     Raises:
         UsageError: an unknown profile, no tasks, or a record that cannot be scored again, with
@@ -142,15 +136,12 @@ def rescore_run(
 
 
 def _own_tasks(files: RunFiles) -> Path:
-    named = files.spec.get("tasks")
+    named, hint = files.spec.get("tasks"), "give --tasks"
     if not named:
-        raise UsageError(
-            "the run does not say which tasks it used", file=files.records_path, hint="give --tasks"
-        )
+        message = "the run does not say which tasks it used"
+        raise UsageError(message, file=files.records_path, hint=hint)
     if not Path(named).is_dir():
-        raise UsageError(
-            f"the run's tasks are not here: no folder {named}",
-            file=files.folder / METADATA,
-            hint="go to the folder where the run was started, or give --tasks",
-        )
+        message = f"the run's tasks are not here: no folder {named}"
+        hint = f"go to the folder where the run was started, or {hint}"
+        raise UsageError(message, file=files.folder / METADATA, hint=hint)
     return Path(named)

@@ -18,11 +18,9 @@ _CPU_START_S, _CPU_TOKEN_S = 30.0, 0.006
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Totals of a plan.
+    """Totals of a plan: server starts, records to be written, and what they ask.
 
     Attributes:
-        lifetimes: server starts.
-        records: records to be written.
         requests: HTTP requests, without warm-up and retries.
         answers: completions that those requests bring back.
         seconds: a rough duration, for a GPU or for the CPU engine.

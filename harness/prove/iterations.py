@@ -95,23 +95,14 @@ class BatchWitness:
 
 def read_steps(log_slice: str) -> tuple[EngineStep, ...]:
     """Every engine step in a piece of a log, in order; printed by engine core or API server."""
-    steps = []
-    for line in read_lines(log_slice):
-        match = _STEP.match(line.text)
-        if match:
-            number, contexts, prompt_tokens, decodes, decoded = map(int, match.groups())
-            steps.append(
-                EngineStep(number, contexts, prompt_tokens, decodes, decoded, line=line.number)
-            )
-    return tuple(steps)
+    found = ((line.number, _STEP.match(line.text)) for line in read_lines(log_slice))
+    return tuple(EngineStep(*(*map(int, told.groups()), line)) for line, told in found if told)
 
 
 def batch_witness(log_slice: str, expected_requests: int) -> BatchWitness:
     """Judge the steps between the sending of a dispatch and its last answer.
 
-    Args:
-        log_slice: what the log grew by in that time.
-        expected_requests: how many requests were sent together.
+    ``log_slice`` is what the log grew by in that time.
     """
     steps = [step for step in read_steps(log_slice) if step.width > 0]
     return BatchWitness(

@@ -101,11 +101,9 @@ def spec_flags() -> tuple[Flag, ...]:
 
 def flag_of(path: KeyPath) -> str:
     """The flag that sets the key at ``path`` (or the key that holds it)."""
-    for length in range(len(path), 0, -1):
-        for flag in spec_flags():
-            if flag.path == path[:length]:
-                return flag.name
-    return f"--{path[0]}"
+    flags = {flag.path: flag.name for flag in reversed(spec_flags())}  # the first of a key
+    holders = (path[:length] for length in range(len(path), 0, -1))
+    return next((flags[key] for key in holders if key in flags), f"--{path[0]}")
 
 
 def apply_flags(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
