@@ -9,7 +9,7 @@ a matter of seconds.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from operator import ne
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 _NULL = msgspec.Raw(b"null")
 _UNFINISHED = frozenset({"abort", "error"})
 _REPEATS = ("repeats", "repeat_changes", "repeat_flips")
+_STATED: Mapping[bool | None, int] = {None: -1, False: 0, True: 1}
 _T = TypeVar("_T", bound=Hashable)
+Columns = dict[str, tuple[Any, ...]]
 
 
 class AnswerRow(msgspec.Struct, gc=False):
@@ -162,6 +164,22 @@ class _Settings(dict[tuple[bytes, str | None, str | None], int]):
         return code
 
 
+def _coded(values: Sequence[_T], codes: Mapping[_T, int], dtype: Any = np.int32) -> IntArray:
+    """The number of each value; a chunk of a file often holds one value only."""
+    first, count = values[0], len(values)
+    if first == values[-1] and values.count(first) == count:
+        return np.full(count, codes[first], dtype)
+    return np.fromiter(map(codes.__getitem__, values), dtype, count)
+
+
+def _equal(values: Sequence[object], wanted: str) -> BoolArray:
+    """Which of the values are one of words; mostly all are, or none."""
+    found, count = values.count(wanted), len(values)
+    if found in (0, count):
+        return np.full(count, found > 0)
+    return np.fromiter((value == wanted for value in values), np.bool_, count)
+
+
 class RecordsBuilder:
     """Collects chunks of rows; `finish` gives the `Records`.
 
@@ -189,10 +207,9 @@ class RecordsBuilder:
         if not rows:
             return
         columns = dict(zip(_FIELDS, zip(*map(astuple, rows), strict=True), strict=True))
-        ok = np.fromiter((s is Status.OK for s in columns["status"]), np.bool_, len(rows))
-        self._put("line", lines)
-        self._put("ok", ok)
-        self._put("mode", [mode is Mode.BATCH_INVARIANT for mode in columns["mode"]], np.int8)
+        self._put("line", np.fromiter(lines, np.int32, len(rows)))
+        self._put("ok", ok := _equal(columns["status"], Status.OK))
+        self._put("mode", _equal(columns["mode"], Mode.BATCH_INVARIANT).astype(np.int8))
         self._add_identity(columns)
         self._add_scores(columns, ok)
         self._add_answers(columns)
@@ -201,70 +218,64 @@ class RecordsBuilder:
             self._check_answers(rows, lines)
         self._count += len(rows)
 
-    def _put(self, name: str, values: Any, dtype: Any = np.int32) -> None:
-        if not isinstance(values, np.ndarray):
-            values = np.array(values, dtype=dtype)
+    def _put(self, name: str, values: npt.NDArray[Any]) -> None:
         self._chunks.setdefault(name, []).append(values)
 
-    def _put_words(self, name: str, values: Iterable[str | None], shared: str = "") -> None:
+    def _put_words(self, name: str, values: Sequence[str | None], shared: str = "") -> None:
         codes = self._categories.setdefault(shared or name, _Categories())
-        self._put(name, np.fromiter(map(codes.__getitem__, values), np.int32))
+        self._put(name, _coded(values, codes))
 
-    def _add_identity(self, columns: dict[str, tuple[Any, ...]]) -> None:
+    def _add_identity(self, columns: Columns) -> None:
         for name in ("model", "task_name", "dispatch_mode", "domain", "original_direction"):
             self._put_words(name, columns[name])
-        self._put_words("phase", (p if p is None else str(p) for p in columns["phase"]))
+        self._put_words("phase", [p if p is None else str(p) for p in columns["phase"]])
         self._put_words("prompt", columns["prompt_sha256"])
         self._put_words("run", columns["run_id"])
-        self._put("sample_id", [self._samples[str(sample)] for sample in columns["sample_id"]])
-        self._put("batch_size", columns["batch_size"], np.int64)
+        self._put("sample_id", _coded(list(map(str, columns["sample_id"])), self._samples))
+        self._put("batch_size", np.array(columns["batch_size"], np.int64))
         groups = zip(map(bytes, columns["group"]), columns["target_index"], strict=True)
-        self._put("group", [0 if g[0] == b"null" else hash(g) for g in groups], np.int64)
+        hashes = [0 if group[0] == b"null" else hash(group) for group in groups]
+        self._put("group", np.array(hashes, np.int64))
         sampling = map(bytes, columns["sampling"])
         raw = zip(sampling, columns["score_profile"], columns["hf_id"], strict=True)
-        self._put("settings", np.fromiter(map(self._settings.__getitem__, raw), np.int32))
+        self._put("settings", _coded(list(raw), self._settings))
 
-    def _add_scores(self, columns: dict[str, tuple[Any, ...]], ok: BoolArray) -> None:
+    def _add_scores(self, columns: Columns, ok: BoolArray) -> None:
         for side in ("solo", "batch"):
             labels = columns[f"{side}_label"]
-            pairs = zip(columns[f"{side}_score"], labels, strict=True)
-            self._put(f"{side}_state", np.fromiter(map(self._states.__getitem__, pairs), np.int32))
+            pairs = list(zip(columns[f"{side}_score"], labels, strict=True))
+            self._put(f"{side}_state", _coded(pairs, self._states))
             self._put_words(f"{side}_label", labels, "label")
         solo, batch = columns["solo_response_hash"], columns["batch_response_hash"]
         flips = self._chunks["solo_state"][-1] != self._chunks["batch_state"][-1]
         changes = np.fromiter(map(ne, solo, batch), np.bool_, len(ok))
         self._put("label_flip", ok & flips)
         self._put("text_change", ok & changes)
-        self._put("solo_hash", solo, object)
-        # an equal hash is kept once
-        same = [a if a == b else b for a, b in zip(solo, batch, strict=True)]
-        self._put("batch_hash", same, object)
-        self._put("stated_flip", [-1 if f is None else f for f in columns["label_flip"]], np.int8)
-        stated = [-1 if c is None else c for c in columns["text_change"]]
-        self._put("stated_change", stated, np.int8)
+        one, other = (np.array(hashes, object) for hashes in (solo, batch))
+        self._put("solo_hash", one)
+        self._put("batch_hash", np.where(changes, other, one))  # an equal hash is kept once
+        self._put("stated_flip", _coded(columns["label_flip"], _STATED, np.int8))
+        self._put("stated_change", _coded(columns["text_change"], _STATED, np.int8))
 
-    def _add_answers(self, columns: dict[str, tuple[Any, ...]]) -> None:
-        truncated = np.zeros(len(columns["solo"]), dtype=np.bool_)
+    def _add_answers(self, columns: Columns) -> None:
+        count = len(columns["solo"])
+        truncated = np.zeros(count, np.bool_)
         for side, name in (("solo", "solo"), ("batch", "batched")):
-            if not any(columns[name]):
-                self._put_nothing(side, len(truncated))
-                continue
-            answers = [answer or _NO_ANSWER for answer in columns[name]]
-            self._put(f"{side}_attempts", [answer.attempts or 1 for answer in answers])
-            seconds = [answer.latency_s for answer in answers]
-            self._put(f"{side}_latency", seconds, np.float64)  # None becomes nan
-            truncated |= np.array([answer.finish_reason == "length" for answer in answers])
-            counts = list(map(_count_repeats, columns[name], columns[f"{name}_repeats"]))
-            for kind, values in zip(_REPEATS, zip(*counts, strict=True), strict=True):
+            attempts, seconds = np.ones(count, np.int32), np.full(count, np.nan)
+            if any(columns[name]):
+                answers = [answer or _NO_ANSWER for answer in columns[name]]
+                attempts = np.array([answer.attempts or 1 for answer in answers], np.int32)
+                # None becomes nan
+                seconds = np.array([answer.latency_s for answer in answers], np.float64)
+                truncated |= _equal([answer.finish_reason for answer in answers], "length")
+            self._put(f"{side}_attempts", attempts)
+            self._put(f"{side}_latency", seconds)
+            repeats, counts = columns[f"{name}_repeats"], np.zeros((3, count), np.int32)
+            if any(repeats):
+                counts = np.array(list(map(_count_repeats, columns[name], repeats)), np.int32).T
+            for kind, values in zip(_REPEATS, counts, strict=True):
                 self._put(f"{side}_{kind}", values)
         self._put("truncated", truncated)
-
-    def _put_nothing(self, side: str, count: int) -> None:
-        """What stands for the answers of records that hold none."""
-        self._put(f"{side}_attempts", np.ones(count, np.int32))
-        self._put(f"{side}_latency", np.full(count, np.nan))
-        for kind in _REPEATS:
-            self._put(f"{side}_{kind}", np.zeros(count, np.int32))
 
     def _add_remarks(self, rows: Sequence[Row], ok: BoolArray) -> None:
         changed = self._chunks["text_change"][-1]
@@ -383,12 +394,13 @@ def _count_repeats(
     """Repeats of one answer: how many, with another text, with another label."""
     if first is None or not repeats:
         return 0, 0, 0
-    text, state = bytes(first.text), score_state(first.score, first.label)
+    text, scored = first.text, (first.score, first.label)
     changes = flips = 0
     for repeat in repeats:
-        again = bytes(repeat.text)
-        changes += again != text and json.loads(again) != json.loads(text)
-        flips += score_state(repeat.score, repeat.label) != state
+        if repeat.text != text:
+            changes += json.loads(bytes(repeat.text)) != json.loads(bytes(text))
+        if (repeat.score, repeat.label) != scored:
+            flips += score_state(repeat.score, repeat.label) != score_state(*scored)
     return len(repeats), changes, flips
 
 
