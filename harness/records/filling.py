@@ -9,16 +9,17 @@ a matter of seconds.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from operator import ne
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec.structs import astuple
 
-from harness.flips import ScoreState, score_state
+from harness.flips import score_state
 from harness.records.frame import (
     KEY,
     AnswerChecks,
@@ -38,7 +39,6 @@ _NULL = msgspec.Raw(b"null")
 _UNFINISHED = frozenset({"abort", "error"})
 _REPEATS = ("repeats", "repeat_changes", "repeat_flips")
 _STATED: Mapping[bool | None, int] = {None: -1, False: 0, True: 1}
-_T = TypeVar("_T", bound=Hashable)
 Columns = dict[str, tuple[Any, ...]]
 
 
@@ -119,52 +119,34 @@ def decode_rows(chunk: bytes) -> list[Row] | None:
         return None
 
 
-class _Codes(dict[_T, int]):
-    """A number for each distinct value, in order of first appearance."""
+class _Codes(dict[Any, int]):
+    """A number for each distinct value, in order of first appearance; a known None has -1."""
 
-    def __missing__(self, value: _T) -> int:
-        code = self[value] = len(self)
+    def __missing__(self, value: Any) -> int:
+        code = self[value] = len(self) - (None in self)
         return code
 
 
-class _Categories(_Codes[str | None]):
-    """The same with -1 for ``None``."""
+class _CodesOf(dict[Any, int]):
+    """The number of what each value comes to."""
 
-    def __init__(self) -> None:
-        super().__init__({None: -1})
-
-    def __missing__(self, value: str | None) -> int:
-        code = self[value] = len(self) - 1
-        return code
-
-
-class _States(dict[tuple[float | None, str | None], int]):
-    """The number of the state that a score and a label make."""
-
-    def __init__(self) -> None:
+    def __init__(self, code: Callable[[Any], int]) -> None:
         super().__init__()
-        self.codes = _Codes[ScoreState]()
+        self._code = code
 
-    def __missing__(self, pair: tuple[float | None, str | None]) -> int:
-        code = self[pair] = self.codes[score_state(*pair)]
+    def __missing__(self, value: Any) -> int:
+        code = self[value] = self._code(value)
         return code
 
 
-class _Settings(dict[tuple[bytes, str | None, str | None], int]):
+def _settings(sampling: bytes, score_profile: str | None, hf_id: str | None) -> str | None:
     """The category of a sampling (as it stands in the file), a score profile and a hub id."""
-
-    def __init__(self, categories: _Categories) -> None:
-        super().__init__()
-        self._words = categories
-
-    def __missing__(self, raw: tuple[bytes, str | None, str | None]) -> int:
-        settings = {"sampling": json.loads(raw[0]), "score_profile": raw[1], "hf_id": raw[2]}
-        known = any(value is not None for value in settings.values())
-        code = self[raw] = self._words[json.dumps(settings, sort_keys=True) if known else None]
-        return code
+    settings = {"sampling": json.loads(sampling), "score_profile": score_profile, "hf_id": hf_id}
+    known = any(value is not None for value in settings.values())
+    return json.dumps(settings, sort_keys=True) if known else None
 
 
-def _coded(values: Sequence[_T], codes: Mapping[_T, int], dtype: Any = np.int32) -> IntArray:
+def _coded(values: Sequence[Any], codes: Mapping[Any, int], dtype: Any = np.int32) -> IntArray:
     """The number of each value; a chunk of a file often holds one value only."""
     first, count = values[0], len(values)
     if first == values[-1] and values.count(first) == count:
@@ -192,10 +174,11 @@ class RecordsBuilder:
         self._path = path
         self._check = check
         self._chunks: dict[str, list[npt.NDArray[Any]]] = {}
-        self._categories: dict[str, _Categories] = {}
-        self._samples = _Codes[str]()
-        self._states = _States()
-        self._settings = _Settings(self._categories.setdefault("settings", _Categories()))
+        self._categories = defaultdict[str, _Codes](lambda: _Codes({None: -1}))
+        self._samples, self._states = _Codes(), _Codes()
+        self._state_codes = _CodesOf(lambda pair: self._states[score_state(*pair)])
+        words = self._categories["settings"]
+        self._settings_codes = _CodesOf(lambda raw: words[_settings(*raw)])
         self._errors: dict[int, str] = {}
         self._changes: dict[int, Change] = {}
         self._checks = AnswerChecks()
@@ -222,8 +205,7 @@ class RecordsBuilder:
         self._chunks.setdefault(name, []).append(values)
 
     def _put_words(self, name: str, values: Sequence[str | None], shared: str = "") -> None:
-        codes = self._categories.setdefault(shared or name, _Categories())
-        self._put(name, _coded(values, codes))
+        self._put(name, _coded(values, self._categories[shared or name]))
 
     def _add_identity(self, columns: Columns) -> None:
         for name in ("model", "task_name", "dispatch_mode", "domain", "original_direction"):
@@ -238,13 +220,13 @@ class RecordsBuilder:
         self._put("group", np.array(hashes, np.int64))
         sampling = map(bytes, columns["sampling"])
         raw = zip(sampling, columns["score_profile"], columns["hf_id"], strict=True)
-        self._put("settings", _coded(list(raw), self._settings))
+        self._put("settings", _coded(list(raw), self._settings_codes))
 
     def _add_scores(self, columns: Columns, ok: BoolArray) -> None:
         for side in ("solo", "batch"):
             labels = columns[f"{side}_label"]
             pairs = list(zip(columns[f"{side}_score"], labels, strict=True))
-            self._put(f"{side}_state", _coded(pairs, self._states))
+            self._put(f"{side}_state", _coded(pairs, self._state_codes))
             self._put_words(f"{side}_label", labels, "label")
         solo, batch = columns["solo_response_hash"], columns["batch_response_hash"]
         flips = self._chunks["solo_state"][-1] != self._chunks["batch_state"][-1]
@@ -345,7 +327,7 @@ class RecordsBuilder:
             path=self._path,
             frame=pd.DataFrame({"key": key, **columns}, copy=False),
             candidates=candidates.reset_index(drop=True),
-            states=tuple(self._states.codes),
+            states=tuple(self._states),
             errors=self._errors,
             changes=self._changes,
             problems=tuple(self.problems),
