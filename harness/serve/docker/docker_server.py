@@ -5,6 +5,7 @@ What the container is comes from `harness.serve.docker.container`; here it is on
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import time
@@ -79,7 +80,12 @@ class DockerServer(Server):
         except NotFound:
             return ServerState(running=False, detail="the container is gone from the engine")
         except (DockerException, RequestException) as error:
-            return self._engine_silent(error)
+            now = self._clock()
+            self._silent_since = now if self._silent_since is None else self._silent_since
+            self._engine_was_silent = True
+            running = now - self._silent_since < _ENGINE_GRACE_S
+            so = "does not answer" if running else f"has not answered for {_ENGINE_GRACE_S:.0f} s"
+            return ServerState(running=running, detail=f"the Docker engine {so}: {error}")
         self._silent_since = None
         state = container_state(self._container.attrs)
         if not state.running and self._engine_was_silent:
@@ -105,29 +111,15 @@ class DockerServer(Server):
         if not self._attempt("remove", lambda: self._container.remove(force=True, v=True)):
             _log.warning("container_left", container=self._container.name, remedy=_REMEDY)
 
-    def _engine_silent(self, error: Exception) -> ServerState:
-        now = self._clock()
-        if self._silent_since is None:
-            self._silent_since = now
-        self._engine_was_silent = True
-        if now - self._silent_since < _ENGINE_GRACE_S:
-            return ServerState(running=True, detail=f"the Docker engine does not answer: {error}")
-        return ServerState(
-            running=False,
-            detail=f"the Docker engine has not answered for {_ENGINE_GRACE_S:.0f} s: {error}",
-        )
-
     def _attempt(self, what: str, act: Callable[[], Any]) -> bool:
         try:
             act()
-        except NotFound:
-            return True
         except (DockerException, RequestException) as error:
             # 409: not running any more, or its removal is under way
-            if isinstance(error, APIError) and error.status_code == 409:
-                return True
-            _log.warning("container_" + what + "_failed", error=str(error))
-            return False
+            ending = isinstance(error, APIError) and error.status_code == 409
+            if not ending and not isinstance(error, NotFound):
+                _log.warning("container_" + what + "_failed", error=str(error))
+                return False
         return True
 
 
@@ -139,13 +131,10 @@ class DockerBackend:
             SDK's client is not made for several threads.
     """
 
+    name = BackendName.DOCKER
+
     def __init__(self, connect: Callable[[float], docker.DockerClient] = connect) -> None:
         self._connect = connect
-
-    @property
-    def name(self) -> BackendName:
-        """Docker."""
-        return BackendName.DOCKER
 
     def check(self, options: LaunchOptions) -> None:
         """The engine answers and has the image; changes nothing.
@@ -153,21 +142,15 @@ class DockerBackend:
         Raises:
             EnvironmentError_: no engine, no image, or the port is taken.
         """
-        client = self._connect(_STATE_TIMEOUT_S)
-        try:
+        with contextlib.closing(self._connect(_STATE_TIMEOUT_S)) as client:
             _require_image(client, options)
-        finally:
-            client.close()
         check_port_free(options.port)
 
     def sweep(self, run_folder: Path) -> tuple[str, ...]:
         """Remove containers that a killed run of this folder left, if its owner is gone."""
-        client = self._connect(_STATE_TIMEOUT_S)
-        try:
+        with contextlib.closing(self._connect(_STATE_TIMEOUT_S)) as client:
             leftovers = find_leftovers(client, run_folder.name)
             return tuple(f"removed {left}" for left in remove_leftovers(client, leftovers))
-        finally:
-            client.close()
 
     def start(self, options: LaunchOptions, run_folder: Path) -> DockerServer:
         """Create and start a container, with its log followed from the first byte.
@@ -204,8 +187,19 @@ class DockerBackend:
     def _create_and_start(
         self, client: docker.DockerClient, arguments: dict[str, Any], options: LaunchOptions
     ) -> Container:
+        """Create and start; an engine that may not raise limits (a rootless one) starts without."""
         try:
-            return _create_and_start(client, arguments)
+            container = client.containers.create(**arguments)
+            try:
+                container.start()
+            except APIError as error:
+                if "error setting rlimit" not in str(error) or not arguments["ulimits"]:
+                    raise
+                _log.warning("ulimits_refused", container=container.name)
+                container.remove(force=True)
+                container = client.containers.create(**{**arguments, "ulimits": []})
+                container.start()
+            return container
         except APIError as error:
             raise engine_refusal(
                 str(error.explanation or error),
@@ -218,20 +212,6 @@ class DockerBackend:
                 f"the Docker engine went away while a container was started: {error}",
                 hint="see that it runs (docker info), then start the run again; it resumes",
             ) from error
-
-
-def _create_and_start(client: docker.DockerClient, arguments: dict[str, Any]) -> Container:
-    """Create and start; an engine that may not raise limits (a rootless one) starts without."""
-    container = client.containers.create(**arguments)
-    try:
-        container.start()
-    except APIError as error:
-        if "error setting rlimit" not in str(error) or not arguments["ulimits"]:
-            raise
-        _log.warning("ulimits_refused", container=container.name)
-        container.remove(force=True)
-        return _create_and_start(client, {**arguments, "ulimits": []})
-    return container
 
 
 def _require_image(client: docker.DockerClient, options: LaunchOptions) -> ContainerOptions:

@@ -9,32 +9,18 @@ from typing import Any
 
 import docker
 
-from harness.serve.docker.container import (
-    LABEL_HOST,
-    LABEL_MODE,
-    LABEL_MODEL,
-    LABEL_PID,
-    LABEL_PID_STARTED,
-    LABEL_RUN,
-)
+from harness.serve.docker.container import LABEL_HOST, LABEL_PID, LABEL_PID_STARTED, LABEL_RUN
 from harness.serve.docker.engine import guarded, remove_container
 from harness.serve.leftovers import Owner
 
 
 @dataclass(frozen=True, slots=True)
 class LeftoverContainer:
-    """A container of ours.
-
-    Attributes:
-        owner_gone: whether the harness that started it has certainly ended; only then may it be
-            removed.
-    """
+    """A container of ours; it may be removed only if the harness that started it surely ended."""
 
     id: str
     name: str
     run_id: str
-    mode: str
-    model: str
     status: str
     owner: Owner
     owner_gone: bool
@@ -52,8 +38,6 @@ class LeftoverContainer:
             id=str(row["Id"]),
             name=str((row.get("Names") or ["?"])[0]).lstrip("/"),
             run_id=labels.get(LABEL_RUN, ""),
-            mode=labels.get(LABEL_MODE, ""),
-            model=labels.get(LABEL_MODEL, ""),
             status=str(row.get("State", "unknown")),
             owner=owner,
             owner_gone=owner.is_gone(),
