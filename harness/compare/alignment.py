@@ -36,18 +36,15 @@ SUBSET_HINT = "--allow-subset compares only what both have"
 CONDITIONS = (Condition.SOLO, Condition.BATCHED)
 _SHOWN = 180
 _ASKED = (
-    ("prompt", "prompts (prompt_sha256)"),
-    ("batch", "batches (group, target_index)"),
-    ("sampling", "sampling"),
-    ("score_profile", "score profile"),
+    ("prompt", "prompts (prompt_sha256)", "compare runs of the same task files"),
+    (
+        "batch",
+        "batches (group, target_index)",
+        "compare runs whose batches were cut from the same population",
+    ),
+    ("sampling", "sampling", "compare runs with the same request settings"),
+    ("score_profile", "score profile", "`harness score --profile` gives both the same one"),
 )
-_REMEDIES = {
-    "prompt": "compare runs of the same task files",
-    "batch": "compare runs whose batches were cut from the same population",
-    "sampling": "compare runs with the same request settings",
-    "score profile": "`harness score --profile` gives both the same one",
-    "score for the same text": "`harness score` scores both runs by the same rules",
-}
 _PLAIN = ("line", "ok", "label_flip", "text_change")
 
 
@@ -234,7 +231,7 @@ def require_comparable(a: Side, b: Side, found: Alignment) -> Iterator[str]:
         UsageError: something differs, at the first record of B that does.
     """
     pairs = found.pairs
-    for column, words in _ASKED:
+    for column, words, hint in _ASKED:
         one, other = pairs[f"{column}_a"], pairs[f"{column}_b"]
         known = one.notna() & other.notna()
         differs = known & one.ne(other)
@@ -242,7 +239,8 @@ def require_comparable(a: Side, b: Side, found: Alignment) -> Iterator[str]:
             one = _batches(a, pairs["line_a"][differs])
             other = _batches(b, pairs["line_b"][differs])
             differs &= one.ne(other).reindex(pairs.index, fill_value=False)
-        _refuse(a, b, pairs[differs], len(pairs), column.replace("_", " "), one, other)
+        what = f"another {column.replace('_', ' ')}"
+        _refuse(a, b, pairs[differs], len(pairs), what, hint, one, other)
         missing = int((~known).sum())
         if missing:
             rows = "" if missing == len(pairs) else f" for {missing} of {len(pairs)} candidates"
@@ -253,8 +251,9 @@ def require_comparable(a: Side, b: Side, found: Alignment) -> Iterator[str]:
         same_text = pairs[f"{condition}_hash_a"].notna() & ~pairs[f"{condition}_text_changes"]
         differs |= same_text & pairs[f"{condition}_label_changes"]
     pairs = pairs[differs & pairs["ok_a"] & pairs["ok_b"]]
-    what = "score for the same text"
-    _refuse(a, b, pairs, len(found.pairs), what, _scores(pairs, "a"), _scores(pairs, "b"))
+    what = "another score for the same text"
+    hint = "`harness score` scores both runs by the same rules"
+    _refuse(a, b, pairs, len(found.pairs), what, hint, _scores(pairs, "a"), _scores(pairs, "b"))
 
 
 def _batches(side: Side, lines: Series[int]) -> Series[Any]:
@@ -277,6 +276,7 @@ def _refuse(
     differing: DataFrame,
     compared: int,
     what: str,
+    hint: str,
     one: Series[Any],
     other: Series[Any],
 ) -> None:
@@ -285,15 +285,15 @@ def _refuse(
     differing = differing.sort_values("line_b")
     pair, index = differing.iloc[0], differing.index[:1]
     values = (series[index].iloc[0] for series in (other, one))
-    if what == "batch":
+    if what == "another batch":
         values = (f"[{', '.join(map(str, g))}] with the target at {at}" for g, at in values)
-    before = "SHA-256 " if what == "prompt" else ""
+    before = "SHA-256 " if what == "another prompt" else ""
     here, there = (before + (v if len(v) <= _SHOWN else f"{v[:_SHOWN]}…") for v in values)
     raise UsageError(
-        f"not comparable, another {what}: {key_name(tuple(pair[KEY]))} has "
+        f"not comparable, {what}: {key_name(tuple(pair[KEY]))} has "
         f"{here} here and {there} in {a.records.path}:{pair['line_a']}; "
         f"{len(differing)} of {compared} candidates differ",
         file=b.records.path,
         line=int(pair["line_b"]),
-        hint=_REMEDIES[what],
+        hint=hint,
     )

@@ -28,8 +28,13 @@ from harness.serve.docker.container import (
     container_state,
     with_secrets,
 )
-from harness.serve.docker.engine import connect, engine_refusal, remove_container
-from harness.serve.docker.left_containers import find_leftovers, remove_leftovers
+from harness.serve.docker.engine import (
+    connect,
+    engine_refusal,
+    find_leftovers,
+    remove_container,
+    remove_leftovers,
+)
 from harness.serve.docker.log_follower import LogFollower
 from harness.serve.launch import LaunchOptions
 from harness.serve.leftovers import Owner
