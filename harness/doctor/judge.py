@@ -174,12 +174,7 @@ def capability_finding(
     """Judge a GPU against a vLLM release for ``VLLM_BATCH_INVARIANT=1``.
 
     No release checks this itself: on a GPU that is too old or not supported yet, the mode starts
-    and is silently something else.
-
-    Args:
-        capability: of the GPU.
-        vllm: the release; ``None`` if it is not known.
-        enforce_eager: whether the server is started with ``--enforce-eager``.
+    and is silently something else. A release of ``None`` is one that is not known.
     """
     since, compiled = _SINCE.get(capability, ((0,), (0,)))
     version = parse_version(vllm)

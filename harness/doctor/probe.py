@@ -29,10 +29,7 @@ _ENGINE_TIMEOUT_S = 10.0
 def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
     """Look at everything that a run of ``spec`` would need.
 
-    Args:
-        spec: the run.
-        lock: the lock file of images.
-        results: the folder of run folders, for what killed runs left.
+    By the lock file ``lock``; ``results`` is the folder where killed runs may have left something.
     """
     docker, native = spec.backend is BackendName.DOCKER, spec.backend is BackendName.NATIVE
     engine, image = _engine_and_image(spec.image, lock) if docker else (None, None)
@@ -112,15 +109,9 @@ def _engine_and_image(image: str, lock: Path) -> tuple[EngineFacts, ImageFacts]:
         return EngineFacts(error=error.message, remedy=error.hint), known
     disk = _free_bytes(Path(str(info.get("DockerRootDir") or "/var/lib/docker")))
     here = is_here in {Presence.HERE, Presence.UNPINNED} if is_here else found is not None
-    return (
-        EngineFacts(None, None, str(info.get("ServerVersion", "")), access, disk),
-        replace(
-            known,
-            here=here,
-            other=is_here is Presence.OTHER,
-            needs_gpu=found is None or found.needs_gpu,
-        ),
-    )
+    needs_gpu, other = found is None or found.needs_gpu, is_here is Presence.OTHER
+    engine = EngineFacts(None, None, str(info.get("ServerVersion", "")), access, disk)
+    return engine, replace(known, here=here, other=other, needs_gpu=needs_gpu)
 
 
 def _model(model: ModelSpec, weights: Path) -> ModelFacts:

@@ -82,12 +82,9 @@ def read_image_list(path: Path) -> tuple[str, ...]:
 def image_range(images: Sequence[str], good: str, bad: str, source: Path) -> tuple[str, ...]:
     """The part of a list from ``good`` to ``bad``; ends that are not in it are put around it.
 
-    Args:
-        source: the file of the list, for messages.
-
     Raises:
-        UsageError: both ends are the same, only one is in the list, or they stand the other way
-            round.
+        UsageError: both ends are the same, only one is in the list (``source``), or they stand the
+            other way round.
     """
     if good == bad:
         raise UsageError("GOOD and BAD are the same image", hint="there is no step to find")

@@ -115,18 +115,17 @@ def _configuration(side: Inventory) -> dict[str, str | None]:
 def _headline(difference: ImageDifference, *, readable: bool) -> str:
     """``torch 2.10.0 → 2.11.0, 14 packages changed``: what a reader wants to know first.
 
-    Args:
-        difference: its own headline is not looked at.
-        readable: whether both images' contents could be read.
+    ``readable`` where both images' contents could be read.
     """
     if difference.same_image:
         return "the same image"
     versions = {change.name: change for change in difference.versions}
+    steps = [(name, versions[name]) for name in _IN_HEADLINE if name in versions]
     parts = [
         f"{name} {step.a} → {step.b}"
         if step.change == "changed"
         else f"{name} {step.b or step.a} {step.change}"
-        for name, step in ((name, versions[name]) for name in _IN_HEADLINE if name in versions)
+        for name, step in steps
     ]
     if not readable:
         return ", ".join([*parts, "what is inside could not be compared"])

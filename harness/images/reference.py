@@ -123,12 +123,7 @@ def read_digests(
     *,
     transport: httpx.BaseTransport | None = None,
 ) -> RegistryDigests:
-    """Ask the registry, anonymously.
-
-    Args:
-        reference: by tag or by digest.
-        platform: ``os/architecture``.
-        transport: replaces the network, for tests.
+    """Ask the registry, anonymously; ``transport`` replaces the network, for tests.
 
     Raises:
         EnvironmentError_: no answer, no such image, or it needs a login.
@@ -140,15 +135,13 @@ def read_digests(
         try:
             answer = _manifest(client, reference)
         except httpx.HTTPError as error:
-            raise EnvironmentError_(
-                f"the registry of {reference} does not answer: {error}",
-                hint="check the network; a local image is pinned by its id instead",
-            ) from error
+            hint = "check the network; a local image is pinned by its id instead"
+            problem = f"the registry of {reference} does not answer: {error}"
+            raise EnvironmentError_(problem, hint=hint) from error
     if answer.status_code != httpx.codes.OK:
-        raise EnvironmentError_(
-            f"the registry refused {reference}: HTTP {answer.status_code}",
-            hint="check the name and tag; a private image needs docker login and a pull first",
-        )
+        hint = "check the name and tag; a private image needs docker login and a pull first"
+        problem = f"the registry refused {reference}: HTTP {answer.status_code}"
+        raise EnvironmentError_(problem, hint=hint)
     digest = f"sha256:{sha256(answer.content).hexdigest()}"
     body = answer.json()
     if body.get("mediaType") not in _INDEXES and "manifests" not in body:
@@ -244,10 +237,8 @@ def find_image(client: docker.DockerClient, reference: str) -> ImageConfig | Non
     except ImageNotFound:
         return None
     except (DockerException, RequestException) as error:
-        raise EnvironmentError_(
-            f"the Docker engine could not look up {reference}: {error}",
-            hint="see that it runs: docker info",
-        ) from error
+        problem = f"the Docker engine could not look up {reference}: {error}"
+        raise EnvironmentError_(problem, hint="see that it runs: docker info") from error
     return image_config(attrs)
 
 

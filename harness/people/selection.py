@@ -75,11 +75,9 @@ def build_export(
     controls: float = 0.2,
     seed: int = 0,
 ) -> Export:
-    """Draw a sheet.
+    """Draw a sheet from a run's records, which have their answers.
 
     Args:
-        records: the run's records, with their answers.
-        run_id: named in the key.
         prompts: prompt texts by SHA-256; a prompt that is missing stays empty.
         controls: the share of the sheet that is controls, 0 <= controls < 1.
         seed: of the generator.

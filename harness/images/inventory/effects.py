@@ -68,10 +68,9 @@ def _effects(body: list[ast.stmt], conditions: tuple[str, ...], function: str) -
                 text = ast.unparse(test)
                 yield from _effects(statement.body, (*conditions, text), function)
                 yield from _effects(statement.orelse, (*conditions, f"not ({text})"), function)
-            case ast.Expr(
-                value=ast.Call(func=ast.Attribute(attr="impl"), args=[name, *rest]) as call
-            ):
+            case ast.Expr(value=ast.Call(func=ast.Attribute(attr="impl")) as call) if call.args:
                 # library.impl(operator, kernel, key)
+                name, *rest = call.args
                 named = {word.arg: word.value for word in call.keywords}
                 given = rest[1] if len(rest) > 1 else named.get("dispatch_key")
                 is_text = isinstance(given, ast.Constant) and isinstance(given.value, str)
@@ -79,11 +78,10 @@ def _effects(body: list[ast.stmt], conditions: tuple[str, ...], function: str) -
                 yield Effect("operator", _literal(name), key, function, conditions)
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
-                    if isinstance(target, ast.Subscript) and (
-                        ast.unparse(target.value) == "os.environ"
-                    ):
-                        pinned = _literal(target.slice), _literal(value)
-                        yield Effect("variable", *pinned, function, conditions)
+                    match target:
+                        case ast.Subscript(value=of, slice=to) if ast.unparse(of) == "os.environ":
+                            pinned = _literal(to), _literal(value)
+                            yield Effect("variable", *pinned, function, conditions)
             case ast.FunctionDef() | ast.ClassDef() | ast.Expr():
                 pass
             case _:

@@ -81,7 +81,6 @@ def take_inventory(
     Args:
         image: name and tag, name and digest, or an id of this engine.
         cache: where to look first and to keep what was read; the user's own when ``None``.
-        progress: told what takes time.
         timeout_s: for the program that runs inside.
 
     Raises:
