@@ -15,6 +15,7 @@ from harness.compare.gate import (
 )
 from harness.compare.run_comparison import Comparison, compare_runs
 from harness.compare.sample_comparison import (
+    FilterComparison,
     MetricComparison,
     SampleChange,
     SampleComparison,
@@ -30,6 +31,7 @@ __all__ = [
     "CandidateChange",
     "Comparison",
     "Effect",
+    "FilterComparison",
     "FlipChange",
     "GateFinding",
     "GateVerdict",

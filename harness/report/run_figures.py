@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from harness.analyse import Rate, ScorePair, Summary
-from harness.report.document import Forest, ForestRow, Matrix
+from harness.report.document import Figure, ForestRow, Matrix
 from harness.words import Endpoint, Mode
 
 MOST_SLICES = 30
@@ -14,7 +14,7 @@ MOST_SLICES = 30
 _FOREST_SLICES = ("model", "domain", "task_name", "dispatch_mode")
 
 
-def forest(summary: Summary) -> Forest:
+def forest(summary: Summary) -> Figure:
     """Both endpoints over all rows, then label flips by what has more than one slice."""
 
     def row(label: object, mode: Mode, r: Rate) -> ForestRow:
@@ -32,7 +32,7 @@ def forest(summary: Summary) -> Forest:
                 if (rate := entry.mode(mode).label_flips).n
             ]
             groups.append((f"By {attribute.words}: label flips", tuple(rows)))
-    return Forest(tuple(groups))
+    return Figure("forest", tuple(groups))
 
 
 def score_matrix(mode: Mode, rows: Iterable[ScorePair]) -> Matrix:

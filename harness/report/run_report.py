@@ -18,7 +18,7 @@ from harness.errors import HarnessError, UsageError
 from harness.files import read_json, read_rows
 from harness.records import RunFiles, iter_records, read_run_files
 from harness.report.document import Document
-from harness.report.sections_run import run_document
+from harness.report.documents import run_document
 from harness.report.write import write_document
 
 if TYPE_CHECKING:
@@ -80,17 +80,9 @@ def write_reports(
     """Write a run's reports, each whole or not at all.
 
     Args:
-        run: ``results/<run_id>`` or a records file.
-        formats: of `FILES` for a run.
         folder: where to write; beside the records when ``None``.
-        summary, validation: as for `load_report`.
-
-    Returns:
-        The files written, in the order of ``formats``.
-
-    Raises:
-        UsageError: a file of the run is missing or unreadable.
-        EnvironmentError_: the reports cannot be written.
+        formats, summary, validation: as for `write_document` and `load_report`, which tell what is
+            returned and raised.
     """
     document = load_report(run, summary, validation)
     return write_document(document, formats, folder or read_run_files(run).folder)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from msgspec import UnsetType
 
-from harness.analyse import ClaimStatus, OfEndpoints, Paired, Rate, Slice, Summary
+from harness.analyse import ClaimStatus, ModeTable, OfEndpoints, Paired, Rate, Slice, Summary
 from harness.numbers import (
     NONE,
     discordant_text,
@@ -18,7 +18,16 @@ from harness.numbers import (
     rate_text,
     score_text,
 )
-from harness.report.document import Bar, Bars, Flow, FlowPart, Flows, Matrices, Section, Table
+from harness.report.document import (
+    Bar,
+    Figure,
+    Flow,
+    FlowPart,
+    Measure,
+    Section,
+    Table,
+    rate_entry,
+)
 from harness.report.run_figures import forest, score_matrix
 from harness.report.wording import wording
 from harness.words import Endpoint, Mode
@@ -59,6 +68,18 @@ def _each_of_modes(modes: Mapping[Mode, OfEndpoints[T] | None]) -> Iterator[tupl
             yield f"{mode.words}, {name.lower()}", one
 
 
+def measures(summary: Summary) -> tuple[Measure, ...]:
+    """The rates in large type, under each mode that has rows, with the paired test."""
+    cards = []
+    for endpoint in Endpoint:
+        rates = ((mode, counts.of(endpoint)) for mode, counts in summary.by_mode.items())
+        entries = tuple(rate_entry(mode.words, rate, mode) for mode, rate in rates if rate.n)
+        if entries:
+            test = paired_text(summary.paired.of(endpoint))
+            cards.append(Measure(endpoint.words, entries, test))
+    return tuple(cards)
+
+
 def results(summary: Summary) -> Section | None:
     """Both rates under each mode."""
     told, modes = wording("run/results"), summary.by_mode.items()
@@ -78,7 +99,7 @@ def paired(summary: Summary) -> Section | None:
         for name, p in measures.items()
     )
     shown = told.table("outcomes", rows if len(summary.by_mode) > 1 else ())
-    return told.section(shown, figure=Flows(tuple(flows), counted=False))
+    return told.section(shown, figure=Figure("flows", tuple(flows), counted=False))
 
 
 def claims(summary: Summary) -> Section | None:
@@ -126,7 +147,7 @@ def breakdowns(summary: Summary) -> Section | None:
         for mode in modes
         for flips, texts in ([rate for _, rate in _each(entry.mode(mode))],)
     )
-    return told.section(*tables, figure=Bars(bars) if bars else None)
+    return told.section(*tables, figure=Figure("bars", bars) if bars else None)
 
 
 def _slice_cells(entry: Slice, modes: Mapping[Mode, object]) -> Iterator[object]:
@@ -167,7 +188,7 @@ def score_pairs(summary: Summary) -> Section | None:
         for mode, rows in pairs.items()
     )
     drawn = tuple(score_matrix(mode, rows) for mode, rows in pairs.items() if rows)
-    return told.section(*tables, figure=Matrices(drawn))
+    return told.section(*tables, figure=Figure("matrices", drawn))
 
 
 def kinds(summary: Summary) -> Section | None:
@@ -207,14 +228,6 @@ def robustness(summary: Summary) -> Section | None:
         for name, test in _each(summary.paired)
         if (d := test.difference).estimate is not None
     )
-    bounds = (
-        (
-            *(name, f"{rate.count}/{rate.n}", interval_text(rate.clopper_pearson95)),
-            *(percent(rate.upper95), percent(rate.margin)),
-        )
-        for name, rate in _each_of_modes(summary.by_mode)
-        if rate.upper95 is not None
-    )
     agreement = (
         (name, rate_text(differs.label_differs), rate_text(differs.text_differs))
         for name, differs in (("solo", cross.solo), ("batched", cross.batched))
@@ -222,10 +235,17 @@ def robustness(summary: Summary) -> Section | None:
     tests = ((n, t.informative, p_text(t.p_two_sided), t.method) for n, t in _each(clusters))
     return told.section(
         told.table("difference", difference),
-        told.table("bounds", bounds),
+        told.table("bounds", _exact_bounds(summary.by_mode)),
         told.table("agreement", agreement),
         told.table("clusters", tests, of=clusters),
     )
+
+
+def _exact_bounds(modes: Mapping[Mode, ModeTable]) -> Iterator[tuple[str, ...]]:
+    for name, rate in _each_of_modes(modes):
+        if rate.upper95 is not None:
+            exact = interval_text(rate.clopper_pearson95)
+            yield name, f"{rate.count}/{rate.n}", exact, percent(rate.upper95), percent(rate.margin)
 
 
 def answers_table(summary: Summary) -> Table:
