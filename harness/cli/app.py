@@ -4,8 +4,6 @@ Every verb is imported and registered here by name. What a verb needs beyond its
 when it is called, so that ``harness --help`` stays quick.
 """
 
-from __future__ import annotations
-
 import gc
 import sys
 from typing import NoReturn
@@ -16,16 +14,7 @@ from typer.exceptions import TyperException
 from harness.cli.image_verbs import PIN_EXAMPLE, bisect, images, pin
 from harness.cli.input_verbs import candidates, tasks
 from harness.cli.result_verbs import adjudicate, compare, report, score, summarize, validate
-from harness.cli.run_verbs import (
-    CLEAN_EXAMPLE,
-    ablation,
-    clean,
-    compose,
-    doctor,
-    plan,
-    run,
-    scan,
-)
+from harness.cli.run_verbs import CLEAN_EXAMPLE, ablation, clean, compose, doctor, plan, run, scan
 from harness.cli.terminal import SPEC_VERBS
 from harness.errors import EnvironmentError_, HarnessError
 

@@ -1,7 +1,5 @@
 """``harness images``, ``pin`` and ``bisect``: which images there are, and what changed in them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``harness tasks`` and ``harness candidates``: a run's inputs checked, and made."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

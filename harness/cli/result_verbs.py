@@ -1,7 +1,5 @@
 """What is made of runs: their numbers, reports and scores, a comparison, people's judgements."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

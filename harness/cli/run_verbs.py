@@ -1,7 +1,5 @@
 """What asks servers, or would: run, ablation, plan, scan; and the machine that they run on."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from pathlib import Path
@@ -129,17 +127,8 @@ def scan(
       harness scan --profile demo --batch-sizes 4,8 --out candidates/demo_score_flips.csv
       harness scan -c my_run.yaml --modes standard --batch-sizes 8,32 --dispatch-modes prompt_list
     """  # noqa: E501
-    scanned = jobs.runs.scan(
-        loaded,
-        results,
-        run_id,
-        fresh=fresh,
-        batch_sizes=batch_sizes,
-        select=select,
-        out=out,
-        quiet=quiet,
-    )
-    tell(scanned)
+    sizes = jobs.runs.read_sizes(batch_sizes)
+    tell(jobs.runs.scan(loaded, results, run_id, sizes, select, out, fresh=fresh, quiet=quiet))
 
 
 @with_spec
@@ -181,9 +170,7 @@ def compose(
       harness compose --profile study-d --model qwen2.5-1.5b --gpu cdi --out compose/qwen.yaml
     """
     command = shlex.join(["harness", *sys.argv[1:]])
-    text = jobs.this_machine.compose_text(
-        loaded.spec, model, gpu=gpu, lock=lock, out=out, command=command
-    )
+    text = jobs.this_machine.compose_text(loaded.spec, model, gpu, lock, out, command)
     if out is None:
         typer.echo(text, nl=False)
     else:

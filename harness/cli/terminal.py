@@ -1,7 +1,5 @@
 """What verbs share: options that several take, and how a result is printed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path

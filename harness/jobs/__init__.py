@@ -5,8 +5,6 @@ flag means what the flag's help says. A module (``jobs.runs``) is imported when 
 it, so that none loads what another one needs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module

@@ -5,13 +5,12 @@ there, the full run with its validation and report. The run folders are named af
 the same command goes on where it stopped and other settings never mix with it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from harness import conduct
 from harness.errors import EnvironmentError_, GateFailed, IncompleteRun, UsageError
@@ -79,7 +78,7 @@ class Ablation:
     candidates: Path
     scans: bool
 
-    def only(self, name: str) -> Ablation:
+    def only(self, name: str) -> Self:
         """The same with one step.
 
         Raises:

@@ -1,12 +1,10 @@
 """Two runs, or two modes of one, set against each other: comparison, gate, reports."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from msgspec import convert, to_builtins
 
@@ -34,7 +32,7 @@ class Gate:
     max_flip_rate: float | None
 
     @classmethod
-    def parse(cls, text: str, max_flip_rate: float | None, *, samples: bool) -> Gate:
+    def parse(cls, text: str, max_flip_rate: float | None, *, samples: bool) -> Self:
         """The conditions of a comma-separated list.
 
         Raises:

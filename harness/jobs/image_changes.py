@@ -4,8 +4,6 @@ Runs are named after the image's digest. One that is complete is not run again, 
 is taken up, so every verb that runs can simply be typed again.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Candidate files checked and exported; task files linted, and made of published data sets."""
 
-from __future__ import annotations
-
 import importlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

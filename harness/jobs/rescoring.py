@@ -3,8 +3,6 @@
 Apart from `harness.jobs.run_numbers`, whose verbs need no scorer and no tasks.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A run that is there already: summarised, validated, reported, judged by people."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,13 +11,7 @@ from msgspec import to_builtins
 from harness import people, report
 from harness.analyse import read_summary, read_validation, summarise_run, validate_run
 from harness.errors import GateFailed, UsageError
-from harness.files import (
-    append_text,
-    read_rows,
-    read_text,
-    write_json,
-    write_whole,
-)
+from harness.files import append_text, read_rows, read_text, write_json, write_whole
 from harness.findings import Status
 from harness.jobs import Done, Remark
 from harness.records import METADATA, iter_records, read_run_files

@@ -1,10 +1,9 @@
 """A run planned, a run done, and a whole population scanned for what changes in a batch."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +148,7 @@ def population_rows(batch_sizes: Sequence[int]) -> conduct.CandidateSource:
                 raise UsageError(f"--batch-sizes: {size} {rule}")
         if modes == "original":
             modes = (DispatchMode.SYNCHRONIZED, DispatchMode.PROMPT_LIST)
+        rows = product(spec.models, modes, batch_sizes, population.prompts[: spec.limit])
         return tuple(
             Candidate(
                 model=model.name,
@@ -159,10 +159,7 @@ def population_rows(batch_sizes: Sequence[int]) -> conduct.CandidateSource:
                 phase="scan",
                 domain=str(prompt.task.domain),
             )
-            for model in spec.models
-            for mode in modes
-            for size in batch_sizes
-            for prompt in population.prompts[: spec.limit]
+            for model, mode, size, prompt in rows
         )
 
     return source
@@ -172,11 +169,11 @@ def scan(
     loaded: LoadedSpec,
     results: Path,
     run_id: str | None,
-    *,
-    fresh: bool,
-    batch_sizes: str,
+    batch_sizes: Sequence[int],
     select: str,
     out: Path | None,
+    *,
+    fresh: bool,
     quiet: bool,
 ) -> Done:
     """Ask every prompt alone and in its batches, in the spec's first mode, and export the changes.
@@ -189,7 +186,7 @@ def scan(
         raise UsageError(f"--select: '{select}' is not one of {', '.join(records.SELECTIONS)}")
     changes = {"modes": loaded.spec.modes[:1], "expect": Expect()}
     scanned = replace(loaded, spec=loaded.spec.model_copy(update=changes))
-    prepared = conduct.prepare(scanned, source=population_rows(read_sizes(batch_sizes)))
+    prepared = conduct.prepare(scanned, source=population_rows(batch_sizes))
     options = conduct.RunOptions(results, run_id, fresh=fresh, kind="scan")
     folder = conducted(prepared, options, quiet=quiet).folder
     target = out or folder / "candidates.csv"

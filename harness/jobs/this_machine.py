@@ -1,7 +1,5 @@
 """What can be done on this machine beside a run: check it, write its servers down, tidy up."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import yaml
@@ -42,7 +40,7 @@ def doctor(spec: RunSpec, lock: Path, results: Path) -> Done:
 
 
 def compose_text(
-    spec: RunSpec, model: str | None, *, gpu: str, lock: Path, out: Path | None, command: str
+    spec: RunSpec, model: str | None, gpu: str, lock: Path, out: Path | None, command: str
 ) -> str:
     """The Compose file of a model's two servers.
 
@@ -59,14 +57,8 @@ def compose_text(
     image, entry = spec.image, ImageLock.load(lock).get(spec.image)
     if entry is not None and entry.digest is not None:
         image = str(ImageReference.parse(image).with_digest(entry.digest))
-    content = compose_file(
-        spec,
-        chosen,
-        image=image,
-        gpu=GpuAccess(gpu),
-        root=Path.cwd(),
-        folder=(out.parent if out else Path("compose")).resolve(),
-    )
+    folder, access = (out.parent if out else Path("compose")).resolve(), GpuAccess(gpu)
+    content = compose_file(spec, chosen, image=image, gpu=access, root=Path.cwd(), folder=folder)
     return _COMPOSE_HEADER.format(command=command) + yaml.safe_dump(content, sort_keys=False)
 
 

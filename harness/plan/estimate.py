@@ -4,8 +4,6 @@ The rates are this project's own readings (an H200 with a 1B model, and two CPU 
 model); another machine or model is faster or slower, so the result is for patience, not for claims.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from harness.plan.planning import Plan

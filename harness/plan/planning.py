@@ -1,7 +1,5 @@
 """Spec and candidates to ordered work: batch groups, server lifetimes, and what is left to do."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ A later layer wins key by key; lists are replaced whole. Every mistake names the
 the flag, that it came from.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 from collections.abc import Callable, Mapping

@@ -5,8 +5,6 @@ study's names are accepted too. Text becomes a value here; `harness.settings.loa
 the value by the same rules as one from a file.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ YAML 1.2: a control may be written ``prefix_caching: off``, and a reference ``No
 is what it looks like. Keys given twice, custom tags and aliases that hold themselves are errors.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
