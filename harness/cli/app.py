@@ -44,8 +44,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     gc.set_threshold(50_000)  # what imports leave stays; to look through it costs a short verb 4%
     words = sys.argv[1:] if argv is None else argv
     for info in (*app.registered_commands, *images.registered_commands):
-        listed = info.callback
-        if listed in SPEC_VERBS and listed.__name__ in words:
+        if (listed := info.callback) in SPEC_VERBS and listed.__name__ in words:
             from harness.settings import with_spec_flags
 
             info.callback = with_spec_flags(SPEC_VERBS[listed])

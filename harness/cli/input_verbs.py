@@ -74,10 +74,8 @@ def import_task(
       harness tasks import truthfulqa --hub -o tasks/truthfulqa.yaml
     """
     choice = (hub_id, config, split, revision) if hub or hub_id else None
-    imported = jobs.input_files.import_task(
-        dataset, file, choice, out=out, name=name, where=where or (), limit=limit, seed=seed
-    )
-    tell(imported)
+    chosen = (where or (), limit, seed)
+    tell(jobs.input_files.import_task(dataset, file, choice, chosen, out=out, name=name))
 
 
 @candidates.command("check")
@@ -103,10 +101,7 @@ def check(
       harness candidates check candidates/demo_score_flips.csv --profile demo
       harness candidates check my_flips.csv --tasks candidates/population/tasks
     """  # noqa: E501
-    counts = jobs.input_files.check_candidate_files(
-        files, tasks=tasks, profile=profile, config=config, source=source
-    )
-    tell(counts, as_json)
+    tell(jobs.input_files.check_files(files, tasks, profile, config, source), as_json)
 
 
 @candidates.command("export")

@@ -99,8 +99,7 @@ def score(
       harness summarize results/20260529_205134-demo/rescored/paper
       harness score records.jsonl --profile strict --tasks candidates/population/tasks --json
     """
-    scored = jobs.rescoring.rescore_run(run, profile=profile, tasks=tasks, out=out, show=show)
-    tell(scored, as_json)
+    tell(jobs.rescoring.rescore_run(run, profile, tasks, out, show), as_json)
 
 
 def compare(
@@ -137,9 +136,7 @@ def compare(
     incomplete run.
     """  # noqa: E501
     modes, gate = (mode_a, mode_b), (fail_on, max_flip_rate)
-    compared = jobs.compare_runs.compare_any(
-        a, b, modes, gate, allow_subset=allow_subset, formats=formats, out=out
-    )
+    compared = jobs.compare_runs.compare_any(a, b, modes, gate, allow_subset, formats, out)
     tell(compared, as_json, indent=2)
 
 

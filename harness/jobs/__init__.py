@@ -55,11 +55,8 @@ class Remark(str):
 class Done:
     """What a job came to, in the order in which it is told.
 
-    Attributes:
-        lines: for a person.
-        value: for a machine, in their place.
-        remarks: for stderr, after either.
-        failure: what then sets the exit code.
+    ``lines`` are for a person or ``value`` for a machine, ``remarks`` for stderr after either;
+    ``failure`` then sets the exit code.
     """
 
     lines: Iterable[object]

@@ -66,12 +66,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Ablation:
-    """What will be done.
+    """What will be done: smoke, scan (only without a candidate file) and full run, in order.
 
-    Attributes:
-        steps: smoke, scan (only without a candidate file) and full run, in order.
-        candidates: the candidate file that the full run takes.
-        scans: whether that file is made by a scan.
+    ``candidates`` is the file that the full run takes; ``scans``, whether a scan makes it.
     """
 
     steps: tuple[Step, ...]
@@ -85,10 +82,9 @@ class Ablation:
             UsageError: there is no such step.
         """
         steps = {step.name: step for step in self.steps}
-        if name not in steps:
-            hint = f"steps: {', '.join(steps)}"
-            raise UsageError(f"--only: there is no step '{name}'", hint=hint)
-        return replace(self, steps=(steps[name],))
+        if name in steps:
+            return replace(self, steps=(steps[name],))
+        raise UsageError(f"--only: there is no step '{name}'", hint=f"steps: {', '.join(steps)}")
 
     def announcement(self, results: Path) -> Iterator[str]:
         """What will be done, step by step."""
@@ -125,21 +121,19 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: str) -> Abl
         digest.update(path.read_bytes())
     name = f"{spec.name}-{digest.hexdigest()[:8]}"
 
-    def step(
-        kind: str, run_id: str, source: conduct.CandidateSource | None, **changes: object
-    ) -> Step:
+    def step(kind: str, source: conduct.CandidateSource | None, **changes: object) -> Step:
         changed = replace(loaded, spec=spec.model_copy(update=changes))
-        return Step(kind, run_id, changed, conduct.prepare(changed, source=source))
+        prepared = conduct.prepare(changed, source=source)
+        return Step(kind, f"{name}-{kind}", changed, prepared)
 
     one_row = {"modes": (Mode.BATCH_INVARIANT,), "limit": 1, "expect": Expect(rows_per_mode=1)}
     if not scans:
-        smoke = step(SMOKE, f"{name}-smoke", None, **one_row)
+        smoke = step(SMOKE, None, **one_row)
         full = Step(FULL, name, loaded, conduct.prepare(loaded))
         return Ablation((smoke, full), Path(spec.candidates[0]), scans=False)
     one_row |= {"models": spec.models[:1], "dispatch_modes": (DispatchMode.SYNCHRONIZED,)}
-    smoke = step(SMOKE, f"{name}-smoke", population_rows((2,)), **one_row)
-    rows = population_rows(sizes)
-    scan = step(SCAN, f"{name}-scan", rows, modes=(Mode.STANDARD,), expect=none)
+    smoke = step(SMOKE, population_rows((2,)), **one_row)
+    scan = step(SCAN, population_rows(sizes), modes=(Mode.STANDARD,), expect=none)
     found = results / scan.run_id / "candidates.csv"
     changes = {"candidates": (str(found),), "expect": none}
     full = Step(FULL, name, replace(loaded, spec=spec.model_copy(update=changes)), None)
@@ -167,10 +161,9 @@ def run_ablation(ablation: Ablation, results: Path) -> conduct.Conclusion:
     for step in ablation.steps:
         progress.note(f"== {step.name}: {results / step.run_id}")
         prepared = step.prepared or conduct.prepare(step.loaded)
-        kind = SCAN if step.name == SCAN else "run"
-        conclusion = conduct.run(
-            prepared, conduct.RunOptions(results, step.run_id, kind=kind), progress
-        )
+        kind = SCAN if step.name == SCAN else FULL
+        options = conduct.RunOptions(results, step.run_id, kind=kind)
+        conclusion = conduct.run(prepared, options, progress)
         if (failure := conclusion.failure) and step is not ablation.steps[-1]:
             message = f"the {step.name} does not count, so nothing is built on it"
             raise GateFailed(message, file=failure.file, detail=failure.detail)

@@ -15,6 +15,7 @@ from harness.jobs import Done
 from harness.jobs.run_numbers import add_step_summary, named, report_formats
 from harness.words import Mode
 
+_SAMPLES = "lm-evaluation-harness samples"
 _OF_COMPLETENESS = frozenset(
     (
         *("last_line_whole", "no_record_errors", "every_candidate_in_both_modes", "modes_present"),
@@ -42,12 +43,9 @@ class Gate:
         for name in (name for name in named(text) if name not in known):
             if name == compare.MAX_FLIP_RATE:
                 hint: str | None = "it takes a number: --max-flip-rate 0.02"
-            elif name in compare.RUN_CONDITIONS:
-                hint = f"that one is for runs; for samples: {', '.join(known)}"
-            elif name in compare.SAMPLE_CONDITIONS:
-                hint = (
-                    f"that one is for lm-evaluation-harness samples; for runs: {', '.join(known)}"
-                )
+            elif name in {*compare.RUN_CONDITIONS, *compare.SAMPLE_CONDITIONS}:
+                theirs, ours = ("runs", "samples") if samples else (_SAMPLES, "runs")
+                hint = f"that one is for {theirs}; for {ours}: {', '.join(known)}"
             else:
                 hint = nearest(name, known, "known")
             raise UsageError(f"--fail-on: no condition '{name}'", hint=hint)
@@ -92,7 +90,7 @@ Asked = tuple[str, float | None]
 
 
 def compare_any(
-    a: Path, b: Path, modes: Modes, asked: Asked, *, allow_subset: bool, formats: str, out: Folder
+    a: Path, b: Path, modes: Modes, asked: Asked, allow_subset: bool, formats: str, out: Folder
 ) -> Done:
     """Compare two runs or two lm-evaluation-harness samples files, whichever they are.
 
@@ -107,22 +105,18 @@ def compare_any(
     samples = compare.is_samples_file(a)
     if samples != compare.is_samples_file(b):
         one, other = (a, b) if samples else (b, a)
-        message = f"{one} holds lm-evaluation-harness samples and this does not"
+        message = f"{one} holds {_SAMPLES} and this does not"
         raise UsageError(message, file=other, hint="compare two runs, or two samples files")
     gate = Gate.parse(*asked, samples=samples)
     if samples:
-        found = compare.compare_samples(
-            compare.read_samples(a), compare.read_samples(b), allow_subset=allow_subset
-        )
+        sides = map(compare.read_samples, (a, b))
+        found = compare.compare_samples(*sides, allow_subset=allow_subset)
         compared = Compared(found, compare.judge(found, gate.conditions, gate.max_flip_rate))
     else:
         compared = compare_run_folders(a, b, modes, gate, allow_subset=allow_subset)
-    lines = [
-        *report.comparison_lines(compared.comparison),
-        *(f"does not count: {defect}" for defect in compared.defects),
-        *([""] if compared.verdicts else ()),
-        *report.gate_lines(compared.verdicts),
-    ]
+    lines = [*report.comparison_lines(compared.comparison)]
+    lines += (f"does not count: {defect}" for defect in compared.defects)
+    lines += (*([""] if compared.verdicts else ()), *report.gate_lines(compared.verdicts))
     written = write_comparison(compared, chosen, out) if chosen else ()
     wrote = (f"wrote {path}" for path in written)  # once the result is told
     return Done(lines, compared.as_json(), wrote, compared.failure)
@@ -138,12 +132,14 @@ def compare_run_folders(
         IncompleteRun: a gate was asked for and a run is not complete.
         GateFailed: a gate was asked for and a run does not pass its own validation.
     """
-    one = compare.read_side(a)
-    other = one if b.resolve() == a.resolve() else compare.read_side(b)
+    mode_a, mode_b = modes
+    sides = {"A": compare.read_side(a)}
+    if b.resolve() != a.resolve():
+        sides["B"] = compare.read_side(b)
+    one, other = sides["A"], sides.get("B", sides["A"])
     comparison = compare.compare_runs(
-        one, other, mode_a=modes[0], mode_b=modes[1], allow_subset=allow_subset
+        one, other, mode_a=mode_a, mode_b=mode_b, allow_subset=allow_subset
     )
-    sides = {"A": one} if other is one else {"A": one, "B": other}
     defects: list[str] = []
     for name, side in sides.items():
         found = validate(side.records, side.files, expectations_of(side.files)).failures
@@ -152,12 +148,10 @@ def compare_run_folders(
         reasons = tuple(f"{finding.check}: {finding.message}" for finding in failures)
         if gate and failures:
             incomplete = not _OF_COMPLETENESS.isdisjoint(finding.check for finding in failures)
-            raise (IncompleteRun if incomplete else GateFailed)(
-                f"{name} does not count, so nothing is gated on it",
-                file=side.records.path,
-                hint="see `harness validate`; a run is completed by `harness run` with its id",
-                detail=reasons,
-            )
+            kind = IncompleteRun if incomplete else GateFailed
+            message = f"{name} does not count, so nothing is gated on it"
+            hint = "see `harness validate`; a run is completed by `harness run` with its id"
+            raise kind(message, file=side.records.path, hint=hint, detail=reasons)
         defects += (f"{name}: {reason}" for reason in reasons)
     verdicts = compare.judge(comparison, gate.conditions, gate.max_flip_rate)
     return Compared(comparison, verdicts, tuple(defects))

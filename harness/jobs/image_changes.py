@@ -87,9 +87,7 @@ def inventory(image: str, form: str, progress: Progress, *, timeout_s: int) -> s
 
 
 def difference(a: str, b: str, formats: str, out: Path | None, progress: Progress) -> Iterator[str]:
-    """What changed from A to B, each an image of the engine or a saved inventory.
-
-    Without a folder the one report itself is the answer.
+    """What changed between two images or saved inventories: a report, or files in a folder.
 
     Raises:
         UsageError: an unknown format, or a side that is neither image nor inventory.
@@ -101,9 +99,8 @@ def difference(a: str, b: str, formats: str, out: Path | None, progress: Progres
     client = cache(connect)  # the engine is asked only for a side that is an image
 
     def side(name: str) -> images.Inventory:
-        path = Path(name)
-        if name.endswith(".json") and path.is_file():
-            return images.load_inventory(path)
+        if name.endswith(".json") and Path(name).is_file():
+            return images.load_inventory(Path(name))
         return images.take_inventory(name, client(), progress=progress)
 
     found = images.compare_images(side(a), side(b))
@@ -120,12 +117,8 @@ def difference(a: str, b: str, formats: str, out: Path | None, progress: Progres
 class ImageRuns:
     """How to run a spec on an image.
 
-    Attributes:
-        loaded: the spec; its image and backend are replaced.
-        results: the folder of run folders.
-        progress: is told what is being done to an image.
-        quiet: whether a run's own progress is not shown.
-        retry_errors: ask failed records again.
+    The spec's image and backend are replaced; ``progress`` is told what is being done to an image,
+    and ``quiet`` hides a run's own. ``retry_errors`` asks failed records again.
     """
 
     loaded: LoadedSpec
@@ -163,9 +156,7 @@ def _short_name(image: str) -> str:
 def compare_by_answers(
     a: str, b: str, runs: ImageRuns, asked: Asked, *, formats: str, out: Path | None
 ) -> Done:
-    """Pin both, read both, run the candidates on both, compare, and write one report.
-
-    All reports go to one folder, by default below the results.
+    """Pin, read and run both, compare, and write all reports to one folder, by default of results.
 
     Raises:
         UsageError: an input is wrong, or both names mean the same image.
@@ -180,11 +171,9 @@ def compare_by_answers(
         hint = "compare two runs of it with harness compare"
         raise UsageError(f"{a} and {b} are the same image", hint=hint)
     inside = [images.take_inventory(found.reference, client, progress=progress) for found in pinned]
-    one, other = (
-        structs.replace(found, image=image.requested)
-        for found, image in zip(inside, pinned, strict=True)
-    )
-    difference = images.compare_images(one, other)
+    named_images = zip(inside, pinned, strict=True)
+    sides = (structs.replace(found, image=image.requested) for found, image in named_images)
+    difference = images.compare_images(*sides)
     progress(difference.headline)
     folders = []
     for name, image in zip("AB", pinned, strict=True):
@@ -198,13 +187,10 @@ def compare_by_answers(
     document = report.image_difference_document(difference, compared.document(), clauses)
     content = to_builtins(difference)
     joined = report.write_document(document, ("md", "html", "json"), target, content)
-    lines = [
-        *map(visible, (difference.headline, *clauses)),
-        "",
-        *(f"run {name}     {folder}" for name, folder in zip("AB", folders, strict=True)),
-        *(f"report    {path}" for path in (*joined, *write_comparison(compared, chosen, target))),
-    ]
-    return Done(lines, failure=compared.failure)
+    reports = (*joined, *write_comparison(compared, chosen, target))
+    lines = [*map(visible, (difference.headline, *clauses)), ""]
+    lines += (f"run {name}     {folder}" for name, folder in zip("AB", folders, strict=True))
+    return Done([*lines, *(f"report    {path}" for path in reports)], failure=compared.failure)
 
 
 WATCHES: Mapping[str, Callable[[ModeComparison], int]] = {
@@ -220,7 +206,7 @@ WATCHES: Mapping[str, Callable[[ModeComparison], int]] = {
 
 @dataclass
 class _Observer:
-    """Runs images and sets each against the first one.
+    """Runs images and observes what each answers, beside GOOD's answers.
 
     Attributes:
         watches: keys of `WATCHES`.
@@ -237,7 +223,6 @@ class _Observer:
     good_id: str | None = None
 
     def observe(self, image: str) -> tuple[images.Seen, str]:
-        """What an image answers, beside GOOD's answers."""
         found = images.resolve_and_pin(image, self.client, progress=self.runs.progress)
         if found.image_id == self.good_id:
             return images.Seen.SAME, "the same image as GOOD"
@@ -247,26 +232,21 @@ class _Observer:
             if image in self.ends:
                 raise
             return images.Seen.UNUSABLE, f"{type(error).__name__}: {error.message}"
-        failures = read_validation(folder / "validation.json").failures
-        if failures:
+        if failures := read_validation(folder / "validation.json").failures:
             return images.Seen.UNUSABLE, f"its run does not count: {failures[0].message}"
         if image == self.ends[0]:
             self.good_id = found.image_id
             return images.Seen.SAME, f"GOOD itself (run {folder.name})"
-        comparison = compare_runs(self._good_side, read_side(folder))
-        words, changed = [], False
-        for mode in comparison.modes:
-            for watch in self.watches:
-                count = WATCHES[watch](mode)
-                changed |= bool(count)
-                words.append(f"{mode.title} {watch} {count} of {mode.n}")
-        for again in (mode.noise_floor.a.solo for mode in comparison.modes):
+        modes = compare_runs(self._good_side, read_side(folder)).modes
+        counts = [(mode, watch, WATCHES[watch](mode)) for mode in modes for watch in self.watches]
+        words = [f"{mode.title} {watch} {count} of {mode.n}" for mode, watch, count in counts]
+        for again in (mode.noise_floor.a.solo for mode in modes):
             # a step can only be told from noise where asking GOOD again changes nothing
             if again and (own := again.text_changes.count):
                 words.append(f"but GOOD changes {own} of its own when asked again")
-        return (
-            images.Seen.CHANGED if changed else images.Seen.SAME
-        ), f"{', '.join(words)} (run {folder.name})"
+        changed = any(count for *_, count in counts)
+        seen = images.Seen.CHANGED if changed else images.Seen.SAME
+        return seen, f"{', '.join(words)} (run {folder.name})"
 
     @cached_property
     def _good_side(self) -> Side:
@@ -276,9 +256,7 @@ class _Observer:
 def bisect_images(
     good: str, bad: str, images_from: Path, runs: ImageRuns, *, watch: str, out: Path | None
 ) -> Done:
-    """Find the step between two images of a list, and write the way to it.
-
-    By default the way is written to the folder of run folders.
+    """Find the step between two images of a list, and write the way to it, by default to results.
 
     Raises:
         UsageError: an input is wrong, or the ends are not what they are called.

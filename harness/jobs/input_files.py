@@ -38,13 +38,8 @@ def _slice_lines(slices: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
         yield f"  {name:18} {line or '-'}"
 
 
-def check_candidate_files(
-    files: Sequence[str],
-    *,
-    tasks: str | None,
-    profile: str | None,
-    config: Path | None,
-    source: str,
+def check_files(
+    files: Sequence[str], tasks: str | None, profile: str | None, config: Path | None, source: str
 ) -> Done:
     """Check candidate files against the tasks, and count them by slice.
 
@@ -63,11 +58,8 @@ def check_candidate_files(
         found = Counter(value for value in values if value is not None)
         slices[column] = {str(value): count for value, count in sorted(found.items())}
     hashes = candidate_hashes(files)
-    lines = [
-        *(f"{file}  sha256 {digest}" for file, digest in hashes.items()),
-        f"{len(candidates)} candidates",
-        *_slice_lines(slices),
-    ]
+    lines = [f"{file}  sha256 {digest}" for file, digest in hashes.items()]
+    lines += (f"{len(candidates)} candidates", *_slice_lines(slices))
     return Done(lines, {"candidates": len(candidates), "files": hashes, "slices": slices})
 
 
@@ -117,16 +109,15 @@ def import_task(
     dataset: str,
     file: Path | None,
     hub: Choice | None,
+    rows_asked: tuple[Sequence[str], int | None, int | None],
     *,
     out: Path | None,
     name: str | None,
-    where: Sequence[str],
-    limit: int | None,
-    seed: int | None,
 ) -> Done:
     """Import a published data set from a file or the hub, write the task file and lint it.
 
     The task is named after ``out`` if nothing else is said, and ``out`` after the task.
+    ``rows_asked`` are the filters of the rows, the most to keep, and the seed to choose by.
 
     Raises:
         UsageError: a flag or the data is wrong.
@@ -135,9 +126,9 @@ def import_task(
     if dataset not in known_datasets():
         hint = nearest(dataset, known_datasets(), "known")
         raise UsageError(f"unknown data set '{dataset}'", hint=hint)
-    chosen, filters = known_datasets()[dataset], [parse_filter(text) for text in where]
+    chosen, (where, limit, seed) = known_datasets()[dataset], rows_asked
+    filters, named = list(map(parse_filter, where)), name or (out.stem if out else None)
     rows, source = _from_file_or_hub(file, hub, chosen.hub)
-    named = name or (out.stem if out else None)
     task = import_rows(
         chosen, rows, source=source, name=named, where=filters, limit=limit, seed=seed
     )
@@ -145,14 +136,13 @@ def import_task(
     write_task(task, target)
     errors, warnings = map(lint_paths([target]).count, (Severity.ERROR, Severity.WARNING))
     skipped = Counter(task.skipped)
-    return Done(
-        (
-            f"{target}: {len(task.samples)} samples of {chosen.title}, licence {chosen.licence}",
-            f"{task.rows} rows read, {task.filtered} not chosen, {skipped.total()} not convertible",
-            *(f"  {count} × {reason}" for reason, count in skipped.most_common()),
-            f"lint: {errors} errors, {warnings} warnings (harness tasks lint {target})",
-        )
+    lines = (
+        f"{target}: {len(task.samples)} samples of {chosen.title}, licence {chosen.licence}",
+        f"{task.rows} rows read, {task.filtered} not chosen, {skipped.total()} not convertible",
+        *(f"  {count} × {reason}" for reason, count in skipped.most_common()),
+        f"lint: {errors} errors, {warnings} warnings (harness tasks lint {target})",
     )
+    return Done(lines)
 
 
 def _from_file_or_hub(
@@ -183,9 +173,8 @@ def hub_rows(
 ) -> tuple[Rows, dict[str, Any]]:
     """The rows of one split, and what says which rows they are.
 
-    Args:
-        revision: commit, tag or branch of the hub's repository.
-        load: ``datasets.load_dataset``.
+    ``revision`` is a commit, tag or branch of the hub's repository, ``load`` is
+    ``datasets.load_dataset``.
 
     Raises:
         UsageError: no data set or no split is named.
@@ -202,5 +191,5 @@ def hub_rows(
         hint = "check id, --config, --split and the network"
         raise EnvironmentError_(message, hint=hint) from error
     where = {"hub": place.dataset_id, "config": place.config, "split": place.split}
-    fingerprint = getattr(rows, "_fingerprint", None)
-    return rows, {**where, "revision": revision, "fingerprint": fingerprint}
+    marks = {"revision": revision, "fingerprint": getattr(rows, "_fingerprint", None)}
+    return rows, where | marks

@@ -86,9 +86,7 @@ class _Rescoring:
             yield f"  and {total - show} more in {folder / _COMPARISON}"
 
 
-def rescore_run(
-    run: Path, *, profile: str, tasks: Path | None, out: Path | None, show: int
-) -> Done:
+def rescore_run(run: Path, profile: str, tasks: Path | None, out: Path | None, show: int) -> Done:
     """Score every saved answer under both profiles, and write those of one as a run folder.
 
     The run is only read; the new folder is ``rescored/<profile>`` in or beside it by default.
@@ -123,9 +121,8 @@ def rescore_run(
     comparison = work.profiles.as_json()
     write_json(folder / _COMPARISON, {**comparison, "rescored_from": origin})
     if files.metadata:  # with these the folder is a run
-        beside_records = files.folder.glob("startup_*.json")
-        for carried in (*beside_records, files.folder / "selected_candidates.jsonl"):
-            if carried.is_file():
+        for pattern in ("startup_*.json", "selected_candidates.jsonl"):
+            for carried in files.folder.glob(pattern):
                 shutil.copyfile(carried, folder / carried.name)
         spec = {**files.spec, "score_profile": chosen}
         metadata = {**files.metadata, "resolved_spec": spec, "rescored_from": origin}

@@ -14,7 +14,7 @@ from harness.errors import GateFailed, UsageError
 from harness.files import append_text, read_rows, read_text, write_json, write_whole
 from harness.findings import Status
 from harness.jobs import Done, Remark
-from harness.records import METADATA, iter_records, read_run_files
+from harness.records import METADATA, RunFiles, iter_records, read_run_files
 from harness.words import Mode
 
 
@@ -68,19 +68,18 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
         hint = f"known modes: {', '.join(Mode)}"
         raise UsageError(f"--require-modes: {error}", hint=hint) from None
     found = validate_run(run, require_modes=required, expected_rows_per_mode=rows_per_mode)
-    target = read_run_files(run).folder / "validation.json"
-    write_json(target, to_builtins(found))
-    lines = [
-        f"n_records = {found.n_records}, n_ok = {found.n_ok}, "
-        f"startup_error_count = {found.startup_error_count}",
-        *(f"{mode}: {n.records} records, {n.errors} errors" for mode, n in found.by_mode.items()),
-    ]
+    write_json(target := read_run_files(run).folder / "validation.json", to_builtins(found))
+    counts = ("n_records", "n_ok", "startup_error_count")
+    lines = [", ".join(f"{name} = {getattr(found, name)}" for name in counts)]
+    lines += (
+        f"{mode}: {n.records} records, {n.errors} errors" for mode, n in found.by_mode.items()
+    )
     for finding in found.findings:
         mark = "FAILED" if finding.status is Status.FAILED else finding.status.words
         lines.append(f"{mark:<12} {finding.check}: {finding.message}")
     message = f"{len(found.failures)} check(s) failed: this run does not count"
-    failure = None if found.ok else GateFailed(message, file=target, detail=found.reasons)
-    return Done(lines, found, failure=failure)
+    failure = GateFailed(message, file=target, detail=found.reasons)
+    return Done(lines, found, failure=None if found.ok else failure)
 
 
 def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
@@ -94,16 +93,9 @@ def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
     """
     chosen = report_formats(formats, report.FILES[report.Look.RUN])
     files = read_run_files(run)
-    sources = [files.records_path, files.folder / METADATA]
-    sources += [files.folder / startup.file for startup in files.startups]
-    changed = max(path.stat().st_mtime_ns for path in sources if path.exists())
-
-    def is_fresh(path: Path) -> bool:
-        return files.is_run_folder and path.is_file() and path.stat().st_mtime_ns >= changed
-
     kept, found = files.folder / "summary.json", files.folder / "validation.json"
-    summary = read_summary(kept) if is_fresh(kept) else summarise_run(run)
-    validation = read_validation(found) if is_fresh(found) else validate_run(run)
+    summary = read_summary(kept) if _is_fresh(files, kept) else summarise_run(run)
+    validation = read_validation(found) if _is_fresh(files, found) else validate_run(run)
     if wanted := [name for name in chosen if name != "github"]:
         yield from report.write_reports(
             run, wanted, folder=out, summary=summary, validation=validation
@@ -111,6 +103,13 @@ def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
     if "github" in chosen:
         text = report.rendered(report.load_report(run, summary, validation), "github")
         yield add_step_summary(text) or text
+
+
+def _is_fresh(files: RunFiles, made: Path) -> bool:
+    sources = [files.records_path, files.folder / METADATA]
+    sources += [files.folder / startup.file for startup in files.startups]
+    changed = max(path.stat().st_mtime_ns for path in sources if path.exists())
+    return files.is_run_folder and made.is_file() and made.stat().st_mtime_ns >= changed
 
 
 def send_out(run: Path, out: Path, *, controls: float, seed: int, tasks: Path | None) -> Done:
@@ -132,8 +131,7 @@ def send_out(run: Path, out: Path, *, controls: float, seed: int, tasks: Path | 
         raters / "rubric.md": people.rubric_text(item.rubric for item in drawn.items),
         out / "key.json": pretty(drawn.key.as_json()) + "\n",
     }
-    there = next((path for path in texts if path.exists()), None)
-    if there is not None:
+    if there := next((path for path in texts if path.exists()), None):
         raise UsageError("there already", file=there, hint="choose another folder with -o")
     for path, text in texts.items():
         write_whole(path, text, parents=True)

@@ -31,15 +31,14 @@ def plan(loaded: LoadedSpec) -> Done:
     Raises:
         UsageError: an input is wrong; what `run` would refuse is refused here.
     """
-    prepared = conduct.prepare(loaded)
-    total = estimate(prepared.spec, prepared.plan)
+    total = estimate(loaded.spec, (prepared := conduct.prepare(loaded)).plan)
     rows = [("", "model", "mode", "records", "batch sizes", "dispatch modes")]
     for number, lifetime in enumerate(prepared.plan.lifetimes, start=1):
         asked = [record.candidate for record in lifetime.records]
-        sizes = ", ".join(map(str, sorted({item.batch_size for item in asked})))
-        dispatch = ", ".join(sorted({str(item.dispatch_mode) for item in asked}))
-        name, mode = lifetime.model.name, str(lifetime.mode)
-        rows.append((str(number), name, mode, str(len(asked)), sizes, dispatch))
+        sizes = map(str, sorted({item.batch_size for item in asked}))
+        dispatch = sorted({str(item.dispatch_mode) for item in asked})
+        where = (str(number), lifetime.model.name, str(lifetime.mode), str(len(asked)))
+        rows.append((*where, ", ".join(sizes), ", ".join(dispatch)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = ([c.ljust(width) for c, width in zip(row, widths, strict=True)] for row in rows)
     device = "two CPU cores" if total.on_cpu else "one GPU of the H200 class, small models"
@@ -149,18 +148,13 @@ def population_rows(batch_sizes: Sequence[int]) -> conduct.CandidateSource:
         if modes == "original":
             modes = (DispatchMode.SYNCHRONIZED, DispatchMode.PROMPT_LIST)
         rows = product(spec.models, modes, batch_sizes, population.prompts[: spec.limit])
-        return tuple(
-            Candidate(
-                model=model.name,
-                task_name=prompt.task.name,
-                sample_id=prompt.sample.sample_id,
-                batch_size=size,
-                dispatch_mode=mode,
-                phase="scan",
-                domain=str(prompt.task.domain),
-            )
-            for model, mode, size, prompt in rows
-        )
+        found = []
+        for model, mode, size, prompt in rows:
+            batch = {"batch_size": size, "dispatch_mode": mode, "phase": "scan"}
+            sample = {"task_name": prompt.task.name, "sample_id": prompt.sample.sample_id}
+            of = {"model": model.name, "domain": str(prompt.task.domain)}
+            found.append(Candidate.model_validate(batch | sample | of))
+        return tuple(found)
 
     return source
 
@@ -191,13 +185,10 @@ def scan(
     folder = conducted(prepared, options, quiet=quiet).folder
     target = out or folder / "candidates.csv"
     rows = export_scan(folder, target, prepared, select=select).rows
-    samples = {(row["task_name"], row["sample_id"]) for row in rows}
-    lines = (
-        f"scanned   {len(prepared.plan.records)} rows in {folder}",
-        f"selected  {len(rows)} rows of {len(samples)} samples: {select}",
-        f"written   {target}",
-    )
-    return Done(lines)
+    samples = len({(row["task_name"], row["sample_id"]) for row in rows})
+    scanned_rows = f"scanned   {len(prepared.plan.records)} rows in {folder}"
+    selected = f"selected  {len(rows)} rows of {samples} samples: {select}"
+    return Done((scanned_rows, selected, f"written   {target}"))
 
 
 def export_scan(

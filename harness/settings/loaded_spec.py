@@ -37,12 +37,10 @@ _ONE_OR_MORE: tuple[KeyPath, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class LoadedSpec:
-    """A checked run spec and where it came from.
+    """A checked run spec, defaults included, and where it came from.
 
-    Attributes:
-        spec: every key with its value, defaults included.
-        given: only what the file, what it extends, and the flags said.
-        file: the profile or YAML file, as it was named.
+    ``given`` is only what the file, what it extends, and the flags said; ``file`` is the profile or
+    YAML file, as it was named.
     """
 
     spec: RunSpec
@@ -75,13 +73,11 @@ def profile_names() -> tuple[str, ...]:
 
 
 def load_spec(source: str | Path, overrides: Mapping[str, object] | None = None) -> LoadedSpec:
-    """Read, merge and check a run spec.
+    """Read, merge and check a run spec: a shipped profile by its name, or the path of a YAML file.
 
-    Args:
-        source: the name of a shipped profile, or the path of a YAML file.
-        overrides: what the flags said, by dotted key (``{"server.port": 18001}``), as
-            `apply_flags` gives it. Mappings are merged, lists replace. What a layer expects of its
-            candidates is asked of no others.
+    ``overrides`` is what the flags said, by dotted key (``{"server.port": 18001}``), as
+    `apply_flags` gives it. Mappings are merged, lists replace. What a layer expects of its
+    candidates is asked of no others.
 
     Raises:
         UsageError: every mistake found, each with file and line or the flag, and what is allowed.
@@ -122,11 +118,9 @@ def with_spec_flags(
 ) -> Callable[..., None]:
     """The command with all spec flags in place of its first parameter.
 
-    Args:
-        command: its first parameter receives a `LoadedSpec`; the others are typer options of its
-            own and come first in the help. A spec flag of the same name gives way.
-        default: the profile that the flags build on when neither ``--profile`` nor ``--config`` is
-            given.
+    The command's first parameter receives a `LoadedSpec`; the others are typer options of its own
+    and come first in the help; a spec flag of the same name gives way. ``default`` is the profile
+    that the flags build on when neither ``--profile`` nor ``--config`` is given.
 
     Raises:
         UsageError: from the returned command, when the spec is wrong or both were given.

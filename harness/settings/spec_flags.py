@@ -77,17 +77,10 @@ def spec_flags() -> tuple[Flag, ...]:
     for key in spec_keys():
         path, last = key.path, str(key.path[-1])
         parse, form = _SPECIAL.get(path) or _form_of(key.kind)
-        flags.append(
-            Flag(
-                "--model" if path == ("models",) else f"--{last.replace('_', '-')}",
-                path,
-                f"{key.meaning} ({form}{', or none' if key.optional else ''})",
-                parse,
-                _ALIASES.get(path, ()),
-                path in _REPEATABLE,
-                key.optional,
-            )
-        )
+        name = "--model" if path == ("models",) else f"--{last.replace('_', '-')}"
+        meaning = f"{key.meaning} ({form}{', or none' if key.optional else ''})"
+        also, repeatable = _ALIASES.get(path, ()), path in _REPEATABLE
+        flags.append(Flag(name, path, meaning, parse, also, repeatable, key.optional))
     log = "The log of such a server, for proof (MODE=PATH; repeatable)."
     more = "One more argument for vLLM, after the file's (repeatable)."
     flags += [
@@ -105,11 +98,9 @@ def flag_of(path: KeyPath) -> str:
 
 
 def apply_flags(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
-    """Flags as typed, to overrides for `load_spec`.
+    """Flags as typed, ``("--port", "18001")`` in the order given, to overrides for `load_spec`.
 
-    Args:
-        pairs: flag and text, in the order of the command line (``("--port", "18001")``). A flag
-            given again replaces the former, unless it is repeatable.
+    A flag given again replaces the former, unless it is repeatable.
 
     Raises:
         UsageError: an unknown flag or a text that is no value; all of them, one line each.
@@ -118,8 +109,7 @@ def apply_flags(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
     texts: dict[str, tuple[Flag, str, list[str]]] = {}
     mistakes: list[UsageError] = []
     for name, text in pairs:
-        flag = known.get(name)
-        if flag is None:
+        if (flag := known.get(name)) is None:
             mistakes.append(UsageError(f"no flag {name}", hint=nearest(name, known)))
         elif flag.repeatable and flag.name in texts:
             texts[flag.name][2].append(text)

@@ -95,8 +95,7 @@ def read_yaml(path: Path | str) -> YamlFile:
     Raises:
         UsageError: unreadable, not UTF-8, not YAML, or with a key given twice; with file and line.
     """
-    text = read_text(Path(path))
-    loader = _Loader(text)
+    loader = _Loader(text := read_text(Path(path)))
     why, line, hint = "", None, None
     try:
         root = loader.get_single_node()
