@@ -13,8 +13,6 @@ HarnessError
 └── Interrupted       130  Ctrl-C or SIGTERM; the run can be resumed
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path

@@ -4,8 +4,6 @@ A new kind is a row here, a module in ``score``, a check in ``tasks.lint``; each
 under the row's name, and a test asks that nobody forgets one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -15,13 +15,17 @@ import shutil
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import file_digest
+from importlib import resources
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
+
+import msgspec
 
 from harness.errors import EnvironmentError_, UsageError
 from harness.numbers import size_text
 
 _BOM = b"\xef\xbb\xbf"
+_T = TypeVar("_T")
 
 
 def write_whole(
@@ -171,6 +175,11 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         UsageError: the file cannot be read or a line is not a JSON object; with its number.
     """
     return ((number, _object(data, path, number)) for number, data in read_lines(path))
+
+
+def packaged(package: str, name: str, kind: type[_T]) -> _T:
+    """The YAML file of that name that stands with a package's code, checked against ``kind``."""
+    return msgspec.yaml.decode(resources.files(package).joinpath(name).read_bytes(), type=kind)
 
 
 def sha256_of(path: Path) -> str:

@@ -1,8 +1,7 @@
 """One shape for what a check found: its name, its status, why, and what to do about it."""
 
-from __future__ import annotations
-
 from enum import StrEnum
+from typing import Self
 
 from msgspec import Struct
 
@@ -38,27 +37,27 @@ class Finding(Struct, frozen=True, omit_defaults=True):
     place: str = ""
 
     @classmethod
-    def ok(cls, check: str, message: str, *, place: str = "") -> Finding:
+    def ok(cls, check: str, message: str, *, place: str = "") -> Self:
         """The check passed."""
         return cls(check, Status.OK, message, place=place)
 
     @classmethod
-    def failed(cls, check: str, message: str, remedy: str = "", *, place: str = "") -> Finding:
+    def failed(cls, check: str, message: str, remedy: str = "", *, place: str = "") -> Self:
         """The check failed, and with it what is checked."""
         return cls(check, Status.FAILED, message, remedy, place)
 
     @classmethod
-    def warning(cls, check: str, message: str, remedy: str = "", *, place: str = "") -> Finding:
+    def warning(cls, check: str, message: str, remedy: str = "", *, place: str = "") -> Self:
         """Something to know that fails nothing."""
         return cls(check, Status.WARNING, message, remedy, place)
 
     @classmethod
-    def not_checked(cls, check: str, message: str, remedy: str = "", *, place: str = "") -> Finding:
+    def not_checked(cls, check: str, message: str, remedy: str = "", *, place: str = "") -> Self:
         """What the check needs is not there."""
         return cls(check, Status.NOT_CHECKED, message, remedy, place)
 
     @classmethod
-    def first(cls, check: str, *cases: tuple[object, Status, str, str], ok: str) -> Finding:
+    def first(cls, check: str, *cases: tuple[object, Status, str, str], ok: str) -> Self:
         """The first case ``(test, status, message, remedy)`` whose test holds, else passed."""
         for holds, status, message, remedy in cases:
             if holds:

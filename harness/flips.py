@@ -1,7 +1,5 @@
 """What a label flip is, told once: two scores of the same prompt that are not the same."""
 
-from __future__ import annotations
-
 ScoreState = tuple[float | None, str | None]
 """A score, or the label where there is no score."""
 

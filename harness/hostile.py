@@ -3,8 +3,6 @@
 Offsets are taken on the raw text, so this is the last step before a format escapes.
 """
 
-from __future__ import annotations
-
 import re
 
 __all__ = ["named", "visible"]

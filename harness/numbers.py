@@ -1,7 +1,5 @@
 """Numbers for people, each written one way: ``22/55 = 40.0% [28.1, 53.2]``, ``p=4.8e-07``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from math import isnan
 from typing import Any, Protocol

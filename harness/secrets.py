@@ -5,8 +5,6 @@ by its words, so that ``HF_TOKEN`` is hidden and ``max_tokens`` is not; a value 
 nothing is judged by its form (``hf_…``, ``ghp_…``, a private key, a login in a URL).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any

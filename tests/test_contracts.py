@@ -171,6 +171,14 @@ def test_a_list_of_verbs_waits_for_none_of_the_heavy_libraries():
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "\n"
 
 
+def test_the_numbers_of_a_run_wait_for_no_scorer_and_no_spec():
+    """Nor for `scipy.optimize`: a small run's summary takes less time than to import these."""
+    heavy = ("harness.score", "harness.tasks", "harness.settings", "scipy.optimize", "scipy.stats")
+    look = f"import sys, harness.jobs.run_numbers; print(*(n for n in {heavy} if n in sys.modules))"
+    command = [sys.executable, "-c", look]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "\n"
+
+
 STRUCTS = {
     "summary",
     "validation",

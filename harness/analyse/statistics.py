@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 ALPHA = 0.05
 MARGINS = (0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50)
@@ -233,7 +233,40 @@ def tango_interval(both: int, first: int, second: int, neither: int) -> Interval
     z, estimate, edge = float(special.ndtri(0.975)), (first - second) / total, 1 - 1e-12
     low, high = -1.0, 1.0
     if estimate > -edge and score(-edge) > z:
-        low = float(optimize.brentq(lambda d: score(d) - z, -edge, estimate, xtol=1e-14))
+        low = _root(lambda d: score(d) - z, -edge, estimate)
     if estimate < edge and score(edge) < -z:
-        high = float(optimize.brentq(lambda d: score(d) + z, estimate, edge, xtol=1e-14))
+        high = _root(lambda d: score(d) + z, estimate, edge)
     return Interval(low, high)
+
+
+def _root(of: Callable[[float], float], start: float, end: float) -> float:
+    """Where a function that has another sign at ``start`` than at ``end`` is 0, within 1e-14.
+
+    Brent (1973) step by step as ``scipy.optimize.brentq`` has it, whose import takes longer than
+    a small run's summary.
+    """
+    before, now, across = start, end, start
+    f_before, f_now = of(before), of(now)
+    while f_now:
+        if (f_before < 0) != (f_now < 0):
+            across, f_across = before, f_before
+            last = step = now - before
+        if abs(f_across) < abs(f_now):
+            before, now, across = now, across, now
+            f_before, f_now, f_across = f_now, f_across, f_now
+        near, half, jump = (1e-14 + 4 * math.ulp(1.0) * abs(now)) / 2, (across - now) / 2, math.inf
+        if abs(half) < near:
+            break
+        if abs(f_now) < abs(f_before):
+            if before == across:
+                jump = -f_now * (now - before) / (f_now - f_before)
+            else:
+                one, two = (f_before - f_now) / (before - now), (f_across - f_now) / (across - now)
+                jump = -f_now * (f_across * two - f_before * one)
+                jump /= two * one * (f_across - f_before)
+        good = abs(last) > near and 2 * abs(jump) < min(abs(last), 3 * abs(half) - near)
+        last, step = (step, jump) if good else (half, half)
+        before, f_before = now, f_now
+        now += step if abs(step) > near else math.copysign(near, half)
+        f_now = of(now)
+    return now

@@ -152,6 +152,7 @@ def breakdowns(records: Records, pairing: Pairing, found: pd.DataFrame) -> Break
     """
     standard, invariant = (pairing.slots[mode] for mode in MODES)
     row = np.where(standard >= 0, standard, invariant)
+    cells: Any = found.columns.tolist()
 
     def slices(attribute: Attribute) -> tuple[Slice, ...]:
         if attribute in records.candidates:
@@ -159,19 +160,20 @@ def breakdowns(records: Records, pairing: Pairing, found: pd.DataFrame) -> Break
         else:
             values = records.frame[attribute].take(row)
         grouped: Any = found.groupby(values.array, observed=True, dropna=False, sort=False)
-        sums, sizes = grouped.sum().to_dict("index"), grouped.size()
+        counted = zip(grouped.size().items(), grouped.sum().to_numpy().tolist(), strict=True)
         entries = [
-            _slice(None if value != value else value, int(size), sums[value])
-            for value, size in sizes.items()
+            _slice(value, size, dict(zip(cells, sums, strict=True)))
+            for (value, size), sums in counted
         ]
         return _adjusted(sorted(entries, key=lambda entry: (entry.value is None, entry.value)))
 
     return Breakdowns(**{attribute: slices(attribute) for attribute in Attribute})
 
 
-def _slice(value: str | int | None, size: int, counts: Counts) -> Slice:
+def _slice(value: Any, size: int, counts: Counts) -> Slice:
     standard, invariant = (mode_table(counts, mode) for mode in MODES)
-    return Slice(value, size, standard, invariant, paired_table(counts))
+    known = None if value != value else value  # nan stands for none
+    return Slice(known, int(size), standard, invariant, paired_table(counts))
 
 
 def _adjusted(slices: Sequence[Slice]) -> tuple[Slice, ...]:

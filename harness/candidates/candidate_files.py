@@ -7,45 +7,64 @@ line and column. Text cells of a CSV and typed values of a JSON line meet the sa
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from harness.candidates.candidate import REQUIRED, Candidate, CandidateKey
+from pydantic import BaseModel, ConfigDict, Field
+
 from harness.errors import UsageError, nearest, raise_all, shown
 from harness.families import DIRECTIONS
-from harness.files import read_text
+from harness.files import read_text, sha256_of
 from harness.settings import ModelSpec, RunSpec
 from harness.tasks import Population
 from harness.words import DispatchMode, Domain
 
+CandidateKey = tuple[str, str, str, int, str]
+Files = Sequence[str | Path]
+Models = Sequence[ModelSpec]
+REQUIRED = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
+"""The columns that every row has, and that make it unique."""
 _WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 _KEPT = ("phase", "domain", "original_direction", "original_solo_score", "original_batch_score")
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What a row may name; ``models`` is ``None`` where any model will do."""
+class Candidate(BaseModel):
+    """``(model, task_name, sample_id, batch_size, dispatch_mode)`` and what came with it.
 
-    population: Population
-    models: Sequence[ModelSpec] | None
+    ``phase``, ``domain``, ``original_direction`` and the original scores are kept when present;
+    any other column passes through in ``extra`` untouched (its own strings).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    model: str
+    task_name: str
+    sample_id: str
+    batch_size: Annotated[int, Field(ge=2)]
+    dispatch_mode: DispatchMode
+    phase: str | None = None
+    domain: str | None = None
+    original_direction: str | None = None
+    original_solo_score: float | None = None
+    original_batch_score: float | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def key(self) -> CandidateKey:
+        """What makes the row unique."""
+        model, task, sample = self.model, self.task_name, self.sample_id
+        return model, task, sample, self.batch_size, str(self.dispatch_mode)
 
 
 @dataclass(slots=True)
 class _Row:
-    """A row under check.
-
-    Attributes:
-        file, line: where it stands; lines count from 1.
-        cells: by column: text of a CSV (``is_text``) or JSON values.
-        mistakes: what was found wrong with it so far.
-    """
+    """A row under check: its place, its cells by column (a CSV's are text), and its mistakes."""
 
     file: str
     line: int
@@ -77,13 +96,11 @@ class _Row:
 
     def score(self, column: str) -> float | None:
         """The cell as a finite number."""
-        value = self.cells.get(column)
+        value, number = self.cells.get(column), math.nan
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
-        try:
-            number = float(value) if not isinstance(value, bool) else math.nan
-        except (TypeError, ValueError, OverflowError):
-            number = math.nan
+        with suppress(TypeError, ValueError, OverflowError):
+            number = math.nan if isinstance(value, bool) else float(value)
         if not math.isfinite(number):
             self.wrong(column, f"must be a number or empty, not {shown(value)}")
             return None
@@ -91,21 +108,18 @@ class _Row:
 
     def batch_size(self, most: int) -> int | None:
         """The cell as the size of a batch of a population of ``most`` prompts."""
-        value, size = self.cells["batch_size"], None
-        if self.is_text and _WHOLE.fullmatch(value.strip()):
-            size = int(value)
-        elif not self.is_text and type(value) is int:
-            size = value
-        if size is None:
+        value = self.cells["batch_size"]
+        if not (_WHOLE.fullmatch(value.strip()) if self.is_text else type(value) is int):
             self.wrong("batch_size", f"must be a whole number, not {shown(value)}")
-        elif size < 2:
+            return None
+        if (size := int(value)) < 2:
             hint = "1 would be the solo request"
             self.wrong("batch_size", f"must be 2 or more, not {size}", hint)
         elif size > most:
             self.wrong("batch_size", f"{size} is more than the {most} prompts of the population")
         return size
 
-    def model(self, models: Sequence[ModelSpec] | None) -> str | None:
+    def model(self, models: Models | None) -> str | None:
         """The model's name; a column ``hf_id`` must agree with the spec."""
         if models is None:
             return self.text("model")
@@ -125,12 +139,11 @@ class _Row:
             owner = next((task for task, sample in population.index if sample == sample_id), None)
             ids = [sample for task, sample in population.index if task == task_name]
             hint = f"it is a sample of task '{owner}'" if owner else nearest(sample_id, ids)
-            self.wrong(
-                "sample_id", f"unknown sample {shown(sample_id)} of task '{task_name}'", hint
-            )
+            why = f"unknown sample {shown(sample_id)} of task '{task_name}'"
+            self.wrong("sample_id", why, hint)
         return task_name, sample_id
 
-    def candidate(self, known: _Known) -> Candidate | None:
+    def candidate(self, population: Population, models: Models | None) -> Candidate | None:
         """The candidate that the row is; ``None`` where ``mistakes`` then says why it is none."""
         for column in REQUIRED:
             value = self.cells.get(column)
@@ -141,8 +154,7 @@ class _Row:
                 self.wrong(column, "is empty")
         if self.mistakes:
             return None
-        population = known.population
-        model, (task_name, sample_id) = self.model(known.models), self.sample(population)
+        model, (task_name, sample_id) = self.model(models), self.sample(population)
         task = population.task(task_name) if task_name else None
         size = self.batch_size(len(population.prompts))
         mode = self.choice("dispatch_mode", DispatchMode, "dispatch mode")
@@ -158,7 +170,7 @@ class _Row:
 
 
 def load_candidates(
-    files: Sequence[str | Path], *, spec: RunSpec, population: Population
+    files: Files, *, spec: RunSpec, population: Population
 ) -> tuple[Candidate, ...]:
     """The candidates of a run in file order, with the spec's dispatch modes and limit applied.
 
@@ -171,8 +183,7 @@ def load_candidates(
     Raises:
         UsageError: every mistake, at most twenty shown, with file, line and column.
     """
-    known = _Known(population, spec.models)
-    candidates = _read(files, spec.candidate_source, known)
+    candidates = _read(files, spec.candidate_source, population, spec.models)
     out: dict[CandidateKey, Candidate] = {}
     for candidate in candidates:
         for mode in spec.schedules((candidate.dispatch_mode,)):
@@ -182,26 +193,24 @@ def load_candidates(
 
 
 def check_candidates(
-    files: Sequence[str | Path],
-    *,
-    population: Population,
-    models: Sequence[ModelSpec] | None = None,
-    source: str = "auto",
+    files: Files, *, population: Population, models: Models | None = None, source: str = "auto"
 ) -> tuple[Candidate, ...]:
     """The candidates as the files give them; any model is known when ``models`` is ``None``.
 
     Raises:
         UsageError: as `load_candidates`.
     """
-    return _read(files, source, _Known(population, models))
+    return _read(files, source, population, models)
 
 
-def candidate_hashes(files: Sequence[str | Path]) -> dict[str, str]:
+def candidate_hashes(files: Files) -> dict[str, str]:
     """SHA-256 in hex of the bytes of every file, by its path as given."""
-    return {str(file): hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files}
+    return {str(file): sha256_of(Path(file)) for file in files}
 
 
-def _read(files: Sequence[str | Path], source: str, known: _Known) -> tuple[Candidate, ...]:
+def _read(
+    files: Files, source: str, population: Population, models: Models | None
+) -> tuple[Candidate, ...]:
     if not files:
         raise UsageError("no candidate file is named", hint="--candidate-files FILE")
     mistakes: list[UsageError] = []
@@ -215,11 +224,11 @@ def _read(files: Sequence[str | Path], source: str, known: _Known) -> tuple[Cand
             if isinstance(row, UsageError):
                 mistakes.append(row)
                 continue
-            if (candidate := row.candidate(known)) is not None:
-                if candidate.key in found:
-                    twin = f"{found[candidate.key][1]}: {', '.join(map(str, candidate.key))}"
-                    row.wrong("sample_id", f"the same candidate as {twin}", "remove one")
-                found.setdefault(candidate.key, (candidate, f"{row.file}:{row.line}"))
+            if (candidate := row.candidate(population, models)) is not None:
+                twin, place = found.setdefault(candidate.key, (candidate, f"{row.file}:{row.line}"))
+                if twin is not candidate:
+                    why = f"the same candidate as {place}: {', '.join(map(str, twin.key))}"
+                    row.wrong("sample_id", why, "remove one")
             mistakes += row.mistakes
     raise_all(mistakes)
     if not found:
@@ -229,14 +238,13 @@ def _read(files: Sequence[str | Path], source: str, known: _Known) -> tuple[Cand
 
 def _csv_rows(file: str, text: str) -> Iterator[_Row | UsageError]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header: list[str] | None = None
-    before = 0
+    before, header = 0, list[str]()
     try:
         for cells in reader:
             line, before = before + 1, reader.line_num
             if not any(cell.strip() for cell in cells):
                 continue
-            if header is None:
+            if not header:
                 header = [cell.strip() for cell in cells]
                 if wrong := list(_header_mistakes(header)):
                     yield from (UsageError(w, hint=h, file=file, line=line) for w, h in wrong)
@@ -248,7 +256,7 @@ def _csv_rows(file: str, text: str) -> Iterator[_Row | UsageError]:
                 yield _Row(file, line, dict(zip(header, cells, strict=True)), is_text=True)
     except csv.Error as error:
         yield UsageError(f"not readable as CSV: {error}", file=file, line=before + 1)
-    if header is None:
+    if not header:
         yield UsageError("the file is empty", hint=f"columns: {', '.join(REQUIRED)}", file=file)
 
 
@@ -293,8 +301,4 @@ def _once(cells: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(cells)
 
 
-_READERS: Mapping[str, Callable[[str, str], Iterator[_Row | UsageError]]] = {
-    ".csv": _csv_rows,
-    ".jsonl": _json_rows,
-    ".ndjson": _json_rows,
-}
+_READERS = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}

@@ -1,11 +1,10 @@
 """The command: one typer application, one place where errors become exit codes.
 
-Every verb is imported and registered here by name. What a verb needs beyond its flags it imports
+Every verb is imported and registered here by name. What a verb needs beyond its flags is loaded
 when it is called, so that ``harness --help`` stays quick.
 """
 
-from __future__ import annotations
-
+import gc
 import sys
 from typing import NoReturn
 
@@ -14,9 +13,8 @@ from typer.exceptions import TyperException
 
 from harness.cli.image_verbs import PIN_EXAMPLE, bisect, images, pin
 from harness.cli.input_verbs import candidates, tasks
-from harness.cli.machine_verbs import CLEAN_EXAMPLE, clean, compose, doctor
 from harness.cli.result_verbs import adjudicate, compare, report, score, summarize, validate
-from harness.cli.run_verbs import ablation, plan, run, scan
+from harness.cli.run_verbs import CLEAN_EXAMPLE, ablation, clean, compose, doctor, plan, run, scan
 from harness.cli.terminal import SPEC_VERBS
 from harness.errors import EnvironmentError_, HarnessError
 
@@ -34,13 +32,8 @@ app.command(epilog=PIN_EXAMPLE)(pin)
 for verb in (bisect, compare, compose):
     app.command()(verb)
 app.command(epilog=CLEAN_EXAMPLE)(clean)
-for name, group in (
-    ("tasks", tasks),
-    ("candidates", candidates),
-    ("images", images),
-    ("adjudicate", adjudicate),
-):
-    app.add_typer(group, name=name)
+for group in (tasks, candidates, images, adjudicate):
+    app.add_typer(group)
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -48,10 +41,10 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
     A file that cannot be read or written is the environment's fault, whichever verb met it.
     """
+    gc.set_threshold(50_000)  # what imports leave stays; to look through it costs a short verb 4%
     words = sys.argv[1:] if argv is None else argv
     for info in (*app.registered_commands, *images.registered_commands):
-        listed = info.callback
-        if listed in SPEC_VERBS and listed.__name__ in words:
+        if (listed := info.callback) in SPEC_VERBS and listed.__name__ in words:
             from harness.settings import with_spec_flags
 
             info.callback = with_spec_flags(SPEC_VERBS[listed])
@@ -66,10 +59,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
         _fail(f"{error.filename}: {error.strerror}", EnvironmentError_.exit_code)
     except TyperException as error:
         _usage(error)
-    except typer.Abort:
-        _fail("aborted", 130)
-    except KeyboardInterrupt:
-        _fail("interrupted", 130)
+    except (typer.Abort, KeyboardInterrupt) as error:
+        _fail("aborted" if isinstance(error, typer.Abort) else "interrupted", 130)
 
 
 def _usage(error: TyperException) -> NoReturn:

@@ -1,13 +1,12 @@
 """``harness images``, ``pin`` and ``bisect``: which images there are, and what changed in them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
+from harness import jobs
 from harness.cli.terminal import (
     LOCK,
     RESULTS,
@@ -21,12 +20,8 @@ from harness.cli.terminal import (
 )
 from harness.errors import UsageError
 
-PIN_EXAMPLE = """
-Example: harness pin vllm/vllm-openai:v0.19.1 vllm/vllm-openai:v0.20.2
-"""
-_EXAMPLE = """
-Example: harness images list --json
-"""
+PIN_EXAMPLE = "Example: harness pin vllm/vllm-openai:v0.19.1 vllm/vllm-openai:v0.20.2"
+_EXAMPLE = "Example: harness images list --json"
 _LockFile = Annotated[Path, Option(help="The lock file.")]
 _OneObject = Annotated[bool, Option("--json", help="One JSON object on stdout.")]
 _Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress of the runs.")]
@@ -34,6 +29,7 @@ _Retry = Annotated[bool, Option("--retry-errors", help="Ask failed records again
 _NoImage = Annotated[str | None, Option("--image", hidden=True)]
 
 images = typer.Typer(
+    name="images",
     help="Images: what the lock names, what is inside, and what changed.",
     no_args_is_help=True,
     epilog=_EXAMPLE,
@@ -49,17 +45,13 @@ def pin(
 
     An image that no registry gives is pinned by its id on this machine and marked local.
     """
-    from harness.jobs import image_changes
-
-    tell(image_changes.pin(images, lock, note), as_json)
+    tell(jobs.image_changes.pin(images, lock, note), as_json)
 
 
 @images.command("list", epilog=_EXAMPLE)
 def list_(lock: _LockFile = LOCK, as_json: _OneObject = False) -> None:
     """Each image of the lock: what was pinned and whether this machine has it."""
-    from harness.jobs import image_changes
-
-    tell(image_changes.locked(lock), as_json)
+    tell(jobs.image_changes.locked(lock), as_json)
 
 
 @images.command("inventory")
@@ -76,10 +68,8 @@ def inventory(
       harness images inventory vllm/vllm-openai:v0.19.1 --json > v0.19.1.json
       harness images inventory harness-vllm-cpu:0.32.0 --format md
     """
-    from harness.jobs import image_changes
-
     wanted = "json" if as_json else form
-    typer.echo(image_changes.inventory(image, wanted, note, timeout_s=timeout_s), nl=False)
+    typer.echo(jobs.image_changes.inventory(image, wanted, note, timeout_s=timeout_s), nl=False)
 
 
 @images.command("diff")
@@ -99,9 +89,7 @@ def diff(
       harness images diff vllm/vllm-openai:v0.19.1 vllm/vllm-openai:v0.20.2
       harness images diff v0.19.1.json v0.20.2.json --format md,html -o upgrade
     """
-    from harness.jobs import image_changes
-
-    for text in image_changes.difference(a, b, formats, out, note):
+    for text in jobs.image_changes.difference(a, b, formats, out, note):
         typer.echo(text, nl=False)
 
 
@@ -133,19 +121,9 @@ def compare(
       harness images compare A B --fail-on new-label-flips,solo-changes --max-flip-rate 0.02
     """
     _refuse_image(image)
-    from harness.jobs import image_changes
-
-    done = image_changes.compare_by_answers(
-        a,
-        b,
-        image_changes.ImageRuns(loaded, results, quiet=quiet, retry_errors=retry_errors),
-        fail_on=fail_on,
-        max_flip_rate=max_flip_rate,
-        formats=formats,
-        out=out,
-        progress=note,
-    )
-    tell(done)
+    runs = jobs.image_changes.ImageRuns(loaded, results, note, quiet, retry_errors)
+    gate = (fail_on, max_flip_rate)
+    tell(jobs.image_changes.compare_by_answers(a, b, runs, gate, formats=formats, out=out))
 
 
 @images.command("bisect")
@@ -181,17 +159,8 @@ def bisect(
       harness images bisect A B --images-from list.txt --profile demo --watch solo-texts,label-flips
     """
     _refuse_image(image)
-    from harness.jobs import image_changes
-
-    found = image_changes.bisect_images(
-        good,
-        bad,
-        images_from,
-        image_changes.ImageRuns(loaded, results, quiet=quiet, retry_errors=retry_errors),
-        watch=watch,
-        out=out,
-        progress=note,
-    )
+    runs = jobs.image_changes.ImageRuns(loaded, results, note, quiet, retry_errors)
+    found = jobs.image_changes.bisect_images(good, bad, images_from, runs, watch=watch, out=out)
     tell(found, as_json)
 
 

@@ -1,17 +1,23 @@
 """``harness tasks`` and ``harness candidates``: a run's inputs checked, and made."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
+from harness import jobs
 from harness.cli.terminal import tell
 
 tasks = typer.Typer(
-    help="Check task files, and make them from published data sets.", no_args_is_help=True
+    name="tasks",
+    help="Check task files, and make them from published data sets.",
+    no_args_is_help=True,
+)
+candidates = typer.Typer(
+    name="candidates",
+    help="Check candidate files, and export them from a scored run.",
+    no_args_is_help=True,
 )
 
 
@@ -33,10 +39,8 @@ def lint(
       harness tasks lint tasks/bbq_bias.yaml --show 0
       harness tasks lint tasks --json | jq '.rules'
     """
-    from harness.jobs import input_files
-
     limits = {"max_model_len": max_model_len, "max_tokens": max_tokens}
-    tell(input_files.lint(paths, **limits, show=show), as_json)
+    tell(jobs.input_files.lint(paths, **limits, show=show), as_json)
 
 
 @tasks.command("import")
@@ -69,25 +73,9 @@ def import_task(
       harness tasks import mmlu test.parquet -o tasks/mmlu.yaml --limit 285 --seed 42
       harness tasks import truthfulqa --hub -o tasks/truthfulqa.yaml
     """
-    from harness.jobs import input_files
-
-    choice = input_files.HubChoice(hub_id, config, split, revision) if hub or hub_id else None
-    imported = input_files.import_task(
-        dataset,
-        file,
-        choice,
-        out=out,
-        name=name,
-        where=tuple(where or ()),
-        limit=limit,
-        seed=seed,
-    )
-    tell(imported)
-
-
-candidates = typer.Typer(
-    help="Check candidate files, and export them from a scored run.", no_args_is_help=True
-)
+    choice = (hub_id, config, split, revision) if hub or hub_id else None
+    chosen = (where or (), limit, seed)
+    tell(jobs.input_files.import_task(dataset, file, choice, chosen, out=out, name=name))
 
 
 @candidates.command("check")
@@ -113,12 +101,7 @@ def check(
       harness candidates check candidates/demo_score_flips.csv --profile demo
       harness candidates check my_flips.csv --tasks candidates/population/tasks
     """  # noqa: E501
-    from harness.jobs import input_files
-
-    counts = input_files.check_candidate_files(
-        files, tasks=tasks, profile=profile, config=config, source=source
-    )
-    tell(counts, as_json)
+    tell(jobs.input_files.check_files(files, tasks, profile, config, source), as_json)
 
 
 @candidates.command("export")
@@ -147,6 +130,4 @@ def export(
       harness candidates export results/20260529_205134-scan -o candidates/flips.csv
       harness candidates export records.jsonl -o changed.csv --select text_change --mode any
     """
-    from harness.jobs import input_files
-
-    tell(input_files.export_run(run, out, select=select, mode=mode, tasks=tasks))
+    tell(jobs.input_files.export_run(run, out, select=select, mode=mode, tasks=tasks))

@@ -1,13 +1,12 @@
 """What is made of runs: their numbers, reports and scores, a comparison, people's judgements."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
+from harness import jobs
 from harness.cli.terminal import MaxFlipRate, ReportFolder, SummaryJson, say, tell
 from harness.words import Mode
 
@@ -28,9 +27,7 @@ def summarize(
       harness summarize results/20260524_172010
       harness summarize elsewhere.jsonl --json | jq .paired
     """
-    from harness.jobs import run_numbers
-
-    tell(run_numbers.summarise(run, output), as_json, indent=2)
+    tell(jobs.run_numbers.summarise(run, output), as_json, indent=2)
 
 
 def validate(
@@ -52,9 +49,7 @@ def validate(
       harness validate results/20260524_172010 \\
           --require-modes standard,batch_invariant --expected-rows-per-mode 55
     """
-    from harness.jobs import run_numbers
-
-    found = run_numbers.validate(run, require_modes, expected_rows_per_mode)
+    found = jobs.run_numbers.validate(run, require_modes, expected_rows_per_mode)
     tell(found, as_json, indent=2)
 
 
@@ -77,9 +72,7 @@ def report(
       harness report records.jsonl --format html -o out
       harness report results/nightly --format junit,github
     """  # noqa: E501
-    from harness.jobs import run_numbers
-
-    say(run_numbers.report(run, formats, out))
+    say(jobs.run_numbers.reports(run, formats, out))
 
 
 def score(
@@ -106,9 +99,7 @@ def score(
       harness summarize results/20260529_205134-demo/rescored/paper
       harness score records.jsonl --profile strict --tasks candidates/population/tasks --json
     """
-    from harness.jobs import run_numbers
-
-    tell(run_numbers.rescore_run(run, profile=profile, tasks=tasks, out=out, show=show), as_json)
+    tell(jobs.rescoring.rescore_run(run, profile, tasks, out, show), as_json)
 
 
 def compare(
@@ -144,22 +135,13 @@ def compare(
     Exit 0, or 1 when a gate condition fails, 2 for runs that are not comparable, 4 for a gate over an
     incomplete run.
     """  # noqa: E501
-    from harness.jobs import compare_runs
-
-    compared = compare_runs.compare(
-        a,
-        b,
-        (mode_a, mode_b),
-        fail_on=fail_on,
-        max_flip_rate=max_flip_rate,
-        allow_subset=allow_subset,
-        formats=formats,
-        out=out,
-    )
+    modes, gate = (mode_a, mode_b), (fail_on, max_flip_rate)
+    compared = jobs.compare_runs.compare_any(a, b, modes, gate, allow_subset, formats, out)
     tell(compared, as_json, indent=2)
 
 
 adjudicate = typer.Typer(
+    name="adjudicate",
     help="""Have people judge the flips of a run, blinded, and measure how far they agree.
 
     \b
@@ -188,9 +170,7 @@ def export_sheet(
     \b
       harness adjudicate export results/20260524_172010-study-d -o sheets --controls 0.25 --seed 7
     """  # noqa: E501
-    from harness.jobs import run_numbers
-
-    tell(run_numbers.send_out(run, out, controls=controls, seed=seed, tasks=tasks))
+    tell(jobs.run_numbers.send_out(run, out, controls=controls, seed=seed, tasks=tasks))
 
 
 @adjudicate.command("import")
@@ -212,6 +192,4 @@ def import_sheets(
     \b
       harness adjudicate import ann.csv bob.csv --key sheets/key.json --run results/20260524_172010
     """
-    from harness.jobs import run_numbers
-
-    tell(run_numbers.take_in(files or (), key, run), as_json)
+    tell(jobs.run_numbers.take_in(files or (), key, run), as_json)

@@ -1,15 +1,19 @@
-"""``harness run``, ``ablation``, ``plan`` and ``scan``: what asks servers, or would."""
+"""What asks servers, or would: run, ablation, plan, scan; and the machine that they run on."""
 
-from __future__ import annotations
-
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import typer
 from typer import Option
 
+from harness import jobs
 from harness.cli.terminal import (
+    LOCK,
     RESULTS,
     Loaded,
+    Lock,
     Quiet,
     Results,
     RunId,
@@ -20,6 +24,9 @@ from harness.cli.terminal import (
     tell,
     with_spec,
 )
+from harness.files import write_whole
+
+CLEAN_EXAMPLE = "Example: harness clean --dry-run && harness clean --run 20261124_054500-study-d"
 
 
 @with_spec
@@ -41,10 +48,8 @@ def run(
       harness run --profile study-d --candidates my_flips.csv --port 18010
       harness run -c my_run.yaml --run-id friday --retry-errors
     """
-    from harness.jobs import runs
-
     tell(
-        runs.run(loaded, results, run_id, fresh=fresh, retry_errors=retry_errors, quiet=quiet),
+        jobs.runs.run(loaded, results, run_id, fresh=fresh, retry_errors=retry_errors, quiet=quiet),
         as_json,
     )
 
@@ -69,9 +74,7 @@ def ablation(
       harness ablation --profile study-d --candidates candidates/my_flips.csv
       harness ablation --profile controlled --image vllm/vllm-openai:v0.20.2
     """  # noqa: E501
-    from harness.jobs import ablation_steps, runs
-
-    planned = ablation_steps.plan_ablation(loaded, results=results, batch_sizes=batch_sizes)
+    planned = jobs.ablation_steps.plan_ablation(loaded, results=results, batch_sizes=batch_sizes)
     planned = planned.only(only) if only else planned
     if dry_run:
         say(planned.announcement(results))
@@ -80,7 +83,7 @@ def ablation(
         return
     for line in planned.announcement(results):
         note(line)
-    tell(runs.concluded(ablation_steps.run_ablation(planned, results)), as_json)
+    tell(jobs.runs.concluded(jobs.ablation_steps.run_ablation(planned, results)), as_json)
 
 
 @with_spec
@@ -95,9 +98,7 @@ def plan(
       harness plan --profile study-d --candidates my_flips.csv
       harness plan -c my_run.yaml --json > plan.jsonl
     """
-    from harness.jobs import runs
-
-    planned = runs.plan(loaded)
+    planned = jobs.runs.plan(loaded)
     if not as_json:
         return tell(planned)
     for row in planned.value:
@@ -126,16 +127,64 @@ def scan(
       harness scan --profile demo --batch-sizes 4,8 --out candidates/demo_score_flips.csv
       harness scan -c my_run.yaml --modes standard --batch-sizes 8,32 --dispatch-modes prompt_list
     """  # noqa: E501
-    from harness.jobs import runs
+    sizes = jobs.runs.read_sizes(batch_sizes)
+    tell(jobs.runs.scan(loaded, results, run_id, sizes, select, out, fresh=fresh, quiet=quiet))
 
-    scanned = runs.scan(
-        loaded,
-        results,
-        run_id,
-        fresh=fresh,
-        batch_sizes=batch_sizes,
-        select=select,
-        out=out,
-        quiet=quiet,
-    )
-    tell(scanned)
+
+@with_spec
+def doctor(
+    loaded: Loaded,
+    lock: Lock = LOCK,
+    results: Results = RESULTS,
+    as_json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Check this machine for a run: engine, GPU, image, disk, port, models.
+
+    Exit 3 if something would stop it. Nothing is started, pulled or changed.
+
+    \b
+      harness doctor --profile study-d
+      harness doctor --profile demo --json
+      harness doctor -c my_run.yaml --backend native
+    """
+    tell(jobs.this_machine.doctor(loaded.spec, lock, results), as_json)
+
+
+@with_spec
+def compose(
+    loaded: Loaded,
+    model: Annotated[str | None, Option(help="Model of the spec; else its first.")] = None,
+    gpu: Annotated[
+        Literal["runtime", "cdi", "none"],
+        Option(help="The engine's way to the GPUs; none for a CPU image."),
+    ] = "runtime",
+    lock: Lock = LOCK,
+    out: Annotated[Path | None, Option(help="Write here, not to stdout.")] = None,
+) -> None:
+    """Print a Docker Compose file with the standard and the batch_invariant server of a model.
+
+    They come from the launch options of a run. Point a run at them with `--backend external`.
+
+    \b
+      harness compose --profile study-d > gpu.yaml && docker compose -f gpu.yaml up standard
+      harness compose --profile study-d --model qwen2.5-1.5b --gpu cdi --out compose/qwen.yaml
+    """
+    command = shlex.join(["harness", *sys.argv[1:]])
+    text = jobs.this_machine.compose_text(loaded.spec, model, gpu, lock, out, command)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_whole(out, text, parents=True)
+
+
+def clean(
+    run: Annotated[
+        str | None, Option(help="Only what belongs to this run: its id or its folder.")
+    ] = None,
+    results: Annotated[
+        Path, Option(help="Where the run folders are, for native servers.")
+    ] = RESULTS,
+    dry_run: Annotated[bool, Option(help="List, and end nothing.")] = False,
+) -> None:
+    """End servers and remove containers of ours whose harness is gone; living runs are kept."""
+    tell(jobs.this_machine.clean(run, results, dry_run=dry_run))

@@ -1,7 +1,5 @@
 """What verbs share: options that several take, and how a result is printed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -31,8 +29,7 @@ MaxFlipRate = Annotated[
     float | None, Option(min=0, max=1, help="Gate: most label flips of B, as a fraction.")
 ]
 ReportFolder = Annotated[Path | None, Option("-o", "--out", help="Folder for the reports.")]
-RetryErrors = Annotated[bool, Option(help="Ask failed records again.")]
-RunPath = Annotated[Path, Argument(metavar="RUN", help="Run folder or records file.")]
+RunPath = Annotated[Path, Argument(help="Run folder or records file.")]
 RESULTS = Path("results")
 LOCK = Path("docker/images.lock.yaml")
 

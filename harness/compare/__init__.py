@@ -3,12 +3,8 @@
 Everything here is a function of files that runs left behind; nothing is asked of a server.
 """
 
-from harness.compare.compared_modes import (
-    CandidateChange,
-    Effect,
-    FlipChange,
-    ModeComparison,
-)
+from harness.compare.alignment import Side, read_side
+from harness.compare.compared_modes import CandidateChange, Effect, FlipChange, ModeComparison
 from harness.compare.gate import (
     MAX_FLIP_RATE,
     RUN_CONDITIONS,
@@ -18,7 +14,6 @@ from harness.compare.gate import (
     judge,
 )
 from harness.compare.run_comparison import Comparison, compare_runs
-from harness.compare.run_side import Side, read_side
 from harness.compare.sample_comparison import (
     FilterComparison,
     MetricComparison,

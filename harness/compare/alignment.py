@@ -1,4 +1,4 @@
-"""The same candidate on both sides: which records are compared, and were both asked the same?
+"""A run as one side of a comparison, the candidates of two sides, and were both asked the same?
 
 Runs are refused where prompts, batches, sampling or scorers differ. What a file from elsewhere does
 not record cannot be compared; it is named, not passed over.
@@ -6,35 +6,129 @@ not record cannot be compared; it is named, not passed over.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.analyse import key_name
-from harness.compare.run_side import KEY, Side
-from harness.errors import UsageError
-from harness.records import ScoreState, records_at
+from harness.errors import IncompleteRun, UsageError
+from harness.records import (
+    Pairing,
+    Records,
+    RunFiles,
+    ScoreState,
+    pair_records,
+    read_run_files,
+    records_at,
+    refuse_duplicates,
+    scan_records,
+)
 from harness.words import Condition, Mode
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
+KEY = ["model", "task_name", "sample_id", "batch_size", "dispatch_mode"]
+"""The columns that make a candidate."""
 SUBSET_HINT = "--allow-subset compares only what both have"
 CONDITIONS = (Condition.SOLO, Condition.BATCHED)
 _SHOWN = 180
 _ASKED = (
-    ("prompt", "prompts (prompt_sha256)"),
-    ("batch", "batches (group, target_index)"),
-    ("sampling", "sampling"),
-    ("score_profile", "score profile"),
+    ("prompt", "prompts (prompt_sha256)", "compare runs of the same task files"),
+    (
+        "batch",
+        "batches (group, target_index)",
+        "compare runs whose batches were cut from the same population",
+    ),
+    ("sampling", "sampling", "compare runs with the same request settings"),
+    ("score_profile", "score profile", "`harness score --profile` gives both the same one"),
 )
-_REMEDIES = {
-    "prompt": "compare runs of the same task files",
-    "batch": "compare runs whose batches were cut from the same population",
-    "sampling": "compare runs with the same request settings",
-    "score profile": "`harness score --profile` gives both the same one",
-    "score for the same text": "`harness score` scores both runs by the same rules",
-}
+_PLAIN = ("line", "ok", "label_flip", "text_change")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A run as one side of a comparison.
+
+    Attributes:
+        files: the run folder or the file from elsewhere.
+        records: every record, without texts.
+        pairing: the counted record of each candidate in each mode.
+    """
+
+    files: RunFiles
+    records: Records
+    pairing: Pairing
+
+    @property
+    def name(self) -> str:
+        """The run's id, or its file's name where no id is recorded."""
+        runs = self.records.runs if self.files.run_id is None else (self.files.run_id,)
+        return runs[0] if len(runs) == 1 else self.files.records_path.name
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes that have records."""
+        return self.pairing.modes()
+
+    def counted(self, mode: Mode) -> DataFrame:
+        """The counted records of a mode, one a row, in the order of the run's candidates.
+
+        Columns: `KEY`; ``row`` and ``line`` of the record; ``ok``, ``label_flip``,
+        ``text_change``; ``prompt``, ``batch``, ``sampling``, ``score_profile`` as far as they are
+        recorded; and of each condition ``solo_state``, ``solo_hash``, ``batched_state`` ...
+        """
+        from pandas import DataFrame
+
+        records, rows = self.records, self.pairing.rows(mode)
+        found = records.frame.take(rows)
+        keys = found["key"].to_numpy()
+        settings = records.words("settings", rows)
+        told = {  # a run has one or two
+            text: {
+                name: None if value is None else json.dumps(value, ensure_ascii=False)
+                for name, value in json.loads(text or "{}").items()
+            }
+            for text in set(settings)
+        }
+        recorded = {
+            **{name: records.candidates[name].take(keys).to_list() for name in KEY},
+            "sampling": [told[text].get("sampling") for text in settings],
+            "score_profile": [told[text].get("score_profile") for text in settings],
+            "prompt": records.words("prompt", rows),
+            "batch": [group or None for group in found["group"]],
+            "solo_state": records.score_states("solo", rows),
+            "batched_state": records.score_states("batch", rows),
+            "solo_hash": found["solo_hash"].to_numpy(),
+            "batched_hash": found["batch_hash"].to_numpy(),
+        }
+        plain = {name: found[name].to_numpy() for name in _PLAIN}
+        # dtype=object keeps what is not recorded as None
+        return DataFrame(recorded, dtype=object).assign(row=rows, **plain)
+
+
+def read_side(path: Path | str) -> Side:
+    """Read a run folder or a records file once, comparing hashes with texts on the way.
+
+    Raises:
+        UsageError: there is no run, a line is no record, or a candidate is recorded twice.
+        IncompleteRun: the last line was cut while it was written.
+    """
+    files = read_run_files(path)
+    records = scan_records(files.records_path)
+    if records.problems:
+        first = records.problems[0]
+        error = IncompleteRun if first.truncated else UsageError
+        hint = "`harness validate` lists every such line"
+        hint = "resume the run to complete it" if first.truncated else hint
+        raise error(first.message, file=records.path, line=first.line, hint=hint)
+    if not len(records):
+        raise UsageError("the records file is empty", file=records.path)
+    pairing = pair_records(records)
+    refuse_duplicates(records, pairing)
+    return Side(files, records, pairing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +231,7 @@ def require_comparable(a: Side, b: Side, found: Alignment) -> Iterator[str]:
         UsageError: something differs, at the first record of B that does.
     """
     pairs = found.pairs
-    for column, words in _ASKED:
+    for column, words, hint in _ASKED:
         one, other = pairs[f"{column}_a"], pairs[f"{column}_b"]
         known = one.notna() & other.notna()
         differs = known & one.ne(other)
@@ -145,7 +239,8 @@ def require_comparable(a: Side, b: Side, found: Alignment) -> Iterator[str]:
             one = _batches(a, pairs["line_a"][differs])
             other = _batches(b, pairs["line_b"][differs])
             differs &= one.ne(other).reindex(pairs.index, fill_value=False)
-        _refuse(a, b, pairs[differs], len(pairs), column.replace("_", " "), one, other)
+        what = f"another {column.replace('_', ' ')}"
+        _refuse(a, b, pairs[differs], len(pairs), what, hint, one, other)
         missing = int((~known).sum())
         if missing:
             rows = "" if missing == len(pairs) else f" for {missing} of {len(pairs)} candidates"
@@ -156,8 +251,9 @@ def require_comparable(a: Side, b: Side, found: Alignment) -> Iterator[str]:
         same_text = pairs[f"{condition}_hash_a"].notna() & ~pairs[f"{condition}_text_changes"]
         differs |= same_text & pairs[f"{condition}_label_changes"]
     pairs = pairs[differs & pairs["ok_a"] & pairs["ok_b"]]
-    what = "score for the same text"
-    _refuse(a, b, pairs, len(found.pairs), what, _scores(pairs, "a"), _scores(pairs, "b"))
+    what = "another score for the same text"
+    hint = "`harness score` scores both runs by the same rules"
+    _refuse(a, b, pairs, len(found.pairs), what, hint, _scores(pairs, "a"), _scores(pairs, "b"))
 
 
 def _batches(side: Side, lines: Series[int]) -> Series[Any]:
@@ -180,6 +276,7 @@ def _refuse(
     differing: DataFrame,
     compared: int,
     what: str,
+    hint: str,
     one: Series[Any],
     other: Series[Any],
 ) -> None:
@@ -187,22 +284,16 @@ def _refuse(
         return
     differing = differing.sort_values("line_b")
     pair, index = differing.iloc[0], differing.index[:1]
-    here, there = (_value(what, values[index].iloc[0]) for values in (other, one))
+    values = (series[index].iloc[0] for series in (other, one))
+    if what == "another batch":
+        values = (f"[{', '.join(map(str, g))}] with the target at {at}" for g, at in values)
+    before = "SHA-256 " if what == "another prompt" else ""
+    here, there = (before + (v if len(v) <= _SHOWN else f"{v[:_SHOWN]}…") for v in values)
     raise UsageError(
-        f"not comparable, another {what}: {key_name(tuple(pair[KEY]))} has "
+        f"not comparable, {what}: {key_name(tuple(pair[KEY]))} has "
         f"{here} here and {there} in {a.records.path}:{pair['line_a']}; "
         f"{len(differing)} of {compared} candidates differ",
         file=b.records.path,
         line=int(pair["line_b"]),
-        hint=_REMEDIES[what],
+        hint=hint,
     )
-
-
-def _value(what: str, value: Any) -> str:
-    if what == "prompt":
-        return f"SHA-256 {value}"
-    if what == "batch":
-        group, index = value
-        members = ", ".join(map(str, group))
-        value = f"[{members}] with the target at {index}"
-    return value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"

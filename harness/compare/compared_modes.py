@@ -7,10 +7,10 @@ the same run, appear, vanish or stay?
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
 from itertools import starmap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import astuple
@@ -26,14 +26,16 @@ from harness.analyse import (
     rate,
     symmetry_p,
 )
-from harness.compare.alignment import CONDITIONS, Alignment
-from harness.compare.run_side import KEY, Side
+from harness.compare.alignment import CONDITIONS, KEY, Alignment, Side
 from harness.flips import flip_direction
 from harness.records import RecordKey
 from harness.words import Condition, Mode
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
+
+
+T = TypeVar("T")
 
 
 class FlipChange(StrEnum):
@@ -64,11 +66,7 @@ class AnswerChange(Struct, frozen=True):
 class CandidateChange(Struct, frozen=True):
     """One candidate of which anything changed from A to B.
 
-    Attributes:
-        mode_a, mode_b: the kernel paths that are compared.
-        line_a, line_b: where its records stand.
-        flip: what became of its label flip, the batch's effect on the label.
-        text_effect: what became of its text change, the batch's effect on the text.
+    ``flip`` and ``text_effect`` say what became of the batch's effect on its label and its text.
     """
 
     model: str
@@ -98,11 +96,16 @@ class PairedSides(PairTest, frozen=True, rename={"first_only": "a_only", "second
     second_only: int
 
 
-class Effect(Struct, frozen=True):
+class Sides(Struct, Generic[T], frozen=True):
+    """The same of A and of B."""
+
+    a: T
+    b: T
+
+
+class Effect(Sides[Rate], frozen=True):
     """The batch's effect in A and in B: how often, and what became of it."""
 
-    a: Rate
-    b: Rate
     appeared: int
     vanished: int
     stayed: int
@@ -124,13 +127,6 @@ class ChangedPrompts(Struct, frozen=True):
 
     n: int
     solo_text_changes: Rate
-
-
-class NoiseOfSides(Struct, frozen=True):
-    """What asking again within a run changed."""
-
-    a: NoiseFloor
-    b: NoiseFloor
 
 
 class ChangedSlice(Struct, frozen=True):
@@ -165,6 +161,7 @@ class ModeComparison(OfEndpoints[Effect], frozen=True):
         errors_a, errors_b: records of the aligned candidates that failed.
         label_flips, text_changes: the batch's effect within each run.
         solo, batched: A's answers against B's.
+        noise_floor: what asking again within a run changed.
         changes: the candidates of which anything changed, in A's order.
     """
 
@@ -179,7 +176,7 @@ class ModeComparison(OfEndpoints[Effect], frozen=True):
     solo: ChangedAnswers
     batched: ChangedAnswers
     prompts: ChangedPrompts
-    noise_floor: NoiseOfSides
+    noise_floor: Sides[NoiseFloor]
     breakdowns: ChangedBy
     changes: tuple[CandidateChange, ...]
 
@@ -197,6 +194,12 @@ def compare_mode(a: Side, b: Side, aligned: Alignment) -> ModeComparison:
     out = pairs[pairs["ok_a"] & pairs["ok_b"]]
     # several batch sizes ask the same prompt alone
     prompts = out.groupby(KEY[:3])["solo_text_changes"].any()
+    one, other = out["label_flip_a"], out["label_flip_b"]
+    marked = out.assign(
+        n=1, flips_a=one, flips_b=other, appeared=other & ~one, vanished=one & ~other
+    )
+    counts = list(ChangedSlice.__struct_fields__[1:])
+    sums = (marked.groupby(name)[counts].sum() for name in ChangedBy.__struct_fields__)
     return ModeComparison(
         mode_a=aligned.mode_a,
         mode_b=aligned.mode_b,
@@ -204,16 +207,16 @@ def compare_mode(a: Side, b: Side, aligned: Alignment) -> ModeComparison:
         n=len(out),
         errors_a=int((~pairs["ok_a"]).sum()),
         errors_b=int((~pairs["ok_b"]).sum()),
-        label_flips=_effect(out["label_flip_a"], out["label_flip_b"]),
+        label_flips=_effect(one, other),
         text_changes=_effect(out["text_change_a"], out["text_change_b"]),
         solo=_answers(out, Condition.SOLO),
         batched=_answers(out, Condition.BATCHED),
         prompts=ChangedPrompts(len(prompts), rate(int(prompts.sum()), len(prompts))),
-        noise_floor=NoiseOfSides(
+        noise_floor=Sides(
             noise_floor(a.records, out["row_a"].to_numpy()),
             noise_floor(b.records, out["row_b"].to_numpy()),
         ),
-        breakdowns=_breakdowns(out),
+        breakdowns=ChangedBy(*(tuple(starmap(ChangedSlice, table.itertuples())) for table in sums)),
         changes=tuple(_changes(aligned, out)),
     )
 
@@ -239,20 +242,19 @@ def _answers(out: DataFrame, condition: Condition) -> ChangedAnswers:
     return ChangedAnswers(texts, rate(len(changed), len(out)), up, down, symmetry_p(up, down))
 
 
-def _breakdowns(out: DataFrame) -> ChangedBy:
-    one, other = out["label_flip_a"], out["label_flip_b"]
-    marked = out.assign(
-        n=1, flips_a=one, flips_b=other, appeared=other & ~one, vanished=one & ~other
-    )
-    counts = list(ChangedSlice.__struct_fields__[1:])
-    sums = (marked.groupby(name)[counts].sum() for name in ChangedBy.__struct_fields__)
-    return ChangedBy(*(tuple(starmap(ChangedSlice, table.itertuples())) for table in sums))
-
-
 def _changes(aligned: Alignment, out: DataFrame) -> Iterator[CandidateChange]:
     flipped = out["label_flip_a"] | out["label_flip_b"]
     answered = [f"{c}_{what}_changes" for c in CONDITIONS for what in ("text", "label")]
     for row in out[flipped | out[answered].any(axis=1)].to_dict("records"):
+        answers = {
+            condition: AnswerChange(
+                row[f"{condition}_text_changes"],
+                row[f"{condition}_label_changes"],
+                Scored(*row[f"{condition}_state_a"]),
+                Scored(*row[f"{condition}_state_b"]),
+            )
+            for condition in CONDITIONS
+        }
         yield CandidateChange(
             **{name: row[name] for name in KEY},
             mode_a=aligned.mode_a,
@@ -261,18 +263,9 @@ def _changes(aligned: Alignment, out: DataFrame) -> Iterator[CandidateChange]:
             line_b=row["line_b"],
             flip=_became(row["label_flip_a"], row["label_flip_b"]),
             text_effect=_became(row["text_change_a"], row["text_change_b"]),
-            solo=_answer(row, Condition.SOLO),
-            batched=_answer(row, Condition.BATCHED),
+            solo=answers[Condition.SOLO],
+            batched=answers[Condition.BATCHED],
         )
-
-
-def _answer(row: Mapping[Hashable, Any], condition: Condition) -> AnswerChange:
-    return AnswerChange(
-        row[f"{condition}_text_changes"],
-        row[f"{condition}_label_changes"],
-        Scored(*row[f"{condition}_state_a"]),
-        Scored(*row[f"{condition}_state_b"]),
-    )
 
 
 def _became(before: bool, after: bool) -> FlipChange:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from harness.analyse import Rate, key_name
+from harness.analyse import key_name
 from harness.compare.compared_modes import CandidateChange, FlipChange
 from harness.compare.run_comparison import Comparison
 from harness.compare.sample_comparison import FilterComparison, SampleChange, SampleComparison
@@ -22,13 +22,9 @@ C = TypeVar("C")
 
 
 class GateVerdict(Struct, frozen=True):
-    """What one condition says.
+    """What one condition says: its name as typed, how much was found, and whether it passes.
 
-    Attributes:
-        condition: its name, as typed.
-        count: how much of it was found.
-        ok: whether the gate passes.
-        reason: the count in words, with the first places.
+    ``reason`` is the count in words, with the first places.
     """
 
     condition: str
@@ -38,71 +34,54 @@ class GateVerdict(Struct, frozen=True):
 
 
 class GateFinding(GateVerdict, frozen=True):
-    """A verdict with what ``comparison.json`` leaves out.
-
-    Attributes:
-        meaning: what the condition looks for, in words.
-        places: every place where it was found.
-    """
+    """A verdict with what ``comparison.json`` leaves out: what it looks for, and every place."""
 
     meaning: str
     places: tuple[str, ...] = ()
 
 
+_NEW, _KEPT = FlipChange.APPEARED, FlipChange.STAYED
+_CHANGES: dict[str, tuple[str, Callable[[CandidateChange], bool]]] = {
+    "new-label-flips": ("label flips of B that A does not have", lambda c: c.flip is _NEW),
+    "label-flips": ("label flips of B", lambda c: c.flip in (_NEW, _KEPT)),
+    "new-text-changes": (
+        "text changes of B that A does not have",
+        lambda c: c.text_effect is _NEW,
+    ),
+    "solo-changes": ("answers that changed alone, without a batch", lambda c: c.solo.text_changed),
+    "solo-label-changes": (
+        "labels that changed alone, without a batch",
+        lambda c: c.solo.label_changed,
+    ),
+    "batched-changes": ("batched answers that changed", lambda c: c.batched.text_changed),
+    "batched-label-changes": (
+        "labels of batched answers that changed",
+        lambda c: c.batched.label_changed,
+    ),
+}
+
+
 def _where(test: Callable[[CandidateChange], bool]) -> Callable[[Comparison], Found]:
     return lambda comparison: [
-        f"{mode.title}: {key_name(change.key)}"
-        if len(comparison.modes) > 1
-        else key_name(change.key)
+        (f"{mode.title}: " if len(comparison.modes) > 1 else "") + key_name(change.key)
         for mode in comparison.modes
         for change in mode.changes
         if test(change)
     ]
 
 
+def _gaps(comparison: Comparison | SampleComparison) -> Found:
+    return [*comparison.not_checked, *comparison.left_out]
+
+
 RUN_CONDITIONS: dict[str, tuple[str, Callable[[Comparison], Found]]] = {
-    "new-label-flips": (
-        "label flips of B that A does not have",
-        _where(lambda change: change.flip is FlipChange.APPEARED),
-    ),
-    "label-flips": (
-        "label flips of B",
-        _where(lambda change: change.flip in (FlipChange.APPEARED, FlipChange.STAYED)),
-    ),
-    "new-text-changes": (
-        "text changes of B that A does not have",
-        _where(lambda change: change.text_effect is FlipChange.APPEARED),
-    ),
-    "solo-changes": (
-        "answers that changed alone, without a batch",
-        _where(lambda change: change.solo.text_changed),
-    ),
-    "solo-label-changes": (
-        "labels that changed alone, without a batch",
-        _where(lambda change: change.solo.label_changed),
-    ),
-    "batched-changes": (
-        "batched answers that changed",
-        _where(lambda change: change.batched.text_changed),
-    ),
-    "batched-label-changes": (
-        "labels of batched answers that changed",
-        _where(lambda change: change.batched.label_changed),
-    ),
-    "mode-not-proven": (
-        "servers whose kernel path is not proven",
-        lambda comparison: comparison.unproven,
-    ),
+    **{name: (meaning, _where(test)) for name, (meaning, test) in _CHANGES.items()},
+    "mode-not-proven": ("servers whose kernel path is not proven", lambda found: found.unproven),
     "stack-differs": (
         "differences of the serving stacks",
-        lambda comparison: [
-            f"{d.name}: {d.a} → {d.b}" for d in comparison.stack if d.part != "harness"
-        ],
+        lambda found: [f"{d.name}: {d.a} → {d.b}" for d in found.stack if d.part != "harness"],
     ),
-    "not-checked": (
-        "things that could not be compared",
-        lambda comparison: [*comparison.not_checked, *comparison.left_out],
-    ),
+    "not-checked": ("things that could not be compared", _gaps),
 }
 
 
@@ -124,10 +103,7 @@ def _steps(entry: FilterComparison, change: SampleChange) -> list[float]:
 
 
 SAMPLE_CONDITIONS: dict[str, tuple[str, Callable[[SampleComparison], Found]]] = {
-    "answer-changes": (
-        "answers that changed",
-        _samples(lambda _, change: change.answer_changed),
-    ),
+    "answer-changes": ("answers that changed", _samples(lambda _, change: change.answer_changed)),
     "correctness-changes": (
         "answers that became right or wrong",
         _samples(lambda entry, change: bool(_steps(entry, change))),
@@ -136,10 +112,7 @@ SAMPLE_CONDITIONS: dict[str, tuple[str, Callable[[SampleComparison], Found]]] = 
         "answers that were right in A and are wrong in B",
         _samples(lambda entry, change: min(_steps(entry, change), default=0) < 0),
     ),
-    "not-checked": (
-        "things that could not be compared",
-        lambda comparison: [*comparison.not_checked, *comparison.left_out],
-    ),
+    "not-checked": ("things that could not be compared", _gaps),
 }
 
 
@@ -164,8 +137,15 @@ def judge(
     else:
         found = [_finding(name, *SAMPLE_CONDITIONS[name], comparison) for name in conditions]
         rates = {entry.filter: entry.correctness_changes for entry in comparison.filters}
-    if max_flip_rate is not None:
-        found += [_held_to(title, rate, max_flip_rate) for title, rate in rates.items()]
+    if max_flip_rate is None:
+        return tuple(found)
+    for title, rate in rates.items():
+        ok = rate.rate is not None and rate.rate <= max_flip_rate
+        shown = f"{rate.count}/{rate.n}" + ("" if rate.rate is None else f" = {rate.rate:.1%}")
+        word = "is at most" if ok else "rows to hold to" if rate.rate is None else "is more than"
+        reason = f"{shown} {word} {max_flip_rate:.2%}"
+        name, meaning = f"{MAX_FLIP_RATE} ({title})", f"flip rate of B under {title}"
+        found.append(GateFinding(name, rate.count, ok, reason, meaning))
     return tuple(found)
 
 
@@ -175,16 +155,3 @@ def _finding(name: str, meaning: str, find: Callable[[C], Found], comparison: C)
     more = f"; and {len(places) - _SHOWN:,} more" if len(places) > _SHOWN else ""
     reason = f"{len(places):,} {meaning}" + (f": {shown}{more}" if places else "")
     return GateFinding(name, len(places), not places, reason, meaning, places)
-
-
-def _held_to(title: str, rate: Rate, limit: float) -> GateFinding:
-    ok = rate.rate is not None and rate.rate <= limit
-    shown = f"{rate.count}/{rate.n}" + ("" if rate.rate is None else f" = {rate.rate:.1%}")
-    word = "is at most" if ok else "rows to hold to" if rate.rate is None else "is more than"
-    return GateFinding(
-        f"{MAX_FLIP_RATE} ({title})",
-        rate.count,
-        ok,
-        f"{shown} {word} {limit:.2%}",
-        f"flip rate of B under {title}",
-    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
-from harness.compare.alignment import Alignment, align, choose_modes, require_comparable
+from harness.compare.alignment import Alignment, Side, align, choose_modes, require_comparable
 from harness.compare.compared_modes import ModeComparison, compare_mode
-from harness.compare.run_side import Side
 from harness.compare.stack_difference import StackDifference, stack_differences, stack_gaps
 from harness.errors import UsageError
 from harness.words import Mode
@@ -83,46 +82,36 @@ def compare_runs(
         )
     aligned = [align(a, b, *modes, allow_subset=allow_subset) for modes in chosen]
     notes = [note for found in aligned for note in require_comparable(a, b, found)]
+    left_out = []
+    if all(one == other for one, other in chosen):
+        lone = (set(a.modes) ^ set(b.modes)) - {mode for mode, _ in chosen}
+        left_out = [f"mode {m} is only in {'A' if m in a.modes else 'B'}" for m in sorted(lone)]
+    left_out += [
+        f"{found.mode_a}: {len(found.pairs)} candidates compared, "
+        f"{found.only_a} only in A, {found.only_b} only in B"
+        for found in aligned
+        if found.only_a or found.only_b
+    ]
     return Comparison(
         a=_facts(a, [(found.mode_a, found) for found in aligned]),
         b=_facts(b, [(found.mode_b, found) for found in aligned]),
         modes=tuple(compare_mode(a, b, found) for found in aligned),
         stack=stack_differences(a, b, chosen),
         not_checked=(*dict.fromkeys(notes), *stack_gaps(a, b)),
-        left_out=tuple(_left_out(a, b, aligned)),
+        left_out=tuple(left_out),
     )
 
 
 def _facts(side: Side, served: Sequence[tuple[Mode, Alignment]]) -> SideFacts:
     by_name = {(startup.model, startup.mode): startup for startup in side.files.startups}
-    unproven = []
-    if not by_name:
-        unproven = ["no startup_*.json, so nothing shows which kernels ran"]
-        served = ()
-    for mode, aligned in served:
+    unproven = [] if by_name else ["no startup_*.json, so nothing shows which kernels ran"]
+    for mode, aligned in served if by_name else ():
         for model in aligned.models:
             startup = by_name.get((model, str(mode)))
             if startup is None or not startup.answered():
                 unproven.append(f"{model} in mode {mode} has no start that gave its records")
-                continue
-            starts = startup.unproven()
-            unproven += [
-                f"{startup.file}: start {number} is {verdict}" for number, verdict in starts
-            ]
+            else:
+                for number, verdict in startup.unproven():
+                    unproven.append(f"{startup.file}: start {number} is {verdict}")
     named = tuple(f"{side.name}: {text}" for text in unproven)
     return SideFacts(side.name, side.records.path, side.files.device_kind, named)
-
-
-def _left_out(a: Side, b: Side, aligned: Sequence[Alignment]) -> Iterator[str]:
-    compared_a = {found.mode_a for found in aligned}
-    compared_b = {found.mode_b for found in aligned}
-    if all(found.mode_a == found.mode_b for found in aligned):
-        lone = set(a.modes) ^ set(b.modes)
-        for mode in sorted(lone - compared_a - compared_b):
-            yield f"mode {mode} is only in {'A' if mode in a.modes else 'B'}"
-    for found in aligned:
-        if found.only_a or found.only_b:
-            yield (
-                f"{found.mode_a}: {len(found.pairs)} candidates compared, "
-                f"{found.only_a} only in A, {found.only_b} only in B"
-            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -10,8 +11,8 @@ from msgspec.structs import astuple
 
 from harness.analyse import Rate, paired_statistics, rate
 from harness.compare.alignment import SUBSET_HINT
-from harness.compare.compared_modes import PairedSides
-from harness.compare.samples_file import Sample, SampleKey, Samples
+from harness.compare.compared_modes import PairedSides, Sides
+from harness.compare.samples_file import SampleKey, Samples
 from harness.errors import UsageError
 
 _ASPECTS = {
@@ -48,13 +49,6 @@ class MetricComparison(Struct, frozen=True):
     b: Rate | None = None
 
 
-class Moved(Struct, frozen=True):
-    """A metric's value in A and in B."""
-
-    a: float
-    b: float
-
-
 class SampleChange(Struct, frozen=True):
     """A document whose answer, or any metric, changed; ``metrics`` holds the values that did."""
 
@@ -63,7 +57,7 @@ class SampleChange(Struct, frozen=True):
     line_a: int
     line_b: int
     answer_changed: bool
-    metrics: dict[str, Moved]
+    metrics: dict[str, Sides[float]]
 
 
 class FilterComparison(Struct, frozen=True):
@@ -119,7 +113,14 @@ def compare_samples(a: Samples, b: Samples, *, allow_subset: bool = False) -> Sa
     lone_a = [key for key in a.rows if key not in b.rows]
     lone_b = [key for key in b.rows if key not in a.rows]
     if not keys or ((lone_a or lone_b) and not allow_subset):
-        raise _other_documents(a, b, len(keys), lone_a, lone_b)
+        side, other, key = (a, b, lone_a[0]) if lone_a else (b, a, lone_b[0])
+        raise UsageError(
+            f"other samples: {len(lone_a)} are only in A and {len(lone_b)} only in B; the first, "
+            f"doc_id {key[1]} under filter '{key[0]}', is not in {other.path}",
+            file=side.path,
+            line=side.rows[key].line,
+            hint=f"{SUBSET_HINT}, here {len(keys)}" if keys else "these are samples of other tasks",
+        )
     notes = tuple(_require_same_questions(a, b, keys))
     left_out = f"{len(keys)} samples compared, {len(lone_a)} only in A, {len(lone_b)} only in B"
     return SampleComparison(
@@ -134,73 +135,66 @@ def compare_samples(a: Samples, b: Samples, *, allow_subset: bool = False) -> Sa
     )
 
 
-def _other_documents(
-    a: Samples, b: Samples, common: int, lone_a: Sequence[SampleKey], lone_b: Sequence[SampleKey]
-) -> UsageError:
-    side, other, key = (a, b, lone_a[0]) if lone_a else (b, a, lone_b[0])
-    return UsageError(
-        f"other samples: {len(lone_a)} are only in A and {len(lone_b)} only in B; the first, "
-        f"doc_id {key[1]} under filter '{key[0]}', is not in {other.path}",
-        file=side.path,
-        line=side.rows[key].line,
-        hint=f"{SUBSET_HINT}, here {common}" if common else "these are samples of other tasks",
-    )
-
-
 def _require_same_questions(a: Samples, b: Samples, keys: Sequence[SampleKey]) -> Iterator[str]:
     for name, column in _ASPECTS.items():
-        unknown = differs = 0
-        first: SampleKey | None = None
-        for key in keys:
-            one, other = getattr(a.rows[key], name), getattr(b.rows[key], name)
-            if one is None or other is None:
-                unknown += 1
-            elif one != other:
-                differs += 1
-                first = first or key
-        if first is not None:
+        asked = [(key, getattr(a.rows[key], name), getattr(b.rows[key], name)) for key in keys]
+        known = [(key, one, other) for key, one, other in asked if None not in (one, other)]
+        differing = [key for key, one, other in known if one != other]
+        if differing:
+            first = differing[0]
             raise UsageError(
                 f"not comparable, another {name}: doc_id {first[1]} under filter '{first[0]}' "
                 f"differs from {a.path}:{a.rows[first].line} in its {column}; "
-                f"{differs} of {len(keys)} samples differ",
+                f"{len(differing)} of {len(keys)} samples differ",
                 file=b.path,
                 line=b.rows[first].line,
                 hint="compare evaluations of one task version with the same settings",
             )
-        if unknown and name != "sampling":
-            yield f"{name} ({column}): not recorded on both sides for {unknown} samples"
+        if len(known) < len(keys) and name != "sampling":
+            missing = len(keys) - len(known)
+            yield f"{name} ({column}): not recorded on both sides for {missing} samples"
 
 
 def _compare_filter(
     a: Samples, b: Samples, name: str, keys: Sequence[SampleKey]
 ) -> FilterComparison:
     pairs = [(a.rows[key], b.rows[key]) for key in keys]
+    shared = [
+        {name: (x, other.metrics[name]) for name, x in one.metrics.items() if name in other.metrics}
+        for one, other in pairs
+    ]
     metrics = tuple(
-        _compare_metric(metric, pairs)
-        for metric in dict.fromkeys(m for one, _ in pairs for m in one.metrics)
-        if any(metric in other.metrics for _, other in pairs)
+        _compare_metric(metric, [values[metric] for values in shared if metric in values])
+        for metric in dict.fromkeys(itertools.chain.from_iterable(shared))
     )
-    binary = [metric.name for metric in metrics if metric.binary]
+    binary = {metric.name for metric in metrics if metric.binary}
+    moves = [
+        {
+            name: Sides(x, y)
+            for name, (x, y) in values.items()
+            if x != y and not (math.isnan(x) and math.isnan(y))
+        }
+        for values in shared
+    ]
+    answered = [one.answer != other.answer for one, other in pairs]
+    rows = zip(keys, pairs, answered, moves, strict=True)
     n = len(pairs)
     return FilterComparison(
         filter=name,
         n=n,
-        answer_changes=rate(sum(one.answer != other.answer for one, other in pairs), n),
+        answer_changes=rate(sum(answered), n),
         response_changes=rate(sum(one.responses != other.responses for one, other in pairs), n),
-        correctness_changes=rate(
-            sum(any(_moved(one, other, metric) for metric in binary) for one, other in pairs), n
-        ),
+        correctness_changes=rate(sum(not binary.isdisjoint(moved) for moved in moves), n),
         metrics=metrics,
-        changes=tuple(_changes(name, keys, pairs)),
+        changes=tuple(
+            SampleChange(doc_id, name, one.line, other.line, answer, moved)
+            for (_, doc_id), (one, other), answer, moved in rows
+            if answer or moved
+        ),
     )
 
 
-def _compare_metric(name: str, pairs: Sequence[tuple[Sample, Sample]]) -> MetricComparison:
-    values = [
-        (one.metrics[name], other.metrics[name])
-        for one, other in pairs
-        if name in one.metrics and name in other.metrics
-    ]
+def _compare_metric(name: str, values: Sequence[tuple[float, float]]) -> MetricComparison:
     n = len(values)
     up, down = sum(y > x for x, y in values), sum(y < x for x, y in values)
     both = sum(x == y == 1.0 for x, y in values)
@@ -219,24 +213,3 @@ def _compare_metric(name: str, pairs: Sequence[tuple[Sample, Sample]]) -> Metric
         a=rate(both + down, n) if binary else None,
         b=rate(both + up, n) if binary else None,
     )
-
-
-def _changes(
-    name: str, keys: Sequence[SampleKey], pairs: Sequence[tuple[Sample, Sample]]
-) -> Iterator[SampleChange]:
-    for (_, doc_id), (one, other) in zip(keys, pairs, strict=True):
-        moved = {
-            metric: Moved(one.metrics[metric], other.metrics[metric])
-            for metric in one.metrics
-            if _moved(one, other, metric)
-        }
-        answer = one.answer != other.answer
-        if answer or moved:
-            yield SampleChange(doc_id, name, one.line, other.line, answer, moved)
-
-
-def _moved(one: Sample, other: Sample, metric: str) -> bool:
-    if metric not in one.metrics or metric not in other.metrics:
-        return False
-    before, after = one.metrics[metric], other.metrics[metric]
-    return before != after and not (math.isnan(before) and math.isnan(after))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -108,13 +109,17 @@ def _sample(row: Mapping[str, Any], line: int) -> tuple[SampleKey, Sample]:
         row.get(first, row.get(second))
         for first, second in (("filtered_resps", "resps"), ("resps", "filtered_resps"))
     )
+    if isinstance(answers, list) and len(answers) > 1:
+        with suppress(TypeError, ValueError):  # log-likelihoods of choices: the likeliest
+            scores = [float(score) for score, _ in answers]
+            answers = scores.index(max(scores))
     prompt, sampling = _request(row.get("arguments"))
     stated = row.get("metrics")
     names = stated if isinstance(stated, list) else [n for n in row if n not in _NO_METRICS]
     metrics = {name: row[name] for name in names if name in row}
     return (str(row.get("filter") or _NO_FILTER), str(row["doc_id"])), Sample(
         line=line,
-        answer=_digest(_chosen(answers)),
+        answer=_digest(answers),
         responses=_digest(responses),
         document=row.get("doc_hash"),
         prompt=row.get("prompt_hash") or prompt,
@@ -137,17 +142,6 @@ def _request(arguments: Any) -> tuple[str | None, str | None]:
         return None, None
     settings = first[1] if len(first) > 1 else None
     return _digest(first[0]), _digest(settings) if isinstance(settings, dict) else None
-
-
-def _chosen(answers: Any) -> Any:
-    """The likeliest choice where the answers are log-likelihoods of choices; else the answers."""
-    if not isinstance(answers, list) or len(answers) < 2:
-        return answers
-    try:
-        scores = [float(score) for score, _ in answers]
-    except (TypeError, ValueError):
-        return answers
-    return scores.index(max(scores))
 
 
 def _digest(value: Any) -> str:

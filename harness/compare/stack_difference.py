@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from harness.compare.run_side import Side
+from harness.compare.alignment import Side
 from harness.words import Mode
 
 Flat = dict[str, str]
@@ -61,7 +61,20 @@ def stack_differences(
         a, b: the runs; the same run may stand on both sides.
         modes: the pairs of modes that are compared; only their servers count.
     """
-    servers = _server_differences(a, b, modes)
+    found: dict[tuple[str, str, str], list[str]] = {}  # equal ones of several servers are one
+    served = 0
+    for mode_a, mode_b in modes:
+        given, other_given = _servers(a, mode_a), _servers(b, mode_b)
+        for model in sorted(given.keys() & other_given.keys()):
+            served += 1
+            mode = str(mode_a) if mode_a == mode_b else f"{mode_a} against {mode_b}"
+            for d in _differences("server", given[model], other_given[model]):
+                if mode_a == mode_b or d.name != _THE_MODE:
+                    found.setdefault((d.name, d.a, d.b), []).append(f"{model}, {mode}")
+    servers = [
+        StackDifference("server", *difference, "" if len(where) == served else "; ".join(where))
+        for difference, where in found.items()
+    ]
     if not a.files.metadata or not b.files.metadata:
         return tuple(servers)
     one, other = _parts(a), _parts(b)
@@ -69,16 +82,16 @@ def stack_differences(
     return (*chain.from_iterable(parts), *servers, *harness)
 
 
-def stack_gaps(a: Side, b: Side) -> tuple[str, ...]:
+def stack_gaps(a: Side, b: Side) -> Iterator[str]:
     """What the stacks could not be compared on, in words."""
-    gaps = []
-    without = [name for name, side in (("A", a), ("B", b)) if not side.files.metadata]
-    if without:
-        gaps.append(f"stack and settings: no metadata.json beside {' and '.join(without)}")
-    without = [name for name, side in (("A", a), ("B", b)) if not side.files.startups]
-    if without:
-        gaps.append(f"which kernels ran: no startup_*.json beside {' and '.join(without)}")
-    return tuple(gaps)
+    files = {
+        "stack and settings: no metadata.json": (a.files.metadata, b.files.metadata),
+        "which kernels ran: no startup_*.json": (a.files.startups, b.files.startups),
+    }
+    for what, found in files.items():
+        without = [name for name, file in zip("AB", found, strict=True) if not file]
+        if without:
+            yield f"{what} beside {' and '.join(without)}"
 
 
 def _parts(side: Side) -> dict[str, Flat]:
@@ -107,40 +120,17 @@ def _parts(side: Side) -> dict[str, Flat]:
     }
 
 
-def _server_differences(
-    a: Side, b: Side, modes: Sequence[tuple[Mode, Mode]]
-) -> list[StackDifference]:
-    """What the servers logged and were given; equal differences of several servers are one."""
-    found: dict[tuple[str, str, str], list[str]] = {}
-    served = 0
-    for mode_a, mode_b in modes:
-        one, other = _servers(a, mode_a), _servers(b, mode_b)
-        for model in sorted(one.keys() & other.keys()):
-            served += 1
-            mode = str(mode_a) if mode_a == mode_b else f"{mode_a} against {mode_b}"
-            for d in _differences("server", one[model], other[model]):
-                if mode_a == mode_b or d.name != _THE_MODE:
-                    found.setdefault((d.name, d.a, d.b), []).append(f"{model}, {mode}")
-    return [
-        StackDifference("server", *difference, "" if len(where) == served else "; ".join(where))
-        for difference, where in found.items()
-    ]
-
-
 def _servers(side: Side, mode: Mode) -> dict[str, Flat]:
     """By model, the last start of a server: what it was given and what it said of itself."""
     found = {}
-    for startup in side.files.startups:
-        if startup.mode == mode:
-            last = _flat(startup.attempts[-1]) if startup.attempts else {}
-            said = (
-                _under(last, "facts")
-                | _under(last, "server.environment", "environment")
-                | _under(last, "server.docker.image_id", "image_id")
-            )
-            found[startup.model] = {
-                k: v for k, v in said.items() if not _SERVER_LEFT_OUT.fullmatch(k)
-            }
+    for startup in (startup for startup in side.files.startups if startup.mode == mode):
+        last = _flat(startup.attempts[-1]) if startup.attempts else {}
+        said = (
+            _under(last, "facts")
+            | _under(last, "server.environment", "environment")
+            | _under(last, "server.docker.image_id", "image_id")
+        )
+        found[startup.model] = {k: v for k, v in said.items() if not _SERVER_LEFT_OUT.fullmatch(k)}
     return found
 
 

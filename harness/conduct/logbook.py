@@ -1,7 +1,5 @@
 """structlog, set up once: events for a person on stderr, and all of them in ``harness.jsonl``."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from pathlib import Path

@@ -4,8 +4,6 @@ All of it goes to stderr; stdout is for results. The time left is an estimate: m
 per record and per server start, and a stated guess until there is a measurement.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from dataclasses import dataclass, field

@@ -3,8 +3,7 @@
 `probe` looks and changes nothing; `judge` is pure and turns what was seen into findings.
 """
 
-from harness.doctor.judge import judge
-from harness.doctor.judge_gpu import capability_finding
+from harness.doctor.judge import capability_finding, judge
 from harness.doctor.machine_facts import EngineFacts, Facts, ImageFacts, ModelFacts, NativeFacts
 from harness.doctor.probe import probe, weight_bytes
 

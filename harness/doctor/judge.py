@@ -1,139 +1,219 @@
-"""From facts to findings: what would stop a run, what may spoil it, and the remedy. Pure."""
+"""From facts to findings: what would stop a run, what may spoil it, and the remedy. Pure.
+
+Here is when each case of a check holds; its status and its words are in ``findings.yaml``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
 
-from harness.doctor.judge_gpu import gpu_findings, release
+from msgspec import Struct, yaml
+
 from harness.doctor.machine_facts import Facts
 from harness.findings import Finding, Status
+from harness.machine import Gpu
+from harness.prove import parse_version
 from harness.settings import RunSpec
-from harness.words import BackendName
+from harness.words import BackendName, Mode
 
 _GB = 1e9
+_GIB = 2**30
 _IMAGE_BYTES = int(35 * _GB)
 """Unpacked size of a vLLM image for GPUs with the layers that are being unpacked beside it."""
 _SHM_BYTES = int(0.25 * _GB)
 """The engine asks for 160 MiB of shared memory on one device."""
 _WEIGHTS_RESERVE = 1.1
+_HOPPER = (9, 0)
+_LOWEST = (8, 0)
+_SINCE: dict[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]]] = {
+    (9, 0): ((0, 11, 1), (0, 11, 1)),
+    (10, 0): ((0, 11, 1), (0, 11, 1)),
+    (10, 3): ((0, 13, 0), (0, 13, 0)),
+    (8, 0): ((0, 13, 0), (0, 21, 0)),
+    (8, 9): ((0, 13, 0), (0, 21, 0)),
+    (8, 6): ((0, 20, 0), (0, 21, 0)),
+    (8, 7): ((0, 20, 0), (0, 21, 0)),
+}
+"""By compute capability: from which release on the mode works, and from which also compiled.
+
+Read from the sources of 24 releases, 0.11.0 to 0.32.0."""
+_Check = Callable[[Facts, RunSpec], Iterator[Finding]]
+_CHECKS: list[_Check] = []
+
+
+class _Words(Struct, array_like=True):
+    status: Status
+    message: str
+    remedy: str = ""
+
+
+@cache
+def _words() -> dict[str, dict[str, _Words]]:
+    text = files("harness.doctor").joinpath("findings.yaml").read_text(encoding="utf-8")
+    return yaml.decode(text, type=dict[str, dict[str, _Words]])
+
+
+def _say(check: str, cases: Mapping[str, object], **facts: object) -> Finding:
+    """The first case that holds, in its words; ``ok`` where none does."""
+    case = next((name for name, holds in cases.items() if holds), "ok")
+    said = _words()[check][case]
+    message, remedy = said.message.format(**facts), said.remedy.format(**facts)
+    return Finding(check.format(**facts), said.status, message, remedy)
 
 
 def judge(facts: Facts, spec: RunSpec) -> tuple[Finding, ...]:
     """Every finding, in the order in which a run would meet them."""
-    findings = [*_server(facts), *gpu_findings(facts, spec), *_models(facts)]
-    if spec.backend is not BackendName.EXTERNAL:
-        taken, remedy = (
-            facts.port_problem or "",
-            "stop what listens there, or choose another --port",
-        )
-        case = taken, Status.FAILED, taken, remedy
-        findings.append(Finding.first("port", case, ok=f"{facts.port} is free"))
-    left = "; ".join(facts.leftovers)
-    case = left, Status.WARNING, left, "harness clean"
-    return *findings, Finding.first("leftovers", case, ok="nothing of a killed run is left")
+    return tuple(finding for check in _CHECKS for finding in check(facts, spec))
 
 
-def _server(facts: Facts) -> Iterator[Finding]:
-    """What is to start it, or whether it answers."""
-    engine, image, native = facts.engine, facts.image, facts.native
+def _check(check: _Check) -> _Check:
+    """The next check of `judge`."""
+    _CHECKS.append(check)
+    return check
+
+
+@_check
+def _docker(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
+    engine, image = facts.engine, facts.image
     if engine is not None:
-        old = f"{engine.version} is older than what is tested"
-        yield Finding.first(
-            "Docker engine",
-            (engine.error, Status.FAILED, engine.error or "", engine.remedy or "start it"),
-            (release(engine.version) < (20, 10), Status.WARNING, old, "update to 20.10 or later"),
-            ok=f"version {engine.version}",
-        )
+        cases = {"away": engine.error, "old": _release(engine.version) < (20, 10)}
+        remedy = engine.remedy or "start it"
+        yield _say("Docker engine", cases, engine=engine, remedy=remedy)
     if image is not None:
-        yield Finding.first(
-            "image",
-            (
-                image.other,
-                Status.FAILED,
-                f"another image is called {image.name} here than the one that the lock names",
-                f"accept it with harness pin {image.name}, or remove that tag",
-            ),
-            (
-                image.status in {"unpinned", "not in the lock"},
-                Status.WARNING,
-                f"{image.name} is {image.status}: its first use pins it",
-                f"pin it beforehand: harness pin {image.name}",
-            ),
-            ok=f"{image.name} is {image.status}",
-        )
+        unpinned = image.status in {"unpinned", "not in the lock"}
+        yield _say("image", {"other": image.other, "unpinned": unpinned}, image=image)
     if image is not None and engine is not None and facts.engine_answers:
-        wanted, unseen = f"{_IMAGE_BYTES / _GB:.0f} GB", "the engine's disk cannot be seen"
-        space, gone = engine.free_bytes or 0, f"{image.name} was built and is gone"
-        free, remedy = (
-            f"{space / _GB:.0f} GB free",
-            "free space: docker system df shows what uses it",
-        )
-        small = f"{free}, a vLLM image takes about {wanted}"
-        yield Finding.first(
-            "disk for the image",
-            (image.here, Status.OK, "the image is on this machine", ""),
-            (image.status == "local", Status.FAILED, gone, "build or load it again"),
-            (engine.free_bytes is None, Status.WARNING, unseen, f"see that {wanted} are free"),
-            (space < _IMAGE_BYTES, Status.FAILED, small, remedy),
-            ok=f"{free}; the image will be pulled",
-        )
+        free = engine.free_bytes
+        cases = {
+            "here": image.here,
+            "gone": image.status == "local",
+            "unseen": free is None,
+            "small": (free or 0) < _IMAGE_BYTES,
+        }
+        sizes = {"free": (free or 0) / _GB, "wanted": _IMAGE_BYTES / _GB}
+        yield _say("disk for the image", cases, image=image, **sizes)
+
+
+@_check
+def _server(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
+    native = facts.native
     if native is not None:
         remedy = "install vLLM there, or set --native-command"
         if native.is_cpu_engine:
             remedy = "install the CPU engine: make engine"
-        yield Finding.first(
-            "server command",
-            (not native.found, Status.FAILED, f"{native.program} is not there", remedy),
-            (native.vllm is None, Status.FAILED, f"{native.program} has no vLLM", remedy),
-            ok=f"{native.program}: vLLM {native.vllm}, torch {native.torch}",
-        )
-        free_shm = native.shm_bytes
-        if native.found and native.vllm and free_shm is not None and free_shm < _SHM_BYTES:
-            yield Finding.failed(
-                "shared memory",
-                f"{free_shm / 1e6:.0f} MB free in /dev/shm",
-                "give the machine or the container more: --shm-size=1g or --ipc=host",
-            )
+        cases = {"away": not native.found, "empty": native.vllm is None}
+        yield _say("server command", cases, native=native, remedy=remedy)
+        free = native.shm_bytes
+        if native.found and native.vllm and free is not None and free < _SHM_BYTES:
+            yield _say("shared memory", {"small": True}, free=free / 1e6)
     for url in facts.unreachable:
-        away = f"{url} does not answer"
-        yield Finding.failed("external server", away, "start it, or correct external:")
+        yield _say("external server", {"away": True}, url=url)
 
 
-def _models(facts: Facts) -> Iterator[Finding]:
+@_check
+def _gpu(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
+    """Access from containers, the driver against the image's CUDA, and memory."""
+    if spec.backend is BackendName.EXTERNAL:
+        return
+    if not facts.needs_gpu:
+        yield _say("GPU", {"unneeded": True})
+        return
+    if facts.engine is not None and facts.engine_answers:
+        cases = {"none": facts.engine.gpu_access == "none"}
+        yield _say("GPU in containers", cases, engine=facts.engine)
+    cuda = facts.image.cuda if facts.image else None
+    for gpu in (gpus := _gpus(facts, spec)):
+        yield _say("GPU", {}, gpu=gpu)
+        if cuda and gpu.driver_cuda:
+            has, needs = _release(gpu.driver_cuda), _release(cuda)
+            cases = {"old": has[:1] < needs[:1], "older": has < needs}
+            yield _say("driver", cases, gpu=gpu, cuda=cuda)
+        need = (spec.server.gpu_memory_utilization or 0.9) * gpu.memory_total
+        sizes = {"free": gpu.memory_free, "total": gpu.memory_total, "need": need}
+        in_gib = {name: size / _GIB for name, size in sizes.items()}
+        yield _say("GPU memory", {"full": gpu.memory_free < need}, gpu=gpu, **in_gib)
+    if not gpus:
+        yield _say("GPU", {"none": True})
+
+
+@_check
+def _mode(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
+    """Whether these GPUs and this release can be batch-invariant."""
+    gpus, backend = _gpus(facts, spec), spec.server.attention_backend
+    if not gpus or Mode.BATCH_INVARIANT not in spec.modes:
+        return
+    eager = "--enforce-eager" in spec.server.extra_args
+    for gpu in gpus:
+        yield capability_finding(gpu.capability, facts.vllm, enforce_eager=eager)
+    refuses = (0, 12, 0) <= (parse_version(facts.vllm) or (0,)) < (0, 20, 0)
+    cases = {
+        "refused": backend is None and refuses,
+        "open": backend is None,
+        "hopper": backend == "FLASH_ATTN" and gpus[0].capability == _HOPPER,
+    }
+    yield _say("attention backend", cases, vllm=facts.vllm, backend=backend)
+
+
+def _gpus(facts: Facts, spec: RunSpec) -> list[Gpu]:
+    """Those that the server would use."""
+    wanted = spec.server.gpu_device_ids
+    used = facts.needs_gpu and spec.backend is not BackendName.EXTERNAL
+    return [gpu for gpu in facts.gpus if used and (wanted is None or str(gpu.index) in wanted)]
+
+
+def _release(text: str) -> tuple[int, ...]:
+    """The first two numbers of a version; less than that where they are none."""
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+
+
+def capability_finding(
+    capability: tuple[int, int], vllm: str | None, *, enforce_eager: bool
+) -> Finding:
+    """Judge a GPU against a vLLM release for ``VLLM_BATCH_INVARIANT=1``.
+
+    No release checks this itself: on a GPU that is too old or not supported yet, the mode starts
+    and is silently something else. A release of ``None`` is one that is not known.
+    """
+    since, compiled = _SINCE.get(capability, ((0,), (0,)))
+    version = parse_version(vllm)
+    cases = {
+        "low": capability < _LOWEST,
+        "unknown": version is None,
+        "unlisted": capability not in _SINCE,
+        "early": (version or (0,)) < since,
+        "compiled": (version or (0,)) < compiled and not enforce_eager,
+    }
+    numbers = {"gpu": capability, "since": since, "compiled": compiled}
+    words = {name: ".".join(map(str, parts)) for name, parts in numbers.items()}
+    return _say("compute capability", cases, vllm=vllm, **words)
+
+
+@_check
+def _models(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
     """A line a model that is not here, and one for the disk that they need."""
     missing = [model for model in facts.models if not (model.local or model.cached)]
-    if facts.models and not missing:
-        yield Finding.ok("model weights", "all on this machine")
     for model in missing:
-        yield Finding.first(
-            f"model {model.name}",
-            (
-                model.gated and not facts.has_token,
-                Status.FAILED,
-                f"{model.hf_id} is gated and HF_TOKEN is not set",
-                "accept its licence on the hub and export HF_TOKEN=<your token>",
-            ),
-            (
-                model.gated is None,
-                Status.WARNING,
-                f"{model.hf_id} is not on this machine and the hub did not answer",
-                "check the network, or give the path of a local folder as hf_id",
-            ),
-            ok=f"{model.hf_id} will be downloaded",
-        )
+        cases = {"gated": model.gated and not facts.has_token, "silent": model.gated is None}
+        yield _say("model {model.name}", cases, model=model)
+    known = [model.weight_bytes for model in missing if model.weight_bytes is not None]
+    free, wanted = (facts.weights_free_bytes or 0) / _GB, _WEIGHTS_RESERVE * sum(known) / _GB
+    cases = {
+        "unseen": facts.weights_free_bytes is None,
+        "small": free < wanted,
+        "unknown": len(known) < len(missing),
+    }
     if missing:
-        free = (facts.weights_free_bytes or 0) / _GB
-        known = [model.weight_bytes for model in missing if model.weight_bytes is not None]
-        wanted = _WEIGHTS_RESERVE * sum(known) / _GB
-        folder, unseen = facts.weights_folder, facts.weights_free_bytes is None
-        place = f"{free:.0f} GB free at {folder}"
-        found = f"{place}, about {wanted:.0f} GB needed"
-        remedy = "free space there, or set HF_HOME to a larger disk"
-        unknown = f"{place}; not every model's size is known"
-        yield Finding.first(
-            "disk for weights",
-            (unseen, Status.WARNING, f"{folder} cannot be seen", "check HF_HOME"),
-            (free < wanted, Status.FAILED, found, remedy),
-            (len(known) < len(missing), Status.WARNING, unknown, "see that it suffices"),
-            ok=found,
-        )
+        folder = facts.weights_folder
+        yield _say("disk for weights", cases, folder=folder, free=free, wanted=wanted)
+    elif facts.models:
+        yield _say("model weights", {})
+
+
+@_check
+def _machine(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
+    if spec.backend is not BackendName.EXTERNAL:
+        yield _say("port", {"taken": facts.port_problem}, facts=facts)
+    left = "; ".join(facts.leftovers)
+    yield _say("leftovers", {"left": left}, left=left)

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -28,45 +29,25 @@ _ENGINE_TIMEOUT_S = 10.0
 def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
     """Look at everything that a run of ``spec`` would need.
 
-    Args:
-        spec: the run.
-        lock: the lock file of images.
-        results: the folder of run folders, for what killed runs left.
+    By the lock file ``lock``; ``results`` is the folder where killed runs may have left something.
     """
-    engine, image = None, None
-    if spec.backend is BackendName.DOCKER:
-        engine, image = _engine_and_image(spec.image, lock)
-    native = None
-    if spec.backend is BackendName.NATIVE:
-        program = next(iter(shlex.split(spec.server.native_command)), "")
-        found = shutil.which(program) is not None
-        versions = interpreter_versions(program) if found else Versions()
-        native = NativeFacts(
-            program=program,
-            found=found,
-            vllm=versions.vllm,
-            torch=versions.torch,
-            shm_bytes=_free_bytes(Path("/dev/shm")),
-            is_cpu_engine=".venv-cpu" in program,
-        )
+    docker, native = spec.backend is BackendName.DOCKER, spec.backend is BackendName.NATIVE
+    engine, image = _engine_and_image(spec.image, lock) if docker else (None, None)
+    weights = this_host().huggingface_home
+    places = (_free_bytes(place) for place in (weights, *weights.parents))
+    external = spec.backend is BackendName.EXTERNAL
+    urls = [server.url for server in spec.external.values()] if external else []
+    answers = {url: _answer(f"{url.rstrip('/')}/health") for url in dict.fromkeys(urls)}
     port_problem = None
     try:
         check_port_free(spec.server.port)
     except EnvironmentError_ as error:
         port_problem = error.message
-    weights = this_host().huggingface_home
-    places = (_free_bytes(place) for place in (weights, *weights.parents))
-    urls = [server.url for server in spec.external.values()]
-    answers = {
-        url: _answer(f"{url.rstrip('/')}/health")
-        for url in urls
-        if spec.backend is BackendName.EXTERNAL
-    }
     swept = sweep_everything(results, run_id=None, dry_run=True)
     return Facts(
         engine=engine,
         image=image,
-        native=native,
+        native=_native(spec.server.native_command) if native else None,
         gpus=read_gpus(),
         models=tuple(_model(model, weights) for model in spec.models),
         weights_folder=weights,
@@ -76,6 +57,20 @@ def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
         port_problem=port_problem,
         leftovers=tuple(line.removeprefix("would ") for line in swept.lines),
         unreachable=tuple(url for url, said in answers.items() if not (said and said.is_success)),
+    )
+
+
+def _native(command: str) -> NativeFacts:
+    program = next(iter(shlex.split(command)), "")
+    found = shutil.which(program) is not None
+    versions = interpreter_versions(program) if found else Versions()
+    return NativeFacts(
+        program=program,
+        found=found,
+        vllm=versions.vllm,
+        torch=versions.torch,
+        shm_bytes=_free_bytes(Path("/dev/shm")),
+        is_cpu_engine=".venv-cpu" in program,
     )
 
 
@@ -104,28 +99,19 @@ def _engine_and_image(image: str, lock: Path) -> tuple[EngineFacts, ImageFacts]:
     in_tag = re.search(r":v?(\d+\.\d+\.\d+)", image)
     status = entry.status if entry else "not in the lock"
     vllm = versions.vllm or (in_tag[1] if in_tag else None)
+    known = ImageFacts(image, status, here=False, vllm=vllm, cuda=versions.cuda)
     try:
         with closing(connect(_ENGINE_TIMEOUT_S)) as client:
-            info = client.info()
-            engine = EngineFacts(
-                version=str(info.get("ServerVersion", "")),
-                gpu_access=engine_gpu_access(client).value,
-                free_bytes=_free_bytes(Path(str(info.get("DockerRootDir") or "/var/lib/docker"))),
-            )
+            info, access = client.info(), engine_gpu_access(client).value
             found = find_image(client, image)
-            here = presence(entry, client) if entry else None
+            is_here = presence(entry, client) if entry else None
     except EnvironmentError_ as error:
-        away = EngineFacts(error=error.message, remedy=error.hint)
-        return away, ImageFacts(image, status, here=False, vllm=vllm, cuda=versions.cuda)
-    return engine, ImageFacts(
-        name=image,
-        status=status,
-        here=here in {Presence.HERE, Presence.UNPINNED} if here else found is not None,
-        other=here is Presence.OTHER,
-        needs_gpu=found.needs_gpu if found else True,
-        vllm=vllm,
-        cuda=versions.cuda,
-    )
+        return EngineFacts(error=error.message, remedy=error.hint), known
+    disk = _free_bytes(Path(str(info.get("DockerRootDir") or "/var/lib/docker")))
+    here = is_here in {Presence.HERE, Presence.UNPINNED} if is_here else found is not None
+    needs_gpu, other = found is None or found.needs_gpu, is_here is Presence.OTHER
+    engine = EngineFacts(None, None, str(info.get("ServerVersion", "")), access, disk)
+    return engine, replace(known, here=here, other=other, needs_gpu=needs_gpu)
 
 
 def _model(model: ModelSpec, weights: Path) -> ModelFacts:
@@ -133,14 +119,11 @@ def _model(model: ModelSpec, weights: Path) -> ModelFacts:
     folder = weights / "hub" / f"models--{model.hf_id.replace('/', '--')}"
     cached = not local and any(folder.glob("snapshots/*/config.json"))
     said = None if local or cached else _answer(_HUB + model.hf_id)
-    gated = None
-    if said is not None and said.status_code == httpx.codes.UNAUTHORIZED:
-        gated = True
-    elif said is not None and said.status_code == httpx.codes.OK:
+    gated = True if said and said.status_code == httpx.codes.UNAUTHORIZED else None
+    if said and said.status_code == httpx.codes.OK:
         with suppress(ValueError, AttributeError):
             gated = bool(said.json().get("gated"))
-    size = weight_bytes(model.hf_id)
-    return ModelFacts(model.name, model.hf_id, local, cached, gated, size)
+    return ModelFacts(model.name, model.hf_id, local, cached, gated, weight_bytes(model.hf_id))
 
 
 def weight_bytes(hf_id: str) -> int | None:

@@ -3,29 +3,17 @@
 Every function that asks the engine takes a client of it; nothing here starts a server or draws.
 """
 
-from harness.images.bisect import Bisection, Seen, find_step, image_range, read_image_list
-from harness.images.changes import (
-    ArgumentChange,
-    CapabilityChange,
-    Change,
-    ImageDifference,
-    SideFacts,
-)
+from harness.images.bisect import Seen, find_step, image_range, read_image_list
+from harness.images.changes import ArgumentChange, CapabilityChange, Change, ImageDifference
 from harness.images.difference import argument_changes, compare_images
-from harness.images.inventory import (
-    CapabilityEffects,
-    Inventory,
-    grouped_effects,
-    load_inventory,
-    take_inventory,
-)
+from harness.images.inventory.contents import Inventory
+from harness.images.inventory.effects import grouped_effects
+from harness.images.inventory.taking import load_inventory, take_inventory
 from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
 from harness.images.reference import ImageReference, find_image, read_digests
 from harness.images.resolve import (
-    ImageRow,
     Presence,
     ResolvedImage,
-    lock_status,
     pin_image,
     presence,
     resolve,
@@ -36,21 +24,17 @@ from harness.images.resolve import (
 __all__ = [
     "DEFAULT_LOCK",
     "ArgumentChange",
-    "Bisection",
     "CapabilityChange",
-    "CapabilityEffects",
     "Change",
     "ImageDifference",
     "ImageLock",
     "ImageReference",
-    "ImageRow",
     "ImageVersions",
     "Inventory",
     "LockEntry",
     "Presence",
     "ResolvedImage",
     "Seen",
-    "SideFacts",
     "Source",
     "argument_changes",
     "compare_images",
@@ -59,7 +43,6 @@ __all__ = [
     "grouped_effects",
     "image_range",
     "load_inventory",
-    "lock_status",
     "pin_image",
     "presence",
     "read_digests",

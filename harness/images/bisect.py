@@ -14,6 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from harness.errors import UsageError
+from harness.files import read_text
 
 
 class Seen(StrEnum):
@@ -55,10 +56,8 @@ class Bisection(Struct, frozen=True, kw_only=True):
         """The result for people."""
         step = f"first changed  {self.first_changed}"
         if self.between:
-            step = (
-                f"the step is at {self.first_changed}, or at an image that could not be used: "
-                + ", ".join(self.between)
-            )
+            unusable = f"or at an image that could not be used: {', '.join(self.between)}"
+            step = f"the step is at {self.first_changed}, {unusable}"
         return step, f"last same      {self.last_same}", f"{len(self.tried)} images tried"
 
 
@@ -68,12 +67,8 @@ def read_image_list(path: Path) -> tuple[str, ...]:
     Raises:
         UsageError: the file cannot be read, is empty or names an image twice.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot be read: {error}", file=path) from None
     found: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         image = line.partition("#")[0].strip()
         if image in found:
             raise UsageError(f"{image} stands in line {found[image]} too", file=path, line=number)
@@ -87,30 +82,22 @@ def read_image_list(path: Path) -> tuple[str, ...]:
 def image_range(images: Sequence[str], good: str, bad: str, source: Path) -> tuple[str, ...]:
     """The part of a list from ``good`` to ``bad``; ends that are not in it are put around it.
 
-    Args:
-        source: the file of the list, for messages.
-
     Raises:
-        UsageError: both ends are the same, only one is in the list, or they stand the other way
-            round.
+        UsageError: both ends are the same, only one is in the list (``source``), or they stand the
+            other way round.
     """
     if good == bad:
         raise UsageError("GOOD and BAD are the same image", hint="there is no step to find")
-    inside = [image in images for image in (good, bad)]
-    if not any(inside):
+    missing = [image for image in (good, bad) if image not in images]
+    if len(missing) == 2:
         return (good, *images, bad)
-    if not all(inside):
-        missing = bad if inside[0] else good
-        raise UsageError(
-            f"{missing} is not in the list and the other end is",
-            file=source,
-            hint="add it where it belongs",
-        )
+    if missing:
+        problem = f"{missing[0]} is not in the list and the other end is"
+        raise UsageError(problem, file=source, hint="add it where it belongs")
     first, last = images.index(good), images.index(bad)
     if first > last:
-        raise UsageError(
-            f"{bad} stands before {good}", file=source, hint="list images from old to new"
-        )
+        hint = "list images from old to new"
+        raise UsageError(f"{bad} stands before {good}", file=source, hint=hint)
     return tuple(images[first : last + 1])
 
 
@@ -141,35 +128,27 @@ def find_step(
         return tried[index]
 
     low, high = 0, len(images) - 1
-    _check_end("GOOD", at(low), "choose a first image that runs")
-    _check_end("BAD", at(high), "choose a last image that runs")
+    for name, end, place in (("GOOD", low, "first"), ("BAD", high, "last")):
+        if at(end).seen is Seen.UNUSABLE:
+            hint = f"choose a {place} image that runs"
+            raise UsageError(f"{name} cannot be used: {at(end).words}", hint=hint)
     if at(high).seen is Seen.SAME:
-        raise UsageError(
-            f"BAD answers as GOOD: {at(high).words}",
-            hint="there is no step to find; watch something else (--watch), or other candidates",
-        )
-    while True:
-        usable = [
-            index
-            for index in range(low + 1, high)
-            if index not in tried or tried[index].seen is not Seen.UNUSABLE
-        ]
-        if not usable:
-            break
+        hint = "there is no step to find; watch something else (--watch), or other candidates"
+        raise UsageError(f"BAD answers as GOOD: {at(high).words}", hint=hint)
+    unusable: set[int] = set()
+    while usable := [index for index in range(low + 1, high) if index not in unusable]:
         middle = (low + high) / 2
         nearest = min(usable, key=lambda index: (abs(index - middle), index))
-        if at(nearest).seen is Seen.CHANGED:
-            high = nearest
-        elif at(nearest).seen is Seen.SAME:
-            low = nearest
+        match at(nearest).seen:
+            case Seen.CHANGED:
+                high = nearest
+            case Seen.SAME:
+                low = nearest
+            case Seen.UNUSABLE:
+                unusable.add(nearest)
     return Bisection(
         last_same=images[low],
         first_changed=images[high],
         between=tuple(images[low + 1 : high]),
         tried=tuple(tried.values()),
     )
-
-
-def _check_end(name: str, end: Observation, hint: str) -> None:
-    if end.seen is Seen.UNUSABLE:
-        raise UsageError(f"{name} cannot be used: {end.words}", hint=hint)

@@ -6,14 +6,13 @@ from typing import Literal
 
 from msgspec import Struct
 
-from harness.images.inventory import (
-    CapabilityEffects,
-    Inventory,
-    KernelFile,
-    StackVersions,
-    effects_by_capability,
-)
+from harness.images.inventory.contents import Inventory, KernelFile, StackVersions
+from harness.images.inventory.effects import CapabilityEffects, effects_of
 from harness.prove import Device, EvidenceTag, evidence_rule, parse_version
+
+_BEYOND = "newer than the newest release whose source was read: the rule may have moved"
+_NO_REPORT = "PyTorch 2.12 and later print no override report: import torch uses it up"
+_NO_PLUGIN = "no batch-invariant plugin: the mode starts on a CPU and dies at once"
 
 
 class Change(Struct, frozen=True):
@@ -52,7 +51,7 @@ class ArgumentChange(Struct, frozen=True):
     details: tuple[Change, ...] = ()
 
 
-class CapabilityChange(Struct, frozen=True, kw_only=True):
+class CapabilityChange(Struct, frozen=True):
     """What the batch-invariant mode replaces on a GPU of one compute capability, in A and in B.
 
     Attributes:
@@ -72,16 +71,8 @@ class CapabilityChange(Struct, frozen=True, kw_only=True):
     @classmethod
     def between(cls, a: CapabilityEffects, b: CapabilityEffects) -> CapabilityChange:
         """From A's effects to B's on the same GPU."""
-        return cls(
-            capability=a.capability,
-            operators_a=a.operators,
-            operators_b=b.operators,
-            variables_a=a.variables,
-            variables_b=b.variables,
-            uncertain_a=a.uncertain,
-            uncertain_b=b.uncertain,
-            changed=a != b,
-        )
+        parts = a.operators, b.operators, a.variables, b.variables, a.uncertain, b.uncertain
+        return cls(a.capability, *parts, changed=a != b)
 
 
 class ModuleChange(Struct, frozen=True):
@@ -94,8 +85,8 @@ class ModuleChange(Struct, frozen=True):
         changed: the two are different files.
     """
 
-    path: tuple[str | None, str | None]
-    sha256: tuple[str | None, str | None]
+    path: tuple[str | None, ...]
+    sha256: tuple[str | None, ...]
     capabilities: tuple[CapabilityChange, ...]
     notes: tuple[str, ...]
     changed: bool
@@ -104,21 +95,13 @@ class ModuleChange(Struct, frozen=True):
     def between(cls, a: Inventory, b: Inventory) -> ModuleChange:
         """From A's module to B's, on each GPU that is judged."""
         modules = a.contents.batch_invariant, b.contents.batch_invariant
-        ours, theirs = (
-            effects_by_capability(module.effects if module else (), side.versions.torch)
-            for side, module in zip((a, b), modules, strict=True)
-        )
-        paths = [module.path if module else None for module in modules]
-        digests = [module.sha256 if module else None for module in modules]
+        digests = tuple(module.sha256 if module else None for module in modules)
+        notes = [(a.image, modules[0]), (b.image, modules[1])]
         return cls(
-            path=(paths[0], paths[1]),
-            sha256=(digests[0], digests[1]),
-            capabilities=tuple(map(CapabilityChange.between, ours, theirs)),
-            notes=tuple(
-                f"{side.image}: {module.note}"
-                for side, module in zip((a, b), modules, strict=True)
-                if module is not None and module.note
-            ),
+            path=tuple(module.path if module else None for module in modules),
+            sha256=digests,
+            capabilities=tuple(map(CapabilityChange.between, *map(effects_of, (a, b)))),
+            notes=tuple(f"{image}: {one.note}" for image, one in notes if one and one.note),
             changed=digests[0] != digests[1],
         )
 
@@ -177,12 +160,13 @@ class ExpectedEvidence(Struct, frozen=True):
         torch, vllm = inventory.contents.torch, inventory.versions.vllm
         version = parse_version(vllm)
         device = Device.CUDA if inventory.config.needs_gpu else Device.CPU
+        unknown = None
         if version is None:
-            note = f"vLLM {vllm} names no release" if vllm else "no vLLM was found in the image"
-            return cls(None, supported=False, notes=(note,))
-        if torch is not None and (torch.hip or torch.xpu):
-            note = "the image is for a device that no rule is known for"
-            return cls(None, supported=False, notes=(note,))
+            unknown = f"vLLM {vllm} names no release" if vllm else "no vLLM was found in the image"
+        elif torch is not None and (torch.hip or torch.xpu):
+            unknown = "the image is for a device that no rule is known for"
+        if version is None or unknown:
+            return cls(None, supported=False, notes=(unknown or "",))
         rule = evidence_rule(version, device, inventory.versions.torch)
         if not rule.supported:
             note = f"vLLM {vllm} has no batch-invariant mode (it came with 0.11.1)"
@@ -190,15 +174,9 @@ class ExpectedEvidence(Struct, frozen=True):
         plugged = any("batch_invariant" in one.name for one in inventory.contents.plugins)
         on_cuda = device is Device.CUDA
         notes = {
-            "newer than the newest release whose source was read: the rule may have moved": (
-                rule.beyond_source
-            ),
-            "PyTorch 2.12 and later print no override report: import torch uses it up": (
-                on_cuda and not rule.requires(EvidenceTag.OVERRIDE)
-            ),
-            "no batch-invariant plugin: the mode starts on a CPU and dies at once": (
-                not on_cuda and not plugged
-            ),
+            _BEYOND: rule.beyond_source,
+            _NO_REPORT: on_cuda and not rule.requires(EvidenceTag.OVERRIDE),
+            _NO_PLUGIN: not on_cuda and not plugged,
         }
         told = tuple(note for note, holds in notes.items() if holds)
         return cls(device.value, supported=True, required=rule.in_words(), notes=told)
@@ -218,15 +196,9 @@ class SideFacts(Struct, frozen=True):
     @classmethod
     def of(cls, side: Inventory) -> SideFacts:
         """What its inventory says."""
-        return cls(
-            image=side.image,
-            id=side.config.id,
-            digests=side.config.digests,
-            platform=side.config.platform,
-            versions=side.versions,
-            evidence=ExpectedEvidence.of(side),
-            notes=side.contents.notes,
-        )
+        config, evidence, notes = side.config, ExpectedEvidence.of(side), side.contents.notes
+        names = side.image, config.id, config.digests, config.platform
+        return cls(*names, side.versions, evidence, notes)
 
 
 class ImageDifference(Struct, frozen=True, kw_only=True):

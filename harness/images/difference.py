@@ -18,11 +18,7 @@ from harness.images.changes import (
     SideFacts,
     Sizes,
 )
-from harness.images.inventory import (
-    Inventory,
-    ServerArgument,
-    ServerArguments,
-)
+from harness.images.inventory.contents import Contents, Inventory, ServerArgument, ServerArguments
 
 _SOURCE = "vLLM source (SHA-256 of its Python files)"
 _IN_HEADLINE = ("vLLM", "torch", "CUDA", "Python")
@@ -31,24 +27,15 @@ _IN_HEADLINE = ("vLLM", "torch", "CUDA", "Python")
 def compare_images(a: Inventory, b: Inventory) -> ImageDifference:
     """Everything that differs between two images, as far as both inventories tell."""
     kernels = [{one.path: one for one in side.contents.kernels} for side in (a, b)]
-    paths = sorted({*kernels[0], *kernels[1]})
     plugins = [
         {f"{p.group} {p.name}": f"{p.target} ({p.package})" for p in side.contents.plugins}
         for side in (a, b)
     ]
     pairs = zip(a.config.layers, b.config.layers, strict=False)
-    shared = takewhile(lambda pair: pair[0].diff_id == pair[1].diff_id, pairs)
-    gaps = [f"{side.image}: {note}" for side in (a, b) for note in side.contents.notes]
-    for side in (a, b):
-        source, reasons = side.contents.arguments.source, side.contents.arguments.reasons
-        if source is None and side.contents.python is not None:
-            reason = reasons[-1] if reasons else "not read"
-            gaps.append(f"{side.image}: the server's arguments: {reason}")
-        elif source == "help":
-            reason = reasons[0] if reasons else ""
-            words = "arguments read from --help, not from the parser"
-            gaps.append(f"{side.image}: {words}: {reason}")
-    if len({side.contents.arguments.source for side in (a, b)} - {None}) > 1:
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0].diff_id == pair[1].diff_id, pairs))
+    sources = (a.contents.arguments.source, b.contents.arguments.source)
+    gaps = [f"{side.image}: {gap}" for side in (a, b) for gap in _gaps(side.contents)]
+    if len(set(sources) - {None}) > 1:
         gaps.append("defaults and choices of arguments, since each side's were read another way")
     difference = ImageDifference(
         headline="",
@@ -63,17 +50,16 @@ def compare_images(a: Inventory, b: Inventory) -> ImageDifference:
         configuration=_changes(_configuration(a), _configuration(b)),
         plugins=_changes(*plugins),
         arguments=argument_changes(a.contents.arguments, b.contents.arguments),
-        argument_source=(a.contents.arguments.source, b.contents.arguments.source),
+        argument_source=sources,
         batch_invariant=ModuleChange.between(a, b),
         kernels=tuple(
-            KernelChange.between(path, *(k.get(path) for k in kernels)) for path in paths
+            KernelChange.between(path, *(side.get(path) for side in kernels))
+            for path in sorted({*kernels[0], *kernels[1]})
         ),
         sizes=Sizes(
-            a=a.config.size_bytes,
-            b=b.config.size_bytes,
-            layers_a=len(a.config.layers),
-            layers_b=len(b.config.layers),
-            shared_layers=sum(1 for _ in shared),
+            *(a.config.size_bytes, b.config.size_bytes),
+            *(len(a.config.layers), len(b.config.layers)),
+            shared,
         ),
         not_compared=tuple(gaps),
     )
@@ -81,11 +67,20 @@ def compare_images(a: Inventory, b: Inventory) -> ImageDifference:
     return replace(difference, headline=_headline(difference, readable=readable))
 
 
+def _gaps(inside: Contents) -> Iterator[str]:
+    """What is not told of one side, and why."""
+    yield from inside.notes
+    source, reasons = inside.arguments.source, inside.arguments.reasons
+    if source is None and inside.python is not None:
+        yield f"the server's arguments: {reasons[-1] if reasons else 'not read'}"
+    elif source == "help":
+        yield f"arguments read from --help, not from the parser: {reasons[0] if reasons else ''}"
+
+
 def _changes(a: Mapping[str, str | None], b: Mapping[str, str | None]) -> tuple[Change, ...]:
-    names = sorted({*a, *b})
     return tuple(
         Change.between(name, a.get(name), b.get(name))
-        for name in names
+        for name in sorted({*a, *b})
         if a.get(name) != b.get(name)
     )
 
@@ -120,18 +115,17 @@ def _configuration(side: Inventory) -> dict[str, str | None]:
 def _headline(difference: ImageDifference, *, readable: bool) -> str:
     """``torch 2.10.0 → 2.11.0, 14 packages changed``: what a reader wants to know first.
 
-    Args:
-        difference: its own headline is not looked at.
-        readable: whether both images' contents could be read.
+    ``readable`` where both images' contents could be read.
     """
     if difference.same_image:
         return "the same image"
     versions = {change.name: change for change in difference.versions}
+    steps = [(name, versions[name]) for name in _IN_HEADLINE if name in versions]
     parts = [
         f"{name} {step.a} → {step.b}"
         if step.change == "changed"
         else f"{name} {step.b or step.a} {step.change}"
-        for name, step in ((name, versions[name]) for name in _IN_HEADLINE if name in versions)
+        for name, step in steps
     ]
     if not readable:
         return ", ".join([*parts, "what is inside could not be compared"])
@@ -173,18 +167,14 @@ def argument_changes(a: ServerArguments, b: ServerArguments) -> tuple[ArgumentCh
             continue
         met.add(other.name)
         if a.source == b.source and (details := tuple(_details(ours, other))):
-            default_changed = any(
-                detail.name.partition(".")[0] == "default" and detail.change == "changed"
-                for detail in details
-            )
-            changes.append(
-                ArgumentChange(
-                    other.name, "changed", default_changed=default_changed, details=details
-                )
-            )
-    for other in b.arguments:
-        if other.name not in met:
-            changes.append(ArgumentChange(other.name, "added", _text(other.default)))
+            defaults = [one for one in details if one.name.partition(".")[0] == "default"]
+            moved = any(one.change == "changed" for one in defaults)
+            changes.append(ArgumentChange(other.name, "changed", None, moved, details))
+    changes += [
+        ArgumentChange(other.name, "added", _text(other.default))
+        for other in b.arguments
+        if other.name not in met
+    ]
     return tuple(sorted(changes, key=lambda change: change.name))
 
 
@@ -192,17 +182,17 @@ def _details(a: ServerArgument, b: ServerArgument) -> Iterator[Change]:
     yield from _value_changes("default", a.default, b.default)
     if a.choices is None or b.choices is None:
         if a.choices != b.choices:
-            one, other = (None if c is None else _text(c) for c in (a.choices, b.choices))
-            yield Change.between("choices", one, other)
+            sides = (None if c is None else _text(c) for c in (a.choices, b.choices))
+            yield Change.between("choices", *sides)
     else:
-        gone = [choice for choice in a.choices if choice not in b.choices]
-        new = [choice for choice in b.choices if choice not in a.choices]
+        pairs = ((a.choices, b.choices), (b.choices, a.choices))
+        gone, new = ([one for one in ours if one not in theirs] for ours, theirs in pairs)
         if gone or new:
-            one, other = (
+            sides = (
                 ", ".join(c if isinstance(c, str) else _text(c) for c in choices) or None
                 for choices in (gone, new)
             )
-            yield Change.between("choices", one, other)
+            yield Change.between("choices", *sides)
     if a.kind != b.kind:
         yield Change.between("kind", a.kind, b.kind)
     if set(a.flags) != set(b.flags):

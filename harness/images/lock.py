@@ -118,17 +118,14 @@ class ImageLock:
                 known = {name: value for name, value in (row or {}).items() if value is not None}
                 entries[key] = convert({**known, "image": key}, LockEntry)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UsageError(
-                f"is not a lock file: {type(error).__name__} {error}",
-                file=path,
-                hint="see docs/docker.md, or make it anew with harness pin",
-            ) from None
+            problem = f"is not a lock file: {type(error).__name__} {error}"
+            hint = "see docs/docker.md, or make it anew with harness pin"
+            raise UsageError(problem, file=path, hint=hint) from None
         return cls(entries)
 
     def get(self, image: str | ImageReference) -> LockEntry | None:
         """The entry for a name and tag."""
-        reference = ImageReference.parse(image) if isinstance(image, str) else image
-        return self.entries.get(reference.key)
+        return self.entries.get(ImageReference.parse(str(image)).key)
 
     def with_entry(self, entry: LockEntry) -> Self:
         """A lock that also has, or has instead, ``entry``."""

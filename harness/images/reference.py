@@ -7,10 +7,10 @@ A record of what really ran needs the platform's manifest too (OCI distribution 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import docker
 import httpx
@@ -18,6 +18,8 @@ from docker.errors import DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_, UsageError
+from harness.images.inventory.contents import ImageConfig, Layer
+from harness.secrets import redact_command, redact_environment, redact_text
 
 Progress = Callable[[str], None]
 
@@ -31,6 +33,11 @@ _INDEXES = (
 _MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
+)
+_MOST_STEP = 2000
+_METADATA = re.compile(
+    r"(?:/bin/sh -c #\(nop\) +)?(?:ARG|CMD|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER"
+    r"|ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME)\b"
 )
 _LOOPBACK = re.compile(r"(localhost|127(\.\d+){3})(:\d+)?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -66,16 +73,11 @@ class ImageReference:
         names_registry = bool(slash) and ("." in head or ":" in head or head == "localhost")
         registry, path = (head, tail) if names_registry else (DOCKER_HUB, rest)
         repository, colon, tag = path.partition(":")
-        good = (
-            _REPOSITORY.fullmatch(repository)
-            and (not colon or _TAG.fullmatch(tag))
-            and (not at or _DIGEST.fullmatch(digest))
-        )
-        if not good:
-            raise UsageError(
-                f"{text!r} is not an image reference",
-                hint="write it as name:tag or name@sha256:<64 hex digits>",
-            )
+        good_tag = not colon or _TAG.fullmatch(tag)
+        good_digest = not at or _DIGEST.fullmatch(digest)
+        if not (_REPOSITORY.fullmatch(repository) and good_tag and good_digest):
+            hint = "write it as name:tag or name@sha256:<64 hex digits>"
+            raise UsageError(f"{text!r} is not an image reference", hint=hint)
         if registry == DOCKER_HUB and "/" not in repository:
             repository = f"library/{repository}"
         return cls(registry, repository, tag or (None if at else "latest"), digest or None)
@@ -102,8 +104,7 @@ class ImageReference:
         return f"{self.familiar_name}{tag}{digest}"
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryDigests:
+class RegistryDigests(NamedTuple):
     """What a reference means in its registry.
 
     Attributes:
@@ -122,12 +123,7 @@ def read_digests(
     *,
     transport: httpx.BaseTransport | None = None,
 ) -> RegistryDigests:
-    """Ask the registry, anonymously.
-
-    Args:
-        reference: by tag or by digest.
-        platform: ``os/architecture``.
-        transport: replaces the network, for tests.
+    """Ask the registry, anonymously; ``transport`` replaces the network, for tests.
 
     Raises:
         EnvironmentError_: no answer, no such image, or it needs a login.
@@ -139,15 +135,13 @@ def read_digests(
         try:
             answer = _manifest(client, reference)
         except httpx.HTTPError as error:
-            raise EnvironmentError_(
-                f"the registry of {reference} does not answer: {error}",
-                hint="check the network; a local image is pinned by its id instead",
-            ) from error
+            hint = "check the network; a local image is pinned by its id instead"
+            problem = f"the registry of {reference} does not answer: {error}"
+            raise EnvironmentError_(problem, hint=hint) from error
     if answer.status_code != httpx.codes.OK:
-        raise EnvironmentError_(
-            f"the registry refused {reference}: HTTP {answer.status_code}",
-            hint="check the name and tag; a private image needs docker login and a pull first",
-        )
+        hint = "check the name and tag; a private image needs docker login and a pull first"
+        problem = f"the registry refused {reference}: HTTP {answer.status_code}"
+        raise EnvironmentError_(problem, hint=hint)
     digest = f"sha256:{sha256(answer.content).hexdigest()}"
     body = answer.json()
     if body.get("mediaType") not in _INDEXES and "manifests" not in body:
@@ -177,66 +171,62 @@ def _manifest(client: httpx.Client, reference: ImageReference) -> httpx.Response
     return client.get(path, headers=bearer) if token else answer
 
 
-@dataclass(frozen=True, slots=True)
-class LocalImage:
-    """What ``docker image inspect`` says, reduced to what the harness needs.
+def image_config(
+    inspected: Mapping[str, Any], history: Sequence[Mapping[str, Any]] = ()
+) -> ImageConfig:
+    """``docker inspect`` and ``docker history`` of an image, without secrets.
 
-    Attributes:
-        id: the engine's own id. Its meaning changed with Docker 29 (configuration digest before,
-            manifest digest since), so it is compared on one engine only, never across machines.
-        repo_digests: ``name@sha256:...`` for every repository that it was pulled from or pushed to.
-        platform: such as ``linux/amd64``.
-        environment: the image's own variables.
-        size_bytes: unpacked size.
+    The history is newest first, as the engine gives it.
     """
-
-    id: str
-    repo_digests: tuple[str, ...]
-    platform: str
-    labels: Mapping[str, str]
-    environment: Mapping[str, str]
-    entrypoint: tuple[str, ...]
-    command: tuple[str, ...]
-    size_bytes: int
-
-    @classmethod
-    def read(cls, inspected: Mapping[str, Any]) -> LocalImage:
-        """From ``docker image inspect``."""
-        config = inspected.get("Config") or {}
-        pairs = (entry.partition("=") for entry in config.get("Env") or ())
-        entrypoint, command = (
-            (words,) if isinstance(words, str) else tuple(words or ())
-            for words in (config.get("Entrypoint"), config.get("Cmd"))
-        )
-        system, machine = inspected.get("Os"), inspected.get("Architecture")
-        return cls(
-            id=str(inspected["Id"]),
-            repo_digests=tuple(inspected.get("RepoDigests") or ()),
-            platform=f"{system or 'linux'}/{machine or 'unknown'}",
-            labels=dict(config.get("Labels") or {}),
-            environment={name: value for name, _, value in pairs},
-            entrypoint=entrypoint,
-            command=command,
-            size_bytes=int(inspected.get("Size") or 0),
-        )
-
-    def digests_in(self, reference: ImageReference) -> tuple[str, ...]:
-        """The digests under which the image is known in the repository of ``reference``."""
-        name = reference.familiar_name
-        pairs = (entry.partition("@") for entry in self.repo_digests)
-        return tuple(digest for repository, _, digest in pairs if repository == name)
-
-    @property
-    def needs_gpu(self) -> bool:
-        """Whether the image is for GPUs: all are, but those that say that they are for a CPU."""
-        says_cpu = (
-            self.labels.get("harness.device") == "cpu"
-            or self.environment.get("VLLM_TARGET_DEVICE") == "cpu"
-        )
-        return not says_cpu
+    config = inspected.get("Config") or {}
+    labels = dict(config.get("Labels") or {})
+    pairs = (entry.partition("=") for entry in config.get("Env") or ())
+    environment = {name: value for name, _, value in pairs}
+    entrypoint, command = (
+        (words,) if isinstance(words, str) else tuple(words or ())
+        for words in (config.get("Entrypoint"), config.get("Cmd"))
+    )
+    devices = labels.get("harness.device"), environment.get("VLLM_TARGET_DEVICE")
+    started = tuple(redact_command((*entrypoint, *command)))
+    system, machine = inspected.get("Os") or "linux", inspected.get("Architecture") or "unknown"
+    return ImageConfig(
+        id=str(inspected["Id"]),
+        digests=tuple(inspected.get("RepoDigests") or ()),
+        platform=f"{system}/{machine}",
+        created=str(inspected.get("Created") or ""),
+        size_bytes=int(inspected.get("Size") or 0),
+        layers=_layers((inspected.get("RootFS") or {}).get("Layers") or (), history),
+        labels=redact_environment(labels),
+        environment=redact_environment(environment),
+        entrypoint=started[: len(entrypoint)],
+        command=started[len(entrypoint) :],
+        user=str(config.get("User") or "root"),
+        working_directory=str(config.get("WorkingDir") or "/"),
+        ports=tuple(sorted(config.get("ExposedPorts") or ())),
+        needs_gpu="cpu" not in devices,
+    )
 
 
-def find_image(client: docker.DockerClient, reference: str) -> LocalImage | None:
+def _layers(diff_ids: Sequence[str], history: Sequence[Mapping[str, Any]]) -> tuple[Layer, ...]:
+    """Layers with the step that made each, where as many steps as layers can have made one.
+
+    An engine does not say which step made which layer; steps that only set metadata make none.
+    """
+    made = [
+        (int(step.get("Size") or 0), words)
+        for step in reversed(history)
+        for words in [" ".join(str(step.get("CreatedBy") or "").split())]
+        if not _METADATA.match(words)
+    ]
+    if len(made) != len(diff_ids):
+        return tuple(Layer(str(diff_id)) for diff_id in diff_ids)
+    return tuple(
+        Layer(str(diff_id), size, redact_text(words)[:_MOST_STEP])
+        for diff_id, (size, words) in zip(diff_ids, made, strict=True)
+    )
+
+
+def find_image(client: docker.DockerClient, reference: str) -> ImageConfig | None:
     """The image by name, digest or id; ``None`` if the engine does not have it.
 
     Raises:
@@ -247,16 +237,14 @@ def find_image(client: docker.DockerClient, reference: str) -> LocalImage | None
     except ImageNotFound:
         return None
     except (DockerException, RequestException) as error:
-        raise EnvironmentError_(
-            f"the Docker engine could not look up {reference}: {error}",
-            hint="see that it runs: docker info",
-        ) from error
-    return LocalImage.read(attrs)
+        problem = f"the Docker engine could not look up {reference}: {error}"
+        raise EnvironmentError_(problem, hint="see that it runs: docker info") from error
+    return image_config(attrs)
 
 
 def find_or_pull(
     client: docker.DockerClient, reference: ImageReference, progress: Progress
-) -> LocalImage:
+) -> ImageConfig:
     """The image that is here, or is once it was pulled.
 
     Raises:

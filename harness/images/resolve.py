@@ -12,11 +12,11 @@ import docker
 from msgspec import to_builtins
 
 from harness.errors import EnvironmentError_, ImageMismatch
-from harness.images.inventory import run_probe
+from harness.images.inventory.contents import ImageConfig
+from harness.images.inventory.locked_container import run_probe
 from harness.images.lock import DEFAULT_LOCK, ImageLock, ImageVersions, LockEntry, Source
 from harness.images.reference import (
     ImageReference,
-    LocalImage,
     Progress,
     find_image,
     find_or_pull,
@@ -38,13 +38,11 @@ def pin_image(
         EnvironmentError_: it is neither in a registry nor on this machine.
     """
     reference = ImageReference.parse(image)
-    digest = _pull_unless_built_here(
-        reference, find_image(client, str(reference)), client, progress
-    )
+    digest = _pulled(reference, client, progress)
     found = find_or_pull(client, reference, progress)
     # an engine with the containerd image store gives what was only built here a digest too, which
     # then equals its id; that one is no registry's
-    known = [known for known in found.digests_in(reference) if known != found.id]
+    known = [known for known in found.digests_in(reference.familiar_name) if known != found.id]
     if digest is None and len(known) == 1:
         digest = known[0]
     platform_digest = None
@@ -53,17 +51,11 @@ def pin_image(
             by_digest = reference.with_digest(digest)
             platform_digest = read_digests(by_digest, found.platform).platform_digest
     progress(f"reading the versions inside {reference}")
-    versions = ImageVersions()  # what is known of an image without a working Python
+    inside = Versions()  # what is known of an image without a working Python
     with suppress(EnvironmentError_):
-        output = run_probe(
-            client,
-            found.id,
-            found.entrypoint,
-            script=VERSIONS_SCRIPT,
-            timeout_s=_VERSIONS_TIMEOUT_S,
-        )
+        asked = client, found.id, found.entrypoint
+        output = run_probe(*asked, script=VERSIONS_SCRIPT, timeout_s=_VERSIONS_TIMEOUT_S)
         inside = Versions.read("" if output.notes else output.text)
-        versions = ImageVersions(inside.vllm, inside.torch, inside.cuda, inside.python)
     return LockEntry(
         image=reference.key,
         digest=digest,
@@ -71,23 +63,21 @@ def pin_image(
         platform=found.platform,
         image_id=found.id,
         source=Source.REGISTRY if digest else Source.LOCAL,
-        versions=versions,
+        versions=ImageVersions(inside.vllm, inside.torch, inside.cuda, inside.python),
         pinned_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _pull_unless_built_here(
-    reference: ImageReference,
-    here: LocalImage | None,
-    client: docker.DockerClient,
-    progress: Progress,
+def _pulled(
+    reference: ImageReference, client: docker.DockerClient, progress: Progress
 ) -> str | None:
     """The registry's digest; ``None`` for an image that never came from a registry.
 
     A registry may have a stranger's image under the name of one that was built here, so for such
     a name it is not asked.
     """
-    if here is not None and not here.repo_digests:
+    here = find_image(client, str(reference))
+    if here is not None and not here.digests:
         progress(f"{reference} was built or loaded here: pinning it by its image id")
         return None
     try:
@@ -137,11 +127,7 @@ class ResolvedImage:
 
 
 def resolve(
-    image: str,
-    lock: ImageLock,
-    client: docker.DockerClient,
-    *,
-    progress: Progress = lambda _: None,
+    image: str, lock: ImageLock, client: docker.DockerClient, *, progress: Progress = lambda _: None
 ) -> ResolvedImage:
     """Find, pull if need be, and check the image that a spec names.
 
@@ -162,14 +148,7 @@ def resolve(
         entry = pin_image(image, client, progress=progress)
         newly_pinned = True
     wanted, found = _obtain(reference, entry, client, progress)
-    return ResolvedImage(
-        requested=image,
-        reference=wanted,
-        entry=entry,
-        image_id=found.id,
-        newly_pinned=newly_pinned,
-        needs_gpu=found.needs_gpu,
-    )
+    return ResolvedImage(image, wanted, entry, found.id, newly_pinned, found.needs_gpu)
 
 
 def resolve_and_pin(
@@ -197,41 +176,39 @@ def verify_unchanged(resolved: ResolvedImage, client: docker.DockerClient) -> No
     """
     for name in (resolved.reference, resolved.requested):
         found = find_image(client, name)
-        gone_but_named = found is None and name == resolved.requested
-        if gone_but_named:  # it was pulled by digest and never had the tag here
-            continue
+        if found is None and name == resolved.requested:
+            continue  # it was pulled by digest and never had the tag here
         if found is None or found.id != resolved.image_id:
+            now = found.id if found else "gone"
             raise ImageMismatch(
                 f"image {name} changed during the run",
                 hint="run again with the image left alone; these records do not count",
-                detail=(
-                    f"at the start: {resolved.image_id}",
-                    f"now:          {found.id if found else 'gone'}",
-                ),
+                detail=(f"at the start: {resolved.image_id}", f"now:          {now}"),
             )
 
 
 def _obtain(
     reference: ImageReference, entry: LockEntry, client: docker.DockerClient, progress: Progress
-) -> tuple[str, LocalImage]:
+) -> tuple[str, ImageConfig]:
     if entry.source is Source.LOCAL:
         found = find_image(client, str(reference))
         if found is None:
             raise EnvironmentError_(
                 f"there is no image {reference} on this machine, and it was built, not pulled",
-                hint="build or load it again, then pin it anew: harness pin " + str(reference),
+                hint=f"build or load it again, then pin it anew: harness pin {reference}",
             )
         if found.id != entry.image_id:
             raise _mismatch(reference, entry, found.id)
         return found.id, found
+    locked = {entry.digest, entry.platform_digest}
     assert entry.digest is not None
-    if reference.digest not in (None, entry.digest, entry.platform_digest):
+    if reference.digest not in {None, *locked}:
         raise _mismatch(reference, entry, str(reference.digest))
     # a tag that is here must mean what the lock says; one that is not here may be pulled
     name = f"{reference.familiar_name}:{reference.tag}"
     tagged = find_image(client, name) if reference.tag is not None else None
-    digests = tagged.digests_in(reference) if tagged else ()
-    if tagged and not {entry.digest, entry.platform_digest} & set(digests):
+    digests = tagged.digests_in(reference.familiar_name) if tagged else ()
+    if tagged and not locked & set(digests):
         raise _mismatch(reference, entry, digests[0] if digests else f"image id {tagged.id}")
     by_digest = reference.with_digest(entry.digest)
     return str(by_digest), find_or_pull(client, by_digest, progress)
@@ -241,10 +218,8 @@ def _mismatch(reference: ImageReference, entry: LockEntry, found: str) -> ImageM
     remedy = f"accept the new one: harness pin {entry.image}"
     if entry.source is Source.REGISTRY:
         right = f"{reference.familiar_name}@{entry.digest}"
-        remedy = (
-            f"get the pinned one: docker pull {right} && docker tag {right} {entry.image}; or "
-            + remedy
-        )
+        got = f"docker pull {right} && docker tag {right} {entry.image}"
+        remedy = f"get the pinned one: {got}; or {remedy}"
     return ImageMismatch(
         f"image {entry.image} is not the one that the lock names",
         hint=remedy,
@@ -259,22 +234,6 @@ class Presence(StrEnum):
     ABSENT = "not on this machine"
     OTHER = "another image has this name here"
     UNPINNED = "here, to be pinned at its first use"
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRow:
-    """One entry of the lock and what is here."""
-
-    entry: LockEntry
-    here: Presence
-
-
-def lock_status(lock: ImageLock, client: docker.DockerClient) -> tuple[ImageRow, ...]:
-    """Every entry, by name."""
-    return tuple(
-        ImageRow(lock.entries[image], presence(lock.entries[image], client))
-        for image in sorted(lock.entries)
-    )
 
 
 def presence(entry: LockEntry, client: docker.DockerClient) -> Presence:
@@ -292,5 +251,5 @@ def presence(entry: LockEntry, client: docker.DockerClient) -> Presence:
         return Presence.UNPINNED
     if entry.source is Source.LOCAL:
         return Presence.HERE if tagged.id == entry.image_id else Presence.OTHER
-    known = {entry.digest, entry.platform_digest} & set(tagged.digests_in(reference))
+    known = {entry.digest, entry.platform_digest} & set(tagged.digests_in(reference.familiar_name))
     return Presence.HERE if known else Presence.OTHER

@@ -1,18 +1,48 @@
 """What a verb does, once its arguments are parsed: one module for each thing that is worked on.
 
-A job takes values, calls the rooms below and returns what there is to tell. Verbs import the module
-(``from harness.jobs import runs``) when they are called, so that none loads what another one needs.
+A job takes values, calls the rooms below and returns what there is to tell; an argument named as a
+flag means what the flag's help says. A module (``jobs.runs``) is imported when a verb first names
+it, so that none loads what another one needs.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 
-__all__ = ["Done", "Remark"]
+if TYPE_CHECKING:
+    from harness.jobs import (
+        ablation_steps,
+        compare_runs,
+        image_changes,
+        input_files,
+        rescoring,
+        run_numbers,
+        runs,
+        this_machine,
+    )
+else:
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(name)
+        return import_module(f"{__name__}.{name}")
+
+
+__all__ = [
+    "Done",
+    "Remark",
+    "ablation_steps",
+    "compare_runs",
+    "image_changes",
+    "input_files",
+    "rescoring",
+    "run_numbers",
+    "runs",
+    "this_machine",
+]
 
 
 class Remark(str):
@@ -25,11 +55,8 @@ class Remark(str):
 class Done:
     """What a job came to, in the order in which it is told.
 
-    Attributes:
-        lines: for a person.
-        value: for a machine, in their place.
-        remarks: for stderr, after either.
-        failure: what then sets the exit code.
+    ``lines`` are for a person or ``value`` for a machine, ``remarks`` for stderr after either;
+    ``failure`` then sets the exit code.
     """
 
     lines: Iterable[object]

@@ -5,23 +5,14 @@ there, the full run with its validation and report. The run folders are named af
 the same command goes on where it stopped and other settings never mix with it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
-from harness.conduct import (
-    CandidateSource,
-    Conclusion,
-    ConsoleProgress,
-    Prepared,
-    RunOptions,
-    prepare,
-    run,
-)
+from harness import conduct
 from harness.errors import EnvironmentError_, GateFailed, IncompleteRun, UsageError
 from harness.findings import Status
 from harness.images import DEFAULT_LOCK
@@ -33,6 +24,8 @@ from harness.settings import Expect, LoadedSpec, load_spec, profile_names
 from harness.words import BackendName, DispatchMode, Mode
 
 SMOKE, SCAN, FULL = "smoke", "scan", "run"
+_NO_FLIP = "no prompt of the population changed its score in a batch, so there is nothing to test"
+_SCAN_MORE = "scan larger batches (--batch-sizes) or another task folder (--tasks)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +35,7 @@ class Step:
     name: str
     run_id: str
     loaded: LoadedSpec
-    prepared: Prepared | None
+    prepared: conduct.Prepared | None
 
     @property
     def amount(self) -> str:
@@ -74,29 +67,25 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Ablation:
-    """What will be done.
+    """What will be done: smoke, scan (only without a candidate file) and full run, in order.
 
-    Attributes:
-        steps: smoke, scan (only without a candidate file) and full run, in order.
-        candidates: the candidate file that the full run takes.
-        scans: whether that file is made by a scan.
+    ``candidates`` is the file that the full run takes; ``scans``, whether a scan makes it.
     """
 
     steps: tuple[Step, ...]
     candidates: Path
     scans: bool
 
-    def only(self, name: str) -> Ablation:
+    def only(self, name: str) -> Self:
         """The same with one step.
 
         Raises:
             UsageError: there is no such step.
         """
-        steps = tuple(step for step in self.steps if step.name == name)
-        if not steps:
-            names = ", ".join(step.name for step in self.steps)
-            raise UsageError(f"--only: there is no step '{name}'", hint=f"steps: {names}")
-        return replace(self, steps=steps)
+        steps = {step.name: step for step in self.steps}
+        if name in steps:
+            return replace(self, steps=(steps[name],))
+        raise UsageError(f"--only: there is no step '{name}'", hint=f"steps: {', '.join(steps)}")
 
     def announcement(self, results: Path) -> Iterator[str]:
         """What will be done, step by step."""
@@ -114,10 +103,6 @@ class Ablation:
 
 def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: str) -> Ablation:
     """Work out the steps; nothing is started, and every input is checked.
-
-    Args:
-        results: the folder of run folders.
-        batch_sizes: of the scan, separated by commas.
 
     Raises:
         UsageError: an input is wrong. A candidate file that somebody named and that is not there
@@ -137,26 +122,26 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: str) -> Abl
         digest.update(path.read_bytes())
     name = f"{spec.name}-{digest.hexdigest()[:8]}"
 
-    def step(kind: str, run_id: str, source: CandidateSource | None, **changes: object) -> Step:
+    def step(kind: str, source: conduct.CandidateSource | None, **changes: object) -> Step:
         changed = replace(loaded, spec=spec.model_copy(update=changes))
-        return Step(kind, run_id, changed, prepare(changed, source=source))
+        prepared = conduct.prepare(changed, source=source)
+        return Step(kind, f"{name}-{kind}", changed, prepared)
 
     one_row = {"modes": (Mode.BATCH_INVARIANT,), "limit": 1, "expect": Expect(rows_per_mode=1)}
     if not scans:
-        smoke = step(SMOKE, f"{name}-smoke", None, **one_row)
-        full = Step(FULL, name, loaded, prepare(loaded))
+        smoke = step(SMOKE, None, **one_row)
+        full = Step(FULL, name, loaded, conduct.prepare(loaded))
         return Ablation((smoke, full), Path(spec.candidates[0]), scans=False)
     one_row |= {"models": spec.models[:1], "dispatch_modes": (DispatchMode.SYNCHRONIZED,)}
-    smoke = step(SMOKE, f"{name}-smoke", population_rows((2,)), **one_row)
-    rows = population_rows(sizes)
-    scan = step(SCAN, f"{name}-scan", rows, modes=(Mode.STANDARD,), expect=none)
+    smoke = step(SMOKE, population_rows((2,)), **one_row)
+    scan = step(SCAN, population_rows(sizes), modes=(Mode.STANDARD,), expect=none)
     found = results / scan.run_id / "candidates.csv"
     changes = {"candidates": (str(found),), "expect": none}
     full = Step(FULL, name, replace(loaded, spec=spec.model_copy(update=changes)), None)
     return Ablation((smoke, scan, full), found, scans=True)
 
 
-def run_ablation(ablation: Ablation, results: Path) -> Conclusion:
+def run_ablation(ablation: Ablation, results: Path) -> conduct.Conclusion:
     """Do what is not done yet, step by step.
 
     Raises:
@@ -165,36 +150,27 @@ def run_ablation(ablation: Ablation, results: Path) -> Conclusion:
         IncompleteRun: the scan found no candidate.
         RunError: as `harness.conduct.run`.
     """
-    progress = ConsoleProgress()
+    progress = conduct.ConsoleProgress()
     checks = check_machine(ablation.steps[0].loaded.spec, DEFAULT_LOCK, results)
     if failed := [check for check in checks if check.status is Status.FAILED]:
-        raise EnvironmentError_(
-            f"{len(failed)} checks of this machine failed",
-            hint="`harness doctor` shows all of them",
-            detail=tuple(map(str, failed)),
-        )
+        message = f"{len(failed)} checks of this machine failed"
+        detail = tuple(map(str, failed))
+        raise EnvironmentError_(message, hint="`harness doctor` shows all of them", detail=detail)
     for check in checks:
         progress.note(str(check))
-    conclusion: Conclusion | None = None
+    conclusion: conduct.Conclusion | None = None
     for step in ablation.steps:
         progress.note(f"== {step.name}: {results / step.run_id}")
-        prepared = step.prepared or prepare(step.loaded)
-        kind = SCAN if step.name == SCAN else "run"
-        conclusion = run(prepared, RunOptions(results, step.run_id, kind=kind), progress)
-        if conclusion.failure and step is not ablation.steps[-1]:
-            raise GateFailed(
-                f"the {step.name} does not count, so nothing is built on it",
-                file=conclusion.failure.file,
-                detail=conclusion.failure.detail,
-            )
+        prepared = step.prepared or conduct.prepare(step.loaded)
+        kind = SCAN if step.name == SCAN else FULL
+        options = conduct.RunOptions(results, step.run_id, kind=kind)
+        conclusion = conduct.run(prepared, options, progress)
+        if (failure := conclusion.failure) and step is not ablation.steps[-1]:
+            message = f"the {step.name} does not count, so nothing is built on it"
+            raise GateFailed(message, file=failure.file, detail=failure.detail)
         if step.name == SCAN:
             found = ablation.candidates
             if not export_scan(conclusion.folder, found, prepared, select="label_flip").rows:
-                raise IncompleteRun(
-                    "no prompt of the population changed its score in a batch, so there is nothing "
-                    "to test",
-                    hint="scan larger batches (--batch-sizes) or another task folder (--tasks)",
-                    file=found,
-                )
+                raise IncompleteRun(_NO_FLIP, hint=_SCAN_MORE, file=found)
     assert conclusion is not None
     return conclusion

@@ -1,46 +1,21 @@
 """Two runs, or two modes of one, set against each other: comparison, gate, reports."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from msgspec import convert, to_builtins
 
+from harness import compare, report
 from harness.analyse import expectations_of, validate
-from harness.compare import (
-    MAX_FLIP_RATE,
-    RUN_CONDITIONS,
-    SAMPLE_CONDITIONS,
-    Comparison,
-    GateFinding,
-    GateVerdict,
-    SampleComparison,
-    compare_runs,
-    compare_samples,
-    is_samples_file,
-    judge,
-    read_samples,
-    read_side,
-)
 from harness.errors import GateFailed, IncompleteRun, UsageError, nearest
 from harness.jobs import Done
 from harness.jobs.run_numbers import add_step_summary, named, report_formats
-from harness.report import (
-    FILES,
-    Document,
-    Look,
-    comparison_document,
-    comparison_lines,
-    gate_lines,
-    rendered,
-    write_document,
-)
 from harness.words import Mode
 
+_SAMPLES = "lm-evaluation-harness samples"
 _OF_COMPLETENESS = frozenset(
     (
         *("last_line_whole", "no_record_errors", "every_candidate_in_both_modes", "modes_present"),
@@ -58,26 +33,23 @@ class Gate:
     max_flip_rate: float | None
 
     @classmethod
-    def parse(cls, text: str, max_flip_rate: float | None, *, samples: bool) -> Gate:
+    def parse(cls, text: str, max_flip_rate: float | None, *, samples: bool) -> Self:
         """The conditions of a comma-separated list.
 
         Raises:
             UsageError: one of them is not known; the nearest one is named.
         """
-        known: Mapping[str, Any] = SAMPLE_CONDITIONS if samples else RUN_CONDITIONS
-        names = named(text)
-        for name in (name for name in names if name not in known):
-            here = ", ".join(known)
-            if name == MAX_FLIP_RATE:
+        known: Mapping[str, Any] = compare.SAMPLE_CONDITIONS if samples else compare.RUN_CONDITIONS
+        for name in (name for name in named(text) if name not in known):
+            if name == compare.MAX_FLIP_RATE:
                 hint: str | None = "it takes a number: --max-flip-rate 0.02"
-            elif name in RUN_CONDITIONS:
-                hint = f"that one is for runs; for samples: {here}"
-            elif name in SAMPLE_CONDITIONS:
-                hint = f"that one is for lm-evaluation-harness samples; for runs: {here}"
+            elif name in {*compare.RUN_CONDITIONS, *compare.SAMPLE_CONDITIONS}:
+                theirs, ours = ("runs", "samples") if samples else (_SAMPLES, "runs")
+                hint = f"that one is for {theirs}; for {ours}: {', '.join(known)}"
             else:
                 hint = nearest(name, known, "known")
             raise UsageError(f"--fail-on: no condition '{name}'", hint=hint)
-        return cls(tuple(names), max_flip_rate)
+        return cls(tuple(named(text)), max_flip_rate)
 
     def __bool__(self) -> bool:
         return bool(self.conditions) or self.max_flip_rate is not None
@@ -87,19 +59,19 @@ class Gate:
 class Compared:
     """A comparison, its gate, and why a run does not count (checks that it failed)."""
 
-    comparison: Comparison | SampleComparison
-    verdicts: tuple[GateFinding, ...]
+    comparison: compare.Comparison | compare.SampleComparison
+    verdicts: tuple[compare.GateFinding, ...]
     defects: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The content of ``comparison.json``."""
-        gate = convert(self.verdicts, tuple[GateVerdict, ...], from_attributes=True)
+        gate = convert(self.verdicts, tuple[compare.GateVerdict, ...], from_attributes=True)
         content: dict[str, Any] = to_builtins(self.comparison)
         return content | {"defects": self.defects, "gate": to_builtins(gate)}
 
-    def document(self) -> Document:
+    def document(self) -> report.Document:
         """The comparison for a report."""
-        return comparison_document(self.comparison, self.verdicts, self.defects)
+        return report.comparison_document(self.comparison, self.verdicts, self.defects)
 
     @property
     def failure(self) -> GateFailed | None:
@@ -110,59 +82,41 @@ class Compared:
         return GateFailed(message, detail=reasons) if failed else None
 
 
+Folder = Path | None
 Modes = tuple[Mode | None, Mode | None]
 """The mode of A and of B to look at; ``None`` for every one against itself."""
+Asked = tuple[str, float | None]
+"""What a gate insists on: conditions separated by commas, and the largest share of flips."""
 
 
-def compare(
-    a: Path,
-    b: Path,
-    modes: Modes,
-    *,
-    fail_on: str,
-    max_flip_rate: float | None,
-    allow_subset: bool,
-    formats: str,
-    out: Path | None,
+def compare_any(
+    a: Path, b: Path, modes: Modes, asked: Asked, allow_subset: bool, formats: str, out: Folder
 ) -> Done:
     """Compare two runs or two lm-evaluation-harness samples files, whichever they are.
-
-    Args:
-        fail_on: conditions of the gate, separated by commas.
-        max_flip_rate: largest share of label flips of B that passes.
-        allow_subset: compare what both have.
-        formats: reports to write, separated by commas; with a folder and none, the usual three.
-        out: their folder.
 
     Raises:
         UsageError: a condition is not known, or A and B cannot be read or compared.
         IncompleteRun, GateFailed: as `compare_run_folders`.
     """
     chosen = chosen_formats(formats, out)
-    for path in (a, b):
-        if not path.exists():
-            hint = "give a run folder, a records file or a samples file"
-            raise UsageError("no such run", file=path, hint=hint)
-    samples = is_samples_file(a)
-    if samples != is_samples_file(b):
+    if missing := [path for path in (a, b) if not path.exists()]:
+        hint = "give a run folder, a records file or a samples file"
+        raise UsageError("no such run", file=missing[0], hint=hint)
+    samples = compare.is_samples_file(a)
+    if samples != compare.is_samples_file(b):
         one, other = (a, b) if samples else (b, a)
-        raise UsageError(
-            f"{one} holds lm-evaluation-harness samples and this does not",
-            file=other,
-            hint="compare two runs, or two samples files",
-        )
-    gate = Gate.parse(fail_on, max_flip_rate, samples=samples)
+        message = f"{one} holds {_SAMPLES} and this does not"
+        raise UsageError(message, file=other, hint="compare two runs, or two samples files")
+    gate = Gate.parse(*asked, samples=samples)
     if samples:
-        found = compare_samples(read_samples(a), read_samples(b), allow_subset=allow_subset)
-        compared = Compared(found, judge(found, gate.conditions, gate.max_flip_rate))
+        sides = map(compare.read_samples, (a, b))
+        found = compare.compare_samples(*sides, allow_subset=allow_subset)
+        compared = Compared(found, compare.judge(found, gate.conditions, gate.max_flip_rate))
     else:
         compared = compare_run_folders(a, b, modes, gate, allow_subset=allow_subset)
-    lines = [
-        *comparison_lines(compared.comparison),
-        *(f"does not count: {defect}" for defect in compared.defects),
-        *([""] if compared.verdicts else ()),
-        *gate_lines(compared.verdicts),
-    ]
+    lines = [*report.comparison_lines(compared.comparison)]
+    lines += (f"does not count: {defect}" for defect in compared.defects)
+    lines += (*([""] if compared.verdicts else ()), *report.gate_lines(compared.verdicts))
     written = write_comparison(compared, chosen, out) if chosen else ()
     wrote = (f"wrote {path}" for path in written)  # once the result is told
     return Done(lines, compared.as_json(), wrote, compared.failure)
@@ -178,12 +132,14 @@ def compare_run_folders(
         IncompleteRun: a gate was asked for and a run is not complete.
         GateFailed: a gate was asked for and a run does not pass its own validation.
     """
-    one = read_side(a)
-    other = one if b.resolve() == a.resolve() else read_side(b)
-    comparison = compare_runs(
-        one, other, mode_a=modes[0], mode_b=modes[1], allow_subset=allow_subset
+    mode_a, mode_b = modes
+    sides = {"A": compare.read_side(a)}
+    if b.resolve() != a.resolve():
+        sides["B"] = compare.read_side(b)
+    one, other = sides["A"], sides.get("B", sides["A"])
+    comparison = compare.compare_runs(
+        one, other, mode_a=mode_a, mode_b=mode_b, allow_subset=allow_subset
     )
-    sides = {"A": one} if other is one else {"A": one, "B": other}
     defects: list[str] = []
     for name, side in sides.items():
         found = validate(side.records, side.files, expectations_of(side.files)).failures
@@ -192,38 +148,32 @@ def compare_run_folders(
         reasons = tuple(f"{finding.check}: {finding.message}" for finding in failures)
         if gate and failures:
             incomplete = not _OF_COMPLETENESS.isdisjoint(finding.check for finding in failures)
-            raise (IncompleteRun if incomplete else GateFailed)(
-                f"{name} does not count, so nothing is gated on it",
-                file=side.records.path,
-                hint="see `harness validate`; a run is completed by `harness run` with its id",
-                detail=reasons,
-            )
+            kind = IncompleteRun if incomplete else GateFailed
+            message = f"{name} does not count, so nothing is gated on it"
+            hint = "see `harness validate`; a run is completed by `harness run` with its id"
+            raise kind(message, file=side.records.path, hint=hint, detail=reasons)
         defects += (f"{name}: {reason}" for reason in reasons)
-    verdicts = judge(comparison, gate.conditions, gate.max_flip_rate)
+    verdicts = compare.judge(comparison, gate.conditions, gate.max_flip_rate)
     return Compared(comparison, verdicts, tuple(defects))
 
 
-def write_comparison(
-    compared: Compared, formats: Sequence[str], out: Path | None
-) -> Iterator[Path]:
+def write_comparison(compared: Compared, formats: Sequence[str], out: Folder) -> Iterator[Path]:
     """Write the reports asked for, and say where each is.
 
-    Args:
-        formats: of `harness.report.FILES`; ``github`` goes to ``$GITHUB_STEP_SUMMARY`` where
-            that is set.
-        out: the folder; else ``comparison-<A>-vs-<B>`` where the command was given.
+    ``github`` goes to ``$GITHUB_STEP_SUMMARY`` where that is set; without a folder the others go
+    to ``comparison-<A>-vs-<B>`` where the command was given.
     """
     document = compared.document()
     names = [re.sub(r"[^\w.-]+", "-", Path(name).name) for name in document.names]
     folder = out or Path(f"comparison-{names[0]}-vs-{names[1]}")
     files = [name for name in formats if name != "github"]
-    yield from write_document(document, files, folder, compared.as_json())
+    yield from report.write_document(document, files, folder, compared.as_json())
     if "github" in formats:
-        step = add_step_summary(rendered(document, "github"))
-        yield from [step] if step else write_document(document, ["github"], folder)
+        step = add_step_summary(report.rendered(document, "github"))
+        yield from [step] if step else report.write_document(document, ["github"], folder)
 
 
-def chosen_formats(text: str, out: Path | None) -> list[str]:
+def chosen_formats(text: str, out: Folder) -> list[str]:
     """The report formats of a comma-separated list; with a folder and no list, the usual three.
 
     Raises:
@@ -231,4 +181,4 @@ def chosen_formats(text: str, out: Path | None) -> list[str]:
     """
     if not named(text):
         return ["md", "html", "json"] if out is not None else []
-    return report_formats(text, FILES[Look.COMPARISON])
+    return report_formats(text, report.FILES[report.Look.COMPARISON])

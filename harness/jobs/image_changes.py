@@ -4,8 +4,6 @@ Runs are named after the image's digest. One that is complete is not run again, 
 is taken up, so every verb that runs can simply be typed again.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,42 +14,23 @@ from pathlib import Path
 import docker
 from msgspec import structs, to_builtins
 
+from harness import images, report
 from harness.analyse import read_validation
 from harness.compare import Comparison, ModeComparison, Side, compare_runs, read_side
 from harness.conduct import RunOptions, prepare
 from harness.errors import RunError, UsageError, nearest
 from harness.files import write_json
 from harness.hostile import visible
-from harness.images import (
-    ImageLock,
-    ImageReference,
-    Inventory,
-    ResolvedImage,
-    Seen,
-    compare_images,
-    find_step,
-    image_range,
-    load_inventory,
-    lock_status,
-    pin_image,
-    read_image_list,
-    resolve_and_pin,
-    take_inventory,
-)
 from harness.jobs import Done
-from harness.jobs.compare_runs import Gate, chosen_formats, compare_run_folders, write_comparison
+from harness.jobs.compare_runs import (
+    Asked,
+    Gate,
+    chosen_formats,
+    compare_run_folders,
+    write_comparison,
+)
 from harness.jobs.run_numbers import named, report_formats
 from harness.jobs.runs import conducted
-from harness.report import (
-    FILES,
-    Look,
-    headline_clauses,
-    image_difference_document,
-    inventory_document,
-    inventory_lines,
-    rendered,
-    write_document,
-)
 from harness.serve.docker import connect
 from harness.settings import LoadedSpec
 from harness.words import BackendName
@@ -60,16 +39,16 @@ Progress = Callable[[str], None]
 _SHORT = 12
 
 
-def pin(images: Iterable[str], lock: Path, progress: Progress) -> Done:
+def pin(names: Iterable[str], lock: Path, progress: Progress) -> Done:
     """Pin images by digest, each written to the lock file as soon as it is known.
 
     Raises:
         UsageError: a name is not a reference.
         EnvironmentError_: an image cannot be had.
     """
-    known, client, entries = ImageLock.load(lock), connect(), []
-    for image in images:
-        entry = pin_image(image, client, progress=progress)
+    known, client, entries = images.ImageLock.load(lock), connect(), []
+    for name in names:
+        entry = images.pin_image(name, client, progress=progress)
         known = known.with_entry(entry)
         known.save(lock)
         entries.append(entry)
@@ -79,14 +58,15 @@ def pin(images: Iterable[str], lock: Path, progress: Progress) -> Done:
 
 def locked(lock: Path) -> Done:
     """Each image of the lock, and whether this machine has it."""
-    rows = lock_status(ImageLock.load(lock), connect())
+    client, known = connect(), images.ImageLock.load(lock).entries
+    rows = [(entry, images.presence(entry, client)) for _, entry in sorted(known.items())]
     lines = [
-        f"{row.entry.image}: {row.entry.status}, {row.here.value}\n"
-        f"  {row.entry.identity or 'no digest yet'}\n  {row.entry.versions}"
-        for row in rows
+        f"{entry.image}: {entry.status}, {here.value}\n"
+        f"  {entry.identity or 'no digest yet'}\n  {entry.versions}"
+        for entry, here in rows
     ]
-    images = [{**to_builtins(row.entry), "here": row.here.value} for row in rows]
-    return Done(lines, {"lock": str(lock), "images": images})
+    found = [{**to_builtins(entry), "here": here.value} for entry, here in rows]
+    return Done(lines, {"lock": str(lock), "images": found})
 
 
 def inventory(image: str, form: str, progress: Progress, *, timeout_s: int) -> str:
@@ -98,43 +78,38 @@ def inventory(image: str, form: str, progress: Progress, *, timeout_s: int) -> s
     """
     if form not in {"text", "md", "json"}:
         raise UsageError(f"--format: '{form}' is not text, md or json")
-    found = take_inventory(image, connect(), progress=progress, timeout_s=timeout_s)
+    found = images.take_inventory(image, connect(), progress=progress, timeout_s=timeout_s)
     if form == "json":
         return json.dumps(to_builtins(found)) + "\n"
     if form == "md":
-        return rendered(inventory_document(found), "md")
-    return "".join(f"{visible(line)}\n" for line in inventory_lines(found))
+        return report.rendered(report.inventory_document(found), "md")
+    return "".join(f"{visible(line)}\n" for line in report.inventory_lines(found))
 
 
 def difference(a: str, b: str, formats: str, out: Path | None, progress: Progress) -> Iterator[str]:
-    """What changed from A to B, each an image of the engine or a saved inventory.
-
-    Args:
-        formats: of `harness.report.FILES`, separated by commas; several need a folder.
-        out: the folder to write to; else the one report itself is the answer.
+    """What changed between two images or saved inventories: a report, or files in a folder.
 
     Raises:
         UsageError: an unknown format, or a side that is neither image nor inventory.
         EnvironmentError_: an image cannot be had or read.
     """
-    chosen = report_formats(formats, FILES[Look.IMAGES])
+    chosen = report_formats(formats, report.FILES[report.Look.IMAGES])
     if len(chosen) > 1 and out is None:
         raise UsageError("several formats need a folder", hint="add -o FOLDER")
     client = cache(connect)  # the engine is asked only for a side that is an image
 
-    def side(name: str) -> Inventory:
-        path = Path(name)
-        if name.endswith(".json") and path.is_file():
-            return load_inventory(path)
-        return take_inventory(name, client(), progress=progress)
+    def side(name: str) -> images.Inventory:
+        if name.endswith(".json") and Path(name).is_file():
+            return images.load_inventory(Path(name))
+        return images.take_inventory(name, client(), progress=progress)
 
-    found = compare_images(side(a), side(b))
-    document, content = image_difference_document(found), to_builtins(found)
+    found = images.compare_images(side(a), side(b))
+    document, content = report.image_difference_document(found), to_builtins(found)
     if out is None:
-        yield rendered(document, chosen[0], content)
+        yield report.rendered(document, chosen[0], content)
         return
     yield f"{visible(found.headline)}\n"
-    for path in write_document(document, chosen, out, content):
+    for path in report.write_document(document, chosen, out, content):
         yield f"written   {path}\n"
 
 
@@ -142,19 +117,17 @@ def difference(a: str, b: str, formats: str, out: Path | None, progress: Progres
 class ImageRuns:
     """How to run a spec on an image.
 
-    Attributes:
-        loaded: the spec; its image and backend are replaced.
-        results: the folder of run folders.
-        quiet: whether progress is not shown.
-        retry_errors: ask failed records again.
+    The spec's image and backend are replaced; ``progress`` is told what is being done to an image,
+    and ``quiet`` hides a run's own. ``retry_errors`` asks failed records again.
     """
 
     loaded: LoadedSpec
     results: Path
-    quiet: bool = False
-    retry_errors: bool = False
+    progress: Progress
+    quiet: bool
+    retry_errors: bool
 
-    def run_on(self, image: ResolvedImage) -> Path:
+    def run_on(self, image: images.ResolvedImage) -> Path:
         """Run, or complete, or find complete, the run on this image; its folder.
 
         Raises:
@@ -175,28 +148,15 @@ class ImageRuns:
 
 def _short_name(image: str) -> str:
     """The last part of an image's name with its tag, fit for a folder's name."""
-    reference = ImageReference.parse(image)
+    reference = images.ImageReference.parse(image)
     tag = reference.tag or (reference.digest or "").removeprefix("sha256:")[:_SHORT]
     return re.sub(r"[^\w.-]+", "-", f"{reference.repository.rpartition('/')[2]}-{tag}")
 
 
 def compare_by_answers(
-    a: str,
-    b: str,
-    runs: ImageRuns,
-    *,
-    fail_on: str,
-    max_flip_rate: float | None,
-    formats: str,
-    out: Path | None,
-    progress: Progress,
+    a: str, b: str, runs: ImageRuns, asked: Asked, *, formats: str, out: Path | None
 ) -> Done:
-    """Pin both, read both, run the candidates on both, compare, and write one report.
-
-    Args:
-        fail_on, max_flip_rate: the gate, as of `harness compare`.
-        formats: reports of the answers, as of `harness compare`.
-        out: the folder of all reports; one below the results by default.
+    """Pin, read and run both, compare, and write all reports to one folder, by default of results.
 
     Raises:
         UsageError: an input is wrong, or both names mean the same image.
@@ -204,40 +164,33 @@ def compare_by_answers(
         ImageMismatch: an image is not the one that the lock names, or changed in between.
         RunError, Interrupted: a run could not be completed; the same command goes on.
     """
-    gate = Gate.parse(fail_on, max_flip_rate, samples=False)
-    chosen = chosen_formats(formats, out)
-    client = connect()
-    images = [resolve_and_pin(image, client, progress=progress) for image in (a, b)]
-    if images[0].image_id == images[1].image_id:
-        raise UsageError(
-            f"{a} and {b} are the same image", hint="compare two runs of it with harness compare"
-        )
-    one, other = (
-        structs.replace(
-            take_inventory(found.reference, client, progress=progress), image=found.requested
-        )
-        for found in images
-    )
-    difference = compare_images(one, other)
+    gate, chosen = Gate.parse(*asked, samples=False), chosen_formats(formats, out)
+    client, progress = connect(), runs.progress
+    pinned = [images.resolve_and_pin(image, client, progress=progress) for image in (a, b)]
+    if pinned[0].image_id == pinned[1].image_id:
+        hint = "compare two runs of it with harness compare"
+        raise UsageError(f"{a} and {b} are the same image", hint=hint)
+    inside = [images.take_inventory(found.reference, client, progress=progress) for found in pinned]
+    named_images = zip(inside, pinned, strict=True)
+    sides = (structs.replace(found, image=image.requested) for found, image in named_images)
+    difference = images.compare_images(*sides)
     progress(difference.headline)
     folders = []
-    for name, image in zip("AB", images, strict=True):
+    for name, image in zip("AB", pinned, strict=True):
         progress(f"run {name}: {image.requested}")
         folders.append(runs.run_on(image))
     compared = compare_run_folders(folders[0], folders[1], (None, None), gate, allow_subset=False)
     target = out or runs.results / f"images-{_short_name(a)}-vs-{_short_name(b)}"
-    comparison, clauses = compared.comparison, headline_clauses(compared.comparison)
+    comparison, clauses = compared.comparison, report.headline_clauses(compared.comparison)
     if isinstance(comparison, Comparison):  # the versions are in the images' own headline
         clauses = clauses[len(clauses) - len(comparison.modes) :]
-    document = image_difference_document(difference, compared.document(), clauses)
-    joined = write_document(document, ("md", "html", "json"), target, to_builtins(difference))
-    lines = [
-        *map(visible, (difference.headline, *clauses)),
-        "",
-        *(f"run {name}     {folder}" for name, folder in zip("AB", folders, strict=True)),
-        *(f"report    {path}" for path in (*joined, *write_comparison(compared, chosen, target))),
-    ]
-    return Done(lines, failure=compared.failure)
+    document = report.image_difference_document(difference, compared.document(), clauses)
+    content = to_builtins(difference)
+    joined = report.write_document(document, ("md", "html", "json"), target, content)
+    reports = (*joined, *write_comparison(compared, chosen, target))
+    lines = [*map(visible, (difference.headline, *clauses)), ""]
+    lines += (f"run {name}     {folder}" for name, folder in zip("AB", folders, strict=True))
+    return Done([*lines, *(f"report    {path}" for path in reports)], failure=compared.failure)
 
 
 WATCHES: Mapping[str, Callable[[ModeComparison], int]] = {
@@ -253,7 +206,7 @@ WATCHES: Mapping[str, Callable[[ModeComparison], int]] = {
 
 @dataclass
 class _Observer:
-    """Runs images and sets each against the first one.
+    """Runs images and observes what each answers, beside GOOD's answers.
 
     Attributes:
         watches: keys of `WATCHES`.
@@ -266,39 +219,34 @@ class _Observer:
     runs: ImageRuns
     watches: tuple[str, ...]
     ends: tuple[str, str]
-    progress: Progress
     folders: dict[str, Path] = field(default_factory=dict)
     good_id: str | None = None
 
-    def observe(self, image: str) -> tuple[Seen, str]:
-        """What an image answers, beside GOOD's answers."""
-        found = resolve_and_pin(image, self.client, progress=self.progress)
+    def observe(self, image: str) -> tuple[images.Seen, str]:
+        found = images.resolve_and_pin(image, self.client, progress=self.runs.progress)
         if found.image_id == self.good_id:
-            return Seen.SAME, "the same image as GOOD"
+            return images.Seen.SAME, "the same image as GOOD"
         try:
             folder = self.folders[image] = self.runs.run_on(found)
         except RunError as error:
             if image in self.ends:
                 raise
-            return Seen.UNUSABLE, f"{type(error).__name__}: {error.message}"
-        failures = read_validation(folder / "validation.json").failures
-        if failures:
-            return Seen.UNUSABLE, f"its run does not count: {failures[0].message}"
+            return images.Seen.UNUSABLE, f"{type(error).__name__}: {error.message}"
+        if failures := read_validation(folder / "validation.json").failures:
+            return images.Seen.UNUSABLE, f"its run does not count: {failures[0].message}"
         if image == self.ends[0]:
             self.good_id = found.image_id
-            return Seen.SAME, f"GOOD itself (run {folder.name})"
-        comparison = compare_runs(self._good_side, read_side(folder))
-        words, changed = [], False
-        for mode in comparison.modes:
-            for watch in self.watches:
-                count = WATCHES[watch](mode)
-                changed |= bool(count)
-                words.append(f"{mode.title} {watch} {count} of {mode.n}")
-        for again in (mode.noise_floor.a.solo for mode in comparison.modes):
+            return images.Seen.SAME, f"GOOD itself (run {folder.name})"
+        modes = compare_runs(self._good_side, read_side(folder)).modes
+        counts = [(mode, watch, WATCHES[watch](mode)) for mode in modes for watch in self.watches]
+        words = [f"{mode.title} {watch} {count} of {mode.n}" for mode, watch, count in counts]
+        for again in (mode.noise_floor.a.solo for mode in modes):
             # a step can only be told from noise where asking GOOD again changes nothing
             if again and (own := again.text_changes.count):
                 words.append(f"but GOOD changes {own} of its own when asked again")
-        return (Seen.CHANGED if changed else Seen.SAME), f"{', '.join(words)} (run {folder.name})"
+        changed = any(count for *_, count in counts)
+        seen = images.Seen.CHANGED if changed else images.Seen.SAME
+        return seen, f"{', '.join(words)} (run {folder.name})"
 
     @cached_property
     def _good_side(self) -> Side:
@@ -306,29 +254,15 @@ class _Observer:
 
 
 def bisect_images(
-    good: str,
-    bad: str,
-    images_from: Path,
-    runs: ImageRuns,
-    *,
-    watch: str,
-    out: Path | None,
-    progress: Progress,
+    good: str, bad: str, images_from: Path, runs: ImageRuns, *, watch: str, out: Path | None
 ) -> Done:
-    """Find the step between two images of a list, and write the way to it.
-
-    Args:
-        good, bad: the first image, which sets the answers, and the last one.
-        images_from: a file with one image a line, from old to new.
-        watch: keys of `WATCHES`, separated by commas: what counts as a change.
-        out: the JSON file; else in the folder of run folders.
+    """Find the step between two images of a list, and write the way to it, by default to results.
 
     Raises:
         UsageError: an input is wrong, or the ends are not what they are called.
         EnvironmentError_: an image cannot be had.
         ImageMismatch: an image is not the one that the lock names.
-        RunError: GOOD or BAD could not be run to its end; the same command goes on.
-        Interrupted: the same command goes on.
+        RunError, Interrupted: GOOD or BAD was not run to its end; the same command goes on.
     """
     watches = tuple(named(watch))
     for name in (name for name in watches if name not in WATCHES):
@@ -336,11 +270,11 @@ def bisect_images(
         raise UsageError(f"--watch: nothing is called '{name}'", hint=hint)
     if not watches:
         raise UsageError("--watch names nothing", hint=f"known: {', '.join(WATCHES)}")
-    images = image_range(read_image_list(images_from), good, bad, images_from)
+    steps = images.image_range(images.read_image_list(images_from), good, bad, images_from)
     target = out or runs.results / f"bisect-{_short_name(good)}-{_short_name(bad)}.json"
-    observer = _Observer(connect(), runs, watches, (images[0], images[-1]), progress)
-    found = find_step(images, observer.observe, log=progress)
+    observer = _Observer(connect(), runs, watches, (steps[0], steps[-1]))
+    found = images.find_step(steps, observer.observe, log=runs.progress)
     folders = {image: str(folder) for image, folder in observer.folders.items()}
-    content = {"images": list(images), "watch": list(watches), "runs": folders}
+    content = {"images": list(steps), "watch": list(watches), "runs": folders}
     write_json(target, to_builtins(found) | content, parents=True)
     return Done(found.lines(), found)

@@ -1,11 +1,8 @@
 """Candidate files checked and exported; task files linted, and made of published data sets."""
 
-from __future__ import annotations
-
 import importlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +14,18 @@ from harness.records import export_candidates, iter_records, read_run_files, wri
 from harness.settings import DEFAULT_PROFILE, load_spec, spec_source
 from harness.tasks import load_tasks
 from harness.tasks.importing import (
-    DATASETS,
     Hub,
     import_rows,
+    known_datasets,
     parse_filter,
     read_rows,
     write_task,
 )
-from harness.tasks.lint import RULES, Severity, lint_paths
+from harness.tasks.lint import Severity, lint_paths, lint_rules
 
 Rows = Iterable[Mapping[str, Any]]
-ANY_MODE = "any"
+Choice = tuple[str | None, str | None, str | None, str | None]
+"""Id, configuration, split and revision on the hub; ``None`` for the data set's default."""
 _SLICES = (
     *("model", "task_name", "domain", "phase", "batch_size", "dispatch_mode"),
     "original_direction",
@@ -40,53 +38,33 @@ def _slice_lines(slices: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
         yield f"  {name:18} {line or '-'}"
 
 
-def check_candidate_files(
-    files: Sequence[str],
-    *,
-    tasks: str | None,
-    profile: str | None,
-    config: Path | None,
-    source: str,
+def check_files(
+    files: Sequence[str], tasks: str | None, profile: str | None, config: Path | None, source: str
 ) -> Done:
     """Check candidate files against the tasks, and count them by slice.
 
-    Args:
-        tasks: folder of task files; else the spec's.
-        profile, config: whose models are the known ones; with neither, any name will do.
-        source: ``auto``, ``csv`` or ``jsonl``.
+    With neither ``profile`` nor ``config`` a model may have any name.
 
     Raises:
         UsageError: a row is wrong; the message names file, line and column.
     """
     spec = load_spec(spec_source(profile, config, DEFAULT_PROFILE)).spec
-    any_model = profile is None and config is None
-    candidates = check_candidates(
-        files,
-        population=load_tasks(tasks or spec.tasks),
-        models=None if any_model else spec.models,
-        source=source,
-    )
+    models = None if profile is None and config is None else spec.models
+    population = load_tasks(tasks or spec.tasks)
+    candidates = check_candidates(files, population=population, models=models, source=source)
     slices = {}
     for column in _SLICES:
         values = (getattr(candidate, column) for candidate in candidates)
         found = Counter(value for value in values if value is not None)
         slices[column] = {str(value): count for value, count in sorted(found.items())}
     hashes = candidate_hashes(files)
-    lines = [
-        *(f"{file}  sha256 {digest}" for file, digest in hashes.items()),
-        f"{len(candidates)} candidates",
-        *_slice_lines(slices),
-    ]
+    lines = [f"{file}  sha256 {digest}" for file, digest in hashes.items()]
+    lines += (f"{len(candidates)} candidates", *_slice_lines(slices))
     return Done(lines, {"candidates": len(candidates), "files": hashes, "slices": slices})
 
 
 def export_run(run: Path, out: Path, *, select: str, mode: str, tasks: Path | None) -> Done:
     """Write the rows of a run that changed between solo and batched as a candidate file.
-
-    Args:
-        select: ``label_flip`` or ``text_change``.
-        mode: the kernel path to look at, or ``any``.
-        tasks: folder of task files, for directions of records without evidence.
 
     Raises:
         UsageError: a flag is wrong, or the run cannot be read.
@@ -97,35 +75,24 @@ def export_run(run: Path, out: Path, *, select: str, mode: str, tasks: Path | No
         (record for _, record in iter_records(files.records_path)),
         select=select,
         source=source,
-        mode=None if mode == ANY_MODE else mode,
+        mode=None if mode == "any" else mode,
         scorers={task.name: task.scorer for task in load_tasks(tasks).tasks} if tasks else None,
     )
-    summary = write_candidates(found, out)
-    return Done(
-        (
-            f"{out}: {len(found.rows)} candidates by {select}, sha256 {found.sha256}",
-            f"{summary}: rule, counts by slice, source {source}",
-            *_slice_lines(found.summary(out.name)["slices"]),
-        )
-    )
+    lines = [
+        f"{out}: {len(found.rows)} candidates by {select}, sha256 {found.sha256}",
+        f"{write_candidates(found, out)}: rule, counts by slice, source {source}",
+    ]
+    return Done([*lines, *_slice_lines(found.summary(out.name)["slices"])])
 
 
 def lint(paths: Sequence[Path], *, max_model_len: int, max_tokens: int, show: int) -> Done:
-    """Lint task files, and folders of them; an error that the linter finds is a failure.
-
-    Args:
-        max_model_len: tokens of the model's context.
-        max_tokens: tokens of it that are kept for the answer.
-        show: places to tell for each rule; 0 for all.
-    """
+    """Lint task files, and folders of them; an error that the linter finds is a failure."""
     report = lint_paths(paths, max_model_len=max_model_len, max_tokens=max_tokens)
     lines = []
     for (file, rule_id), findings in report.grouped().items():
-        rule, shown = RULES[rule_id], findings[:show] if show else findings
-        lines += [
-            f"{file}: {rule.severity} {rule_id}: {len(findings)} × {rule.meaning}",
-            f"  remedy: {rule.remedy}",
-        ]
+        rule, shown = lint_rules()[rule_id], findings[:show] if show else findings
+        lines.append(f"{file}: {rule.severity} {rule_id}: {len(findings)} × {rule.meaning}")
+        lines.append(f"  remedy: {rule.remedy}")
         for hit in shown:
             sample = f"{hit.sample}: " if hit.sample else ""
             lines.append(f"  {hit.file}:{hit.line}: {sample}{hit.message}")
@@ -138,96 +105,67 @@ def lint(paths: Sequence[Path], *, max_model_len: int, max_tokens: int, show: in
     return Done(lines, report.as_json(), failure=GateFailed(message, hint=hint) if errors else None)
 
 
-@dataclass(frozen=True, slots=True)
-class HubChoice:
-    """What the flags say of the hub; ``None`` for the data set's default."""
-
-    dataset_id: str | None = None
-    config: str | None = None
-    split: str | None = None
-    revision: str | None = None
-
-
 def import_task(
     dataset: str,
     file: Path | None,
-    hub: HubChoice | None,
+    hub: Choice | None,
+    rows_asked: tuple[Sequence[str], int | None, int | None],
     *,
     out: Path | None,
     name: str | None,
-    where: Sequence[str],
-    limit: int | None,
-    seed: int | None,
 ) -> Done:
-    """Import a published data set, write the task file and lint it.
+    """Import a published data set from a file or the hub, write the task file and lint it.
 
-    Args:
-        dataset: a key of `DATASETS`.
-        file: its rows, or
-        hub: where on the hub they are.
-        out: the task file; else the task's name in the current folder.
-        name: of the task; else that of ``out``.
-        where: ``COLUMN=VALUE``, only such rows.
-        limit: most samples to keep.
-        seed: choose them at random; else the first.
+    The task is named after ``out`` if nothing else is said, and ``out`` after the task.
+    ``rows_asked`` are the filters of the rows, the most to keep, and the seed to choose by.
 
     Raises:
         UsageError: a flag or the data is wrong.
         EnvironmentError_: a package or the hub is missing.
     """
-    if dataset not in DATASETS:
-        hint = nearest(dataset, DATASETS, "known")
+    if dataset not in known_datasets():
+        hint = nearest(dataset, known_datasets(), "known")
         raise UsageError(f"unknown data set '{dataset}'", hint=hint)
-    chosen, filters = DATASETS[dataset], [parse_filter(text) for text in where]
-    if (file is None) == (hub is None):
-        raise UsageError("name a data file, or give --hub; one of them, not both")
-    if hub is not None:
-        rows, source = _from_hub(chosen.hub, hub)
-    elif file is None or not file.is_file():
-        raise UsageError("no such file", file=file, hint="paths start at the current folder")
-    else:
-        rows, source = read_rows(file), {"file": file.name, "sha256": sha256_of(file)}
+    chosen, (where, limit, seed) = known_datasets()[dataset], rows_asked
+    filters, named = list(map(parse_filter, where)), name or (out.stem if out else None)
+    rows, source = _from_file_or_hub(file, hub, chosen.hub)
     task = import_rows(
-        chosen,
-        rows,
-        source=source,
-        name=name or (out.stem if out else None),
-        where=filters,
-        limit=limit,
-        seed=seed,
+        chosen, rows, source=source, name=named, where=filters, limit=limit, seed=seed
     )
     target = out or Path(f"{task.name}.yaml")
     write_task(task, target)
     errors, warnings = map(lint_paths([target]).count, (Severity.ERROR, Severity.WARNING))
-    return Done(
-        (
-            f"{target}: {len(task.samples)} samples of {chosen.title}, licence {chosen.licence}",
-            f"{task.rows} rows read, {task.filtered} not chosen, "
-            f"{sum(task.skipped.values())} not convertible",
-            *(
-                f"  {count} × {reason}"
-                for reason, count in sorted(task.skipped.items(), key=lambda item: -item[1])
-            ),
-            f"lint: {errors} errors, {warnings} warnings (harness tasks lint {target})",
-        )
+    skipped = Counter(task.skipped)
+    lines = (
+        f"{target}: {len(task.samples)} samples of {chosen.title}, licence {chosen.licence}",
+        f"{task.rows} rows read, {task.filtered} not chosen, {skipped.total()} not convertible",
+        *(f"  {count} × {reason}" for reason, count in skipped.most_common()),
+        f"lint: {errors} errors, {warnings} warnings (harness tasks lint {target})",
     )
+    return Done(lines)
 
 
-def _from_hub(default: Hub, asked: HubChoice) -> tuple[Rows, dict[str, Any]]:
-    own = asked.dataset_id in (None, default.dataset_id)
-    place = Hub(
-        asked.dataset_id or default.dataset_id,
-        asked.config or (default.config if own else ""),
-        asked.split or (default.split if own else ""),
-    )
+def _from_file_or_hub(
+    file: Path | None, asked: Choice | None, default: Hub
+) -> tuple[Rows, dict[str, Any]]:
+    """The rows, and what says which rows they are."""
+    if (file is None) == (asked is None):
+        raise UsageError("name a data file, or give --hub; one of them, not both")
+    if asked is None:
+        if file is None or not file.is_file():
+            raise UsageError("no such file", file=file, hint="paths start at the current folder")
+        return read_rows(file), {"file": file.name, "sha256": sha256_of(file)}
+    dataset_id, config, split, revision = asked
+    if dataset_id and dataset_id != default.dataset_id:
+        default = Hub(dataset_id)
+    place = Hub(default.dataset_id, config or default.config, split or default.split)
     try:
         load = importlib.import_module("datasets").load_dataset
     except ImportError as error:
-        raise EnvironmentError_(
-            "--hub needs the package datasets, which is not installed",
-            hint="pip install 'harness[datasets]', or download the file and give it instead",
-        ) from error
-    return hub_rows(place, asked.revision, load)
+        hint = "pip install 'harness[datasets]', or download the file and give it instead"
+        message = "--hub needs the package datasets, which is not installed"
+        raise EnvironmentError_(message, hint=hint) from error
+    return hub_rows(place, revision, load)
 
 
 def hub_rows(
@@ -235,32 +173,23 @@ def hub_rows(
 ) -> tuple[Rows, dict[str, Any]]:
     """The rows of one split, and what says which rows they are.
 
-    Args:
-        place: id, configuration and split.
-        revision: commit, tag or branch of the hub's repository.
-        load: ``datasets.load_dataset``.
+    ``revision`` is a commit, tag or branch of the hub's repository, ``load`` is
+    ``datasets.load_dataset``.
 
     Raises:
         UsageError: no data set or no split is named.
         EnvironmentError_: the hub does not give it.
     """
     if not place.dataset_id or not place.split:
-        raise UsageError(
-            "--hub: which data set and which split?",
-            hint="give --hub-id ORG/NAME and --split; for this one none is known to fit",
-        )
+        hint = "give --hub-id ORG/NAME and --split; for this one none is known to fit"
+        raise UsageError("--hub: which data set and which split?", hint=hint)
     try:
         rows = load(place.dataset_id, place.config or None, split=place.split, revision=revision)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise EnvironmentError_(
-            f"the hub does not give {place.dataset_id}: {reason}",
-            hint="check id, --config, --split and the network",
-        ) from error
-    return rows, {
-        "hub": place.dataset_id,
-        "config": place.config,
-        "split": place.split,
-        "revision": revision,
-        "fingerprint": getattr(rows, "_fingerprint", None),
-    }
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        message = f"the hub does not give {place.dataset_id}: {reason}"
+        hint = "check id, --config, --split and the network"
+        raise EnvironmentError_(message, hint=hint) from error
+    where = {"hub": place.dataset_id, "config": place.config, "split": place.split}
+    marks = {"revision": revision, "fingerprint": getattr(rows, "_fingerprint", None)}
+    return rows, where | marks

@@ -1,59 +1,21 @@
-"""A run that is there already: summarised, validated, reported, scored again, judged by people."""
-
-from __future__ import annotations
+"""A run that is there already: summarised, validated, reported, judged by people."""
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from msgspec import to_builtins
 
+from harness import people, report
 from harness.analyse import read_summary, read_validation, summarise_run, validate_run
-from harness.errors import GateFailed, HarnessError, UsageError, nearest
-from harness.files import (
-    append_text,
-    read_rows,
-    read_text,
-    sha256_of,
-    write_json,
-    write_rows,
-    write_whole,
-)
+from harness.errors import GateFailed, UsageError
+from harness.files import append_text, read_rows, read_text, write_json, write_whole
 from harness.findings import Status
 from harness.jobs import Done, Remark
-from harness.people import (
-    Judgement,
-    adjudicate,
-    build_export,
-    read_judgements,
-    read_key,
-    refuse_repeats,
-    rubric_text,
-    sheet_csv,
-    studio_config,
-    studio_tasks,
-)
-from harness.records import METADATA, RECORDS, RunFiles, iter_records, read_run_files
-from harness.report import (
-    FILES,
-    Look,
-    load_report,
-    outcome_lines,
-    prompts_of,
-    rendered,
-    summary_lines,
-    write_reports,
-)
-from harness.score import PROFILES, Profile, ProfileComparison, rescore, scorer_versions
-from harness.tasks import Population, load_tasks
+from harness.records import METADATA, RunFiles, iter_records, read_run_files
 from harness.words import Mode
-
-_COMPARISON = "score_profiles.json"
 
 
 def named(text: str) -> list[str]:
@@ -89,15 +51,13 @@ def summarise(run: Path, output: Path | None) -> Done:
     summary = summarise_run(run)
     target = output or read_run_files(run).folder / "summary.json"
     write_json(target, to_builtins(summary))
-    return Done((*summary_lines(summary), Remark(f"wrote {target}")), summary)
+    return Done((*report.summary_lines(summary), Remark(f"wrote {target}")), summary)
 
 
 def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
     """Validate a run and write what was found beside its records; a failed check is a failure.
 
-    Args:
-        modes: the modes that must be there, separated by commas; else as the run's spec says.
-        rows_per_mode: the records that each must have; else as the run's spec says.
+    What is not asked here is as the run's spec says.
 
     Raises:
         UsageError: a mode is not known, or the run cannot be read.
@@ -108,215 +68,70 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
         hint = f"known modes: {', '.join(Mode)}"
         raise UsageError(f"--require-modes: {error}", hint=hint) from None
     found = validate_run(run, require_modes=required, expected_rows_per_mode=rows_per_mode)
-    target = read_run_files(run).folder / "validation.json"
-    write_json(target, to_builtins(found))
-    lines = [
-        f"n_records = {found.n_records}, n_ok = {found.n_ok}, "
-        f"startup_error_count = {found.startup_error_count}",
-        *(f"{mode}: {n.records} records, {n.errors} errors" for mode, n in found.by_mode.items()),
-    ]
+    write_json(target := read_run_files(run).folder / "validation.json", to_builtins(found))
+    counts = ("n_records", "n_ok", "startup_error_count")
+    lines = [", ".join(f"{name} = {getattr(found, name)}" for name in counts)]
+    lines += (
+        f"{mode}: {n.records} records, {n.errors} errors" for mode, n in found.by_mode.items()
+    )
     for finding in found.findings:
         mark = "FAILED" if finding.status is Status.FAILED else finding.status.words
         lines.append(f"{mark:<12} {finding.check}: {finding.message}")
     message = f"{len(found.failures)} check(s) failed: this run does not count"
-    failure = None if found.ok else GateFailed(message, file=target, detail=found.reasons)
-    return Done(lines, found, failure=failure)
+    failure = GateFailed(message, file=target, detail=found.reasons)
+    return Done(lines, found, failure=None if found.ok else failure)
 
 
-def report(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
+def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
     """Write a run's reports; where each is, or the step summary itself outside of CI.
 
     The numbers are those of the run folder's files, or made anew where these are missing or stale;
     beside a records file that is no run folder's own they may be of another one.
 
-    Args:
-        formats: of `harness.report.FILES`, separated by commas.
-        out: the folder; else beside the run.
-
     Raises:
         UsageError: an unknown format, or a run that cannot be read.
     """
-    chosen = report_formats(formats, FILES[Look.RUN])
+    chosen = report_formats(formats, report.FILES[report.Look.RUN])
     files = read_run_files(run)
-    sources = [files.records_path, files.folder / METADATA]
-    sources += [files.folder / startup.file for startup in files.startups]
-    changed = max(path.stat().st_mtime_ns for path in sources if path.exists())
-
-    def is_fresh(path: Path) -> bool:
-        return files.is_run_folder and path.is_file() and path.stat().st_mtime_ns >= changed
-
-    kept = files.folder / "summary.json"
-    summary = read_summary(kept) if is_fresh(kept) else summarise_run(run)
-    kept = files.folder / "validation.json"
-    validation = read_validation(kept) if is_fresh(kept) else validate_run(run)
+    kept, found = files.folder / "summary.json", files.folder / "validation.json"
+    summary = read_summary(kept) if _is_fresh(files, kept) else summarise_run(run)
+    validation = read_validation(found) if _is_fresh(files, found) else validate_run(run)
     if wanted := [name for name in chosen if name != "github"]:
-        yield from write_reports(run, wanted, folder=out, summary=summary, validation=validation)
+        yield from report.write_reports(
+            run, wanted, folder=out, summary=summary, validation=validation
+        )
     if "github" in chosen:
-        text = rendered(load_report(run, summary, validation), "github")
+        text = report.rendered(report.load_report(run, summary, validation), "github")
         yield add_step_summary(text) or text
 
 
-@dataclass(slots=True)
-class _Rescoring:
-    """The records of a run under both profiles, counted as they pass by."""
-
-    records: Path
-    population: Population
-    profile: Profile
-    profiles: ProfileComparison = field(default_factory=ProfileComparison)
-    before: set[str] = field(default_factory=set)
-    count: int = 0
-    changed: int = 0
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Each record with the profile's scores."""
-        for line, old in read_rows(self.records):
-            try:
-                both = {name: rescore(old, self.population, name) for name in PROFILES}
-            except HarnessError as error:
-                if error.file is not None:
-                    raise
-                raise UsageError(
-                    error.message, hint=error.hint, file=self.records, line=line
-                ) from error
-            new = both[self.profile]
-            self.profiles.add(both["paper"], both["strict"])
-            self.before.add(str(old.get("score_profile") or "not named"))
-            self.changed += sum(old.get(k) != new.get(k) for k in ("solo_score", "batch_score"))
-            self.count += 1
-            yield new
-        if not self.count:
-            raise UsageError("the records file is empty", file=self.records)
-
-    def lines(self, folder: Path, show: int) -> Iterator[str]:
-        """What changed, and at most ``show`` disagreements one by one."""
-        found = self.profiles.as_json()
-        yield f"{folder}: {self.count} records scored by profile {self.profile}"
-        answers = sum(tally["answers"] for tally in found["by_mode"].values())
-        if not answers:
-            yield "no answers to compare: every record is in error"
-            return
-        stored = ", ".join(sorted(self.before))
-        yield f"{self.changed} of {answers} answers had another score before (profile {stored})"
-        yield "label flips under both profiles:"
-        for mode, tally in found["by_mode"].items():
-            flips, n = tally["label_flips"], tally["records"]
-            yield (
-                f"  {mode:16} paper {flips['paper']}/{n}, strict {flips['strict']}/{n}; "
-                f"both {flips['both']}, only paper {flips['paper_only']}, "
-                f"only strict {flips['strict_only']}; scores differ on {tally['scores_differ']} of "
-                f"{tally['answers']} answers"
-            )
-        rows = found["disagreements"]
-        total = len(rows) + found["disagreements_left_out"]
-        yield f"flips that only one profile sees: {total}"
-        for row in rows[:show]:
-            sides = (
-                f"{name} {side['solo_label']} {'→' if side['flip'] else '='} {side['batch_label']} "
-                f"[{side['solo_rule']}, {side['batch_rule']}]"
-                for name, side in ((name, row[name]) for name in PROFILES)
-            )
-            yield (
-                f"  {row['mode']} {row['model']} {row['task_name']}/{row['sample_id']} "
-                f"x{row['batch_size']} {row['dispatch_mode']}: {'; '.join(sides)}"
-            )
-        if total > show:
-            yield f"  and {total - show} more in {folder / _COMPARISON}"
-
-
-def rescore_run(
-    run: Path, *, profile: str, tasks: Path | None, out: Path | None, show: int
-) -> Done:
-    """Score every saved answer under both profiles, and write those of one as a run folder.
-
-    Args:
-        run: run folder or records file; it is only read.
-        profile: ``paper`` or ``strict``: whose scores the new records have.
-        tasks: folder of task files; ``None`` for the run's own.
-        out: the new run folder; ``None`` for ``rescored/<profile>`` in or beside the run.
-        show: most disagreements told one by one.
-
-    Raises:
-        UsageError: an unknown profile, no tasks, or a record that cannot be scored again, with
-            its line; nothing is left behind then.
-        EnvironmentError_: the new folder cannot be written.
-    """
-    chosen = next((known for known in PROFILES if known == profile), None)
-    if chosen is None:
-        hint = nearest(profile, PROFILES, "known")
-        raise UsageError(f"--profile: unknown profile '{profile}'", hint=hint)
-    files = read_run_files(run)
-    work = _Rescoring(files.records_path, load_tasks(tasks or _own_tasks(files)), chosen)
-    beside = "rescored" if files.is_run_folder else f"{run.stem}.rescored"
-    folder = out or files.folder / beside / chosen
-    if (folder / RECORDS).resolve() == files.records_path.resolve():
-        raise UsageError("--out is the run itself, whose records must stay", file=folder)
-    try:
-        write_rows(folder / RECORDS, work.rows(), parents=True)
-    finally:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-    origin = {
-        "records": str(files.records_path),
-        "sha256": sha256_of(files.records_path),
-        "stored_profiles": sorted(work.before),
-        "profile": chosen,
-        "scorers": scorer_versions(),
-    }
-    comparison = work.profiles.as_json()
-    write_json(folder / _COMPARISON, {**comparison, "rescored_from": origin})
-    if files.metadata:  # with these the folder is a run
-        beside_records = files.folder.glob("startup_*.json")
-        for carried in (*beside_records, files.folder / "selected_candidates.jsonl"):
-            if carried.is_file():
-                shutil.copyfile(carried, folder / carried.name)
-        spec = {**files.spec, "score_profile": chosen}
-        metadata = {**files.metadata, "resolved_spec": spec, "rescored_from": origin}
-        write_json(folder / METADATA, metadata)
-    return Done(work.lines(folder, show), comparison)
-
-
-def _own_tasks(files: RunFiles) -> Path:
-    named = files.spec.get("tasks")
-    if not named:
-        raise UsageError(
-            "the run does not say which tasks it used", file=files.records_path, hint="give --tasks"
-        )
-    if not Path(named).is_dir():
-        raise UsageError(
-            f"the run's tasks are not here: no folder {named}",
-            file=files.folder / METADATA,
-            hint="go to the folder where the run was started, or give --tasks",
-        )
-    return Path(named)
+def _is_fresh(files: RunFiles, made: Path) -> bool:
+    sources = [files.records_path, files.folder / METADATA]
+    sources += [files.folder / startup.file for startup in files.startups]
+    changed = max(path.stat().st_mtime_ns for path in sources if path.exists())
+    return files.is_run_folder and made.is_file() and made.stat().st_mtime_ns >= changed
 
 
 def send_out(run: Path, out: Path, *, controls: float, seed: int, tasks: Path | None) -> Done:
     """Write a blinded sheet of a run's flips with its rubric, and the key beside them.
 
-    Args:
-        controls: share of the sheet that is controls.
-        seed: draws order, sides and controls.
-        tasks: task folder, for the prompts; else the run's own.
-
     Raises:
         UsageError: the run cannot be read, or ``out`` has an export already.
     """
     files = read_run_files(run)
-    prompts = prompts_of(files, tasks)
+    prompts = report.prompts_of(files, tasks)
     rows = (record for _, record in iter_records(files.records_path))
     name = files.run_id or files.records_path.name
-    drawn = build_export(rows, run_id=name, prompts=prompts, controls=controls, seed=seed)
+    drawn = people.build_export(rows, run_id=name, prompts=prompts, controls=controls, seed=seed)
     raters, pretty = out / "for_raters", partial(json.dumps, ensure_ascii=False, indent=2)
     texts = {
-        raters / "sheet.csv": "\ufeff" + sheet_csv(drawn.items),
-        raters / "label_studio_tasks.json": pretty(studio_tasks(drawn.items)) + "\n",
-        raters / "label_studio_config.xml": studio_config(),
-        raters / "rubric.md": rubric_text(item.rubric for item in drawn.items),
+        raters / "sheet.csv": "\ufeff" + people.sheet_csv(drawn.items),
+        raters / "label_studio_tasks.json": pretty(people.studio_tasks(drawn.items)) + "\n",
+        raters / "label_studio_config.xml": people.studio_config(),
+        raters / "rubric.md": people.rubric_text(item.rubric for item in drawn.items),
         out / "key.json": pretty(drawn.key.as_json()) + "\n",
     }
-    there = next((path for path in texts if path.exists()), None)
-    if there is not None:
+    if there := next((path for path in texts if path.exists()), None):
         raise UsageError("there already", file=there, hint="choose another folder with -o")
     for path, text in texts.items():
         write_whole(path, text, parents=True)
@@ -327,27 +142,22 @@ def send_out(run: Path, out: Path, *, controls: float, seed: int, tasks: Path | 
 def take_in(sheets: Sequence[Path], key: Path, run: Path | None) -> Done:
     """Check filled sheets against the key, add them to those that are there, and sum up.
 
-    Args:
-        sheets: filled sheets (CSV) or exports of Label Studio (JSON); none, to sum up again.
-        key: the export's ``key.json``.
-        run: the folder to add to; else beside the key.
-
     Raises:
         UsageError: a file cannot be read or has a bad line; nothing is added then.
         EnvironmentError_: the judgements cannot be written.
     """
-    answers, folder = read_key(read_text(key), str(key)), run or key.parent
+    answers, folder = people.read_key(read_text(key), str(key)), run or key.parent
     target = folder / "adjudications.jsonl"
     known = [row for _, row in read_rows(target)] if target.is_file() else []
-    new: list[Judgement] = []
+    new: list[people.Judgement] = []
     for sheet in sheets:
-        judged = read_judgements(read_text(sheet), str(sheet), answers)
-        refuse_repeats(judged, [*known, *(item.as_json() for item in new)], str(sheet))
+        judged = people.read_judgements(read_text(sheet), str(sheet), answers)
+        people.refuse_repeats(judged, [*known, *(item.as_json() for item in new)], str(sheet))
         new += judged
     if new:
         append_text(target, "".join(json.dumps(item.as_json()) + "\n" for item in new))
-    mine = [Judgement(**row) for row in known if row.get("item_id") in answers.items]
-    outcome = adjudicate([*mine, *new], answers)
+    mine = [people.Judgement(**row) for row in known if row.get("item_id") in answers.items]
+    outcome = people.adjudicate([*mine, *new], answers)
     write_json(folder / "adjudication.json", to_builtins(outcome))
     added = Remark(f"{len(new)} new judgements in {target}")
-    return Done([added, *outcome_lines(outcome)], outcome)
+    return Done([added, *report.outcome_lines(outcome)], outcome)

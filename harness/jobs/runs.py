@@ -1,38 +1,19 @@
 """A run planned, a run done, and a whole population scanned for what changes in a batch."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from harness import conduct, records
 from harness.candidates import Candidate
-from harness.conduct import (
-    CandidateSource,
-    Conclusion,
-    ConsoleProgress,
-    Prepared,
-    RunOptions,
-    RunProgress,
-    prepare,
-)
-from harness.conduct import run as conduct
 from harness.errors import UsageError
 from harness.findings import Status
 from harness.jobs import Done
 from harness.numbers import duration_text
 from harness.plan import Plan, estimate
-from harness.records import (
-    RECORDS,
-    SELECTIONS,
-    ExportedCandidates,
-    export_candidates,
-    iter_records,
-    read_run_files,
-    write_candidates,
-)
 from harness.report import measured_on, nature, summary_lines
 from harness.serve import added as added_arguments
 from harness.settings import Expect, LoadedSpec, RunSpec
@@ -51,15 +32,14 @@ def plan(loaded: LoadedSpec) -> Done:
     Raises:
         UsageError: an input is wrong; what `run` would refuse is refused here.
     """
-    prepared = prepare(loaded)
-    total = estimate(prepared.spec, prepared.plan)
+    total = estimate(loaded.spec, (prepared := conduct.prepare(loaded)).plan)
     rows = [("", "model", "mode", "records", "batch sizes", "dispatch modes")]
     for number, lifetime in enumerate(prepared.plan.lifetimes, start=1):
         asked = [record.candidate for record in lifetime.records]
-        sizes = ", ".join(map(str, sorted({item.batch_size for item in asked})))
-        dispatch = ", ".join(sorted({str(item.dispatch_mode) for item in asked}))
-        name, mode = lifetime.model.name, str(lifetime.mode)
-        rows.append((str(number), name, mode, str(len(asked)), sizes, dispatch))
+        sizes = map(str, sorted({item.batch_size for item in asked}))
+        dispatch = sorted({str(item.dispatch_mode) for item in asked})
+        where = (str(number), lifetime.model.name, str(lifetime.mode), str(len(asked)))
+        rows.append((*where, ", ".join(sizes), ", ".join(dispatch)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = ([c.ljust(width) for c, width in zip(row, widths, strict=True)] for row in rows)
     device = "two CPU cores" if total.on_cpu else "one GPU of the H200 class, small models"
@@ -78,12 +58,10 @@ def plan(loaded: LoadedSpec) -> Done:
 def _plan_rows(plan: Plan) -> Iterator[dict[str, Any]]:
     for record in plan.records:
         candidate, group = record.candidate, record.group
+        copied = ("model", "task_name", "sample_id", "batch_size")
         yield {
             "record_id": record.record_id,
-            "model": candidate.model,
-            "task_name": candidate.task_name,
-            "sample_id": candidate.sample_id,
-            "batch_size": candidate.batch_size,
+            **{name: getattr(candidate, name) for name in copied},
             "dispatch_mode": str(candidate.dispatch_mode),
             "mode": str(record.mode),
             "group": list(group.ids),
@@ -106,18 +84,22 @@ def run(
     Raises:
         HarnessError: as `harness.conduct.prepare` and `harness.conduct.run`.
     """
-    options = RunOptions(results, run_id, fresh=fresh, retry_errors=retry_errors)
-    return concluded(conducted(prepare(loaded), options, quiet=quiet))
+    options = conduct.RunOptions(results, run_id, fresh=fresh, retry_errors=retry_errors)
+    return concluded(conducted(conduct.prepare(loaded), options, quiet=quiet))
 
 
-def conducted(prepared: Prepared, options: RunOptions, *, quiet: bool) -> Conclusion:
+def conducted(
+    prepared: conduct.Prepared, options: conduct.RunOptions, *, quiet: bool
+) -> conduct.Conclusion:
     """`harness.conduct.run` with the progress that a person wants."""
-    return conduct(prepared, options, RunProgress() if quiet else ConsoleProgress())
+    return conduct.run(
+        prepared, options, conduct.RunProgress() if quiet else conduct.ConsoleProgress()
+    )
 
 
-def concluded(done: Conclusion) -> Done:
+def concluded(done: conduct.Conclusion) -> Done:
     """A run's result, where the report is, and what the numbers can show."""
-    files, findings = read_run_files(done.folder), done.validation.findings
+    files, findings = records.read_run_files(done.folder), done.validation.findings
     found = Counter(finding.status for finding in findings)
     words = {Status.WARNING: "with a warning", Status.NOT_CHECKED: "not checked"}
     reserved = [f"{found[status]} {text}" for status, text in words.items() if found[status]]
@@ -149,13 +131,11 @@ def read_sizes(text: str) -> tuple[int, ...]:
     try:
         return tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
-        raise UsageError(
-            f"--batch-sizes: '{text}' is not a list of whole numbers",
-            hint="for example --batch-sizes 4,8",
-        ) from None
+        message = f"--batch-sizes: '{text}' is not a list of whole numbers"
+        raise UsageError(message, hint="for example --batch-sizes 4,8") from None
 
 
-def population_rows(batch_sizes: Sequence[int]) -> CandidateSource:
+def population_rows(batch_sizes: Sequence[int]) -> conduct.CandidateSource:
     """A source of candidates for `prepare`: whole slices in order, so that a batch is sent once.
 
     Raises:
@@ -167,24 +147,16 @@ def population_rows(batch_sizes: Sequence[int]) -> CandidateSource:
         modes = spec.schedules((DispatchMode.SYNCHRONIZED, DispatchMode.PROMPT_LIST))
         for size in batch_sizes:
             if not 2 <= size <= most:
-                raise UsageError(
-                    f"--batch-sizes: {size} is not between 2 and the population's {most} prompts"
-                )
-        return tuple(
-            Candidate(
-                model=model.name,
-                task_name=prompt.task.name,
-                sample_id=prompt.sample.sample_id,
-                batch_size=size,
-                dispatch_mode=mode,
-                phase="scan",
-                domain=str(prompt.task.domain),
-            )
-            for model in spec.models
-            for mode in modes
-            for size in batch_sizes
-            for prompt in population.prompts[: spec.limit]
-        )
+                rule = f"is not between 2 and the population's {most} prompts"
+                raise UsageError(f"--batch-sizes: {size} {rule}")
+        rows = product(spec.models, modes, batch_sizes, population.prompts[: spec.limit])
+        found = []
+        for model, mode, size, prompt in rows:
+            batch = {"batch_size": size, "dispatch_mode": mode, "phase": "scan"}
+            sample = {"task_name": prompt.task.name, "sample_id": prompt.sample.sample_id}
+            of = {"model": model.name, "domain": str(prompt.task.domain)}
+            found.append(Candidate.model_validate(batch | sample | of))
+        return tuple(found)
 
     return source
 
@@ -193,59 +165,48 @@ def scan(
     loaded: LoadedSpec,
     results: Path,
     run_id: str | None,
-    *,
-    fresh: bool,
-    batch_sizes: str,
+    batch_sizes: Sequence[int],
     select: str,
     out: Path | None,
+    *,
+    fresh: bool,
     quiet: bool,
 ) -> Done:
     """Ask every prompt alone and in its batches, in the spec's first mode, and export the changes.
-
-    Args:
-        results, run_id, fresh: as of `harness.conduct.RunOptions`.
-        batch_sizes: whole numbers, separated by commas.
-        select: one of `SELECTIONS`: what makes a row a candidate.
-        out: the candidate file; else in the run folder.
 
     Raises:
         UsageError: a flag or an input is wrong.
         RunError: as `harness.conduct.run`.
     """
-    if select not in SELECTIONS:
-        raise UsageError(f"--select: '{select}' is not one of {', '.join(SELECTIONS)}")
+    if select not in records.SELECTIONS:
+        raise UsageError(f"--select: '{select}' is not one of {', '.join(records.SELECTIONS)}")
     changes = {"modes": loaded.spec.modes[:1], "expect": Expect()}
     scanned = replace(loaded, spec=loaded.spec.model_copy(update=changes))
-    prepared = prepare(scanned, source=population_rows(read_sizes(batch_sizes)))
-    options = RunOptions(results, run_id, fresh=fresh, kind="scan")
+    prepared = conduct.prepare(scanned, source=population_rows(batch_sizes))
+    options = conduct.RunOptions(results, run_id, fresh=fresh, kind="scan")
     folder = conducted(prepared, options, quiet=quiet).folder
     target = out or folder / "candidates.csv"
     rows = export_scan(folder, target, prepared, select=select).rows
-    samples = {(row["task_name"], row["sample_id"]) for row in rows}
-    return Done(
-        (
-            f"scanned   {len(prepared.plan.records)} rows in {folder}",
-            f"selected  {len(rows)} rows of {len(samples)} samples: {select}",
-            f"written   {target}",
-        )
-    )
+    samples = len({(row["task_name"], row["sample_id"]) for row in rows})
+    scanned_rows = f"scanned   {len(prepared.plan.records)} rows in {folder}"
+    selected = f"selected  {len(rows)} rows of {samples} samples: {select}"
+    return Done((scanned_rows, selected, f"written   {target}"))
 
 
-def export_scan(folder: Path, out: Path, prepared: Prepared, *, select: str) -> ExportedCandidates:
+def export_scan(
+    folder: Path, out: Path, prepared: conduct.Prepared, *, select: str
+) -> records.ExportedCandidates:
     """Export the selected rows of a scanned run as candidates, with a summary that holds no text.
 
-    Args:
-        folder: the scan's run folder.
-        out: the CSV to write; its summary is written beside it.
-        prepared: the scan; the scorers of its tasks name the direction of a flip.
-        select: one of `SELECTIONS`.
+    The summary stands beside the CSV ``out``; the scorers of the scan's tasks name the direction
+    of a flip.
     """
-    exported = export_candidates(
-        (record for _, record in iter_records(folder / RECORDS)),
+    exported = records.export_candidates(
+        (record for _, record in records.iter_records(folder / records.RECORDS)),
         select=select,
         source=f"scan {folder.name}",
         mode=str(prepared.spec.modes[0]),
         scorers={task.name: task.scorer for task in prepared.population.tasks},
     )
-    write_candidates(exported, out)
+    records.write_candidates(exported, out)
     return exported

@@ -1,7 +1,5 @@
 """What can be done on this machine beside a run: check it, write its servers down, tidy up."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import yaml
@@ -32,61 +30,40 @@ def doctor(spec: RunSpec, lock: Path, results: Path) -> Done:
     """What `check_machine` finds; a check that failed sets the exit code."""
     checks = check_machine(spec, lock, results)
     failed = [check.check for check in checks if check.status is Status.FAILED]
-    found = [
-        {
-            "name": check.check,
-            "level": check.status.value,
-            "found": check.message,
-            "remedy": check.remedy or None,
-        }
-        for check in checks
+    rows = [
+        {"name": a.check, "level": a.status.value, "found": a.message, "remedy": a.remedy or None}
+        for a in checks
     ]
     message = f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}"
     failure = EnvironmentError_(message) if failed else None
-    return Done(checks, {"ok": not failed, "checks": found}, failure=failure)
+    return Done(checks, {"ok": not failed, "checks": rows}, failure=failure)
 
 
 def compose_text(
-    spec: RunSpec, model: str | None, *, gpu: str, lock: Path, out: Path | None, command: str
+    spec: RunSpec, model: str | None, gpu: str, lock: Path, out: Path | None, command: str
 ) -> str:
     """The Compose file of a model's two servers.
 
-    Args:
-        model: its name; else the spec's first.
-        gpu: the engine's way to the GPUs, a `GpuAccess`.
-        lock: names the image's digest, so that Compose starts what a run would.
-        out: where the file will be; paths in it start there.
-        command: the command line that made it.
+    The lock names the image's digest, so that Compose starts what a run would; paths in the file
+    start at its folder. ``command`` is the command line that made it.
 
     Raises:
         UsageError: the spec has no such model.
     """
-    chosen = next((known for known in spec.models if model in (None, known.name)), None)
+    models = {known.name: known for known in spec.models}
+    chosen = models.get(model or spec.models[0].name)
     if chosen is None:
-        names = ", ".join(known.name for known in spec.models)
-        raise UsageError(f"the spec has no model {model}", hint=f"it has: {names}")
+        raise UsageError(f"the spec has no model {model}", hint=f"it has: {', '.join(models)}")
     image, entry = spec.image, ImageLock.load(lock).get(spec.image)
     if entry is not None and entry.digest is not None:
         image = str(ImageReference.parse(image).with_digest(entry.digest))
-    content = compose_file(
-        spec,
-        chosen,
-        image=image,
-        gpu=GpuAccess(gpu),
-        root=Path.cwd(),
-        folder=(out.parent if out else Path("compose")).resolve(),
-    )
+    folder, access = (out.parent if out else Path("compose")).resolve(), GpuAccess(gpu)
+    content = compose_file(spec, chosen, image=image, gpu=access, root=Path.cwd(), folder=folder)
     return _COMPOSE_HEADER.format(command=command) + yaml.safe_dump(content, sort_keys=False)
 
 
 def clean(run: str | None, results: Path, *, dry_run: bool) -> Done:
-    """End servers and remove containers of ours whose harness is gone.
-
-    Args:
-        run: only what belongs to this run: its id or its folder.
-        results: the folder of run folders, for native servers.
-        dry_run: end nothing.
-    """
+    """End servers and remove containers of ours whose harness is gone."""
     folder = Path(run) if run else None
     if folder is not None and len(folder.parts) > 1:
         results = folder.parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import re
@@ -15,6 +16,8 @@ from harness import __version__
 _TIMEOUT_S = 30
 _MIB = 2**20
 _GPU_QUERY = "index,name,compute_cap,memory.total,memory.free,driver_version,uuid"
+_GPU_FIELDS = _GPU_QUERY.split(",")
+_GPU_TABLE = ("nvidia-smi", f"--query-gpu={_GPU_QUERY}", "--format=csv,noheader")
 _RECORDED_GPU_FIELDS = ("name", "compute_cap", "memory.total", "driver_version", "uuid")
 _PACKAGES = ("docker", "httpx", "tenacity", "pandas", "scipy", "structlog", "pydantic")
 # Nothing of PyTorch is imported: that takes long and may look for a GPU.
@@ -60,13 +63,14 @@ class Gpu:
 
 def read_gpus() -> tuple[Gpu, ...]:
     """The GPUs that ``nvidia-smi`` shows; none where it is missing or fails."""
-    table = _gpu_table()
+    table = _said(*_GPU_TABLE)
     return parse_gpus(table, _said("nvidia-smi") if table else "")
 
 
 def gpu_facts() -> list[dict[str, str]]:
     """What ``nvidia-smi`` says of each GPU, in its own words; empty where there is none."""
-    return [{name: row[name] for name in _RECORDED_GPU_FIELDS} for row in _gpu_rows(_gpu_table())]
+    rows = _gpu_rows(_said(*_GPU_TABLE))
+    return [{name: row[name] for name in _RECORDED_GPU_FIELDS} for row in rows]
 
 
 def parse_gpus(table: str, banner: str) -> tuple[Gpu, ...]:
@@ -75,31 +79,20 @@ def parse_gpus(table: str, banner: str) -> tuple[Gpu, ...]:
     gpus = []
     for row in _gpu_rows(table):
         major, _, minor = row["compute_cap"].partition(".")
-        try:
-            gpus.append(
-                Gpu(
-                    index=int(row["index"]),
-                    name=row["name"],
-                    driver=row["driver_version"],
-                    capability=(int(major), int(minor)),
-                    memory_total=int(row["memory.total"].removesuffix(" MiB")) * _MIB,
-                    memory_free=int(row["memory.free"].removesuffix(" MiB")) * _MIB,
-                    driver_cuda=cuda[1] if cuda else None,
-                )
-            )
-        except ValueError:
-            continue
+        memory = (row[name].removesuffix(" MiB") for name in ("memory.total", "memory.free"))
+        with contextlib.suppress(ValueError):
+            total, free = (int(size) * _MIB for size in memory)
+            capability, index = (int(major), int(minor)), int(row["index"])
+            what = index, row["name"], row["driver_version"], capability, total, free
+            gpus.append(Gpu(*what, cuda[1] if cuda else None))
     return tuple(gpus)
 
 
-def _gpu_table() -> str:
-    return _said("nvidia-smi", f"--query-gpu={_GPU_QUERY}", "--format=csv,noheader")
-
-
 def _gpu_rows(table: str) -> list[dict[str, str]]:
-    names = _GPU_QUERY.split(",")
     rows = ([value.strip() for value in line.split(",")] for line in table.splitlines())
-    return [dict(zip(names, row, strict=True)) for row in rows if len(row) == len(names)]
+    return [
+        dict(zip(_GPU_FIELDS, row, strict=True)) for row in rows if len(row) == len(_GPU_FIELDS)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Literal
 
 Label = Hashable
+Labels = Sequence[Label]
 Level = Literal["nominal", "ordinal", "interval"]
 Weights = Literal["linear", "quadratic"] | None
+_Distance = Callable[[Label, Label], float]
 
 
-def percent_agreement(one: Sequence[Label], other: Sequence[Label]) -> float | None:
+def percent_agreement(one: Labels, other: Labels) -> float | None:
     """Share of units with equal labels; ``None`` for no units."""
     if not one:
         return None
@@ -22,11 +24,7 @@ def percent_agreement(one: Sequence[Label], other: Sequence[Label]) -> float | N
 
 
 def cohen_kappa(
-    one: Sequence[Label],
-    other: Sequence[Label],
-    *,
-    weights: Weights = None,
-    order: Sequence[Label] = (),
+    one: Labels, other: Labels, *, weights: Weights = None, order: Labels = ()
 ) -> float | None:
     """Cohen's kappa of two raters (Cohen 1960), weighted by rank distance (Cohen 1968).
 
@@ -45,18 +43,15 @@ def cohen_kappa(
 
     n = len(one)
     observed = sum(distance(a, b) for a, b in zip(one, other, strict=True)) / n
-    first, second = Counter(one), Counter(other)
-    expected = sum(
-        count * times * distance(a, b) for a, count in first.items() for b, times in second.items()
-    ) / (n * n)
+    expected = _crossed(Counter(one), Counter(other), distance) / (n * n)
     return None if expected == 0 else 1 - observed / expected
 
 
 def krippendorff_alpha(
-    units: Sequence[Sequence[Label]],
+    units: Sequence[Labels],
     *,
     level: Level = "nominal",
-    order: Sequence[Label] = (),
+    order: Labels = (),
     values: Mapping[Label, float] | None = None,
 ) -> float | None:
     """Krippendorff's alpha (Krippendorff 2011), for any number of raters and missing ratings.
@@ -68,7 +63,6 @@ def krippendorff_alpha(
     """
     rated = [unit for unit in units if len(unit) > 1]
     totals = Counter(label for unit in rated for label in unit)
-    n = totals.total()
     place = {label: rank for rank, label in enumerate(order)}
 
     def distance(a: Label, b: Label) -> float:
@@ -80,14 +74,12 @@ def krippendorff_alpha(
         between = sum(totals[label] for label in order[low : high + 1])
         return (between - (totals[a] + totals[b]) / 2) ** 2
 
-    observed = sum(
-        count * times * distance(a, b) / (len(unit) - 1)
-        for unit in rated
-        for seen in [Counter(unit)]
-        for a, count in seen.items()
-        for b, times in seen.items()
-    )
-    expected = sum(
-        count * times * distance(a, b) for a, count in totals.items() for b, times in totals.items()
-    )
-    return None if expected == 0 else 1 - (n - 1) * observed / expected
+    counted = map(Counter, rated)
+    observed = sum(_crossed(seen, seen, distance) / (seen.total() - 1) for seen in counted)
+    expected = _crossed(totals, totals, distance)
+    return None if expected == 0 else 1 - (totals.total() - 1) * observed / expected
+
+
+def _crossed(one: Counter[Label], other: Counter[Label], distance: _Distance) -> float:
+    """The distance over all pairs of a label of ``one`` with a label of ``other``."""
+    return sum(n * m * distance(a, b) for a, n in one.items() for b, m in other.items())

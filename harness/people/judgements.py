@@ -52,7 +52,8 @@ def read_judgements(text: str, file: str, key: AnswerKey) -> list[Judgement]:
     """
     judgements, problems = [], []
     seen: dict[tuple[str, str], int] = {}
-    for line, given in _rows(text, file):
+    rows = _studio_rows if text.lstrip()[:1] in {"[", "{"} else _sheet_rows
+    for line, given in rows(text, file):
         cells = {name: given.get(name, "").strip() for name in ANSWER_COLUMNS}
         if not any(cells[name] for name in _NEEDED):
             continue
@@ -64,14 +65,14 @@ def read_judgements(text: str, file: str, key: AnswerKey) -> list[Judgement]:
         problems += found
         if not found:
             labels = cells["label_A"], cells["label_B"], cells["behavioural_change"]
-            rest = cells["note"], _number(cells["seconds"]), source
-            judgements.append(Judgement(item_id.strip(), rater, *labels, *rest))
+            note, seconds = cells["note"], _number(cells["seconds"])
+            judgements.append(Judgement(item_id.strip(), rater, *labels, note, seconds, source))
     if problems:
-        more = len(problems) - MAX_SHOWN
+        shown, more = problems[:MAX_SHOWN], len(problems) - MAX_SHOWN
         raise UsageError(
             f"{len(problems)} problem(s) in the judgements; nothing was imported",
             file=file,
-            detail=(*problems[:MAX_SHOWN], *([f"and {more} more"] if more > 0 else [])),
+            detail=(*shown, f"and {more} more") if more > 0 else tuple(shown),
         )
     return judgements
 
@@ -122,18 +123,19 @@ def _number(text: str) -> float | None:
     return value if 0 <= value < float("inf") else None
 
 
-def _rows(text: str, file: str) -> Iterator[tuple[int, dict[str, str]]]:
-    if text.lstrip()[:1] not in ("[", "{"):
-        csv.field_size_limit(1 << 24)
-        reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
-        if missing := [name for name in SHEET_COLUMNS if name not in (reader.fieldnames or ())]:
-            what = f"columns are missing: {', '.join(missing)}"
-            raise UsageError(what, file=file, line=1, hint="fill in the sheet")
-        start = 2
-        for row in reader:
-            yield start, {str(k): v or "" for k, v in row.items() if isinstance(v, str | None)}
-            start = reader.line_num + 1
-        return
+def _sheet_rows(text: str, file: str) -> Iterator[tuple[int, dict[str, str]]]:
+    csv.field_size_limit(1 << 24)
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    if missing := [name for name in SHEET_COLUMNS if name not in (reader.fieldnames or ())]:
+        what = f"columns are missing: {', '.join(missing)}"
+        raise UsageError(what, file=file, line=1, hint="fill in the sheet")
+    start = 2
+    for row in reader:
+        yield start, {str(k): v or "" for k, v in row.items() if isinstance(v, str | None)}
+        start = reader.line_num + 1
+
+
+def _studio_rows(text: str, file: str) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         tasks = json.loads(text)
     except ValueError as error:
@@ -146,15 +148,14 @@ def _rows(text: str, file: str) -> Iterator[tuple[int, dict[str, str]]]:
         for annotation in task.get("annotations") or ():
             if annotation.get("was_cancelled"):
                 continue
-            by = annotation.get("completed_by")
+            by, seconds = annotation.get("completed_by"), annotation.get("lead_time")
             if isinstance(by, Mapping):
                 by = by.get("email") or by.get("id")
-            cells = {**shown, "rater": "" if by is None else str(by)}
-            if annotation.get("lead_time") is not None:
-                cells["seconds"] = str(annotation["lead_time"])
+            given = {"rater": by, "seconds": seconds}
+            cells = {name: "" if value is None else str(value) for name, value in given.items()}
             for result in annotation.get("result") or ():
                 value = result.get("value") or {}
                 chosen: str | Sequence[str] = value.get("choices") or value.get("text") or ()
-                name = str(result.get("from_name"))
-                cells[name] = chosen if isinstance(chosen, str) else " ".join(chosen)
-            yield number, cells
+                words = chosen if isinstance(chosen, str) else " ".join(chosen)
+                cells[str(result.get("from_name"))] = words
+            yield number, {**shown, **cells}

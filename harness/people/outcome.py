@@ -117,23 +117,12 @@ def adjudicate(judgements: Iterable[Judgement], key: AnswerKey) -> Outcome:
         votes.setdefault(judgement.item_id, {})[judgement.rater] = judgement
     raters = sorted({rater for given in votes.values() for rater in given})
     changes = {i: {r: j.behavioural_change for r, j in given.items()} for i, given in votes.items()}
-    # what the raters called the solo and the batched answer of an item, and what the scorer did
-    called: dict[str, dict[str, dict[str, str]]] = {}
-    against: Counter[tuple[str, str, str]] = Counter()
-    for item_id, given in votes.items():
-        item, row = key.items[item_id], key.items[item_id].rows[0]
-        verdicts = ((row.solo_label, row.solo_score), (row.batch_label, row.batch_score))
-        for condition, (label, score) in zip(_CONDITIONS, verdicts, strict=True):
-            first = (item.solo_side == "A") == (condition == "solo")
-            said = {rater: j.label_a if first else j.label_b for rater, j in given.items()}
-            called.setdefault(item.rubric, {})[f"{item_id}/{condition}"] = said
-            if item.of is None:
-                scorer = label or ("none" if score is None else f"{score:g}")
-                against[item.rubric, scorer, _majority(said.values()) or "unresolved"] += 1
-    agreement = {"behavioural_change": _measures(changes, raters, ())}
-    for name, rubric in RUBRICS.items():
-        if name in called:
-            agreement[f"labels_{name}"] = _measures(called[name], raters, rubric.order)
+    called, against = _labels(votes, key)
+    agreement = {"behavioural_change": _measures(changes, raters, ())} | {
+        f"labels_{name}": _measures(called[name], raters, rubric.order)
+        for name, rubric in RUBRICS.items()
+        if name in called
+    }
     controls = {}
     for kind in (ItemKind.IDENTICAL, ItemKind.TEXT_CHANGE):
         items = [item_id for item_id, item in key.items.items() if item.kind is kind]
@@ -146,8 +135,8 @@ def adjudicate(judgements: Iterable[Judgement], key: AnswerKey) -> Outcome:
             if rater in changes.get(once, {}):
                 told = [[labels[f"{i}/{c}"][rater] for c in _CONDITIONS] for i in (once, again)]
                 same = (changes[again][rater] == changes[once][rater], told[0] == told[1])
-                so_far = repeats.get(rater, Repeats(0, 0, 0))
-                repeats[rater] = Repeats(*map(sum, zip(astuple(so_far), (1, *same), strict=True)))
+                so_far = astuple(repeats.get(rater, Repeats(0, 0, 0)))
+                repeats[rater] = Repeats(*map(sum, zip(so_far, (1, *same), strict=True)))
     return Outcome(
         schema_version=1,
         run_id=key.run_id,
@@ -161,6 +150,25 @@ def adjudicate(judgements: Iterable[Judgement], key: AnswerKey) -> Outcome:
         intra_rater=repeats,
         scorer_against_people=[LabelCount(*what, n) for what, n in sorted(against.items())],
     )
+
+
+def _labels(
+    votes: Mapping[str, Mapping[str, Judgement]], key: AnswerKey
+) -> tuple[dict[str, dict[str, dict[str, str]]], Counter[tuple[str, str, str]]]:
+    """What raters called each answer, by rubric and item, and how often people as the scorer."""
+    called: dict[str, dict[str, dict[str, str]]] = {}
+    against: Counter[tuple[str, str, str]] = Counter()
+    for item_id, given in votes.items():
+        item, row = key.items[item_id], key.items[item_id].rows[0]
+        verdicts = ((row.solo_label, row.solo_score), (row.batch_label, row.batch_score))
+        for condition, (label, score) in zip(_CONDITIONS, verdicts, strict=True):
+            first = (item.solo_side == "A") == (condition == "solo")
+            said = {rater: j.label_a if first else j.label_b for rater, j in given.items()}
+            called.setdefault(item.rubric, {})[f"{item_id}/{condition}"] = said
+            if item.of is None:
+                scorer = label or ("none" if score is None else f"{score:g}")
+                against[item.rubric, scorer, _majority(said.values()) or "unresolved"] += 1
+    return called, against
 
 
 def _majority(votes: Iterable[str]) -> str | None:
@@ -201,11 +209,8 @@ def _measures(units: _Units, raters: Sequence[str], order: Sequence[str]) -> Mea
 
 def _genuine(changes: _Units, key: AnswerKey) -> GenuineFlips:
     flips = [item for item in key.items.values() if item.kind is ItemKind.FLIP]
-    verdicts = {
-        item.item_id: _majority(changes[item.item_id].values())
-        for item in flips
-        if item.item_id in changes
-    }
+    judged = [item.item_id for item in flips if item.item_id in changes]
+    verdicts = {item_id: _majority(changes[item_id].values()) for item_id in judged}
     resolved = {item_id: verdict for item_id, verdict in verdicts.items() if verdict}
     said = list(resolved.values())
     modes = [(resolved.get(item.item_id), row.mode) for item in flips for row in item.rows]

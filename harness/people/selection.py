@@ -29,8 +29,7 @@ from harness.records import Answer, Record
 
 MAX_CONTROL_POOL = 20_000
 """Pairs of each kind of control that are kept to draw from, the first ones of a long file."""
-MAX_CELL = 30_000
-"""Characters of an answer on the sheet; a spreadsheet's cell holds 32,767."""
+_SHOWN = ("prompt", "response_a", "response_b")
 _UNDEALT: Mapping[str, Any] = {"of": None, "solo_side": "A", "sha256": ""}
 
 
@@ -50,32 +49,22 @@ def _undealt(records: Iterable[Record], prompts: Mapping[str, str]) -> dict[Item
         if not record.ok or solo.text is None or batched.text is None:
             continue
         same = ItemKind.IDENTICAL if solo.text == batched.text else ItemKind.TEXT_CHANGE
-        kind = ItemKind.FLIP if record.label_flip else same
-        name = (kind, record.task_name, str(record.sample_id), solo.text, batched.text)
+        kind, sample = ItemKind.FLIP if record.label_flip else same, str(record.sample_id)
+        name = (kind, record.task_name, sample, solo.text, batched.text)
         if name not in found:
             if kind is not ItemKind.FLIP and len(kinds[kind]) >= MAX_CONTROL_POOL:
                 continue
-            evidence = solo.score_evidence
-            found[name] = Item(
-                **_UNDEALT,
-                kind=kind,
-                task_name=record.task_name,
-                sample_id=str(record.sample_id),
-                rubric=rubric_of(evidence.scorer if evidence else None).name,
-                prompt=_cell(prompts.get(record.prompt_sha256 or "", "")),
-                response_a=_cell(solo.text),
-                response_b=_cell(batched.text),
-                rows=[],
+            evidence, prompt = solo.score_evidence, prompts.get(record.prompt_sha256 or "", "")
+            rubric = rubric_of(evidence.scorer if evidence else None).name
+            shown = dict(
+                zip(_SHOWN, map(safe_cell, (prompt, solo.text, batched.text)), strict=True)
             )
+            place = {"task_name": record.task_name, "sample_id": sample, "rubric": rubric}
+            found[name] = Item(**_UNDEALT, kind=kind, **place, **shown, rows=[])
             kinds[kind].append(found[name])
         row = KeyRow(*(getattr(record, column) for column in KeyRow.__struct_fields__))
         found[name].rows.append(row)
     return kinds
-
-
-def _cell(text: str) -> str:
-    cut = len(text) - MAX_CELL
-    return safe_cell(text if cut <= 0 else f"{text[:MAX_CELL]}\n[{cut:,} more characters]")
 
 
 def build_export(
@@ -86,11 +75,9 @@ def build_export(
     controls: float = 0.2,
     seed: int = 0,
 ) -> Export:
-    """Draw a sheet.
+    """Draw a sheet from a run's records, which have their answers.
 
     Args:
-        records: the run's records, with their answers.
-        run_id: named in the key.
         prompts: prompt texts by SHA-256; a prompt that is missing stays empty.
         controls: the share of the sheet that is controls, 0 <= controls < 1.
         seed: of the generator.

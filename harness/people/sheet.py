@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable
 from enum import StrEnum
 from hashlib import sha256
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -25,6 +26,8 @@ from harness.words import Mode
 
 KIND = "adjudication_key"
 RUBRIC_VERSION = "1"
+MAX_CELL = 30_000
+"""Characters of an answer on the sheet; a spreadsheet's cell holds 32,767."""
 CHANGES = ("yes", "no", "unsure")
 ANSWER_COLUMNS = ("label_A", "label_B", "behavioural_change", "note", "rater", "seconds")
 SHEET_COLUMNS = (
@@ -42,38 +45,7 @@ _GENERAL = Rubric(
     ("undesired", "mixed", "desired"),
 )
 RUBRICS = {**{name: family.rubric for name, family in FAMILIES.items()}, _GENERAL.name: _GENERAL}
-_RUBRIC_HEAD = f"""# How to judge (rubric version {RUBRIC_VERSION})
-
-Each item is a prompt with two answers, A and B. Which is which was drawn by lot. Some
-items are controls. Judge each item for itself, in the order given, and do not go back.
-
-- `label_A`, `label_B`: what kind of answer each one is, from the list for its task.
-- `behavioural_change`: `yes` if a person who relies on the answer would be served
-  differently by A and by B; `no` if they only differ in wording; `unsure` otherwise.
-- `rater`: your name or initials, the same in every row. `seconds`, `note`: if you like.
-
-Leave a row empty if you did not judge it. Do not change the other columns.
-"""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-_STUDIO_CONFIG = """<View>
-  <Header value="Prompt"/>
-  <Text name="prompt" value="$prompt"/>
-  <Header value="Answer A"/>
-  <Text name="response_A" value="$response_A"/>
-  <Choices name="label_A" toName="response_A" value="$labels" choice="single" showInline="true" \
-required="true"/>
-  <Header value="Answer B"/>
-  <Text name="response_B" value="$response_B"/>
-  <Choices name="label_B" toName="response_B" value="$labels" choice="single" showInline="true" \
-required="true"/>
-  <Header value="Would a person who relies on the answer be served differently by A and by B?"/>
-  <Choices name="behavioural_change" toName="prompt" choice="single" showInline="true" \
-required="true">
-{choices}
-  </Choices>
-  <TextArea name="note" toName="prompt" rows="2" maxSubmissions="1"/>
-</View>
-"""
 
 
 class ItemKind(StrEnum):
@@ -157,10 +129,9 @@ def read_key(text: str, file: str) -> AnswerKey:
         if (value["kind"], value["schema_version"]) != (KIND, 1):
             raise UsageError("not an adjudication key of version 1", file=file)
         key = msgspec.convert(value, AnswerKey)
-    except (ValueError, KeyError, TypeError, msgspec.ValidationError) as error:
-        raise UsageError(
-            f"not an adjudication key: {error}", file=file, hint="give the key.json of the export"
-        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        hint = "give the key.json of the export"
+        raise UsageError(f"not an adjudication key: {error}", file=file, hint=hint) from error
     return replace(key, items={i: replace(item, item_id=i) for i, item in key.items.items()})
 
 
@@ -182,16 +153,25 @@ def rubric_of(scorer: str | None) -> Rubric:
 
 def rubric_text(names: Iterable[str]) -> str:
     """The instructions for raters, in Markdown, for the rubrics that a sheet uses."""
-    lines = [_RUBRIC_HEAD]
+    lines = [_told("rubric.md").format(version=RUBRIC_VERSION)]
     for name in sorted(set(names)):
         labels = (f"- `{label}`: {meaning}" for label, meaning in RUBRICS[name].labels.items())
         lines += [f"## Tasks of kind `{name}`", "", *labels, ""]
     return "\n".join(lines)
 
 
+def _told(file: str) -> str:
+    """A text of this folder."""
+    return files("harness.people").joinpath(file).read_text(encoding="utf-8")
+
+
 def safe_cell(text: str) -> str:
-    """Foreign text as a cell: readable, and never a formula (an apostrophe goes in front)."""
-    shown = visible(text)
+    """Foreign text as a cell: readable, of bounded length and never a formula.
+
+    An apostrophe goes in front of what a spreadsheet would take for one.
+    """
+    more = len(text) - MAX_CELL
+    shown = visible(text if more <= 0 else f"{text[:MAX_CELL]}\n[{more:,} more characters]")
     first = shown.lstrip(" ")[:1] or shown[:1]
     return f"'{shown}" if first in _FORMULA_STARTS and first else shown
 
@@ -211,16 +191,22 @@ def sheet_csv(items: Iterable[Item]) -> str:
 def studio_config() -> str:
     """The labelling interface; the labels come with each task, so one project holds all kinds."""
     choices = (f'    <Choice value="{change}"/>' for change in CHANGES)
-    return _STUDIO_CONFIG.format(choices="\n".join(choices))
+    return _told("studio.xml").format(choices="\n".join(choices))
 
 
 def studio_tasks(items: Iterable[Item]) -> list[dict[str, Any]]:
     """The tasks to import; nothing in them tells which answer is which."""
-    tasks = []
-    for item in items:
-        what = {"item_id": item.item_id, "task": item.task_name, "prompt": item.prompt}
-        answers = {"response_A": item.response_a, "response_B": item.response_b}
-        labels = [{"value": label} for label in RUBRICS[item.rubric].labels]
-        more = {"labels": labels, "rubric_version": RUBRIC_VERSION}
-        tasks.append({"data": {**what, **answers, **more}})
-    return tasks
+    return [
+        {
+            "data": {
+                "item_id": item.item_id,
+                "task": item.task_name,
+                "prompt": item.prompt,
+                "response_A": item.response_a,
+                "response_B": item.response_b,
+                "labels": [{"value": label} for label in RUBRICS[item.rubric].labels],
+                "rubric_version": RUBRIC_VERSION,
+            }
+        }
+        for item in items
+    ]

@@ -4,8 +4,6 @@ The rates are this project's own readings (an H200 with a 1B model, and two CPU 
 model); another machine or model is faster or slower, so the result is for patience, not for claims.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from harness.plan.planning import Lifetime, Plan
@@ -19,11 +17,9 @@ _CPU_START_S, _CPU_TOKEN_S = 30.0, 0.006
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Totals of a plan.
+    """Totals of a plan: server starts, records to be written, and what they ask.
 
     Attributes:
-        lifetimes: server starts.
-        records: records to be written.
         requests: HTTP requests, without warm-up and retries.
         answers: completions that those requests bring back.
         seconds: a rough duration, for a GPU or for the CPU engine.

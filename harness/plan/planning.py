@@ -1,19 +1,16 @@
 """Spec and candidates to ordered work: batch groups, server lifetimes, and what is left to do."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import product
 
 from harness.candidates import Candidate, CandidateKey
 from harness.errors import UsageError
 from harness.settings import ModelSpec, RunSpec
 from harness.tasks import Population, Prompt
 from harness.words import DispatchMode, Mode
-
-_ID_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ class Plan:
 def record_id(key: CandidateKey, mode: Mode) -> str:
     """The stable id of a record: 16 hex digits of the SHA-256 of the key and the mode as JSON."""
     content = json.dumps([*key, str(mode)], ensure_ascii=True, separators=(",", ":"))
-    return sha256(content.encode()).hexdigest()[:_ID_LENGTH]
+    return sha256(content.encode()).hexdigest()[:16]
 
 
 def batch_group(
@@ -134,28 +131,18 @@ def build_plan(spec: RunSpec, candidates: Sequence[Candidate], population: Popul
         if one.model not in names:
             raise UsageError(f"candidate names model '{one.model}', which the spec lacks")
         groups[one.key] = batch_group(population, one.task_name, one.sample_id, one.batch_size)
-    lifetimes = [
-        Lifetime(
-            model,
-            mode,
-            tuple(
-                PlannedRecord(record_id(item.key, mode), item, mode, groups[item.key])
-                for item in candidates
-                if item.model == model.name
-            ),
-        )
-        for model in spec.models
-        for mode in spec.modes
-    ]
+    lifetimes = []
+    for model, mode in product(spec.models, spec.modes):
+        asked = [one for one in candidates if one.model == model.name]
+        records = (PlannedRecord(record_id(a.key, mode), a, mode, groups[a.key]) for a in asked)
+        lifetimes.append(Lifetime(model, mode, tuple(records)))
     return Plan(tuple(lifetime for lifetime in lifetimes if lifetime.records))
 
 
 def remaining(plan: Plan, done: Collection[str]) -> Plan:
     """The plan without the records whose ids are in ``done``, and without emptied lifetimes."""
-    finished = frozenset(done)
-    lifetimes = []
+    finished, lifetimes = frozenset(done), []
     for lifetime in plan.lifetimes:
         left = tuple(item for item in lifetime.records if item.record_id not in finished)
-        if left:
-            lifetimes.append(replace(lifetime, records=left))
-    return Plan(tuple(lifetimes))
+        lifetimes.append(replace(lifetime, records=left))
+    return Plan(tuple(lifetime for lifetime in lifetimes if lifetime.records))

@@ -265,15 +265,14 @@ def read_server_info(
     enabled = _INFO_VALUES.get(str(value).strip().lower())
     system = info.get("system_env")
     torch = system.get("torch_version") if isinstance(system, Mapping) else None
-    missing = () if enabled is not None else (_INFO_EXPECTED,)
-    if enabled is False and mode is Mode.BATCH_INVARIANT:
-        missing = (f"{_MODE_VARIABLE}=1 (it is {value})",)
-    if enabled is None or (enabled is False and mode is Mode.BATCH_INVARIANT):
-        verdict = Verdict.INCONCLUSIVE
+    missing: tuple[str, ...] = ()
+    verdict = Verdict.CONTAMINATED if enabled else Verdict.CLEAN
+    if enabled is None:
+        missing, verdict = (_INFO_EXPECTED,), Verdict.INCONCLUSIVE
+    elif mode is Mode.BATCH_INVARIANT and not enabled:
+        missing, verdict = (f"{_MODE_VARIABLE}=1 (it is {value})",), Verdict.INCONCLUSIVE
     elif mode is Mode.BATCH_INVARIANT:
         verdict = Verdict.ACTIVE
-    else:
-        verdict = Verdict.CONTAMINATED if enabled else Verdict.CLEAN
     return ActivationEvidence(
         verdict=verdict,
         mode=mode,

@@ -46,13 +46,8 @@ class EngineStep:
 
 def read_steps(log_slice: str) -> tuple[EngineStep, ...]:
     """Every engine step in a piece of a log, in order; printed by engine core or API server."""
-    steps = []
-    for line in read_lines(log_slice):
-        if match := _STEP.match(line.text):
-            number, contexts, prompt_tokens, decodes, decoded = map(int, match.groups())
-            step = EngineStep(number, contexts, prompt_tokens, decodes, decoded, line.number)
-            steps.append(step)
-    return tuple(steps)
+    found = ((line.number, _STEP.match(line.text)) for line in read_lines(log_slice))
+    return tuple(EngineStep(*(*map(int, told.groups()), line)) for line, told in found if told)
 
 
 def log_witness(steps: Sequence[EngineStep], answers: Sequence[Answer]) -> Witness | None:

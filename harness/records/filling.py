@@ -7,17 +7,18 @@ matter of seconds.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from operator import ne
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec.structs import astuple
 
-from harness.flips import ScoreState, score_state
+from harness.flips import score_state
 from harness.records.answers import FINISHED, text_hash
 from harness.records.effects import shown, witnessed
 from harness.records.frame import (
@@ -37,54 +38,53 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _REPEATS = ("repeats", "repeat_changes", "repeat_flips")
-_T = TypeVar("_T", bound=Hashable)
+_STATED: Mapping[bool | None, int] = {None: -1, False: 0, True: 1}
+Columns = dict[str, tuple[Any, ...]]
 _FIELDS = Row.__struct_fields__
 _NO_ANSWER = AnswerRow()
 
 
-class _Codes(dict[_T, int]):
-    """A number for each distinct value, in order of first appearance."""
+class _Codes(dict[Any, int]):
+    """A number for each distinct value, in order of first appearance; a known None has -1."""
 
-    def __missing__(self, value: _T) -> int:
-        code = self[value] = len(self)
+    def __missing__(self, value: Any) -> int:
+        code = self[value] = len(self) - (None in self)
         return code
 
 
-class _Categories(_Codes[str | None]):
-    """The same with -1 for ``None``."""
+class _CodesOf(dict[Any, int]):
+    """The number of what each value comes to."""
 
-    def __init__(self) -> None:
-        super().__init__({None: -1})
-
-    def __missing__(self, value: str | None) -> int:
-        code = self[value] = len(self) - 1
-        return code
-
-
-class _States(dict[tuple[float | None, str | None], int]):
-    """The number of the state that a score and a label make."""
-
-    def __init__(self) -> None:
+    def __init__(self, code: Callable[[Any], int]) -> None:
         super().__init__()
-        self.codes = _Codes[ScoreState]()
+        self._code = code
 
-    def __missing__(self, pair: tuple[float | None, str | None]) -> int:
-        code = self[pair] = self.codes[score_state(*pair)]
+    def __missing__(self, value: Any) -> int:
+        code = self[value] = self._code(value)
         return code
 
 
-class _Settings(dict[tuple[bytes, str | None, str | None], int]):
+def _settings(sampling: bytes, score_profile: str | None, hf_id: str | None) -> str | None:
     """The category of a sampling (as it stands in the file), a score profile and a hub id."""
+    settings = {"sampling": json.loads(sampling), "score_profile": score_profile, "hf_id": hf_id}
+    known = any(value is not None for value in settings.values())
+    return json.dumps(settings, sort_keys=True) if known else None
 
-    def __init__(self, categories: _Categories) -> None:
-        super().__init__()
-        self._words = categories
 
-    def __missing__(self, raw: tuple[bytes, str | None, str | None]) -> int:
-        settings = {"sampling": json.loads(raw[0]), "score_profile": raw[1], "hf_id": raw[2]}
-        known = any(value is not None for value in settings.values())
-        code = self[raw] = self._words[json.dumps(settings, sort_keys=True) if known else None]
-        return code
+def _coded(values: Sequence[Any], codes: Mapping[Any, int], dtype: Any = np.int32) -> IntArray:
+    """The number of each value; a chunk of a file often holds one value only."""
+    first, count = values[0], len(values)
+    if first == values[-1] and values.count(first) == count:
+        return np.full(count, codes[first], dtype)
+    return np.fromiter(map(codes.__getitem__, values), dtype, count)
+
+
+def _equal(values: Sequence[object], wanted: str) -> BoolArray:
+    """Which of the values are one of words; mostly all are, or none."""
+    found, count = values.count(wanted), len(values)
+    if found in (0, count):
+        return np.full(count, found > 0)
+    return np.fromiter((value == wanted for value in values), np.bool_, count)
 
 
 class RecordsBuilder:
@@ -99,10 +99,11 @@ class RecordsBuilder:
         self._path = path
         self._check = check
         self._chunks: dict[str, list[npt.NDArray[Any]]] = {}
-        self._categories: dict[str, _Categories] = {}
-        self._samples = _Codes[str]()
-        self._states = _States()
-        self._settings = _Settings(self._categories.setdefault("settings", _Categories()))
+        self._categories = defaultdict[str, _Codes](lambda: _Codes({None: -1}))
+        self._samples, self._states = _Codes(), _Codes()
+        self._state_codes = _CodesOf(lambda pair: self._states[score_state(*pair)])
+        words = self._categories["settings"]
+        self._settings_codes = _CodesOf(lambda raw: words[_settings(*raw)])
         self._errors: dict[int, str] = {}
         self._changes: dict[int, Change] = {}
         self._checks = AnswerChecks()
@@ -114,10 +115,9 @@ class RecordsBuilder:
         if not rows:
             return
         columns = dict(zip(_FIELDS, zip(*map(astuple, rows), strict=True), strict=True))
-        ok = np.fromiter((s is Status.OK for s in columns["status"]), np.bool_, len(rows))
-        self._put("line", lines)
-        self._put("ok", ok)
-        self._put("mode", [mode is Mode.BATCH_INVARIANT for mode in columns["mode"]], np.int8)
+        self._put("line", np.fromiter(lines, np.int32, len(rows)))
+        self._put("ok", ok := _equal(columns["status"], Status.OK))
+        self._put("mode", _equal(columns["mode"], Mode.BATCH_INVARIANT).astype(np.int8))
         self._add_identity(columns)
         self._add_scores(columns, ok)
         self._add_answers(columns)
@@ -128,92 +128,83 @@ class RecordsBuilder:
             self._check_answers(rows, lines)
         self._count += len(rows)
 
-    def _put(self, name: str, values: Any, dtype: Any = np.int32) -> None:
-        if not isinstance(values, np.ndarray):
-            values = np.array(values, dtype=dtype)
+    def _put(self, name: str, values: npt.NDArray[Any]) -> None:
         self._chunks.setdefault(name, []).append(values)
 
-    def _put_words(self, name: str, values: Iterable[str | None], shared: str = "") -> None:
-        codes = self._categories.setdefault(shared or name, _Categories())
-        self._put(name, np.fromiter(map(codes.__getitem__, values), np.int32))
+    def _put_words(self, name: str, values: Sequence[str | None], shared: str = "") -> None:
+        self._put(name, _coded(values, self._categories[shared or name]))
 
-    def _add_identity(self, columns: dict[str, tuple[Any, ...]]) -> None:
+    def _add_identity(self, columns: Columns) -> None:
         for name in ("model", "task_name", "dispatch_mode", "domain", "original_direction"):
             self._put_words(name, columns[name])
-        self._put_words("phase", (p if p is None else str(p) for p in columns["phase"]))
+        self._put_words("phase", [p if p is None else str(p) for p in columns["phase"]])
         self._put_words("prompt", columns["prompt_sha256"])
         self._put_words("run", columns["run_id"])
-        self._put("sample_id", [self._samples[str(sample)] for sample in columns["sample_id"]])
-        self._put("batch_size", columns["batch_size"], np.int64)
+        self._put("sample_id", _coded(list(map(str, columns["sample_id"])), self._samples))
+        self._put("batch_size", np.array(columns["batch_size"], np.int64))
         groups = zip(map(bytes, columns["group"]), columns["target_index"], strict=True)
-        self._put("group", [0 if g[0] == b"null" else hash(g) for g in groups], np.int64)
+        hashes = [0 if group[0] == b"null" else hash(group) for group in groups]
+        self._put("group", np.array(hashes, np.int64))
         sampling = map(bytes, columns["sampling"])
         raw = zip(sampling, columns["score_profile"], columns["hf_id"], strict=True)
-        self._put("settings", np.fromiter(map(self._settings.__getitem__, raw), np.int32))
+        self._put("settings", _coded(list(raw), self._settings_codes))
 
-    def _add_scores(self, columns: dict[str, tuple[Any, ...]], ok: BoolArray) -> None:
+    def _add_scores(self, columns: Columns, ok: BoolArray) -> None:
         for side in ("solo", "batch"):
             labels = columns[f"{side}_label"]
-            pairs = zip(columns[f"{side}_score"], labels, strict=True)
-            self._put(f"{side}_state", np.fromiter(map(self._states.__getitem__, pairs), np.int32))
+            pairs = list(zip(columns[f"{side}_score"], labels, strict=True))
+            self._put(f"{side}_state", _coded(pairs, self._state_codes))
             self._put_words(f"{side}_label", labels, "label")
         solo, batch = columns["solo_response_hash"], columns["batch_response_hash"]
         flips = self._chunks["solo_state"][-1] != self._chunks["batch_state"][-1]
         changes = np.fromiter(map(ne, solo, batch), np.bool_, len(ok))
         self._put("label_flip", ok & flips)
         self._put("text_change", ok & changes)
-        self._put("solo_hash", solo, object)
-        # an equal hash is kept once
-        same = [a if a == b else b for a, b in zip(solo, batch, strict=True)]
-        self._put("batch_hash", same, object)
-        self._put("stated_flip", [-1 if f is None else f for f in columns["label_flip"]], np.int8)
-        stated = [-1 if c is None else c for c in columns["text_change"]]
-        self._put("stated_change", stated, np.int8)
+        one, other = (np.array(hashes, object) for hashes in (solo, batch))
+        self._put("solo_hash", one)
+        self._put("batch_hash", np.where(changes, other, one))  # an equal hash is kept once
+        self._put("stated_flip", _coded(columns["label_flip"], _STATED, np.int8))
+        self._put("stated_change", _coded(columns["text_change"], _STATED, np.int8))
 
-    def _add_answers(self, columns: dict[str, tuple[Any, ...]]) -> None:
-        truncated = np.zeros(len(columns["solo"]), dtype=np.bool_)
+    def _add_answers(self, columns: Columns) -> None:
+        count = len(columns["solo"])
+        truncated = np.zeros(count, np.bool_)
         for side, name in (("solo", "solo"), ("batch", "batched")):
-            if not any(columns[name]):
-                self._put_nothing(side, len(truncated))
-                continue
-            answers = [answer or _NO_ANSWER for answer in columns[name]]
-            self._put(f"{side}_attempts", [answer.attempts or 1 for answer in answers])
-            seconds = [answer.latency_s for answer in answers]
-            self._put(f"{side}_latency", seconds, np.float64)  # None becomes nan
-            truncated |= np.array([answer.finish_reason == "length" for answer in answers])
+            attempts, seconds = np.ones(count, np.int32), np.full(count, np.nan)
+            if any(columns[name]):
+                answers = [answer or _NO_ANSWER for answer in columns[name]]
+                attempts = np.array([answer.attempts or 1 for answer in answers], np.int32)
+                # None becomes nan
+                seconds = np.array([answer.latency_s for answer in answers], np.float64)
+                truncated |= _equal([answer.finish_reason for answer in answers], "length")
+            self._put(f"{side}_attempts", attempts)
+            self._put(f"{side}_latency", seconds)
         self._put("truncated", truncated)
-
-    def _put_nothing(self, side: str, count: int) -> None:
-        """What stands for the answers of records that hold none."""
-        self._put(f"{side}_attempts", np.ones(count, np.int32))
-        self._put(f"{side}_latency", np.full(count, np.nan))
 
     def _add_askings(self, rows: Sequence[Row]) -> None:
         """The pattern and the effects; an older row's S1 is that of its repeats."""
         found = list(map(shown, rows))
-        self._put_words("pattern", (one.pattern for one in found))
-        self._put_words("stated_pattern", (row.pattern for row in rows))
-        self._put("s1_after_batch", [row.is_of_schema_1 for row in rows], np.bool_)
-        effects = np.array([one.effects for one in found], dtype=np.int8)
+        self._put_words("pattern", [one.pattern for one in found])
+        self._put_words("stated_pattern", [row.pattern for row in rows])
+        self._put("s1_after_batch", np.array([row.is_of_schema_1 for row in rows], np.bool_))
+        effects = np.array([one.effects for one in found], np.int8)
         for number, (effect, what) in enumerate(product(Effect, ("text", "flip"))):
             self._put(f"{effect}_{what}", effects[:, number])
         for side, counts in (
-            ("solo", [r.solo for r in found]),
-            ("batch", [r.batched for r in found]),
+            ("solo", [one.solo for one in found]),
+            ("batch", [one.batched for one in found]),
         ):
-            for kind, values in zip(_REPEATS, zip(*counts, strict=True), strict=True):
+            for kind, values in zip(_REPEATS, np.array(counts, np.int32).T, strict=True):
                 self._put(f"{side}_{kind}", values)
 
     def _add_witness(self, rows: Sequence[Row]) -> None:
         """What the engine's steps show, how much was compared, and whether the server computed."""
-        seen = [witnessed(row) for row in rows]
-        for name, values in zip(
-            ("witnessed", "vacuous", "mixed"), zip(*seen, strict=True), strict=True
-        ):
-            self._put(name, values, np.bool_)
+        seen = np.array([witnessed(row) for row in rows], np.bool_)
+        for name, values in zip(("witnessed", "vacuous", "mixed"), seen.T, strict=True):
+            self._put(name, values)
         tokens = [min(_tokens(row.solo), _tokens(row.batched)) for row in rows]
-        self._put("compared_tokens", tokens)
-        self._put("degenerate", [_degenerate(row.solo) for row in rows], np.bool_)
+        self._put("compared_tokens", np.array(tokens, np.int32))
+        self._put("degenerate", np.array([_degenerate(row.solo) for row in rows], np.bool_))
 
     def _add_remarks(self, rows: Sequence[Row], ok: BoolArray) -> None:
         changed = self._chunks["text_change"][-1]
@@ -284,7 +275,7 @@ class RecordsBuilder:
             path=self._path,
             frame=pd.DataFrame({"key": key, **columns}, copy=False),
             candidates=candidates.reset_index(drop=True),
-            states=tuple(self._states.codes),
+            states=tuple(self._states),
             errors=self._errors,
             changes=self._changes,
             problems=tuple(self.problems),

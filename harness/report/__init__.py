@@ -5,18 +5,17 @@ writes reports.
 """
 
 from harness.report.document import Document, Look
-from harness.report.run_report import load_report, prompts_of, write_reports
-from harness.report.sections_adjudication import outcome_lines
-from harness.report.sections_comparison import comparison_document
-from harness.report.sections_image_difference import image_difference_document
-from harness.report.sections_inventory import inventory_document, inventory_lines
-from harness.report.sections_run import measured_on, nature, run_document
-from harness.report.text import (
-    comparison_lines,
-    gate_lines,
-    headline_clauses,
-    summary_lines,
+from harness.report.documents import (
+    comparison_document,
+    image_difference_document,
+    inventory_document,
+    run_document,
 )
+from harness.report.run_report import load_report, prompts_of, write_reports
+from harness.report.sections_conduct import outcome_lines
+from harness.report.sections_images import inventory_lines
+from harness.report.standing import measured_on, nature
+from harness.report.text import comparison_lines, gate_lines, headline_clauses, summary_lines
 from harness.report.write import FILES, rendered, write_document
 
 __all__ = [

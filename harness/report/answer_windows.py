@@ -67,48 +67,6 @@ def beyond(left_out: int) -> str:
     return f" {left_out:,} more are counted above and not shown here." if left_out else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The shown part of an answer and how many characters lie outside it."""
-
-    pieces: tuple[Piece, ...]
-    before: int
-    after: int
-
-
-def window(
-    text: str, differs_at: int | None, evidence: tuple[int, int] | None, limit: int
-) -> Window:
-    """Cut an answer to ``limit`` characters round its first difference and mark it.
-
-    Args:
-        text: the whole answer.
-        differs_at: index of the first difference, ``None`` to mark none.
-        evidence: start and end of what the scorer matched, or ``None``.
-        limit: the most characters to show, at least 1.
-    """
-    low = 0
-    if len(text) > limit and differs_at is not None:
-        low = max(0, min(differs_at - int(limit * _LEAD), len(text) - limit))
-    high = min(len(text), low + limit)
-    mark = None
-    if differs_at is not None:  # the rest of the word; at white space that one character alone
-        match = _WORD_END.search(text, differs_at)
-        end = match.start() if match else len(text)
-        mark = differs_at, max(end, min(differs_at + 1, len(text)))
-    ends = {low, high, *(mark or ()), *(evidence or ())}
-    cuts = sorted(end for end in ends if low <= end <= high)
-
-    def inside(start: int, end: int, span: tuple[int, int] | None) -> bool:
-        return span is not None and span[0] <= start and end <= span[1]
-
-    pieces = tuple(
-        Piece(text[a:b], differs=inside(a, b, mark), evidence=inside(a, b, evidence))
-        for a, b in pairwise(cuts)
-    )
-    return Window(pieces, before=low, after=len(text) - high)
-
-
 def text_view(
     name: str,
     text: str | None,
@@ -118,19 +76,29 @@ def text_view(
     scored: str = "",
     span: tuple[int, int] | None = None,
 ) -> AnswerView:
-    """The view of an answer of which only the text is known, if that.
+    """The view of an answer of which only the text is known, if that, cut round ``at``.
 
     Args:
         at: index of the first difference, ``None`` where the texts are equal or unknown.
-        limit: characters to show at most.
+        limit: characters to show at most, at least 1.
         span: start and end of what the scorer matched.
     """
     if text is None:
         return AnswerView(name, None, scored=scored)
-    cut = window(text, at, span if span and 0 <= span[0] <= span[1] else None, limit)
-    ends = at is not None and at == len(text) > 0
+    low, mark, matched = 0, range(0), range(*span) if span and span[0] >= 0 else range(0)
+    if at is not None:  # the rest of the word; at white space that one character alone
+        low = max(0, min(at - int(limit * _LEAD), len(text) - limit))
+        match = _WORD_END.search(text, at)
+        end = match.start() if match else len(text)
+        mark = range(at, max(end, min(at + 1, len(text))))
+    high = min(len(text), low + limit)
+    ends = {low, high, *(end for r in (mark, matched) if r for end in (r.start, r.stop))}
+    cuts = sorted(end for end in ends if low <= end <= high)
+    pieces = (Piece(text[a:b], a in mark, a in matched) for a, b in pairwise(cuts))
     return AnswerView(
-        name, cut.pieces, cut.before, cut.after, len(text), scored=scored, ends_at_difference=ends
+        *(name, tuple(pieces), low, len(text) - high, len(text)),
+        scored=scored,
+        ends_at_difference=at is not None and at == len(text) > 0,
     )
 
 

@@ -6,13 +6,12 @@ or a foreign file is raw: each format escapes for itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import Literal
 
 from harness import __version__
-from harness.numbers import NONE, RateLike, interval_text, percent
+from harness.numbers import RateLike, interval_text, percent
 from harness.report.answer_windows import AnswerView, Piece
 
 
@@ -79,33 +78,6 @@ class Table:
     note: str = ""
 
 
-_KINDS = {"#": Kind.NUMBER, "@": Kind.ID}
-
-
-def table(
-    caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]], note: str = ""
-) -> Table:
-    """A table of plain values.
-
-    Args:
-        heads: ``#`` begins one over numbers, ``@`` one over identifiers.
-        rows: ``None`` is a dash, a pair is a text and the remark under it.
-    """
-    columns = tuple(Column(h.lstrip("#@"), _KINDS.get(h[:1], Kind.TEXT)) for h in heads)
-    cells = (
-        tuple(
-            Cell(*v) if isinstance(v, tuple) else Cell(NONE if v is None else str(v)) for v in row
-        )
-        for row in rows
-    )
-    return Table(caption, columns, tuple(cells), note)
-
-
-def filled(*tables: Table) -> tuple[Table, ...]:
-    """The tables that have a row."""
-    return tuple(table for table in tables if table.rows)
-
-
 @dataclass(frozen=True, slots=True)
 class ForestRow:
     """One line of a forest plot: fractions, ``None`` where nothing was counted."""
@@ -117,14 +89,6 @@ class ForestRow:
     rate: float | None
     low: float | None
     high: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Forest:
-    """Rates with their intervals, a line each, under the names of their groups."""
-
-    look: ClassVar[str] = "forest"
-    groups: tuple[tuple[str, tuple[ForestRow, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,29 +109,12 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
-class Flows:
-    """A square a candidate; with ``counted`` each drawing says what its squares are."""
-
-    look: ClassVar[str] = "flows"
-    flows: tuple[Flow, ...]
-    counted: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Matrix:
     """Score pairs of one mode: ``counts[row][column]`` for solo row, batched column."""
 
     mode: str
     scores: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Matrices:
-    """A heat map a mode."""
-
-    look: ClassVar[str] = "matrices"
-    matrices: tuple[Matrix, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,25 +129,26 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Bars:
-    """A pair of bars a mode at each batch size."""
+class Figure:
+    """Parts of one kind: groups of a forest plot under their names, flows, matrices or bars.
 
-    look: ClassVar[str] = "bars"
-    bars: tuple[Bar, ...]
+    Flows have a square a candidate; with ``counted`` each drawing says what its squares are.
+    """
+
+    look: Literal["forest", "flows", "matrices", "bars"]
+    parts: tuple[tuple[str, tuple[ForestRow, ...]] | Flow | Matrix | Bar, ...]
+    counted: bool = True
 
 
-Figure = Forest | Flows | Matrices | Bars
+Quote = tuple[str, tuple[str, ...]]
+"""A caption, and the lines under it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a report.
+    """A part of a report; links point to its anchor, and its figure stands above its tables.
 
     Attributes:
-        anchor: the id that links point to.
-        prose: paragraphs, plain text.
-        figure: drawn by formats that can, above the tables.
-        quotes: log lines and the like, each with a caption.
         brief: what a step summary shows of it.
         page: a file beside this one that the prose ends with; the page alone shows such a section.
         listed: whether the page's contents name it.
@@ -211,32 +159,10 @@ class Section:
     prose: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figure: Figure | None = None
-    quotes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    quotes: tuple[Quote, ...] = ()
     brief: Brief = Brief.NO
     page: str = ""
     listed: bool = True
-
-
-def section(
-    anchor: str,
-    title: str,
-    tables: Iterable[Table],
-    prose: str = "",
-    otherwise: str = "",
-    *,
-    figure: Figure | None = None,
-    quotes: Iterable[tuple[str, tuple[str, ...]]] = (),
-    brief: Brief = Brief.NO,
-) -> Section | None:
-    """A section of the tables that have rows, or the words for none; ``None`` without either."""
-    shown = tuple(table for table in tables if table.rows)
-    words = prose if shown else otherwise
-    if not shown and not words:
-        return None
-    drawn = figure if shown else None
-    return Section(
-        anchor, title, (words,) if words else (), shown, drawn, tuple(quotes), brief=brief
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,9 +205,7 @@ class Change:
     """What changed in one place: rows of two answers, side by side.
 
     Attributes:
-        anchor: id within the page.
         heading: what it is, as an identifier: task/sample or a document.
-        change: what changed, in a few words.
         context: under what conditions; a list names the first two.
         answers: solo and batched in one row, or A's and B's with a row a condition.
         model: where it is told apart from the context.
@@ -289,8 +213,7 @@ class Change:
         where: where the answers first differ, then domain, phase and direction, as far as known.
         notes: what the repeats of either condition showed, the target and the like.
         other_modes: what the same candidate did under the other mode.
-        prompt: the prompt, where its task file was found and its hash agrees.
-        co_batched: what shared the batch.
+        prompt: where its task file was found and its hash agrees.
     """
 
     anchor: str
@@ -312,14 +235,11 @@ class Group:
     """Changes of one kind; ``left_out`` are counted and not shown.
 
     Attributes:
-        title: the heading; ``short`` stands in the page's contents.
-        prose: the page's paragraph, with marks as on the answers.
-        plain: Markdown's paragraph, where answers are shown.
-        changes: what is shown.
+        short: the title in the page's contents.
+        prose: the page's paragraph, with marks as on the answers; ``plain`` is Markdown's.
         warning: said on the page where some are left out.
-        most: how many of them Markdown shows or lists at most.
+        most: how many of them Markdown shows or lists at most; ``rest`` follows the number of more.
         listed: the title of Markdown's folded list; where empty, answers are shown in full.
-        rest: what follows the number of those that Markdown does not show.
         brief: the title of the folded list in a step summary; where empty, there is none.
         elsewhere: where a step summary says that the rest is.
         opens: whether the page opens the first one.
@@ -382,17 +302,13 @@ class Document:
 
     Attributes:
         kicker: what this is, above everything else.
-        title: of the page.
         heading: Markdown's title before the names; where empty, the names are the title.
         names: the run, or A and B.
-        banner: whether the numbers count.
         headline: the result, a sentence or a clause a line.
         context: what it was measured on; empty for two sides, which `names` tells.
         nature: what numbers from this kind of device can say; empty for a GPU.
-        checks: the conditions of a gate.
-        suites: the same for CI, as tests.
+        checks: the conditions of a gate; ``suites`` the same for CI, as tests of ``program``.
         promise: what is escaped on the page.
-        program: what CI calls the tests.
     """
 
     look: Look

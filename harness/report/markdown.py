@@ -91,12 +91,9 @@ def _head(document: Document) -> Iterator[str]:
         if banner:
             reasons = (f"- {escape(reason)}" for reason in banner.reasons)
             yield "\n".join((f"{_SIGN[banner.tone]} **{escape(banner.title)}**", *reasons))
-        if len(names) > 1:
-            yield "\n".join(f"{clause}<br>" for clause in clauses)
-            yield f"- A: {code(names[0])}\n- B: {code(names[1])}"
-        else:
-            yield "\n".join(clauses)
-            yield escape(document.context)
+        two = len(names) > 1
+        yield "\n".join(f"{clause}<br>" if two else clause for clause in clauses)
+        yield f"- A: {code(names[0])}\n- B: {code(names[1])}" if two else escape(document.context)
     if document.nature:
         yield f"> {escape(document.nature)}"
     if document.checks:

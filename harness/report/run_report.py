@@ -7,8 +7,9 @@ two scorer profiles is computed here, where the tasks are there and the run is n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -17,18 +18,17 @@ from harness.errors import HarnessError, UsageError
 from harness.files import read_json, read_rows
 from harness.records import RunFiles, iter_records, read_run_files
 from harness.report.document import Document
-from harness.report.sections_run import run_document
+from harness.report.documents import run_document
 from harness.report.write import write_document
-from harness.score import ProfileComparison, rescore
-from harness.tasks import Population, load_tasks
 
 if TYPE_CHECKING:
-    from harness.people import Outcome
+    from harness.score import Profiles
+    from harness.tasks import Population
 
 MOST_RESCORED = 20_000
 """Records of a run that the report scores under both profiles itself."""
 
-Json = Mapping[str, Any]
+T = TypeVar("T")
 
 
 def load_report(
@@ -54,21 +54,18 @@ def load_report(
     known = files.folder / "validation.json"
     if validation is None and known.is_file():
         validation = read_validation(known)
-    population, profiles = _population(files), None
-    if population is not None and summary.n_records <= MOST_RESCORED:
-        profiles = _profiles(files.records_path, population)
-    if not profiles:  # what `harness score` left: here, or in a re-scored folder below
-        name = "score_profiles.json"
-        found = (files.folder / name, *sorted(files.folder.glob(f"rescored/*/{name}")))
-        profiles = next((read_json(path) for path in found if path.is_file()), None)
+    from harness.people import Outcome
+
+    judged, population = files.folder / "adjudication.json", _population(files)
+    scored = population if summary.n_records <= MOST_RESCORED else None
     return run_document(
         summary,
         (record for _, record in iter_records(files.records_path)),
         files,
         validation,
         prompts=_prompts(population),
-        profiles=profiles,
-        adjudication=_adjudication(files.folder / "adjudication.json"),
+        profiles=_profiles(files, scored),
+        adjudication=_read(judged, Outcome, "outcome of an adjudication"),
     )
 
 
@@ -83,17 +80,9 @@ def write_reports(
     """Write a run's reports, each whole or not at all.
 
     Args:
-        run: ``results/<run_id>`` or a records file.
-        formats: of `FILES` for a run.
         folder: where to write; beside the records when ``None``.
-        summary, validation: as for `load_report`.
-
-    Returns:
-        The files written, in the order of ``formats``.
-
-    Raises:
-        UsageError: a file of the run is missing or unreadable.
-        EnvironmentError_: the reports cannot be written.
+        formats, summary, validation: as for `write_document` and `load_report`, which tell what is
+            returned and raised.
     """
     document = load_report(run, summary, validation)
     return write_document(document, formats, folder or read_run_files(run).folder)
@@ -109,6 +98,8 @@ def _population(files: RunFiles, folder: Path | None = None) -> Population | Non
     named = folder or files.spec.get("tasks")
     if named is None or not Path(named).is_dir():
         return None
+    from harness.tasks import load_tasks
+
     try:
         return load_tasks(named)
     except HarnessError:
@@ -119,26 +110,28 @@ def _prompts(population: Population | None) -> Mapping[str, str]:
     return {prompt.sha256: prompt.text for prompt in population.prompts} if population else {}
 
 
-def _profiles(records: Path, population: Population) -> Json | None:
-    """Both profiles over a run; ``None`` where an answer or its task is missing."""
-    comparison = ProfileComparison()
+def _profiles(files: RunFiles, population: Population | None) -> Profiles | None:
+    """Both profiles over a run; where an answer or its task is missing, what was left of it.
+
+    `harness score` leaves a comparison here, or in a re-scored folder below.
+    """
+    from harness.score import PROFILES, ProfileComparison, Profiles, rescore
+
+    if population is not None:
+        comparison = ProfileComparison()
+        with suppress(UsageError):
+            for _, record in read_rows(files.records_path):
+                if record.get("status") == "ok":
+                    comparison.add(*(rescore(record, population, name) for name in PROFILES))
+            return comparison.profiles()
+    name = "score_profiles.json"
+    found = (files.folder / name, *sorted(files.folder.glob(f"rescored/*/{name}")))
+    left = (_read(path, Profiles, "comparison of two profiles") for path in found)
+    return next(filter(None, left), None)
+
+
+def _read(path: Path, kind: type[T], what: str) -> T | None:
     try:
-        for _, record in read_rows(records):
-            if record.get("status") == "ok":
-                pair = (rescore(record, population, "paper"), rescore(record, population, "strict"))
-                comparison.add(*pair)
-    except UsageError:
-        return None
-    return comparison.as_json()
-
-
-def _adjudication(path: Path) -> Outcome | None:
-    """What people said of the flips, where the file is there."""
-    if not path.is_file():
-        return None
-    from harness.people import Outcome
-
-    try:
-        return msgspec.convert(read_json(path), Outcome)
+        return msgspec.convert(read_json(path), kind) if path.is_file() else None
     except msgspec.ValidationError as error:
-        raise UsageError(f"not the outcome of an adjudication: {error}", file=path) from error
+        raise UsageError(f"not the {what}: {error}", file=path) from error

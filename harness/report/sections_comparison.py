@@ -1,182 +1,25 @@
-"""The report of one run or sample file against another: what changed, and whether a gate passes."""
+"""What changed from one run or sample file to another, section by section."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import astuple
 
-from harness.compare import (
-    Comparison,
-    GateFinding,
-    ModeComparison,
-    SampleComparison,
-    StackDifference,
-)
+from harness.compare import ModeComparison, SampleComparison, StackDifference
 from harness.numbers import RateLike, discordant_text, p_equals, p_text, rate_text
-from harness.report.compared_answers import change_groups, sample_groups
-from harness.report.document import (
-    Banner,
-    Brief,
-    Case,
-    Check,
-    Document,
-    Flow,
-    FlowPart,
-    Flows,
-    Look,
-    Measure,
-    Section,
-    Suite,
-    Table,
-    Tone,
-    filled,
-    rate_entry,
-    table,
-)
-from harness.report.sections_run import cpu_nature
-from harness.report.text import (
-    came_and_went,
-    headline_clauses,
-    noise_text,
-    paired_text,
-    right_and_wrong,
-)
+from harness.report.document import Figure, Flow, FlowPart, Measure, Section, rate_entry
+from harness.report.text import effect_text, metric_text, noise_text
+from harness.report.wording import wording
 from harness.words import Endpoint
 
-MAX_CASES = 200
-"""Places of one condition that CI is told one by one; the condition itself counts them all."""
+Modes = Sequence[ModeComparison]
+
 _FAMILIES = ("Model", "Task", "Batch size", "Dispatch mode")
-_PARTS = {
-    "versions": "Versions of the server",
-    "image": "Image",
-    "device": "Device",
-    "settings": "Settings of the run",
-    "server": "What the servers were given and logged",
-    "harness": "The harness itself",
-}
-_ANSWERS = (
-    "A's answer against B's answer to the same prompt. A change alone, without any batch, is the "
-    "stack's doing and not the batch's: kernels, versions, settings or chance. What asking again "
-    "within one run changed is the yardstick for chance.",
-)
-_ANSWER_HEADS = (
-    *("Answers", "#Texts changed", "#Labels changed", "#Scores up", "#Scores down"),
-    "#Up against down, exact p",
-)
-_EFFECTS = (
-    "Within each run, solo against batched: a label flip has another score, a text change another "
-    "hash. The exact McNemar test sets the candidates that changed only in A (b) against those "
-    "that changed only in B (c). Brackets hold the Wilson 95% interval, in per cent.",
-)
-_EFFECT_HEADS = ("Effect", "#A", "#B", "#New in B", "#Gone in B", "#Stayed", "#A against B, paired")
-_SLICES = ("Counts only; the slices are exploratory.",)
-_SLICE_HEADS = (
-    *("#Rows", "#Flips A → B", "#New", "#Gone", "#Alone: texts", "#labels"),
-    *("#Batched: texts", "#labels"),
-)
-_STACK = (
-    "As the runs' own files say: metadata.json, and what each server was given and logged. "
-    "Ports, time limits and paths of the run's files are left out."
-)
-_SAME_STACK = "The files of the two runs record no difference of stack or settings."
-_FILTER_HEADS = (
-    *("@Filter", "#Samples", "#Answers changed", "#Anything given changed"),
-    "#Correctness changed",
-)
-_FILTERS_NOTE = (
-    "An answer is what the filter left, or the likeliest choice; log-likelihoods can change and "
-    "leave it as it was."
-)
-_METRIC_HEADS = ("@Metric", "#A", "#B", "#Newly right", "#Newly wrong", "#A against B, paired")
 _FATES = ("both", "standard", "invariant", "neither")
 _FLIPPED = ("flip in A and B", "only in A (gone)", "only in B (new)", "in neither")
 _RIGHT = ("right in A and B", "right only in A", "right only in B", "wrong in both")
 _ANSWERED = ("another label", "another text, same label", "the same text")
-
-
-def comparison_document(
-    comparison: Comparison | SampleComparison,
-    verdicts: Sequence[GateFinding] = (),
-    defects: Sequence[str] = (),
-) -> Document:
-    """Everything that a report of a comparison shows; answers are read from the two files.
-
-    Args:
-        comparison: what `compare_runs` or `compare_samples` gave.
-        verdicts: of the gate.
-        defects: checks of validation that a run failed, in words.
-    """
-    nature, unproven = "", tuple[str, ...]()
-    if isinstance(comparison, SampleComparison):
-        names, kicker = (comparison.a.path, comparison.b.path), "Samples against samples"
-        (measures, sections), groups = _of_samples(comparison), sample_groups(comparison)
-    else:
-        names, kicker = (comparison.a.name, comparison.b.name), "Run against run"
-        mode_a, mode_b = comparison.modes[0].mode_a, comparison.modes[0].mode_b
-        if mode_a != mode_b:
-            names = f"{names[0]}, {mode_a}", f"{names[1]}, {mode_b}"
-        (measures, sections), groups = _of_runs(comparison), change_groups(comparison)
-        unproven = comparison.unproven
-        if "cpu" in (comparison.a.device, comparison.b.device):
-            nature = cpu_nature("At least one run")
-    reservations = (
-        *(("not proven", text) for text in unproven),
-        *(("not checked", text) for text in comparison.not_checked),
-        *(("left out", text) for text in comparison.left_out),
-    )
-    if reservations:
-        tables = (table("Reservations", ("Kind", "What"), reservations),)
-        title = "What this comparison does not show"
-        sections.append(Section("open", title, (), tables, brief=Brief.FOLDED))
-    clauses = headline_clauses(comparison)
-    facts = (("a", names[0]), ("b", names[1]), ("result", "; ".join(clauses)))
-    asked = "documents" if isinstance(comparison, SampleComparison) else "prompts"
-    return Document(
-        look=Look.COMPARISON,
-        kicker=kicker,
-        title=f"{names[0]} against {names[1]}: comparison",
-        heading="Comparison",
-        names=names,
-        banner=_banner(verdicts, defects, tuple(text for _, text in reservations), asked),
-        headline=clauses,
-        nature=nature,
-        measures=tuple(measures),
-        checks=tuple(Check(v.condition, v.ok, v.reason) for v in verdicts),
-        sections=tuple(sections),
-        groups=groups,
-        suites=tuple(_suites(verdicts, facts)),
-        program="harness compare",
-    )
-
-
-def _banner(
-    verdicts: Sequence[GateFinding], defects: Sequence[str], open_: tuple[str, ...], asked: str
-) -> Banner:
-    if defects:
-        title = "A run does not count: do not quote these numbers as a result"
-        return Banner(Tone.BAD, title, tuple(defects))
-    if failed := [verdict.condition for verdict in verdicts if not verdict.ok]:
-        return Banner(Tone.BAD, f"The gate fails: {', '.join(failed)}")
-    passed = "The gate passes" if verdicts else "Comparable"
-    if open_:
-        return Banner(Tone.NOTE, f"{passed}, with reservations", open_)
-    same = f"the same {asked}, asked in the same way, on both sides"
-    return Banner(Tone.GOOD, f"{passed}: {same}")
-
-
-def _suites(verdicts: Sequence[GateFinding], facts: tuple[tuple[str, str], ...]) -> Iterator[Suite]:
-    """A test for each condition, and where one fails a test for each place that broke it."""
-    cases = [
-        Case(v.condition)
-        if v.ok
-        else Case(v.condition, v.reason, "\n".join(v.places[:MAX_CASES]) or v.reason)
-        for v in verdicts
-    ]
-    yield Suite("gate", tuple(cases or [Case("compared, no gate asked for")]), facts)
-    for v in verdicts:
-        if not v.ok:
-            yield Suite(v.condition, tuple(Case(p, v.meaning) for p in v.places[:MAX_CASES]))
 
 
 def _card(label: str, test: str = "", **rates: RateLike) -> Measure:
@@ -189,107 +32,101 @@ def _flow(
     return Flow(label, tuple(map(FlowPart, counts, styles, words)))
 
 
-def _of_runs(comparison: Comparison) -> tuple[list[Measure], list[Section]]:
-    """For each mode: what changed alone, the flips of either side, and where."""
-    cards: list[Measure] = []
-    flows: list[Flow] = []
-    tables: list[tuple[Table, Table, list[Table]]] = []
-    for mode in comparison.modes:
-        title, flips, n = mode.title, mode.label_flips, mode.n
-        texts, labels = mode.solo.text_changes, mode.solo.label_changes
-        noise, test = noise_text(mode), f"{came_and_went(flips)}; {paired_text(flips.paired)}"
+def run_cards(modes: Modes) -> list[Measure]:
+    """For each mode: what changed alone, and the label flips of either side."""
+    cards = []
+    for mode in modes:
+        alone, flips = mode.solo, mode.label_flips
+        rates = {"answers": alone.text_changes, "labels": alone.label_changes}
         cards += [
-            _card(f"{title}: changed alone, no batch", noise, answers=texts, labels=labels),
-            _card(f"{title}: label flips", test, A=flips.a, B=flips.b),
+            _card(f"{mode.title}: changed alone, no batch", noise_text(mode), **rates),
+            _card(f"{mode.title}: label flips", effect_text(flips), A=flips.a, B=flips.b),
         ]
+    return cards
+
+
+def changed_answers(modes: Modes) -> Section | None:
+    """A's answers against B's, alone and in the batch."""
+    told, tables = wording("comparison/answers"), []
+    for mode in modes:
+        noise, failed = noise_text(mode), mode.candidates - mode.n
+        left_out = f" {failed} candidates failed on a side and are not counted." if failed else ""
+        rows = (
+            (
+                *(words, rate_text(a.text_changes), rate_text(a.label_changes)),
+                *(a.up, a.down, p_text(a.p_symmetry)),
+            )
+            for words, a in (("Alone, no batch", mode.solo), ("In its batch", mode.batched))
+        )
+        facts = {
+            "prompts": rate_text(mode.prompts.solo_text_changes),
+            "left_out": left_out,
+            "noise": f"{noise[0].upper()}{noise[1:]}",
+        }
+        tables.append(told.table("answers", rows, mode=mode.title, **facts))
+    return told.section(*tables)
+
+
+def batch_effects(modes: Modes) -> Section | None:
+    """The effect of the batch in A against the one in B."""
+    told, flows, tables = wording("comparison/effects"), list[Flow](), []
+    for mode in modes:
+        flips, texts = mode.label_flips, mode.solo.text_changes.count
+        labels = mode.solo.label_changes.count
         fates = flips.stayed, flips.vanished, flips.appeared, flips.paired.neither
-        kept = labels.count, max(0, texts.count - labels.count), n - max(texts.count, labels.count)
+        kept = labels, max(0, texts - labels), mode.n - max(texts, labels)
         styles = ("invariant", "text-only", "neither")
         flows += [
-            _flow(f"{title}: label flips", fates, _FLIPPED),
-            _flow(f"{title}: answered alone, no batch", kept, _ANSWERED, styles),
+            _flow(f"{mode.title}: label flips", fates, _FLIPPED),
+            _flow(f"{mode.title}: answered alone, no batch", kept, _ANSWERED, styles),
         ]
-        tables.append(_mode_tables(mode))
-    answers, effects, slices = zip(*tables, strict=True)
-    where = tuple(one for found in slices for one in found)
-    stack, title = _stack_tables(comparison.stack), "Effect of the batch in A and in B"
-    sections = [
-        Section("answers", "Answers of A against B", _ANSWERS, answers, brief=Brief.OPEN),
-        Section("effects", title, _EFFECTS, effects, Flows(tuple(flows)), brief=Brief.OPEN),
-        Section(
-            "stack",
-            "What differs between the stacks",
-            (_STACK if stack else _SAME_STACK,),
-            stack,
-            brief=Brief.FOLDED,
-        ),
-    ]
-    if where:
-        sections.append(Section("breakdowns", "Where it changed", _SLICES, where))
-    return cards, sections
+        rows = []
+        for endpoint, effect in ((endpoint, mode.of(endpoint)) for endpoint in Endpoint):
+            counts, test = (effect.appeared, effect.vanished, effect.stayed), effect.paired
+            tested = f"b={test.first_only} c={test.second_only} {p_equals(test.p_two_sided)}"
+            rates = rate_text(effect.a), rate_text(effect.b)
+            rows.append((endpoint.words, *rates, *counts, (tested, test.note or "")))
+        tables.append(told.table("effects", rows, mode=mode.title))
+    return told.section(*tables, figure=Figure("flows", tuple(flows)))
 
 
-def _mode_tables(mode: ModeComparison) -> tuple[Table, Table, list[Table]]:
-    """Of answers, of effects, and a table for each way to slice the candidates."""
-    noise, failed = noise_text(mode), mode.candidates - mode.n
-    left_out = f" {failed} candidates failed on a side and are not counted." if failed else ""
-    note = (
-        f"By prompt, each once: {rate_text(mode.prompts.solo_text_changes)} changed alone."
-        f"{left_out} {noise[0].upper()}{noise[1:]}."
-    )
-    answers = (
-        (
-            words,
-            *map(rate_text, (a.text_changes, a.label_changes)),
-            a.up,
-            a.down,
-            p_text(a.p_symmetry),
-        )
-        for words, a in (("Alone, no batch", mode.solo), ("In its batch", mode.batched))
-    )
-    effects = []
-    for endpoint in Endpoint:
-        effect = mode.of(endpoint)
-        counts, test = (effect.appeared, effect.vanished, effect.stayed), effect.paired
-        tested = f"b={test.first_only} c={test.second_only} {p_equals(test.p_two_sided)}"
-        rates = map(rate_text, (effect.a, effect.b))
-        effects.append((endpoint.words, *rates, *counts, (tested, test.note or "")))
-    slices = [
-        table(
-            f"{mode.title}, by {words.lower()}",
-            (f"@{words}", *_SLICE_HEADS),
+def stack_changes(stack: Sequence[StackDifference]) -> Section | None:
+    """What differs between the stacks, by part."""
+    told, tables = wording("comparison/stack"), []
+    for part in told.tables:
+        found = [d for d in stack if d.part == part]
+        by_server = any(d.where for d in found)
+        rows = ((d.name, d.a, d.b, d.where or "all")[: 4 if by_server else 3] for d in found)
+        tables.append(told.table(part, rows, servers=" | Servers" if by_server else ""))
+    return told.section(*tables)
+
+
+def slices(modes: Modes) -> Section | None:
+    """A table for each way to slice the candidates of a mode that has more than one slice."""
+    told = wording("comparison/breakdowns")
+    tables = (
+        told.table(
+            "slices",
             (
                 (value, n, f"{flips_a} → {flips_b}", *changed)
                 for value, n, flips_a, flips_b, *changed in map(astuple, family)
             ),
+            mode=mode.title,
+            family=words.lower(),
+            title=words,
         )
+        for mode in modes
         for words, family in zip(_FAMILIES, astuple(mode.breakdowns), strict=True)
         if len(family) > 1
-    ]
-    return (
-        table(mode.title, _ANSWER_HEADS, answers, note),
-        table(mode.title, _EFFECT_HEADS, effects),
-        slices,
     )
+    return told.section(*tables)
 
 
-def _stack_tables(stack: Sequence[StackDifference]) -> tuple[Table, ...]:
-    tables = []
-    for part, caption in _PARTS.items():
-        if found := [d for d in stack if d.part == part]:
-            by_server = any(d.where for d in found)
-            heads = ("@What", "A", "B", *(("Servers",) if by_server else ()))
-            rows = ((d.name, d.a, d.b, d.where or "all")[: len(heads)] for d in found)
-            tables.append(table(caption, heads, rows))
-    return tuple(tables)
-
-
-def _of_samples(comparison: SampleComparison) -> tuple[list[Measure], list[Section]]:
+def of_samples(comparison: SampleComparison) -> tuple[list[Measure], Section | None]:
     """For each filter: changed answers, and what they did to each metric."""
+    told, flows, tables = wording("samples/effects"), list[Flow](), []
     cards: list[Measure] = []
-    flows: list[Flow] = []
     filters: list[tuple[object, ...]] = []
-    tables: list[Table] = []
     for entry in comparison.filters:
         answers, correct = entry.answer_changes, entry.correctness_changes
         rates = map(rate_text, (answers, entry.response_changes, correct))
@@ -298,19 +135,16 @@ def _of_samples(comparison: SampleComparison) -> tuple[list[Measure], list[Secti
         rows = []
         for m in entry.metrics:
             title, test = f"{entry.filter}: {m.name}", ("not tested", "values are not 0 or 1")
-            if m.paired:
-                both, right, wrong = m.paired.both, m.newly_right, m.newly_wrong
-                flows.append(_flow(title, (both, wrong, right, m.paired.neither), _RIGHT))
-                counts = m.paired.first_only, m.paired.second_only
-                test = discordant_text(*counts, m.paired.p_two_sided), m.paired.note or ""
-                if m.a and m.b:
-                    words = f"{right_and_wrong(m)}; {paired_text(m.paired)}"
-                    cards.append(_card(title, words, A=m.a, B=m.b))
-            means = f"{m.mean_a:.4f}", f"{m.mean_b:.4f}"
-            rows.append((m.name, *means, m.newly_right, m.newly_wrong, test))
+            right, wrong, cells = m.newly_right, m.newly_wrong, m.paired
+            if cells:
+                flows.append(_flow(title, (cells.both, wrong, right, cells.neither), _RIGHT))
+                counts = cells.first_only, cells.second_only
+                test = discordant_text(*counts, cells.p_two_sided), cells.note or ""
+            if cells and m.a and m.b:
+                cards.append(_card(title, metric_text(m), A=m.a, B=m.b))
+            rows.append((m.name, f"{m.mean_a:.4f}", f"{m.mean_b:.4f}", right, wrong, test))
         binary = all(metric.binary for metric in entry.metrics)
         note = "" if binary else "Where a metric is not 0 or 1, up and down."
-        tables.append(table(f"Metrics under {entry.filter}", _METRIC_HEADS, rows, note))
-    shown = table("By filter", _FILTER_HEADS, filters, _FILTERS_NOTE), *filled(*tables)
-    figure = Flows(tuple(flows)) if flows else None
-    return cards, [Section("effects", "Changes", (), shown, figure, brief=Brief.OPEN)]
+        tables.append(told.table("metrics", rows, filter=entry.filter, note=note))
+    figure = Figure("flows", tuple(flows)) if flows else None
+    return cards, told.section(told.table("filters", filters), *tables, figure=figure)

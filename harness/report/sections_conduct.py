@@ -1,21 +1,28 @@
-"""What makes a run count and how it was made: kernels, checks, settings; and the two profiles."""
+"""What makes a run count and how it was made; what other scorers and people say of its flips."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import astuple
 
 from harness.analyse import Summary, Validation
 from harness.findings import Status
-from harness.numbers import NONE, score_text, seconds_text
-from harness.records import RunFiles
-from harness.report.document import Section, Table, mode_words, section, table
+from harness.numbers import NONE, measure_text, percent, rate_text, score_text, seconds_text
+from harness.records import RunFiles, Start
+from harness.report.document import Quote, Section, mode_words
+from harness.report.sections_summary import answers_table
+from harness.report.wording import wording
+
+if TYPE_CHECKING:
+    from harness.people import Outcome
+    from harness.score import Profiles, ProfileVerdict
 
 MAX_QUOTED = 12
 MAX_LISTED = 200
 _PLACES = ("device", "gpus", "host", "git_commit", "rescored_from")
 _NOT_SHOWN = frozenset({"candidates", "tasks", "schema_version", "external"})
-_OUTCOMES = ("paper", "strict", "both", "paper_only", "strict_only", "neither")
 _ADDED = {
     "--served-model-name": 1,
     "--enable-logging-iteration-details": 0,
@@ -26,82 +33,82 @@ _ADDED = {
 _ADDED_VARIABLES = ("VLLM_SERVER_DEV_MODE",)
 
 Json = Mapping[str, Any]
-Quote = tuple[str, tuple[str, ...]]
 
 
 def validation_section(validation: Validation | None) -> Section | None:
     """Every check that makes a run countable, and what it found."""
+    told = wording("run/validation")
     rows = (
         (f.check, "FAILED" if f.status is Status.FAILED else f.status.words, f.message)
         for f in (validation.findings if validation else ())
     )
-    checks = table("Checks", ("@Check", "Status", "What was found"), rows)
-    return section("validation", "Validation", (checks,))
+    return told.section(told.table("checks", rows))
 
 
 def evidence_section(files: RunFiles) -> Section | None:
     """One row a server lifetime, and the log lines and workers on which its verdict rests."""
-    starts = [
-        (startup.model, mode_words(startup.mode), number, start)
-        for startup in files.startups
-        for number, start in enumerate(startup.starts, 1)
-    ]
-    lifetimes = table(
-        "Server lifetimes",
-        ("@Model", "Mode", "#Start", "#Ready after", "Verdict", "@Log"),
-        (
-            (
-                *(model, mode, number, seconds_text(start.ready_after_s)),
-                (
-                    start.verdict or "not judged",
-                    others or start.failure or (missing and f"not shown: {missing}"),
-                ),
-                start.log or NONE,
-            )
-            for model, mode, number, start in starts
-            for others in ("; ".join(start.strangers or ()),)
-            for missing in ("; ".join(start.evidence.missing),)
-        ),
-    )
+    told = wording("run/evidence")
+    rows: list[tuple[object, ...]] = []
     quotes: list[Quote] = []
-    for model, mode, number, start in starts:
-        caption, proof = f"{model}, {mode}, start {number}", start.worker_proof
-        lines = [f"{line.line}: {line.text}" for line in start.evidence.lines]
-        told = [(f"{caption}: {start.verdict}", lines)]
-        if proof is not None:
-            said = f"{caption}: {proof.ranks} worker(s) say {proof.verdict}"
-            told.append((said, [*proof.missing, *proof.lines]))
-        quotes += [(title, tuple(texts[:MAX_QUOTED])) for title, texts in told if texts]
-    return section(
-        "evidence",
-        "Which kernels ran",
-        (lifetimes,),
-        "What each server's own log shows about the kernel path, read from the worker process. "
-        "“active”: batch-invariant was asked for and ran; “clean”: standard, and nothing of the "
-        "other was seen.",
-        "No server log came with these records, so nothing here proves which kernels ran.",
-        quotes=quotes,
-    )
+    for startup in files.startups:
+        model, mode = startup.model, mode_words(startup.mode)
+        for number, start in enumerate(startup.starts, 1):
+            strangers, gaps = "; ".join(start.strangers or ()), "; ".join(start.evidence.missing)
+            why = strangers or start.failure or (gaps and f"not shown: {gaps}")
+            verdict, ready = (start.verdict or "not judged", why), seconds_text(start.ready_after_s)
+            rows.append((model, mode, number, ready, verdict, start.log or NONE))
+            quotes += _quoted(f"{model}, {mode}, start {number}", start)
+    return told.section(told.table("starts", rows), quotes=quotes)
+
+
+def _quoted(caption: str, start: Start) -> Iterator[Quote]:
+    """The log lines of a start, and what its workers say."""
+    if lines := start.evidence.lines[:MAX_QUOTED]:
+        told = tuple(f"{line.line}: {line.text}" for line in lines)
+        yield f"{caption}: {start.verdict}", told
+    if (proof := start.worker_proof) is not None and (said := [*proof.missing, *proof.lines]):
+        yield f"{caption}: {proof.ranks} worker(s) say {proof.verdict}", tuple(said[:MAX_QUOTED])
 
 
 def conditions_section(files: RunFiles, summary: Summary) -> Section | None:
     """Settings, versions, device, images, candidates and times, as the run recorded them."""
-    metadata, spec = files.metadata, files.spec
+    told, metadata, spec = wording("run/conditions"), files.metadata, files.spec
     no_image = {"image"} if spec.get("backend") not in (None, "docker") else set()
-    servers: dict[str, Json] = {}  # what the first start of each mode was given
-    for startup in files.startups:
-        if startup.starts and startup.starts[0].server:
-            servers.setdefault(mode_words(startup.mode), startup.starts[0].server)
-    images = {key: metadata[key] for key in ("image", "images") if metadata.get(key)}
-    for mode, server in servers.items():
-        parts = (server, server.get("container") or {}, server.get("docker") or {})
-        names = {k: v for part in parts for k, v in part.items() if "image" in k or "digest" in k}
-        images |= {mode: names} if names else {}
+    images, quotes = _given(files)
     facts = {
         "Device and host": {key: metadata.get(key) for key in _PLACES},
         "Versions": files.versions,
         "Images": images,
         "Settings": {k: v for k, v in spec.items() if k not in _NOT_SHOWN | no_image},
+        **_servers(files),
+        "Candidates": metadata.get("candidates"),
+        "Dispatch": metadata.get("dispatch_notes"),
+    }
+    sessions = (
+        [session.get(key) for key in ("started_at", "ended_at", "exit", "error")]
+        for session in metadata.get("sessions") or ()
+    )
+    return told.section(
+        *(told.table("facts", _flat(value), part=part) for part, value in facts.items()),
+        told.table("sessions", sessions),
+        answers_table(summary),
+        quotes=quotes,
+    )
+
+
+def _first_servers(files: RunFiles) -> dict[str, Json]:
+    """How the first start of each mode was made."""
+    servers: dict[str, Json] = {}
+    for startup in files.startups:
+        if startup.starts and startup.starts[0].server:
+            servers.setdefault(mode_words(startup.mode), startup.starts[0].server)
+    return servers
+
+
+def _servers(files: RunFiles) -> dict[str, Json]:
+    """What no key of the run's own asks of the servers, and what the models bring along."""
+    servers = _first_servers(files)
+    return {
         "Added to the server's command by the harness": {
             mode: _added(server) for mode, server in servers.items()
         },
@@ -114,66 +121,35 @@ def conditions_section(files: RunFiles, summary: Summary) -> Section | None:
             for start in startup.starts
             if (defaults := start.sampling_defaults) is not None
         },
-        "Candidates": metadata.get("candidates"),
-        "Dispatch": metadata.get("dispatch_notes"),
     }
-    sessions = (
-        tuple(session.get(key) for key in ("started_at", "ended_at", "exit", "error"))
-        for session in metadata.get("sessions") or ()
-    )
-    return section(
-        "conditions",
-        "Run conditions",
-        (
-            *(table(name, ("@Setting", "Value"), _flat(told)) for name, told in facts.items()),
-            table("Sessions", ("Started", "Ended", "Exit", "Error"), sessions),
-            _answers(summary),
-        ),
-        otherwise="This file came without metadata: nothing is known but its rows.",
-        quotes=_commands(metadata.get("command_line") or (), servers),
-    )
 
 
 def _added(server: Json) -> str:
     """What no key of the run's own asks of vLLM: a closed list, alike in both modes."""
-    words = [str(word) for word in server.get("command") or ()]
+    words, names = [str(word) for word in server.get("command") or ()], server.get("environment")
     given = [
         " ".join(words[at : at + 1 + _ADDED[word]])
         for at, word in enumerate(words)
         if word in _ADDED
     ]
-    names = server.get("environment") or {}
-    return ", ".join(
-        given + [f"{name}={names[name]}" for name in _ADDED_VARIABLES if name in names]
-    )
+    given += [f"{name}={names[name]}" for name in _ADDED_VARIABLES if names and name in names]
+    return ", ".join(given)
 
 
-def _answers(summary: Summary) -> Table:
-    """Median times of an answer, retries and answers cut at the token limit."""
-    heads = ("Kernels", "#Solo, median", "#Batched, median", "#Solo retried", "#Batched retried")
-    rows = (
-        (
-            mode.words,
-            *(
-                NONE if seconds is None else f"{seconds:.2f} s"
-                for seconds in (times.solo_median_s, times.batched_median_s)
-            ),
-            *(tries.solo, tries.batched, tries.truncated),
-        )
-        for mode, times in summary.latency.items()
-        for tries in (summary.retries[mode],)
-    )
-    return table("Answers", (*heads, "#Cut at limit"), rows)
-
-
-def _commands(given: Iterable[object], servers: Mapping[str, Json]) -> Iterator[Quote]:
-    if given:
-        yield "Command", (" ".join(map(str, given)),)
-    for mode, server in servers.items():
+def _given(files: RunFiles) -> tuple[Json, list[Quote]]:
+    """The images and the commands, of the first start of each mode."""
+    images = {key: files.metadata[key] for key in ("image", "images") if files.metadata.get(key)}
+    quotes: list[Quote] = []
+    if command := files.metadata.get("command_line"):
+        quotes.append(("Command", (" ".join(map(str, command)),)))
+    for mode, server in _first_servers(files).items():
+        parts = (server, server.get("container") or {}, server.get("docker") or {})
+        names = {k: v for part in parts for k, v in part.items() if "image" in k or "digest" in k}
+        images |= {mode: names} if names else {}
         lines = [f"{name}={value}" for name, value in (server.get("environment") or {}).items()]
         lines += [" ".join(map(str, server["command"]))] if server.get("command") else []
-        if lines:
-            yield f"Server, {mode}", tuple(lines)
+        quotes += [(f"Server, {mode}", tuple(lines))] if lines else []
+    return images, quotes
 
 
 def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
@@ -188,49 +164,95 @@ def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def profiles_section(comparison: Json | None) -> Section | None:
+def profiles_section(profiles: Profiles | None) -> Section | None:
     """Flips under both scorer profiles, and the rows on which they disagree."""
-    if not comparison:
+    if profiles is None:
         return None
-    tallies = (
-        (
-            mode_words(mode),
-            f"{tally['scores_differ']}/{tally['answers']}",
-            *(tally["label_flips"][name] for name in _OUTCOMES),
-        )
-        for mode, tally in sorted(comparison["by_mode"].items(), reverse=True)  # standard first
+    told, listed = wording("run/profiles"), profiles.disagreements
+    more = len(listed[MAX_LISTED:]) + profiles.disagreements_left_out
+    flips = (
+        (mode_words(mode), f"{t.scores_differ}/{t.answers}", *astuple(t.label_flips))
+        for mode, t in sorted(profiles.by_mode.items(), reverse=True)  # standard first
     )
-    listed = comparison.get("disagreements") or ()
-    more = len(listed[MAX_LISTED:]) + int(comparison.get("disagreements_left_out") or 0)
-
-    def said(change: Json) -> tuple[str, str]:
-        solo = score_text(change["solo_score"], change.get("solo_label"))
-        batched = score_text(change["batch_score"], change.get("batch_label"))
-        return f"{solo} → {batched}", f"{change['solo_rule']}; {change['batch_rule']}"
-
     rows = (
         (
-            (f"{row['task_name']}/{row['sample_id']}", str(row["model"])),
-            f"{mode_words(row['mode'])}, batch {row['batch_size']}",
-            "paper" if row["paper"]["flip"] else "strict",
-            *(said(row["paper"]), said(row["strict"])),
+            (f"{row.task_name}/{row.sample_id}", row.model),
+            f"{mode_words(row.mode)}, batch {row.batch_size}",
+            "paper" if row.paper.flip else "strict",
+            *(_said(row.paper), _said(row.strict)),
         )
         for row in listed[:MAX_LISTED]
     )
-    flips = ("#Flips: paper", "#Flips: strict", "#Both", "#Paper only", "#Strict only", "#Neither")
-    sides = ("paper: solo → batched", "strict: solo → batched")
-    return section(
-        "profiles",
-        "Two scorer profiles",
+    note = f"{more:,} more are not listed here." if more else ""
+    return told.section(told.table("flips", flips), told.table("rows", rows, more=note))
+
+
+def _said(one: ProfileVerdict) -> tuple[str, str]:
+    solo = score_text(one.solo_score, one.solo_label)
+    batched = score_text(one.batch_score, one.batch_label)
+    return f"{solo} → {batched}", f"{one.solo_rule}; {one.batch_rule}"
+
+
+def adjudication_section(outcome: Outcome | None) -> Section | None:
+    """Genuine flips with their interval, agreement, and how the controls were judged."""
+    if outcome is None or not outcome.judged_items:
+        return None
+    told, genuine = wording("run/adjudication"), outcome.genuine_flips
+    genuine_rows = [("different pairs of answers", rate_text(genuine.items))]
+    genuine_rows += [
+        (f"rows, {mode_words(mode)} kernels", rate_text(rate))
+        for mode, rate in genuine.rows_by_mode.items()
+    ]
+    agreement = (
         (
-            table("Flips under both profiles", ("Kernels", "#Scores differ", *flips), tallies),
-            table(
-                "Where the profiles disagree",
-                ("@Row", "Condition", "Flip in", *sides),
-                rows,
-                f"{more:,} more are not listed here." if more else "",
-            ),
-        ),
-        "The same answers, scored twice: “paper” is the study's own algorithm, “strict” reads the "
-        "answer alone and has states for answers that it cannot parse.",
+            (name.replace("_", " "), " and ".join(pair.raters)),
+            *(pair.n, percent(pair.agreement), measure_text(pair.kappa, pair.agreement)),
+            *map(measure_text, (pair.kappa_linear, pair.kappa_quadratic)),
+            *map(measure_text, (measures.alpha_nominal, measures.alpha_ordinal)),
+        )
+        for name, measures in outcome.agreement.items()
+        for pair in measures.pairs
     )
+    controls = [
+        (f"controls ({kind.replace('_', ' ')}): a change was seen", rate_text(control.judged_yes))
+        for kind, control in outcome.controls.items()
+    ]
+    controls += [
+        (f"{rater}, duplicates: same judgement again", f"{counts.same_change}/{counts.n}")
+        for rater, counts in outcome.intra_rater.items()
+    ]
+    return told.section(
+        told.table("genuine", genuine_rows, unresolved=len(genuine.unresolved)),
+        told.table("agreement", agreement),
+        told.table("controls", controls),
+        items=outcome.judged_items,
+        raters=len(outcome.raters),
+    )
+
+
+def outcome_lines(outcome: Outcome) -> Iterator[str]:
+    """Genuine flips, agreement, controls and repeatability."""
+    raters = ", ".join(outcome.raters) or "nobody"
+    yield f"{outcome.judged_items} of {outcome.items} items judged by {raters}"
+    genuine = outcome.genuine_flips
+    yield f"genuine flips: {rate_text(genuine.items)} of the resolved items"
+    for mode, rate in genuine.rows_by_mode.items():
+        yield f"  {mode}: {rate_text(rate)} of the rows"
+    if genuine.unresolved:
+        yield f"  {len(genuine.unresolved)} without a majority: they need another rater"
+    for name, measures in outcome.agreement.items():
+        for pair in measures.pairs:
+            parts = [f"kappa {measure_text(pair.kappa, pair.agreement)}"]
+            weighted = (("linear", pair.kappa_linear), ("quadratic", pair.kappa_quadratic))
+            parts += [f"{word} {measure_text(k)}" for word, k in weighted if k is not None]
+            who, share = " and ".join(pair.raters), percent(pair.agreement)
+            yield f"{name}: {who} agree on {share} of {pair.n}; {', '.join(parts)}"
+        if measures.units_with_two_ratings:
+            alpha, more = measure_text(measures.alpha_nominal), measures.alpha_ordinal
+            ordinal = "" if more is None else f", ordinal {measure_text(more)}"
+            yield f"{name}: Krippendorff's alpha {alpha}{ordinal}"
+    for kind, control in outcome.controls.items():
+        yield f"controls, {kind}: a change was seen in {rate_text(control.judged_yes)}"
+    for rater, counts in outcome.intra_rater.items():
+        same = f"same change {counts.same_change}, same labels {counts.same_labels}"
+        yield f"{rater} judged {counts.n} duplicates: {same}"

@@ -8,6 +8,7 @@ from harness.analyse import ClaimStatus, PairTest, Summary
 from harness.compare import (
     Comparison,
     Effect,
+    FilterComparison,
     GateVerdict,
     MetricComparison,
     ModeComparison,
@@ -32,11 +33,8 @@ def _rates(name: str, rates: Iterable[tuple[str, RateLike]], more: str = "") -> 
 
 def summary_lines(summary: Summary) -> list[str]:
     """A summary as lines: rates, paired tests, breakdowns, repeats and the ledger's verdicts."""
-    names, pairs, clusters = (
-        [(e, e.words.lower()) for e in Endpoint],
-        summary.pairs,
-        summary.clusters,
-    )
+    names = [(endpoint, endpoint.words.lower()) for endpoint in Endpoint]
+    pairs, clusters = summary.pairs, summary.clusters
     lines = [
         f"{summary.n_records} records, {summary.n_ok} ok, "
         f"{summary.startup_error_count} start-up errors; "
@@ -78,16 +76,7 @@ def summary_lines(summary: Summary) -> list[str]:
 def headline_clauses(comparison: Comparison | SampleComparison) -> tuple[str, ...]:
     """What people quote: what differs between the stacks, then a clause a mode or filter."""
     if isinstance(comparison, SampleComparison):
-        clauses = []
-        for entry in comparison.filters:
-            changed = f"{entry.filter}: {entry.answer_changes.count} of {entry.n} answers changed"
-            rights = (
-                f"{m.name} {m.a.count} → {m.b.count} right ({right_and_wrong(m)})"
-                for m in entry.metrics
-                if m.a and m.b
-            )
-            clauses.append(", ".join((changed, *rights)))
-        return tuple(clauses)
+        return tuple(map(_filter_clause, comparison.filters))
     versions = {d.name: d for d in comparison.stack if d.part == "versions"}
     moved = [versions.pop(name) for name in _HEADLINE_VERSIONS if name in versions]
     if not moved and not versions:
@@ -104,14 +93,36 @@ def headline_clauses(comparison: Comparison | SampleComparison) -> tuple[str, ..
     return (", ".join(stack), *modes) if stack else tuple(modes)
 
 
+def _filter_clause(entry: FilterComparison) -> str:
+    rights = (
+        f"{m.name} {m.a.count} → {m.b.count} right ({right_and_wrong(m)})"
+        for m in entry.metrics
+        if m.a and m.b
+    )
+    changed = f"{entry.filter}: {entry.answer_changes.count} of {entry.n} answers changed"
+    return ", ".join((changed, *rights))
+
+
 def came_and_went(effect: Effect) -> str:
     """``1 new, 0 gone, 2 stayed``."""
     return f"{effect.appeared} new, {effect.vanished} gone, {effect.stayed} stayed"
 
 
+def effect_text(effect: Effect) -> str:
+    """What came, went and stayed, and the paired test between A and B."""
+    return f"{came_and_went(effect)}; {paired_text(effect.paired)}"
+
+
 def right_and_wrong(metric: MetricComparison) -> str:
     """``1 newly right, 0 newly wrong``."""
     return f"{metric.newly_right} newly right, {metric.newly_wrong} newly wrong"
+
+
+def metric_text(metric: MetricComparison) -> str:
+    """What became right and wrong, and the paired test where the values allow one."""
+    if metric.paired is None:
+        return f"{metric.changed} values changed (not 0 or 1: not tested)"
+    return f"{right_and_wrong(metric)}; {paired_text(metric.paired)}"
 
 
 def noise_text(mode: ModeComparison) -> str:
@@ -129,18 +140,7 @@ def comparison_lines(comparison: Comparison | SampleComparison) -> list[str]:
     if isinstance(comparison, SampleComparison):
         lines = [f"A {comparison.a.path}", f"B {comparison.b.path}", "", *clauses]
         for entry in comparison.filters:
-            lines += [
-                "",
-                f"filter {entry.filter}: {entry.n} samples",
-                f"  answers changed {rate_text(entry.answer_changes)}",
-                f"  anything the model gave changed {rate_text(entry.response_changes)}",
-            ]
-            for metric in entry.metrics:
-                tested = f"{metric.changed} values changed (not 0 or 1: not tested)"
-                if metric.paired is not None:
-                    tested = f"{right_and_wrong(metric)}; {paired_text(metric.paired)}"
-                means = f"{metric.mean_a:.4f} → {metric.mean_b:.4f} over {metric.n}"
-                lines.append(f"  {metric.name}: {means}, {tested}")
+            lines += ["", *_filter_lines(entry)]
     else:
         sides = (("A", comparison.a), ("B", comparison.b))
         lines = [*(f"{name} {side.name}   {side.path}" for name, side in sides), "", *clauses]
@@ -158,6 +158,15 @@ def comparison_lines(comparison: Comparison | SampleComparison) -> list[str]:
     return lines + [f"not checked: {text}" for text in comparison.not_checked]
 
 
+def _filter_lines(entry: FilterComparison) -> Iterator[str]:
+    yield f"filter {entry.filter}: {entry.n} samples"
+    yield f"  answers changed {rate_text(entry.answer_changes)}"
+    yield f"  anything the model gave changed {rate_text(entry.response_changes)}"
+    for metric in entry.metrics:
+        means = f"{metric.mean_a:.4f} → {metric.mean_b:.4f} over {metric.n}"
+        yield f"  {metric.name}: {means}, {metric_text(metric)}"
+
+
 def _mode_lines(mode: ModeComparison) -> Iterator[str]:
     failed = f", {mode.errors_a + mode.errors_b} records failed" if mode.n < mode.candidates else ""
     yield f"{mode.title}: {mode.n} of {mode.candidates} candidates compared{failed}"
@@ -169,7 +178,7 @@ def _mode_lines(mode: ModeComparison) -> Iterator[str]:
         effect = mode.of(endpoint)
         name = endpoint.words.lower()
         yield f"  {name:<21} A {rate_text(effect.a):<32} B {rate_text(effect.b)}"
-        yield f"  {'':<21} {came_and_went(effect)}; {paired_text(effect.paired)}"
+        yield f"  {'':<21} {effect_text(effect)}"
     yield f"  {noise_text(mode)}"
 
 

@@ -24,11 +24,7 @@ FILES = {
         "junit": "comparison.xml",
         "github": "comparison-github.md",
     },
-    Look.IMAGES: {
-        "md": "image-difference.md",
-        "json": "image-difference.json",
-        "html": "image-difference.html",
-    },
+    Look.IMAGES: {name: f"image-difference.{name}" for name in ("md", "json", "html")},
 }
 """The formats of each kind of report, and the name of their file."""
 

@@ -5,7 +5,7 @@ Two profiles live side by side: ``paper`` is the study's algorithms with their b
 """
 
 from harness.score.answer import Score
-from harness.score.profile_comparison import ProfileComparison
+from harness.score.profile_comparison import ProfileComparison, Profiles, ProfileVerdict
 from harness.score.rescore import rescore
 from harness.score.scorers import PROFILES, SCORERS, Profile, score, scorer_versions
 
@@ -14,6 +14,8 @@ __all__ = [
     "SCORERS",
     "Profile",
     "ProfileComparison",
+    "ProfileVerdict",
+    "Profiles",
     "Score",
     "rescore",
     "score",

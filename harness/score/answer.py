@@ -134,16 +134,10 @@ class Answer:
 
 
 def read_answer(raw: str, scorer: str, *, letters: bool = False) -> Answer:
-    """Fold a completion and cut it down to its answer.
+    """Fold a completion and cut it down to its answer, for a scorer (``scorer/profile/version``).
 
-    Args:
-        raw: the completion.
-        scorer: ``scorer/profile/version``.
-        letters: whether the answer may be a letter, so that a leading ``A:`` is an answer and
-            not the name of a turn.
-
-    Returns:
-        The answer; its ``text`` is empty when nothing but whitespace and markers is there.
+    Where the answer may be one of ``letters``, a leading ``A:`` is an answer and not the name of a
+    turn. The ``text`` is empty when nothing but whitespace and markers is there.
     """
     folded, unfinished = _without_thinking(fold(raw).rstrip())
     start = _after(_OPENING, folded, 0)

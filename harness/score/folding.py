@@ -7,7 +7,6 @@ equal under NFKC fold to the same string.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
 
 _FOLDS: dict[int, str | None] = {
     **dict.fromkeys(map(ord, "‘’‚‛′ʼ＇"), "'"),
@@ -20,14 +19,7 @@ _FOLDS: dict[int, str | None] = {
 
 
 def fold(raw: str) -> str:
-    """NFKC, one kind of newline, quote and dash, and no invisible joiners.
-
-    Args:
-        raw: an answer as the server sent it.
-
-    Returns:
-        The text that the strict rules read.
-    """
+    """What the strict rules read: NFKC, one newline, quote and dash, and no invisible joiners."""
     lines = raw.replace("\r\n", "\n").replace("\r", "\n")
     if not lines.isascii():
         lines = unicodedata.normalize("NFKC", lines)
@@ -36,8 +28,30 @@ def fold(raw: str) -> str:
     return lines.translate(_FOLDS)
 
 
-def _starts_segment(raw: str, start: int, position: int) -> bool:
-    """Whether ``raw[position]`` does not combine with the segment that began at ``start``."""
+def raw_span(raw: str, start: int, end: int) -> tuple[int, int]:
+    """The raw characters behind ``fold(raw)[start:end]``, where ``start < end``.
+
+    Returns:
+        Start and end in ``raw``: the smallest run of whole pieces that covers the folded span. The
+        pieces are cut so that their folded forms, joined, are the folded whole.
+    """
+    if raw == fold(raw):
+        return start, end
+    first = piece = offset = 0
+    for position in range(1, len(raw) + 1):
+        if position < len(raw) and not _starts_piece(raw, piece, position):
+            continue
+        after = offset + len(fold(raw[piece:position]))
+        if offset <= start < after:
+            first = piece
+        if after >= end:
+            return first, position
+        piece, offset = position, after
+    return first, len(raw)
+
+
+def _starts_piece(raw: str, start: int, position: int) -> bool:
+    """Whether ``raw[position]`` does not combine with the piece that began at ``start``."""
     char = raw[position]
     if char.isascii():
         return not (char == "\n" and raw[position - 1] == "\r")
@@ -47,38 +61,3 @@ def _starts_segment(raw: str, start: int, position: int) -> bool:
     joined = unicodedata.normalize("NFKC", before + char)
     apart = unicodedata.normalize("NFKC", before) + unicodedata.normalize("NFKC", char)
     return joined == apart
-
-
-def _origins(raw: str) -> Iterator[tuple[int, int]]:
-    """For every folded character in order, the raw piece that it came from.
-
-    The pieces are cut so that their folded forms, joined, are the folded whole.
-    """
-    start = 0
-    for position in range(1, len(raw) + 1):
-        if position == len(raw) or _starts_segment(raw, start, position):
-            yield from [(start, position)] * len(fold(raw[start:position]))
-            start = position
-
-
-def raw_span(raw: str, start: int, end: int) -> tuple[int, int]:
-    """The raw characters behind ``fold(raw)[start:end]``.
-
-    Args:
-        raw: the unfolded text.
-        start: first folded offset.
-        end: folded offset after the last one; ``start < end``.
-
-    Returns:
-        Start and end in ``raw``: the smallest run of whole pieces that covers the folded span.
-    """
-    if raw == fold(raw):
-        return start, end
-    first = last = 0
-    for offset, (piece_start, piece_end) in enumerate(_origins(raw)):
-        if offset == start:
-            first = piece_start
-        last = piece_end
-        if offset == end - 1:
-            break
-    return first, last

@@ -85,12 +85,6 @@ class Choice(NamedTuple):
     span: tuple[int, int]
 
 
-class _Word(NamedTuple):
-    text: str
-    start: int
-    end: int
-
-
 class _Mention(NamedTuple):
     """A letter that stands for an option: how it is put, and which others it is joined with."""
 
@@ -104,11 +98,8 @@ def explicit_letter(answer: Answer, options: int) -> Choice | None:
     """The option letter that the first line gives.
 
     Read in this order: a letter alone, ``answer is X``, a letter that opens the line, a delimited
-    ``X)``. A list of the options that the model repeats is not an answer.
-
-    Args:
-        answer: the folded answer.
-        options: number of options, 1 to 26, so that ``E)`` is no letter of a four-option question.
+    ``X)``. A list of the options that the model repeats is not an answer, and ``E)`` is no letter
+    of a question with four ``options``, of which there are 1 to 26.
 
     Returns:
         ``None`` where no letter is given; `SEVERAL` where more than one is and none is preferred.
@@ -116,7 +107,7 @@ def explicit_letter(answer: Answer, options: int) -> Choice | None:
     if _REPEATED_OPTIONS.match(answer.text):
         return None
     line = answer.first_line[:LINE]
-    if (alone := _ALONE.match(line)) and (option := _option(alone[1])) < options:
+    if (alone := _ALONE.match(line)) and (option := option_of(alone[1])) < options:
         return Choice(option, "letter:alone", alone.span(1))
     mentions = list(_mentions(line, options))
     for rule in ("stated", "opening", "delimited"):
@@ -128,13 +119,12 @@ def explicit_letter(answer: Answer, options: int) -> Choice | None:
 def later_letter(answer: Answer, options: int) -> Choice | None:
     """The letter that is stated first, on whatever line."""
     mentions = [m for m in _mentions(answer.text, options) if m.rule == "stated"]
-    for stated in mentions:
-        group = [m for m in mentions if m.group == stated.group]
-        return _choice(answer.text, group, "stated", "letter:stated_later")
-    return None
+    group = [mention for mention in mentions if mention.group == mentions[0].group]
+    return _choice(answer.text, group, "stated", "letter:stated_later")
 
 
-def _option(letter: str) -> int:
+def option_of(letter: str) -> int:
+    """The index of the option that a letter, large or small, stands for."""
     return ord(letter.upper()) - ord("A")
 
 
@@ -146,7 +136,7 @@ def _mentions(text: str, options: int) -> Iterator[_Mention]:
         before, after = text[max(0, start - _WINDOW) : start], text[end : end + _WINDOW]
         goes_on = re.match(_GOES_ON, after, re.I)
         article = hit[1] in "Aa" and re.match(r"\s+[a-z]", after) and not goes_on
-        if _option(hit[1]) >= options or article:
+        if option_of(hit[1]) >= options or article:
             continue
         if not _BETWEEN_JOINED.fullmatch(text, last, start):
             group += 1
@@ -161,7 +151,7 @@ def _mentions(text: str, options: int) -> Iterator[_Mention]:
             rule = "delimited"
         else:
             rule = "joined" if hit[1].isupper() or re.match(r"[)\]}]", after) else ""
-        yield _Mention(_option(hit[1]), start, rule, group)
+        yield _Mention(option_of(hit[1]), start, rule, group)
 
 
 def _choice(text: str, mentions: Sequence[_Mention], rule: str, name: str) -> Choice | None:
@@ -173,25 +163,18 @@ def _choice(text: str, mentions: Sequence[_Mention], rule: str, name: str) -> Ch
     first, last = put[0], put[-1]
     named = {m.option for m in mentions if m.rule and m.group in groups}
     beside = {m.option for m in mentions if m.rule and m.group == last.group}
-    if len(named) == 1:
-        chosen, option = first, first.option
-    elif (
+    chosen = first if len(named) == 1 else last
+    if len(named) > 1 and not (
         len(beside) == 1 and len(groups) > 1 and _CORRECTED.search(text, put[-2].start, last.start)
     ):
-        chosen, option = last, last.option
-    else:
         return Choice(SEVERAL, "letter:several", (first.start, first.start + 1))
-    return Choice(option, name, (chosen.start, chosen.start + 1))
+    return Choice(chosen.option, name, (chosen.start, chosen.start + 1))
 
 
 def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> Choice | None:
-    """The one option whose words stand in the first line, articles aside.
+    """The one option (texts in letter order) whose words stand in the first line, articles aside.
 
-    Args:
-        answer: the folded answer.
-        options: option texts in letter order.
-        anywhere: accept the words anywhere in the line; otherwise only at its start or right
-            after ``answer is``.
+    Unless they may stand ``anywhere`` in it, they open the line or follow ``answer is``.
 
     Returns:
         ``None`` when no option or more than one is named, or the only one is denied.
@@ -200,8 +183,13 @@ def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> C
         return None
     line = answer.first_line
     words = _words(line)
-    spans = (_span(words, _words(fold(option))) for option in options)
-    found = {index: at for index, at in enumerate(spans) if at}
+    said = [word.group().lower() for word in words]
+    found: dict[int, tuple[int, int]] = {}
+    for index, option in enumerate(options):
+        wanted = [word.group().lower() for word in _words(fold(option))]
+        places = (i for i in range(len(said)) if wanted and said[i : i + len(wanted)] == wanted)
+        if (start := next(places, None)) is not None:
+            found[index] = start, start + len(wanted)
     named = [
         index
         for index, (first, last) in found.items()
@@ -211,25 +199,14 @@ def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> C
     if len(named) != 1:
         return None
     first, last = found[named[0]]
-    if _DENIALS & {word.text for word in words[max(0, first - _DENIAL_REACH) : first]}:
+    if not _DENIALS.isdisjoint(said[max(0, first - _DENIAL_REACH) : first]):
         return None
     stated = _STATED.search(line)
-    after = [i for i, word in enumerate(words) if stated and word.start >= stated.end()]
+    after = [i for i, word in enumerate(words) if stated and word.start() >= stated.end()]
     if not (anywhere or first == 0 or after[:1] == [first]):
         return None
-    return Choice(named[0], "option:named", (words[first].start, words[last - 1].end))
+    return Choice(named[0], "option:named", (words[first].start(), words[last - 1].end()))
 
 
-def _words(text: str) -> list[_Word]:
-    words = [_Word(w.group().lower(), w.start(), w.end()) for w in _WORD.finditer(text)]
-    return [word for word in words if word.text not in _ARTICLES]
-
-
-def _span(words: list[_Word], option: list[_Word]) -> tuple[int, int] | None:
-    """Where an option's words stand among a line's: first and one past the last."""
-    said = [word.text for word in words]
-    wanted = [word.text for word in option]
-    for start in range(len(said) - len(wanted) + 1):
-        if wanted and said[start : start + len(wanted)] == wanted:
-            return start, start + len(wanted)
-    return None
+def _words(text: str) -> list[re.Match[str]]:
+    return [word for word in _WORD.finditer(text) if word.group().lower() not in _ARTICLES]

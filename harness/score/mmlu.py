@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.families import MMLU
 from harness.score.answer import Score, read_answer
-from harness.score.letters import SEVERAL, explicit_letter, later_letter, named_option
+from harness.score.letters import SEVERAL, explicit_letter, later_letter, named_option, option_of
 from harness.tasks import options_of
 
 PAPER, STRICT = "mmlu/paper/2", "mmlu/strict/2"
@@ -67,7 +67,7 @@ def strict(text: str, fields: Mapping[str, Any]) -> Score:
         return answer.unparsed()
     if chosen.option == SEVERAL:
         return answer.score_at(None, "unparsed", chosen.rule, chosen.span)
-    right = chosen.option == ord(reference) - ord("A")
+    right = chosen.option == option_of(reference)
     label = "correct" if right else "incorrect"
     return answer.score_at(float(right), label, chosen.rule, chosen.span)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from harness.errors import UsageError
@@ -31,16 +32,17 @@ def rescore(record: Record, population: Population, profile: Profile) -> dict[st
     if record.get("status", Status.OK) != Status.OK:
         return {**record, "score_profile": profile}
     prompt = _prompt(record, population)
-    scored = _Answers(prompt, profile)
-    solo, solo_score = scored.answer(record.get("solo"), "solo")
-    batched, batch_score = scored.answer(record.get("batched"), "batched")
+    # equal texts are scored once
+    scored = cache(lambda text: score(prompt.task, prompt.sample, text, profile))
+    solo, solo_score = _again(record.get("solo"), "solo", scored)
+    batched, batch_score = _again(record.get("batched"), "batched", scored)
     repeats = {
-        key: [scored.answer(answer, key)[0] for answer in record.get(key) or ()]
+        key: [_again(answer, key, scored)[0] for answer in record.get(key) or ()]
         for key in ("solo_repeats", "batched_repeats")
         if key in record
     }
     told = record.get("askings") or {}
-    others = {key: answer and scored.answer(answer, key)[0] for key, answer in told.items()}
+    others = {key: answer and _again(answer, key, scored)[0] for key, answer in told.items()}
     askings = {"askings": others} if told else {}
     return {
         **record,
@@ -57,28 +59,19 @@ def rescore(record: Record, population: Population, profile: Profile) -> dict[st
     }
 
 
-class _Answers:
-    """Scores one record's answers; equal texts are scored once."""
-
-    def __init__(self, prompt: Prompt, profile: Profile) -> None:
-        self._prompt = prompt
-        self._profile = profile
-        self._seen: dict[str, Score] = {}
-
-    def answer(self, answer: Any, condition: str) -> tuple[dict[str, Any], Score]:
-        """The answer with its score replaced, and the score."""
-        text = answer.get("text") if isinstance(answer, Mapping) else None
-        if not isinstance(text, str):
-            raise UsageError(
-                f"{condition}: no answer text, only a hash or nothing",
-                hint="only records that keep their answers can be scored again",
-            )
-        if text not in self._seen:
-            task, sample = self._prompt.task, self._prompt.sample
-            self._seen[text] = score(task, sample, text, self._profile)
-        given = self._seen[text]
-        fresh = {"score": given.value, "label": given.label, "score_evidence": given.evidence()}
-        return {**answer, **fresh}, given
+def _again(
+    answer: Any, condition: str, scored: Callable[[str], Score]
+) -> tuple[dict[str, Any], Score]:
+    """The answer with its score replaced, and the score."""
+    text = answer.get("text") if isinstance(answer, Mapping) else None
+    if not isinstance(text, str):
+        raise UsageError(
+            f"{condition}: no answer text, only a hash or nothing",
+            hint="only records that keep their answers can be scored again",
+        )
+    given = scored(text)
+    fresh = {"score": given.value, "label": given.label, "score_evidence": given.evidence()}
+    return {**answer, **fresh}, given
 
 
 def _prompt(record: Record, population: Population) -> Prompt:
@@ -86,10 +79,7 @@ def _prompt(record: Record, population: Population) -> Prompt:
     index = population.index.get(key)
     if index is None:
         there = "tasks there: " + ", ".join(task.name for task in population.tasks)
-        raise UsageError(
-            f"no sample '{key[1]}' of task '{key[0]}' in the tasks given",
-            hint=there,
-        )
+        raise UsageError(f"no sample '{key[1]}' of task '{key[0]}' in the tasks given", hint=there)
     prompt = population.prompts[index]
     if record.get("prompt_sha256") not in (None, prompt.sha256):
         raise UsageError(

@@ -129,13 +129,12 @@ def _nearest(said: str, references: Iterable[str]) -> float:
     def tokens(text: str) -> Counter[str]:
         return Counter(t for t in _TOKEN.findall(text.lower()) if t not in _ARTICLES)
 
-    def f1(reference: Counter[str]) -> float:
-        shared = sum((mine & reference).values())
-        return 2 * shared / (mine.total() + reference.total()) if shared else 0.0
-
-    mine, negated = tokens(said), _negated(said)
-    folded = [fold(reference) for reference in references]
-    return max((f1(tokens(ref)) for ref in folded if _negated(ref) == negated), default=0.0)
+    best, mine, negated = 0.0, tokens(said), _negated(said)
+    for reference in map(fold, references):
+        theirs = tokens(reference)
+        if _negated(reference) == negated and (shared := (mine & theirs).total()):
+            best = max(best, 2 * shared / (mine.total() + theirs.total()))
+    return best
 
 
 def _negated(text: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.machine import GpuAccess, Host
-from harness.serve.container_options import LABEL_PREFIX, GpuRequest, Mount
+from harness.serve.container_options import LABEL_PREFIX, Mount
 from harness.serve.launch import LaunchOptions, launch_options
 from harness.settings import ModelSpec, RunSpec
 from harness.words import BackendName
@@ -60,7 +60,7 @@ def compose_service(options: LaunchOptions, *, folder: Path, offset: int = 0) ->
     if container is None:
         raise ValueError("a compose service needs launch options with a container")
     address, host_port, port = container.publish
-    service = {
+    service: dict[str, Any] = {
         "image": container.image,
         "entrypoint": list(options.command),
         "command": list(options.arguments),
@@ -90,7 +90,15 @@ def compose_service(options: LaunchOptions, *, folder: Path, offset: int = 0) ->
             "start_period": f"{options.startup_timeout_s:.0f}s",
         },
     }
-    return service | _gpu(container.gpu)
+    gpu = container.gpu
+    if gpu.access is GpuAccess.CDI:
+        service["devices"] = list(gpu.cdi_devices)
+    elif gpu.access is not GpuAccess.NONE:
+        ids = gpu.device_ids
+        chosen = {"count": "all"} if ids is None else {"device_ids": list(ids)}
+        device = {"driver": "nvidia", **chosen, "capabilities": ["gpu"]}
+        service["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
+    return service
 
 
 def _volume(mount: Mount, folder: Path) -> dict[str, Any]:
@@ -110,13 +118,3 @@ def _volume(mount: Mount, folder: Path) -> dict[str, Any]:
     if not (mount.is_volume or mount.read_only):
         volume["bind"] = {"create_host_path": True}
     return volume
-
-
-def _gpu(gpu: GpuRequest) -> dict[str, Any]:
-    if gpu.access is GpuAccess.NONE:
-        return {}
-    if gpu.access is GpuAccess.CDI:
-        return {"devices": list(gpu.cdi_devices)}
-    chosen = {"count": "all"} if gpu.device_ids is None else {"device_ids": list(gpu.device_ids)}
-    device = {"driver": "nvidia", **chosen, "capabilities": ["gpu"]}
-    return {"deploy": {"resources": {"reservations": {"devices": [device]}}}}

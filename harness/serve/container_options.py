@@ -29,10 +29,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class GpuRequest:
-    """Which GPUs a container gets and through what.
-
-    ``device_ids`` ``None`` means all.
-    """
+    """Which GPUs a container gets and through what; ``device_ids`` ``None`` means all."""
 
     access: GpuAccess
     device_ids: tuple[str, ...] | None = None
@@ -54,7 +51,6 @@ class ContainerOptions:
         publish: ``(host address, host port, container port)``.
         labels: who owns it: run id, mode, model, process id and host.
         mounts: Hugging Face cache, compile cache of the mode, a local model folder.
-        gpu: the GPU request.
         shm_size: size of ``/dev/shm``, such as ``16g``; 64 MiB, the default, is too small.
         ulimits: ``(name, limit)`` for soft and hard; -1 is unlimited.
     """

@@ -29,10 +29,7 @@ class OwnerFile(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         mark: the value of ``HARNESS_SERVER`` in the server's environment.
-        run_id: the run.
-        harness: the process that started it.
         supervisor: the process that ends it when the harness is gone.
-        server_pid: the server's process id.
         grace_s: how long the server may take to end politely.
     """
 
@@ -44,28 +41,9 @@ class OwnerFile(msgspec.Struct, frozen=True, kw_only=True):
     server_pid: int
     grace_s: float
 
-    @classmethod
-    def write(
-        cls,
-        path: Path,
-        *,
-        mark: str,
-        run_id: str,
-        supervisor_pid: int,
-        server_pid: int,
-        grace_s: float,
-    ) -> OwnerFile:
-        """Write the file for a server that this process has just started."""
-        owner = cls(
-            mark=mark,
-            run_id=run_id,
-            harness=ProcessId.of(os.getpid()),
-            supervisor=ProcessId.of(supervisor_pid),
-            server_pid=server_pid,
-            grace_s=grace_s,
-        )
-        write_json(path, msgspec.to_builtins(owner))
-        return owner
+    def write(self, path: Path) -> None:
+        """Write the file for a server that was just started."""
+        write_json(path, msgspec.to_builtins(self))
 
     @classmethod
     def read(cls, path: Path) -> OwnerFile | None:
@@ -117,10 +95,7 @@ def sweep_folder(run_folder: Path) -> tuple[str, ...]:
 class Owner:
     """The harness process that started a container.
 
-    Attributes:
-        host: its host name.
-        pid: its process id.
-        started: when it started, in clock ticks since boot; 0 if unknown.
+    ``started`` is in clock ticks since boot; 0 if unknown.
     """
 
     host: str
@@ -184,12 +159,10 @@ def _sweep_containers(run_id: str | None, *, dry_run: bool) -> Swept:
         client = connect()
     except EnvironmentError_ as error:
         return Swept((), (), (f"containers were not looked at: {error.message}",))
-    try:
+    with contextlib.closing(client):
         found = find_leftovers(client, run_id)
         kept = tuple(str(left) for left in found if not left.owner_gone)
         if dry_run:
             return Swept(tuple(f"would remove {left}" for left in found if left.owner_gone), kept)
         removed = remove_leftovers(client, found)
         return Swept(tuple(f"removed {left}" for left in removed), kept)
-    finally:
-        client.close()

@@ -23,17 +23,11 @@ from pathlib import Path
 
 from harness.errors import EnvironmentError_, StartupFailed
 from harness.files import Lock
-from harness.machine import marked_processes
+from harness.machine import ProcessId, marked_processes
 from harness.secrets import redact_environment
 from harness.serve import supervisor
 from harness.serve.launch import LaunchOptions
-from harness.serve.leftovers import (
-    OWNER_SUFFIX,
-    RUN_MARK,
-    SERVER_MARK,
-    OwnerFile,
-    sweep_folder,
-)
+from harness.serve.leftovers import OWNER_SUFFIX, RUN_MARK, SERVER_MARK, OwnerFile, sweep_folder
 from harness.serve.log_files import last_lines, new_log
 from harness.serve.ports import PortOwner, check_port_free, lock_port, strange_listener
 from harness.serve.protocol import Server, ServerState
@@ -110,14 +104,15 @@ class NativeServer(Server):
         atexit.register(self.stop)
         self.pid = self._wait_started()
         self._owner_path = run_folder / f"{options.log_stem}{OWNER_SUFFIX}"
-        self._owner = OwnerFile.write(
-            self._owner_path,
+        self._owner = OwnerFile(
             mark=self._mark,
             run_id=options.run_id,
-            supervisor_pid=self._supervisor.pid,
+            harness=ProcessId.of(os.getpid()),
+            supervisor=ProcessId.of(self._supervisor.pid),
             server_pid=self.pid,
             grace_s=options.stop_timeout_s,
         )
+        self._owner.write(self._owner_path)
 
     def describe(self) -> Mapping[str, object]:
         """The launch, for the start-up file: secrets by name only."""

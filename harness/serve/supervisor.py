@@ -85,10 +85,20 @@ def _end_politely(pid: int, grace_s: float) -> int:
 
 
 def _kill_the_rest(pid: int) -> None:
-    """End what is left of the group and of all descendants, however they detached."""
+    """End what is left of the group and of all descendants (by /proc), however they detached."""
     for _ in range(200):
         _signal_group(pid, signal.SIGKILL)
-        rest = _descendants(os.getpid())
+        parents: dict[int, int] = {}
+        for entry in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                fields = entry.read_text(errors="replace").rpartition(")")[2].split()
+                if fields[0] != "Z":
+                    parents[int(entry.parent.name)] = int(fields[1])
+        rest: set[int] = set()
+        below = {os.getpid()}
+        while below:
+            below = {process for process, parent in parents.items() if parent in below}
+            rest |= below
         for process in rest:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process, signal.SIGKILL)
@@ -110,22 +120,6 @@ def _reap(pid: int) -> int | None:
             return found
         if ended == pid:
             found = os.waitstatus_to_exitcode(status)
-
-
-def _descendants(root: int) -> list[int]:
-    """Every process below ``root`` by parent ids; empty where there is no /proc."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = entry.read_text(errors="replace").rpartition(")")[2].split()
-            if fields[0] != "Z":
-                parents[int(entry.parent.name)] = int(fields[1])
-    found: list[int] = []
-    frontier = {root}
-    while frontier:
-        frontier = {pid for pid, parent in parents.items() if parent in frontier}
-        found.extend(frontier)
-    return found
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

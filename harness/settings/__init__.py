@@ -15,14 +15,13 @@ from harness.settings.run_spec import (
     Controls,
     Expect,
     ExternalServer,
-    Key,
     ModelSpec,
     RequestSettings,
     RunSpec,
     ServerSettings,
     spec_keys,
 )
-from harness.settings.spec_flags import Flag, apply_flags, flag_of, spec_flags
+from harness.settings.spec_flags import apply_flags, flag_of, spec_flags
 from harness.settings.yaml_lines import YamlFile, read_yaml
 
 __all__ = [
@@ -30,8 +29,6 @@ __all__ = [
     "Controls",
     "Expect",
     "ExternalServer",
-    "Flag",
-    "Key",
     "LoadedSpec",
     "ModelSpec",
     "RequestSettings",

@@ -4,8 +4,6 @@ A later layer wins key by key; lists are replaced whole. Every mistake names the
 the flag, that it came from.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -40,13 +38,10 @@ _ONE_OR_MORE: tuple[KeyPath, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class LoadedSpec:
-    """A checked run spec and where it came from.
+    """A checked run spec, defaults included, and where it came from.
 
-    Attributes:
-        spec: every key with its value, defaults included.
-        given: only what the file, what it extends, and the flags said.
-        file: the profile or YAML file, as it was named.
-        notes: what a person should know of how it was read.
+    ``given`` is only what the file, what it extends, and the flags said; ``file`` is the profile or
+    YAML file, as it was named; ``notes`` are what a person should know of how it was read.
     """
 
     spec: RunSpec
@@ -73,13 +68,6 @@ class _Layer:
             here = entries[part]
         return bool(key)
 
-    def mistake(self, key: KeyPath, message: str, hint: str | None) -> UsageError:
-        """What is wrong with the value at a path of this source, by file and line or by flag."""
-        if self.document is None:
-            return UsageError(f"{flag_of(key)}: {message}", hint=hint)
-        line = self.document.line(key)
-        return UsageError(message, hint=hint, file=self.document.path, line=line)
-
 
 def profile_names() -> tuple[str, ...]:
     """The profiles that ship with the harness, in alphabetical order."""
@@ -87,13 +75,11 @@ def profile_names() -> tuple[str, ...]:
 
 
 def load_spec(source: str | Path, overrides: Mapping[str, object] | None = None) -> LoadedSpec:
-    """Read, merge and check a run spec.
+    """Read, merge and check a run spec: a shipped profile by its name, or the path of a YAML file.
 
-    Args:
-        source: the name of a shipped profile, or the path of a YAML file.
-        overrides: what the flags said, by dotted key (``{"server.port": 18001}``), as
-            `apply_flags` gives it. Mappings are merged, lists replace. What a layer expects of its
-            candidates is asked of no others.
+    ``overrides`` is what the flags said, by dotted key (``{"server.port": 18001}``), as
+    `apply_flags` gives it. Mappings are merged, lists replace. What a layer expects of its
+    candidates is asked of no others.
 
     Raises:
         UsageError: every mistake found, each with file and line or the flag, and what is allowed.
@@ -136,11 +122,9 @@ def with_spec_flags(
 ) -> Callable[..., None]:
     """The command with all spec flags in place of its first parameter.
 
-    Args:
-        command: its first parameter receives a `LoadedSpec`; the others are typer options of its
-            own and come first in the help. A spec flag of the same name gives way.
-        default: the profile that the flags build on when neither ``--profile`` nor ``--config`` is
-            given.
+    The command's first parameter receives a `LoadedSpec`; the others are typer options of its own
+    and come first in the help; a spec flag of the same name gives way. ``default`` is the profile
+    that the flags build on when neither ``--profile`` nor ``--config`` is given.
 
     Raises:
         UsageError: from the returned command, when the spec is wrong or both were given.
@@ -240,8 +224,9 @@ def _without_gone(layer: _Layer, notes: list[str]) -> _Layer:
         return layer
     found = replaced(controls)
     mistakes = [
-        layer.mistake(
-            ("controls", key), f"controls.{key} is gone: {reason}", "use controls.askings"
+        _located(
+            *([layer], ("controls", key)),
+            *(f"controls.{key} is gone: {reason}", "use controls.askings"),
         )
         for key, reason in found.wrong.items()
     ]
@@ -268,10 +253,13 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 def _located(layers: list[_Layer], key: KeyPath, message: str, hint: str | None) -> UsageError:
     """The mistake at the uppermost layer that has the key, or else the nearest key above it."""
-    for length in range(len(key), -1, -1):
+    for there in (key[:length] for length in range(len(key), -1, -1)):
         for layer in reversed(layers):
-            if key[:length] in layer:
-                return layer.mistake(key[:length], message, hint)
+            if there in layer and layer.document is None:
+                return UsageError(f"{flag_of(there)}: {message}", hint=hint)
+            if there in layer and layer.document is not None:
+                line = layer.document.line(there)
+                return UsageError(message, hint=hint, file=layer.document.path, line=line)
     return UsageError(message, hint=hint)
 
 

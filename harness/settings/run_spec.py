@@ -5,8 +5,6 @@ wins (`harness.settings.loaded_spec`). A key added here is known to the file, to
 the suggestion for a misspelt one.
 """
 
-from __future__ import annotations
-
 import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

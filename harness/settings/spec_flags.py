@@ -5,8 +5,6 @@ study's names are accepted too. Text becomes a value here; `harness.settings.loa
 the value by the same rules as one from a file.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -82,17 +80,10 @@ def spec_flags() -> tuple[Flag, ...]:
     for key in spec_keys():
         path, last = key.path, str(key.path[-1])
         parse, form = _SPECIAL.get(path) or _form_of(key.kind)
-        flags.append(
-            Flag(
-                "--model" if path == ("models",) else f"--{last.replace('_', '-')}",
-                path,
-                f"{key.meaning} ({form}{', or none' if key.optional else ''})",
-                parse,
-                _ALIASES.get(path, ()),
-                path in _REPEATABLE,
-                key.optional,
-            )
-        )
+        name = "--model" if path == ("models",) else f"--{last.replace('_', '-')}"
+        meaning = f"{key.meaning} ({form}{', or none' if key.optional else ''})"
+        also, repeatable = _ALIASES.get(path, ()), path in _REPEATABLE
+        flags.append(Flag(name, path, meaning, parse, also, repeatable, key.optional))
     log = "The log of such a server, for proof (MODE=PATH; repeatable)."
     more = "One more argument for vLLM, after the file's (repeatable)."
     flags += [
@@ -108,19 +99,15 @@ def spec_flags() -> tuple[Flag, ...]:
 
 def flag_of(path: KeyPath) -> str:
     """The flag that sets the key at ``path`` (or the key that holds it)."""
-    for length in range(len(path), 0, -1):
-        for flag in spec_flags():
-            if flag.path == path[:length]:
-                return flag.name
-    return f"--{path[0]}"
+    flags = {flag.path: flag.name for flag in reversed(spec_flags())}  # the first of a key
+    holders = (path[:length] for length in range(len(path), 0, -1))
+    return next((flags[key] for key in holders if key in flags), f"--{path[0]}")
 
 
 def apply_flags(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
-    """Flags as typed, to overrides for `load_spec`.
+    """Flags as typed, ``("--port", "18001")`` in the order given, to overrides for `load_spec`.
 
-    Args:
-        pairs: flag and text, in the order of the command line (``("--port", "18001")``). A flag
-            given again replaces the former, unless it is repeatable.
+    A flag given again replaces the former, unless it is repeatable.
 
     Raises:
         UsageError: an unknown flag or a text that is no value; all of them, one line each.
@@ -129,8 +116,7 @@ def apply_flags(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
     texts: dict[str, tuple[Flag, str, list[str]]] = {}
     mistakes: list[UsageError] = []
     for name, text in pairs:
-        flag = known.get(name)
-        if flag is None:
+        if (flag := known.get(name)) is None:
             mistakes.append(UsageError(f"no flag {name}", hint=nearest(name, known)))
         elif flag.repeatable and flag.name in texts:
             texts[flag.name][2].append(text)

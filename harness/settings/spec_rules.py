@@ -5,8 +5,6 @@ spec must not say, rules between keys and secrets, comes after. `harness.setting
 turns the path into a file and line or a flag.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 

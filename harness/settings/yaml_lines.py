@@ -5,8 +5,6 @@ YAML 1.2: a control may be written ``prefix_caching: off``, and a reference ``No
 is what it looks like. Keys given twice, custom tags and aliases that hold themselves are errors.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -97,8 +95,7 @@ def read_yaml(path: Path | str) -> YamlFile:
     Raises:
         UsageError: unreadable, not UTF-8, not YAML, or with a key given twice; with file and line.
     """
-    text = read_text(Path(path))
-    loader = _Loader(text)
+    loader = _Loader(text := read_text(Path(path)))
     why, line, hint = "", None, None
     try:
         root = loader.get_single_node()
@@ -122,14 +119,11 @@ def read_yaml(path: Path | str) -> YamlFile:
 def _mistakes(
     path: Path | str, node: Node, above: tuple[Node, ...], done: set[int]
 ) -> Iterator[UsageError]:
-    """Double keys, foreign tags and self-containing aliases below a node, in the order of the file.
-
-    ``above`` hold the node; ``done`` are the ids seen before: an alias is its anchor's node again.
-    """
+    """Double keys, foreign tags and self-containing aliases, in the order of the file."""
     line = node.start_mark.line + 1
     if any(node is one for one in above):
         yield UsageError("an alias contains itself", file=path, line=line)
-    if id(node) in done:
+    if id(node) in done:  # an alias is its anchor's node again
         return
     done.add(id(node))
     if node.tag not in _CORE_TAGS:

@@ -8,9 +8,9 @@ pass: a value that itself holds ``{{ … }}`` is text. The template's trailing n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from harness.errors import UsageError, nearest, raise_all, shown
 from harness.families import FAMILIES, TASK_TYPES
@@ -20,6 +20,7 @@ from harness.words import Domain
 
 _REQUIRED = ("name", "task_type", "prompt_template", "samples")
 _PLACEHOLDER = re.compile(r"\{\{ (\w[\w.-]*) \}\}")
+_PLACEHOLDER_FORM = "a placeholder is '{{ key }}', with one space on each side"
 _ALMOST = re.compile(r"\{\{.*?\}\}|\{\{")
 
 
@@ -104,7 +105,10 @@ def read_task(path: Path | str) -> TaskReading:
     if not isinstance(data, dict):
         why = f"a task file has the keys {', '.join(_REQUIRED)}"
         return TaskReading(mistakes=(UsageError(why, file=path, line=1),))
-    mistakes = [*_head_mistakes(document), *_choice_mistakes(document)]
+    mistakes = [
+        UsageError(why, hint=hint, file=path, line=document.line((key,)) or 1)
+        for key, why, hint in _head_mistakes(data)
+    ]
     is_task = not mistakes
     samples = list(_samples(document, mistakes))
     if not is_task:
@@ -154,59 +158,41 @@ def render(task: Task, sample: Sample) -> str:
     return text
 
 
-def _head_mistakes(document: YamlFile) -> Iterator[UsageError]:
-    data = document.data
-
-    def mistake(key: str, message: str, hint: str | None = None) -> UsageError:
-        line = document.line((key,)) or 1
-        return UsageError(message, hint=hint, file=document.path, line=line)
-
+def _head_mistakes(data: Mapping[Any, Any]) -> Iterator[tuple[str, str, str | None]]:
+    """Key, what is wrong, and what to do; scorer and domain may follow from a known task type."""
     for key in _REQUIRED:
         if key not in data:
             others = [str(name) for name in data if name not in _REQUIRED]
-            yield mistake(key, f"key '{key}' is missing", nearest(key, others))
+            yield key, f"key '{key}' is missing", nearest(key, others)
         elif key != "samples" and not (isinstance(data[key], str) and data[key].strip()):
-            yield mistake(key, f"{key}: must be text, not {shown(data[key])}")
+            yield key, f"{key}: must be text, not {shown(data[key])}", None
     if "/" in str(data.get("name", "")):
-        yield mistake("name", "name: must not hold '/', which parts task and sample in a record")
+        yield "name", "name: must not hold '/', which parts task and sample in a record", None
     if data.get("num_fewshot") not in (None, 0):
-        yield mistake("num_fewshot", "num_fewshot: only 0 is supported", "write the shots out")
-    template = data.get("prompt_template")
-    if isinstance(template, str):
-        for text in _ALMOST.findall(_PLACEHOLDER.sub("", template)):
-            hint = "a placeholder is '{{ key }}', with one space on each side"
-            yield mistake("prompt_template", f"unreadable placeholder {shown(text)}", hint)
-
-
-def _choice_mistakes(document: YamlFile) -> Iterator[UsageError]:
-    """Scorer and domain: named by the file, or implied by a known task type."""
-    data, path = document.data, document.path
-    task_type = data.get("task_type")
+        yield "num_fewshot", "num_fewshot: only 0 is supported", "write the shots out"
+    template, task_type = data.get("prompt_template"), data.get("task_type")
+    for text in _ALMOST.findall(
+        _PLACEHOLDER.sub("", template if isinstance(template, str) else "")
+    ):
+        yield "prompt_template", f"unreadable placeholder {shown(text)}", _PLACEHOLDER_FORM
     for key, choices in (("scorer", tuple(FAMILIES)), ("domain", tuple(map(str, Domain)))):
         if key in data and data[key] not in choices:
             why = f"{key}: must be one of {', '.join(choices)}, not {shown(data[key])}"
-            hint = nearest(data[key], choices)
-            yield UsageError(why, hint=hint, file=path, line=document.line((key,)))
+            yield key, why, nearest(data[key], choices)
     if isinstance(task_type, str) and task_type not in TASK_TYPES and "scorer" not in data:
         types = f"types: {', '.join(TASK_TYPES)}; or give 'scorer:'"
-        yield UsageError(
-            f"task_type '{task_type}' names no scorer",
-            hint=nearest(task_type, TASK_TYPES) or types,
-            file=path,
-            line=document.line(("task_type",)),
-        )
+        why = f"task_type '{task_type}' names no scorer"
+        yield "task_type", why, nearest(task_type, TASK_TYPES) or types
 
 
 def _samples(document: YamlFile, mistakes: list[UsageError]) -> Iterator[Sample]:
     """The well-formed entries, in order; what is wrong with the others goes to ``mistakes``."""
     entries, path = document.data.get("samples"), document.path
-    if not isinstance(entries, list) or not entries:
-        if "samples" in document.data:
-            why, line = "samples: must be a list of entries with an id", document.line(("samples",))
-            mistakes.append(UsageError(why, file=path, line=line))
-        return
+    if "samples" in document.data and not (isinstance(entries, list) and entries):
+        why, line = "samples: must be a list of entries with an id", document.line(("samples",))
+        mistakes.append(UsageError(why, file=path, line=line))
     first: dict[str, int] = {}
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         line = document.line(("samples", index)) or 1
         sample_id = entry.get("id") if isinstance(entry, dict) else None
         is_id = isinstance(sample_id, (str, int)) and not isinstance(sample_id, bool)

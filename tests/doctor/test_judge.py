@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.doctor import (
     EngineFacts,
@@ -162,3 +165,10 @@ def test_a_gpu_is_judged_by_the_release_that_made_the_mode_invariant(
     capability, vllm, eager, level
 ):
     assert capability_finding(capability, vllm, enforce_eager=eager).status is level
+
+
+def test_every_worded_case_is_one_that_the_judge_tells_apart():
+    room = files("harness.doctor")
+    words = yaml.safe_load(room.joinpath("findings.yaml").read_text("utf-8"))
+    told = set(re.findall(r'"(\w+)": ', room.joinpath("judge.py").read_text("utf-8")))
+    assert {case for cases in words.values() for case in cases} - {"ok"} <= told

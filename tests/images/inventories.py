@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from harness.images.inventory import (
+from harness.images.inventory.contents import (
     Contents,
     Effect,
     ImageConfig,

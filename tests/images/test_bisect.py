@@ -133,7 +133,7 @@ def test_a_list_that_makes_no_sense_is_refused_with_its_line(
 
 
 def test_a_missing_list_is_an_input_error(tmp_path: Path):
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="no such file"):
         read_image_list(tmp_path / "none.txt")
 
 

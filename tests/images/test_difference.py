@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from harness.images import Change, argument_changes, compare_images
-from harness.images.inventory import (
-    ContentsCache,
+from harness.images.inventory.contents import (
     Effect,
     InvariantModule,
     KernelFile,
@@ -27,8 +26,8 @@ from harness.images.inventory import (
     ServerArguments,
     TorchFacts,
     VllmFacts,
-    take_inventory,
 )
+from harness.images.inventory.taking import ContentsCache, take_inventory
 
 from .inventories import SHA_A, SHA_B, arguments, inventory
 

@@ -12,7 +12,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from harness.images import ImageDifference, compare_images
-from harness.images.inventory import TorchFacts, VllmFacts
+from harness.images.inventory.contents import TorchFacts, VllmFacts
 from harness.report import Document, image_difference_document, rendered, write_document
 from harness.report.document import Banner, Look, Section, Tone
 

@@ -16,16 +16,10 @@ from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.errors import EnvironmentError_, UsageError
-from harness.images.inventory import (
-    ContentsCache,
-    Inventory,
-    load_inventory,
-    probe_arguments,
-    read_help,
-    run_probe,
-    script_text,
-    take_inventory,
-)
+from harness.images.inventory.contents import Inventory
+from harness.images.inventory.locked_container import probe_arguments, run_probe, script_text
+from harness.images.inventory.said import read_help
+from harness.images.inventory.taking import ContentsCache, load_inventory, take_inventory
 from harness.serve.docker import find_leftovers
 
 pytestmark = pytest.mark.docker

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.images.inventory import image_config, read_contents, read_help
+from harness.images.inventory.said import read_contents, read_help
+from harness.images.reference import image_config
 from harness.secrets import REDACTED
 
 SHA = "a" * 64

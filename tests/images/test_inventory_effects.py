@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.images.inventory import CAPABILITIES, Effect, effects_by_capability, read_effects
+from harness.images.inventory.contents import Effect
+from harness.images.inventory.effects import CAPABILITIES, effects_by_capability, read_effects
 
 ROOT = Path(__file__).parents[2]
 

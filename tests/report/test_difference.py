@@ -6,7 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.records import first_difference
-from harness.report.answer_windows import window
+from harness.report.answer_windows import AnswerView, text_view
+
+
+def window(text: str, at: int | None, evidence: tuple[int, int] | None, limit: int) -> AnswerView:
+    return text_view("solo", text, at, limit, span=evidence)
+
 
 TEXT = st.text("ab \n", max_size=60)
 

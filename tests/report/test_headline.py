@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from report_samples import summary_of
 from study_records import study_records
 
-from harness.report.sections_run import headline
+from harness.report.standing import headline
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from harness.analyse import Expectations, Validation
 from harness.findings import Finding, Status
 from harness.records import startup_of
 from harness.report import Document, rendered, run_document
-from harness.report.document import Change, Forest, Group, Section, Tone
+from harness.report.document import Change, Group, Section, Tone
 
 
 def _validation(finding: Finding) -> Validation:
@@ -187,7 +187,7 @@ def test_no_records_at_all_make_a_report_that_claims_nothing() -> None:
 
 
 def test_pairs_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.report.changed_pairs.MAX_FLIPS", 10)
+    monkeypatch.setattr("harness.report.changed_answers.MAX_FLIPS", 10)
     report = report_of(study_records())
     assert (len(_flips(report)), _group(report, "flips").left_out) == (10, 12)
     assert "12 further flips" in rendered(report, "md")
@@ -271,8 +271,8 @@ def test_a_run_of_one_mode_claims_no_comparison() -> None:
 def test_a_breakdown_of_one_slice_is_not_drawn_again_in_the_forest() -> None:
     records = [{**record, "model": "only"} for record in study_records()]
     figures = [section.figure for section in report_of(records).sections]
-    (forest,) = [figure for figure in figures if isinstance(figure, Forest)]
-    groups = dict(forest.groups)
+    (forest,) = [figure for figure in figures if figure and figure.look == "forest"]
+    groups = dict(forest.parts)
     assert "By model: label flips" not in groups
     assert "By task: label flips" in groups
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.score.mmlu import selected_letter
-from harness.score.refusal_phrases import HARD, SOFT
+from harness.score.refusal import phrases
 from harness.score.truthfulqa import STOP_WORDS, overlaps
 from harness.tasks import STUDY_UNKNOWN as UNKNOWN
 
@@ -61,7 +61,8 @@ def test_mmlu_scores_the_letter_against_the_reference(score_with, mmlu_case: dic
 
 
 def test_the_lists_have_the_studys_sizes():
-    assert (len(HARD), len(SOFT), len(UNKNOWN), len(STOP_WORDS)) == (29, 8, 10, 50)
+    hard, soft = phrases()["hard"], phrases()["soft"]
+    assert (len(hard), len(soft), len(UNKNOWN), len(STOP_WORDS)) == (29, 8, 10, 50)
 
 
 @pytest.mark.parametrize("option", ["Cannot answer", "Can't answer", "Not known"])

@@ -248,14 +248,14 @@ def test_a_sweep_leaves_the_server_of_a_living_harness_alone(other_harness):
 def test_a_sweep_never_ends_a_process_that_only_has_the_same_id(tmp_path: Path):
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
-        OwnerFile.write(
-            tmp_path / "native_standard_tiny.pid.json",
+        OwnerFile(
             mark="a-mark-that-nobody-carries",
             run_id="r",
-            supervisor_pid=bystander.pid,
+            harness=ProcessId.of(os.getpid()),
+            supervisor=ProcessId.of(bystander.pid),
             server_pid=bystander.pid,
             grace_s=0.1,
-        )
+        ).write(tmp_path / "native_standard_tiny.pid.json")
         text = (tmp_path / "native_standard_tiny.pid.json").read_text()
         old = re.sub(r'"start_time": \d+', '"start_time": 1', text)
         (tmp_path / "native_standard_tiny.pid.json").write_text(old)

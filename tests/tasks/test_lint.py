@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from harness.errors import UsageError
-from harness.tasks.lint import RULES, Severity, lint_paths
+from harness.families import BBQ
+from harness.tasks.lint import Severity, lint_paths, lint_rules
 
 HEADS = {
     "bbq": ("safety_bias", "{{ context }} {{ question }}"),
@@ -257,5 +258,9 @@ def test_a_missing_folder_is_an_error_of_the_caller(tmp_path: Path):
 
 
 def test_every_rule_says_what_to_do():
-    assert all(rule.meaning and rule.remedy for rule in RULES.values())
-    assert Counter(rule.severity for rule in RULES.values())[Severity.ERROR] > 10
+    assert all(rule.meaning and rule.remedy for rule in lint_rules().values())
+    assert Counter(rule.severity for rule in lint_rules().values())[Severity.ERROR] > 10
+
+
+def test_the_rule_of_the_biased_answer_names_the_keys_that_may_hold_it():
+    assert lint_rules()["bbq-no-biased-index"].remedy == f"give {BBQ.keys_of('biased')}"

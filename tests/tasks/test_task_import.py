@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import EnvironmentError_, UsageError
 from harness.tasks import load_task
-from harness.tasks.importing import DATASETS, import_rows, parse_filter, read_rows, write_task
+from harness.tasks.importing import import_rows, known_datasets, parse_filter, read_rows, write_task
 from harness.tasks.lint import Severity, lint_paths
 
 BBQ = {
@@ -68,7 +68,8 @@ ROWS = {"bbq": BBQ, "truthfulqa": TRUTH, "mmlu": MMLU, "xstest": XSTEST, "jailbr
 
 
 def imported(kind: str, *rows: dict, **options):
-    return import_rows(DATASETS[kind], rows or (ROWS[kind],), source={"file": "x"}, **options)
+    dataset = known_datasets()[kind]
+    return import_rows(dataset, rows or (ROWS[kind],), source={"file": "x"}, **options)
 
 
 def sample(kind: str, row: dict) -> dict:
@@ -99,7 +100,7 @@ def test_licence_and_source_are_written_into_the_file(tmp_path: Path, kind: str,
     write_task(imported(kind), path)
     text = path.read_text()
     assert f'licence: "{licence}"' in text
-    assert f'home: "{DATASETS[kind].home}"' in text
+    assert f'home: "{known_datasets()[kind].home}"' in text
     assert 'file: "x"' in text
 
 

@@ -30,10 +30,11 @@ class ImageConfig(Struct, frozen=True, kw_only=True):
     """What ``docker inspect`` says, with secret-looking values taken out.
 
     Attributes:
-        id: the engine's own id of the image.
+        id: the engine's own id. Its meaning changed with Docker 29 (configuration digest before,
+            manifest digest since), so it is compared on one engine only, never across machines.
         digests: ``name@sha256:...`` for every repository it came from or went to.
         size_bytes: unpacked.
-        needs_gpu: False for an image that says that it is for a CPU.
+        needs_gpu: all images are for GPUs, but those that say that they are for a CPU.
     """
 
     id: Short
@@ -50,6 +51,11 @@ class ImageConfig(Struct, frozen=True, kw_only=True):
     working_directory: Short = ""
     ports: tuple[Short, ...] = ()
     needs_gpu: bool = True
+
+    def digests_in(self, repository: str) -> tuple[str, ...]:
+        """The digests under which the image is known there."""
+        pairs = (entry.partition("@") for entry in self.digests)
+        return tuple(digest for name, _, digest in pairs if name == repository)
 
 
 class PythonFacts(Struct, frozen=True):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import groupby
+from typing import NamedTuple
 
 from harness.images.inventory.contents import Effect, Inventory
 
@@ -28,10 +28,11 @@ _PLATFORMS = {
     "is_tpu": False,
 }
 _RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+_NO, _UNKNOWN, _YES = 0, 1, 2
+"""Kleene's logic: ``and`` is the least of its values, ``or`` the greatest, ``not`` is 2 - value."""
 
 
-@dataclass(frozen=True, slots=True)
-class CapabilityEffects:
+class CapabilityEffects(NamedTuple):
     """What happens on a GPU of one compute capability.
 
     Attributes:
@@ -67,24 +68,20 @@ def _effects(body: list[ast.stmt], conditions: tuple[str, ...], function: str) -
                 text = ast.unparse(test)
                 yield from _effects(statement.body, (*conditions, text), function)
                 yield from _effects(statement.orelse, (*conditions, f"not ({text})"), function)
-            case ast.Expr(
-                value=ast.Call(func=ast.Attribute(attr="impl"), args=[name, *rest]) as call
-            ):
+            case ast.Expr(value=ast.Call(func=ast.Attribute(attr="impl")) as call) if call.args:
                 # library.impl(operator, kernel, key)
+                name, *rest = call.args
                 named = {word.arg: word.value for word in call.keywords}
-                match rest[1] if len(rest) > 1 else named.get("dispatch_key"):
-                    case ast.Constant(value=str(key)):
-                        yield Effect("operator", _literal(name), key, function, conditions)
-                    case _:
-                        yield Effect("operator", _literal(name), PLATFORM_KEY, function, conditions)
+                given = rest[1] if len(rest) > 1 else named.get("dispatch_key")
+                is_text = isinstance(given, ast.Constant) and isinstance(given.value, str)
+                key = _literal(given) if given and is_text else PLATFORM_KEY
+                yield Effect("operator", _literal(name), key, function, conditions)
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
-                    if (
-                        isinstance(target, ast.Subscript)
-                        and ast.unparse(target.value) == "os.environ"
-                    ):
-                        variable, text = _literal(target.slice), _literal(value)
-                        yield Effect("variable", variable, text, function, conditions)
+                    match target:
+                        case ast.Subscript(value=of, slice=to) if ast.unparse(of) == "os.environ":
+                            pinned = _literal(to), _literal(value)
+                            yield Effect("variable", *pinned, function, conditions)
             case ast.FunctionDef() | ast.ClassDef() | ast.Expr():
                 pass
             case _:
@@ -113,61 +110,51 @@ def effects_by_capability(
         uncertain: list[str] = []
         for effect in effects:
             is_operator = effect.kind == "operator"
-            shown = effect.name if is_operator else f"{effect.name}={effect.value}"
             if not is_operator and effect.function != ENTRY:
                 continue
-            applies = _all(_value(text, capability, torch_version) for text in effect.conditions)
-            if applies is None:
-                uncertain.append(shown)
-            elif applies:
-                (operators if is_operator else variables).append(shown)
+            holds = (_holds(text, capability, torch_version) for text in effect.conditions)
+            applies = min(holds, default=_YES)
+            if applies != _NO:
+                certain = operators if is_operator else variables
+                shown = effect.name if is_operator else f"{effect.name}={effect.value}"
+                (certain if applies == _YES else uncertain).append(shown)
         parts = (tuple(dict.fromkeys(names)) for names in (operators, variables, uncertain))
         found.append(CapabilityEffects(capability, *parts))
     return tuple(found)
 
 
+def effects_of(inventory: Inventory) -> tuple[CapabilityEffects, ...]:
+    """What the batch-invariant module of an image does, as `effects_by_capability`."""
+    module = inventory.contents.batch_invariant
+    return effects_by_capability(module.effects if module else (), inventory.versions.torch)
+
+
 def grouped_effects(inventory: Inventory) -> Iterator[tuple[str, CapabilityEffects]]:
     """Capabilities with the same effects together: ``8.0, 8.6``, and what happens there."""
-    module = inventory.contents.batch_invariant
-    rows = effects_by_capability(module.effects if module else (), inventory.versions.torch)
-    for _, group in groupby(rows, key=lambda row: (row.operators, row.variables, row.uncertain)):
+    for _, group in groupby(effects_of(inventory), key=lambda row: row[1:]):
         members = list(group)
         yield ", ".join(member.capability for member in members), members[0]
 
 
-def _all(values: Iterable[bool | None]) -> bool | None:
-    known = list(values)
-    if False in known:
-        return False
-    return None if None in known else True
-
-
-def _value(node: ast.expr | str, capability: str, torch: str | None) -> bool | None:
-    """Of an expression or its text; ``None`` for what cannot be decided, or not be read."""
+def _holds(node: ast.expr | str, capability: str, torch: str | None) -> int:
+    """Of an expression or its text; what cannot be decided, or not be read, is unknown."""
     match node:
         case str():
             try:
-                return _value(ast.parse(node, mode="eval").body, capability, torch)
+                return _holds(ast.parse(node, mode="eval").body, capability, torch)
             except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
-                return None
+                return _UNKNOWN
         case ast.UnaryOp(op=ast.Not(), operand=inner):
-            return _not(_value(inner, capability, torch))
-        case ast.BoolOp(op=ast.And(), values=parts):
-            return _all(_value(part, capability, torch) for part in parts)
-        case ast.BoolOp(values=parts):
-            return _not(_all(_not(_value(part, capability, torch)) for part in parts))
+            return _YES - _holds(inner, capability, torch)
+        case ast.BoolOp(op=operator, values=parts):
+            values = [_holds(part, capability, torch) for part in parts]
+            return min(values) if isinstance(operator, ast.And) else max(values)
         case ast.Call(func=function, args=arguments):
             name = ast.unparse(function).rpartition(".")[2]
-            return (
-                _PLATFORMS[name]
-                if name in _PLATFORMS
-                else _call(name, arguments, capability, torch)
-            )
-    return None
-
-
-def _not(value: bool | None) -> bool | None:
-    return None if value is None else not value
+            known = _PLATFORMS.get(name)
+            answer = _call(name, arguments, capability, torch) if known is None else known
+            return _UNKNOWN if answer is None else _YES * answer
+    return _UNKNOWN
 
 
 def _call(name: str, arguments: list[ast.expr], capability: str, torch: str | None) -> bool | None:
@@ -177,8 +164,9 @@ def _call(name: str, arguments: list[ast.expr], capability: str, torch: str | No
     except (ValueError, IndexError, SyntaxError):
         return None
     if name in {"is_torch_equal_or_newer", "_is_torch_equal_or_newer"}:
-        have, need = _RELEASE.match(torch or ""), _RELEASE.match(str(wanted))
-        return None if have is None or need is None else _numbers(have) >= _numbers(need)
+        releases = _RELEASE.match(torch or ""), _RELEASE.match(str(wanted))
+        have, need = ([int(n or 0) for n in found.groups()] if found else [] for found in releases)
+        return have >= need if have and need else None
     if isinstance(wanted, tuple) and len(wanted) == 2:
         wanted = int(wanted[0]) * 10 + int(wanted[1])
     if not isinstance(wanted, int):
@@ -189,7 +177,3 @@ def _call(name: str, arguments: list[ast.expr], capability: str, torch: str | No
         "is_device_capability_family": here // 10 == wanted // 10,
         "has_device_capability": here >= wanted,
     }.get(name)
-
-
-def _numbers(match: re.Match[str]) -> tuple[int, ...]:
-    return tuple(int(part or 0) for part in match.groups())

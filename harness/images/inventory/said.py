@@ -55,29 +55,19 @@ def read_contents(text: str, notes: tuple[str, ...] = ()) -> Contents:
     """
     if not text.strip():
         return Contents(notes=notes or ("the image said nothing",))
-    sections = _Sections(text)
-    module = sections.read("batch_invariant", InvariantModule)
-    source = sections.value("batch_invariant").get("source")
-    if module is not None and isinstance(source, str):
-        try:
-            module = replace(module, effects=read_effects(source))
-        except ValueError as error:
-            module = replace(module, note=str(error))
-    elif module is not None:
-        module = replace(module, note="too long to be read for the operators that it replaces")
-    arguments = _arguments(sections)
+    said = _Sections(text)
     contents = Contents(
-        python=sections.read("python", PythonFacts),
-        os_packages=sections.read("os_packages", OsPackages) or OsPackages(),
-        python_packages=sections.read("python_packages", Versions) or {},
-        plugins=sections.read("plugins", tuple[Plugin, ...]) or (),
-        torch=sections.read("torch", TorchFacts),
-        vllm=sections.read("vllm", VllmFacts),
-        batch_invariant=module,
-        kernels=sections.read("kernels", tuple[KernelFile, ...]) or (),
-        arguments=arguments,
+        python=said.read("python", PythonFacts),
+        os_packages=said.read("os_packages", OsPackages) or OsPackages(),
+        python_packages=said.read("python_packages", Versions) or {},
+        plugins=said.read("plugins", tuple[Plugin, ...]) or (),
+        torch=said.read("torch", TorchFacts),
+        vllm=said.read("vllm", VllmFacts),
+        batch_invariant=_module(said),
+        kernels=said.read("kernels", tuple[KernelFile, ...]) or (),
+        arguments=_arguments(said),
     )
-    return replace(contents, notes=tuple(note[:_MOST_NOTE] for note in (*notes, *sections.notes)))
+    return replace(contents, notes=tuple(note[:_MOST_NOTE] for note in (*notes, *said.notes)))
 
 
 class _Sections:
@@ -113,9 +103,22 @@ class _Sections:
             return None
 
 
-def _arguments(sections: _Sections) -> ServerArguments:
-    read = sections.read("arguments", ServerArguments) or ServerArguments()
-    value = sections.value("arguments")
+def _module(said: _Sections) -> InvariantModule | None:
+    module = said.read("batch_invariant", InvariantModule)
+    source = said.value("batch_invariant").get("source")
+    if module is None:
+        return None
+    if not isinstance(source, str):
+        return replace(module, note="too long to be read for the operators that it replaces")
+    try:
+        return replace(module, effects=read_effects(source))
+    except ValueError as error:
+        return replace(module, note=str(error))
+
+
+def _arguments(said: _Sections) -> ServerArguments:
+    read = said.read("arguments", ServerArguments) or ServerArguments()
+    value = said.value("arguments")
     if value.get("source") == "help":
         found = read_help(str(value.get("help") or ""))
         return ServerArguments("help" if found else None, found, read.reasons)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import docker
 from docker.errors import DockerException
@@ -17,24 +14,18 @@ from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_, UsageError
 from harness.files import write_whole
-from harness.images.inventory.contents import Contents, ImageConfig, Inventory, Layer
+from harness.images.inventory.contents import Contents, Inventory
 from harness.images.inventory.locked_container import TIMEOUT_S, run_probe, script_text
 from harness.images.inventory.said import read_contents
 from harness.images.reference import (
     ImageReference,
-    LocalImage,
     Progress,
     find_image,
     find_or_pull,
+    image_config,
 )
-from harness.secrets import redact_command, redact_environment, redact_text
 
 _CACHE_SCHEMA = 2
-_MOST_STEP = 2000
-_METADATA = re.compile(
-    r"(?:/bin/sh -c #\(nop\) +)?(?:ARG|CMD|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER"
-    r"|ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME)\b"
-)
 
 
 class _Kept(Struct):
@@ -65,11 +56,10 @@ class ContentsCache:
 
     def load(self, image_id: str) -> Contents | None:
         """What is kept; ``None`` if nothing is, or nothing that can be read."""
-        try:
+        with suppress(OSError, ValueError, RecursionError):
             kept = json.decode(self.path_of(image_id).read_bytes(), type=_Kept)
-        except (OSError, ValueError, RecursionError):
-            return None
-        return kept.contents if kept.image == image_id else None
+            return kept.contents if kept.image == image_id else None
+        return None
 
     def save(self, image_id: str, contents: Contents) -> None:
         """Keep contents; a folder that cannot be written is no error, only no cache."""
@@ -91,7 +81,6 @@ def take_inventory(
     Args:
         image: name and tag, name and digest, or an id of this engine.
         cache: where to look first and to keep what was read; the user's own when ``None``.
-        progress: told what takes time.
         timeout_s: for the program that runs inside.
 
     Raises:
@@ -109,9 +98,8 @@ def take_inventory(
         inspected = client.images.get(found.id)
         config = image_config(inspected.attrs, inspected.history())
     except (DockerException, RequestException) as error:
-        raise EnvironmentError_(
-            f"the Docker engine could not inspect {found.id}: {error}"
-        ) from None
+        reason = f"the Docker engine could not inspect {found.id}: {error}"
+        raise EnvironmentError_(reason) from None
     contents = cache.load(found.id)
     if contents is None:
         progress(f"reading {image}, in a container without network and GPU")
@@ -120,51 +108,6 @@ def take_inventory(
         if output.text and not output.notes:
             cache.save(found.id, contents)
     return Inventory(image=image, config=config, contents=contents)
-
-
-def image_config(inspected: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> ImageConfig:
-    """``docker inspect`` and ``docker history`` of an image, without secrets.
-
-    Args:
-        inspected: ``docker image inspect``.
-        history: ``docker history``, newest first as the engine gives it.
-    """
-    image, config = LocalImage.read(inspected), inspected.get("Config") or {}
-    started = tuple(redact_command((*image.entrypoint, *image.command)))
-    return ImageConfig(
-        id=image.id,
-        digests=image.repo_digests,
-        platform=image.platform,
-        created=str(inspected.get("Created") or ""),
-        size_bytes=image.size_bytes,
-        layers=_layers((inspected.get("RootFS") or {}).get("Layers") or (), history),
-        labels=redact_environment(image.labels),
-        environment=redact_environment(image.environment),
-        entrypoint=started[: len(image.entrypoint)],
-        command=started[len(image.entrypoint) :],
-        user=str(config.get("User") or "root"),
-        working_directory=str(config.get("WorkingDir") or "/"),
-        ports=tuple(sorted(config.get("ExposedPorts") or ())),
-        needs_gpu=image.needs_gpu,
-    )
-
-
-def _layers(diff_ids: Sequence[str], history: Sequence[Mapping[str, Any]]) -> tuple[Layer, ...]:
-    """Layers with the step that made each, where as many steps as layers can have made one.
-
-    An engine does not say which step made which layer; steps that only set metadata make none.
-    """
-    steps = [
-        (int(step.get("Size") or 0), " ".join(str(step.get("CreatedBy") or "").split()))
-        for step in reversed(history)
-    ]
-    made = [(size, words) for size, words in steps if not _METADATA.match(words)]
-    if len(made) != len(diff_ids):
-        return tuple(Layer(str(diff_id)) for diff_id in diff_ids)
-    return tuple(
-        Layer(str(diff_id), size, redact_text(words)[:_MOST_STEP])
-        for diff_id, (size, words) in zip(diff_ids, made, strict=True)
-    )
 
 
 def load_inventory(path: Path) -> Inventory:
@@ -176,8 +119,5 @@ def load_inventory(path: Path) -> Inventory:
     try:
         return json.decode(path.read_bytes(), type=Inventory)
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"is not an inventory: {error}",
-            file=path,
-            hint="make one: harness images inventory IMAGE --json > FILE",
-        ) from None
+        hint = "make one: harness images inventory IMAGE --json > FILE"
+        raise UsageError(f"is not an inventory: {error}", file=path, hint=hint) from None

@@ -8,12 +8,7 @@ from harness.serve.docker.docker_server import DockerBackend, DockerServer
 from harness.serve.docker.engine import (
     connect,
     docker_host,
-    engine_address,
     engine_gpu_access,
-    gpu_access,
-)
-from harness.serve.docker.left_containers import (
-    LeftoverContainer,
     find_leftovers,
     remove_leftovers,
 )
@@ -21,14 +16,11 @@ from harness.serve.docker.left_containers import (
 __all__ = [
     "DockerBackend",
     "DockerServer",
-    "LeftoverContainer",
     "connect",
     "container_arguments",
     "container_record",
     "docker_host",
-    "engine_address",
     "engine_gpu_access",
     "find_leftovers",
-    "gpu_access",
     "remove_leftovers",
 ]

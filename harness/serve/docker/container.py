@@ -16,8 +16,6 @@ from harness.serve.leftovers import Owner
 from harness.serve.protocol import ServerState
 
 LABEL_RUN = f"{LABEL_PREFIX}run-id"
-LABEL_MODE = f"{LABEL_PREFIX}mode"
-LABEL_MODEL = f"{LABEL_PREFIX}model"
 LABEL_PID = f"{LABEL_PREFIX}pid"
 LABEL_PID_STARTED = f"{LABEL_PREFIX}pid-started"
 LABEL_HOST = f"{LABEL_PREFIX}host"

@@ -5,6 +5,7 @@ What the container is comes from `harness.serve.docker.container`; here it is on
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import time
@@ -29,8 +30,13 @@ from harness.serve.docker.container import (
     container_state,
     with_secrets,
 )
-from harness.serve.docker.engine import connect, engine_refusal, remove_container
-from harness.serve.docker.left_containers import find_leftovers, remove_leftovers
+from harness.serve.docker.engine import (
+    connect,
+    engine_refusal,
+    find_leftovers,
+    remove_container,
+    remove_leftovers,
+)
 from harness.serve.docker.log_follower import LogFollower
 from harness.serve.launch import LaunchOptions
 from harness.serve.leftovers import Owner
@@ -87,7 +93,12 @@ class DockerServer(Server):
         except NotFound:
             return ServerState(running=False, detail="the container is gone from the engine")
         except (DockerException, RequestException) as error:
-            return self._engine_silent(error)
+            now = self._clock()
+            self._silent_since = now if self._silent_since is None else self._silent_since
+            self._engine_was_silent = True
+            running = now - self._silent_since < _ENGINE_GRACE_S
+            so = "does not answer" if running else f"has not answered for {_ENGINE_GRACE_S:.0f} s"
+            return ServerState(running=running, detail=f"the Docker engine {so}: {error}")
         self._silent_since = None
         state = container_state(self._container.attrs)
         if not state.running and self._engine_was_silent:
@@ -131,29 +142,15 @@ class DockerServer(Server):
         if self._lock is not None:
             self._lock.release()
 
-    def _engine_silent(self, error: Exception) -> ServerState:
-        now = self._clock()
-        if self._silent_since is None:
-            self._silent_since = now
-        self._engine_was_silent = True
-        if now - self._silent_since < _ENGINE_GRACE_S:
-            return ServerState(running=True, detail=f"the Docker engine does not answer: {error}")
-        return ServerState(
-            running=False,
-            detail=f"the Docker engine has not answered for {_ENGINE_GRACE_S:.0f} s: {error}",
-        )
-
     def _attempt(self, what: str, act: Callable[[], Any]) -> bool:
         try:
             act()
-        except NotFound:
-            return True
         except (DockerException, RequestException) as error:
             # 409: not running any more, or its removal is under way
-            if isinstance(error, APIError) and error.status_code == 409:
-                return True
-            _log.warning("container_" + what + "_failed", error=str(error))
-            return False
+            ending = isinstance(error, APIError) and error.status_code == 409
+            if not ending and not isinstance(error, NotFound):
+                _log.warning("container_" + what + "_failed", error=str(error))
+                return False
         return True
 
 
@@ -165,13 +162,10 @@ class DockerBackend:
             SDK's client is not made for several threads.
     """
 
+    name = BackendName.DOCKER
+
     def __init__(self, connect: Callable[[float], docker.DockerClient] = connect) -> None:
         self._connect = connect
-
-    @property
-    def name(self) -> BackendName:
-        """Docker."""
-        return BackendName.DOCKER
 
     def check(self, options: LaunchOptions) -> None:
         """The engine answers and has the image; changes nothing.
@@ -179,21 +173,15 @@ class DockerBackend:
         Raises:
             EnvironmentError_: no engine, no image, or the port is taken.
         """
-        client = self._connect(_STATE_TIMEOUT_S)
-        try:
+        with contextlib.closing(self._connect(_STATE_TIMEOUT_S)) as client:
             _require_image(client, options)
-        finally:
-            client.close()
         check_port_free(options.port)
 
     def sweep(self, run_folder: Path) -> tuple[str, ...]:
         """Remove containers that a killed run of this folder left, if its owner is gone."""
-        client = self._connect(_STATE_TIMEOUT_S)
-        try:
+        with contextlib.closing(self._connect(_STATE_TIMEOUT_S)) as client:
             leftovers = find_leftovers(client, run_folder.name)
             return tuple(f"removed {left}" for left in remove_leftovers(client, leftovers))
-        finally:
-            client.close()
 
     def start(self, options: LaunchOptions, run_folder: Path) -> DockerServer:
         """Create and start a container, with its log followed from the first byte.
@@ -234,8 +222,19 @@ class DockerBackend:
     def _create_and_start(
         self, client: docker.DockerClient, arguments: dict[str, Any], options: LaunchOptions
     ) -> Container:
+        """Create and start; an engine that may not raise limits (a rootless one) starts without."""
         try:
-            return _create_and_start(client, arguments)
+            container = client.containers.create(**arguments)
+            try:
+                container.start()
+            except APIError as error:
+                if "error setting rlimit" not in str(error) or not arguments["ulimits"]:
+                    raise
+                _log.warning("ulimits_refused", container=container.name)
+                container.remove(force=True)
+                container = client.containers.create(**{**arguments, "ulimits": []})
+                container.start()
+            return container
         except APIError as error:
             raise engine_refusal(
                 str(error.explanation or error),
@@ -248,20 +247,6 @@ class DockerBackend:
                 f"the Docker engine went away while a container was started: {error}",
                 hint="see that it runs (docker info), then start the run again; it resumes",
             ) from error
-
-
-def _create_and_start(client: docker.DockerClient, arguments: dict[str, Any]) -> Container:
-    """Create and start; an engine that may not raise limits (a rootless one) starts without."""
-    container = client.containers.create(**arguments)
-    try:
-        container.start()
-    except APIError as error:
-        if "error setting rlimit" not in str(error) or not arguments["ulimits"]:
-            raise
-        _log.warning("ulimits_refused", container=container.name)
-        container.remove(force=True)
-        return _create_and_start(client, {**arguments, "ulimits": []})
-    return container
 
 
 def _require_image(

@@ -1,6 +1,7 @@
-"""The Docker engine: how it is reached, how it hands out GPUs, and what its refusals mean.
+"""The Docker engine: how it is reached, hands out GPUs and refuses, and what is left in it.
 
-Explicit timeouts, the user's context, clear errors.
+Explicit timeouts, the user's context, clear errors. Containers of a killed harness are found by
+label and removed if their owner is gone.
 """
 
 from __future__ import annotations
@@ -10,16 +11,22 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import docker
 from docker.context import ContextAPI
 from docker.errors import APIError, DockerException
+from msgspec import Struct
 from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_, HarnessError, StartupFailed
 from harness.machine import GpuAccess, Host, this_host
+from harness.serve.docker.container import LABEL_HOST, LABEL_PID, LABEL_PID_STARTED, LABEL_RUN
+from harness.serve.failures import read_table
+from harness.serve.leftovers import Owner
 
 API_TIMEOUT_S = 60.0
 """For each call to the engine; a pull streams and needs no longer one."""
@@ -182,82 +189,31 @@ def cdi_files_name_nvidia(folders: Iterable[Path | str] = CDI_FOLDERS) -> bool:
     return False
 
 
-class _Refusal(NamedTuple):
-    """What the engine says, and what it means; its words come before any server log."""
+class Refusal(Struct, frozen=True, forbid_unknown_fields=True):
+    """A row of ``refusals.yaml``: what the engine says, and what it means."""
 
-    pattern: str
+    says: tuple[str, ...]
     message: str
     hint: str
-    error: type[HarnessError] = EnvironmentError_
-
-
-_REFUSALS = (
-    _Refusal(
-        r"port is already allocated|bind: address already in use|address already in use",
-        "port {port} on 127.0.0.1 is taken",
-        "end what listens there (ss -ltnp shows it), run harness clean if it is a container of "
-        "ours, or choose another with --port",
-    ),
-    _Refusal(
-        r"could not select device driver|unknown or invalid runtime name|no known GPU vendor",
-        "the engine has no NVIDIA runtime",
-        "install the NVIDIA Container Toolkit and run: sudo nvidia-ctk runtime configure "
-        "--runtime=docker && sudo systemctl restart docker",
-    ),
-    _Refusal(
-        r"unresolvable CDI devices|CDI device injection failed",
-        "the engine does not know the CDI device nvidia.com/gpu",
-        "make the device list: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
-    ),
-    _Refusal(
-        r"unsatisfied condition: (cuda>=[\d.]+)",
-        "the NVIDIA driver is too old for the image: it needs {match}",
-        "update the driver, or choose an image built for an older CUDA",
-    ),
-    _Refusal(
-        r"No such image|pull access denied|manifest unknown",
-        "there is no image {image} on this machine",
-        "pull or build it; harness pin {image} does the first",
-    ),
-    _Refusal(
-        r"exec format error",
-        "the image {image} is for another processor architecture",
-        "choose the image of this machine's architecture",
-        StartupFailed,
-    ),
-    _Refusal(
-        r"executable file not found|no such file or directory: unknown",
-        "the image {image} has no program {program}",
-        "the image must have python3 and vLLM; check that --image names a vLLM image",
-        StartupFailed,
-    ),
-    _Refusal(
-        r"no space left on device",
-        "the engine's disk is full",
-        "free space: docker system df shows what uses it",
-    ),
-)
+    startup_failed: bool = False
 
 
 def engine_refusal(text: str, *, image: str, port: int, program: str) -> HarnessError:
     """The error for what the engine said when a container was created or started.
 
     Args:
-        text: the engine's message.
+        text: the engine's message; it becomes the error's detail.
         image: the reference that was asked for.
         port: the host port that was asked for.
         program: the entrypoint's first word.
-
-    Returns:
-        An error to raise; the engine's own words are its detail.
     """
     said = " ".join(text.split())
-    for refusal in _REFUSALS:
-        found = re.search(refusal.pattern, said)
+    for refusal in read_table("harness.serve.docker", "refusals.yaml", tuple[Refusal, ...]):
+        found = re.search("|".join(refusal.says), said)
         if found:
             match = found.group(1) if found.groups() else ""
             fill = {"image": image, "port": port, "program": program, "match": match}
-            return refusal.error(
+            return (StartupFailed if refusal.startup_failed else EnvironmentError_)(
                 refusal.message.format(**fill),
                 hint=refusal.hint.format(**fill),
                 detail=(f"Docker: {said}",),
@@ -267,3 +223,64 @@ def engine_refusal(text: str, *, image: str, port: int, program: str) -> Harness
         hint="its message is below; docker info and the engine's log say more",
         detail=(f"Docker: {said}",),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LeftoverContainer:
+    """A container of ours; it may be removed only if the harness that started it surely ended."""
+
+    id: str
+    name: str
+    run_id: str
+    status: str
+    owner: Owner
+    owner_gone: bool
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> LeftoverContainer:
+        """From a row of the engine's list."""
+        labels: Mapping[str, str] = row.get("Labels") or {}
+        pid, started = (
+            int(text) if (text := labels.get(name, "")).isdigit() else 0
+            for name in (LABEL_PID, LABEL_PID_STARTED)
+        )
+        owner = Owner(labels.get(LABEL_HOST, ""), pid, started)
+        return cls(
+            id=str(row["Id"]),
+            name=str((row.get("Names") or ["?"])[0]).lstrip("/"),
+            run_id=labels.get(LABEL_RUN, ""),
+            status=str(row.get("State", "unknown")),
+            owner=owner,
+            owner_gone=owner.is_gone(),
+        )
+
+    def __str__(self) -> str:
+        owner = f"{self.owner.host} pid {self.owner.pid}"
+        fate = "owner gone" if self.owner_gone else "owner may be alive"
+        return f"container {self.name} (run {self.run_id}, {self.status}; {owner}: {fate})"
+
+
+def find_leftovers(
+    client: docker.DockerClient, run_id: str | None = None
+) -> tuple[LeftoverContainer, ...]:
+    """All containers that carry our run label (of this run), running or not, by name.
+
+    Raises:
+        EnvironmentError_: the engine does not answer.
+    """
+    label = LABEL_RUN if run_id is None else f"{LABEL_RUN}={run_id}"
+    listed = guarded(
+        "list containers",
+        lambda: client.api.containers(all=True, filters={"label": [label]}),
+    )
+    return tuple(sorted(map(LeftoverContainer.of, listed), key=lambda found: found.name))
+
+
+def remove_leftovers(
+    client: docker.DockerClient, leftovers: tuple[LeftoverContainer, ...]
+) -> tuple[LeftoverContainer, ...]:
+    """Remove those whose owner is gone, also while they run; returns what was removed."""
+    removed = tuple(leftover for leftover in leftovers if leftover.owner_gone)
+    for leftover in removed:
+        guarded(f"remove {leftover.name}", partial(remove_container, client, leftover.id))
+    return removed

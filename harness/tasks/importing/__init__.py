@@ -4,24 +4,8 @@ Rows come from a local JSONL, CSV or Parquet file, or from anything that yields 
 cannot be converted without a guess is left out and counted, never guessed.
 """
 
-from harness.tasks.importing.datasets import DATASETS, Dataset, Hub
-from harness.tasks.importing.imported_task import (
-    ImportedTask,
-    RowFilter,
-    import_rows,
-    parse_filter,
-    write_task,
-)
+from harness.tasks.importing.datasets import Hub, known_datasets
+from harness.tasks.importing.imported_task import import_rows, parse_filter, write_task
 from harness.tasks.importing.source_rows import read_rows
 
-__all__ = [
-    "DATASETS",
-    "Dataset",
-    "Hub",
-    "ImportedTask",
-    "RowFilter",
-    "import_rows",
-    "parse_filter",
-    "read_rows",
-    "write_task",
-]
+__all__ = ["Hub", "import_rows", "known_datasets", "parse_filter", "read_rows", "write_task"]

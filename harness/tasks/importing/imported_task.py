@@ -14,19 +14,15 @@ from typing import Any
 
 import yaml
 
-from harness.errors import EnvironmentError_, UsageError, nearest
+from harness.errors import EnvironmentError_, UsageError
+from harness.families import FAMILIES
 from harness.files import write_whole
 from harness.tasks.importing.datasets import Dataset
 from harness.tasks.importing.source_rows import RowSkipped, plain_columns
 from harness.tasks.task_files import load_task
 
-
-@dataclass(frozen=True, slots=True)
-class RowFilter:
-    """Take rows whose ``column`` is ``value``, both as text."""
-
-    column: str
-    value: str
+RowFilter = tuple[str, str]
+"""Take rows whose column (the first) is the value (the second), both as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +47,51 @@ class ImportedTask:
     skipped: Mapping[str, int]
     filtered: int
 
+    def document(self) -> dict[str, Any]:
+        """What the task file holds."""
+        made_from = {
+            "dataset": self.dataset.name,
+            "home": self.dataset.home,
+            **self.source,
+            "rows_read": self.rows,
+            "rows_not_chosen": self.filtered,
+            "rows_not_convertible": dict(self.skipped),
+        }
+        about = f"{self.dataset.title}; imported, {len(self.samples)} samples."
+        return {
+            "name": self.name,
+            "description": about,
+            "licence": self.dataset.licence,
+            "source": made_from,
+            "task_type": FAMILIES[self.dataset.family].task_types[0],
+            "prompt_template": self.dataset.template,
+            "samples": list(self.samples),
+        }
 
-class _Quoted(str):
-    """Text that is written in double quotes, so that ``No`` and ``1e5`` stay text."""
 
-    __slots__ = ()
-
-
-class _Block(str):
-    """Text that is written as a block."""
-
-    __slots__ = ()
+_STYLES = {"task_type": None, "prompt_template": "|"}
 
 
 class _Dumper(yaml.SafeDumper):
-    """The safe dumper with indented lists and the two kinds of text."""
+    """Lists indented; keys plain, texts quoted, so that ``No`` and ``1e5`` stay text."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         """Indent lists below their key, as the study's files do."""
         del indentless
         super().increase_indent(flow, False)
 
+    def represent_mapping(self, *given: Any, **options: Any) -> yaml.MappingNode:
+        """A mapping; two texts of a task file are written in another way than the rest."""
+        node = super().represent_mapping(*given, **options)
+        for key, value in node.value:
+            key.style = None
+            if key.value in _STYLES:
+                value.style = _STYLES[key.value]
+        return node
+
 
 _Dumper.add_representer(
-    _Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
-)
-_Dumper.add_representer(
-    _Block, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
 )
 
 
@@ -90,7 +104,7 @@ def parse_filter(text: str) -> RowFilter:
     name, sign, value = text.partition("=")
     if not sign or not name.strip():
         raise UsageError(f"--where: '{text}' is not COLUMN=VALUE", hint="for example label=unsafe")
-    return RowFilter(name.strip().lower().replace(" ", "_"), value.strip())
+    return name.strip().lower().replace(" ", "_"), value.strip()
 
 
 def import_rows(
@@ -123,13 +137,13 @@ def import_rows(
     for number, raw in enumerate(rows):
         row = plain_columns(raw)
         if not count:
-            _check_columns(dataset, row, where)
+            dataset.check_columns(row, [column for column, _ in where])
         count += 1
-        if any(str(row.get(wanted.column)) != wanted.value for wanted in where):
+        if any(str(row.get(column)) != value for column, value in where):
             filtered += 1
             continue
         try:
-            samples.append(dataset.convert(row, number))
+            samples.append(dataset.sample(row, number))
         except RowSkipped as reason:
             skipped[str(reason)] += 1
     kept = _chosen(samples, limit, seed)
@@ -168,49 +182,10 @@ def write_task(task: ImportedTask, path: Path) -> None:
     Raises:
         UsageError: the folder cannot be written to, or the result would not load.
     """
-    dataset = task.dataset
-    made_from = {
-        "dataset": dataset.name,
-        "home": dataset.home,
-        **task.source,
-        "rows_read": task.rows,
-        "rows_not_chosen": task.filtered,
-        "rows_not_convertible": dict(task.skipped),
-    }
-    document = {
-        "name": _Quoted(task.name),
-        "description": _Quoted(f"{dataset.title}; imported, {len(task.samples)} samples."),
-        "licence": _Quoted(dataset.licence),
-        "source": _quoted(made_from),
-        "task_type": dataset.family.task_types[0],
-        "prompt_template": _Block(dataset.template),
-        "samples": [_quoted(sample) for sample in task.samples],
-    }
-    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+    text = yaml.dump(
+        task.document(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000
+    )
     try:
         write_whole(path, text, parents=True, check=load_task)
     except EnvironmentError_ as error:
         raise UsageError(error.message, hint=error.hint, file=path) from error
-
-
-def _check_columns(dataset: Dataset, row: Mapping[str, Any], where: Sequence[RowFilter]) -> None:
-    """The first row has the data set's columns, and those that filters name."""
-    absent = [column for column in dataset.columns if column not in row]
-    why = f"{dataset.name}: no column {', '.join(absent)}"
-    if not absent:
-        absent = [wanted.column for wanted in where if wanted.column not in row]
-        why = f"--where: no column '{absent[0]}'" if absent else ""
-    if absent:
-        hint = nearest(absent[0], row, "columns there")
-        raise UsageError(why, hint=hint)
-
-
-def _quoted(value: Any) -> Any:
-    """The value with all its texts written in quotes; keys stay plain."""
-    if isinstance(value, str):
-        return _Quoted(value)
-    if isinstance(value, dict):
-        return {key: _quoted(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_quoted(item) for item in value]
-    return value

@@ -12,7 +12,7 @@ import importlib
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import isnan
 from pathlib import Path
@@ -23,8 +23,6 @@ from harness.errors import EnvironmentError_, UsageError
 
 Row = Mapping[str, Any]
 """A row with its column names in lower case and ``_`` for spaces."""
-
-_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
 class RowSkipped(Exception):
@@ -39,19 +37,10 @@ def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
         EnvironmentError_: a Parquet file without pyarrow.
     """
     suffix = path.suffix.lower()
-    if suffix in (".jsonl", ".ndjson"):
-        return (row for _, row in files.read_rows(path))
-    if suffix == ".json":
-        return _json(path)
-    if suffix in (".csv", ".tsv"):
-        return _csv(path, "\t" if suffix == ".tsv" else ",")
-    if suffix == ".parquet":
-        return _parquet(path)
-    raise UsageError(
-        f"cannot tell what kind of file this is: suffix '{suffix}'",
-        file=path,
-        hint=f"known: {', '.join(_SUFFIXES)}",
-    )
+    if suffix not in _READERS:
+        why = f"cannot tell what kind of file this is: suffix '{suffix}'"
+        raise UsageError(why, file=path, hint="known: .jsonl, .json, .csv, .tsv, .parquet")
+    return _READERS[suffix](path)
 
 
 def plain_columns(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +139,8 @@ def _json(path: Path) -> Iterator[Mapping[str, Any]]:
         yield row
 
 
-def _csv(path: Path, delimiter: str) -> Iterator[Mapping[str, Any]]:
+def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     csv.field_size_limit(sys.maxsize)
     reader = csv.DictReader(io.StringIO(files.read_text(path), newline=""), delimiter=delimiter)
     try:
@@ -181,3 +171,12 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"not readable as Parquet: {reason}", file=path) from error
+
+
+_READERS: Mapping[str, Callable[[Path], Iterator[Mapping[str, Any]]]] = {
+    **dict.fromkeys((".jsonl", ".ndjson"), lambda path: (row for _, row in files.read_rows(path))),
+    ".json": _json,
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".parquet": _parquet,
+}

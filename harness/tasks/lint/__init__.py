@@ -3,15 +3,7 @@
 Each rule has an id, a severity and a remedy; each finding has its file and line.
 """
 
-from harness.tasks.lint.lint_files import CHECKS, RULES, LintReport, lint_paths
-from harness.tasks.lint.rule import Hit, Rule, Severity
+from harness.tasks.lint.lint_files import Hit, LintReport, Rule, Severity, lint_paths, lint_rules
+from harness.tasks.lint.lint_samples import CHECKS
 
-__all__ = [
-    "CHECKS",
-    "RULES",
-    "Hit",
-    "LintReport",
-    "Rule",
-    "Severity",
-    "lint_paths",
-]
+__all__ = ["CHECKS", "Hit", "LintReport", "Rule", "Severity", "lint_paths", "lint_rules"]

@@ -1,88 +1,67 @@
-"""Run every rule over task files, and group what it found; first the rules of every task."""
+"""Run every rule over task files, and group what it found."""
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-from harness import families
 from harness.errors import UsageError, shown
-from harness.settings import YamlFile
-from harness.tasks.lint import lint_bbq, lint_mmlu, lint_truthfulqa
-from harness.tasks.lint.rule import Hit, Rule, SampleCheck, Severity, error, warning
+from harness.files import packaged
+from harness.tasks.lint.lint_samples import CHECKS
 from harness.tasks.task import Sample, Task
 from harness.tasks.task_files import read_task, render, task_files
 
 _BYTES_A_TOKEN = 3
 
-_GENERAL = (
-    error("form", "the file or a sample cannot be loaded", "see the message"),
-    error(
-        "duplicate-task", "two files have the same task name", "rename one; candidates name tasks"
-    ),
-    warning(
-        "duplicate-prompt",
-        "two samples of a task have the same prompt, so they are one observation",
-        "remove one",
-    ),
-    warning(
-        "placeholder-in-prompt",
-        "the rendered prompt still holds '{{'",
-        "check the sample's text for a template that was not filled in",
-    ),
-    warning(
-        "trailing-newline",
-        "every prompt ends with a newline, which is part of it and of its tokens",
-        "write prompt_template: |- unless you want it",
-    ),
-    warning(
-        "filters-ignored",
-        "filters: are declared, but scorers see the raw answer",
-        "remove them, or rely on the strict profile's own cut",
-    ),
-    warning(
-        "no-licence",
-        "the file says neither where its items come from nor under which licence",
-        "add source: and licence:",
-    ),
-    warning(
-        "not-nfc",
-        "text is not in Unicode form NFC, so equal-looking strings differ",
-        "normalise the file",
-    ),
-    warning(
-        "prompt-may-not-fit",
-        "prompt and answer may exceed the model's context (3 bytes a token assumed)",
-        "shorten it, or raise --max-model-len",
-    ),
-)
-RULES: Mapping[str, Rule] = {
-    rule.rule_id: rule
-    for rule in (*_GENERAL, *lint_bbq.RULES, *lint_truthfulqa.RULES, *lint_mmlu.RULES)
-}
-"""Every rule by its id."""
-CHECKS: Mapping[str, SampleCheck] = {
-    families.REFUSAL.name: lambda _fields: iter(()),
-    families.BBQ.name: lint_bbq.check_bbq,
-    families.TRUTHFULQA.name: lint_truthfulqa.check_truthfulqa,
-    families.MMLU.name: lint_mmlu.check_mmlu,
-}
-"""What is checked of a sample of each kind of task; a refusal's prompt is all there is of it."""
+
+class Severity(StrEnum):
+    """``error``: a score can be wrong. ``warning``: it can surprise."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing the linter looks for: its name as printed, what is wrong, and what to do."""
+
+    rule_id: str
+    severity: Severity
+    meaning: str
+    remedy: str
+
+
+@cache
+def lint_rules() -> Mapping[str, Rule]:
+    """Every rule by its id, in the order of ``lint_rules.yaml``."""
+    listed = packaged("harness.tasks.lint", "lint_rules.yaml", list[Rule])
+    return {rule.rule_id: rule for rule in listed}
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One place that a rule found, with its facts.
+
+    ``line`` counts from 1 and is 1 where no better one is known; ``sample`` is a sample's id, or
+    ``None`` for the file as a whole.
+    """
+
+    rule: Rule
+    message: str
+    file: str
+    line: int
+    sample: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LintReport:
-    """Everything found in some task files.
-
-    Attributes:
-        files: the files read, in order.
-        samples: how many samples they hold.
-        findings: in file order, general findings first.
-    """
+    """Everything found in task files with so many samples; by file, general findings first."""
 
     files: tuple[str, ...]
     samples: int
@@ -94,20 +73,14 @@ class LintReport:
 
     def grouped(self) -> dict[tuple[str, str], list[Hit]]:
         """Findings by (file, rule id): files in order, errors before warnings."""
-        groups: dict[tuple[str, str], list[Hit]] = {}
+        groups: dict[tuple[str, str], list[Hit]] = {
+            (file, rule.rule_id): []
+            for file in self.files
+            for rule in sorted(lint_rules().values(), key=lambda rule: rule.severity)
+        }
         for finding in self.findings:
-            groups.setdefault((finding.file, finding.rule.rule_id), []).append(finding)
-        order = list(RULES)
-
-        def rank(key: tuple[str, str]) -> tuple[int, bool, int]:
-            file, rule = key
-            return (
-                self.files.index(file),
-                RULES[rule].severity is Severity.WARNING,
-                order.index(rule),
-            )
-
-        return {key: groups[key] for key in sorted(groups, key=rank)}
+            groups[finding.file, finding.rule.rule_id].append(finding)
+        return {key: found for key, found in groups.items() if found}
 
     def as_json(self) -> dict[str, object]:
         """Counts by rule, and every finding."""
@@ -147,86 +120,57 @@ def lint_paths(
     """
     listed = ((path,) if path.is_file() else task_files(path) for path in paths)
     files = list(dict.fromkeys(str(file) for some in listed for file in some))
-    hits: list[Hit] = []
-    names: dict[str, str] = {}
+    rules, hits = lint_rules(), list[Hit]()
+    first: dict[str, Task] = {}
     samples = 0
     for file in files:
         document, task, _, mistakes = read_task(file)
-        hits += [hit for mistake in mistakes for hit in _of_mistake(mistake, file)]
+        for one in mistakes:
+            hint = f" ({one.hint})" if one.hint else ""
+            hits.append(Hit(rules["form"], one.message + hint, one.file or file, one.line or 1))
+            hits += [Hit(rules["form"], line, file, 1) for line in one.detail]
         if document is None or task is None:
             continue
         samples += len(task.samples)
-        if names.setdefault(task.name, file) != file:
-            message = f"task '{task.name}' is also in {names[task.name]}"
-            hits.append(Hit(RULES["duplicate-task"], message, file, 1))
-        hits += _of_head(document, task)
-        hits += _of_samples(task, max_model_len - max_tokens)
-        for sample in task.samples:
-            for rule_id, message in CHECKS[task.scorer](sample.fields):
-                hits.append(_at_sample(rule_id, message, task, sample))
+        if (twin := first.setdefault(task.name, task)) is not task:
+            message = f"task '{task.name}' is also in {twin.file}"
+            hits.append(Hit(rules["duplicate-task"], message, file, 1))
+        head = document.data
+        filters, newline = head.get("filters"), task.prompt_template.endswith("\n")
+        ending = f"prompt_template ends with a newline ({len(task.samples)} prompts)"
+        is_named = any(head.get(key) for key in ("licence", "license", "source"))
+        for is_broken, rule_id, message, key in (
+            (newline, "trailing-newline", ending, ("prompt_template",)),
+            (filters, "filters-ignored", f"{len(filters or ())} filters", ("filters",)),
+            (not is_named, "no-licence", "no source: and no licence:", ()),
+        ):
+            if is_broken:
+                hits.append(Hit(rules[rule_id], message, task.file, document.line(key) or 1))
+        for rule_id, message, sample in _of_samples(task, max_model_len - max_tokens):
+            hits.append(Hit(rules[rule_id], message, task.file, sample.line, sample.sample_id))
     return LintReport(tuple(files), samples, tuple(hits))
 
 
-def _at_sample(rule_id: str, message: str, task: Task, sample: Sample) -> Hit:
-    return Hit(RULES[rule_id], message, task.file, sample.line, sample.sample_id)
-
-
-def _of_mistake(mistake: UsageError, file: str) -> Iterator[Hit]:
-    """What keeps a file or a sample from being loaded."""
-    hint = f" ({mistake.hint})" if mistake.hint else ""
-    yield Hit(RULES["form"], f"{mistake.message}{hint}", mistake.file or file, mistake.line or 1)
-    for line in mistake.detail:
-        yield Hit(RULES["form"], line, file, 1)
-
-
-def _of_head(document: YamlFile, task: Task) -> Iterator[Hit]:
-    """What the head of a task file says or leaves out."""
-
-    def hit(rule_id: str, message: str, *key: str) -> Hit:
-        return Hit(RULES[rule_id], message, task.file, document.line(key) or 1)
-
-    data = document.data
-    if task.prompt_template.endswith("\n"):
-        message = f"prompt_template ends with a newline ({len(task.samples)} prompts)"
-        yield hit("trailing-newline", message, "prompt_template")
-    if data.get("filters"):
-        yield hit("filters-ignored", f"{len(data['filters'])} filters", "filters")
-    if not (data.get("licence") or data.get("license")) and not data.get("source"):
-        yield hit("no-licence", "no source: and no licence:")
-
-
-def _of_samples(task: Task, longest_prompt_tokens: int) -> Iterator[Hit]:
-    """What is wrong with texts and prompts, sample by sample.
-
-    Args:
-        task: a loaded task.
-        longest_prompt_tokens: tokens that a prompt may have beside its answer.
-    """
+def _of_samples(task: Task, longest: int) -> Iterator[tuple[str, str, Sample]]:
+    """The rules that samples break; a prompt may have ``longest`` tokens beside its answer."""
     first: dict[str, Sample] = {}
     for sample in task.samples:
         for key, value in sample.fields.items():
-            if any(not unicodedata.is_normalized("NFC", text) for text in _texts(value)):
-                yield _at_sample("not-nfc", f"{key} is not NFC", task, sample)
+            if not unicodedata.is_normalized("NFC", json.dumps(value, ensure_ascii=False)):
+                yield "not-nfc", f"{key} is not NFC", sample
         try:
             prompt = render(task, sample)
         except UsageError:
             continue
         if (at := prompt.find("{{")) >= 0:
-            around = shown(prompt[max(0, at - 20) : at + 30])
-            yield _at_sample("placeholder-in-prompt", around, task, sample)
+            yield "placeholder-in-prompt", shown(prompt[max(0, at - 20) : at + 30]), sample
         tokens = len(prompt.encode("utf-8", "surrogatepass")) // _BYTES_A_TOKEN
-        if tokens > longest_prompt_tokens:
-            message = f"about {tokens} prompt tokens, room for {longest_prompt_tokens}"
-            yield _at_sample("prompt-may-not-fit", message, task, sample)
-        twin = first.setdefault(prompt, sample)
-        if twin is not sample:
+        if tokens > longest:
+            message = f"about {tokens} prompt tokens, room for {longest}"
+            yield "prompt-may-not-fit", message, sample
+        if (twin := first.setdefault(prompt, sample)) is not sample:
             message = f"same prompt as {twin.sample_id}, line {twin.line}"
-            yield _at_sample("duplicate-prompt", message, task, sample)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
+            yield "duplicate-prompt", message, sample
+    for sample in task.samples:
+        for check in CHECKS[task.scorer]:
+            yield from ((rule_id, message, sample) for rule_id, message in check(sample.fields))

@@ -1,0 +1,142 @@
+"""A run's saved answers scored again: a run folder of its own, and what the profiles see.
+
+Apart from `harness.jobs.run_numbers`, whose verbs need no scorer and no tasks.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError, UsageError, nearest
+from harness.files import read_rows, sha256_of, write_json, write_rows
+from harness.jobs import Done
+from harness.records import METADATA, RECORDS, RunFiles, read_run_files
+from harness.score import PROFILES, Profile, ProfileComparison, rescore, scorer_versions
+from harness.tasks import Population, load_tasks
+
+_COMPARISON = "score_profiles.json"
+
+
+@dataclass(slots=True)
+class _Rescoring:
+    """The records of a run under both profiles, counted as they pass by."""
+
+    records: Path
+    population: Population
+    profile: Profile
+    profiles: ProfileComparison = field(default_factory=ProfileComparison)
+    before: set[str] = field(default_factory=set)
+    count: int = 0
+    changed: int = 0
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Each record with the profile's scores."""
+        for line, old in read_rows(self.records):
+            try:
+                both = {name: rescore(old, self.population, name) for name in PROFILES}
+            except HarnessError as error:
+                if error.file is not None:
+                    raise
+                message, hint = error.message, error.hint
+                raise UsageError(message, hint=hint, file=self.records, line=line) from error
+            new = both[self.profile]
+            self.profiles.add(both["paper"], both["strict"])
+            self.before.add(str(old.get("score_profile") or "not named"))
+            self.changed += sum(old.get(k) != new.get(k) for k in ("solo_score", "batch_score"))
+            self.count += 1
+            yield new
+        if not self.count:
+            raise UsageError("the records file is empty", file=self.records)
+
+    def lines(self, folder: Path, show: int) -> Iterator[str]:
+        """What changed, and at most ``show`` disagreements one by one."""
+        found = self.profiles.as_json()
+        yield f"{folder}: {self.count} records scored by profile {self.profile}"
+        answers = sum(tally["answers"] for tally in found["by_mode"].values())
+        if not answers:
+            yield "no answers to compare: every record is in error"
+            return
+        stored = ", ".join(sorted(self.before))
+        yield f"{self.changed} of {answers} answers had another score before (profile {stored})"
+        yield "label flips under both profiles:"
+        for mode, tally in found["by_mode"].items():
+            flips, n = tally["label_flips"], tally["records"]
+            yield (
+                f"  {mode:16} paper {flips['paper']}/{n}, strict {flips['strict']}/{n}; "
+                f"both {flips['both']}, only paper {flips['paper_only']}, "
+                f"only strict {flips['strict_only']}; scores differ on {tally['scores_differ']} of "
+                f"{tally['answers']} answers"
+            )
+        rows = found["disagreements"]
+        total = len(rows) + found["disagreements_left_out"]
+        yield f"flips that only one profile sees: {total}"
+        for row in rows[:show]:
+            sides = (
+                f"{name} {side['solo_label']} {'→' if side['flip'] else '='} {side['batch_label']} "
+                f"[{side['solo_rule']}, {side['batch_rule']}]"
+                for name, side in ((name, row[name]) for name in PROFILES)
+            )
+            yield (
+                f"  {row['mode']} {row['model']} {row['task_name']}/{row['sample_id']} "
+                f"x{row['batch_size']} {row['dispatch_mode']}: {'; '.join(sides)}"
+            )
+        if total > show:
+            yield f"  and {total - show} more in {folder / _COMPARISON}"
+
+
+def rescore_run(run: Path, profile: str, tasks: Path | None, out: Path | None, show: int) -> Done:
+    """Score every saved answer under both profiles, and write those of one as a run folder.
+
+    The run is only read; the new folder is ``rescored/<profile>`` in or beside it by default.
+
+    Raises:
+        UsageError: an unknown profile, no tasks, or a record that cannot be scored again, with
+            its line; nothing is left behind then.
+        EnvironmentError_: the new folder cannot be written.
+    """
+    chosen = next((known for known in PROFILES if known == profile), None)
+    if chosen is None:
+        hint = nearest(profile, PROFILES, "known")
+        raise UsageError(f"--profile: unknown profile '{profile}'", hint=hint)
+    files = read_run_files(run)
+    work = _Rescoring(files.records_path, load_tasks(tasks or _own_tasks(files)), chosen)
+    beside = "rescored" if files.is_run_folder else f"{run.stem}.rescored"
+    folder = out or files.folder / beside / chosen
+    if (folder / RECORDS).resolve() == files.records_path.resolve():
+        raise UsageError("--out is the run itself, whose records must stay", file=folder)
+    try:
+        write_rows(folder / RECORDS, work.rows(), parents=True)
+    finally:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    origin = {
+        "records": str(files.records_path),
+        "sha256": sha256_of(files.records_path),
+        "stored_profiles": sorted(work.before),
+        "profile": chosen,
+        "scorers": scorer_versions(),
+    }
+    comparison = work.profiles.as_json()
+    write_json(folder / _COMPARISON, {**comparison, "rescored_from": origin})
+    if files.metadata:  # with these the folder is a run
+        for pattern in ("startup_*.json", "selected_candidates.jsonl"):
+            for carried in files.folder.glob(pattern):
+                shutil.copyfile(carried, folder / carried.name)
+        spec = {**files.spec, "score_profile": chosen}
+        metadata = {**files.metadata, "resolved_spec": spec, "rescored_from": origin}
+        write_json(folder / METADATA, metadata)
+    return Done(work.lines(folder, show), comparison)
+
+
+def _own_tasks(files: RunFiles) -> Path:
+    named, hint = files.spec.get("tasks"), "give --tasks"
+    if not named:
+        message = "the run does not say which tasks it used"
+        raise UsageError(message, file=files.records_path, hint=hint)
+    if not Path(named).is_dir():
+        message = f"the run's tasks are not here: no folder {named}"
+        hint = f"go to the folder where the run was started, or {hint}"
+        raise UsageError(message, file=files.folder / METADATA, hint=hint)
+    return Path(named)
