@@ -229,8 +229,10 @@ def test_where_the_cache_lasts_companions_are_asked_alone_and_s1_finds_what_s0_l
     )  # fmt: skip
     code, _, err = run.complete()
     assert code == 0, err
+    found = []
     for record in run.records():
         assert record["warmed"] == record["batch_size"] - 1
         s1, s2 = record["askings"]["S1"], record["askings"]["S2"]
-        assert s1["cached_tokens"] == s2["cached_tokens"] >= 32
-        assert record["batched"]["cached_tokens"] >= 32
+        assert record["solo"]["cached_tokens"] <= s1["cached_tokens"] == s2["cached_tokens"]
+        found.append(s1["cached_tokens"] - record["solo"]["cached_tokens"])
+    assert max(found) >= 32  # a prompt that is shorter than a block leaves nothing
