@@ -126,12 +126,26 @@ def test_the_demo_is_complete_proven_and_valid(demo):
     assert verdicts == {"standard": "clean", "batch_invariant": "active"}
 
 
-def test_the_invariant_path_changes_nothing_and_solo_repeats_itself(demo):
+def test_the_invariant_path_changes_nothing_and_every_answer_alone_is_the_same(demo):
     run, _ = demo
     for record in run.records():
         if record["mode"] == "batch_invariant":
             assert not record["text_change"]
-        assert [r["text"] for r in record["solo_repeats"]] == [record["solo"]["text"]]
+            assert record["pattern"] == "same"
+        assert record["pattern"] in ("same", "batch")  # the demo has no prefix cache
+        asked = (record["solo"], record["askings"]["S1"], record["askings"]["S2"])
+        assert len({answer["text"] for answer in asked}) == 1
+
+
+def test_each_record_tells_its_companions_and_that_no_answer_was_given_up(demo):
+    run, _ = demo
+    for record in run.records():
+        others = [key for n, key in enumerate(record["group"]) if n != record["target_index"]]
+        assert [one["key"] for one in record["companions"]] == others
+        reasons = {one["finish_reason"] for one in record["companions"]}
+        assert reasons <= {"stop", "length"}
+        assert record["schema_version"] == 2
+        assert record["askings"]["S1"]["attempts"] == 1
 
 
 def test_the_standard_path_changes_answers_or_the_demo_says_inconclusive(demo):
@@ -206,3 +220,19 @@ def test_the_variable_without_the_plugin_names_the_dead_engine_and_claims_nothin
     assert not (run.folder / "summary.json").exists()
     assert "flips" not in out
     assert not run.servers()
+
+
+def test_where_the_cache_lasts_companions_are_asked_alone_and_s1_finds_what_s0_left(tmp_path):
+    run = Run(
+        tmp_path, "--limit", "2", "--modes", "standard", "--prefix-caching", "server_default",
+        "--extra-arg=--block-size=32", "--max-tokens", "8",
+    )  # fmt: skip
+    code, _, err = run.complete()
+    assert code == 0, err
+    found = []
+    for record in run.records():
+        assert record["warmed"] == record["batch_size"] - 1
+        s1, s2 = record["askings"]["S1"], record["askings"]["S2"]
+        assert record["solo"]["cached_tokens"] <= s1["cached_tokens"] == s2["cached_tokens"]
+        found.append(s1["cached_tokens"] - record["solo"]["cached_tokens"])
+    assert max(found) >= 32  # a prompt that is shorter than a block leaves nothing

@@ -66,7 +66,7 @@ def test_plan_for_people_shows_lifetimes_requests_and_a_rough_time(
     assert _run("plan", *inputs) == 0
     out = capsys.readouterr().out
     assert "study-d (profile): 4 records in 4 server lifetimes" in out
-    assert "14 requests for 18 answers, batches cut from 3 prompts" in out
+    assert "24 requests for 28 answers, batches cut from 3 prompts" in out
     assert "roughly 6 min" in out
 
 
@@ -86,7 +86,7 @@ def test_plan_of_a_wrong_candidate_is_one_line_and_exit_2(
     ("flags", "message"),
     [
         (["--rows-per-mode", "99"], "the candidates make 2 rows in each mode"),
-        (["--dispatch-modes", "gated"], "gated"),
+        (["--dispatch-modes", "pipelined"], "pipelined"),
         (["--candidates", "nowhere.csv"], "nowhere.csv: no such file"),
         (["--model", "other=org/other"], "unknown model 'llama3.2-1b'"),
     ],
@@ -142,5 +142,8 @@ def test_candidates_check_knows_only_the_models_of_a_named_spec(
 def test_a_dispatch_mode_that_cannot_be_sent_is_refused_by_name(
     inputs: list[str], capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
-    assert _run(verb, *inputs, "--dispatch-modes", "gated") == 2
-    assert "must be 'original' or a list of synchronized, prompt_list" in capsys.readouterr().err
+    assert _run(verb, *inputs, "--dispatch-modes", "pipelined") == 2
+    assert (
+        "must be 'original' or a list of original, synchronized, prompt_list"
+        in capsys.readouterr().err
+    )
