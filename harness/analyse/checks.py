@@ -125,6 +125,8 @@ def _one_run(run: Checked) -> Outcome:
     runs = run.records.runs
     if len(runs) > 1:
         return failed(f"records of {len(runs)} runs are mixed: ", runs)
+    if runs and run.files.run_id not in (None, runs[0]):
+        return failed(f"the records are of run {runs[0]}, and metadata.json of {run.files.run_id}")
     return ok(f"run {runs[0]}" if runs else "no run id is recorded")
 
 

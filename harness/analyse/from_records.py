@@ -50,7 +50,7 @@ def summarise_run(path: Path | str) -> Summary:
         UsageError: it cannot be read, a line is no record, or a candidate is recorded twice.
     """
     files = read_run_files(path)
-    records = read_records(files.records_path)
+    records = read_records(files.records_path, check=True)
     return summarise(records, startup_errors=files.startup_errors, context=files)
 
 

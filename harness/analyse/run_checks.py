@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.analyse.checks import Checked, Look, Outcome, check, failed, key_name, not_checked, ok
 from harness.files import sha256_of
-from harness.words import PROVEN, BackendName, CachePolicy, DispatchMode
+from harness.words import PROVEN, BackendName, CachePolicy, DispatchMode, without_nonce
 
 OF_RUNS: dict[str, Look] = {}
 _LONGEST_VALUE = 80
@@ -30,7 +31,7 @@ def _rows_per_mode(run: Checked) -> Outcome:
     if rows is None:
         return not_checked("no number is expected (--expected-rows-per-mode)")
     modes = run.expected.modes or tuple(run.counts)
-    found = {mode: run.counts[mode].records if mode in run.counts else 0 for mode in modes}
+    found = {mode: len(run.pairing.rows(mode)) for mode in modes}  # each candidate once
     wrong = [f"{mode} has {n} records, not {rows}" for mode, n in found.items() if n != rows]
     if wrong or not found:
         return failed("; ".join(wrong) or "there are no records")
@@ -98,7 +99,12 @@ def _own_server(run: Checked) -> Outcome:
             if mode != startup.mode and seen.cpu_s_before >= until:
                 modes = f"{mode} and {startup.mode}"
                 bad.append(f"{modes} were answered by one process, started at {seen.started}")
+            if seen.cpu_s_after < seen.cpu_s_before:
+                bad.append(f"{startup.file}: another process answers at its end (less time)")
             last[seen.started] = startup.mode, seen.cpu_s_after
+    told = (str(start.server.get("served_model_name")) for _, _, start in looked)
+    names = Counter(name for name in told if without_nonce(name) != name)
+    bad += [f"{name} is the name of {n} server lifetimes" for name, n in names.items() if n > 1]
     if bad:
         return failed("another may have answered: ", bad)
     return ok(f"{len(looked)} server lifetimes: nobody else could answer")
@@ -120,6 +126,11 @@ def _workers_agree(run: Checked) -> Outcome:
         f"{startup.file}: start {number}: the workers say {proof.verdict if proof else 'nothing'}"
         for startup, number, proof in starts
         if proof is None or proof.verdict != wanted_of.get(startup.mode)
+    ]
+    bad += [
+        f"{startup.file}: start {number}: {proof.ranks} of {proof.expected_ranks} workers answered"
+        for startup, number, proof in starts
+        if proof and proof.expected_ranks not in (None, proof.ranks)
     ]
     if bad:
         return failed("not the path asked for: ", bad)
@@ -224,6 +235,9 @@ def _mode_parity(run: Checked) -> Outcome:
     ]
     if bad:
         return failed("the modes' servers differ in more than the mode: ", bad)
+    asked = set(run.records.candidates["model"])
+    if len(run.pairing.modes()) > 1 and (unknown := sorted(asked.difference(parity))):
+        return failed("what the modes' servers differ in is not recorded of ", unknown)
     allowed = sorted({str(difference.get("name")) for _, difference in differences})
     but = f" but for {', '.join(allowed)}, which the mode changes" if allowed else ""
     return ok(f"{len(parity)} model(s): both modes' servers were set alike{but}")

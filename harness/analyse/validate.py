@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import Struct, ValidationError, convert
 
 from harness.analyse.checks import OF_RECORDS, Checked, Expectations, ModeCounts
+from harness.analyse.evidence_checks import OF_EVIDENCE
 from harness.analyse.run_checks import OF_RUNS
 from harness.errors import UsageError
 from harness.files import read_json
@@ -112,7 +113,8 @@ def validate(records: Records, files: RunFiles, expected: Expectations) -> Valid
         fine = int(records.column("ok")[rows].sum())
         counts[mode] = ModeCounts(len(rows) + extra, fine, len(rows) - fine)
     run = Checked(records, pairing, files, expected, counts)
-    findings = tuple(Finding(name, *look(run)) for name, look in (OF_RECORDS | OF_RUNS).items())
+    looks = OF_RECORDS | OF_RUNS | OF_EVIDENCE
+    findings = tuple(Finding(name, *look(run)) for name, look in looks.items())
     return Validation(
         ok=all(finding.status is not Status.FAILED for finding in findings),
         n_records=sum(count.records for count in counts.values()),

@@ -223,8 +223,10 @@ class RecordsBuilder:
             if row.solo is None and row.batched is None:
                 continue
             found.answers += 1
-            for asking, one in row.asked() if row.status is Status.OK else ():
-                found.cache.add(line, asking, one.cached_tokens, one.cached_earlier)
+            if row.status is Status.OK:
+                found.batches.add(row, line)
+                for asking, one in row.asked():
+                    found.cache.add(line, asking, one.cached_tokens, one.cached_earlier)
             sides = (
                 (row.solo, row.solo_response_hash, (row.solo_score, row.solo_label)),
                 (row.batched, row.batch_response_hash, (row.batch_score, row.batch_label)),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from harness.errors import UsageError
 from harness.flips import ScoreState
+from harness.records.batches import BatchFinds
 from harness.records.record import RecordKey
 from harness.words import MODES, Asking, Mode
 
@@ -97,6 +98,7 @@ class AnswerChecks:
         unfinished: lines with an answer that ended in anything but ``stop`` or ``length``.
         contradicted: lines whose scores are not those of their answers.
         cache: what their askings took from the prefix cache.
+        batches: what they say of their batches.
     """
 
     answers: int = 0
@@ -105,6 +107,7 @@ class AnswerChecks:
     unfinished: list[int] = field(default_factory=list)
     contradicted: list[int] = field(default_factory=list)
     cache: CacheFinds = field(default_factory=CacheFinds)
+    batches: BatchFinds = field(default_factory=BatchFinds)
 
 
 @dataclass(frozen=True)

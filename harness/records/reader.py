@@ -63,7 +63,7 @@ def _insist(path: Path, found: Record | LineProblem) -> Record:
     return found
 
 
-def read_records(path: Path | str) -> Records:
+def read_records(path: Path | str, *, check: bool = False) -> Records:
     """Read a records file (JSONL, the harness's own or one with the required columns).
 
     Returns:
@@ -72,7 +72,7 @@ def read_records(path: Path | str) -> Records:
     Raises:
         UsageError: the file cannot be read, is empty, or has a line that is no record.
     """
-    records = _read(Path(path), strict=True)
+    records = _read(Path(path), strict=True, check=check)
     if not len(records):
         raise UsageError(
             "the records file is empty", file=path, hint="a run writes one record a line into it"
@@ -88,11 +88,11 @@ def scan_records(path: Path | str) -> Records:
     Raises:
         UsageError: the file cannot be read at all.
     """
-    return _read(Path(path), strict=False)
+    return _read(Path(path), strict=False, check=True)
 
 
-def _read(path: Path, *, strict: bool) -> Records:
-    builder = RecordsBuilder(str(path), check=not strict)
+def _read(path: Path, *, strict: bool, check: bool) -> Records:
+    builder = RecordsBuilder(str(path), check=check)
     collecting = gc.isenabled()
     gc.disable()  # rows hold no cycles, and looking for some takes a third of the time
     try:

@@ -40,13 +40,15 @@ class AskingsRow(msgspec.Struct, gc=False, frozen=True):
     B2: AnswerRow | None = None
 
 
-class _CompanionRow(msgspec.Struct, gc=False):
-    """How another prompt of the batch ended."""
+class CompanionRow(msgspec.Struct, gc=False):
+    """Another prompt of the batch, what it was answered there and how that ended."""
 
+    key: str | None = None
+    response_hash: str | None = None
     finish_reason: str | None = None
 
 
-_Companions = tuple[_CompanionRow, ...] | None
+_Companions = tuple[CompanionRow, ...] | None
 
 
 class Row(msgspec.Struct, gc=False):
@@ -85,6 +87,7 @@ class Row(msgspec.Struct, gc=False):
     pattern: str | None = None
     askings: AskingsRow = AskingsRow()
     companions: msgspec.Raw = _NULL
+    warmed: int | None = None
     witness: Witnesses | None = None
     solo_repeats: tuple[AnswerRow, ...] | None = None
     batched_repeats: tuple[AnswerRow, ...] | None = None
@@ -103,12 +106,16 @@ class Row(msgspec.Struct, gc=False):
             if answer is not None:
                 yield asking, answer
 
+    def told_companions(self) -> tuple[CompanionRow, ...] | None:
+        """The other prompts of its batch, ``None`` where they are not recorded."""
+        companions: _Companions = msgspec.json.decode(self.companions, type=_Companions)
+        return companions
+
     def endings(self) -> Iterator[str]:
         """The recorded finish reasons of all its answers, those of the companions included."""
         told, old = self.askings, (*(self.solo_repeats or ()), *(self.batched_repeats or ()))
         answers = (self.solo, self.batched, told.S1, told.S2, told.B2, *old)
-        companions = msgspec.json.decode(self.companions, type=_Companions) or ()
-        reasons = (one.finish_reason for one in (*answers, *companions) if one)
+        reasons = (one.finish_reason for one in (*answers, *(self.told_companions() or ())) if one)
         return filter(None, reasons)
 
 

@@ -53,6 +53,7 @@ class WorkersSay(Struct, frozen=True):
 
     verdict: str
     ranks: int = 0
+    expected_ranks: int | None = None
     lines: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 

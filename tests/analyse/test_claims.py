@@ -202,7 +202,7 @@ def test_nothing_changed_anywhere_is_no_invariance(made: Make):
 
 
 def test_one_schedule_is_too_few_for_invariance(made: Make):
-    claims = made([BATCH] * 20, [SAME] * 20, dispatch_mode="gated")
+    claims = made([BATCH] * 20, [SAME] * 20, dispatch_mode="synchronized")
     assert claims["removes_change", "text_changes"].status == "established"
     assert claims["invariant", "text_changes"].status == "not_established"
     assert "one kind of schedule only" in claims["invariant", "text_changes"].reason

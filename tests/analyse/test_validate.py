@@ -171,7 +171,13 @@ def run(tmp_path):
 
 
 def test_a_complete_run_passes_every_check(run):
-    assert set(run.statuses().values()) == {"ok"}
+    # these look at what records of schema 2 hold more: tests/invalid plants faults for them
+    newer = {"batch_as_planned", "one_dispatch_a_batch", "gated_in_one_step", "every_asking_asked"}
+    newer |= {"companions_warmed", "asked_as_specified", "every_record_has_a_lifetime"}
+    newer |= {"verdicts_follow_from_evidence"}
+    found = run.statuses()
+    assert {name for name, status in found.items() if status != "ok"} == newer
+    assert {found[name] for name in newer} == {"not_checked"}
 
 
 def test_the_studys_counts_are_reported(run):

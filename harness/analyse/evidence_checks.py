@@ -1,0 +1,169 @@
+"""Checks that set the records, the run's own settings and its start-up files against each other."""
+
+from __future__ import annotations
+
+import json
+
+from harness.analyse.checks import Checked, Look, Outcome, check, failed, not_checked, ok
+from harness.words import MODES, PROVEN, Asking, CachePolicy, Mode
+
+OF_EVIDENCE: dict[str, Look] = {}
+_SAMPLING = ("max_tokens", "temperature", "seed")
+
+
+@check(OF_EVIDENCE)
+def _batch_as_planned(run: Checked) -> Outcome:
+    """A record's batch holds its prompt at its place, and its companions are the others."""
+    finds = run.records.checks.batches
+    if not finds.known:
+        return not_checked("no record holds its batch in full")
+    if finds.misplaced:
+        places = [f"line {line}: {reason}" for line, reason in finds.misplaced]
+        return failed("asked in another batch than the one named; ask these rows again: ", places)
+    return ok(f"{finds.known} records were asked in the batch that they name")
+
+
+@check(OF_EVIDENCE)
+def _one_dispatch_a_batch(run: Checked) -> Outcome:
+    """Rows of one batch share its dispatch, so they tell one answer of each of its prompts.
+
+    A lifetime that follows an interruption sends the batch again, so only those are compared whose
+    server was started once.
+    """
+    finds = run.records.checks.batches
+    if not finds.known:
+        return not_checked("no record holds its batch in full")
+    started_again = {(s.model, s.mode) for s in run.files.startups if s.answered() > 1}
+    bad = [
+        f"lines {one.other} and {one.line}: {one.prompt}"
+        for one in finds.contradicted
+        if (one.model, str(one.mode)) not in started_again
+    ]
+    if bad:
+        return failed("records of one batch tell two answers of a prompt: ", bad)
+    return ok("records of one batch tell one answer of each of its prompts")
+
+
+@check(OF_EVIDENCE)
+def _gated_in_one_step(run: Checked) -> Outcome:
+    """A gated batch is one that the engine admitted in a single step."""
+    finds = run.records.checks.batches
+    if not finds.gated:
+        return not_checked("no gated batch of which the engine's log was read")
+    if finds.ungated:
+        places = [f"line {line}: {first} in the first step" for line, first in finds.ungated]
+        return failed("gated batches that were not admitted in one step: ", places)
+    return ok(f"{finds.gated} gated batches were admitted in one step each")
+
+
+@check(OF_EVIDENCE)
+def _every_asking_asked(run: Checked) -> Outcome:
+    """Each good record holds the askings that the settings name."""
+    wanted = (run.files.spec.get("controls") or {}).get("askings")
+    found = run.records.checks.batches.asked
+    if not wanted or not found:
+        return not_checked("the askings of a row are not recorded (controls.askings)")
+    needed = {Asking(one) for one in wanted}
+    bad = [
+        f"line {line}: {', '.join(sorted(needed.difference(asked)))}"
+        for asked, lines in found.items()
+        if needed.difference(asked)
+        for line in lines
+    ]
+    if bad:
+        return failed("askings are missing; ask these rows again: ", bad)
+    return ok(f"every record holds {', '.join(wanted)}")
+
+
+@check(OF_EVIDENCE)
+def _companions_warmed(run: Checked) -> Outcome:
+    """Where the prefix cache lasts, a batch found all its prompts in it, in both modes."""
+    policy = (run.files.spec.get("controls") or {}).get("prefix_caching")
+    warmed = run.records.checks.batches.warmed
+    if policy not in set(CachePolicy) or not warmed:
+        return not_checked("whether companions were asked alone before is not recorded")
+    if CachePolicy(policy).forbids_earlier:
+        return ok(f"{policy}: a batch has nothing to find")
+    bad = [f"line {line}: {n} of {of}" for line, n, of in warmed if n < of]
+    if bad:
+        return failed("companions that were not asked alone before their batch: ", bad)
+    return ok(f"the companions of {len(warmed)} records were asked alone before")
+
+
+@check(OF_EVIDENCE)
+def _asked_as_specified(run: Checked) -> Outcome:
+    """The records' sampling and weights are those of the run's settings."""
+    request = run.files.spec.get("request") or {}
+    weights = {model["name"]: model["hf_id"] for model in run.files.spec.get("models") or ()}
+    frame = run.records.frame
+    first = frame.assign(model=run.records.candidates["model"].to_numpy()[frame["key"]])
+    first = first[first["settings"].notna()].drop_duplicates(["settings", "model"])
+    if not (request or weights) or not len(first):
+        return not_checked("how the records were asked, or what the settings asked, is not known")
+    bad = []
+    for line, model, told in zip(first["line"], first["model"], first["settings"], strict=True):
+        settings = json.loads(told)
+        sampling = settings["sampling"] or {}
+        pairs = {
+            name: (sampling[name], request.get(name)) for name in _SAMPLING if name in sampling
+        }
+        if settings["hf_id"] is not None:
+            pairs["hf_id"] = settings["hf_id"], weights.get(model)
+        bad += [
+            f"line {line}: {name} {asked}, not {wanted}"
+            for name, (asked, wanted) in pairs.items()
+            if wanted is not None and asked != wanted
+        ]
+    if bad:
+        return failed("asked otherwise than the settings say; first seen at ", bad)
+    return ok("sampling and weights are those of the settings")
+
+
+@check(OF_EVIDENCE)
+def _every_record_has_a_lifetime(run: Checked) -> Outcome:
+    """The starts of a server account for all records of its model and mode.
+
+    A start that was killed does not say how many it gave, so beside one nothing can be missed.
+    """
+    models = run.records.candidates["model"].to_numpy()[run.records.column("key")]
+    bad, counted = [], 0
+    for startup in run.files.startups:
+        if startup.mode not in set(MODES) or any(
+            start.records is None or not (start.ended_at or start.records)
+            for _, start in startup.answering()
+        ):
+            continue
+        rows = run.pairing.rows(Mode(startup.mode))
+        there = int((models[rows] == startup.model).sum())
+        given = sum(start.records or 0 for start in startup.starts)
+        counted += there
+        if there > given:
+            bad.append(f"{startup.file}: {there} records, its starts gave {given}")
+    if bad:
+        return failed("records of a server that no start-up file tells of: ", bad)
+    if not counted:
+        return not_checked("no start-up file says how many records its server gave")
+    return ok(f"{counted} records, each from a start that is told of")
+
+
+@check(OF_EVIDENCE)
+def _verdicts_follow_from_evidence(run: Checked) -> Outcome:
+    """A mode is not proven by a verdict that its log's evidence does not give."""
+    expected = {str(mode): str(verdict) for mode, verdict in PROVEN.items()}
+    starts = [
+        (startup, number, start)
+        for startup in run.files.startups
+        for number, start in startup.answering()
+        if start.evidence.verdict is not None
+    ]
+    if not starts:
+        return not_checked("no start-up file holds the verdict of its log alone")
+    bad = [
+        f"{startup.file}: start {number} is told as {start.verdict}, its log shows "
+        f"{start.evidence.verdict}"
+        for startup, number, start in starts
+        if start.verdict == expected.get(startup.mode) != start.evidence.verdict
+    ]
+    if bad:
+        return failed("verdicts that the logs do not give: ", bad)
+    return ok(f"{len(starts)} verdicts are those of the logs")

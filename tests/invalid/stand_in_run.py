@@ -1,0 +1,432 @@
+"""A stand-in for a run folder: what a run of two modes leaves behind, made up in memory.
+
+No server answered: texts, tokens and engine steps are invented, and so consistent that every check
+finds what it looks for. A test plants one fault in a copy and writes that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from harness.flips import flips
+from harness.words import pattern_of
+
+Row = dict[str, Any]
+MODES = ("standard", "batch_invariant")
+VERDICTS = {"standard": "clean", "batch_invariant": "active"}
+SAMPLING = {"max_tokens": 64, "temperature": 0.0, "seed": 42}
+BUILD = {"vllm_version": "0.19.1", "device": "cuda"}
+KEY = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
+LASTING = ("server_default", "on")
+TASK = "refusals"
+_ANSWERED = (
+    *("solo_score", "batch_score", "solo_label", "batch_label", "solo_response_hash"),
+    *("batch_response_hash", "label_flip", "text_change", "pattern", "solo", "batched"),
+    *("companions", "warmed", "witness"),
+)
+
+
+def digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def answer(text: str, *, cached: int | None = 0, earlier: int | None = 0) -> Row:
+    """An answer with made-up tokens, judged by how it begins."""
+    refused = text.startswith("I cannot")
+    return {
+        "text": text,
+        "token_ids": [int(digest(text)[n : n + 4], 16) for n in range(0, 40, 4)],
+        "finish_reason": "stop",
+        "latency_s": 0.25,
+        "attempts": 1,
+        "cached_tokens": cached,
+        "cached_earlier": earlier,
+        "score": float(refused),
+        "label": "refused" if refused else "complied",
+        "score_evidence": {"rule": "stand-in", "scorer": "refusal/strict/2"},
+    }
+
+
+def seen(*, admitted: int, share: float, mixed: int = 0, source: str = "log") -> Row:
+    """What the engine's steps show of one asking."""
+    steps = {"admitted_first_step": admitted, "mixed_steps": mixed} if source == "log" else {}
+    return {"steps": 11, "shared_decode_share": share, **steps, "source": source}
+
+
+@dataclass
+class StandIn:
+    """A run folder in memory; `write` puts it on a disk."""
+
+    rows: list[Row]
+    startups: dict[str, Row]
+    metadata: Row
+    candidates: list[Row] | None
+    logs: dict[str, bytes]
+    tail: str = ""
+
+    def copy(self) -> StandIn:
+        return deepcopy(self)
+
+    def write(self, folder: Path) -> Path:
+        folder.mkdir(parents=True)
+        lines = "".join(json.dumps(row) + "\n" for row in self.rows)
+        (folder / "vllm_records.jsonl").write_text(lines + self.tail)
+        (folder / "metadata.json").write_text(json.dumps(self.metadata))
+        for name, startup in self.startups.items():
+            (folder / name).write_text(json.dumps(startup))
+        for name, log in self.logs.items():
+            (folder / name).write_bytes(log)
+        if self.candidates is not None:
+            text = "".join(json.dumps(row) + "\n" for row in self.candidates)
+            (folder / "selected_candidates.jsonl").write_text(text)
+        return folder
+
+    def of(self, mode: str, model: str | None = None) -> list[Row]:
+        """The rows of a mode, and of a model."""
+        return [r for r in self.rows if r["mode"] == mode and model in (None, r["model"])]
+
+    def partner(self, row: Row) -> Row:
+        """The same candidate in the other mode."""
+        return next(
+            other
+            for other in self.rows
+            if all(other[k] == row[k] for k in KEY) and other["mode"] != row["mode"]
+        )
+
+    def starts(self, mode: str | None = None) -> list[Row]:
+        """The starts of a mode's servers, or of all."""
+        return [
+            start
+            for startup in self.startups.values()
+            if mode in (None, startup["mode"])
+            for start in startup["attempts"]
+        ]
+
+    @property
+    def controls(self) -> Row:
+        return self.metadata["resolved_spec"]["controls"]
+
+
+def read_run(folder: Path) -> StandIn:
+    """A real run's folder, to plant something in a copy of it."""
+
+    def lines(name: str) -> list[Row]:
+        return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+    return StandIn(
+        lines("vllm_records.jsonl"),
+        {path.name: json.loads(path.read_text()) for path in folder.glob("startup_*.json")},
+        json.loads((folder / "metadata.json").read_text()),
+        lines("selected_candidates.jsonl"),
+        {path.name: path.read_bytes() for path in folder.glob("*.log")},
+    )
+
+
+def asked(row: Row) -> Iterator[tuple[str, Row]]:
+    """Each asking of a row that it holds."""
+    for name in ("S0", "S1", "B", "B2", "S2"):
+        if (found := asking(row, name)) is not None:
+            yield name, found
+
+
+def asking(row: Row, name: str) -> Row | None:
+    """The answer of an asking."""
+    own = {"S0": "solo", "B": "batched"}
+    return row[own[name]] if name in own else row["askings"][name]
+
+
+def restate(row: Row) -> None:
+    """Write anew what follows from the answers of a row, as a run would."""
+    for side, short in (("solo", "solo"), ("batched", "batch")):
+        row[f"{short}_score"], row[f"{short}_label"] = row[side]["score"], row[side]["label"]
+        row[f"{short}_response_hash"] = digest(row[side]["text"])
+    texts = [asking(row, name) for name in ("S0", "S1", "B", "S2")]
+    row["pattern"] = None
+    if all(texts):
+        row["pattern"] = str(pattern_of(*(one["text"] for one in texts)))
+    row["text_change"] = row["solo"]["text"] != row["batched"]["text"]
+    judged = (row["solo_score"], row["solo_label"], row["batch_score"], row["batch_label"])
+    row["label_flip"] = flips(*judged)
+
+
+def failed(row: Row, error: str) -> Row:
+    """The record that is written of a row that could not be answered."""
+    nothing = {"askings": dict.fromkeys(("S1", "S2", "B2")), **dict.fromkeys(_ANSWERED)}
+    return {**row, **nothing, "status": "error", "error": error}
+
+
+def say(run: StandIn, row: Row, text: str, names: tuple[str, ...] = (), **more: Any) -> None:
+    """Have askings (all without ``names``) answer ``text``, and tell the batch's other rows."""
+    for name, found in asked(row):
+        if not names or name in names:
+            found |= {**answer(text, cached=found["cached_tokens"]), **more}
+            found["cached_earlier"] = found["cached_earlier"]
+    restate(row)
+    own = f"{row['task_name']}/{row['sample_id']}"
+    for mate in run.rows:
+        if all(mate[k] == row[k] for k in ("mode", "model", "dispatch_mode", "group")):
+            for one in mate["companions"] or ():
+                if one["key"] == own:
+                    one["response_hash"] = row["batch_response_hash"]
+
+
+def stand_in(
+    *,
+    models: tuple[str, ...] = ("llama",),
+    prompts: int = 12,
+    size: int = 4,
+    schedules: tuple[str, ...] = ("synchronized", "gated", "staggered"),
+    policy: str = "off",
+    askings: tuple[str, ...] = ("S0", "S1", "B", "S2"),
+    ranks: int = 1,
+    proof: bool = True,
+    lifetimes: int = 1,
+    source: str = "log",
+    list_tokens: bool = False,
+    changed: Callable[[int], bool] = lambda n: n % 4 != 3,
+    backend: str = "native",
+) -> StandIn:
+    """A valid run: ``prompts`` rows a model and mode, in batches of ``size``.
+
+    Args:
+        changed: which prompts change with the batch in standard mode.
+        list_tokens: whether a prompt list tells its cached tokens.
+    """
+    ids = [f"{TASK}/r_{n:02d}" for n in range(prompts)]
+    candidates = [
+        {
+            "model": model,
+            "task_name": TASK,
+            "sample_id": f"r_{n:02d}",
+            "batch_size": size,
+            "dispatch_mode": schedules[n // size % len(schedules)],
+            "phase": "phase1",
+            "domain": "safety",
+            "original_direction": "refuse_to_comply",
+        }
+        for model in models
+        for n in range(prompts)
+    ]
+    run = StandIn([], {}, {}, candidates, {})
+    for model in models:
+        for mode in MODES:
+            mine = [c for c in candidates if c["model"] == model]
+            for n, candidate in enumerate(mine):
+                group = _group(ids, n, size)
+                row = _row(
+                    candidate, mode, n, group, policy, askings, source, list_tokens, changed, ids
+                )
+                run.rows.append(row)
+            name = f"startup_{mode}_{model}.json"
+            about = lifetimes, len(mine), ranks, proof, policy, backend
+            attempts = [_start(run, mode, model, n, *about) for n in range(lifetimes)]
+            run.startups[name] = {
+                "schema_version": 1,
+                "model": model,
+                "mode": mode,
+                "attempts": attempts,
+                "verdict": VERDICTS[mode],
+            }
+    run.metadata = _metadata(models, candidates, policy, askings, proof, backend)
+    return run
+
+
+def _group(ids: list[str], n: int, size: int) -> list[str]:
+    """The slice of the population that holds prompt ``n``, a short last one filled up."""
+    start = n // size * size
+    group = ids[start : start + size]
+    return group + [ids[(start + filled) % len(ids)] for filled in range(len(group), size)]
+
+
+def _text(n: int, mode: str, model: str, *, batched: bool) -> str:
+    """Another answer for each prompt and model; ``batched``: the one that a batch changes it to."""
+    words = ("I cannot help with that.", "Sure, here it is.")[batched]
+    return f"{words} {model} {n} {mode if batched else ''}".rstrip()
+
+
+def _row(
+    candidate: Row,
+    mode: str,
+    n: int,
+    group: list[str],
+    policy: str,
+    askings: tuple[str, ...],
+    source: str,
+    list_tokens: bool,
+    changed: Callable[[int], bool],
+    ids: list[str],
+) -> Row:
+    model, schedule = candidate["model"], candidate["dispatch_mode"]
+    size, warm = candidate["batch_size"], policy in LASTING
+    is_list = schedule == "prompt_list" and not list_tokens
+
+    def in_batch(number: int) -> str:
+        return _text(number, mode, model, batched=mode == "standard" and changed(number))
+
+    def told(name: str) -> Row:
+        batched = name in ("B", "B2")
+        text = in_batch(n) if batched else _text(n, mode, model, batched=False)
+        tokens: int | None = 16 if warm and name != "S0" else 0
+        if batched and is_list:
+            tokens = None
+        return answer(text, cached=tokens, earlier=tokens)
+
+    place = group.index(ids[n])
+    companions = [
+        {
+            "key": key,
+            "response_hash": digest(in_batch(ids.index(key))),
+            "finish_reason": "stop",
+            "cached_tokens": 16 if warm and not is_list else None if is_list else 0,
+        }
+        for at, key in enumerate(group)
+        if at != place
+    ]
+    first = {"gated": size, "prompt_list": size}.get(schedule, 1)
+    mixed = 3 if schedule in ("staggered", "wide") else 0
+    batch = seen(admitted=first, share=0.9, mixed=mixed, source=source)
+    alone = seen(admitted=1, share=0.0, source=source)
+    row = {
+        "schema_version": 2,
+        "run_id": "planted",
+        "record_id": digest(json.dumps([candidate[k] for k in KEY] + [mode])),
+        **candidate,
+        "hf_id": f"org/{model}",
+        "mode": mode,
+        "prompt_sha256": digest(ids[n]),
+        "group": group,
+        "target_index": place,
+        "sampling": dict(SAMPLING),
+        "score_profile": "strict",
+        "extra": {},
+        "status": "ok",
+        "error": None,
+        "solo": told("S0"),
+        "batched": told("B"),
+        "askings": {a: told(a) if a in askings else None for a in ("S1", "S2", "B2")},
+        "companions": companions,
+        "warmed": size - 1 if warm else 0,
+        "witness": {
+            name: None if name not in askings else batch if name[0] == "B" else alone
+            for name in ("S0", "S1", "B", "B2", "S2")
+        },
+    }
+    row["witness"] = {name: one and dict(one) for name, one in row["witness"].items()}
+    restate(row)
+    return row
+
+
+def _start(
+    run: StandIn,
+    mode: str,
+    model: str,
+    number: int,
+    lifetimes: int,
+    rows: int,
+    ranks: int,
+    proof: bool,
+    policy: str,
+    backend: str,
+) -> Row:
+    """One start; the rows are spread over the lifetimes, the last of which has the rest."""
+    order = len(run.logs)
+    suffix = f".{number + 1}" if number else ""
+    log = f"{backend}_{mode}_{model}{suffix}.log"
+    run.logs[log] = f"INFO vLLM server {mode} {model} start {number}\n".encode()
+    share = rows // lifetimes
+    verdict = VERDICTS[mode]
+    lines = [f"rank {rank}: _log_softmax of {verdict}" for rank in range(ranks)]
+    nonce = digest(log)[:8]
+    queries, hits = (0.0, 0.0) if policy == "off" else (4096.0, 512.0 if policy in LASTING else 0.0)
+    return {
+        "started_at": f"2026-11-28T00:{order:02d}:00+00:00",
+        "server": {
+            "backend": backend,
+            "served_model_name": f"{model}@{nonce}",
+            "docker": {"image_id": "sha256:" + "a" * 64} if backend == "docker" else {},
+        },
+        "log": log,
+        "log_sha256": sha256(run.logs[log]).hexdigest(),
+        "ready_after_s": 21.5,
+        "records": share if number < lifetimes - 1 else rows - share * (lifetimes - 1),
+        "ended_at": f"2026-11-28T00:{order:02d}:50+00:00",
+        "verdict": verdict,
+        "evidence": {
+            **BUILD,
+            "verdict": verdict,
+            "starts": 1,
+            "workers": ranks,
+            "lines": [{"line": 1, "text": run.logs[log].decode().strip()}],
+            "missing": [],
+        },
+        "facts": {"vllm_version": BUILD["vllm_version"]},
+        "metrics": {"prefix_cache_queries": queries, "prefix_cache_hits": hits},
+        "strangers": [],
+        "process": {
+            "started": 1_790_000_000.0 + 60 * order,
+            "cpu_s_before": 30.0,
+            "cpu_s_after": 80.0,
+        },
+        "worker_proof": {
+            "verdict": verdict,
+            "ranks": ranks,
+            "expected_ranks": ranks,
+            "lines": lines,
+            "missing": [],
+        }
+        if proof
+        else None,
+        "error": None,
+    }
+
+
+def _metadata(
+    models: tuple[str, ...],
+    candidates: list[Row],
+    policy: str,
+    askings: tuple[str, ...],
+    proof: bool,
+    backend: str,
+) -> Row:
+    spec = {
+        "name": "planted",
+        "backend": backend,
+        "modes": list(MODES),
+        "models": [{"name": m, "hf_id": f"org/{m}", "revision": None} for m in models],
+        "request": {**SAMPLING, "timeout_s": 60.0, "max_attempts": 4},
+        "controls": {
+            "prefix_caching": policy,
+            "askings": list(askings),
+            "worker_proof": proof,
+            "iteration_log": True,
+            "warmup_requests": 1,
+        },
+        "expect": {"rows_per_mode": len(candidates)},
+    }
+    allowed = {
+        "name": "server_info.vllm_env.VLLM_BATCH_INVARIANT",
+        "standard": "False",
+        "invariant": "True",
+        "allowed": True,
+        "reason": "the mode itself",
+    }
+    return {
+        "schema_version": 1,
+        "run_id": "planted",
+        "kind": "run",
+        "resolved_spec": spec,
+        "spec": spec,
+        "versions": {"vllm": BUILD["vllm_version"]},
+        "device": {"kind": "cuda", "name": "a stand-in for a GPU"},
+        "candidates": {"sha256": {}, "rows": len(candidates)},
+        "planned_records": 2 * len(candidates),
+        "sessions": [{"started_at": "t", "ended_at": "t", "exit": 0}],
+        "complete": True,
+        "mode_parity": {model: [dict(allowed)] for model in models},
+    }

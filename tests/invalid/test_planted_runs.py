@@ -1,0 +1,67 @@
+"""Planted faults: each is refused by its own check and by no other, and nothing is established."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+import pytest
+from causes import CAUSES
+from stand_in_run import stand_in
+
+from harness.analyse import summarise_run, validate_run
+from harness.cli import main
+from harness.errors import UsageError
+
+VARIATIONS = 10
+ESTABLISHED = "established"
+OTHER_SHAPES = ({}, {"prompts": 14}, {"schedules": ("gated", "staggered", "wide")})
+
+
+def planted(name, variation):
+    """A stand-in with the fault of a cause planted, one of ten."""
+    cause = CAUSES[name]
+    shape = OTHER_SHAPES[variation % len(OTHER_SHAPES)] | cause.shape
+    run = stand_in(**shape)
+    cause.plant(run, Random(f"{name}/{variation}"))
+    return run
+
+
+def established(folder):
+    """The claims that the ledger calls established; a file that cannot be read has no ledger."""
+    try:
+        return {
+            claim.claim for claim in summarise_run(folder).claims if claim.status == ESTABLISHED
+        }
+    except UsageError:
+        return set()
+
+
+def test_the_stand_in_passes_every_check_and_establishes_what_it_shows(tmp_path):
+    folder = stand_in(policy="server_default").write(tmp_path / "run")
+    assert {str(f.status) for f in validate_run(folder).findings} == {"ok"}
+    assert established(folder) >= {"standard_changes", "removes_change", "invariant", "kernel_path"}
+
+
+def test_there_are_at_least_thirty_causes_and_ten_variations_of_each_differ():
+    assert len(CAUSES) >= 30
+    for name in CAUSES:
+        runs = [planted(name, n) for n in range(VARIATIONS)]
+        assert len({json.dumps([r.rows, r.startups, r.metadata, r.candidates, r.tail]) + str(r.logs)
+                    for r in runs}) == VARIATIONS, name  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_each_variation_is_refused_by_its_own_check_alone(name, tmp_path, capsys):
+    refused = 0
+    for variation in range(VARIATIONS):
+        folder = planted(name, variation).write(tmp_path / str(variation))
+        failures = validate_run(folder).failures
+        assert {f.check for f in failures} == {CAUSES[name].check}, (variation, failures)
+        assert not established(folder), variation
+        refused += 1
+    with pytest.raises(SystemExit, match="1"):
+        main(["validate", str(folder)])
+    capsys.readouterr()
+    with capsys.disabled():
+        print(f"\n{name:52} {CAUSES[name].check:36} {refused} of {VARIATIONS} refused", end=" ")

@@ -1,0 +1,178 @@
+"""Valid runs of many kinds: none of them is refused, and none of their checks fails."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from stand_in_run import asking, digest, failed, restate, say, stand_in
+
+from harness.analyse import validate_run
+
+LIST = {"schedules": ("prompt_list",)}
+ALL = {"askings": ("S0", "S1", "B", "B2", "S2")}
+SHAPES = {
+    **{f"batches of {size}": {"size": size, "prompts": 24} for size in (2, 3, 4, 6, 8, 12, 24)},
+    **{f"{n} rows": {"prompts": n} for n in (4, 5, 9, 13, 40)},
+    **{
+        f"{schedule} alone": {"schedules": (schedule,)}
+        for schedule in ("synchronized", "gated", "staggered", "wide", "prompt_list")
+    },
+    "every schedule": {
+        "schedules": ("synchronized", "gated", "staggered", "wide", "prompt_list"),
+        "prompts": 20,
+    },
+    **{
+        f"cache {policy}": {"policy": policy}
+        for policy in ("off", "on", "salted", "reset", "server_default")
+    },
+    **{
+        f"lists that do not tell cached tokens, cache {policy}": {**LIST, "policy": policy}
+        for policy in ("off", "salted", "reset", "server_default")
+    },
+    "lists that tell cached tokens": {**LIST, "list_tokens": True, "policy": "salted"},
+    "two models": {"models": ("llama", "qwen")},
+    "three models, two lifetimes": {"models": ("llama", "qwen", "smol"), "lifetimes": 2},
+    "two batches a row": ALL,
+    "two batches a row, cache on": {**ALL, "policy": "on"},
+    "the study's two askings": {"askings": ("S0", "B")},
+    "no second solo answer": {"askings": ("S0", "S1", "B")},
+    "four ranks": {"ranks": 4},
+    "eight ranks, two lifetimes": {"ranks": 8, "lifetimes": 2},
+    "no worker proof": {"proof": False},
+    "resumed once": {"lifetimes": 2},
+    "resumed four times": {"lifetimes": 5},
+    "containers": {"backend": "docker"},
+    "witness of the metrics": {"source": "metrics"},
+    "nothing changes": {"changed": lambda _: False},
+    "everything changes": {"changed": lambda _: True},
+    "last slice filled up": {"prompts": 10, "size": 4},
+    "batch larger than the population": {"prompts": 6, "size": 8},
+}
+
+
+def error_replaced_later(run):
+    run.rows.insert(3, failed(run.rows[3], "B: HTTP 503"))
+
+
+def killed_in_the_middle(run):
+    first = run.starts("standard")[0]
+    first |= {"records": 0, "ended_at": None, "log_sha256": None}
+    first["error"] = None
+
+
+def start_that_never_became_ready(run):
+    startup = run.startups["startup_standard_llama.json"]
+    dead = {"log": "dead.log", "verdict": "inconclusive", "records": 0, "ready_after_s": None}
+    error = {"type": "StartupFailed", "message": "the GPU was busy"}
+    startup["attempts"].insert(0, {**dead, "ended_at": "t", "error": error})
+
+
+def batch_sent_again_whole(run):
+    run.rows[2]["batched"]["attempts"] = 3
+
+
+def noise_between_two_solo_askings(run):
+    for row in run.of("standard")[:3]:
+        say(run, row, f"I cannot help, said otherwise {row['sample_id']}", ("S2",))
+
+
+def cache_effect(run):
+    for row in run.of("standard")[:5]:
+        say(run, row, f"I cannot help, the first time {row['sample_id']}", ("S0",))
+
+
+def answer_at_its_greatest_length(run):
+    for row in run.rows[::3]:
+        row["solo"]["finish_reason"] = row["companions"][0]["finish_reason"] = "length"
+
+
+def one_empty_answer(run):
+    say(run, run.rows[0], "", token_ids=[])
+
+
+def no_score_but_a_label(run):
+    for row in run.rows[::2]:
+        for name in ("S0", "S1", "B", "S2"):
+            asking(row, name).update(score=None, label="unparsed")
+        restate(row)
+
+
+def no_witness_in_some_records(run):
+    for row in run.rows[::4]:
+        row["witness"]["S1"] = {"source": None}
+
+
+def records_in_another_order(run):
+    run.rows.reverse()
+
+
+def external_server_that_nobody_could_look_at(run):
+    run.metadata["resolved_spec"]["backend"] = "external"
+    for start in run.starts():
+        start |= {"strangers": None, "worker_proof": None, "log_sha256": None, "process": None}
+        start["server"] = {"backend": "external", "served_model_name": "llama"}
+    run.metadata["mode_parity"] = {}
+
+
+def log_that_an_external_server_appended_to(run):
+    for start in run.starts():
+        start["evidence"]["starts"] = 3
+
+
+def candidate_list_in_another_order(run):
+    run.candidates.reverse()
+
+
+def text_that_utf8_cannot_hold(run):
+    found = run.rows[0]["solo"]
+    found["text"] += "\N{SNOWMAN}\n\0"
+    run.rows[0]["solo_response_hash"] = digest(found["text"])
+    for name in ("S1", "S2"):
+        run.rows[0]["askings"][name]["text"] = found["text"]
+    run.rows[0]["text_change"] = found["text"] != run.rows[0]["batched"]["text"]
+    restate(run.rows[0])
+
+
+def settings_without_expectations(run):
+    run.metadata["resolved_spec"]["expect"] = {"rows_per_mode": None}
+
+
+VARIANTS = {
+    error_replaced_later: {},
+    killed_in_the_middle: {"lifetimes": 2},
+    start_that_never_became_ready: {},
+    batch_sent_again_whole: {},
+    noise_between_two_solo_askings: {},
+    cache_effect: {"policy": "server_default"},
+    answer_at_its_greatest_length: {},
+    one_empty_answer: {},
+    no_score_but_a_label: {},
+    no_witness_in_some_records: {},
+    records_in_another_order: {},
+    external_server_that_nobody_could_look_at: {},
+    log_that_an_external_server_appended_to: {},
+    candidate_list_in_another_order: {},
+    text_that_utf8_cannot_hold: {},
+    settings_without_expectations: {},
+}
+
+
+def test_there_are_at_least_forty_five_variants_and_they_differ():
+    runs = [stand_in(**shape) for shape in SHAPES.values()]
+    assert len({json.dumps([r.rows, r.startups, r.metadata]) for r in runs}) >= len(SHAPES) - 4
+    assert len(SHAPES) + len(VARIANTS) >= 45
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_valid_shape_is_not_refused(name, tmp_path):
+    found = validate_run(stand_in(**SHAPES[name]).write(tmp_path / "run"))
+    assert found.ok, found.failures
+
+
+@pytest.mark.parametrize("change", VARIANTS, ids=lambda change: change.__name__)
+def test_a_valid_variant_is_not_refused(change, tmp_path):
+    run = stand_in(**VARIANTS[change])
+    change(run)
+    found = validate_run(run.write(tmp_path / "run"))
+    assert found.ok, found.failures
