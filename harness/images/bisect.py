@@ -4,8 +4,6 @@ Pure: what an image does is asked through a function. The answer is a pair of ne
 unchanged and one changed; there may be further steps in the list, as in any bisection.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The lock file of images: which digest a tag meant when it was pinned, and what was inside."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum

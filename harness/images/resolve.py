@@ -1,7 +1,5 @@
 """From the name in a spec to one certain image: pinned, resolved before a run, checked after it."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """This machine as one value for the launch options, which are thereby pure, and as facts."""
 
-from __future__ import annotations
-
 import os
 import platform
 import socket

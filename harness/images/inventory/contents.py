@@ -4,8 +4,6 @@ Everything in `Contents` was said by a program inside the image, so every text a
 where it is decoded; nothing of it is ever run or used as a path.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct

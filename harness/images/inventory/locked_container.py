@@ -4,8 +4,6 @@ No network, no GPU, nothing writable but a memory-backed /tmp, no capabilities, 
 and a time limit. What it prints is text from a stranger; `said.py` reads it as such.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 from collections.abc import Mapping, Sequence

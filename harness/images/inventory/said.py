@@ -4,8 +4,6 @@ Where vLLM's parser could not be asked, its printed ``--help`` is read. Less is 
 default is text, and only where the help names one.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any, TypeVar
 

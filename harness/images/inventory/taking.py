@@ -1,7 +1,5 @@
 """The inventory of an image: what the engine says of it and what is inside, read once an image."""
 
-from __future__ import annotations
-
 import os
 from contextlib import suppress
 from hashlib import sha256
