@@ -35,16 +35,10 @@ _REPEATABLE: tuple[KeyPath, ...] = (("models",), ("candidates",), ("server", "en
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One long flag.
+    """One long flag: its name with the dashes, the key that it sets, and what may follow, for help.
 
-    Attributes:
-        name: with its dashes.
-        path: the key it sets.
-        help: what may follow it, for ``--help``.
-        parse: the texts given, in order, to the value of the key.
-        aliases: other names of the same flag.
-        repeatable: whether it may be given more than once.
-        optional: whether ``none`` may be given.
+    ``parse`` makes the texts given, in order, the value of the key; ``repeatable`` says whether it
+    may be given more than once, ``optional`` whether ``none`` may be.
     """
 
     name: str
