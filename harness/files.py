@@ -5,8 +5,6 @@ file beside the target until it is on disk. What cannot be written is an `Enviro
 cannot be read a `UsageError`; both name the file asked for.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import os

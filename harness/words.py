@@ -3,8 +3,6 @@
 ``words`` is how a member reads for people; ``title`` would hide a method of ``str``.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 

@@ -5,8 +5,6 @@ rows on the stack that was tested and about nothing wider; a CPU's numbers are n
 a GPU. The order is: measured, strengthened, never established.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Checks of what lies beside the records: what was expected, the servers, their logs, the plan."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the doctor found, as values; judged by `harness.doctor.judge` without looking again."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

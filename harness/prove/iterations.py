@@ -4,8 +4,6 @@
 it and how many decoded. Only these lines prove that requests shared a step.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import asdict, dataclass
 

@@ -4,8 +4,6 @@ The histogram ``vllm:iteration_tokens_total`` observes the tokens of each engine
 of one token, the decode steps of a request alone, can be counted without any flag.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

@@ -1,7 +1,5 @@
 """Did the two modes differ in anything but the mode? Compared as the servers logged it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The companions of a prompt are the treatment, so a batch of which one request fa
 again whole: an attempt is an attempt at the batch.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol

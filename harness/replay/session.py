@@ -5,8 +5,6 @@ alone once, and a slice of the population answers for every prompt in it, so a s
 costs N solo requests and N / batch_size batches for each batch size and dispatch mode.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import groupby
 from typing import Any

@@ -5,8 +5,6 @@ label. The two modes of a run differ in ``VLLM_BATCH_INVARIANT`` and in the comp
 nothing else; a golden test holds that.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

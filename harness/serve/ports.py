@@ -1,7 +1,5 @@
 """Whether a port is free, and who holds it if not."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 from dataclasses import dataclass
