@@ -35,8 +35,7 @@ class Source(StrEnum):
 class ImageVersions(Struct, frozen=True, forbid_unknown_fields=True):
     """What is inside, read in a container of the image; ``None`` where it is not there.
 
-    Attributes:
-        cuda: the CUDA version that PyTorch was built for; ``None`` for a CPU build.
+    ``cuda`` is what PyTorch was built for; ``None`` for a CPU build.
     """
 
     vllm: str | None = None

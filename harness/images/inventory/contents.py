@@ -111,12 +111,9 @@ class Plugin(Struct, frozen=True):
 class Effect(Struct, frozen=True):
     """One thing that the batch-invariant module does to a process.
 
-    Attributes:
-        kind: ``operator`` (replaced in PyTorch's dispatcher) or ``variable`` (set).
-        name: ``aten::mm``, or the variable's name.
-        value: the dispatch key, or the variable's value.
-        function: the function of the module that does it.
-        conditions: Python expressions that must all hold; empty for always.
+    An ``operator`` such as ``aten::mm`` is replaced in PyTorch's dispatcher under the key
+    ``value``, a ``variable`` is set to it, by the module's ``function``, where all ``conditions``
+    (Python expressions) hold.
     """
 
     kind: Short
@@ -160,10 +157,8 @@ class ServerArgument(Struct, frozen=True):
 class ServerArguments(Struct, frozen=True):
     """What the server can be told.
 
-    Attributes:
-        source: ``parser`` (vLLM's own, complete), ``help`` (read from the printed help, defaults
-            as text) or ``None``.
-        reasons: why not the parser.
+    From vLLM's own ``parser`` (complete), or from the printed ``help`` (defaults as text), or from
+    nowhere (``None``); ``reasons`` say why not the parser.
     """
 
     source: Short | None = None
@@ -193,9 +188,8 @@ class Contents(Struct, frozen=True, kw_only=True):
 class StackVersions(Struct, frozen=True):
     """The versions that most readers look for; ``None`` where it is not there.
 
-    Attributes:
-        vllm_commit: that vLLM was built from, by the first source that names one.
-        cuda: what PyTorch was built for; else what the image says of itself.
+    vLLM's commit is by the first source that names one; ``cuda`` is what PyTorch was built for,
+    else what the image says of itself.
     """
 
     vllm: str | None = None
@@ -208,8 +202,7 @@ class StackVersions(Struct, frozen=True):
 class Inventory(Struct, frozen=True, kw_only=True):
     """An image, by the name that it was asked for.
 
-    Attributes:
-        versions: in front, for readers of the file; always those of ``config`` and ``contents``.
+    ``versions`` stand in front for readers of the file, always those of the other two.
     """
 
     image: Short

@@ -33,10 +33,8 @@ _NO, _UNKNOWN, _YES = 0, 1, 2
 class CapabilityEffects(NamedTuple):
     """What happens on a GPU of one compute capability.
 
-    Attributes:
-        operators: replaced for certain, in order of registration.
-        variables: ``NAME=value`` that the switch itself sets.
-        uncertain: effects whose conditions this reader cannot decide.
+    Operators replaced for certain, in order of registration, each ``NAME=value`` that the switch
+    itself sets, and ``uncertain`` effects, whose conditions this reader cannot decide.
     """
 
     capability: str
