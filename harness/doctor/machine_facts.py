@@ -61,7 +61,8 @@ class NativeFacts:
     """The native server command.
 
     ``found``: the program is an executable file here. ``vllm`` is ``None`` if that environment has
-    none; ``shm_bytes`` are free in ``/dev/shm``; ``is_cpu_engine``: the repository's.
+    none; ``shm_bytes`` are free in ``/dev/shm``; ``is_cpu_engine``: the command
+    is that of the repository's CPU engine.
     """
 
     program: str

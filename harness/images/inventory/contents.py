@@ -136,11 +136,9 @@ class InvariantModule(Struct, frozen=True):
 class ServerArgument(Struct, frozen=True):
     """One option of the server.
 
-    Attributes:
-        flags: every spelling, the long one first.
-        default: as the parser holds it; vLLM replaces many a ``None`` later, by device and model.
-        choices: what it allows, where it is a list.
-        kind: the parser's action, such as ``BooleanOptionalAction``.
+    ``flags`` are its spellings, the long one first; the default is as the parser holds it: vLLM
+    replaces many a ``None`` later, by device and model; ``kind`` is the parser's action, such as
+    ``BooleanOptionalAction``.
     """
 
     flags: Annotated[tuple[Short, ...], Meta(min_length=1, max_length=100)]

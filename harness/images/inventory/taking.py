@@ -37,9 +37,8 @@ class ContentsCache:
     """What was read inside images, by id: an image never changes under its id.
 
     Each file is readable by this user only. It belongs to an image and to this version of the
-    reading: another one reads again.
-
-    By default in ``inventory`` below ``$HARNESS_CACHE`` or ``~/.cache/harness``.
+    reading: another one reads again. By default in
+    ``inventory`` below ``$HARNESS_CACHE`` or ``~/.cache/harness``.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
