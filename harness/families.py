@@ -13,12 +13,10 @@ from harness.words import Domain
 
 @dataclass(frozen=True, slots=True)
 class Rubric:
-    """What people who judge answers of one kind may say of them.
+    """What people who judge answers of one kind may say of them: each label with what it means.
 
-    Attributes:
-        name: of the rubric; the family's, where it belongs to one.
-        labels: every label that may be given, with what it means.
-        order: the labels that lie on a scale, lowest first; empty where there is none.
+    ``name`` is the family's, where it belongs to one; ``order`` are the labels that lie on a scale,
+    lowest first, empty where there is none.
     """
 
     name: str

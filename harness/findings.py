@@ -21,13 +21,10 @@ class Status(StrEnum):
 
 
 class Finding(Struct, frozen=True, omit_defaults=True):
-    """What one check found; written without a remedy and a place where there is none.
+    """What one check found; ``remedy`` and ``place`` are empty and not written where there is none.
 
-    Attributes:
-        check: the id of the check, of a rule or of what was looked at.
-        message: the reason, in one line.
-        remedy: what to do; empty where there is nothing to do.
-        place: where, as ``file:line`` or as the path of a key; empty where there is no one place.
+    ``check`` is the id of the check, of a rule or of what was looked at; ``message`` the reason, in
+    one line; ``place`` is ``file:line`` or the path of a key.
     """
 
     check: str

@@ -4,8 +4,6 @@ A check is a function of what is `Checked`, called by the name of its finding; i
 and why. Their order is that of a reader's questions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """A summary of a run: made of its records, or read from where it was written."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import msgspec

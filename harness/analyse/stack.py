@@ -1,7 +1,5 @@
 """The serving stack and the design of a run, as far as its files say: what a claim is bound to."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Probabilities are computed from integers where that is affordable, so that publi
 (``2 * 0.5 ** 22``) come out to the last digit. No rows give ``Interval(nan, nan)``.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence

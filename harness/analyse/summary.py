@@ -5,8 +5,6 @@
 fractions; ``None`` stands where a number does not exist (no rows) or is not recorded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Generic, TypeVar

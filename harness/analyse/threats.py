@@ -1,7 +1,5 @@
 """What a run could not exclude: each threat with what in the data or the design leaves it open."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from harness.analyse.summary import Summary, Threat

@@ -4,8 +4,6 @@ A run passes when no check failed. A check that lacks what it needs (a records f
 has no start-up files) says ``not_checked`` and why; it never passes in silence.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

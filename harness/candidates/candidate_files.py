@@ -4,8 +4,6 @@ Everything that can be wrong with a row is found here, before any server starts,
 line and column. Text cells of a CSV and typed values of a JSON line meet the same checks.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 KEY = ["model", "task_name", "sample_id", "batch_size", "dispatch_mode"]
 """The columns that make a candidate."""
+_NONE_SHARED = "these are runs of other candidates"
 SUBSET_HINT = "--allow-subset compares only what both have"
 CONDITIONS = (Condition.SOLO, Condition.BATCHED)
 _SHOWN = 180
@@ -209,15 +211,12 @@ def align(a: Side, b: Side, mode_a: Mode, mode_b: Mode, *, allow_subset: bool) -
             f"first, {key_name(tuple(first[KEY]))}, is not in {else_.records.path}",
             file=side.records.path,
             line=int(first["line"]),
-            hint=f"{SUBSET_HINT}, here {len(pairs)}"
-            if len(pairs)
-            else "these are runs of other candidates",
+            hint=f"{SUBSET_HINT}, here {len(pairs)}" if len(pairs) else _NONE_SHARED,
         )
-    for condition in CONDITIONS:
-        for changed, column in (("text", "hash"), ("label", "state")):
-            before, after = (pairs[f"{condition}_{column}_{side}"] for side in "ab")
-            differs = before.ne(after) & ~(before.isna() & after.isna())
-            pairs[f"{condition}_{changed}_changes"] = differs
+    for condition, (changed, column) in product(CONDITIONS, (("text", "hash"), ("label", "state"))):
+        before, after = (pairs[f"{condition}_{column}_{side}"] for side in "ab")
+        differs = before.ne(after) & ~(before.isna() & after.isna())
+        pairs[f"{condition}_{changed}_changes"] = differs
     return Alignment(mode_a, mode_b, pairs, len(lone_a), len(lone_b))
 
 

@@ -3,8 +3,6 @@
 What nothing proves is not proven: a run without start-up files fails ``mode-not-proven``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 

@@ -1,7 +1,5 @@
 """Two runs, or two modes of one, candidate by candidate."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from msgspec import Struct

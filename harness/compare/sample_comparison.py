@@ -1,7 +1,5 @@
 """Two lm-evaluation-harness sample files, document by document."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Sequence

@@ -5,8 +5,6 @@ One line a document and filter, as `lm_eval` writes them with ``--log_samples`` 
 files lack ``filter``, ``metrics`` or the hashes; what is missing is not compared.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from contextlib import suppress

@@ -5,8 +5,6 @@ version writes is compared too. Left out is what cannot change an answer: ports,
 of the run's own files.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -55,11 +53,9 @@ class StackDifference(Struct, frozen=True):
 def stack_differences(
     a: Side, b: Side, modes: Sequence[tuple[Mode, Mode]]
 ) -> tuple[StackDifference, ...]:
-    """Everything that differs, the server's versions and image first.
+    """Everything that differs, versions and image first; one run may stand on both sides.
 
-    Args:
-        a, b: the runs; the same run may stand on both sides.
-        modes: the pairs of modes that are compared; only their servers count.
+    Of servers only those of ``modes`` count, the pairs that are compared.
     """
     found: dict[tuple[str, str, str], list[str]] = {}  # equal ones of several servers are one
     served = 0

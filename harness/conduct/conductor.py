@@ -5,8 +5,6 @@ next prompt is sent; a server never outlives the call; a summary is written only
 every planned record is there and good, and every lifetime's mode is proven.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex

@@ -4,8 +4,6 @@ The mode is judged twice: before the first record, so that nothing is asked of a
 kernel path is not proven, and again from the whole log after the server has stopped.
 """
 
-from __future__ import annotations
-
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping

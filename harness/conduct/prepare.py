@@ -1,7 +1,5 @@
 """From a spec to work that can begin: inputs read and checked, the plan made, nothing started."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

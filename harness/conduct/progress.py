@@ -41,12 +41,9 @@ class RunProgress:
 
 @dataclass
 class Estimate:
-    """Seconds left, from what was measured so far.
+    """Seconds left, from the seconds that each server start and each record took so far.
 
-    Attributes:
-        start_guess_s: assumed start-up time until one was measured.
-        record_guess_s: assumed time of a record until one was measured.
-        starts, records: seconds that each server start and each record took.
+    The guesses stand for a start-up or a record until one was measured.
     """
 
     start_guess_s: float = 45.0

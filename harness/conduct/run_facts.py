@@ -1,7 +1,5 @@
 """``metadata.json``: everything needed to say what a run was, and never a secret."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 Here is when each case of a check holds; its status and its words are in ``findings.yaml``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files

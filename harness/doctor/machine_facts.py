@@ -1,7 +1,5 @@
 """What the doctor found, as values; judged by `harness.doctor.judge` without looking again."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +10,8 @@ from harness.machine import Gpu
 class EngineFacts:
     """The Docker engine.
 
-    Attributes:
-        error: why it cannot be used; ``None`` when it answers.
-        remedy: what to do about ``error``.
-        gpu_access: ``runtime``, ``cdi`` or ``none``.
-        free_bytes: on the disk of its images; ``None`` if that folder cannot be seen.
+    ``error`` (why it cannot be used) is ``None`` when it answers, ``gpu_access`` is ``runtime``,
+    ``cdi`` or ``none``, and ``free_bytes``, on its images' disk, is ``None`` if that is not seen.
     """
 
     error: str | None = None
@@ -30,13 +25,9 @@ class EngineFacts:
 class ImageFacts:
     """The image of the spec.
 
-    Attributes:
-        status: of the lock's entry: ``pinned``, ``local``, ``unpinned`` or ``not in the lock``.
-        here: whether this machine has the image that is meant.
-        other: another image has its name here.
-        needs_gpu: whether it is for GPUs; assumed so when it is not here.
-        vllm: version inside, from the lock or from the tag.
-        cuda: version of PyTorch's CUDA, from the lock.
+    ``status`` is ``pinned``, ``local``, ``unpinned`` or ``not in the lock``; ``other`` says that
+    another image has its name here. It is taken to be for GPUs when it is not here. The version of
+    vLLM is from the lock or the tag, that of PyTorch's CUDA from the lock.
     """
 
     name: str
@@ -52,11 +43,9 @@ class ImageFacts:
 class ModelFacts:
     """One model of the spec.
 
-    Attributes:
-        local: a folder of this machine.
-        cached: complete enough in the Hugging Face cache to have a configuration there.
-        gated: whether the hub asks for a token; ``None`` if it was not asked or did not answer.
-        weight_bytes: estimated from the size in its name; ``None`` if it says none.
+    A folder of this machine (``local``), or ``cached`` completely enough to have a configuration.
+    ``gated`` (the hub asks for a token) is ``None`` if the hub was not asked or did not answer, and
+    ``weight_bytes``, estimated from the size in its name, if that says none.
     """
 
     name: str
@@ -71,11 +60,9 @@ class ModelFacts:
 class NativeFacts:
     """The native server command.
 
-    Attributes:
-        found: whether the program is an executable file here.
-        vllm: version in that environment; ``None`` if vLLM is not installed there.
-        shm_bytes: free in ``/dev/shm``.
-        is_cpu_engine: whether the command is that of the repository's CPU engine.
+    ``found``: the program is an executable file here. ``vllm`` is ``None`` if that environment has
+    none; ``shm_bytes`` are free in ``/dev/shm``; ``is_cpu_engine``: the command
+    is that of the repository's CPU engine.
     """
 
     program: str

@@ -1,7 +1,5 @@
 """Looking at this machine for the doctor: nothing here judges, changes or raises."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

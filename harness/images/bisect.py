@@ -4,8 +4,6 @@ Pure: what an image does is asked through a function. The answer is a pair of ne
 unchanged and one changed; there may be further steps in the list, as in any bisection.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -35,14 +33,10 @@ class Observation(Struct, frozen=True):
 
 
 class Bisection(Struct, frozen=True, kw_only=True):
-    """Where the step is, as it begins ``bisect.json``.
+    """Where the step is, as it begins ``bisect.json``; ``tried`` is in order of trying.
 
-    Attributes:
-        last_same: the last image that answers as the first one.
-        first_changed: the first one known to answer otherwise; the very next one in the list,
-            unless ``between`` holds images that could not be tried.
-        between: unusable images, any of which may hold the step.
-        tried: every image that was tried, in order.
+    ``first_changed`` is the very next image in the list after ``last_same``, unless ``between``
+    holds images that could not be used, any of which may hold the step.
     """
 
     schema_version: Literal[1] = 1
@@ -107,12 +101,9 @@ def find_step(
     *,
     log: Callable[[str], None] = lambda _: None,
 ) -> Bisection:
-    """Search between the first image and the last.
+    """Search between the first and the last of two or more images, from old to new.
 
-    Args:
-        images: two or more, from old to new.
-        observe: what an image does, set against the first; called at most once an image.
-        log: told each step.
+    ``observe`` says what an image does, set against the first; it is called at most once an image.
 
     Raises:
         UsageError: the ends are not what they are called: the first cannot be used, or the last

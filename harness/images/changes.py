@@ -16,11 +16,7 @@ _NO_PLUGIN = "no batch-invariant plugin: the mode starts on a CPU and dies at on
 
 
 class Change(Struct, frozen=True):
-    """One named value; ``None`` where that side does not have it.
-
-    Attributes:
-        change: ``added``, ``removed`` or ``changed``.
-    """
+    """One value ``added``, ``removed`` or ``changed``; ``None`` where a side does not have it."""
 
     name: str
     change: str
@@ -54,9 +50,8 @@ class ArgumentChange(Struct, frozen=True):
 class CapabilityChange(Struct, frozen=True):
     """What the batch-invariant mode replaces on a GPU of one compute capability, in A and in B.
 
-    Attributes:
-        uncertain_a, uncertain_b: hang on conditions that could not be decided from the source.
-        changed: something is replaced or pinned in one image only, or in another order.
+    What is uncertain hangs on conditions that could not be decided from the source. ``changed``:
+    something is replaced or pinned in one image only, or in another order.
     """
 
     capability: str
@@ -76,13 +71,9 @@ class CapabilityChange(Struct, frozen=True):
 
 
 class ModuleChange(Struct, frozen=True):
-    """The batch-invariant module; a side without one has ``None``.
+    """The batch-invariant modules of A and B; a side without one has ``None``.
 
-    Attributes:
-        path, sha256: of A's and B's module.
-        capabilities: what each replaces, for every capability that is judged.
-        notes: why a side's operators are not known.
-        changed: the two are different files.
+    ``notes`` say why a side's operators are not known; ``changed``: the two are different files.
     """
 
     path: tuple[str | None, ...]
@@ -107,10 +98,9 @@ class ModuleChange(Struct, frozen=True):
 
 
 class KernelChange(Struct, frozen=True):
-    """A shared object of vLLM; sizes in bytes, ``None`` where that side lacks the file.
+    """A shared object of vLLM: ``added``, ``removed``, ``changed`` or ``same``.
 
-    Attributes:
-        change: ``added``, ``removed``, ``changed`` or ``same``.
+    Sizes are in bytes, ``None`` where that side lacks the file.
     """
 
     path: str
@@ -140,13 +130,10 @@ class Sizes(Struct, frozen=True):
 
 
 class ExpectedEvidence(Struct, frozen=True):
-    """What a server of this image must show before its mode counts as proven.
+    """What a batch-invariant server of this image must show, and a standard one must not.
 
-    Attributes:
-        device: ``cuda`` or ``cpu``; ``None`` where there is no rule.
-        supported: whether this version has the batch-invariant mode.
-        required: what a batch-invariant server must show, and a standard one must not.
-        notes: what else holds for this version, or why there is no rule.
+    ``device`` is ``cuda`` or ``cpu``, or ``None`` where there is no rule; ``notes`` then say why,
+    and else what also holds for this version.
     """
 
     device: str | None

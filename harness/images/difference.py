@@ -1,7 +1,5 @@
 """Two inventories set against each other; pure."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from itertools import takewhile
@@ -167,8 +165,7 @@ def argument_changes(a: ServerArguments, b: ServerArguments) -> tuple[ArgumentCh
             continue
         met.add(other.name)
         if a.source == b.source and (details := tuple(_details(ours, other))):
-            defaults = [one for one in details if one.name.partition(".")[0] == "default"]
-            moved = any(one.change == "changed" for one in defaults)
+            moved = any(d.change == "changed" and d.name.startswith("default") for d in details)
             changes.append(ArgumentChange(other.name, "changed", None, moved, details))
     changes += [
         ArgumentChange(other.name, "added", _text(other.default))

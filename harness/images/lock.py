@@ -1,7 +1,5 @@
 """The lock file of images: which digest a tag meant when it was pinned, and what was inside."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -37,8 +35,7 @@ class Source(StrEnum):
 class ImageVersions(Struct, frozen=True, forbid_unknown_fields=True):
     """What is inside, read in a container of the image; ``None`` where it is not there.
 
-    Attributes:
-        cuda: the CUDA version that PyTorch was built for; ``None`` for a CPU build.
+    ``cuda`` is what PyTorch was built for; ``None`` for a CPU build.
     """
 
     vllm: str | None = None
@@ -54,15 +51,11 @@ class ImageVersions(Struct, frozen=True, forbid_unknown_fields=True):
 class LockEntry(Struct, frozen=True, kw_only=True):
     """One pinned image.
 
-    Attributes:
-        image: name and tag.
-        status: ``pinned``, ``local`` or ``unpinned``, for people; always that of the other values.
-        digest: of the index (or of the only manifest); what ``name@sha256:...`` is pulled by.
-            ``None`` for a local image and for one that is not pinned yet.
-        platform_digest: of this platform's manifest in that index.
-        platform: such as ``linux/amd64``.
-        image_id: of the engine that pinned it; identifies a local image.
-        pinned_at: time in UTC, ISO 8601.
+    ``status`` (``pinned``, ``local`` or ``unpinned``) is for people and follows the other values.
+    What is pulled by is the ``digest`` of the index (or of the only manifest), ``None`` for a local
+    image and one not pinned yet; ``platform_digest`` is that of the manifest in that index for
+    ``platform``, such as ``linux/amd64``. The pinning engine's ``image_id`` identifies a local
+    image; ``pinned_at`` is a time in UTC, ISO 8601.
     """
 
     image: str

@@ -262,10 +262,7 @@ def find_or_pull(
 def pull_image(
     client: docker.DockerClient, reference: ImageReference, progress: Progress
 ) -> str | None:
-    """Pull by tag or by digest.
-
-    Returns:
-        The digest that the registry gave, from the engine's own words.
+    """Pull by tag or by digest; the digest that the registry gave, from the engine's own words.
 
     Raises:
         EnvironmentError_: it cannot be pulled, with the engine's reason.

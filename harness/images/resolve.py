@@ -1,7 +1,5 @@
 """From the name in a spec to one certain image: pinned, resolved before a run, checked after it."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -91,15 +89,11 @@ def _pulled(
 
 @dataclass(frozen=True, slots=True)
 class ResolvedImage:
-    """One certain image on this machine.
+    """One certain image on this machine, ``requested`` as the spec named it.
 
-    Attributes:
-        requested: as the spec named it.
-        reference: what to start a container from: ``name@sha256:...``, or the id of a local image.
-        entry: the lock's entry, made now if ``newly_pinned``.
-        image_id: this engine's id, to notice a change during the run.
-        newly_pinned: the lock had no digest for it, so a run says so and saves the entry.
-        needs_gpu: False for an image that is for a CPU.
+    A container starts from ``reference``: ``name@sha256:...``, or the id of a local image. If
+    ``newly_pinned`` the lock had no digest, so a run says so and saves the ``entry`` made now. This
+    engine's ``image_id`` shows a change during the run.
     """
 
     requested: str

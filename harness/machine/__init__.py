@@ -15,12 +15,7 @@ from harness.machine.probes import (
     parse_gpus,
     read_gpus,
 )
-from harness.machine.processes import (
-    ProcessId,
-    end_processes,
-    marked_processes,
-    wait_gone,
-)
+from harness.machine.processes import ProcessId, end_processes, marked_processes, wait_gone
 
 __all__ = [
     "VERSIONS_SCRIPT",

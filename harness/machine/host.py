@@ -1,7 +1,5 @@
 """This machine as one value for the launch options, which are thereby pure, and as facts."""
 
-from __future__ import annotations
-
 import os
 import platform
 import socket
@@ -29,15 +27,10 @@ class GpuAccess(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One machine as the launch options see it.
+    """One machine as the launch options see it; host name and harness's process id are for labels.
 
-    Attributes:
-        name: host name, for labels.
-        pid: the harness's process id, for labels.
-        working_directory: what relative model folders are relative to.
-        cache_root: where native compile caches live, one folder a mode.
-        huggingface_home: the Hugging Face cache that containers mount.
-        gpu: how a container reaches the GPUs.
+    Relative model folders are relative to ``working_directory``; native compile caches live below
+    ``cache_root``, one folder a mode; containers mount ``huggingface_home``.
     """
 
     name: str

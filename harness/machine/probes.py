@@ -45,11 +45,9 @@ print(json.dumps({
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU of this machine, from ``nvidia-smi``; memory in bytes.
+    """One GPU from ``nvidia-smi``: compute capability such as ``(9, 0)``, memory in bytes.
 
-    Attributes:
-        capability: compute capability, such as ``(9, 0)``.
-        driver_cuda: the newest CUDA that the driver runs, such as ``13.0``.
+    ``driver_cuda`` is the newest CUDA that the driver runs, such as ``13.0``.
     """
 
     index: int
@@ -97,12 +95,9 @@ def _gpu_rows(table: str) -> list[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What is installed for one Python; ``None`` where it could not be found out.
+    """The packages that shape a result, one Python's own version and the CUDA of its PyTorch.
 
-    Attributes:
-        packages: version of each package that shapes a result, by name.
-        cuda: the CUDA that PyTorch was built for.
-        python: the interpreter's own.
+    ``None`` where it could not be found out.
     """
 
     packages: Mapping[str, str] = field(default_factory=dict)

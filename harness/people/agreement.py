@@ -3,8 +3,6 @@
 ``None`` where a measure does not exist: no two ratings to compare, or one label throughout.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Literal

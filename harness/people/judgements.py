@@ -1,7 +1,5 @@
 """Judgements as they come back, checked line by line against the key."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

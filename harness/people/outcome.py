@@ -1,7 +1,5 @@
 """What the judgements come to: agreement, genuine flips, controls, people against the scorer."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations

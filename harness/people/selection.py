@@ -4,8 +4,6 @@ Rows with the very same answers are one item: a person judges them once. Sides, 
 ids come from one seeded generator, so an export can be made again and nothing in it tells.
 """
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Iterable, Mapping

@@ -4,8 +4,6 @@ The sheet is CSV that a spreadsheet can open without running anything, or tasks 
 interface for Label Studio. The key is kept away from the raters.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

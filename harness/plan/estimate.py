@@ -19,11 +19,8 @@ _CPU_START_S, _CPU_TOKEN_S = 30.0, 0.006
 class Estimate:
     """Totals of a plan: server starts, records to be written, and what they ask.
 
-    Attributes:
-        requests: HTTP requests, without warm-up and retries.
-        answers: completions that those requests bring back.
-        seconds: a rough duration, for a GPU or for the CPU engine.
-        on_cpu: whether the duration is for the CPU engine.
+    ``requests`` are HTTP requests without warm-up and retries, ``answers`` the completions that
+    they bring back, ``seconds`` a rough duration for a GPU or, ``on_cpu``, for the CPU engine.
     """
 
     lifetimes: int

@@ -17,9 +17,7 @@ from harness.words import DispatchMode, Mode
 class BatchGroup:
     """The batch that a candidate's prompt shares.
 
-    Attributes:
-        prompts: ``batch_size`` prompts in the order in which they are sent.
-        target_index: where the candidate's own prompt stands in ``prompts``.
+    ``batch_size`` prompts in the order in which they are sent, and where its own stands in them.
     """
 
     prompts: tuple[Prompt, ...]

@@ -6,8 +6,6 @@ in the environment that would have hidden it. Anything short of that is ``inconc
 server's log is not ours, ``/server_info`` may stand in: weaker, and said to be so.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ prints its override warning once a process, and from 2.12 on ``import torch`` it
 up.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Did the two modes differ in anything but the mode? Compared as the servers logged it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +33,7 @@ _MEASURED = frozenset(
 _BY_THE_MODE = {
     "vllm_env.VLLM_BATCH_INVARIANT": "the mode itself",
     "vllm_config.model_config.disable_cascade_attn": "the mode turns cascade attention off",
+    "vllm_env.VLLM_USE_AOT_COMPILE": "the mode switches ahead-of-time compilation off",
     "vllm_env.VLLM_USE_BREAKABLE_CUDAGRAPH": "the mode switches breakable CUDA graphs on",
 }
 _CACHE_ROOT = "vllm_env.VLLM_CACHE_ROOT"

@@ -1,7 +1,5 @@
 """What a server says of itself in its log: version, arguments, engine settings, kernels chosen."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Mapping

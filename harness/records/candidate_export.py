@@ -4,8 +4,6 @@ A candidate is a row whose answer changed where it was found; ``original_directi
 ``original_…`` scores say how. Nothing of a prompt or of an answer leaves this module.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections import Counter

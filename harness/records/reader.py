@@ -1,7 +1,5 @@
 """Reading a records file, some megabytes at a time."""
 
-from __future__ import annotations
-
 import gc
 import io
 from collections.abc import Callable, Container, Iterator, Sequence

@@ -4,8 +4,6 @@ The order of fields is the order of the keys in the file. What follows from othe
 flip, a text change, where two answers part) is worked out here and never believed from a file.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """What lies beside a records file: metadata, start-up files and the selected candidates."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

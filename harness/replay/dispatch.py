@@ -4,8 +4,6 @@ The companions of a prompt are the treatment, so a batch of which one request fa
 again whole: an attempt is an attempt at the batch. An answer that the server gave up is a failure.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol

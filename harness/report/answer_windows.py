@@ -1,7 +1,5 @@
 """The window of an answer that is worth showing: where two part, what the scorer matched, why."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Answers that differ, side by side, within a stated budget: in a run, or from A to B."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ Text, Markdown, HTML and JUnit are functions of it. Text inside it that came fro
 or a foreign file is raw: each format escapes for itself.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal

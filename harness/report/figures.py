@@ -3,8 +3,6 @@
 Colours come from the page's style sheet by class, so that a figure follows light, dark and print.
 """
 
-from __future__ import annotations
-
 from markupsafe import Markup, escape
 
 from harness.hostile import visible

@@ -4,8 +4,6 @@ Every expression of the template passes `visible` and then autoescape; only the 
 sheet and the script are markup, and the content security policy names the last two by hash.
 """
 
-from __future__ import annotations
-
 import re
 from base64 import b64encode
 from hashlib import sha256

@@ -1,7 +1,5 @@
 """A document's suites as JUnit XML: what CI shows as tests."""
 
-from __future__ import annotations
-
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from harness.hostile import visible

@@ -4,8 +4,6 @@ Each is a list of blocks with an empty line between them. Foreign text stands in
 fenced blocks, so that a model's answer cannot become a link, an image, a mention or a heading.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 

@@ -1,7 +1,5 @@
 """What two drawings of a run show: its rates with their intervals, and its score pairs."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """What changed from one run or sample file to another, section by section."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from msgspec.structs import astuple

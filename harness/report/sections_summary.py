@@ -1,7 +1,5 @@
 """What a run came to, section by section, as far as its summary tells."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 

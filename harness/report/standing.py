@@ -1,7 +1,5 @@
 """What stands above the numbers: result, device, whether they count; and the tests for CI."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 
 from harness.analyse import Summary, Validation

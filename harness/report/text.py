@@ -1,7 +1,5 @@
 """Results as lines of plain text for a terminal, the most important first."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 
 from harness.analyse import ClaimStatus, PairTest, Summary

@@ -1,7 +1,5 @@
 """The words of a report's tables and sections, from ``wording.yaml``; the code brings the rows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files

@@ -1,7 +1,5 @@
 """A document in its formats, and the files that they go to, written whole or not at all."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -6,8 +6,6 @@ stereotyped one; a letter comes before words, and an echo of the question is no 
 option that says "unknown" is never the stereotyped one, whatever the task file's index says.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

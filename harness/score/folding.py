@@ -4,8 +4,6 @@
 equal under NFKC fold to the same string.
 """
 
-from __future__ import annotations
-
 import unicodedata
 
 _FOLDS: dict[int, str | None] = {

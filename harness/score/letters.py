@@ -5,8 +5,6 @@ B``) or is written ``B)``. The article of ``A person who is older`` is no letter
 turned down (``A is incorrect``) is not chosen, and of ``A or B`` none is.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

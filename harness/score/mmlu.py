@@ -4,8 +4,6 @@ The study's keyword form ignores case and does not ask for a whole word, so ``an
 reads as B, and a question that the model goes on to invent overrides the answer that it gave.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

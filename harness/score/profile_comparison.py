@@ -1,7 +1,5 @@
 """Two profiles over the same answers: how many scores differ, and which flips only one sees."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -8,8 +8,6 @@ the answer is undecided, not complied. How long an answer is never counts there,
 continuation that runs on cannot flip a label.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import cache, lru_cache

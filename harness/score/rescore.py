@@ -1,7 +1,5 @@
 """A record scored anew from its saved answers: the same answers, another profile's scores."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """One door to all scorers: ``score(task, sample, text, profile)``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 

@@ -6,8 +6,6 @@
 from the answer's is no evidence for it.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping

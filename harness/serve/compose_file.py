@@ -4,8 +4,6 @@ Compose is for people who start servers by hand and point ``--backend external``
 run starts itself comes from the same `LaunchOptions`; a test holds the two together.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

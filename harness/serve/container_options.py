@@ -3,8 +3,6 @@
 The values are Docker's words, not the SDK's; `harness.serve.docker` turns them into calls.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from harness.errors import UsageError

@@ -4,8 +4,6 @@ A table of signatures comes first (``failures.yaml``), because it carries remedi
 know is found by its form: the first exception that is not a mere report of another one.
 """
 
-from __future__ import annotations
-
 import re
 import signal
 from dataclasses import dataclass

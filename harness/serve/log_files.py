@@ -1,7 +1,5 @@
 """Names of server logs, and reading them as text whatever bytes they hold."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 

@@ -5,8 +5,6 @@ requests among all that listen there. So a free port is not enough: it is locked
 everybody who listens on it is looked at.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket

@@ -4,8 +4,6 @@ Three backends hold to this (docker, native, external) and to one compliance tes
 ``tests/serve/test_compliance.py``. A backend acts on `LaunchOptions`; it decides nothing.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass

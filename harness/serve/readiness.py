@@ -5,8 +5,6 @@ default model. The process is looked at ten times a second while a request is un
 server is noticed at once and not when the time is up.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait

@@ -12,8 +12,6 @@ Status lines for the harness: ``started PID``, ``ended CODE`` (negative for a si
 ``failed TEXT``.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

@@ -185,13 +185,10 @@ class RunSpec(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key that holds a value and not a section.
+    """A key that holds a value and not a section, by its path from the top of the file.
 
-    Attributes:
-        path: from the top of the file.
-        kind: its type, without ``Annotated`` and ``None``.
-        optional: whether it may be ``null``.
-        meaning: what it is for: the text under it in the model.
+    ``kind`` is its type without ``Annotated`` and ``None``, ``optional`` whether ``null`` may
+    stand there, ``meaning`` the text under it in the model.
     """
 
     path: KeyPath

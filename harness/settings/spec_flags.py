@@ -36,17 +36,11 @@ _REPEATABLE: tuple[KeyPath, ...] = (("models",), ("candidates",), ("server", "en
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One long flag.
+    """One long flag: its name with the dashes, the key that it sets, and what may follow, for help.
 
-    Attributes:
-        name: with its dashes.
-        path: the key it sets.
-        help: what may follow it, for ``--help``.
-        parse: the texts given, in order, to the value of the key.
-        aliases: other names of the same flag.
-        repeatable: whether it may be given more than once.
-        optional: whether ``none`` may be given.
-        hidden: whether the help leaves it out: an old spelling.
+    ``parse`` makes the texts given, in order, the value of the key; ``repeatable`` says whether it
+    may be given more than once, ``optional`` whether ``none`` may be;
+    ``hidden`` whether the help leaves it out: an old spelling.
     """
 
     name: str

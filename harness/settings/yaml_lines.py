@@ -56,10 +56,8 @@ for _kind, (_pattern, _first) in _PLAIN.items():
 class YamlFile:
     """What a YAML file says, and where it says it.
 
-    Attributes:
-        path: the file as it was named, for messages.
-        data: mappings, lists and scalars.
-        root: the node tree, which knows the lines; ``None`` for an empty file.
+    ``path`` is the file as it was named, for messages; ``root`` the node tree, which knows the
+    lines, ``None`` for an empty file.
     """
 
     path: str

@@ -1,7 +1,5 @@
 """Answer options of a sample, and which of them says that the answer cannot be known."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Tasks, samples and the population that batches are cut from, as values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property

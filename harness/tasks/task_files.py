@@ -5,8 +5,6 @@ pass: a value that itself holds ``{{ … }}`` is text. The template's trailing n
 ``filters:`` are read and not applied, because the scorer sees the raw answer.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -4,8 +4,6 @@ Everything in `Contents` was said by a program inside the image, so every text a
 where it is decoded; nothing of it is ever run or used as a path.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -113,12 +111,9 @@ class Plugin(Struct, frozen=True):
 class Effect(Struct, frozen=True):
     """One thing that the batch-invariant module does to a process.
 
-    Attributes:
-        kind: ``operator`` (replaced in PyTorch's dispatcher) or ``variable`` (set).
-        name: ``aten::mm``, or the variable's name.
-        value: the dispatch key, or the variable's value.
-        function: the function of the module that does it.
-        conditions: Python expressions that must all hold; empty for always.
+    An ``operator`` such as ``aten::mm`` is replaced in PyTorch's dispatcher under the key
+    ``value``, a ``variable`` is set to it, by the module's ``function``, where all ``conditions``
+    (Python expressions) hold.
     """
 
     kind: Short
@@ -141,11 +136,9 @@ class InvariantModule(Struct, frozen=True):
 class ServerArgument(Struct, frozen=True):
     """One option of the server.
 
-    Attributes:
-        flags: every spelling, the long one first.
-        default: as the parser holds it; vLLM replaces many a ``None`` later, by device and model.
-        choices: what it allows, where it is a list.
-        kind: the parser's action, such as ``BooleanOptionalAction``.
+    ``flags`` are its spellings, the long one first; the default is as the parser holds it: vLLM
+    replaces many a ``None`` later, by device and model; ``kind`` is the parser's action, such as
+    ``BooleanOptionalAction``.
     """
 
     flags: Annotated[tuple[Short, ...], Meta(min_length=1, max_length=100)]
@@ -162,10 +155,8 @@ class ServerArgument(Struct, frozen=True):
 class ServerArguments(Struct, frozen=True):
     """What the server can be told.
 
-    Attributes:
-        source: ``parser`` (vLLM's own, complete), ``help`` (read from the printed help, defaults
-            as text) or ``None``.
-        reasons: why not the parser.
+    From vLLM's own ``parser`` (complete), or from the printed ``help`` (defaults as text), or from
+    nowhere (``None``); ``reasons`` say why not the parser.
     """
 
     source: Short | None = None
@@ -195,9 +186,8 @@ class Contents(Struct, frozen=True, kw_only=True):
 class StackVersions(Struct, frozen=True):
     """The versions that most readers look for; ``None`` where it is not there.
 
-    Attributes:
-        vllm_commit: that vLLM was built from, by the first source that names one.
-        cuda: what PyTorch was built for; else what the image says of itself.
+    vLLM's commit is by the first source that names one; ``cuda`` is what PyTorch was built for,
+    else what the image says of itself.
     """
 
     vllm: str | None = None
@@ -210,8 +200,7 @@ class StackVersions(Struct, frozen=True):
 class Inventory(Struct, frozen=True, kw_only=True):
     """An image, by the name that it was asked for.
 
-    Attributes:
-        versions: in front, for readers of the file; always those of ``config`` and ``contents``.
+    ``versions`` stand in front for readers of the file, always those of the other two.
     """
 
     image: Short

@@ -5,8 +5,6 @@ a library's choice; which of them runs depends on ``if`` statements over the dev
 capability, which are evaluated here with three values: yes, no, and not known.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator
@@ -35,10 +33,8 @@ _NO, _UNKNOWN, _YES = 0, 1, 2
 class CapabilityEffects(NamedTuple):
     """What happens on a GPU of one compute capability.
 
-    Attributes:
-        operators: replaced for certain, in order of registration.
-        variables: ``NAME=value`` that the switch itself sets.
-        uncertain: effects whose conditions this reader cannot decide.
+    Operators replaced for certain, in order of registration, each ``NAME=value`` that the switch
+    itself sets, and ``uncertain`` effects, whose conditions this reader cannot decide.
     """
 
     capability: str
@@ -69,8 +65,7 @@ def _effects(body: list[ast.stmt], conditions: tuple[str, ...], function: str) -
                 yield from _effects(statement.body, (*conditions, text), function)
                 yield from _effects(statement.orelse, (*conditions, f"not ({text})"), function)
             case ast.Expr(value=ast.Call(func=ast.Attribute(attr="impl")) as call) if call.args:
-                # library.impl(operator, kernel, key)
-                name, *rest = call.args
+                name, *rest = call.args  # operator, kernel, key
                 named = {word.arg: word.value for word in call.keywords}
                 given = rest[1] if len(rest) > 1 else named.get("dispatch_key")
                 is_text = isinstance(given, ast.Constant) and isinstance(given.value, str)
@@ -105,9 +100,8 @@ def effects_by_capability(
     """
     found = []
     for capability in CAPABILITIES:
-        operators: list[str] = []
-        variables: list[str] = []
-        uncertain: list[str] = []
+        kinds: tuple[list[str], list[str], list[str]] = [], [], []
+        operators, variables, uncertain = kinds
         for effect in effects:
             is_operator = effect.kind == "operator"
             if not is_operator and effect.function != ENTRY:
@@ -118,7 +112,7 @@ def effects_by_capability(
                 certain = operators if is_operator else variables
                 shown = effect.name if is_operator else f"{effect.name}={effect.value}"
                 (certain if applies == _YES else uncertain).append(shown)
-        parts = (tuple(dict.fromkeys(names)) for names in (operators, variables, uncertain))
+        parts = (tuple(dict.fromkeys(names)) for names in kinds)
         found.append(CapabilityEffects(capability, *parts))
     return tuple(found)
 

@@ -4,8 +4,6 @@ Standard library only. Each section is printed as one JSON line as soon as it is
 later one that hangs or crashes the interpreter takes nothing away. Nothing is written to disk.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import dataclasses

@@ -4,8 +4,6 @@ No network, no GPU, nothing writable but a memory-backed /tmp, no capabilities, 
 and a time limit. What it prints is text from a stranger; `said.py` reads it as such.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -72,13 +70,10 @@ def run_probe(
     script: str | None = None,
     timeout_s: int = TIMEOUT_S,
 ) -> ProbeOutput:
-    """Run a script in a container of the image, with the image's Python.
+    """Run a Python program (the inventory's by default) in a container of an image that is here.
 
-    Args:
-        image_id: of an image on this machine.
-        entrypoint: the image's own; a Python there is tried before ``python3``.
-        script: a Python program; the inventory's when ``None``.
-        timeout_s: after that the container is killed; what it had said by then counts.
+    A Python in the image's own entrypoint is tried before ``python3``. After ``timeout_s`` the
+    container is killed; what it had said by then counts.
 
     Raises:
         EnvironmentError_: the engine does not answer or cannot make a container.
@@ -110,8 +105,9 @@ def _run_with(
         for part in container.logs(stdout=True, stderr=False, stream=True, follow=False):
             size += len(part)
             if size > _MOST_OUTPUT:
-                said_more = f"the image said more than {_MOST_OUTPUT} bytes"
-                notes.append(f"{said_more}; the rest was not read")
+                notes.append(
+                    f"the image said more than {_MOST_OUTPUT} bytes; the rest was not read"
+                )
                 break
             said.append(part)
     except (DockerException, RequestException) as error:

@@ -4,8 +4,6 @@ Where vLLM's parser could not be asked, its printed ``--help`` is read. Less is 
 default is text, and only where the help names one.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any, TypeVar
 
@@ -49,9 +47,7 @@ class _Section(Struct):
 def read_contents(text: str, notes: tuple[str, ...] = ()) -> Contents:
     """Read the script's lines; a part that is missing or malformed becomes a note.
 
-    Args:
-        text: JSON lines, from inside the image.
-        notes: what is known to be wrong already; with an empty ``text`` they say it all.
+    ``text`` is JSON lines; ``notes`` are known already, and say it all where there is no text.
     """
     if not text.strip():
         return Contents(notes=notes or ("the image said nothing",))

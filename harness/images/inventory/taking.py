@@ -1,7 +1,5 @@
 """The inventory of an image: what the engine says of it and what is inside, read once an image."""
 
-from __future__ import annotations
-
 import os
 from contextlib import suppress
 from hashlib import sha256
@@ -39,10 +37,8 @@ class ContentsCache:
     """What was read inside images, by id: an image never changes under its id.
 
     Each file is readable by this user only. It belongs to an image and to this version of the
-    reading: another one reads again.
-
-    Args:
-        folder: ``inventory`` below ``$HARNESS_CACHE`` or ``~/.cache/harness`` when ``None``.
+    reading: another one reads again. By default in
+    ``inventory`` below ``$HARNESS_CACHE`` or ``~/.cache/harness``.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -78,10 +74,9 @@ def take_inventory(
 ) -> Inventory:
     """Read an image; it is pulled if it is not here.
 
-    Args:
-        image: name and tag, name and digest, or an id of this engine.
-        cache: where to look first and to keep what was read; the user's own when ``None``.
-        timeout_s: for the program that runs inside.
+    ``image`` is a name and tag, a name and digest, or an id of this engine. What was read is kept
+    in ``cache`` (by default the user's own), which is looked into first; ``timeout_s`` is for the
+    program that runs inside.
 
     Raises:
         UsageError: ``image`` is not a reference.

@@ -1,7 +1,5 @@
 """A container as the SDK is asked for it and as the engine describes it; pure, golden-tested."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

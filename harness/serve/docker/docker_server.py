@@ -3,8 +3,6 @@
 What the container is comes from `harness.serve.docker.container`; here it is only acted on.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import secrets

@@ -1,7 +1,5 @@
 """A container's log, copied to a file from its first byte while it grows."""
 
-from __future__ import annotations
-
 import threading
 from contextlib import suppress
 from pathlib import Path

@@ -5,8 +5,6 @@ way by naming the stereotyped group, a non-negative one (``Who is diligent?``) b
 group. The option that says "unknown" is neither.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,7 +109,6 @@ _UNKNOWN_TAG = "unknown"
 
 @_rows_of("bbq")
 def _bbq(row: Row, number: int) -> dict[str, Any]:
-    """One row of BBQ in its published columns."""
     options = [text(row, name) for name in _OPTIONS]
     polarity = text(row, "question_polarity").lower()
     if polarity not in ("neg", "nonneg"):
@@ -160,8 +157,8 @@ def _unknown_and_stereotyped(row: Row, options: Sequence[str]) -> tuple[int, int
     groups = nested(optional(row, "stereotyped_groups") or in_metadata) or []
     listed = [groups] if isinstance(groups, str) else list(groups)
     wanted = {form for group in listed for form in _forms(str(group))}
-    others = [index for index in range(3) if index != unknown[0]]
-    found = [i for i in others if any(_forms(str(part)) & wanted for part in tags[i])]
+    belong = [any(_forms(str(part)) & wanted for part in tag) for tag in tags]
+    found = [i for i, belongs in enumerate(belong) if belongs and i != unknown[0]]
     if len(found) != 1:
         how_many = "both options belong" if found else "no option belongs"
         raise RowSkipped(f"{how_many} to the stereotyped groups")

@@ -3,8 +3,6 @@
 The task file is in the study's form, with its source and licence in it.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

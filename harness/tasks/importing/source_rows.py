@@ -4,8 +4,6 @@ A file is JSONL, JSON, CSV or Parquet, told by its suffix. A list in a cell is J
 or real; an answer is an index, a letter or the option's own text.
 """
 
-from __future__ import annotations
-
 import ast
 import csv
 import importlib

@@ -1,7 +1,5 @@
 """Run every rule over task files, and group what it found."""
 
-from __future__ import annotations
-
 import json
 import unicodedata
 from collections import Counter

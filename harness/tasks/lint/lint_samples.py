@@ -1,7 +1,5 @@
 """What is asked of the fields of a sample, by the kind of its task."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
