@@ -15,14 +15,18 @@ from harness.errors import UsageError
 
 VARIATIONS = 10
 ESTABLISHED = "established"
-OTHER_SHAPES = ({}, {"prompts": 14}, {"schedules": ("gated", "staggered", "wide")})
+SCHEDULES = (
+    ("synchronized", "gated", "staggered"),
+    ("gated", "prompt_list", "wide"),
+    ("staggered", "wide", "gated"),
+)
 
 
 def planted(name, variation):
-    """A stand-in with the fault of a cause planted, one of ten."""
+    """A stand-in with the fault of a cause planted: each variation in another run and place."""
     cause = CAUSES[name]
-    shape = OTHER_SHAPES[variation % len(OTHER_SHAPES)] | cause.shape
-    run = stand_in(**shape)
+    rows, which = divmod(variation, len(SCHEDULES))
+    run = stand_in(prompts=12 + rows, schedules=SCHEDULES[which], **cause.shape)
     cause.plant(run, Random(f"{name}/{variation}"))
     return run
 
