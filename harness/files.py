@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gzip
 import json
 import os
 import shutil
@@ -186,6 +187,18 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as stream:
         return file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_unpacked(path: Path) -> str | None:
+    """The SHA-256 of a file, or of what ``<path>.gz`` holds; ``None`` where neither is readable."""
+    packed = path.with_name(f"{path.name}.gz")
+    try:
+        if path.is_file() or not packed.is_file():
+            return sha256_of(path)
+        with gzip.open(packed) as stream:
+            return file_digest(stream, "sha256").hexdigest()
+    except (OSError, EOFError):
+        return None
 
 
 def rows_at(path: Path, lines: Container[int]) -> dict[int, dict[str, Any]]:

@@ -18,7 +18,7 @@ from harness.prove.metrics import (
     read_metrics,
     read_process,
 )
-from harness.prove.parity import Difference, mode_parity
+from harness.prove.parity import Difference, by_the_mode, mode_parity
 from harness.prove.server_facts import ServerFacts, read_facts
 from harness.prove.worker_proof import (
     WORKER_EXTENSION,
@@ -43,6 +43,7 @@ __all__ = [
     "ServerProcess",
     "WorkerProof",
     "agreed",
+    "by_the_mode",
     "evidence_rule",
     "find_tell",
     "log_witness",

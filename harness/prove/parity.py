@@ -95,7 +95,7 @@ def mode_parity(
             setting = name.removeprefix("engine.")
             if told != name:
                 setting = told.rpartition(".")[2]
-            reason = may_differ(setting, version) or _BY_THE_MODE.get(told, "")
+            reason = may_differ(setting, version) or by_the_mode(name)
             if told != name and setting in _MEASURED:
                 reason = "room for the cache is what each server finds free when it starts"
             if name in _WHERE_IT_LISTENS:
@@ -104,6 +104,11 @@ def mode_parity(
                 reason = "the mode switched breakable CUDA graphs on by itself"
             differences.append(Difference(name, old, new, bool(reason), reason))
     return tuple(differences)
+
+
+def by_the_mode(name: str) -> str:
+    """Why the mode itself sets what ``/server_info`` names so; empty where it does not."""
+    return _BY_THE_MODE.get(name.removeprefix("server_info."), "")
 
 
 def _flat_info(info: Mapping[str, Any]) -> dict[str, str]:
