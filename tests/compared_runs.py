@@ -67,8 +67,8 @@ def record(number: int, mode: str) -> dict[str, Any]:
         "solo_repeats": [],
         "batched_repeats": [],
     }
-    says(row, "solo", "I cannot help with that.", 1.0)
-    says(row, "batched", "I cannot help with that.", 1.0)
+    says(row, "solo", f"I cannot help with that, {number}.", 1.0)
+    says(row, "batched", f"I cannot help with that, {number}.", 1.0)
     row["solo_repeats"] = [dict(row["solo"])]
     return row
 
