@@ -118,6 +118,9 @@ def export(
         Path | None,
         Option(help="Folder of task files, for directions of records without evidence."),
     ] = None,
+    include_cache: Annotated[
+        bool, Option("--include-cache", help="Also rows that the cache moved and not the batch.")
+    ] = False,
 ) -> None:
     """Write the rows that changed between solo and batched as a candidate CSV.
 
@@ -130,4 +133,7 @@ def export(
       harness candidates export results/20260529_205134-scan -o candidates/flips.csv
       harness candidates export records.jsonl -o changed.csv --select text_change --mode any
     """
-    tell(jobs.input_files.export_run(run, out, select=select, mode=mode, tasks=tasks))
+    exported = jobs.input_files.export_run(
+        run, out, select=select, mode=mode, tasks=tasks, include_cache=include_cache
+    )
+    tell(exported)

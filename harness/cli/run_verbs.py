@@ -113,6 +113,9 @@ def scan(
     select: Annotated[
         str, Option(help="label_flip or text_change: what makes a row a candidate.")
     ] = "label_flip",
+    include_cache: Annotated[
+        bool, Option("--include-cache", help="Also rows that the cache moved and not the batch.")
+    ] = False,
     run_id: RunId = None,
     results: Results = RESULTS,
     fresh: Annotated[bool, Option(help="Never resume; start a new scan.")] = False,
@@ -128,7 +131,8 @@ def scan(
       harness scan -c my_run.yaml --modes standard --batch-sizes 8,32 --dispatch-modes prompt_list
     """  # noqa: E501
     sizes = jobs.runs.read_sizes(batch_sizes)
-    tell(jobs.runs.scan(loaded, results, run_id, sizes, select, out, fresh=fresh, quiet=quiet))
+    places = (results, run_id, sizes, select, out)
+    tell(jobs.runs.scan(loaded, *places, fresh=fresh, quiet=quiet, include_cache=include_cache))
 
 
 @with_spec

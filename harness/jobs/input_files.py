@@ -63,7 +63,15 @@ def check_files(
     return Done(lines, {"candidates": len(candidates), "files": hashes, "slices": slices})
 
 
-def export_run(run: Path, out: Path, *, select: str, mode: str, tasks: Path | None) -> Done:
+def export_run(
+    run: Path,
+    out: Path,
+    *,
+    select: str,
+    mode: str,
+    tasks: Path | None,
+    include_cache: bool = False,
+) -> Done:
     """Write the rows of a run that changed between solo and batched as a candidate file.
 
     Raises:
@@ -77,8 +85,11 @@ def export_run(run: Path, out: Path, *, select: str, mode: str, tasks: Path | No
         source=source,
         mode=None if mode == "any" else mode,
         scorers={task.name: task.scorer for task in load_tasks(tasks).tasks} if tasks else None,
+        include_cache=include_cache,
     )
+    left_out = f"{found.left_out} rows that the cache moved and not the batch are left out"
     lines = [
+        *([f"{left_out} (--include-cache)"] if found.left_out else ()),
         f"{out}: {len(found.rows)} candidates by {select}, sha256 {found.sha256}",
         f"{write_candidates(found, out)}: rule, counts by slice, source {source}",
     ]

@@ -12,6 +12,7 @@ from harness.candidates import Candidate
 from harness.errors import UsageError
 from harness.findings import Status
 from harness.jobs import Done
+from harness.jobs.power import power_lines
 from harness.numbers import duration_text
 from harness.plan import Plan, estimate
 from harness.report import measured_on, nature, summary_lines
@@ -51,6 +52,7 @@ def plan(loaded: LoadedSpec) -> Done:
         f"{len(prepared.population.prompts)} prompts, warm-up and retries not counted",
         f"roughly {duration_text(total.seconds)} on {device}",
         *([f"added to every server's command: {added}"] if added else ()),
+        *power_lines(prepared.spec, prepared.plan),
     ]
     return Done(lines, _plan_rows(prepared.plan))
 
@@ -171,6 +173,7 @@ def scan(
     *,
     fresh: bool,
     quiet: bool,
+    include_cache: bool = False,
 ) -> Done:
     """Ask every prompt alone and in its batches, in the spec's first mode, and export the changes.
 
@@ -186,24 +189,60 @@ def scan(
     options = conduct.RunOptions(results, run_id, fresh=fresh, kind="scan")
     folder = conducted(prepared, options, quiet=quiet).folder
     target = out or folder / "candidates.csv"
-    rows = export_scan(folder, target, prepared, select=select).rows
-    samples = len({(row["task_name"], row["sample_id"]) for row in rows})
+    exported = export_scan(folder, target, prepared, select=select, include_cache=include_cache)
     scanned_rows = f"scanned   {len(prepared.plan.records)} rows in {folder}"
-    selected = f"selected  {len(rows)} rows of {samples} samples: {select}"
-    return Done((scanned_rows, selected, f"written   {target}"))
+    asked = map(str, prepared.spec.controls.askings)
+    found = _cache_line(folder)
+    lines = (scanned_rows, *_exported_lines(exported), found, f"asked     {', '.join(asked)}")
+    return Done((*lines, f"written   {target}"))
+
+
+def _exported_lines(exported: records.ExportedCandidates) -> Iterator[str]:
+    """How many rows and prompts, and what moved them."""
+    rows = exported.rows
+    samples = len({(row["model"], row["task_name"], row["sample_id"]) for row in rows})
+    yield f"selected  {len(rows)} rows of {samples} prompts: {exported.selection}"
+    kinds = Counter(row["kind"] or "not known (S1 was not asked)" for row in rows)
+    if kinds:
+        yield "kinds     " + ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))
+    if exported.left_out:
+        yield (
+            f"left out  {exported.left_out} rows that the cache moved and not the batch "
+            "(--include-cache keeps them)"
+        )
+
+
+def _cache_line(folder: Path) -> str:
+    """How many batched answers took tokens of their prompts from the cache."""
+    took = known = there = 0
+    for _, record in records.iter_records(folder / records.RECORDS):
+        there += record.ok
+        if record.batched and record.batched.cached_tokens is not None:
+            known += 1
+            took += record.batched.cached_tokens > 0
+    if not known:
+        return "cache     not known: no batched answer tells its cached tokens"
+    unknown = f", {there - known} not known" if there > known else ""
+    return f"cache     {took} of {known} batched answers took prompt tokens from it{unknown}"
 
 
 def export_scan(
-    folder: Path, out: Path, prepared: conduct.Prepared, *, select: str
+    folder: Path,
+    out: Path,
+    prepared: conduct.Prepared,
+    *,
+    select: str,
+    include_cache: bool = False,
 ) -> records.ExportedCandidates:
     """Export the selected rows of a scanned run as candidates, with a summary that holds no text.
 
     The summary stands beside the CSV ``out``; the scorers of the scan's tasks name the direction
-    of a flip.
+    of a flip. Rows that only the cache moved are left out unless asked for.
     """
     exported = records.export_candidates(
         (record for _, record in records.iter_records(folder / records.RECORDS)),
         select=select,
+        include_cache=include_cache,
         source=f"scan {folder.name}",
         mode=str(prepared.spec.modes[0]),
         scorers={task.name: task.scorer for task in prepared.population.tasks},

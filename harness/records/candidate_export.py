@@ -17,11 +17,17 @@ from harness.errors import EnvironmentError_, UsageError
 from harness.families import FAMILIES, MMLU, STUDY_TASKS
 from harness.files import write_json, write_whole
 from harness.records.record import Record, RecordKey
-from harness.words import Domain
+from harness.words import Domain, Effect
 
 _RULES: Mapping[str, str] = {
-    "label_flip": "the solo and the batched score differ (a state without a score by its label)",
-    "text_change": "the hashes of the solo and the batched answer differ",
+    "label_flip": (
+        "the solo (S0) and the batched score differ (a state without a score by its label), or the "
+        "batch hides that it differs from S1"
+    ),
+    "text_change": (
+        "the hashes of the solo (S0) and the batched answer differ, or the batch hides that it "
+        "differs from S1"
+    ),
 }
 SELECTIONS = tuple(_RULES)
 """The rules by which a record can become a candidate."""
@@ -35,7 +41,7 @@ _KEPT = (
     "phase",
     "domain",
 )
-_COLUMNS = (*_KEPT, "original_direction", "original_solo_score", "original_batch_score")
+_COLUMNS = (*_KEPT, "original_direction", "original_solo_score", "original_batch_score", "kind")
 _SLICES = (
     "model",
     "task_name",
@@ -44,7 +50,20 @@ _SLICES = (
     "batch_size",
     "dispatch_mode",
     "original_direction",
+    "kind",
 )
+
+
+def kind_of(record: Record, select: str) -> str | None:
+    """What moved the answer: ``batch`` (B differs from S1), ``cache`` (S1 from S0), or ``mixed``.
+
+    By texts or by labels, as is selected; ``None`` where S1 was not asked or nothing moved.
+    """
+    effects = record.effect(Effect.BATCH), record.effect(Effect.CACHE)
+    if None in effects:
+        return None
+    batch, cache = (one is not None and one[select == "label_flip"] for one in effects)
+    return "mixed" if batch and cache else "batch" if batch else "cache" if cache else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,7 @@ class ExportedCandidates:
         source: run id or file name that they came from.
         seen: how many records were read, considered, in error, and given twice.
         score_profiles: the scorer profiles of the records considered.
+        left_out: selected rows that only the cache moved, which are not among ``rows``.
     """
 
     rows: tuple[Mapping[str, Any], ...]
@@ -66,6 +86,7 @@ class ExportedCandidates:
     source: str
     seen: Mapping[str, int]
     score_profiles: tuple[str, ...]
+    left_out: int = 0
 
     def csv_text(self) -> str:
         """The candidate file, header first, newline-terminated rows."""
@@ -98,6 +119,7 @@ class ExportedCandidates:
                 "select": self.selection,
                 "rule": _RULES[self.selection],
                 "mode": self.mode,
+                "cache_rows_left_out": self.left_out,
             },
             "source": {
                 "run_id": self.source,
@@ -115,6 +137,7 @@ def export_candidates(
     source: str,
     mode: str | None = "standard",
     scorers: Mapping[str, str] | None = None,
+    include_cache: bool = False,
 ) -> ExportedCandidates:
     """Choose the rows of a scored run that changed between solo and batched.
 
@@ -125,6 +148,7 @@ def export_candidates(
         mode: kernel path to look at; ``None`` for every record, whatever its mode.
         scorers: scorer of each task by its name; where absent, it is read from the record's
             evidence, task or domain, and a direction that cannot be known stays empty.
+        include_cache: also rows that the cache moved and the batch did not.
 
     Raises:
         UsageError: an unknown selection, or no record of ``mode``.
@@ -133,6 +157,7 @@ def export_candidates(
         raise UsageError(f"--select: unknown rule '{select}'", hint=f"known: {', '.join(_RULES)}")
     rows: dict[RecordKey, Mapping[str, Any]] = {}
     seen = Counter(read=0, considered=0, errors=0, duplicates=0)
+    left_out: set[RecordKey] = set()
     modes: set[str] = set()
     profiles: set[str] = set()
     for record in records:
@@ -146,16 +171,23 @@ def export_candidates(
             continue
         if record.score_profile:
             profiles.add(record.score_profile)
-        if record.label_flip if select == "label_flip" else record.text_change:
-            seen["duplicates"] += record.key in rows
-            rows.setdefault(record.key, _row(record, (scorers or {}).get(record.task_name)))
+        kind = kind_of(record, select)
+        studied = record.label_flip if select == "label_flip" else record.text_change
+        if not studied and kind != "mixed":
+            continue
+        if kind == "cache" and not include_cache:
+            left_out.add(record.key)
+            continue
+        seen["duplicates"] += record.key in rows
+        row = _row(record, (scorers or {}).get(record.task_name))
+        rows.setdefault(record.key, {**row, "kind": kind})
     if not seen["considered"]:
         raise UsageError(
             f"no record of mode '{mode}' in {source}" if mode else f"no records in {source}",
             hint=f"modes there: {', '.join(sorted(modes))}" if modes else None,
         )
     return ExportedCandidates(
-        tuple(rows.values()), select, mode, source, seen, tuple(sorted(profiles))
+        tuple(rows.values()), select, mode, source, seen, tuple(sorted(profiles)), len(left_out)
     )
 
 

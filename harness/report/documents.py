@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from harness.analyse import Summary, Validation
 from harness.compare import Comparison, GateFinding, SampleComparison
 from harness.records import Record, RunFiles
+from harness.report import sections_askings as asked
 from harness.report import sections_comparison as compared
 from harness.report import sections_conduct as conduct
 from harness.report import sections_images as images
@@ -52,6 +53,7 @@ def run_document(
     files = files or RunFiles(Path(), Path())
     groups = changed_pairs(records, prompts or {})
     sections = (
+        asked.askings(summary),
         told.results(summary),
         told.paired(summary),
         told.claims(summary),

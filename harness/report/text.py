@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.analyse import ClaimStatus, PairTest, Summary
+from harness.analyse import PairTest, Summary
 from harness.compare import (
     Comparison,
     Effect,
@@ -13,6 +13,7 @@ from harness.compare import (
     SampleComparison,
 )
 from harness.numbers import RateLike, discordant_text, p_equals, rate_text
+from harness.report.sections_askings import asking_lines, claim_lines
 from harness.words import Endpoint
 
 MAX_STACK = 12
@@ -66,9 +67,7 @@ def summary_lines(summary: Summary) -> list[str]:
     if pairs.complete:
         differs = summary.cross_mode.solo.text_differs
         lines.append(f"solo answers that differ between the modes: {rate_text(differs)}")
-    leading, rest = summary.claims[:5], summary.claims[5:]
-    claims = [*leading, *(c for c in rest if c.status is not ClaimStatus.NOT_ESTABLISHED)]
-    return [*lines, "", *(f"{c.status.words:<16} {c.text}: {c.reason}" for c in claims)]
+    return [*lines, "", *asking_lines(summary), "", *claim_lines(summary)]
 
 
 def headline_clauses(comparison: Comparison | SampleComparison) -> tuple[str, ...]:

@@ -70,6 +70,17 @@ def test_plan_for_people_shows_lifetimes_requests_and_a_rough_time(
     assert "roughly 6 min" in out
 
 
+def test_plan_says_what_it_can_detect_and_which_claim_is_out_of_reach(
+    inputs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("plan", *inputs, "--askings", "S0,B", "--dispatch-modes", "synchronized") == 0
+    out = capsys.readouterr().out
+    assert "2 prompts, 2 rows in each mode; the prompt is the unit" in out
+    assert "detectable at 80% power, by prompt: nothing; a zero would leave room for 77.6%" in out
+    for warning in ("2 prompts cannot", "one schedule only", "no schedule in", "S1 is", "S2 is"):
+        assert f"warning: {warning}" in out
+
+
 def test_plan_of_a_wrong_candidate_is_one_line_and_exit_2(
     inputs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

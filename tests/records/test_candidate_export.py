@@ -52,8 +52,8 @@ def export(*records, **options):
 
 def test_the_csv_has_the_studys_columns_and_the_scores_of_this_run():
     header, row = export(record()).csv_text().splitlines()
-    assert header == STUDY_COLUMNS
-    assert row == "m,org/m,advbench_refusal,s1,8,synchronized,scan,safety,refuse_to_comply,1.0,0.0"
+    assert header == f"{STUDY_COLUMNS},kind"
+    assert row == "m,org/m,advbench_refusal,s1,8,synchronized,scan,safety,refuse_to_comply,1.0,0.0,"
 
 
 def test_only_label_flips_are_selected_by_default():
@@ -169,3 +169,36 @@ def test_a_record_without_a_key_column_is_an_error(tmp_path: Path):
 def test_a_flag_in_the_file_is_not_believed():
     exported = export(record("a", label_flip=False), record("b", 1.0, 1.0, label_flip=True))
     assert [found["sample_id"] for found in exported.rows] == ["a"]
+
+
+def asked(sample: str, s1: str, batched: str) -> Record:
+    """S0 says ``cold``; the others as given."""
+    digest = sha256(batched.encode()).hexdigest()
+    return record(
+        sample,
+        schema_version=2,
+        solo={"text": "cold"},
+        batched={"text": batched},
+        askings={"S1": {"text": s1}, "S2": {"text": s1}},
+        solo_response_hash=sha256(b"cold").hexdigest(),
+        batch_response_hash=digest,
+    )
+
+
+def test_what_moved_a_row_is_its_kind_and_a_row_of_the_cache_is_left_out() -> None:
+    rows = asked("b", "cold", "other"), asked("c", "warm", "warm"), asked("m", "warm", "other")
+    exported = export(*rows, select="text_change")
+    assert {row["sample_id"]: row["kind"] for row in exported.rows} == {"b": "batch", "m": "mixed"}
+    assert exported.left_out == 1
+    kept = export(*rows, select="text_change", include_cache=True)
+    assert [row["kind"] for row in kept.rows] == ["batch", "cache", "mixed"]
+
+
+def test_a_change_that_the_first_asking_masks_is_a_candidate() -> None:
+    (row,) = export(asked("m", "warm", "cold"), select="text_change").rows
+    assert row["kind"] == "mixed"
+
+
+def test_where_s1_was_not_asked_the_kind_is_not_known() -> None:
+    (row,) = export(record()).rows
+    assert row["kind"] is None
