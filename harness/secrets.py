@@ -16,7 +16,7 @@ _NAME = re.compile(
     r"""
     (?<!EOS_)(?<!BOS_)(?<!PAD_)(?<!UNK_)(?<!MASK_)(?<!STOP_)(?<!FIRST_)(?<!LAST_)(?<!NEXT_)
     (?<!INPUT_)(?<!OUTPUT_)(?<!PROMPT_)(?<!IMAGE_)(?<!SPECIAL_)(?<!PER_)(?<!ECHO_)(?<!NEW_)
-    TOKEN(?!IZ|S|_?IDS?(?:_|$)|_(?:THRESHOLD|COUNT|LIMIT|BUDGET|LENGTH|LATENCY|SECONDS|LEVEL|STEP
+    TOKEN(?!IZ|S|_?IDS?(?:_|$)|_(?:NUM|THRESHOLD|COUNT|LIMIT|BUDGET|LENGTH|LATENCY|SECONDS|LEVEL|STEP
         |TYPE_IDS|INDEX|TEXT|TEXTS|LOGPROBS?|USAGE|RATE))
     | (?:API|ACCESS|REFRESH|BEARER|SESSION|HF|HUB|GITHUB)_?TOKENS
     | SECRET(?!_VARIABLES)              # a launch's list of names that are passed on

@@ -167,8 +167,8 @@ def bounded(found: Counted) -> str:
         f"{found.prompts.upper95 or 1:.2%} of prompts",
         f"{found.rows.upper95 or 1:.2%} of rows",
     ]
-    if found.token_upper95 is not None:
-        bounds.append(f"{found.token_upper95:.2g} a compared token ({found.compared_tokens:,})")
+    if found.compared_upper95 is not None:
+        bounds.append(f"{found.compared_upper95:.2g} a compared token ({found.compared_tokens:,})")
     margin = max((m for m in MARGINS if (found.prompts.upper95 or 1) >= m), default=None)
     more = (
         f"; {trials_for_margin(margin)} prompts would bound it under {margin:.1%}" if margin else ""

@@ -67,7 +67,7 @@ def effects_of(records: Records, rows: IntArray, prompts: IntArray) -> ModeEffec
             rows=rate(changed, int(there.sum())),
             prompts=rate(np.unique(prompt[seen == 1]).size, np.unique(prompt[there]).size),
             compared_tokens=compared,
-            token_upper95=upper_bound(0, compared) if compared and not changed else None,
+            compared_upper95=upper_bound(0, compared) if compared and not changed else None,
         )
 
     def hidden(endpoint: Endpoint) -> Hidden:

@@ -294,13 +294,13 @@ class Counted(Struct, frozen=True):
         rows: rows that differ.
         compared_tokens: output tokens compared, the shorter answer's where they differ; ``None``
             where token ids are not recorded.
-        token_upper95: one-sided bound of the rate a compared token; set where nothing differs.
+        compared_upper95: one-sided bound of the rate a compared token; set where nothing differs.
     """
 
     rows: Rate = Rate(0, 0)
     prompts: Rate = Rate(0, 0)
     compared_tokens: int | None = None
-    token_upper95: float | None = None
+    compared_upper95: float | None = None
 
 
 class EffectPairs(Struct, frozen=True):

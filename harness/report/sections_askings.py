@@ -109,8 +109,8 @@ def _zeros(summary: Summary) -> Iterator[tuple[str, ...]]:
 
 def _bounds(found: Counted) -> tuple[str, str, str]:
     token = "not recorded"
-    if found.token_upper95 is not None:
-        token = f"{found.token_upper95:.2g} ({found.compared_tokens:,} compared)"
+    if found.compared_upper95 is not None:
+        token = f"{found.compared_upper95:.2g} ({found.compared_tokens:,} compared)"
     return (
         f"{percent(found.prompts.upper95)} (of {found.prompts.n})",
         f"{percent(found.rows.upper95)} (of {found.rows.n})",
