@@ -8,7 +8,7 @@ from harness.findings import Finding, Status
 from harness.numbers import p_text, rate_text
 from harness.records import RunFiles
 from harness.report.document import Banner, Case, Change, Suite, Tone
-from harness.words import Endpoint, Mode
+from harness.words import Effect, Endpoint, Mode
 
 MAX_FAILURES = 500
 """Flips under the batch-invariant path that CI is told one by one."""
@@ -19,9 +19,37 @@ MAX_CASES = 200
 def headline(summary: Summary, *, countable: bool) -> str:
     """The sentence that people quote; it says so itself when the run does not count.
 
-    It tells the label flips, or the text changes where no label flipped; the test is by prompt
-    where rows share one, since they are not independent.
+    It tells the label flips, or the text changes where no label flipped: by prompt, of B against
+    S1, where that was asked; else B against S0, with a test by prompt where rows share one.
     """
+    sentence = _batch_effect(summary) or _study(summary) or "no record was counted."
+    return f"{sentence[0].upper()}{sentence[1:]}" if countable else f"Not countable: {sentence}"
+
+
+def _batch_effect(summary: Summary) -> str:
+    """B against S1, by prompt first; empty where S1 was not asked before B of every row."""
+    asked = summary.askings
+    if not asked or any(of.s1_after_batch for of in asked.values()):
+        return ""
+    found = {mode: of.effects.of(Effect.BATCH) for mode, of in asked.items()}
+    if any(t.text_changes.rows.n < (summary.mode(m).ok or 1) for m, t in found.items()):
+        return ""
+    flips, texts = (sum(t.of(e).rows.count for t in found.values()) for e in Endpoint)
+    shown = Endpoint.TEXT_CHANGES if texts and not flips else Endpoint.LABEL_FLIPS
+    sentence = "; ".join(
+        f"{mode.words} kernels: {of.prompts.count} of {of.prompts.n} prompts ({of.rows.count} of "
+        f"{of.rows.n} rows) change their {'text' if shown is Endpoint.TEXT_CHANGES else 'label'} "
+        "with the batch"
+        for mode, of in ((mode, table.of(shown)) for mode, table in found.items())
+    )
+    if len(found) > 1 and summary.paired_askings:
+        cells = summary.paired_askings.of(Effect.BATCH).of(shown).prompts
+        sentence += f"; exact McNemar p = {p_text(cells.p_two_sided)} by prompt"
+    return f"{sentence}."
+
+
+def _study(summary: Summary) -> str:
+    """The study's comparison, B against S0; empty without a record."""
     tables = summary.by_mode
     flips, texts = (sum(t.of(e).count for t in tables.values()) for e in Endpoint)
     shown = Endpoint.TEXT_CHANGES if texts and not flips else Endpoint.LABEL_FLIPS
@@ -34,8 +62,7 @@ def headline(summary: Summary, *, countable: bool) -> str:
         sentence += f"; exact sign-flip p = {p} over {summary.clusters.n_clusters} prompts"
     elif len(tables) > 1:
         sentence += f"; exact McNemar p = {p_text(summary.paired.of(shown).p_two_sided)}"
-    sentence = f"{sentence or 'no record was counted'}."
-    return f"{sentence[0].upper()}{sentence[1:]}" if countable else f"Not countable: {sentence}"
+    return sentence and f"{sentence}."
 
 
 def measured_on(summary: Summary, files: RunFiles) -> str:

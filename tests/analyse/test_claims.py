@@ -242,3 +242,23 @@ def test_a_server_that_says_one_thing_to_everybody_establishes_nothing(made: Mak
     claims = ledger(summarise_run(tmp_path))
     assert not established(claims)
     assert "servers_compute" in claims["standard_changes", "text_changes"].reason
+
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+
+
+@pytest.mark.parametrize(
+    ("run", "status"),
+    [("fa3", "refuted"), ("triton", "established"), ("fa2", "established")],
+)
+def test_an_h100_convicts_one_attention_kernel_and_no_other(run: str, status: str):
+    claims = ledger(summarise_run(REFERENCE / f"h100-vllm-0.19.1-schedules-{run}"))
+    for name in ("removes_change", "invariant"):
+        assert claims[name, "text_changes"].status == status
+    assert claims["kernel_path", "text_changes"].status == "established"
+
+
+def test_a_prefix_cache_on_an_h100_is_no_batch_effect():
+    claims = ledger(summarise_run(REFERENCE / "h100-vllm-0.19.1-smollm2-135m"))
+    assert not established(claims)
+    assert "every one of the 38 rows" in claims["standard_changes", "text_changes"].reason
