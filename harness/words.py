@@ -133,6 +133,10 @@ class DispatchMode(StrEnum):
         return 1 if self is DispatchMode.PROMPT_LIST else batch_size
 
 
+MIXING = frozenset({DispatchMode.STAGGERED, DispatchMode.WIDE})
+"""Schedules in which prefills join running decodes."""
+
+
 class CachePolicy(StrEnum):
     """What a request may find in the server's prefix cache."""
 

@@ -270,11 +270,17 @@ def _batches_shared_steps(run: Checked) -> Outcome:
     return ok(f"{seen} records: batches shared engine steps, solo askings did not")
 
 
+def _most_alike(asked: Any) -> int:
+    """Prompts with the most frequent answer, alone or in the batch."""
+    return max(int(asked[side].value_counts().max()) for side in ("solo_hash", "batch_hash"))
+
+
 @check(OF_RECORDS)
 def _servers_compute(run: Checked) -> Outcome:
     """A server that says the same, or nothing, to everything has not been asked anything.
 
-    By model and mode, over the first solo answers to different prompts (see docs/verdict.md).
+    By model and mode, over the answers to different prompts, alone (S0) and in the batch (B); see
+    docs/verdict.md.
     """
     frame = run.records.frame
     frame = frame[frame["ok"]].join(run.records.candidates[["model", *_PROMPT]], on="key")
@@ -283,7 +289,7 @@ def _servers_compute(run: Checked) -> Outcome:
     servers: Any = frame.groupby(["model", "mode"], observed=True, sort=True)
     for (model, mode), asked in servers:
         name, n = f"{model} in {MODES[mode]} mode", len(asked)
-        empty, same = int(asked["degenerate"].sum()), int(asked["solo_hash"].value_counts().max())
+        empty, same = int(asked["degenerate"].sum()), _most_alike(asked)
         looked, length = looked + 1, int(asked["compared_tokens"].min())
         if empty > n * _DEGENERATE:
             bad.append(f"{name}: {empty} of {n} answers are empty or one token over and over")

@@ -34,6 +34,8 @@ _NOT = ClaimStatus.NOT_ESTABLISHED
 Verdict = tuple[ClaimStatus, str]
 _NOUN = {Endpoint.LABEL_FLIPS: "label", Endpoint.TEXT_CHANGES: "text"}
 _STANDARD, _INVARIANT = MODES
+_FEWEST_MIXED = 6
+"""Prompts whose batch mixed prefill and decode: as many as an exact test by prompt needs."""
 _BESIDE = ("modes_present", "rows_per_mode", "logs_unchanged", "run_finished")
 """Checks that refuse an incomplete folder: its records may still refute."""
 
@@ -85,14 +87,26 @@ class _Ledger:
         assert self.summary.paired_askings is not None
         return self.summary.paired_askings.of(self.basis()).of(self.endpoint)
 
-    def noise(self, mode: Mode) -> str | None:
-        """Why the noise of a mode forbids a claim of nothing changed, if so."""
-        noise = self.counted(mode, Effect.NOISE)
-        if noise.rows.n < self.summary.mode(mode).ok:
-            return f"noise in {mode.words} mode is unknown: S2 was not asked of every row"
-        if noise.rows.count:
-            return f"{told(noise)} change in {mode.words} mode when nothing changes but time"
+    def noise(self) -> str | None:
+        """Why the noise of a mode forbids a claim, if so: it has to be 0, in the texts too."""
+        for mode in MODES:
+            effects = self.summary.askings[mode].effects.noise
+            noise = effects.text_changes
+            if noise.rows.n < self.summary.mode(mode).ok:
+                return f"noise in {mode.words} mode is unknown: S2 was not asked of every row"
+            if noise.rows.count:
+                return (
+                    f"the text of {told(noise)} changes in {mode.words} mode when nothing changes "
+                    "but time"
+                )
         return None
+
+    def beyond_noise(self, mode: Mode) -> bool:
+        """Whether more prompts change with the batch than with time alone; true without S2."""
+        noise = self.counted(mode, Effect.NOISE).prompts
+        cells = self.summary.askings[mode].beyond_noise.of(self.endpoint)
+        clear = cells.p_two_sided < ALPHA and cells.batch_only > cells.repeat_only
+        return not noise.count or clear
 
 
 Look = Callable[[_Ledger], Verdict]
@@ -209,16 +223,13 @@ def _standard_changes(run: _Ledger) -> Verdict:
                 "the batch or the kernels"
             )
         return _NOT, f"{says}: {bounded(batch)}"
-    noise = run.counted(_STANDARD, Effect.NOISE)
     says += _late(run.summary.askings[_STANDARD])
-    if noise.rows.n < run.summary.mode(_STANDARD).ok:
-        return _NOT, f"{says}; {run.noise(_STANDARD)}"
-    says += f"; {told(noise)} when nothing changes but time"
-    beyond = run.summary.askings[_STANDARD].beyond_noise.of(run.endpoint)
-    more = beyond.p_two_sided < ALPHA and beyond.batch_only > beyond.repeat_only
-    if noise.rows.count and not more:
-        return _NOT, f"{says}: not shown to be more than noise ({p_equals(beyond.p_two_sided)})"
-    return _ESTABLISHED, f"{says}; on {run.summary.stack.place}"
+    if reason := run.noise():
+        return _NOT, f"{says}; {reason}"
+    return _ESTABLISHED, (
+        f"{says}; {told(run.counted(_STANDARD, Effect.NOISE))} when nothing changes but time; on "
+        f"{run.summary.stack.place}"
+    )
 
 
 @_claim("The batch-invariant path removes the change of the {} on the selected rows")
@@ -234,7 +245,7 @@ def _removes_change(run: _Ledger) -> Verdict:
         if hidden:
             says += f"; {hidden} of these rows equal the first solo answer (masked)"
         says += _late(run.summary.askings[_INVARIANT])
-        if noise.prompts.count >= left.prompts.count:
+        if not run.beyond_noise(_INVARIANT):
             return _NOT, f"{says}; {told(noise)} when nothing changes but time"
         if not noise.rows.n:
             says += "; noise is unknown, S2 was not asked"
@@ -247,7 +258,7 @@ def _removes_change(run: _Ledger) -> Verdict:
     cells = run.pairs().prompts
     p = p_equals(cells.p_two_sided)
     says = f"{told(standard)} in standard mode, none in batch-invariant; by prompt {p}"
-    reason = _unproven(run) or run.noise(_INVARIANT) or _unwitnessed(run)
+    reason = _unproven(run) or run.noise() or _unwitnessed(run)
     if reason or cells.p_two_sided >= ALPHA:
         return _NOT, f"{says}; {reason or 'too few prompts to tell the modes apart'}"
     return _ESTABLISHED, f"{says}; {bounded(left)}; {_under(run)}"
@@ -259,27 +270,26 @@ def _invariant(run: _Ledger) -> Verdict:
         return verdict
     left = run.counted(_INVARIANT, Effect.BATCH)
     if left.rows.count:
-        noisy = run.counted(_INVARIANT, Effect.NOISE).prompts.count >= left.prompts.count
         return (
-            _NOT if noisy else _REFUTED,
+            _REFUTED if run.beyond_noise(_INVARIANT) else _NOT,
             f"{told(left)} differ between alone (S1) and batched (B)",
         )
-    reason = _unproven(run) or run.noise(_INVARIANT) or _unwitnessed(run)
+    reason = _unproven(run) or run.noise() or _unwitnessed(run)
     if not reason and not run.counted(_STANDARD, Effect.BATCH).rows.count:
         reason = (
             "nothing shows that a change would have been seen: standard mode changed none either"
         )
-    mixed = run.summary.witnessed[_INVARIANT].mixed
-    if not reason and (len(run.summary.schedules) < 2 or not mixed):
+    mixed = run.summary.witnessed[_INVARIANT].mixed_prompts
+    if not reason and (len(run.summary.schedules) < 2 or mixed < _FEWEST_MIXED):
         reason = (
             "seen under one kind of schedule only: it takes two, one of which lets a prefill join "
-            "running decodes (staggered or wide)"
+            f"running decodes (staggered or wide) for {_FEWEST_MIXED} prompts or more; here {mixed}"
         )
     says = f"{bounded(left)}; {_under(run)}"
     return (_NOT, f"{reason}; {says}") if reason else (_ESTABLISHED, says)
 
 
-@_claim("The two paths differ in how often the {} changes")
+@_claim("The two modes differ in how often the {} changes")
 def _paths_differ(run: _Ledger) -> Verdict:
     pairs, against = (
         run.pairs(),
@@ -293,9 +303,9 @@ def _paths_differ(run: _Ledger) -> Verdict:
         + (f" ({cells.note})" if cells.note else "")
         + f"; by row {rows.first_only} and {rows.second_only}, {p_equals(rows.p_two_sided)}"
     )
-    noise = run.noise(_STANDARD) or run.noise(_INVARIANT) if run.basis() else None
-    if noise or cells.p_two_sided >= ALPHA:
-        return _NOT, f"{says}; {noise}" if noise else says
+    reason = (run.noise() or _unwitnessed(run)) if run.basis() else None
+    if reason or cells.p_two_sided >= ALPHA:
+        return _NOT, f"{says}; {reason}" if reason else says
     return _ESTABLISHED, says
 
 
@@ -308,11 +318,13 @@ def _kernel_path(run: _Ledger) -> Verdict:
     if missing:
         names = " and ".join(f"`{name}`" for name in missing)
         return _NOT, f"it rests on {names}, which is not established here"
-    removed = run.made["removes_change"] is _ESTABLISHED
+    left = run.counted(_INVARIANT, Effect.BATCH).rows.count
+    effect = "removes the change" if not left else "lessens the change and does not remove it"
+    if _direction(run) is _INVARIANT:
+        effect = "changes more"
     return _ESTABLISHED, (
         "same rows, same batches, another kernel path, each proven; the invariant path "
-        + ("removes the change" if removed else "lessens the change and does not remove it")
-        + f"; on {run.summary.stack.place}"
+        f"{effect}; on {run.summary.stack.place}"
     )
 
 

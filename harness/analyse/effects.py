@@ -24,16 +24,22 @@ from harness.analyse.summary import (
 )
 from harness.analyse.tables import paired_counts, paired_statistics, rate
 from harness.records import BoolArray, IntArray, Pairing, Records
-from harness.words import MODES, Effect, Endpoint
+from harness.words import MIXING, MODES, Effect, Endpoint
 
 _KINDS = {Endpoint.LABEL_FLIPS: "flip", Endpoint.TEXT_CHANGES: "text"}
 
 
 def prompt_numbers(records: Records) -> IntArray:
-    """A number for each candidate's prompt: what shares model, task and sample has one."""
-    prompts = records.candidates[["model", "task_name", "sample_id"]]
-    grouped = prompts.groupby(list(prompts), observed=True, sort=False)
-    return grouped.ngroup().to_numpy().astype(np.int32)
+    """A number for each candidate's prompt: what a model was asked in the same words has one.
+
+    The same words are the same hash; where hashes are not recorded, the same task and sample.
+    """
+    named = records.candidates[["task_name", "sample_id"]].astype(str).agg("/".join, axis=1)
+    first = records.frame.drop_duplicates("key").set_index("key")["prompt"].astype(object)
+    words = first.reindex(records.candidates.index)
+    words = words.where(words.notna(), named)
+    model = records.candidates["model"].astype(str)
+    return (model + "\n" + words.astype(str)).factorize()[0].astype(np.int32)
 
 
 def _seen(records: Records, effect: Effect | None, endpoint: Endpoint) -> IntArray:
@@ -139,8 +145,16 @@ def _tested(first: BoolArray, second: BoolArray) -> PairTest:
     return paired_statistics(*paired_counts(first, second))
 
 
-def witnessed_of(records: Records, rows: IntArray) -> Witnessed:
+def witnessed_of(records: Records, rows: IntArray, prompts: IntArray) -> Witnessed:
     """What is known of the engine steps of one mode's records."""
-    frame = records.frame[["ok", "witnessed", "vacuous", "mixed"]].take(rows)
+    frame = records.frame[["ok", "witnessed", "vacuous", "mixed", "key"]].take(rows)
     frame = frame[frame["ok"]]
-    return Witnessed(len(frame), *(int(frame[name].sum()) for name in frame.columns[1:]))
+    sent = records.candidates["dispatch_mode"].to_numpy()[frame["key"]]
+    mixed = frame["mixed"].to_numpy() & np.isin(sent.astype(str), list(MIXING))
+    return Witnessed(
+        len(frame),
+        int(frame["witnessed"].sum()),
+        int(frame["vacuous"].sum()),
+        int(mixed.sum()),
+        int(np.unique(prompts[frame["key"]][mixed]).size),
+    )

@@ -87,7 +87,7 @@ def summarise(
         noise_floor={mode: noise_floor(records, counted) for mode, counted in rows.items()},
         askings={mode: effects_of(records, counted, prompts) for mode, counted in rows.items()},
         paired_askings=paired_effects(records, pairing, prompts),
-        witnessed={mode: witnessed_of(records, counted) for mode, counted in rows.items()},
+        witnessed={mode: witnessed_of(records, counted, prompts) for mode, counted in rows.items()},
         schedules=tuple(sorted(set(records.candidates["dispatch_mode"]))),
         cross_mode=cross_mode(records, pairing),
         clusters=clusters(records, pairing),

@@ -380,13 +380,16 @@ class Witnessed(Struct, frozen=True):
         rows: ok records.
         witnessed: of these, whose every asking has a witness.
         vacuous: whose batch never shared an engine step, or whose solo asking did.
-        mixed: whose batch had a step with a prefill beside running decodes.
+        mixed: whose batch, sent so that prefills join running decodes (staggered, wide), had a
+            step in which one did.
+        mixed_prompts: prompts of these.
     """
 
     rows: int = 0
     witnessed: int = 0
     vacuous: int = 0
     mixed: int = 0
+    mixed_prompts: int = 0
 
 
 class Retries(Struct, frozen=True):

@@ -8,11 +8,10 @@ from harness.analyse import minimum_detectable_rate, upper_bound
 from harness.numbers import percent
 from harness.plan import Plan
 from harness.settings import RunSpec
-from harness.words import Asking, DispatchMode, Mode
+from harness.words import MIXING, Asking, DispatchMode, Mode
 
 _FEWEST = 6
 """Discordant prompts that the exact McNemar test needs for p < 0.05."""
-_MIXING = frozenset({DispatchMode.STAGGERED, DispatchMode.WIDE})
 
 
 def power_lines(spec: RunSpec, plan: Plan) -> Iterator[str]:
@@ -44,7 +43,7 @@ def _out_of_reach(spec: RunSpec, prompts: int, schedules: set[DispatchMode]) -> 
         )
     if len(schedules) < 2:
         yield "one schedule only: a claim of invariance takes two (--dispatch-modes)"
-    if not schedules & _MIXING:
+    if not schedules & MIXING:
         yield "no schedule in which a prefill joins running decodes: add staggered or wide"
     asked = spec.controls.askings
     if Asking.S1 not in asked:

@@ -204,7 +204,8 @@ class RecordsBuilder:
             self._put(name, values)
         tokens = [min(_tokens(row.solo), _tokens(row.batched)) for row in rows]
         self._put("compared_tokens", np.array(tokens, np.int32))
-        self._put("degenerate", np.array([_degenerate(row.solo) for row in rows], np.bool_))
+        idle = [_degenerate(row.solo) or _degenerate(row.batched) for row in rows]
+        self._put("degenerate", np.array(idle, np.bool_))
 
     def _add_remarks(self, rows: Sequence[Row], ok: BoolArray) -> None:
         changed = self._chunks["text_change"][-1]

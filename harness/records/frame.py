@@ -147,7 +147,7 @@ class Records:
             a batch that was none, or a solo asking that was not alone; mixed: whether a step of B
             held a prefill beside running decodes.
         compared_tokens: tokens of the shorter of S0 and B; -1 where ids are not recorded.
-        degenerate: whether S0 is empty or begins as one token over and over.
+        degenerate: whether S0 or B is empty or begins as one token over and over.
         s1_after_batch: whether S1 was asked after B, as in schema 1.
         solo_repeats, batch_repeats: answers to the same with nothing changed but time: S2 to S1, B2
             to B; in schema 1 all repeats to the first answer. ``*_repeat_changes`` and

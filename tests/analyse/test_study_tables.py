@@ -34,7 +34,7 @@ def _own_form(row, number):
         "record_id": f"r{number}",
         "hf_id": "org/model",
         "error": None,
-        "prompt_sha256": "p" * 64,
+        "prompt_sha256": row["sample_id"],
         "group": ["a/1", "a/2"],
         "target_index": 0,
         "solo_label": str(row["solo_score"]),
