@@ -42,7 +42,7 @@ def established(folder):
 
 
 def test_the_stand_in_passes_every_check_and_establishes_what_it_shows(tmp_path):
-    folder = stand_in(policy="server_default").write(tmp_path / "run")
+    folder = stand_in(policy="server_default", prompts=24).write(tmp_path / "run")
     assert {str(f.status) for f in validate_run(folder).findings} == {"ok"}
     assert established(folder) >= {"standard_changes", "removes_change", "invariant", "kernel_path"}
 
