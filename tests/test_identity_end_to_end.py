@@ -47,7 +47,7 @@ def proven(tmp_path_factory):
     port = str(free_port(18200))
     first = start(results, "first", "--port", port, "--worker-proof", "on")
     lock = Path(f"/tmp/harness-port-{port}.lock")
-    while not (lock.exists() and "first" in lock.read_text()):
+    while not (lock.exists() and f"first (pid {first.pid})" in lock.read_text()):
         assert first.poll() is None, first.communicate()
         time.sleep(0.05)
     second = finish(start(results, "second", "--port", port))
