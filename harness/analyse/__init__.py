@@ -3,9 +3,11 @@
 Everything here is a function of files that a run left behind; texts are read and not kept.
 """
 
+from harness.analyse.asking_tables import Counted
 from harness.analyse.beside import noise_floor
 from harness.analyse.checks import Expectations, ModeCounts, key_name
 from harness.analyse.from_records import read_summary, summarise, summarise_run
+from harness.analyse.rates import ModeTable, OfEndpoints, Paired, PairedTable, PairTest, Rate
 from harness.analyse.stack import Stack
 from harness.analyse.statistics import (
     Interval,
@@ -27,17 +29,10 @@ from harness.analyse.summary import (
     Claim,
     ClaimStatus,
     Clusters,
-    Counted,
     CrossMode,
     Flip,
     FlipKinds,
-    ModeTable,
     NoiseFloor,
-    OfEndpoints,
-    Paired,
-    PairedTable,
-    PairTest,
-    Rate,
     Repeats,
     ScorePair,
     Slice,

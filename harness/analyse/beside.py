@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.analyse.effects import prompt_numbers
+from harness.analyse.rates import BeyondRepeat
 from harness.analyse.statistics import mcnemar, sign_flip_test, symmetry_p
 from harness.analyse.summary import (
-    BeyondRepeat,
     BeyondRepeats,
     Clusters,
     CrossMode,

@@ -16,15 +16,10 @@ from types import MappingProxyType
 
 import numpy as np
 
+from harness.analyse.asking_tables import Counted, EffectPairs, ModeEffects
 from harness.analyse.statistics import ALPHA, MARGINS, trials_for_margin
-from harness.analyse.summary import (
-    Claim,
-    ClaimStatus,
-    Counted,
-    EffectPairs,
-    ModeEffects,
-    Summary,
-)
+from harness.analyse.summary import Claim, ClaimStatus, Summary
+from harness.analyse.wider_claims import never_established
 from harness.numbers import p_equals
 from harness.records import Pairing, Records
 from harness.words import MODES, Effect, Endpoint, Mode
@@ -158,7 +153,7 @@ def claim_ledger(
                     direction=None if gap else _direction(run),
                 )
             )
-    return (*claims, *_following(ledgers, records, pairing), *_never_established(summary))
+    return (*claims, *_following(ledgers, records, pairing), *never_established(summary))
 
 
 def _direction(run: _Ledger) -> Mode | None:
@@ -381,62 +376,3 @@ def _following(ledgers: Sequence[_Ledger], records: Records, pairing: Pairing) -
         ),
     }
     return [Claim(name, text, *(yes if holds else no)) for name, (text, yes) in found.items()]
-
-
-def _never_established(summary: Summary) -> list[Claim]:
-    stack, flips = summary.stack, summary.mode(Mode.STANDARD).label_flips
-    surface = f"{flips.count}/{flips.n} is a reproduction on a selected surface"
-    if stack.kind == "scan":
-        selection = "the rows are a scan of one shipped population, not a sample of traffic"
-    elif any(entry.value is not None for entry in summary.breakdowns.original_direction):
-        selection = f"the rows were selected because they had flipped; {surface}"
-    else:
-        selection = f"the records do not say how the rows were selected; {surface}"
-    temperature = "the temperature is not recorded"
-    if stack.temperature is not None:
-        mixed = ": sampling is mixed in" if stack.temperature else ""
-        temperature = f"every request used temperature {stack.temperature:g}{mixed}"
-    rows = f"{summary.pairs.candidates} rows and {len(summary.breakdowns.model)} model(s)"
-    reasons = {
-        "universal": f"only {rows}, on {stack.place}",
-        "prevalence": selection,
-        "temperature": temperature,
-        "hardware": f"one device was used: {stack.device_name or stack.device or 'not recorded'}",
-        "version": f"one version was tested: {stack.vllm or 'not recorded'}",
-    }
-    if stack.device == "cpu":
-        reasons["gpu"] = (
-            "these numbers come from a CPU: they show the mechanism and test the pipeline, and are "
-            "no evidence about a GPU or about a real model"
-        )
-    return [
-        Claim(name, text, _NOT, reasons.get(name, reason))
-        for name, (text, reason) in _WIDER.items()
-        if name != "gpu" or stack.device != "cuda"
-    ]
-
-
-_WIDER = {
-    "gpu": (
-        "Any of this holds on a GPU",
-        "the records do not say on which device they were made",
-    ),
-    "universal": ("Batch-invariant kernels remove every such flip", ""),
-    "prevalence": ("The flip rate of the rows tested is that of prompts at large", ""),
-    "behaviour": (
-        "Every label flip is a real change of behaviour",
-        "labels come from automated scorers; `harness adjudicate` has people judge them",
-    ),
-    "temperature": ("The result holds for sampled answers", ""),
-    "larger_models": (
-        "The result holds for larger models or several GPUs",
-        "only what is listed under the models was tested",
-    ),
-    "hardware": ("The result holds on other hardware", ""),
-    "version": ("The result holds for other vLLM versions", ""),
-    "cost": (
-        "The result says what the invariant path costs in throughput",
-        "latencies of single requests are recorded; throughput was not measured",
-    ),
-}
-"""Claims that no run establishes: as a sentence, and the reason where it is always the same."""

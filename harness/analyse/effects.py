@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.analyse.statistics import mcnemar, upper_bound
-from harness.analyse.summary import (
-    BeyondRepeat,
+from harness.analyse.asking_tables import (
     Counted,
     EffectPairs,
     EffectTable,
     Hidden,
     ModeEffects,
     OfEffects,
-    PairTest,
-    Rate,
     Witnessed,
 )
+from harness.analyse.rates import BeyondRepeat, PairTest, Rate
+from harness.analyse.statistics import mcnemar, upper_bound
 from harness.analyse.tables import paired_counts, paired_statistics, rate
 from harness.records import BoolArray, IntArray, Pairing, Records
 from harness.words import MIXING, MODES, Effect, Endpoint

@@ -16,8 +16,9 @@ from harness.analyse.beside import (
 )
 from harness.analyse.claims import claim_ledger
 from harness.analyse.effects import effects_of, paired_effects, prompt_numbers, witnessed_of
+from harness.analyse.rates import Pairs
 from harness.analyse.stack import stack_of
-from harness.analyse.summary import Pairs, Summary
+from harness.analyse.summary import Summary
 from harness.analyse.tables import (
     breakdowns,
     mode_table,

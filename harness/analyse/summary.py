@@ -7,16 +7,14 @@ fractions; ``None`` stands where a number does not exist (no rows) or is not rec
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Generic, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType, field
 
+from harness.analyse.asking_tables import EffectPairs, ModeEffects, OfEffects, Witnessed
+from harness.analyse.rates import BeyondRepeat, ModeTable, OfEndpoints, PairedTable, Pairs, Rate
 from harness.analyse.stack import Stack
 from harness.records import FirstDifference
-from harness.words import Effect, Endpoint, Mode
-
-Bounds = tuple[float, float] | None
-T = TypeVar("T")
+from harness.words import Endpoint, Mode
 
 
 class Attribute(StrEnum):
@@ -47,106 +45,6 @@ class ClaimStatus(StrEnum):
     def words(self) -> str:
         """For a line that people read: ``not established``."""
         return self.value.replace("_", " ")
-
-
-class OfEndpoints(Struct, Generic[T], frozen=True):
-    """Something that there is once for label flips and once for text changes."""
-
-    def of(self, endpoint: Endpoint) -> T:
-        """The one of an endpoint."""
-        one: T = getattr(self, endpoint)
-        return one
-
-
-class Rate(Struct, frozen=True):
-    """A count of rows with its intervals; everything but the counts is ``None`` for no rows.
-
-    Attributes:
-        wilson95, clopper_pearson95: two-sided intervals.
-        upper95: the one-sided exact bound.
-        margin: the smallest customary margin that ``upper95`` stays under, if any: what "no flip
-            in n rows" supports.
-    """
-
-    count: int
-    n: int
-    rate: float | None = None
-    wilson95: Bounds = None
-    clopper_pearson95: Bounds = None
-    upper95: float | None = None
-    margin: float | None = None
-
-
-class ModeTable(OfEndpoints[Rate], frozen=True):
-    """The records of one mode; the rates are over the ok ones."""
-
-    records: int = 0
-    ok: int = 0
-    errors: int = 0
-    label_flips: Rate = Rate(0, 0)
-    text_changes: Rate = Rate(0, 0)
-
-
-class Pairs(Struct, frozen=True):
-    """How many candidates there are, and how many have an ok record in both modes."""
-
-    candidates: int
-    complete: int
-    left_out: int
-
-
-class Difference(Struct, frozen=True):
-    """The first condition's rate minus the second's over the pairs, with two intervals."""
-
-    estimate: float | None
-    newcombe95: Bounds
-    tango95: Bounds
-
-
-class PairTest(Struct, frozen=True):
-    """A paired two-by-two table of two conditions and its tests (exact McNemar).
-
-    Attributes:
-        first_only, second_only: the discordant cells.
-        p_one_sided: the tail in favour of the first condition.
-        p_mid: the two-sided mid-p value.
-        smallest_p: the smallest two-sided p that so many discordant pairs can give.
-        underpowered: whether that is 0.05 or more; ``note`` says so in words.
-        detectable_rate80: the one-directional rate that so many pairs find with a power of 0.8.
-    """
-
-    both: int
-    first_only: int
-    second_only: int
-    neither: int
-    p_two_sided: float
-    p_one_sided: float
-    p_mid: float
-    smallest_p: float
-    underpowered: bool
-    note: str | None
-    difference: Difference
-    detectable_rate80: float | None
-
-
-class Paired(
-    PairTest,
-    frozen=True,
-    rename={"first_only": "standard_only", "second_only": "invariant_only"},
-):
-    """Standard (first) against batch-invariant (second), row by row."""
-
-    first_only: int
-    second_only: int
-    p_holm: float | UnsetType = UNSET
-    """Adjusted for the slices of one attribute; not set over all rows."""
-
-
-class PairedTable(OfEndpoints[Paired], frozen=True):
-    """The paired tests of both endpoints."""
-
-    label_flips: Paired
-    text_changes: Paired
 
 
 class Slice(Struct, frozen=True):
@@ -228,16 +126,6 @@ class Repeats(OfEndpoints[Rate], frozen=True):
     text_changes: Rate
 
 
-class BeyondRepeat(Struct, frozen=True):
-    """Rows, or prompts, by whether the batch, and whether asking again, changed them."""
-
-    both: int
-    batch_only: int
-    repeat_only: int
-    neither: int
-    p_two_sided: float
-
-
 class BeyondRepeats(OfEndpoints[BeyondRepeat], frozen=True):
     """The batch's changes against those of asking again alone."""
 
@@ -284,112 +172,6 @@ class Clusters(OfEndpoints[SignFlip], frozen=True):
     largest: int = 0
     label_flips: SignFlip = SignFlip(0, 0, 1.0, "exact")
     text_changes: SignFlip = SignFlip(0, 0, 1.0, "exact")
-
-
-class Counted(Struct, frozen=True):
-    """How often two askings of one prompt differ, by prompt and by row.
-
-    Attributes:
-        prompts: prompts of which any row differs, among those with both askings; this one leads.
-        rows: rows that differ.
-        compared_tokens: output tokens compared, the shorter answer's where they differ; ``None``
-            where token ids are not recorded.
-        compared_upper95: one-sided bound of the rate a compared token; set where nothing differs.
-    """
-
-    rows: Rate = Rate(0, 0)
-    prompts: Rate = Rate(0, 0)
-    compared_tokens: int | None = None
-    compared_upper95: float | None = None
-
-
-class EffectPairs(Struct, frozen=True):
-    """Standard (first) against batch-invariant (second): by prompt, which leads, and by row."""
-
-    rows: PairTest
-    prompts: PairTest
-
-
-class EffectTable(OfEndpoints[T], Generic[T], frozen=True):
-    """One comparison of two askings, for labels and for texts."""
-
-    label_flips: T
-    text_changes: T
-
-
-class OfEffects(Struct, Generic[T], frozen=True):
-    """The four comparisons of a row's askings.
-
-    Attributes:
-        study: B against S0, as the study compares; it cannot tell a batch from a cache.
-        batch_effect: B against S1, both with the prompt seen before.
-        cache_effect: S1 against S0, both alone.
-        noise: S2 against S1: nothing changed but time.
-    """
-
-    study: EffectTable[T]
-    batch_effect: EffectTable[T]
-    cache_effect: EffectTable[T]
-    noise: EffectTable[T]
-
-    def of(self, effect: Effect | None) -> EffectTable[T]:
-        """One of them; ``None`` is the study's."""
-        table: EffectTable[T] = getattr(self, effect or "study")
-        return table
-
-
-class Hidden(Struct, frozen=True):
-    """Rows in which the study's comparison and the batch effect disagree.
-
-    Attributes:
-        masked: B differs from S1 and equals S0: the study's comparison sees nothing.
-        not_batch: B differs from S0 and equals S1: the study's comparison blames the batch.
-    """
-
-    masked: int
-    not_batch: int
-
-
-class ModeEffects(Struct, frozen=True):
-    """What the askings of one mode show.
-
-    Attributes:
-        effects: the comparisons.
-        patterns: rows by what S0, S1, B and S2 say together; ``unknown``: an asking is missing.
-        first_rows, later_rows: texts changed by the cache effect at the first row of a prompt in
-            this mode, and at its later ones, where the prompt had been asked before.
-        hidden: where the study's comparison misleads, for labels and for texts.
-        beyond_noise: prompts by whether the batch (``batch_only``), and whether time alone
-            (``repeat_only``) changed any of their rows; those with all three askings.
-        s1_after_batch: rows whose S1 was asked after B, as in records of schema 1.
-    """
-
-    effects: OfEffects[Counted]
-    patterns: dict[str, int]
-    first_rows: Rate
-    later_rows: Rate
-    hidden: EffectTable[Hidden]
-    beyond_noise: EffectTable[BeyondRepeat]
-    s1_after_batch: int = 0
-
-
-class Witnessed(Struct, frozen=True):
-    """What the engine's steps show of the batched askings of one mode.
-
-    Attributes:
-        rows: ok records.
-        witnessed: of these, whose every asking has a witness.
-        vacuous: whose batch never shared an engine step, or whose solo asking did.
-        mixed: whose batch, sent so that prefills join running decodes (staggered, wide), had a
-            step in which one did.
-        mixed_prompts: prompts of these.
-    """
-
-    rows: int = 0
-    witnessed: int = 0
-    vacuous: int = 0
-    mixed: int = 0
-    mixed_prompts: int = 0
 
 
 class Retries(Struct, frozen=True):

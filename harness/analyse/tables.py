@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import UNSET
 from msgspec.structs import astuple, replace
 
+from harness.analyse.rates import Difference, ModeTable, Paired, PairedTable, PairTest, Rate
 from harness.analyse.statistics import (
     clopper_pearson_interval,
     holm,
@@ -21,18 +22,7 @@ from harness.analyse.statistics import (
     upper_bound,
     wilson_interval,
 )
-from harness.analyse.summary import (
-    Attribute,
-    Breakdowns,
-    Difference,
-    ModeTable,
-    Paired,
-    PairedTable,
-    PairTest,
-    Rate,
-    ScorePair,
-    Slice,
-)
+from harness.analyse.summary import Attribute, Breakdowns, ScorePair, Slice
 from harness.records import BoolArray, IntArray, Pairing, Records, ScoreState
 from harness.words import MODES, Endpoint, Mode
 

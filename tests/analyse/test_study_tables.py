@@ -6,7 +6,7 @@ import pytest
 from msgspec import to_builtins
 
 from harness.analyse import Attribute, Flip, read_summary, summarise
-from harness.analyse.summary import Pairs
+from harness.analyse.rates import Pairs
 from harness.errors import UsageError
 from harness.records.reader import read_records
 from harness.report import summary_lines

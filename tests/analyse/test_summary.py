@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 from harness.analyse import Attribute, Rate, summarise, summarise_run
-from harness.analyse.summary import Pairs, Transition
+from harness.analyse.rates import Pairs
+from harness.analyse.summary import Transition
 from harness.analyse.tables import rate
 from harness.errors import UsageError
 from harness.records.reader import read_records

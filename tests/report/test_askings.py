@@ -9,7 +9,7 @@ from report_samples import summary_of
 from study_records import study_records
 
 from harness.analyse import Summary
-from harness.analyse.summary import Witnessed
+from harness.analyse.asking_tables import Witnessed
 from harness.report import summary_lines
 from harness.report.sections_askings import asking_lines, askings, claim_lines
 from harness.words import Mode

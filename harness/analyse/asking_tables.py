@@ -1,0 +1,117 @@
+"""What the askings of a prompt show, by prompt and by row, as ``summary.json`` holds it.
+
+`harness.analyse.effects` fills these; docs/verdict.md says what each comparison tells.
+"""
+
+from typing import Generic
+
+from msgspec import Struct
+
+from harness.analyse.rates import BeyondRepeat, OfEndpoints, PairTest, Rate, T
+from harness.words import Effect
+
+
+class Counted(Struct, frozen=True):
+    """How often two askings of one prompt differ, by prompt and by row.
+
+    Attributes:
+        prompts: prompts of which any row differs, among those with both askings; this one leads.
+        rows: rows that differ.
+        compared_tokens: output tokens compared, the shorter answer's where they differ; ``None``
+            where token ids are not recorded.
+        compared_upper95: one-sided bound of the rate a compared token; set where nothing differs.
+    """
+
+    rows: Rate = Rate(0, 0)
+    prompts: Rate = Rate(0, 0)
+    compared_tokens: int | None = None
+    compared_upper95: float | None = None
+
+
+class EffectPairs(Struct, frozen=True):
+    """Standard (first) against batch-invariant (second): by prompt, which leads, and by row."""
+
+    rows: PairTest
+    prompts: PairTest
+
+
+class EffectTable(OfEndpoints[T], Generic[T], frozen=True):
+    """One comparison of two askings, for labels and for texts."""
+
+    label_flips: T
+    text_changes: T
+
+
+class OfEffects(Struct, Generic[T], frozen=True):
+    """The four comparisons of a row's askings.
+
+    Attributes:
+        study: B against S0, as the study compares; it cannot tell a batch from a cache.
+        batch_effect: B against S1, both with the prompt seen before.
+        cache_effect: S1 against S0, both alone.
+        noise: S2 against S1: nothing changed but time.
+    """
+
+    study: EffectTable[T]
+    batch_effect: EffectTable[T]
+    cache_effect: EffectTable[T]
+    noise: EffectTable[T]
+
+    def of(self, effect: Effect | None) -> EffectTable[T]:
+        """One of them; ``None`` is the study's."""
+        table: EffectTable[T] = getattr(self, effect or "study")
+        return table
+
+
+class Hidden(Struct, frozen=True):
+    """Rows in which the study's comparison and the batch effect disagree.
+
+    Attributes:
+        masked: B differs from S1 and equals S0: the study's comparison sees nothing.
+        not_batch: B differs from S0 and equals S1: the study's comparison blames the batch.
+    """
+
+    masked: int
+    not_batch: int
+
+
+class ModeEffects(Struct, frozen=True):
+    """What the askings of one mode show.
+
+    Attributes:
+        effects: the comparisons.
+        patterns: rows by what S0, S1, B and S2 say together; ``unknown``: an asking is missing.
+        first_rows, later_rows: texts changed by the cache effect at the first row of a prompt in
+            this mode, and at its later ones, where the prompt had been asked before.
+        hidden: where the study's comparison misleads, for labels and for texts.
+        beyond_noise: prompts by whether the batch (``batch_only``), and whether time alone
+            (``repeat_only``) changed any of their rows; those with all three askings.
+        s1_after_batch: rows whose S1 was asked after B, as in records of schema 1.
+    """
+
+    effects: OfEffects[Counted]
+    patterns: dict[str, int]
+    first_rows: Rate
+    later_rows: Rate
+    hidden: EffectTable[Hidden]
+    beyond_noise: EffectTable[BeyondRepeat]
+    s1_after_batch: int = 0
+
+
+class Witnessed(Struct, frozen=True):
+    """What the engine's steps show of the batched askings of one mode.
+
+    Attributes:
+        rows: ok records.
+        witnessed: of these, whose every asking has a witness.
+        vacuous: whose batch never shared an engine step, or whose solo asking did.
+        mixed: whose batch, sent so that prefills join running decodes (staggered, wide), had a
+            step in which one did.
+        mixed_prompts: prompts of these.
+    """
+
+    rows: int = 0
+    witnessed: int = 0
+    vacuous: int = 0
+    mixed: int = 0
+    mixed_prompts: int = 0
