@@ -122,6 +122,7 @@ class ByHand:
             *(str(ROOT / server.native_command.split()[0]), *server.native_command.split()[1:]),
             *("--model", str(ROOT / spec.models[0].hf_id), "--host", "127.0.0.1"),
             *("--port", str(self.port), "--served-model-name", "demo-llama"),
+            "--no-enable-prefix-caching",
             *("--dtype", server.dtype, "--gpu-memory-utilization", "0.4"),
             *("--max-model-len", str(server.max_model_len), *server.extra_args),
         ]
