@@ -47,7 +47,7 @@ ablation: setup ## doctor, smoke, scan if no CANDIDATES, full run, report; DRY_R
 	@$(HARNESS) ablation $(SPEC_FLAGS) $(if $(DRY_RUN),--dry-run)
 
 test: setup engine ## every test that this machine can run; says what it left out and why
-	@.venv/bin/python -m pytest $(PYTEST)
+	@$(if $(PYTEST),.venv/bin/python -m pytest $(PYTEST),sh tests/side_by_side.sh)
 
 lint: setup ## ruff, mypy and the import contract
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
