@@ -33,6 +33,15 @@ TASKS = {"jailbreak_amplification": "safety", "bbq_bias": "safety", "mmlu_real":
 TOKENS = 64
 PANDAS_ROWS = 20_000
 Row = dict[str, Any]
+COMPANION = {"response_hash": "0" * 64, "finish_reason": "stop", "cached_tokens": 0}
+SOLO_STEPS = {
+    "steps": 64,
+    "admitted_first_step": 1,
+    "shared_decode_share": 0.0,
+    "mixed_steps": 0,
+    "source": "log",
+}
+BATCH_STEPS = SOLO_STEPS | {"steps": 66, "shared_decode_share": 1.0, "mixed_steps": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +95,20 @@ def required_columns(number: int, mode: str, rng: random.Random) -> Row:
 
 
 def own_record(number: int, mode: str, rng: random.Random) -> Row:
-    """The same record as the harness writes it, with answers, token ids and one repeat."""
+    """The same record as the harness writes it: four askings, companions and witness."""
     row = required_columns(number, mode, rng)
     flips = row["solo_response_hash"] != row["batch_response_hash"]
     solo = _answer(rng)
+    group = [f"{row['task_name']}/{row['sample_id']}"]
+    group += [f"other/{number + place}" for place in range(1, row["batch_size"])]
     row |= {
-        "schema_version": 1,
+        "schema_version": 2,
         "run_id": "bench",
         "record_id": row["solo_response_hash"][:16],
         "hf_id": "org/model",
         "error": None,
         "prompt_sha256": sha256(str(number).encode()).hexdigest(),
-        "group": [f"{row['task_name']}/{number + i}" for i in range(row["batch_size"])],
+        "group": group,
         "target_index": 0,
         "solo_label": "refused",
         "batch_label": "complied" if flips else "refused",
@@ -105,8 +116,11 @@ def own_record(number: int, mode: str, rng: random.Random) -> Row:
         "text_change": flips,
         "solo": solo,
         "batched": _answer(rng) if flips else solo,
-        "solo_repeats": [solo],
-        "batched_repeats": [],
+        "askings": {"S1": solo, "S2": solo, "B2": None},
+        "pattern": "batch" if flips else "same",
+        "companions": [{"key": key, **COMPANION} for key in group[1:]],
+        "warmed": row["batch_size"] - 1,
+        "witness": {"S0": SOLO_STEPS, "S1": SOLO_STEPS, "B": BATCH_STEPS, "S2": SOLO_STEPS},
         "sampling": {"max_tokens": 256, "temperature": 0.0, "seed": 42},
         "score_profile": "strict",
         "extra": {},

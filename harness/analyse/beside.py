@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.analyse.effects import prompt_numbers
 from harness.analyse.rates import BeyondRepeat
 from harness.analyse.statistics import mcnemar, sign_flip_test, symmetry_p
 from harness.analyse.summary import (
@@ -134,7 +133,7 @@ def clusters(records: Records, pairing: Pairing) -> Clusters:
     of a whole cluster.
     """
     complete = pairing.complete(records)
-    cluster = np.unique(prompt_numbers(records)[complete], return_inverse=True)[1]
+    cluster = np.unique(records.prompts[complete], return_inverse=True)[1]
     sizes = np.bincount(cluster)
     standard, invariant = (pairing.slots[mode][complete] for mode in MODES)
 

@@ -27,19 +27,6 @@ from harness.words import MIXING, MODES, Effect, Endpoint
 _KINDS = {Endpoint.LABEL_FLIPS: "flip", Endpoint.TEXT_CHANGES: "text"}
 
 
-def prompt_numbers(records: Records) -> IntArray:
-    """A number for each candidate's prompt: what a model was asked in the same words has one.
-
-    The same words are the same hash; where hashes are not recorded, the same task and sample.
-    """
-    named = records.candidates[["task_name", "sample_id"]].astype(str).agg("/".join, axis=1)
-    first = records.frame.drop_duplicates("key").set_index("key")["prompt"].astype(object)
-    words = first.reindex(records.candidates.index)
-    words = words.where(words.notna(), named)
-    model = records.candidates["model"].astype(str)
-    return (model + "\n" + words.astype(str)).factorize()[0].astype(np.int32)
-
-
 def _seen(records: Records, effect: Effect | None, endpoint: Endpoint) -> IntArray:
     """For each record whether it shows the effect: 1, 0, and -1 where it was not measured.
 
@@ -51,15 +38,14 @@ def _seen(records: Records, effect: Effect | None, endpoint: Endpoint) -> IntArr
     return records.column(f"{effect}_{_KINDS[endpoint]}")
 
 
-def effects_of(records: Records, rows: IntArray, prompts: IntArray) -> ModeEffects:
+def effects_of(records: Records, rows: IntArray) -> ModeEffects:
     """What the askings of one mode show.
 
     Args:
         records: of the run.
         rows: the counted records of the mode.
-        prompts: `prompt_numbers` of the candidates.
     """
-    prompt = prompts[records.column("key")[rows]]
+    prompt = records.prompts[records.column("key")[rows]]
     tokens = records.column("compared_tokens")[rows]
 
     def counted(effect: Effect | None, endpoint: Endpoint) -> Counted:
@@ -116,7 +102,7 @@ def _patterns(records: Records, rows: IntArray) -> dict[str, int]:
     return {str(name): int(count) for name, count in sorted(found.items())}
 
 
-def paired_effects(records: Records, pairing: Pairing, prompts: IntArray) -> OfEffects[EffectPairs]:
+def paired_effects(records: Records, pairing: Pairing) -> OfEffects[EffectPairs]:
     """Standard against batch-invariant for each comparison, by prompt and by row."""
     complete = pairing.complete(records)
     slots = [pairing.slots[mode][complete] for mode in MODES]
@@ -125,7 +111,7 @@ def paired_effects(records: Records, pairing: Pairing, prompts: IntArray) -> OfE
         first, second = (_seen(records, effect, endpoint)[slot] for slot in slots)
         there = (first >= 0) & (second >= 0)
         changed = first[there] == 1, second[there] == 1
-        of_prompts = _by_prompt(prompts[complete][there], *changed)
+        of_prompts = _by_prompt(records.prompts[complete][there], *changed)
         return EffectPairs(_tested(*changed), _tested(*of_prompts))
 
     return OfEffects(*(EffectTable(*(pairs(e, p) for p in Endpoint)) for e in (None, *Effect)))
@@ -143,7 +129,7 @@ def _tested(first: BoolArray, second: BoolArray) -> PairTest:
     return paired_statistics(*paired_counts(first, second))
 
 
-def witnessed_of(records: Records, rows: IntArray, prompts: IntArray) -> Witnessed:
+def witnessed_of(records: Records, rows: IntArray) -> Witnessed:
     """What is known of the engine steps of one mode's records."""
     frame = records.frame[["ok", "witnessed", "vacuous", "mixed", "key"]].take(rows)
     frame = frame[frame["ok"]]
@@ -154,5 +140,5 @@ def witnessed_of(records: Records, rows: IntArray, prompts: IntArray) -> Witness
         int(frame["witnessed"].sum()),
         int(frame["vacuous"].sum()),
         int(mixed.sum()),
-        int(np.unique(prompts[frame["key"]][mixed]).size),
+        int(np.unique(records.prompts[frame["key"]][mixed]).size),
     )

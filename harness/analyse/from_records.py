@@ -15,7 +15,7 @@ from harness.analyse.beside import (
     retries,
 )
 from harness.analyse.claims import claim_ledger
-from harness.analyse.effects import effects_of, paired_effects, prompt_numbers, witnessed_of
+from harness.analyse.effects import effects_of, paired_effects, witnessed_of
 from harness.analyse.rates import Pairs
 from harness.analyse.stack import stack_of
 from harness.analyse.summary import Summary
@@ -69,7 +69,7 @@ def summarise(
     pairing = pair_records(records)
     refuse_duplicates(records, pairing)
     rows = {mode: pairing.rows(mode) for mode in pairing.modes()}
-    found, prompts = outcomes(records, pairing), prompt_numbers(records)
+    found = outcomes(records, pairing)
     counts = totals(found)
     by_mode = {mode: mode_table(counts, mode) for mode in rows}
     complete = counts["pairs", "complete"]
@@ -86,9 +86,9 @@ def summarise(
         score_pairs={mode: score_pairs(records, pairing.rows(mode)) for mode in MODES},
         flip_kinds={mode: flip_kinds(records, counted) for mode, counted in rows.items()},
         noise_floor={mode: noise_floor(records, counted) for mode, counted in rows.items()},
-        askings={mode: effects_of(records, counted, prompts) for mode, counted in rows.items()},
-        paired_askings=paired_effects(records, pairing, prompts),
-        witnessed={mode: witnessed_of(records, counted, prompts) for mode, counted in rows.items()},
+        askings={mode: effects_of(records, counted) for mode, counted in rows.items()},
+        paired_askings=paired_effects(records, pairing),
+        witnessed={mode: witnessed_of(records, counted) for mode, counted in rows.items()},
         schedules=tuple(sorted(set(records.candidates["dispatch_mode"]))),
         cross_mode=cross_mode(records, pairing),
         clusters=clusters(records, pairing),

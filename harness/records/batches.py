@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
 
-from harness.records.rows import CompanionRow, Row
+from harness.records.rows import AnswerRow, CompanionRow, Row
 from harness.words import Asking, DispatchMode, Mode
 
 _Group = tuple[str | int, ...] | None
@@ -46,23 +47,28 @@ class BatchFinds:
     ungated: list[tuple[int, int]] = field(default_factory=list)
     asked: dict[tuple[Asking, ...], list[int]] = field(default_factory=dict)
     warmed: list[tuple[int, int, int]] = field(default_factory=list)
-    _told: dict[int, dict[str, tuple[str, int]]] = field(default_factory=dict)
+    _told: dict[int, tuple[int, array[int]]] = field(default_factory=dict)
 
-    def add(self, row: Row, line: int) -> None:
-        """One good record more."""
+    def add(
+        self,
+        row: Row,
+        line: int,
+        asked: Sequence[tuple[Asking, AnswerRow]],
+        companions: Sequence[CompanionRow],
+    ) -> None:
+        """One good record more, what it was asked and the other prompts of its batch."""
         if row.is_of_schema_1:
             return
-        self.asked.setdefault(tuple(asking for asking, _ in row.asked()), []).append(line)
+        self.asked.setdefault(tuple([asking for asking, _ in asked]), []).append(line)
         self._see_gate(row, line)
         group = msgspec.json.decode(row.group, type=_Group)
-        companions = row.told_companions()
-        if group is None or companions is None:
+        if group is None or not companions:
             return
         self.known += 1
         if reason := _misplaced(row, list(map(str, group)), companions):
             self.misplaced.append((line, reason))
             return
-        self._compare(row, line, companions)
+        self._compare(row, line, group, companions)
         if row.warmed is not None:
             self.warmed.append((line, row.warmed, len(companions)))
 
@@ -75,19 +81,31 @@ class BatchFinds:
             if first != row.batch_size:
                 self.ungated.append((line, first))
 
-    def _compare(self, row: Row, line: int, companions: Sequence[CompanionRow]) -> None:
-        """Rows that share a batch share its one dispatch: one answer a prompt."""
+    def _compare(
+        self,
+        row: Row,
+        line: int,
+        group: Sequence[str | int],
+        companions: Sequence[CompanionRow],
+    ) -> None:
+        """Rows that share a batch share its one dispatch: one answer a place.
+
+        Of each batch the hashes of what its first record tells are kept, 0 for an unknown answer:
+        eight bytes a prompt, since a file may hold some hundred thousand batches.
+        """
+        answers = [one.response_hash for one in companions]
+        answers.insert(row.target_index or 0, row.batch_response_hash)
+        told = array("q", [hash(answer) if answer else 0 for answer in answers])
         sent = hash((row.model, row.mode, row.dispatch_mode, bytes(row.group)))
-        known = self._told.setdefault(sent, {})
-        own = f"{row.task_name}/{row.sample_id}"
-        answers = [(str(one.key), one.response_hash) for one in companions]
-        keys = [own, *(key for key, _ in answers)]
-        for key, answer in ((own, row.batch_response_hash), *answers):
-            if answer is None or keys.count(key) > 1:  # a small population comes round again
-                continue
-            first, other = known.setdefault(key, (answer, line))
-            if first != answer:
-                self.contradicted.append(Contradiction(line, other, key, row.model, row.mode))
+        first, known = self._told.setdefault(sent, (line, told))
+        if known == told:
+            return
+        for place, (one, other) in enumerate(zip(known, told, strict=True)):
+            if not one:
+                known[place] = other
+            elif other and one != other:
+                key = str(group[place])
+                self.contradicted.append(Contradiction(line, first, key, row.model, row.mode))
 
 
 def _misplaced(row: Row, group: list[str], companions: Sequence[CompanionRow]) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import sha256
 from typing import NamedTuple
 
 from harness.flips import ScoreState, score_state
@@ -12,6 +14,7 @@ from harness.records.rows import AnswerRow, Row
 from harness.words import Asking, Effect, Pattern, Status, pattern_of
 
 _UNKNOWN = -1
+_COMPARED = tuple(effect.askings for effect in Effect)
 Repeats = tuple[int, int, int]
 """Answers to the same asked again: how many, with another text, with another label."""
 _NO_REPEATS: Repeats = (0, 0, 0)
@@ -33,6 +36,7 @@ class Shown(NamedTuple):
 
 
 NOTHING_SHOWN = Shown(None, (_UNKNOWN,) * (2 * len(Effect)), _NO_REPEATS, _NO_REPEATS)
+_ALL_THE_SAME = Shown(Pattern.SAME, (0,) * (2 * len(Effect)), (1, 0, 0), _NO_REPEATS)
 
 
 def shown(row: Row) -> Shown:
@@ -51,10 +55,24 @@ def shown(row: Row) -> Shown:
     told = row.askings
     if not (told.S1 or told.S2 or told.B2):
         return NOTHING_SHOWN
+    if _all_the_same(row):
+        return _ALL_THE_SAME
     asked = _Asked(row, told.S1, told.S2)
     solo = _again(told.S1, (told.S2,) if told.S2 else ())
     batched = _again(row.batched, (told.B2,) if told.B2 else ())
     return Shown(asked.pattern(), asked.effects(), solo, batched)
+
+
+def _all_the_same(row: Row) -> bool:
+    """Whether S0, S1, B and S2 are there, and no more, with one text and one judgement."""
+    told = row.askings
+    answers = (row.solo, told.S1, row.batched, told.S2)
+    if told.B2 or None in answers:
+        return False
+    texts = {bytes(one.text) for one in answers if one}
+    states = {_state(told.S1), _state(told.S2), score_state(row.solo_score, row.solo_label)}
+    states.add(score_state(row.batch_score, row.batch_label))
+    return len(texts) == 1 == len(states) and texts != {b"null"}
 
 
 def witnessed(row: Row) -> tuple[bool, bool, bool]:
@@ -78,12 +96,11 @@ class _Asked:
     """The hash and the judgement of each asking of a row."""
 
     def __init__(self, row: Row, s1: AnswerRow | None, s2: AnswerRow | None) -> None:
-        known: dict[bytes, str] = {}
         hashes = {
-            Asking.S0: _hash(row.solo, known) or row.solo_response_hash,
-            Asking.S1: _hash(s1, known),
-            Asking.B: _hash(row.batched, known) or row.batch_response_hash,
-            Asking.S2: _hash(s2, known),
+            Asking.S0: _hash(row.solo) or row.solo_response_hash,
+            Asking.S1: _hash(s1),
+            Asking.B: _hash(row.batched) or row.batch_response_hash,
+            Asking.S2: _hash(s2),
         }
         self._hashes = hashes
         self._states = {
@@ -101,8 +118,7 @@ class _Asked:
     def effects(self) -> tuple[int, ...]:
         """Text and label of each effect."""
         found: list[int] = []
-        for effect in Effect:
-            one, other = effect.askings
+        for one, other in _COMPARED:
             if None in (self._hashes[one], self._hashes[other]):
                 found += (_UNKNOWN, _UNKNOWN)
             else:
@@ -111,13 +127,16 @@ class _Asked:
         return tuple(found)
 
 
-def _hash(answer: AnswerRow | None, known: dict[bytes, str]) -> str | None:
-    if answer is None:
-        return None
-    raw = bytes(answer.text)
-    if raw not in known and isinstance(text := json.loads(raw), str):
-        known[raw] = text_hash(text)
-    return known.get(raw)
+@lru_cache(64)  # most askings of a row have one text
+def raw_hash(raw: bytes) -> str | None:
+    """The hash of a text as it stands in its file; ``None`` where it is no text."""
+    if raw.startswith(b'"') and b"\\" not in raw:
+        return sha256(raw[1:-1]).hexdigest()
+    return text_hash(text) if isinstance(text := json.loads(raw), str) else None
+
+
+def _hash(answer: AnswerRow | None) -> str | None:
+    return None if answer is None else raw_hash(bytes(answer.text))
 
 
 def _state(answer: AnswerRow | None) -> ScoreState:

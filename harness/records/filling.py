@@ -13,14 +13,13 @@ from itertools import product
 from operator import ne
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec.structs import astuple
 
 from harness.flips import score_state
-from harness.records.answers import FINISHED, text_hash
-from harness.records.effects import shown, witnessed
+from harness.records.answers import FINISHED
+from harness.records.effects import NOTHING_SHOWN, raw_hash, shown, witnessed
 from harness.records.frame import (
     KEY,
     AnswerChecks,
@@ -30,8 +29,8 @@ from harness.records.frame import (
     LineProblem,
     Records,
 )
-from harness.records.record import first_difference
-from harness.records.rows import AnswerRow, Row
+from harness.records.record import SCHEMA_VERSION, first_difference
+from harness.records.rows import AnswerRow, AskingsRow, Row
 from harness.words import Effect, Mode, Status
 
 if TYPE_CHECKING:
@@ -41,7 +40,8 @@ _REPEATS = ("repeats", "repeat_changes", "repeat_flips")
 _STATED: Mapping[bool | None, int] = {None: -1, False: 0, True: 1}
 Columns = dict[str, tuple[Any, ...]]
 _FIELDS = Row.__struct_fields__
-_NO_ANSWER = AnswerRow()
+_ENDINGS = FINISHED | {None}
+_NO_ANSWER, _NO_ASKINGS = AnswerRow(), AskingsRow()
 
 
 class _Codes(dict[Any, int]):
@@ -77,6 +77,11 @@ def _coded(values: Sequence[Any], codes: Mapping[Any, int], dtype: Any = np.int3
     if first == values[-1] and values.count(first) == count:
         return np.full(count, codes[first], dtype)
     return np.fromiter(map(codes.__getitem__, values), dtype, count)
+
+
+def _spread(values: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    """A value for each row of a chunk, where one may stand for all of them."""
+    return values if len(values) == count else np.repeat(values, count)
 
 
 def _equal(values: Sequence[object], wanted: str) -> BoolArray:
@@ -121,8 +126,8 @@ class RecordsBuilder:
         self._add_identity(columns)
         self._add_scores(columns, ok)
         self._add_answers(columns)
-        self._add_askings(rows)
-        self._add_witness(rows)
+        self._add_askings(rows, columns)
+        self._add_witness(rows, columns)
         self._add_remarks(rows, ok)
         if self._check:
             self._check_answers(rows, lines)
@@ -181,31 +186,37 @@ class RecordsBuilder:
             self._put(f"{side}_latency", seconds)
         self._put("truncated", truncated)
 
-    def _add_askings(self, rows: Sequence[Row]) -> None:
+    def _add_askings(self, rows: Sequence[Row], columns: Columns) -> None:
         """The pattern and the effects; an older row's S1 is that of its repeats."""
-        found = list(map(shown, rows))
-        self._put_words("pattern", [one.pattern for one in found])
-        self._put_words("stated_pattern", [row.pattern for row in rows])
-        self._put("s1_after_batch", np.array([row.is_of_schema_1 for row in rows], np.bool_))
+        repeats = any(columns["solo_repeats"]) or any(columns["batched_repeats"])
+        told = repeats or columns["askings"].count(_NO_ASKINGS) < len(rows)
+        found = list(map(shown, rows)) if told else [NOTHING_SHOWN]  # one row for them all
+        self._put_words("pattern", [one.pattern for one in found] if told else [None] * len(rows))
+        self._put_words("stated_pattern", columns["pattern"])
+        older = np.array(columns["schema_version"]) < SCHEMA_VERSION
+        if repeats:
+            older |= np.array([row.is_of_schema_1 for row in rows], np.bool_)
+        self._put("s1_after_batch", older)
         effects = np.array([one.effects for one in found], np.int8)
         for number, (effect, what) in enumerate(product(Effect, ("text", "flip"))):
-            self._put(f"{effect}_{what}", effects[:, number])
+            self._put(f"{effect}_{what}", _spread(effects[:, number], len(rows)))
         for side, counts in (
             ("solo", [one.solo for one in found]),
             ("batch", [one.batched for one in found]),
         ):
             for kind, values in zip(_REPEATS, np.array(counts, np.int32).T, strict=True):
-                self._put(f"{side}_{kind}", values)
+                self._put(f"{side}_{kind}", _spread(values, len(rows)))
 
-    def _add_witness(self, rows: Sequence[Row]) -> None:
+    def _add_witness(self, rows: Sequence[Row], columns: Columns) -> None:
         """What the engine's steps show, how much was compared, and whether the server computed."""
-        seen = np.array([witnessed(row) for row in rows], np.bool_)
+        watched = rows if any(columns["witness"]) else rows[:1]
+        seen = np.array([witnessed(row) for row in watched], np.bool_)
         for name, values in zip(("witnessed", "vacuous", "mixed"), seen.T, strict=True):
-            self._put(name, values)
-        tokens = [min(_tokens(row.solo), _tokens(row.batched)) for row in rows]
-        self._put("compared_tokens", np.array(tokens, np.int32))
-        idle = [_degenerate(row.solo) or _degenerate(row.batched) for row in rows]
-        self._put("degenerate", np.array(idle, np.bool_))
+            self._put(name, _spread(values, len(rows)))
+        answered = rows if any(columns["solo"]) or any(columns["batched"]) else rows[:1]
+        compared = np.array([_compared(row.solo, row.batched) for row in answered], np.int32)
+        self._put("compared_tokens", _spread(compared[:, 0], len(rows)))
+        self._put("degenerate", _spread(compared[:, 1] > 0, len(rows)))
 
     def _add_remarks(self, rows: Sequence[Row], ok: BoolArray) -> None:
         changed = self._chunks["text_change"][-1]
@@ -224,9 +235,11 @@ class RecordsBuilder:
             if row.solo is None and row.batched is None:
                 continue
             found.answers += 1
+            endings, companions = row.endings(), row.told_companions() or ()
+            endings.update([one.finish_reason for one in companions])
             if row.status is Status.OK:
-                found.batches.add(row, line)
-                for asking, one in row.asked():
+                found.batches.add(row, line, asked := row.asked(), companions)
+                for asking, one in asked:
                     found.cache.add(line, asking, one.cached_tokens, one.cached_earlier)
             sides = (
                 (row.solo, row.solo_response_hash, (row.solo_score, row.solo_label)),
@@ -237,12 +250,12 @@ class RecordsBuilder:
                 if answer is None:
                     continue
                 contradicted |= (answer.score, answer.label) not in ((None, None), stated)
-                if digest is not None and (text := _text(answer.text)) is not None:
-                    hashed.append(text_hash(text) == digest)
+                if digest is not None and (hash_ := raw_hash(bytes(answer.text))) is not None:
+                    hashed.append(hash_ == digest)
             found.texts_hashed += len(hashed)
             for lines_of, fault in (
                 (found.hash_mismatches, not all(hashed)),
-                (found.unfinished, not FINISHED.issuperset(row.endings())),
+                (found.unfinished, not endings <= _ENDINGS),
                 (found.contradicted, contradicted),
             ):
                 if fault:
@@ -299,9 +312,22 @@ def _numbered(identity: pd.DataFrame) -> IntArray:
     return number.astype(np.int32)
 
 
-def _tokens(answer: AnswerRow | None) -> int:
+def _compared(solo: AnswerRow | None, batched: AnswerRow | None) -> tuple[int, bool]:
+    """Tokens of the shorter of two answers, -1 unless both have ids; whether one is degenerate."""
+    if solo is None or batched is None:
+        return -1, any(
+            _degenerate(*map(bytes, (one.text, one.token_ids))) for one in (solo, batched) if one
+        )
+    first = bytes(solo.text), bytes(solo.token_ids)
+    second = bytes(batched.text), bytes(batched.token_ids)
+    if first == second:  # as most are
+        return _tokens(first[1]), _degenerate(*first)
+    return min(_tokens(first[1]), _tokens(second[1])), _degenerate(*first) or _degenerate(*second)
+
+
+def _tokens(ids: bytes) -> int:
     """How many tokens an answer has; -1 where its ids are not recorded."""
-    if answer is None or (ids := bytes(answer.token_ids)) == b"null":
+    if ids == b"null":
         return -1
     return ids.count(b",") + (ids.strip(b"[ ]") != b"")
 
@@ -310,20 +336,15 @@ _REPEATED = 16
 """So many equal tokens at an answer's beginning are no answer."""
 
 
-def _degenerate(answer: AnswerRow | None) -> bool:
+def _degenerate(text: bytes, ids: bytes) -> bool:
     """Whether an answer is empty, or begins as one token over and over."""
-    if answer is None:
-        return False
-    text = bytes(answer.text)
     if text != b"null" and not text.strip(b'" '):
         return True
-    first = bytes(answer.token_ids)[1 : 12 * _REPEATED].split(b",")[:_REPEATED]
+    start = ids[1 : 12 * _REPEATED]
+    if not start[len(one := start.partition(b",")[0]) + 1 :].lstrip().startswith(one.strip()):
+        return False
+    first = start.split(b",")[:_REPEATED]
     return len(first) == _REPEATED and len({token.strip() for token in first[:-1]}) == 1
-
-
-def _text(raw: msgspec.Raw) -> str | None:
-    value = json.loads(bytes(raw))
-    return value if isinstance(value, str) else None
 
 
 def _change(row: Row) -> Change:

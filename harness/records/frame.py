@@ -171,6 +171,23 @@ class Records:
         """The distinct candidates, in order of first appearance."""
         return list(zip(*(self.candidates[name].tolist() for name in KEY), strict=True))
 
+    @cached_property
+    def prompts(self) -> IntArray:
+        """A number for each candidate's prompt: what a model was asked in the same words has one.
+
+        The same words are the same hash; where hashes are not recorded, the same task and sample.
+        """
+        named = self.candidates[["model", "task_name", "sample_id"]]
+        tasks = named.groupby(["task_name", "sample_id"], observed=True, sort=False).ngroup()
+        words = np.full(len(named), -1, dtype=np.int64)
+        keys = self.column("key")
+        words[keys[::-1]] = self.column("prompt")[::-1]  # the first record of a key stays
+        words = np.where(words >= 0, words, -1 - tasks.to_numpy())
+        models = named["model"].astype("category").cat.codes
+        columns = {"model": models.to_numpy(), "words": words}
+        numbers = type(named)(columns).groupby(["model", "words"]).ngroup()
+        return np.asarray(numbers, dtype=np.int32)
+
     @property
     def runs(self) -> list[str]:
         """The run ids that are there."""

@@ -7,7 +7,6 @@ costs its length once and no memory; texts stay undecoded bytes until they are c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import msgspec
 
@@ -48,6 +47,7 @@ class CompanionRow(msgspec.Struct, gc=False):
     finish_reason: str | None = None
 
 
+_ASKINGS = tuple(Asking)
 _Companions = tuple[CompanionRow, ...] | None
 
 
@@ -98,25 +98,24 @@ class Row(msgspec.Struct, gc=False):
         has_repeats = self.solo_repeats or self.batched_repeats
         return self.schema_version < SCHEMA_VERSION or bool(has_repeats)
 
-    def asked(self) -> Iterator[tuple[Asking, AnswerRow]]:
+    def asked(self) -> list[tuple[Asking, AnswerRow]]:
         """Each asking of the row that is recorded, with its answer."""
         told = self.askings
         answers = (self.solo, told.S1, self.batched, told.B2, told.S2)
-        for asking, answer in zip(Asking, answers, strict=True):
-            if answer is not None:
-                yield asking, answer
+        return [(asking, one) for asking, one in zip(_ASKINGS, answers, strict=True) if one]
 
     def told_companions(self) -> tuple[CompanionRow, ...] | None:
         """The other prompts of its batch, ``None`` where they are not recorded."""
+        if bytes(self.companions) == b"null":
+            return None
         companions: _Companions = msgspec.json.decode(self.companions, type=_Companions)
         return companions
 
-    def endings(self) -> Iterator[str]:
-        """The recorded finish reasons of all its answers, those of the companions included."""
+    def endings(self) -> set[str | None]:
+        """The finish reasons of its own answers, ``None`` among them where one is not recorded."""
         told, old = self.askings, (*(self.solo_repeats or ()), *(self.batched_repeats or ()))
         answers = (self.solo, self.batched, told.S1, told.S2, told.B2, *old)
-        reasons = (one.finish_reason for one in (*answers, *(self.told_companions() or ())) if one)
-        return filter(None, reasons)
+        return {one.finish_reason for one in answers if one}
 
 
 _DECODER = msgspec.json.Decoder(Row)
