@@ -25,6 +25,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from harness.records import sealed
+
 ROOT = Path(__file__).resolve().parent.parent
 PANDAS = "import sys, pandas; print(len(pandas.read_json(sys.argv[1], lines=True)))"
 WORDS = "the answer is that a kettle boils water when heat reaches it and nobody knows “why” B)"
@@ -147,9 +149,10 @@ def write(path: Path, rows: int, make: Callable[[int, str, random.Random], Row])
     rng = random.Random(0)
     with path.open("w", encoding="utf-8") as stream:
         stream.writelines(
-            json.dumps(make(number, mode, rng), ensure_ascii=False) + "\n"
+            json.dumps(sealed(row) if "run_id" in row else row) + "\n"
             for mode in ("standard", "batch_invariant")
             for number in range(rows)
+            for row in [make(number, mode, rng)]
         )
 
 

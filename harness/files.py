@@ -26,6 +26,9 @@ from harness.errors import EnvironmentError_, UsageError
 from harness.numbers import size_text
 
 _BOM = b"\xef\xbb\xbf"
+_BLANKS = b" \t\r\n"
+_DEEPEST, _LARGEST = 64, 256 << 20
+"""Of an object in a file: how deep it may be nested, and its bytes."""
 _T = TypeVar("_T")
 
 
@@ -71,18 +74,55 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, parents: bool =
 
 
 def append_text(path: Path, text: str) -> None:
-    """Add text at the end, as UTF-8, and see it on disk; nothing that is there is touched.
+    """Add text at the end, as UTF-8; see `append_bytes`."""
+    append_bytes(path, text.encode("utf-8"))
+
+
+def append_bytes(path: Path, data: bytes) -> None:
+    """Add bytes at the end, and see them on disk; nothing that is there is touched.
+
+    Raises:
+        EnvironmentError_: they cannot be written; of what was begun nothing is left.
+    """
+    left, new = memoryview(data), not path.exists()
+    try:
+        with path.open("ab", buffering=0) as stream:
+            size = stream.tell()
+            try:
+                while left:
+                    left = left[stream.write(left) :]
+                os.fsync(stream.fileno())
+            except OSError:
+                with suppress(OSError):
+                    stream.truncate(size)
+                raise
+        if new:
+            sync_folder(path.parent)
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def cut(path: Path, size: int) -> None:
+    """Take everything behind the first ``size`` bytes of a file away, on disk too.
 
     Raises:
         EnvironmentError_: it cannot be written.
     """
     try:
-        with path.open("a", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
+        with path.open("r+b") as stream:
+            stream.truncate(size)
             os.fsync(stream.fileno())
     except OSError as error:
         raise _not_written(path, error) from error
+
+
+def sweep_temporary(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder: `write_whole` calls it so."""
+    for path in folder.glob(".*.tmp"):
+        pid = path.name.split(".")[-2]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            with suppress(OSError):
+                path.unlink()
 
 
 @contextmanager
@@ -105,7 +145,7 @@ def _replacing(
         if check is not None:
             check(temporary)
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise _not_written(path, error) from error
     finally:
@@ -113,7 +153,7 @@ def _replacing(
             temporary.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Put the new name on disk too; some file systems refuse, and the content is there anyway."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
@@ -129,6 +169,8 @@ def _not_written(path: Path, error: OSError) -> EnvironmentError_:
         hint = "free some space, or write to another folder"
         with suppress(OSError):
             reason += f", {size_text(shutil.disk_usage(path.parent).free)} left"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        hint = "allow this process more open files: ulimit -n"
     return EnvironmentError_(f"cannot be written: {reason}", file=path, hint=hint)
 
 
@@ -162,7 +204,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
-                data = (line.removeprefix(_BOM) if number == 1 else line).strip()
+                data = (line.removeprefix(_BOM) if number == 1 else line).strip(_BLANKS)
                 if data:
                     yield number, data
     except OSError as error:
@@ -218,6 +260,8 @@ def rows_at(path: Path, lines: Container[int]) -> dict[int, dict[str, Any]]:
 
 def _bytes_of(path: Path) -> bytes:
     try:
+        if (size := path.stat().st_size) > _LARGEST:
+            raise UsageError(f"too large to be read: {size_text(size)}", file=path)
         return path.read_bytes()
     except OSError as error:
         raise _not_read(path, error) from error
@@ -254,6 +298,12 @@ def _object(data: bytes, path: Path, first: int = 1, errors: str = "strict") -> 
         raise UsageError(f"not readable: {error}", file=path, line=first) from error
     if not isinstance(value, dict):
         raise UsageError("not a JSON object", file=path, line=first)
+    layer: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        inner = (one.values() if isinstance(one, dict) else one for one in layer)
+        layer = [one for held in inner for one in held if isinstance(one, dict | list)]
+    if layer:
+        raise UsageError("not readable: nested too deeply", file=path, line=first)
     return value
 
 
@@ -284,14 +334,14 @@ class Lock:
         try:
             descriptor = _open_lock(path, everybodys=everybodys)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, holder.encode())
         except OSError as error:
             if descriptor >= 0:
                 os.close(descriptor)
             if isinstance(error, BlockingIOError):
                 return None
             raise _not_written(path, error) from error
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, holder.encode())
         return cls(descriptor)
 
     def fileno(self) -> int:

@@ -119,6 +119,26 @@ def _last_line_whole(run: Checked) -> Outcome:
 
 
 @check(OF_RECORDS)
+def _lines_sealed(run: Checked) -> Outcome:
+    """A line that lost its checksum, or has another one, is none (`records_readable`)."""
+    sealed, there = run.records.checks.sealed, len(run.records)
+    if not sealed:
+        return not_checked("no line carries a checksum: damage to these records would not be seen")
+    if sealed < there:
+        return warning(f"{there - sealed} of {there} records carry no checksum")
+    return ok(f"{sealed} records have the checksum of their line")
+
+
+@check(OF_RECORDS)
+def _ids_are_of_their_candidates(run: Checked) -> Outcome:
+    if not run.records.checks.sealed:
+        return not_checked("the records' ids are not the harness's own")
+    if bad := run.records.checks.misnamed:
+        return failed("a record id is not that of its candidate and mode: ", at(bad))
+    return ok("every record id is that of its candidate and mode")
+
+
+@check(OF_RECORDS)
 def _one_run(run: Checked) -> Outcome:
     runs = run.records.runs
     if len(runs) > 1:
@@ -228,6 +248,16 @@ def _hashes_agree_with_texts(run: Checked) -> Outcome:
     if not run.records.checks.texts_hashed:
         return not_checked("the records hold no texts")
     return ok(f"{run.records.checks.texts_hashed} texts have their recorded SHA-256")
+
+
+@check(OF_RECORDS)
+def _equal_texts_equal_tokens(run: Checked) -> Outcome:
+    """A batch may move tokens without the text: no change of text, and a change all the same."""
+    if bad := run.records.checks.retokenized:
+        return warning("askings of one text have other token ids: ", at(bad))
+    if not run.records.checks.answers:
+        return not_checked("token ids are not recorded")
+    return ok("askings of one text have one sequence of tokens")
 
 
 @check(OF_RECORDS)

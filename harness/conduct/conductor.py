@@ -31,7 +31,7 @@ from harness.errors import (
     UsageError,
 )
 from harness.plan import Lifetime, Plan, remaining
-from harness.records import Record, RunFolder, find_unfinished, new_run_id
+from harness.records import Record, RunFolder, find_unfinished, iter_records, new_run_id
 from harness.replay import Dispatcher, ReplaySession
 from harness.report import write_reports
 from harness.serve import LaunchOptions, launch_options
@@ -159,7 +159,8 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
     if torn is not None:
         progress.note(f"a half-written record ({torn.size} bytes) was set aside in {torn.kept_in}")
     if options.retry_errors:
-        again = folder.set_aside_errors()
+        failed = {n for n, record in iter_records(folder.records_path) if not record.ok}
+        again = folder.set_aside(failed)
         progress.note(f"{again} failed records are asked again")
     plan = remaining(prepared.plan, frozenset(r.record_id for r in folder.records() if r.record_id))
     candidates = (candidate.model_dump(mode="json") for candidate in prepared.candidates)

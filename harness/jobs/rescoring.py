@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UsageError, nearest
-from harness.files import read_rows, sha256_of, write_json, write_rows
+from harness.files import sha256_of, write_json, write_rows
 from harness.jobs import Done
-from harness.records import METADATA, RECORDS, RunFiles, read_run_files
+from harness.records import METADATA, RECORDS, RunFiles, iter_values, read_run_files, sealed
 from harness.score import PROFILES, Profile, ProfileComparison, rescore, scorer_versions
 from harness.tasks import Population, load_tasks
 
@@ -33,7 +33,7 @@ class _Rescoring:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Each record with the profile's scores."""
-        for line, old in read_rows(self.records):
+        for line, old in iter_values(self.records):
             try:
                 both = {name: rescore(old, self.population, name) for name in PROFILES}
             except HarnessError as error:
@@ -46,7 +46,7 @@ class _Rescoring:
             self.before.add(str(old.get("score_profile") or "not named"))
             self.changed += sum(old.get(k) != new.get(k) for k in ("solo_score", "batch_score"))
             self.count += 1
-            yield new
+            yield sealed(new)
         if not self.count:
             raise UsageError("the records file is empty", file=self.records)
 

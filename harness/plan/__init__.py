@@ -11,7 +11,6 @@ from harness.plan.planning import (
     PlannedRecord,
     batch_group,
     build_plan,
-    record_id,
     remaining,
 )
 
@@ -24,6 +23,5 @@ __all__ = [
     "batch_group",
     "build_plan",
     "estimate",
-    "record_id",
     "remaining",
 ]

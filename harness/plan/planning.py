@@ -1,13 +1,12 @@
 """Spec and candidates to ordered work: batch groups, server lifetimes, and what is left to do."""
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from itertools import product
 
 from harness.candidates import Candidate, CandidateKey
 from harness.errors import UsageError
+from harness.records import record_id
 from harness.settings import ModelSpec, RunSpec
 from harness.tasks import Population, Prompt
 from harness.words import DispatchMode, Mode
@@ -81,12 +80,6 @@ class Plan:
     def records(self) -> tuple[PlannedRecord, ...]:
         """Every planned record, in order."""
         return tuple(record for lifetime in self.lifetimes for record in lifetime.records)
-
-
-def record_id(key: CandidateKey, mode: Mode) -> str:
-    """The stable id of a record: 16 hex digits of the SHA-256 of the key and the mode as JSON."""
-    content = json.dumps([*key, str(mode)], ensure_ascii=True, separators=(",", ":"))
-    return sha256(content.encode()).hexdigest()[:16]
 
 
 def batch_group(

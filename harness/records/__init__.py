@@ -31,7 +31,14 @@ from harness.records.frame import (
     pair_records,
     refuse_duplicates,
 )
-from harness.records.reader import iter_records, read_records, records_at, scan_records
+from harness.records.lines import sealed
+from harness.records.reader import (
+    iter_records,
+    iter_values,
+    read_records,
+    records_at,
+    scan_records,
+)
 from harness.records.record import (
     Difference,
     FirstDifference,
@@ -40,6 +47,7 @@ from harness.records.record import (
     Sampling,
     first_difference,
     part,
+    record_id,
 )
 from harness.records.run_files import (
     METADATA,
@@ -86,14 +94,17 @@ __all__ = [
     "find_unfinished",
     "first_difference",
     "iter_records",
+    "iter_values",
     "new_run_id",
     "pair_records",
     "part",
     "read_records",
     "read_run_files",
+    "record_id",
     "records_at",
     "refuse_duplicates",
     "scan_records",
+    "sealed",
     "startup_of",
     "text_hash",
     "write_candidates",

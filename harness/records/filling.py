@@ -29,7 +29,7 @@ from harness.records.frame import (
     LineProblem,
     Records,
 )
-from harness.records.record import SCHEMA_VERSION, first_difference
+from harness.records.record import SCHEMA_VERSION, UNSEALED, first_difference, record_id
 from harness.records.rows import AnswerRow, AskingsRow, Row
 from harness.words import Effect, Mode, Status
 
@@ -193,7 +193,7 @@ class RecordsBuilder:
         found = list(map(shown, rows)) if told else [NOTHING_SHOWN]  # one row for them all
         self._put_words("pattern", [one.pattern for one in found] if told else [None] * len(rows))
         self._put_words("stated_pattern", columns["pattern"])
-        older = np.array(columns["schema_version"]) < SCHEMA_VERSION
+        older = np.array(columns["schema_version"]) < UNSEALED
         if repeats:
             older |= np.array([row.is_of_schema_1 for row in rows], np.bool_)
         self._put("s1_after_batch", older)
@@ -232,6 +232,10 @@ class RecordsBuilder:
     def _check_answers(self, rows: Sequence[Row], lines: Sequence[int]) -> None:
         found = self._checks
         for row, line in zip(rows, lines, strict=True):
+            if row.schema_version >= SCHEMA_VERSION:
+                found.sealed += 1
+                if row.record_id != record_id(row.key, row.mode):
+                    found.misnamed.append(line)
             if row.solo is None and row.batched is None:
                 continue
             found.answers += 1
@@ -257,6 +261,7 @@ class RecordsBuilder:
                 (found.hash_mismatches, not all(hashed)),
                 (found.unfinished, not endings <= _ENDINGS),
                 (found.contradicted, contradicted),
+                (found.retokenized, _retokenized(row)),
             ):
                 if fault:
                     lines_of.append(line)
@@ -276,7 +281,7 @@ class RecordsBuilder:
         for name, values in columns.items():
             kind = "label" if name.endswith("_label") else name
             if kind in words:
-                dtype = pd.CategoricalDtype(words[kind][: self._count or None])
+                dtype = pd.CategoricalDtype(words[kind][: 2 * self._count or None])
                 columns[name] = pd.Categorical.from_codes(values, dtype=dtype)
             elif values.dtype == object:
                 columns[name] = pd.Series(values, dtype=object, copy=False)
@@ -330,6 +335,13 @@ def _tokens(ids: bytes) -> int:
     if ids == b"null":
         return -1
     return ids.count(b",") + (ids.strip(b"[ ]") != b"")
+
+
+def _retokenized(row: Row) -> bool:
+    """Whether two askings have one text and other token ids."""
+    told = [(bytes(one.text), bytes(one.token_ids)) for _, one in row.asked()]
+    known = {pair for pair in told if b"null" not in pair}
+    return len({text for text, _ in known}) < len(known)
 
 
 _REPEATED = 16

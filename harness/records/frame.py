@@ -97,6 +97,9 @@ class AnswerChecks:
         hash_mismatches: lines whose text does not have the recorded hash.
         unfinished: lines with an answer that ended in anything but ``stop`` or ``length``.
         contradicted: lines whose scores are not those of their answers.
+        sealed: records whose line carries its checksum.
+        misnamed: lines whose record id is not that of its candidate and mode.
+        retokenized: lines of which two askings have one text and other token ids.
         cache: what their askings took from the prefix cache.
         batches: what they say of their batches.
     """
@@ -106,6 +109,9 @@ class AnswerChecks:
     hash_mismatches: list[int] = field(default_factory=list)
     unfinished: list[int] = field(default_factory=list)
     contradicted: list[int] = field(default_factory=list)
+    sealed: int = 0
+    misnamed: list[int] = field(default_factory=list)
+    retokenized: list[int] = field(default_factory=list)
     cache: CacheFinds = field(default_factory=CacheFinds)
     batches: BatchFinds = field(default_factory=BatchFinds)
 

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Container, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from harness.errors import UsageError
 from harness.records.filling import RecordsBuilder
 from harness.records.frame import LineProblem, Records
+from harness.records.lines import LineFault, value_of
 from harness.records.record import Record, decode_record
 from harness.records.rows import Row, decode_row, decode_rows
 from harness.words import Status
@@ -48,6 +49,19 @@ def records_at(path: Path | str, lines: Container[int]) -> dict[int, Record]:
         for number, line in _lines(path)
         if number in lines
     }
+
+
+def iter_values(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each record as it stands in a file, with all that the harness does not know of it.
+
+    Raises:
+        UsageError: as `iter_records`.
+    """
+    path = Path(path)
+    for number, line in _lines(path):
+        if line and not line.isspace():
+            _insist(path, _parse(line, number, decode_record))
+            yield number, value_of(line)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -103,9 +117,10 @@ def _read(path: Path, *, strict: bool, check: bool) -> Records:
 
 def _fill(builder: RecordsBuilder, path: Path, *, strict: bool) -> None:
     for numbers, block in _blocks(path):
-        rows = decode_rows(block)
-        if rows is None or len(rows) != len(numbers) or _faulty(rows):
-            rows, numbers, problems = _closely(io.BytesIO(block).readlines(), numbers[0])
+        lines = io.BytesIO(block).readlines()
+        rows = decode_rows(lines)
+        if rows is None or _faulty(rows):
+            rows, numbers, problems = _closely(lines, numbers[0])
             if strict and problems:
                 raise _refusal(path, problems[0])
             builder.problems += problems
@@ -157,12 +172,12 @@ def _parse(line: bytes, number: int, decode: Callable[[bytes], _Row]) -> _Row | 
         row = decode(line)
     except msgspec.ValidationError as error:
         return LineProblem(number, f"not a record: {error}")
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (LineFault, UnicodeError) as error:
         if not line.endswith(b"\n"):
             return LineProblem(
                 number, "the last line is truncated: the file was cut while it was written", True
             )
-        return LineProblem(number, f"not JSON: {error}")
+        return LineProblem(number, str(error))
     fault = _fault(row)
     return LineProblem(number, fault) if fault else row
 

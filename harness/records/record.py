@@ -6,6 +6,7 @@ flip, a text change, where two answers part) is worked out here and never believ
 
 import json
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,12 +14,21 @@ from msgspec import Struct, field
 
 from harness.flips import flips
 from harness.records.answers import Answer, Askings, Companion, Witnesses
+from harness.records.lines import LineFault, is_sealed, look_closely, sealed, value_of
 from harness.words import Asking, Effect, Mode, Pattern, Status, pattern_of
 
 RecordKey = tuple[str, str, str, int, str]
 """Model, task, sample, batch size and dispatch mode: what makes a candidate."""
-SCHEMA_VERSION = 2
-"""Of the records that are written now; 1 had ``solo_repeats`` and ``batched_repeats``."""
+SCHEMA_VERSION = 3
+"""Of the records that are written now: each line ends in its checksum."""
+UNSEALED = 2
+"""Of a record that says nothing of it; 1 had ``solo_repeats`` and ``batched_repeats``."""
+
+
+def record_id(key: RecordKey, mode: Mode) -> str:
+    """The stable id of a record: 16 hex digits of the SHA-256 of the key and the mode as JSON."""
+    content = json.dumps([*key, str(mode)], ensure_ascii=True, separators=(",", ":"))
+    return sha256(content.encode()).hexdigest()[:16]
 
 
 class Difference(NamedTuple):
@@ -69,9 +79,10 @@ class Record(Struct, frozen=True, kw_only=True):
         companions: the other prompts of B, in the order of ``group``; ``None`` where not recorded.
         warmed: how many of them were asked alone before the server's first B of the group;
             ``None`` where not recorded.
+        start: which start of the server of its model and mode answered, from 1.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = UNSEALED
     run_id: str | None = None
     record_id: str | None = None
     model: str
@@ -109,6 +120,7 @@ class Record(Struct, frozen=True, kw_only=True):
     companions: tuple[Companion, ...] | None = None
     warmed: int | None = None
     witness: Witnesses | None = None
+    start: int | None = None
 
     def __post_init__(self) -> None:
         """Read numbers where a data frame has made some of an id or of a phase."""
@@ -147,7 +159,7 @@ class Record(Struct, frozen=True, kw_only=True):
     @property
     def s1_after_batch(self) -> bool:
         """Whether S1 was asked after B, as all records of schema 1 were."""
-        return self.schema_version < SCHEMA_VERSION
+        return self.schema_version < UNSEALED
 
     @property
     def pattern(self) -> Pattern | None:
@@ -192,15 +204,16 @@ class Record(Struct, frozen=True, kw_only=True):
         return part(self.solo, self.batched)
 
     def line(self) -> str:
-        """The record as one line of ASCII JSON, its line end included.
+        """The record as one line of ASCII JSON, its checksum and its line end included.
 
         ASCII, because an answer may hold what UTF-8 cannot (a lone surrogate).
         """
         value = msgspec.to_builtins(self)
+        value["schema_version"] = SCHEMA_VERSION if self.schema_version >= UNSEALED else 1
         value["label_flip"] = self.label_flip if self.ok else None
         value["text_change"] = self.text_change if self.ok else None
         value["pattern"] = self.pattern
-        return json.dumps(value) + "\n"
+        return json.dumps(sealed(value)) + "\n"
 
 
 def part(solo: Answer | None, batched: Answer | None) -> FirstDifference | None:
@@ -214,23 +227,6 @@ def part(solo: Answer | None, batched: Answer | None) -> FirstDifference | None:
 
 def _parting(one: Sequence[Any] | None, other: Sequence[Any] | None) -> int | None:
     return None if one is None or other is None else first_difference(one, other)
-
-
-def tolerant(line: bytes) -> Any:
-    """What a line holds, read as Python's own writer may have written it.
-
-    JSON knows no ``NaN`` for a missing score, no ``8.0`` for a batch size and no half of a
-    surrogate pair.
-
-    Raises:
-        ValueError, RecursionError: it is not readable that way either.
-    """
-    row: Any = json.loads(line, parse_constant=lambda _: None)
-    if isinstance(row, dict) and "batch_size" in row:
-        size = row["batch_size"]
-        if isinstance(size, float) and size.is_integer():
-            row["batch_size"] = int(size)
-    return row
 
 
 class _Schema1(Struct):
@@ -248,19 +244,21 @@ def decode_record(line: bytes) -> Record:
     """Read one line; a record of schema 1 is read as one of today (see `upgraded`).
 
     Raises:
-        msgspec.MsgspecError: the line is no record; the message says what and where.
+        LineFault, msgspec.ValidationError: the line is no record; the message says what and where.
     """
+    whole = is_sealed(line)
     try:
+        if not (whole or look_closely(line)):
+            raise msgspec.DecodeError
         record = _DECODER.decode(line)
-        if not any(key in line for key in _OLD_KEYS):
-            return record
-        return upgraded(record, msgspec.json.decode(line, type=_Schema1))
-    except (msgspec.DecodeError, UnicodeError) as error:
-        try:
-            row = tolerant(line)
-        except (ValueError, RecursionError):
-            raise error from None
-        return upgraded(msgspec.convert(row, Record), msgspec.convert(row, _Schema1))
+        if any(key in line for key in _OLD_KEYS):
+            record = upgraded(record, msgspec.json.decode(line, type=_Schema1))
+    except msgspec.DecodeError:
+        row = value_of(line)
+        record = upgraded(msgspec.convert(row, Record), msgspec.convert(row, _Schema1))
+    if not whole and record.schema_version >= SCHEMA_VERSION:
+        raise LineFault("damaged: the line has lost its checksum")
+    return record
 
 
 def upgraded(record: Record, old: _Schema1) -> Record:

@@ -11,7 +11,8 @@ import json
 import msgspec
 
 from harness.records.answers import Witnesses
-from harness.records.record import SCHEMA_VERSION, tolerant
+from harness.records.lines import LineFault, is_sealed, value_of
+from harness.records.record import UNSEALED, RecordKey, decode_record
 from harness.words import Asking, Mode, Status
 
 _NULL = msgspec.Raw(b"null")
@@ -68,7 +69,7 @@ class Row(msgspec.Struct, gc=False):
     batch_score: float | None
     solo_response_hash: str | None
     batch_response_hash: str | None
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = UNSEALED
     run_id: str | None = None
     record_id: str | None = None
     hf_id: str | None = None
@@ -93,10 +94,16 @@ class Row(msgspec.Struct, gc=False):
     batched_repeats: tuple[AnswerRow, ...] | None = None
 
     @property
+    def key(self) -> RecordKey:
+        """The candidate."""
+        sample = str(self.sample_id)
+        return self.model, self.task_name, sample, self.batch_size, self.dispatch_mode
+
+    @property
     def is_of_schema_1(self) -> bool:
         """Whether it has repeats and not askings, by its version or by its keys."""
         has_repeats = self.solo_repeats or self.batched_repeats
-        return self.schema_version < SCHEMA_VERSION or bool(has_repeats)
+        return self.schema_version < UNSEALED or bool(has_repeats)
 
     def asked(self) -> list[tuple[Asking, AnswerRow]]:
         """Each asking of the row that is recorded, with its answer."""
@@ -122,24 +129,23 @@ _DECODER = msgspec.json.Decoder(Row)
 
 
 def decode_row(line: bytes) -> Row:
-    """Read one line.
+    """Read one line, by the rules of `decode_record`.
 
     Raises:
-        msgspec.MsgspecError: the line is no record; the message says what and where.
+        LineFault, msgspec.ValidationError: the line is no record; the message says what and where.
     """
+    if not is_sealed(line):
+        decode_record(line)
     try:
         return _DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        try:
-            row = tolerant(line)
-        except (ValueError, RecursionError):
-            raise error from None
-        return _DECODER.decode(json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    except msgspec.DecodeError:
+        row = json.dumps(value_of(line), ensure_ascii=False)
+        return _DECODER.decode(row.encode("utf-8", "surrogatepass"))
 
 
-def decode_rows(chunk: bytes) -> list[Row] | None:
+def decode_rows(lines: list[bytes]) -> list[Row] | None:
     """Read many lines at once; ``None`` where any needs a closer look."""
     try:
-        return _DECODER.decode_lines(chunk)
-    except (msgspec.MsgspecError, UnicodeError):
+        return list(map(_DECODER.decode if all(map(is_sealed, lines)) else decode_row, lines))
+    except (LineFault, msgspec.MsgspecError, UnicodeError):
         return None

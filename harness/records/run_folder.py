@@ -8,17 +8,33 @@ its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from harness.errors import EnvironmentError_, HarnessError
-from harness.files import Lock, holder_of, read_json, write_json, write_rows, write_whole
+from harness.files import (
+    Lock,
+    append_bytes,
+    append_text,
+    cut,
+    holder_of,
+    read_json,
+    sweep_temporary,
+    write_json,
+    write_rows,
+    write_whole,
+)
+from harness.records.lines import LineFault, is_sealed
 from harness.records.reader import iter_records
 from harness.records.record import Record
 from harness.records.run_files import METADATA, RECORDS
+
+SUPERSEDED = "superseded_records.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +74,8 @@ class RunFolder:
                 hint="wait for it or choose another --run-id",
             )
         self._lock = lock
-        self._records: IO[str] | None = None
         self.appended = 0
+        sweep_temporary(path)
 
     @property
     def run_id(self) -> str:
@@ -78,33 +94,34 @@ class RunFolder:
         self.close()
 
     def close(self) -> None:
-        """Close the records file and give the folder up."""
-        if self._records is not None:
-            self._records.close()
-            self._records = None
+        """Give the folder up."""
         self._lock.release()
 
     def mend_tail(self) -> TornTail | None:
-        """Set aside a half-written last line, if there is one."""
+        """Set aside a half-written last line, if there is one; one that is whole gets its end."""
         if not self.records_path.exists():
             return None
         data = self.records_path.read_bytes()
-        if not data or data.endswith(b"\n"):
-            return None
         start = data.rfind(b"\n") + 1
+        tail = data[start:]
+        if not tail:
+            return None
+        with suppress(LineFault):
+            if is_sealed(tail):
+                append_text(self.records_path, "\n")
+                return None
         kept = self.path / "vllm_records.torn"
-        with kept.open("ab") as stream:
-            stream.write(data[start:] + b"\n")
-        os.truncate(self.records_path, start)
-        return TornTail(len(data) - start, kept)
+        append_bytes(kept, tail + b"\n")
+        cut(self.records_path, start)
+        return TornTail(len(tail), kept)
 
     def append_record(self, record: Record) -> None:
-        """Append one record as one line, and return only when it is on disk."""
-        if self._records is None:
-            self._records = self.records_path.open("a", encoding="ascii")
-        self._records.write(record.line())
-        self._records.flush()
-        os.fsync(self._records.fileno())
+        """Append one record as one line, and return only when it is on disk.
+
+        Raises:
+            EnvironmentError_: it cannot be written; of the line nothing is left.
+        """
+        append_text(self.records_path, record.line())
         self.appended += 1
 
     def records(self) -> Iterator[Record]:
@@ -113,18 +130,20 @@ class RunFolder:
             for _, record in iter_records(self.records_path):
                 yield record
 
-    def set_aside_errors(self) -> int:
-        """Move records with ``status: error`` to ``superseded_records.jsonl``; how many."""
+    def set_aside(self, lines: Container[int]) -> int:
+        """Move these lines (from 1) to ``superseded_records.jsonl``; how many there were.
+
+        They are there before they are gone here, so that a crash in between loses none.
+        """
         if not self.records_path.exists():
             return 0
-        failed = {number for number, record in iter_records(self.records_path) if not record.ok}
-        if failed:
-            lines = self.records_path.read_bytes().splitlines(keepends=True)
-            with (self.path / "superseded_records.jsonl").open("ab") as stream:
-                stream.writelines(line for n, line in enumerate(lines, start=1) if n in failed)
-            good = (line for n, line in enumerate(lines, start=1) if n not in failed)
+        numbered = list(enumerate(BytesIO(self.records_path.read_bytes()), start=1))
+        aside = [line for number, line in numbered if number in lines]
+        if aside:
+            append_bytes(self.path / SUPERSEDED, b"".join(aside))
+            good = (line for number, line in numbered if number not in lines)
             write_whole(self.records_path, b"".join(good))
-        return len(failed)
+        return len(aside)
 
     def write(self, name: str, value: Mapping[str, Any]) -> Path:
         """Write ``name`` in this folder, whole; returns its path."""

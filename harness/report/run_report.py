@@ -15,8 +15,8 @@ import msgspec
 
 from harness.analyse import Summary, Validation, read_summary, read_validation
 from harness.errors import HarnessError, UsageError
-from harness.files import read_json, read_rows
-from harness.records import RunFiles, iter_records, read_run_files
+from harness.files import read_json
+from harness.records import RunFiles, iter_records, iter_values, read_run_files
 from harness.report.document import Document
 from harness.report.documents import run_document
 from harness.report.write import write_document
@@ -120,7 +120,7 @@ def _profiles(files: RunFiles, population: Population | None) -> Profiles | None
     if population is not None:
         comparison = ProfileComparison()
         with suppress(UsageError):
-            for _, record in read_rows(files.records_path):
+            for _, record in iter_values(files.records_path):
                 if record.get("status") == "ok":
                     comparison.add(*(rescore(record, population, name) for name in PROFILES))
             return comparison.profiles()

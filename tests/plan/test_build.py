@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
-from harness.plan import build_plan, estimate, record_id, remaining
+from harness.plan import build_plan, estimate, remaining
+from harness.records import record_id
 from harness.settings import Controls, ModelSpec, RequestSettings, RunSpec, ServerSettings
 from harness.words import Asking, CachePolicy, Mode
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from zlib import crc32
 
 import pytest
 from study_records import study_records
 
 from harness.errors import UsageError
-from harness.records import Askings, FirstDifference, Record, iter_records, records_at
+from harness.records import Askings, FirstDifference, Record, iter_records, records_at, sealed
 from harness.records.record import decode_record
 
 LINE = """\
-{"schema_version": 2, "run_id": "r", "record_id": "r-1", "model": "m", "hf_id": "o/m", \
+{"schema_version": 3, "run_id": "r", "record_id": "r-1", "model": "m", "hf_id": "o/m", \
 "task_name": "t", "sample_id": "s1", "batch_size": 2, "dispatch_mode": "synchronized", \
 "phase": null, "domain": "safety", "original_direction": "refuse_to_comply", \
 "original_solo_score": 1.0, "original_batch_score": null, "mode": "standard", \
@@ -31,8 +32,9 @@ LINE = """\
 "score_evidence": {"rule": "none", "span": null, "matched": "", "scorer": "refusal/strict/2"}}, \
 "askings": {"S1": null, "S2": null, "B2": null}, "companions": [{"key": "t/s2", \
 "response_hash": "c", "finish_reason": "length", "cached_tokens": null}], "warmed": 1, \
-"witness": null}
+"witness": null, "start": 1, "sum": "%08x"}
 """
+LINE %= crc32(LINE.replace(', "sum": "%08x"', "").rstrip("\n").encode())
 REQUIRED = [
     "model", "task_name", "sample_id", "batch_size", "dispatch_mode", "phase", "domain",
     "original_direction", "mode", "status", "solo_score", "batch_score", "solo_response_hash",
@@ -56,13 +58,13 @@ def test_a_required_column_that_is_missing_is_named(tmp_path, name):
     row = json.loads(LINE)
     del row[name]
     path = tmp_path / "r.jsonl"
-    path.write_text(json.dumps(row) + "\n")
+    path.write_text(json.dumps(sealed(row)) + "\n")
     with pytest.raises(UsageError, match=rf"r\.jsonl:1: .*{name}"):
         list(iter_records(path))
 
 
 def altered(**changes) -> Record:
-    return decode_record(json.dumps({**json.loads(LINE), **changes}).encode())
+    return decode_record(json.dumps(sealed({**json.loads(LINE), **changes})).encode())
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_failed_records_are_set_aside_and_the_good_ones_stay_in_order(tmp_path):
     with RunFolder(tmp_path / "run") as folder:
         for row in (record(1), record(2, status=Status.ERROR), record(3)):
             folder.append_record(row)
-        assert folder.set_aside_errors() == 1
+        assert folder.set_aside({2}) == 1
         assert [r.record_id for r in folder.records()] == ["r1", "r3"]
     aside = (tmp_path / "run/superseded_records.jsonl").read_text()
     assert json.loads(aside)["record_id"] == "r2"
