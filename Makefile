@@ -46,7 +46,7 @@ smoke: setup ## one row under the batch-invariant path: does the server start, i
 ablation: setup ## doctor, smoke, scan if no CANDIDATES, full run, report; DRY_RUN=1 only says what
 	@$(HARNESS) ablation $(SPEC_FLAGS) $(if $(DRY_RUN),--dry-run)
 
-test: setup engine ## every test that this machine can run; says what it left out and why
+test: setup $(if $(PYTEST),engine) ## every test that this machine can run; says what it left out and why
 	@$(if $(PYTEST),.venv/bin/python -m pytest $(PYTEST),sh tests/side_by_side.sh)
 
 lint: setup ## ruff, mypy and the import contract

@@ -35,6 +35,7 @@ NEEDS = {"docker": _docker_missing, "vllm_cpu": _engine_missing, "gpu": _gpu_mis
 LEFT_OUT = pytest.StashKey[dict[str, tuple[int, str]]]()
 
 
+@pytest.hookimpl(trylast=True)  # what -m leaves out needs nothing
 def pytest_collection_modifyitems(config, items):
     missing = {}
     for mark, probe in NEEDS.items():
