@@ -23,6 +23,11 @@ from harness.words import LOOPBACK
 
 _IDLE_S = 3.0
 """A connection idle for longer is not used again: vLLM's own end closes it after 5 s."""
+_TAKEN_S = 1.0
+"""A connection that is taken for longer, with nothing asked on it, never comes back: httpcore 1.0
+leaves it so in about one of ten cases in which a request is cancelled while it begins."""
+_ASIDE_S = 30.0
+"""For an answer that no engine step is waited for."""
 _RETRYABLE = frozenset({429, *range(500, 600)})
 
 
@@ -151,9 +156,8 @@ class CompletionsClient:
 
     async def metrics(self) -> str:
         """The server's Prometheus text; empty where it cannot be read."""
-        await self._open(1)
         try:
-            response = await self._connections[0].get("/metrics")
+            response = await self._aside("GET", "/metrics")
         except httpx.TransportError:
             return ""
         return response.text if response.status_code == 200 else ""
@@ -172,10 +176,8 @@ class CompletionsClient:
                 f"{without_url_password(self._base_url)}",
                 retryable=False,
             )
-        if self._orders is None:  # a connection of its own: the others may be held at the gate
-            self._orders = self._new_connection()
         try:
-            return await self._orders.request(method, path, json=body)
+            return await self._aside(method, path, body)
         except httpx.TransportError as error:
             raise RequestFailed(f"{path}: {_describe(error)}", retryable=True) from error
 
@@ -188,6 +190,18 @@ class CompletionsClient:
         await self.order("/tokenize", {"model": self._model, "prompt": prompt})
         await self.order("/is_paused", method="GET")
 
+    async def _aside(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> httpx.Response:
+        """Ask on a connection of its own: the others may be held at the gate, or cancelled."""
+        self._orders = self._orders or self._new_connection()
+        try:
+            return await self._orders.request(method, path, json=body, timeout=_timeout(_ASIDE_S))
+        except httpx.PoolTimeout:
+            await self._orders.aclose()
+            self._orders = self._new_connection()
+        return await self._orders.request(method, path, json=body, timeout=_timeout(_ASIDE_S))
+
     async def _open(self, connections: int) -> None:
         while len(self._connections) < connections:
             self._connections.append(self._new_connection())
@@ -196,7 +210,7 @@ class CompletionsClient:
         return httpx.AsyncClient(
             base_url=self._base_url,
             transport=self._transport,
-            timeout=httpx.Timeout(self._request.timeout_s, connect=10.0),
+            timeout=_timeout(self._request.timeout_s),
             limits=httpx.Limits(
                 max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_S
             ),
@@ -249,6 +263,10 @@ class CompletionsClient:
         if salt is not None:
             body["cache_salt"] = salt
         return body
+
+
+def _timeout(seconds: float) -> httpx.Timeout:
+    return httpx.Timeout(seconds, connect=10.0, pool=_TAKEN_S)
 
 
 def _tracing(sent: Callable[[], object] | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 
 import httpx
 import pytest
@@ -216,3 +217,28 @@ def test_a_connection_is_given_up_before_the_server_closes_it():
 
     assert _IDLE_S < 5  # vLLM's own VLLM_HTTP_TIMEOUT_KEEP_ALIVE
     assert asyncio.run(go()) == (1, 2)
+
+
+def test_after_a_cancelled_request_the_server_is_asked_again_at_once():
+    """A signal cancels what is asked; the server's counters and its gate are asked after that."""
+
+    async def go():
+        server = await asyncio.start_server(_HangsUp(idle_s=60), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        waited = []
+        async with CompletionsClient(f"http://127.0.0.1:{port}", "m", REQUEST) as client:
+            for turns in range(1, 40, 2):  # wherever the request is then
+                client._orders = None
+                cancelled = asyncio.ensure_future(client.order("/pause?mode=keep"))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                cancelled.cancel()
+                await asyncio.wait([cancelled])
+                began = time.monotonic()
+                assert await client.metrics()
+                assert (await client.order("/resume")).is_success
+                waited.append(time.monotonic() - began)
+        server.close()
+        return waited
+
+    assert max(asyncio.run(go())) < 10  # and not as long as a completion may take, 300 s
