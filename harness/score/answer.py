@@ -8,26 +8,39 @@ leading role or answer prefix (``Assistant:``, ``Answer:``).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.flips import flips
 from harness.score.folding import fold, raw_span
 
 _ASKING = r"(?:user|human|instruction|context|question(?:\s*\#?\d+)?|q\d*)"
-_ANSWERING = r"(?:assistant|ai|chatbot|response|answer)"
+_ANSWERING = r"(?:(?:gpt4 correct )?assistant|ai|bot|chatbot|model|response|answer)"
 _SPEAKER = r"(?:assistant|model|ai|bot|chatbot)"
-_MARKUP = r"(?:\#+\s*|\*\*)?"
-_COLON = r"(?:\*\*)?\s*:(?:\*\*)?"
-_SPECIAL_TOKEN = r"(?:<\|[a-z0-9_\u2581 ]+\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>)"
+_MARKUP = r"(?:\#+\s*|\*\*|__)?"
+_COLON = r"(?:\*\*|__)?\s*:(?:\*\*|__)?"
+_BOX = r"(?:answer|final|final_answer|output|response|solution)"
+_SPECIAL_TOKEN = (
+    r"(?:<\|[a-z0-9_\u2581 ]+\|>|</?s>|\[/?(?:INST|BOS|EOS|gMASK)\]|<(?:start|end)_of_turn>"
+    rf"|<(?:bos|eos|sop|eop|unused\d+)>|</{_BOX}>)"
+)
 _NAME_ENDS = rf"(?=[ ]*(?:\n|$|{_SPECIAL_TOKEN}))"
 _TOKENS = rf"(?:\s|{_SPECIAL_TOKEN})*"
 _OPENING = re.compile(
-    rf"(?:\s|{_SPECIAL_TOKEN}(?: *{_SPEAKER}{_NAME_ENDS})?)*(?:assistant{_NAME_ENDS}{_TOKENS})?",
+    rf"(?:\s|\[INST\][^\[]{{0,4000}}\[/INST\]|<{_BOX}>"
+    rf"|{_SPECIAL_TOKEN}(?: *{_SPEAKER}{_NAME_ENDS})?)*"
+    rf"(?:(?:assistant{_NAME_ENDS}|\#+ *(?:assistant|answer|response|final answer) *\n"
+    rf"|(?-i:model)\n){_TOKENS})?",
     re.I,
 )
 """What a chat template puts before an answer: its tokens, and the name of the turn."""
-_PREFIX = re.compile(rf"{_MARKUP}{_ANSWERING}{_COLON}\s*", re.I)
+_PREFIX = re.compile(
+    rf"{_MARKUP}{_ANSWERING}{_COLON}\s*|a: *(?=\(?[a-z]\)?[. ]*(?:\n|$|{_SPECIAL_TOKEN}))",
+    re.I,
+)
 _PREFIX_OR_A = re.compile(rf"{_MARKUP}(?:{_ANSWERING}|a){_COLON}\s*", re.I)
+_RULED = re.compile(r"(?:\s|```\w*\n|[-*_=#>]+ *\n)*")
+"""Before a letter also what draws a box around it: a fence, a rule."""
 _ASKED_FIRST = re.compile(rf"{_MARKUP}{_ASKING}{_COLON}|(?:user|human|system){_NAME_ENDS}", re.I)
 _ANSWERED = re.compile(
     rf"\n *{_MARKUP}{_ANSWERING}{_COLON}\s*"
@@ -44,11 +57,29 @@ _TURN = re.compile(
     re.I,
 )
 _THINKING = re.compile(
-    r"<(/)?(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad)>"
-    r"|<\|(?:begin|end|start)_of_(?:thought|thinking)\|>"
-    r"|\[(/)?THINK\]|\u25c1(/)?(?:think)\u25b7",
+    # what ends it: a closing tag, or the channel or tag that holds the answer
+    r"(?P<closes>< ?/ ?(?:seed:)?{name} ?>|\[/think\]|\u25c1/{name}\u25b7|<\|end_of_{name}\|>"
+    r"|<\|(?:end_{name}|/{name})\|>|<channel\|>|<unused95>|<(?:final_)?answer>"
+    r"|<\|channel\|>\s*final\b[^<\n]{{0,80}}<\|message\|>|(?-i:assistantfinal))"
+    r"|< ?(?:seed:)?{name}(?: [^<>\n]{{0,80}})?>|\[think\]|\u25c1{name}\u25b7"
+    r"|<\|(?:begin|start)_of_{name}\|>|<\|(?:start_)?{name}\|>|<unused94>(?:thought)?"
+    r"|<\|channel\|>\s*(?:analysis|commentary)\b|<\|channel>\s*thought\b"
+    # the channel's name where its tokens were left out
+    r"|\A\s*(?-i:analysis)(?=(?-i:[A-Z]))".format(
+        name=r"(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis|rationale"
+        r"|(?:inner_)?monologue|chain_of_thought|cot|deliberation|planning)"
+    ),
     re.I,
 )
+_BACKTICK = re.compile(r"(?<=[^\W\d_])`(?=[^\W\d_])")
+"""Typed for an apostrophe, between two letters."""
+_WRAPPED = re.compile(r"(?<=[^\W\d_])(?<!\A)\n(?=[a-z])|(?<=,)\n(?=[a-z])")
+"""A line broken within a sentence."""
+_EMPHASIS = re.compile(r"(?<=\S)\*+|\*+(?=\S)|__+|~~|(?<![^\W_])_|_(?![^\W_])|(?<!`)`(?!`)")
+_NO_APOSTROPHE = re.compile(
+    r"\b(?:ca|wo|do|does|did|is|was|are|were|could|would|should|ai|has|have|had)n(?=t\b)", re.I
+)
+_STRUCK = re.compile(r"~~[^~\n]{1,200}~~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +126,7 @@ class Answer:
         text: the folded answer: turn markers, prefixes and outer whitespace cut away.
         offset: where ``text`` starts in ``fold(raw)``.
         scorer: name that goes into every score made from it.
-        unfinished: whether all of it is thinking that does not come to an end.
+        unfinished: whether it ends in thinking that does not come to an end.
     """
 
     raw: str
@@ -109,15 +140,44 @@ class Answer:
         """The answer up to its first newline."""
         return self.text.split("\n", 1)[0]
 
+    def spoken(self) -> tuple[str, list[int]]:
+        """The text as it is read aloud, and where in ``text`` each of its characters was.
+
+        Without emphasis, runs of spaces and line breaks within a sentence, with each apostrophe.
+        """
+        text = _WRAPPED.sub(" ", _BACKTICK.sub("'", self.text))
+        emphasis = {place for hit in _EMPHASIS.finditer(text) for place in range(*hit.span())}
+        origin = [
+            place
+            for place, char in enumerate(text)
+            if place not in emphasis and not (char == " " and text[place - 1 : place] == " ")
+        ]
+        said = "".join(text[place] for place in origin)
+        for bare in reversed(list(_NO_APOSTROPHE.finditer(said))):
+            origin.insert(bare.end(), origin[bare.end()])
+        return _NO_APOSTROPHE.sub(r"\g<0>'", said), origin
+
     def score(self, value: float | None, label: str, rule: str) -> Score:
         """A score without a span."""
         return Score(value, label, rule, None, "", self.scorer)
 
-    def score_at(self, value: float | None, label: str, rule: str, span: tuple[int, int]) -> Score:
-        """A score whose evidence is ``text[span]``, given back as a span of the raw text."""
+    def score_at(
+        self,
+        value: float | None,
+        label: str,
+        rule: str,
+        span: tuple[int, int],
+        origin: Sequence[int] | None = None,
+    ) -> Score:
+        """A score whose evidence is ``text[span]``, given back as a span of the raw text.
+
+        With the ``origin`` that `spoken` gives, the span is one of the spoken text.
+        """
         start, end = span
         if start >= end:
             return self.score(value, label, rule)
+        if origin is not None:
+            start, end = origin[start], origin[end - 1] + 1
         raw_start, raw_end = raw_span(self.raw, self.offset + start, self.offset + end)
         matched = self.raw[raw_start:raw_end]
         return Score(value, label, rule, (raw_start, raw_end), matched, self.scorer)
@@ -139,7 +199,8 @@ def read_answer(raw: str, scorer: str, *, letters: bool = False) -> Answer:
     Where the answer may be one of ``letters``, a leading ``A:`` is an answer and not the name of a
     turn. The ``text`` is empty when nothing but whitespace and markers is there.
     """
-    folded, unfinished = _without_thinking(fold(raw).rstrip())
+    said = _STRUCK.sub(lambda struck: " " * len(struck.group()), fold(raw).rstrip())
+    folded, unfinished = _without_thinking(said)
     start = _after(_OPENING, folded, 0)
     if _ASKED_FIRST.match(folded, start):
         # the model asked itself something first: the answer is what it says then
@@ -147,6 +208,7 @@ def read_answer(raw: str, scorer: str, *, letters: bool = False) -> Answer:
             start = answered.end()
     else:
         start = _after(_PREFIX if letters else _PREFIX_OR_A, folded, start)
+    start = _after(_RULED, folded, start) if letters else start
     turn = _TURN.search(folded, start)
     region = folded[start : turn.start() if turn else len(folded)]
     offset = start + len(region) - len(region.lstrip())
@@ -167,14 +229,11 @@ def _without_thinking(folded: str) -> tuple[str, bool]:
     kept: list[str] = []
     start, opened = 0, None
     for tag in _THINKING.finditer(folded):
-        closes = "/" in tag.group() or "end_of" in tag.group().lower()
-        if not closes:
+        if not tag["closes"]:
             opened = tag.start() if opened is None else opened
             continue
         begin = opened if opened is not None else (0 if not kept else tag.start())
         kept.append(folded[start:begin] + " " * (tag.end() - max(begin, start)))
         start, opened = tag.end(), None
-    if opened is None:
-        return "".join([*kept, folded[start:]]), False
-    said = "".join([*kept, folded[start:opened]])
-    return said, not said.strip()
+    end = len(folded) if opened is None else opened
+    return "".join([*kept, folded[start:end]]), opened is not None

@@ -7,12 +7,15 @@ equal under NFKC fold to the same string.
 import unicodedata
 
 _FOLDS: dict[int, str | None] = {
-    **dict.fromkeys(map(ord, "‘’‚‛′ʼ＇"), "'"),
-    **dict.fromkeys(map(ord, "“”„‟″«»＂"), '"'),
+    **dict.fromkeys(map(ord, "‘’‚‛′ʼ＇ʹʻʽˈˊꞌ՚׳‹›"), "'"),
+    **dict.fromkeys(map(ord, "“”„‟″«»＂「」『』"), '"'),
     **dict.fromkeys(map(ord, "‐‑‒–—―−"), "-"),
-    **dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufe0e\ufe0f\ufeff"), None),
+    # joiners, marks of direction, selectors of a variant
+    **dict.fromkeys(map(ord, "\u00ad\u034f\u061c\u180e\u2060\u2061\u2062\u2063\u2064\ufeff"), None),
+    **dict.fromkeys((*range(0x200B, 0x2010), *range(0x202A, 0x202F)), None),
+    **dict.fromkeys((*range(0x2066, 0x206A), *range(0xFE00, 0xFE10)), None),
     **dict.fromkeys(map(ord, "\u2028\u2029\u0085\v\f"), "\n"),
-    ord("\t"): " ",
+    **dict.fromkeys(map(ord, "\t\u1680\u2800\u115f\u1160"), " "),
 }
 
 

@@ -7,6 +7,7 @@ turned down (``A is incorrect``) is not chosen, and of ``A or B`` none is.
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from harness.score.answer import Answer
@@ -17,60 +18,126 @@ SEVERAL = -1
 
 LINE = 2000
 """Characters of a first line in which its letter is looked for; a stated one counts anywhere."""
+MOST_LETTERS = 2000
+"""Letters that are looked at, from the first on."""
 
-_WRAP = r"[\s(\[{*_$`\"'-]{0,12}(?:\\(?:boxed|text|mathrm)\{)*"
-_CLOSE = r"[)\]}*_$`\"']{0,8}"
-_NOUN = r"(?:(?:option|choice|letter|answer)\s{1,4})?"
-_BE = r"(?:is|was|would be|should be|must be|will be)"
+_LATEX = r"\\(?:boxed|fbox|text(?:bf|rm)?|math(?:rm|bf|bb)?)\{"
+_WRAP = rf"(?:[\s(\[{{*_$`\"'<|-]|\\[(\[]|{_LATEX}){{0,12}}"
+_CLOSE = r"(?:[)\]}*_$`\"'>|]|\\[)\]]){0,8}"
+_NOUN = r"(?:(?:option|choice|letter|answer)s?\s{1,4})?"
+_BE = (
+    r"(?:is|was|would be|should be|must be|will be|has to be|can only be|has got to be|seems to be"
+    r"|appears to be)"
+)
 _HEDGE = (
     r"(?:(?:most|likely|probably|definitely|clearly|certainly|simply|therefore|thus|indeed|actually"
     r"|either|both|the|option|choice|letter)\s{1,4}){0,3}"
 )
 _GOES_ON = (
     r"\s{1,4}(?:because|since|as|for|due|given|but|not|which|so|and|or|if|though|although|rather"
-    r"|instead|is|was|isn't|wasn't)\b"
+    r"|instead|is|was|isn't|wasn't|seems|looks|appears|cannot|can't|can be|must|would|should"
+    r"|could|versus|vs)\b"
 )
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _ARTICLES = frozenset({"a", "an", "the"})
-_DENIALS = frozenset({"not", "never", "isn't", "wasn't", "neither", "nor"})
-_DENIAL_REACH = 3
 _STATED = re.compile(
-    rf"\banswer(?:\s{{1,4}}{_BE}\b\s{{0,4}}:?|\s{{0,4}}:)\s{{0,8}}",
+    rf"\banswer(?:(?:\s{{1,4}}(?:here\s)?{_BE}\b|'s\b)[\s*_]{{0,4}}:?|[\s*_\"']{{0,4}}(?:[:=\u2192\u21d2\u27a1]|-{{1,2}}>?))"
+    r"\s{0,8}",
     re.I,
 )
-_REPEATED_OPTIONS = re.compile(r"\W*A[).:][^\n]*\n\W*B[).:]")
+_REPEATED_OPTIONS = re.compile(r"\W*A[).:](?:[^\n]*\n\W*B[).:]|[^\n.]*\sB[).:][^\n.]*\sC[).:])")
 
-_LETTER = re.compile(r"(?<![^\W_])(?<!')([A-Za-z])(?![^\W_])(?!'[A-Za-z])")
-_ALONE = re.compile(rf"{_WRAP}{_NOUN}([a-z]){_CLOSE}[.!]*\s*$", re.I | re.M)
+_LETTER = re.compile(r"(?<![^\W_])(?<!\w')([A-Za-z])(?![^\W_])(?!'[A-Za-z])")
+_ALONE = re.compile(
+    rf"(?:[^\w\n\u274c\u2716\u2717\u2718\u00ac~!]|_){{0,8}}(?:\d{{1,2}}[.)]\s{{0,4}})?{_WRAP}{_NOUN}"
+    rf"{_WRAP}([a-z]){_CLOSE}[^\w\n]{{0,4}}\s*$",
+    re.I | re.M,
+)
+_TURN_ROUND = (
+    r"(?:correction|actually|no wait|wait|I mean|I meant|or rather|make that|on second thoughts?)"
+)
 _BEFORE_STATED = re.compile(
-    rf"(?:{_STATED.pattern}|\bcorrect (?:option|choice|one)\s{{1,4}}{_BE}\b:?\s{{1,4}}"
-    r"|\b(?:I|we)(?:'d|'ll| would| will)? (?:choose|pick|select|say|go with|think|believe|guess)"
-    rf"(?: that)?(?: it(?:'s| {_BE}))?\s{{1,4}}|\bit(?:'s| {_BE})\s{{1,4}}){_HEDGE}{_WRAP}$",
+    rf"(?:{_STATED.pattern}"
+    rf"|\b(?:correct|best|right|only|final|my) (?:option|choice|one|letter|pick|guess){_CLOSE}"
+    rf"\s{{1,4}}{_BE}\b:?\s{{1,4}}"
+    r"|\b(?:correct|right|solution|conclusion|result|choice|option|selection|pick|guess|vote|ans\.?)"
+    r"(?: (?:option|choice))?[*_]{0,3}\s{0,4}:\s{0,4}|\bans\.\s"
+    r"|\b(?:I|we)(?:'d|'ll|'m| would| will| am)? (?:choose|pick|select|say|answer|vote(?: for)?"
+    rf"|(?:go|going) (?:with|for)|think|believe|guess)(?: that)?(?: it(?:'s| {_BE}))?\s{{1,4}}"
+    r"|\blet(?:'s| us) (?:go with|say|pick)\s|(?:^|[.!?\n]\s{0,4})(?:choose|select|pick)\s"
+    rf"|\b(?:it|that|this)(?:'s| {_BE})\s{{1,4}}"
+    rf"|\b{_TURN_ROUND}\b[,.:;!\s-]{{1,4}}"
+    r"|(?:^|[.!?,;\n-]\s{0,4})no(?:pe)?[,:;.!]\s{1,4}(?:sorry[,.]?\s)?"
+    rf"|\bnot\s{{1,4}}{_NOUN}{_WRAP}[a-z]{_CLOSE},?\s{{1,4}}but\s{{1,4}}(?:rather\s)?)"
+    rf"{_HEDGE}{_NOUN}{_WRAP}$",
     re.I,
 )
-_BEFORE_OPENING = re.compile(rf"{_WRAP}{_NOUN}", re.I)
+_PREFERRED = re.compile(
+    rf"{_CLOSE}\s{{1,4}}(?:is|was|must be|has to be|seems|looks|appears)(?: to be)?\s{{0,4}}"
+    r"(?:$|[.!,;\n]|(?:\s(?:clearly|also|definitely|obviously|indeed|therefore|thus|both|all)){0,2}"
+    r"\s{0,4}(?:the\s)?(?:one\b|answer\b"
+    r"|(?:most |more )?(?:correct|right|true|best|accurate|appropriate|likely|plausible)\b))"
+    rf"|{_CLOSE}\s{{1,4}}(?:remains|fits|works|holds|applies|it is|\((?:right|correct))\b",
+    re.I,
+)
+"""After a letter of which it is said that it is the right one."""
+_LONE = re.compile(
+    r"(?:^|[.!?;)\n]\s{0,4}|\s-\s|,\s(?=but|so|hence|thus|therefore))(?:(?:so|thus|hence|therefore"
+    r"|sure|ok|okay|of course|certainly|yes|yeah|probably|definitely|clearly|obviously|likely"
+    r"|most likely|maybe|perhaps|then|well|right|again|but|hmm|um|ah|oh|alright)"
+    rf"[,:!.]?\s{{1,4}}){{0,3}}{_NOUN}{_WRAP}$",
+    re.I,
+)
+_LONE_ENDS = re.compile(rf"{_CLOSE}\s{{0,4}}(?:[.!?;]|$)", re.M)
+"""What stands around a letter that is a sentence of its own."""
+_BEFORE_OPENING = re.compile(rf"{_WRAP}{_NOUN}{_WRAP}", re.I)
 _AFTER_OPENING = re.compile(
-    r"[)\]}*$]+|[.:,;](?=\s|$)|\s[-:]\s|\s(?:is|was|isn't|wasn't|because)\b", re.I
+    r"[)\]}*_$`\"'>|]+|[.:,;][*_]{0,3}(?=\s|$)|\s[-:=]\s|\s\("
+    r"|\s(?:is|was|isn't|wasn't|because|since|as|rather than|instead of|over|not|seems|looks)\b",
+    re.I,
 )
 _BEFORE_DENIED = re.compile(
-    r"(?:\b(?:not|never|neither|nor|than|except|exclude|eliminate|reject|discard|rul(?:e|ing) out)"
-    rf"|n't)\s{{1,4}}{_NOUN}{_WRAP}$",
+    r"(?:\b(?:not|never|neither|nor|than|instead of|except|exclude|eliminate|reject|discard|strike"
+    r"|although|though|while|whereas|even if|rul(?:e|ing) out|cross out|over"
+    r"|(?:don't|do not|doubt|wouldn't|would not) (?:think|believe|say|choose|pick|select)"
+    r"(?: that)?(?: it(?:'s| is)| the answer is)?)|n't|[\u274c\u2716\u2717\u2718\u00ac])"
+    rf"\s{{0,4}}(?:be\s)?{_NOUN}{_WRAP}$",
     re.I,
 )
 _AFTER_REJECTED = re.compile(
-    rf"{_CLOSE}\s{{1,4}}(?:(?:isn't|wasn't|cannot be|can't be)\b|(?:is|was|seems|looks)\s{{1,4}}"
-    r"(?:(?:clearly|also|definitely|obviously|just|simply|initially|tempting but)\s{1,4}){0,2}"
+    rf"{_CLOSE}\s{{1,4}}(?:(?:isn't|wasn't|aren't|weren't|cannot be|can't be|doesn't|does not)\b"
+    r"|(?:is|was|are|were|seems|looks|seemed|looked|can be|may be|might be|sounds)\s{1,4}"
+    r"(?:(?:clearly|also|definitely|obviously|just|simply|initially|tempting but|both|all|therefore"
+    r"|thus)\s{1,4}){0,2}"
     r"(?:not\b(?!\s+only)|incorrect|invalid|wrong|false|out\b|ruled out|eliminated|unlikely"
-    r"|impossible|(?:my|the) (?:first|initial|original) (?:thought|guess|choice|answer|idea)))",
+    r"|excluded|rejected|impossible|a distractor|tempting"
+    r"|(?:my|the) (?:first|initial|original) (?:thought|guess|choice|answer|idea))"
+    r"|\((?:wrong|incorrect|false|no)\b)",
     re.I,
 )
 _BETWEEN_JOINED = re.compile(
-    rf"{_CLOSE}\s{{0,4}}(?:[,;/|&+]\s{{0,4}}(?:(?:or|and)\s{{1,4}})?|(?:and/or|or|and|versus|vs\.?)"
-    rf"\s{{1,4}})(?:(?:maybe|possibly|perhaps|also|even|either)\s{{1,4}}){{0,2}}{_NOUN}{_WRAP}",
+    rf"{_CLOSE}\s{{0,4}}(?:\(\s{{0,2}}(?:or|and|maybe|possibly|perhaps)\s{{1,4}}"
+    r"|[,/|&+\u3001\u2228]\s{0,4}(?:(?:or|and)\s{1,4})?"
+    r"|(?<=[)\]]\s)|\d[.)]\s{1,4}|is\s\w{1,12},?\s{1,4}(?:and|but)\s{1,4}so\s(?:is|does)\s{1,4}"
+    r"|(?:and/or|or|and|versus|vs\.?|plus|as well as|along with|together with)\s{1,4})"
+    rf"(?:(?:maybe|possibly|perhaps|also|even|either)\s{{1,4}}){{0,2}}{_NOUN}{_WRAP}",
     re.I,
 )
+_BETWEEN_LISTED = re.compile(rf"{_CLOSE}\s{{0,2}};\s{{0,4}}{_NOUN}{_WRAP}", re.I)
 _CORRECTED = re.compile(
-    r"\b(?:but|actually|however|no|wait|rather|instead|correction|hmm|sorry)\b", re.I
+    r"\b(?:but|actually|however|no|wait|rather|instead|correction|hmm|sorry|mean|meant"
+    r"|second thoughts?|first|initially|nope)\b",
+    re.I,
+)
+_NAME_DENIED = re.compile(
+    r"(?:\b(?:not|never|neither|nor|than|instead of|except|isn't|wasn't)|n't)"
+    r"(?: (?!but\b)[\w']+){0,3}\W{0,3}$",
+    re.I,
+)
+_NAME_REJECTED = re.compile(
+    r"\W{0,3} (?:is|was|are|were)(?:n't| not)? (?:(?:the|a) )?(?:wrong|incorrect)\b"
+    r"|\W{0,3} (?:is|was)(?:n't| not) (?:(?:the|my) )?(?:one|answer|right|correct|choice)\b",
+    re.I,
 )
 _WINDOW = 80
 
@@ -106,9 +173,13 @@ def explicit_letter(answer: Answer, options: int) -> Choice | None:
         return None
     line = answer.first_line[:LINE]
     if (alone := _ALONE.match(line)) and (option := option_of(alone[1])) < options:
+        # nothing but letters, a line each, is a list of them
+        lines = [_ALONE.match(other) for other in answer.text.split("\n", 8) if other.strip()]
+        if all(lines) and len({hit and option_of(hit[1]) for hit in lines}) > 1:
+            return Choice(SEVERAL, "letter:several", alone.span(1))
         return Choice(option, "letter:alone", alone.span(1))
     mentions = list(_mentions(line, options))
-    for rule in ("stated", "opening", "delimited"):
+    for rule in ("stated", "opening", "preferred", "delimited"):
         if chosen := _choice(line, mentions, rule, f"letter:{rule}"):
             return chosen
     return None
@@ -128,28 +199,52 @@ def option_of(letter: str) -> int:
 
 def _mentions(text: str, options: int) -> Iterator[_Mention]:
     """Every letter that stands for an option and is not turned down, in order."""
-    group, last = 0, 0
-    for hit in _LETTER.finditer(text):
+    groups: list[list[tuple[re.Match[str], str, str]]] = []
+    last = 0
+    for hit in islice(_LETTER.finditer(text), MOST_LETTERS):
         start, end = hit.span()
         before, after = text[max(0, start - _WINDOW) : start], text[end : end + _WINDOW]
         goes_on = re.match(_GOES_ON, after, re.I)
         article = hit[1] in "Aa" and re.match(r"\s+[a-z]", after) and not goes_on
         if option_of(hit[1]) >= options or article:
             continue
-        if not _BETWEEN_JOINED.fullmatch(text, last, start):
-            group += 1
+        joined = groups and (
+            _BETWEEN_JOINED.fullmatch(text, last, start)
+            # "A; B", but not "not A; B" and not "B; A is wrong"
+            or (
+                _BETWEEN_LISTED.fullmatch(text, last, start)
+                and _LONE_ENDS.match(text, end)
+                and not _BEFORE_DENIED.search(groups[-1][0][1])
+            )
+        )
+        if not joined:
+            groups.append([])
+        groups[-1].append((hit, before, after))
         last = end
-        if _BEFORE_DENIED.search(before) or _AFTER_REJECTED.match(after):
+    for number, group in enumerate(groups):
+        # "A, C and D are wrong", "neither A nor B"
+        if _BEFORE_DENIED.search(group[0][1]) or _AFTER_REJECTED.match(group[-1][2]):
             continue
-        if _BEFORE_STATED.search(before):
-            rule = "stated"
-        elif _BEFORE_OPENING.fullmatch(text, 0, start) and _AFTER_OPENING.match(after):
-            rule = "opening"
-        elif hit[1].isupper() and after.startswith(")"):
-            rule = "delimited"
-        else:
-            rule = "joined" if hit[1].isupper() or re.match(r"[)\]}]", after) else ""
-        yield _Mention(option_of(hit[1]), start, rule, group)
+        for hit, before, after in group:
+            if not (_BEFORE_DENIED.search(before) or _AFTER_REJECTED.match(after)):
+                rule = _put(text, hit, before, after)
+                yield _Mention(option_of(hit[1]), hit.start(), rule, number)
+
+
+def _put(text: str, hit: re.Match[str], before: str, after: str) -> str:
+    """How a letter is put: the rule by which it counts, empty for one that may be a word."""
+    large = hit[1].isupper()
+    if _BEFORE_STATED.search(before):
+        return "stated"
+    if large and _PREFERRED.match(after):
+        return "preferred"
+    if _BEFORE_OPENING.fullmatch(text, 0, hit.start()) and _AFTER_OPENING.match(after):
+        return "opening"
+    if large and after.startswith(")"):
+        return "delimited"
+    if large and _LONE.search(before) and _LONE_ENDS.match(after):
+        return "opening"
+    return "joined" if large or re.match(r"[)\]}]", after) else ""
 
 
 def _choice(text: str, mentions: Sequence[_Mention], rule: str, name: str) -> Choice | None:
@@ -172,10 +267,11 @@ def _choice(text: str, mentions: Sequence[_Mention], rule: str, name: str) -> Ch
 def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> Choice | None:
     """The one option (texts in letter order) whose words stand in the first line, articles aside.
 
-    Unless they may stand ``anywhere`` in it, they open the line or follow ``answer is``.
+    Unless they may stand ``anywhere`` in it, they open the line, after the option's letter or
+    without it, or follow ``answer is``. A name that is turned down (``not the baker``) is none.
 
     Returns:
-        ``None`` when no option or more than one is named, or the only one is denied.
+        ``None`` when no option or more than one is named.
     """
     if _REPEATED_OPTIONS.match(answer.text):
         return None
@@ -186,8 +282,12 @@ def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> C
     for index, option in enumerate(options):
         wanted = [word.group().lower() for word in _words(fold(option))]
         places = (i for i in range(len(said)) if wanted and said[i : i + len(wanted)] == wanted)
-        if (start := next(places, None)) is not None:
-            found[index] = start, start + len(wanted)
+        for first in places:
+            start, end = words[first].start(), words[first + len(wanted) - 1].end()
+            before = line[max(0, start - _WINDOW) : start]
+            if not (_NAME_DENIED.search(before) or _NAME_REJECTED.match(line, end)):
+                found[index] = first, first + len(wanted)
+                break
     named = [
         index
         for index, (first, last) in found.items()
@@ -197,11 +297,10 @@ def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> C
     if len(named) != 1:
         return None
     first, last = found[named[0]]
-    if not _DENIALS.isdisjoint(said[max(0, first - _DENIAL_REACH) : first]):
-        return None
     stated = _STATED.search(line)
     after = [i for i, word in enumerate(words) if stated and word.start() >= stated.end()]
-    if not (anywhere or first == 0 or after[:1] == [first]):
+    lettered = first == 1 and len(said[0]) == 1 and option_of(said[0]) == named[0]
+    if not (anywhere or first == 0 or lettered or after[:1] == [first]):
         return None
     return Choice(named[0], "option:named", (words[first].start(), words[last - 1].end()))
 

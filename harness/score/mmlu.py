@@ -13,7 +13,7 @@ from harness.score.answer import Score, read_answer
 from harness.score.letters import SEVERAL, explicit_letter, later_letter, named_option, option_of
 from harness.tasks import options_of
 
-PAPER, STRICT = "mmlu/paper/2", "mmlu/strict/2"
+PAPER, STRICT = "mmlu/paper/2", "mmlu/strict/3"
 DEFAULT_OPTIONS = 4
 
 _ANSWER_IS = re.compile(r"(?:(?:correct|right)\s+)?answer(?:\s+is|\s*:)\s*\(?([A-D])", re.I)
