@@ -8,10 +8,14 @@ PROFILE ?= study-d
 IMAGE ?=
 CANDIDATES ?=
 DRY_RUN ?=
+SEED ?= 1
+MINUTES ?= 15
+TRIALS ?=
+ONLY ?=
 CPU_IMAGE ?= harness-vllm-cpu:0.32.0
 SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES) --rows-per-mode none)
 
-.PHONY: help setup engine demo demo-docker doctor smoke ablation test lint bench images-compare diff clean
+.PHONY: help setup engine demo demo-docker doctor smoke ablation test chaos lint bench images-compare diff clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +52,10 @@ ablation: setup ## doctor, smoke, scan if no CANDIDATES, full run, report; DRY_R
 
 test: setup $(if $(PYTEST),engine) ## every test that this machine can run; says what it left out and why
 	@$(if $(PYTEST),.venv/bin/python -m pytest $(PYTEST),sh tests/side_by_side.sh)
+
+chaos: setup ## 15 minutes of kills, cuts, flips, full disks, fuzz; TRIALS=, MINUTES=, SEED=, ONLY=ROW
+	@.venv/bin/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES) \
+	  $(if $(TRIALS),--trials $(TRIALS)) $(if $(ONLY),--only $(ONLY))
 
 lint: setup ## ruff, mypy and the import contract
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports

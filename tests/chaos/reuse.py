@@ -1,0 +1,93 @@
+"""A run id used again: with other settings, other inputs, without its metadata.
+
+Other questions are refused before anything is started and nothing of the run is touched; what is no
+part of the questions may change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from .bench import ENVIRONMENT, FINE, INCOMPLETE, RUN_ID, USAGE, Bench, Json, insist
+from .campaign import Play, row
+
+
+def _in(*keys: str, to: object) -> Callable[[Bench, Json], None]:
+    def change(_: Bench, spec: Json) -> None:
+        holder = spec
+        for key in keys[:-1]:
+            holder = holder[key]
+        holder[keys[-1]] = to
+
+    return change
+
+
+def _file(name: str, old: str, new: str) -> Callable[[Bench, Json], None]:
+    def change(bench: Bench, _: Json) -> None:
+        path = bench.folder / name
+        path.write_text(path.read_text().replace(old, new, 1))
+
+    return change
+
+
+OTHER: dict[str, Callable[[Bench, Json], None]] = {
+    "seed": _in("request", "seed", to=7),
+    "max_tokens": _in("request", "max_tokens", to=12),
+    "temperature": _in("request", "temperature", to=0.5),
+    "dtype": _in("server", "dtype", to="float32"),
+    "max_model_len": _in("server", "max_model_len", to=512),
+    "extra_args": _in("server", "extra_args", to=["--max-num-seqs", "8"]),
+    "one mode": _in("modes", to=["standard"]),
+    "weights": _in("models", to=[{"name": "tiny", "hf_id": "example/other"}]),
+    "revision": _in("models", to=[{"name": "tiny", "hf_id": "example/tiny", "revision": "abc"}]),
+    "askings": _in("controls", "askings", to=["S0", "B"]),
+    "prefix caching": _in("controls", "prefix_caching", to="salted"),
+    "score profile": _in("score_profile", to="paper"),
+    "a prompt": _file("tasks/letters.yaml", "s0?", "another?"),
+    "the template": _file("tasks/letters.yaml", "  A:", "  Answer:"),
+    "a batch size": _file("candidates.csv", "s0,3", "s0,2"),
+    "a dispatch mode": _file("candidates.csv", "3,gated", "3,prompt_list"),
+    "a row less": _file("candidates.csv", "tiny,letters,s5,3,synchronized\n", ""),
+}
+SAME: dict[str, Callable[[Bench, Json], None]] = {
+    "port": lambda bench, spec: spec["server"].update(port=bench.port + 200),
+    "time-outs": _in("request", "timeout_s", to=25),
+    "stop_timeout_s": _in("server", "stop_timeout_s", to=4),
+}
+
+
+@row("reused-run-id", share=6, fast=0)
+def reused_run_id(play: Play) -> None:
+    """The run id of a whole, a half or an anonymous run is given with other settings."""
+    rng = play.rng
+    bench, undisturbed = play.saved()
+    records = bench.path() / "vllm_records.jsonl"
+    state = rng.choice(("whole", "half", "half, no metadata", "whole, no metadata"))
+    if "half" in state:
+        lines = records.read_bytes().splitlines(keepends=True)
+        records.write_bytes(b"".join(lines[: rng.randrange(1, len(lines))]))
+    if "no metadata" in state:
+        (bench.path() / "metadata.json").unlink()
+    kept = records.read_bytes()
+    changes = OTHER if rng.random() < 0.75 else SAME
+    name = rng.choice(list(changes))
+    play.note(f"a {state} run; changed: {name}")
+    spec = bench.spec()
+    changes[name](bench, spec)
+    bench.write_spec(spec)
+    said = bench.run(*bench.command()).insist_on(FINE, USAGE, ENVIRONMENT, INCOMPLETE, 1)
+    if changes is OTHER or "no metadata" in state:
+        insist(said.code == USAGE, f"other or unknown questions are not refused: {said}")
+        insist(records.read_bytes() == kept, "a refused run's records were changed")
+    elif state == "half":
+        again = bench.run(*bench.command(), "--retry-errors") if said.code == INCOMPLETE else said
+        again.insist_on(FINE, 1, USAGE)
+        bench.insist_equal(undisturbed) if again.code == FINE else None
+    else:
+        insist(said.code == FINE, f"the same questions are refused: {said}")
+        bench.insist_concluded(undisturbed)
+    facts = bench.path() / "metadata.json"
+    if facts.exists() and said.code == FINE:
+        insist(json.loads(facts.read_text())["run_id"] == RUN_ID, "another run's metadata")
+    bench.clean()

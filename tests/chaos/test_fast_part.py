@@ -1,0 +1,20 @@
+"""The part of the chaos campaign that runs with the tests: a fixed seed, few trials of each row."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.timeout(290)
+def test_no_trial_of_the_fast_part_of_the_campaign_breaks_an_invariant(tmp_path):
+    command = [sys.executable, "-m", "tests.chaos", "--fast", "--seed", "1"]
+    done = subprocess.run(
+        [*command, "--json", str(tmp_path / "results.json")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
