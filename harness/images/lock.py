@@ -1,6 +1,9 @@
 """The lock file of images: which digest a tag meant when it was pinned, and what was inside."""
 
-from collections.abc import Mapping
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +16,7 @@ from msgspec.structs import force_setattr
 from harness.errors import UsageError
 from harness.files import write_whole
 from harness.images.reference import ImageReference
+from harness.settings import read_yaml
 
 DEFAULT_LOCK = Path("docker/images.lock.yaml")
 _HEADER = """\
@@ -96,12 +100,9 @@ class ImageLock:
         Raises:
             UsageError: it is not a lock file.
         """
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not path.exists():
             return cls()
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UsageError(f"cannot be read: {' '.join(str(error).split())}", file=path) from None
+        data = read_yaml(path).data
         try:
             if data["schema_version"] != 1:
                 raise UsageError(f"schema_version {data['schema_version']} is unknown", file=path)
@@ -124,6 +125,19 @@ class ImageLock:
         """A lock that also has, or has instead, ``entry``."""
         return replace(self, entries={**self.entries, entry.image: entry})
 
+    @classmethod
+    def add(cls, path: Path, entry: LockEntry) -> Self:
+        """The file with ``entry`` in it too, also while others add to it.
+
+        Raises:
+            UsageError: it is not a lock file.
+            EnvironmentError_: it cannot be written.
+        """
+        with _alone_in(path.parent):
+            lock = cls.load(path).with_entry(entry)
+            lock.save(path)
+        return lock
+
     def save(self, path: Path) -> None:
         """Write the file in one step: it is the old one or the new one, never half of it."""
         images = {
@@ -132,3 +146,15 @@ class ImageLock:
         }
         data = {"schema_version": 1, "images": images}
         write_whole(path, _HEADER + yaml.safe_dump(data, sort_keys=False), parents=True)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder's own lock, which leaves no file: another one's entry is read, not lost."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

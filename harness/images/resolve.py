@@ -158,7 +158,7 @@ def resolve_and_pin(
     if found.newly_pinned:
         progress(f"{image} was not pinned; pinned now: {found.entry.identity}")
     if found.belongs_in_lock:
-        lock.with_entry(found.entry).save(DEFAULT_LOCK)
+        ImageLock.add(DEFAULT_LOCK, found.entry)
     return found
 
 

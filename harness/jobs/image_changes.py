@@ -46,11 +46,11 @@ def pin(names: Iterable[str], lock: Path, progress: Progress) -> Done:
         UsageError: a name is not a reference.
         EnvironmentError_: an image cannot be had.
     """
-    known, client, entries = images.ImageLock.load(lock), connect(), []
+    images.ImageLock.load(lock)  # refused before anything is pulled
+    client, entries = connect(), []
     for name in names:
         entry = images.pin_image(name, client, progress=progress)
-        known = known.with_entry(entry)
-        known.save(lock)
+        images.ImageLock.add(lock, entry)
         entries.append(entry)
     lines = [f"{one.image}: {one.status} {one.identity}\n  {one.versions}" for one in entries]
     return Done(lines, {"lock": str(lock), "images": entries})

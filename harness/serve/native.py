@@ -21,6 +21,8 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec import structs
+
 from harness.errors import EnvironmentError_, StartupFailed
 from harness.files import Lock
 from harness.machine import ProcessId, marked_processes
@@ -70,18 +72,20 @@ class NativeBackend:
         """
         self.check(options)
         lock = lock_port(options.port, f"run {options.run_id} (pid {os.getpid()})")
+        server = NativeServer(options, run_folder, lock)
         try:
-            return NativeServer(options, run_folder, lock)
+            server.launch()
         except BaseException:
-            lock.release()
+            server.stop()
             raise
+        return server
 
 
 class NativeServer(Server):
-    """One native server lifetime.
+    """One native server lifetime, from `launch` to `stop`, which may come at any moment.
 
-    Its supervisor holds the lock of the port too, so that nobody gets the port of a server whose
-    harness was killed before it has ended.
+    Its owner file is written before anything is started. Its supervisor holds the lock of the port
+    too, so that nobody gets the port of a server whose harness was killed before it has ended.
     """
 
     def __init__(self, options: LaunchOptions, run_folder: Path, lock: Lock) -> None:
@@ -100,18 +104,32 @@ class NativeServer(Server):
         self._environment |= options.python_path_before(self._environment)
         self._ended: ServerState | None = None
         self._buffer = b""
-        self._supervisor, self._status_fd = self._spawn()
-        atexit.register(self.stop)
-        self.pid = self._wait_started()
+        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._status_fd = -1
+        self.pid = 0
         self._owner_path = run_folder / f"{options.log_stem}{OWNER_SUFFIX}"
         self._owner = OwnerFile(
             mark=self._mark,
             run_id=options.run_id,
             harness=ProcessId.of(os.getpid()),
-            supervisor=ProcessId.of(self._supervisor.pid),
-            server_pid=self.pid,
+            supervisor=None,
+            server_pid=0,
             grace_s=options.stop_timeout_s,
         )
+
+    def launch(self) -> None:
+        """Start it below a supervisor; returns once its process exists.
+
+        Raises:
+            EnvironmentError_: the command cannot be run.
+            StartupFailed: the supervisor did not start.
+        """
+        self._owner.write(self._owner_path)
+        atexit.register(self.stop)
+        self._supervisor = supervised = self._spawn()
+        self.pid = self._wait_started(supervised)
+        known = ProcessId.of(supervised.pid)
+        self._owner = structs.replace(self._owner, supervisor=known, server_pid=self.pid)
         self._owner.write(self._owner_path)
 
     def describe(self) -> Mapping[str, object]:
@@ -132,7 +150,9 @@ class NativeServer(Server):
         """Whether the server process runs, as the supervisor reports it."""
         if self._ended is None:
             self._read_status()
-        if self._ended is None and self._supervisor.poll() is not None:
+        if self._ended is None and (
+            self._supervisor is None or self._supervisor.poll() is not None
+        ):
             self._ended = ServerState(running=False, detail="its supervisor was killed")
         return self._ended or ServerState(running=True)
 
@@ -150,15 +170,8 @@ class NativeServer(Server):
     def stop(self) -> None:
         """End the server and all that it started; returns when they are gone."""
         atexit.unregister(self.stop)
-        stdin = self._supervisor.stdin
-        if stdin is not None and not stdin.closed:
-            with contextlib.suppress(OSError):
-                stdin.close()
-        try:
-            self._supervisor.wait(self.options.stop_timeout_s + 15.0)
-        except subprocess.TimeoutExpired:
-            self._supervisor.kill()
-            self._supervisor.wait()
+        if self._supervisor is not None:
+            self._end(self._supervisor)
         self.state()
         self._owner.sweep(self._owner_path)
         self._close_status()
@@ -170,8 +183,18 @@ class NativeServer(Server):
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _spawn(self) -> tuple[subprocess.Popen[bytes], int]:
-        status_read, status_write = os.pipe()
+    def _end(self, supervised: subprocess.Popen[bytes]) -> None:
+        if supervised.stdin is not None and not supervised.stdin.closed:
+            with contextlib.suppress(OSError):
+                supervised.stdin.close()
+        try:
+            supervised.wait(self.options.stop_timeout_s + 15.0)
+        except subprocess.TimeoutExpired:
+            supervised.kill()
+            supervised.wait()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        self._status_fd, status_write = os.pipe()
         with self.log_path.open("ab") as log:
             process = subprocess.Popen(
                 [
@@ -187,9 +210,9 @@ class NativeServer(Server):
                 start_new_session=True,
             )
         os.close(status_write)
-        return process, status_read
+        return process
 
-    def _wait_started(self) -> int:
+    def _wait_started(self, supervised: subprocess.Popen[bytes]) -> int:
         """The server's process id, as soon as the supervisor reports it."""
         problem = ""
         deadline = time.monotonic() + _START_S
@@ -199,12 +222,10 @@ class NativeServer(Server):
                 if word == "started":
                     return int(rest)
                 problem = rest if word == "failed" else problem
-            if self._supervisor.poll() is not None:
+            if supervised.poll() is not None:
                 break
-        atexit.unregister(self.stop)
-        self._supervisor.kill()
-        self._supervisor.wait()
-        self._close_status()
+        supervised.kill()
+        supervised.wait()
         if problem:
             raise EnvironmentError_(
                 f"the server command cannot be run: {problem}",
@@ -226,8 +247,9 @@ class NativeServer(Server):
         """New status lines of the supervisor; an ``ended`` line is kept as the final state."""
         if self._status_fd < 0:
             return []
-        readable, _, _ = select.select([self._status_fd], [], [], timeout_s)
-        if not readable:
+        waiting = select.poll()  # select() takes no descriptor over 1,023
+        waiting.register(self._status_fd, select.POLLIN)
+        if not waiting.poll(timeout_s * 1000):
             return []
         self._buffer += os.read(self._status_fd, 4096)
         *lines, self._buffer = self._buffer.split(b"\n")

@@ -42,6 +42,9 @@ _PLAIN = {
 _CORE_TAGS = {_TAG + kind for kind in (*_PLAIN, "str", "seq", "map")}
 
 
+_MOST_VALUES = 1_000_000
+
+
 class _Loader(_Base):
     """The safe loader with the resolution rules of YAML 1.2's core schema (decimal only)."""
 
@@ -98,6 +101,8 @@ def read_yaml(path: Path | str) -> YamlFile:
     try:
         root = loader.get_single_node()
         raise_all([*_mistakes(path, root, (), set())] if root is not None else [])
+        if root is not None and _expanded(root, {}) > _MOST_VALUES:
+            raise UsageError(f"its aliases stand for more than {_MOST_VALUES:,} values", file=path)
         return YamlFile(str(path), loader.construct_document(root) if root else None, root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -112,6 +117,20 @@ def read_yaml(path: Path | str) -> YamlFile:
     finally:
         loader.dispose()
     raise UsageError(f"not readable as YAML: {why}", hint=hint, file=path, line=line)
+
+
+def _children(node: Node) -> Iterator[Node]:
+    if isinstance(node, SequenceNode):
+        yield from node.value
+    elif isinstance(node, MappingNode):
+        yield from (part for pair in node.value for part in pair)
+
+
+def _expanded(node: Node, known: dict[int, int]) -> int:
+    """How many values it stands for, each alias counted as what it repeats."""
+    if id(node) not in known:
+        known[id(node)] = 1 + sum(_expanded(child, known) for child in _children(node))
+    return known[id(node)]
 
 
 def _mistakes(
@@ -135,6 +154,5 @@ def _mistakes(
                 why = f"key '{key.value}' is given twice, first in line {first[key.value]}"
                 yield UsageError(why, file=path, line=line)
             first.setdefault(key.value, line)
-    items = node.value if isinstance(node, SequenceNode) else []
-    for child in (*items, *(part for pair in pairs for part in pair)):
+    for child in _children(node):
         yield from _mistakes(path, child, (*above, node), done)

@@ -139,6 +139,7 @@ class Bench:
     streams: Path = field(default_factory=Path)
     started: list[Running] = field(default_factory=list)
     run_ids: set[str] = field(default_factory=set)
+    looked_at: dict[Path, tuple[int, int, int]] = field(default_factory=dict)
 
     def lay_out(self) -> None:
         """Fresh inputs, and no results."""
@@ -169,7 +170,7 @@ class Bench:
             server["volumes"] = [f"{LOGS}:/logs:ro", f"{STAND_IN}:{target}:ro"]
             server["env"] = {"CHAOS_LOGS": "/logs"}
         else:
-            server["native_command"] = f"{sys.executable} -S -E {STAND_IN}"
+            server["native_command"] = f"/usr/bin/env {sys.executable} -S -E {STAND_IN}"
         return {
             "schema_version": 1,
             "name": f"chaos{os.getpid()}",
@@ -295,19 +296,25 @@ class Bench:
         return told
 
     def insist_whole(self) -> None:
-        """Every JSON file is whole, and every line but a last one that is being written."""
-        for path in (self.folder / "results").rglob("*.json"):
+        """Every JSON file is whole, and every line but a last one that is being written.
+
+        A file that has not changed since it was looked at last is not read again.
+        """
+        results = self.folder / "results"
+        for path in (*results.rglob("*.json"), *results.rglob("*_records.jsonl")):
             with contextlib.suppress(FileNotFoundError):
+                about = path.stat()
+                mark = (about.st_mtime_ns, about.st_size, about.st_ino)
+                if self.looked_at.get(path) == mark or not path.is_file():
+                    continue
+                data = path.read_bytes()
+                parts = [data] if path.suffix == ".json" else data.split(b"\n")[:-1]
                 try:
-                    json.loads(path.read_text())
+                    for part in parts:
+                        json.loads(part)
                 except ValueError as error:
                     raise Broken(f"{path.name} is not whole JSON: {error}") from error
-        for path in (self.folder / "results").rglob("*_records.jsonl"):
-            for line in path.read_bytes().split(b"\n")[:-1]:
-                try:
-                    json.loads(line)
-                except ValueError as error:
-                    raise Broken(f"a line of {path.name} is not JSON: {error}") from error
+                self.looked_at[path] = mark
 
     def insist_equal(self, undisturbed: Mapping[str, Json], run_id: str = RUN_ID) -> None:
         """Its records are those of an undisturbed run: none lost, doubled or changed."""

@@ -1,4 +1,4 @@
-from __future__ import annotations
+from __future__ import itertools
 
 from pathlib import Path
 
@@ -121,3 +121,15 @@ def test_a_key_written_over_an_anchors_has_its_own_line(tmp_path: Path) -> None:
     document = read_yaml(path)
     assert document.data["c"] == {"x": 2}
     assert document.line(("c", "x")) == 5
+
+
+def test_aliases_that_multiply_are_refused_and_not_walked(tmp_path):
+    names = "abcdefghi"
+    rows = [f"{names[0]}: &{names[0]} [x, x, x, x, x, x, x, x, x]"]
+    rows += [
+        f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]"
+        for before, name in itertools.pairwise(names)
+    ]
+    (tmp_path / "bomb.yaml").write_text("\n".join(rows))
+    with pytest.raises(UsageError, match="aliases stand for more than 1,000,000 values"):
+        read_yaml(tmp_path / "bomb.yaml")
