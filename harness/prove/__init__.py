@@ -20,6 +20,7 @@ from harness.prove.metrics import (
 )
 from harness.prove.parity import Difference, by_the_mode, mode_parity
 from harness.prove.server_facts import ServerFacts, read_facts
+from harness.prove.server_log import ServerLog
 from harness.prove.worker_proof import (
     WORKER_EXTENSION,
     WorkerProof,
@@ -40,6 +41,7 @@ __all__ = [
     "EvidenceTag",
     "Rule",
     "ServerFacts",
+    "ServerLog",
     "ServerProcess",
     "WorkerProof",
     "agreed",

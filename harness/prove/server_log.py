@@ -24,6 +24,15 @@ _REQUEST = re.compile(
     r'^INFO:\s+\S+ - "[A-Z]+ \S+ HTTP/[\d.]+" \d{3}\b'
     rf"|^{HEADER}(?:Received request\b|Added request\b)"
 )
+_TALK = re.compile(
+    r"^(?:DEBUG|INFO) \d\d-\d\d [\d:]+|^INFO: "
+    r"|\b(?:[Pp]rompt|prompt_token_ids|[Rr]equest body|messages)['\"]?\s*[:=]"
+)
+"""What quotes somebody or tells of work: never a cause."""
+_GOES_ON = re.compile(
+    r"^INFO \d\d-\d\d [\d:]+ (?!.*(?:shut|stop|exit|clean|terminat|kill|complete))"
+)
+_LEVEL = re.compile(r"^(?:INFO|WARNING|ERROR|DEBUG|CRITICAL) \d\d-\d\d [\d:]+ \[[^\]]*\]\s?")
 _ENGINE_NAMES = ("EngineCore", "Worker", "VllmWorker")
 _ENGINE = re.compile(
     rf"^{HEADER}Initializing an? V\d+ LLM engine \(v([^)\s]+)\) with config: (.*)$"
@@ -119,6 +128,24 @@ class ServerLog:
         mixed = _mixed(every, first_lines, lines[len(startup) :])
         first -= first_lines[-1] if engines else 0
         return cls(lines, startup, startup[first:], engines, len(first_lines), mixed)
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """Lines of the last start that may name what went wrong, without level, time and place.
+
+        A request is none, whatever its prompt says, nor is what a process said before it went on.
+        """
+        last_work: dict[str | None, int] = {}
+        for line in self.lines:
+            if _GOES_ON.match(line.text):
+                last_work[line.process] = line.number
+        return tuple(
+            _LEVEL.sub("", line.text, count=1)
+            for line in self.lines
+            if line.number > last_work.get(line.process, 0)
+            and not _REQUEST.match(line.text)
+            and not _TALK.search(line.text)
+        )
 
     @property
     def serves(self) -> bool:

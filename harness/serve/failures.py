@@ -15,8 +15,8 @@ from typing import TypeVar
 import yaml
 from msgspec import Struct, convert
 
-_PREFIX = re.compile(r"^(?:\((?:EngineCore|Worker|VllmWorker|APIServer)[^)]*\)\s?)?")
-_LEVEL = re.compile(r"^(?:INFO|WARNING|ERROR|DEBUG|CRITICAL) \d\d-\d\d [\d:]+ \[[^\]]*\]\s?")
+from harness.prove import ServerLog
+
 _EXCEPTION = re.compile(
     r"^(?:[A-Za-z_][\w]*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Repo|NotFound|Died)(?::|$)"
     r"|^Exception: "
@@ -36,9 +36,12 @@ class FailureKind(StrEnum):
     ARCHITECTURE = "architecture"
     ARGUMENTS = "arguments"
     CUDA = "cuda"
+    DISK_FULL = "disk_full"
     ENGINE_DIED = "engine_died"
     EXCEPTION = "exception"
     GATED_MODEL = "gated_model"
+    HUB_LIMIT = "hub_limit"
+    HUB_UNREACHABLE = "hub_unreachable"
     KILLED = "killed"
     KV_CACHE = "kv_cache"
     MISSING_LIBRARY = "missing_library"
@@ -48,6 +51,7 @@ class FailureKind(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     PERMISSION = "permission"
     PORT_IN_USE = "port_in_use"
+    READ_ONLY = "read_only"
     SHARED_MEMORY = "shared_memory"
     TIMEOUT = "timeout"
     UNKNOWN = "unknown"
@@ -71,10 +75,11 @@ class Signature(Meaning, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class KnownFailures(Struct, frozen=True, forbid_unknown_fields=True):
-    """``failures.yaml``: what a log says, and by name the signal that ended a silent server."""
+    """``failures.yaml``: what a log says, by name the signal that ended a server, an OOM mark."""
 
     signatures: tuple[Signature, ...]
     signals: dict[str, Meaning]
+    out_of_memory: Meaning
 
 
 T = TypeVar("T")
@@ -104,20 +109,28 @@ class StartupFailure:
     remedy: str
 
 
-def classify_startup_failure(log_text: str, exit_code: int | None = None) -> StartupFailure:
+def classify_startup_failure(
+    log_text: str, exit_code: int | None = None, *, oom_killed: bool = False
+) -> StartupFailure:
     """Find the cause of a failed start or of a death in the middle.
+
+    What is known comes before what is read: the mark of the out-of-memory killer, a signal, then
+    what the log complains of after its last start.
 
     Args:
         log_text: the server's log, whole or cut.
         exit_code: the exit status, negative for a signal, where known.
+        oom_killed: whether the container's engine says that it was killed for its memory.
     """
-    # without process prefix, level, time and place
-    lines = [
-        _LEVEL.sub("", _PREFIX.sub("", line, count=1), count=1) for line in log_text.splitlines()
-    ]
+    known = read_table("harness.serve", "failures.yaml", KnownFailures)
+    read = ServerLog.read(log_text)
+    tail = tuple(line.text.strip()[:_QUOTE_WIDTH] for line in read.lines if line.text.strip())
+    tail = tail[-_FALLBACK_LINES:]
+    if meaning := known.out_of_memory if oom_killed else _of_signal(known, exit_code):
+        return StartupFailure(meaning.kind, meaning.cause, tail, meaning.remedy)
+    lines = read.complaints
     reports = (line for line in lines if _EXCEPTION.match(line) and not _ECHO.search(line))
     root = next((line[:_QUOTE_WIDTH] for line in reports), None)
-    known = read_table("harness.serve", "failures.yaml", KnownFailures)
     for signature in known.signatures:
         pattern = re.compile("|".join(signature.says))
         line = next((line for line in lines if pattern.search(line)), None)
@@ -133,24 +146,18 @@ def classify_startup_failure(log_text: str, exit_code: int | None = None) -> Sta
             (root,),
             "read the traceback in the log; it is vLLM's own",
         )
-    meaning = _of_exit_code(known, exit_code)
-    tail = tuple(line[:_QUOTE_WIDTH] for line in lines if line.strip())[-_FALLBACK_LINES:]
-    return StartupFailure(meaning.kind, meaning.cause, tail, meaning.remedy)
+    cause, remedy = "the server ended by itself without an error", "something asked it to stop"
+    if exit_code != 0:
+        code = "" if exit_code is None else f" (exit code {exit_code})"
+        cause = f"the log names no cause{code}"
+        remedy = "try the command line of the start-up file by hand"
+    return StartupFailure(FailureKind.UNKNOWN, cause, tail, f"look into the log; {remedy}")
 
 
-def _of_exit_code(known: KnownFailures, exit_code: int | None) -> Meaning:
-    if exit_code == 0:
-        cause = "the server ended by itself without an error"
-        return Meaning(FailureKind.UNKNOWN, cause, "look into the log; something asked it to stop")
-    if exit_code is not None:
-        # a container's exit code for a signal is 128 more than the signal's number
-        number = -exit_code if exit_code < 0 else exit_code - 128
-        for name, meaning in known.signals.items():
-            if number == signal.Signals[name]:
-                return meaning
-    code = "" if exit_code is None else f" (exit code {exit_code})"
-    return Meaning(
-        FailureKind.UNKNOWN,
-        f"the log names no cause{code}",
-        "look into the log, and try the command line of the start-up file by hand",
-    )
+def _of_signal(known: KnownFailures, exit_code: int | None) -> Meaning | None:
+    """A container's exit code for a signal is 128 more than the signal's number."""
+    if not exit_code:
+        return None
+    number = -exit_code if exit_code < 0 else exit_code - 128
+    named = (meaning for name, meaning in known.signals.items() if signal.Signals[name] == number)
+    return next(named, None)

@@ -25,11 +25,13 @@ class ServerState:
         running: False as soon as it has ended or cannot be found.
         exit_code: its exit status once it has ended; negative for a signal; ``None`` if unknown.
         detail: what a person should know, such as ``OOMKilled`` or ``ended by SIGKILL``.
+        oom_killed: whether the container's engine says that it was killed for its memory.
     """
 
     running: bool
     exit_code: int | None = None
     detail: str = ""
+    oom_killed: bool = False
 
 
 @dataclass(eq=False)

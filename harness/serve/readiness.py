@@ -149,7 +149,9 @@ def describe_death(server: Server, state: ServerState | None = None) -> ServerDi
 
 def _failed(kind: type[_Error], server: Server, state: ServerState, what: str) -> _Error:
     """An error with the cause that the log tells, and what to do about it."""
-    failure = classify_startup_failure(read_log(server.log_path), state.exit_code)
+    failure = classify_startup_failure(
+        read_log(server.log_path), state.exit_code, oom_killed=state.oom_killed
+    )
     return kind(
         f"{_who(server)} {what}: {failure.cause}",
         hint=failure.remedy,

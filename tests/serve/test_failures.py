@@ -202,3 +202,174 @@ def test_an_empty_log_is_classified_too():
 def test_a_healthy_log_is_not_taken_for_a_failed_one(path: Path):
     failure = classify_startup_failure(path.read_text(errors="replace"), None)
     assert failure.kind is FailureKind.UNKNOWN
+
+
+BUSY = "(EngineCore pid=7) INFO 11-23 17:00:09 [gpu_model_runner.py:1] Loading model weights"
+TRITON = (
+    "(EngineCore pid=7) ERROR 11-23 17:00:00 [triton_kernels_moe.py:1] Failed to import Triton "
+    "kernels. Please make sure your triton version is compatible. Error: ModuleNotFoundError: No "
+    "module named 'triton_kernels'"
+)
+REQUEST = (
+    "(APIServer pid=1) INFO 11-23 17:01:00 [logger.py:1] Received request cmpl-1: prompt: 'why "
+    "torch.OutOfMemoryError: CUDA out of memory', params: SamplingParams(n=1)"
+)
+
+
+@pytest.mark.parametrize("exit_code", [137, -9])
+@pytest.mark.parametrize("line", [TRITON, REQUEST, "OSError: [Errno 28] No space left on device"])
+def test_a_signal_is_the_cause_whatever_the_log_says(line: str, exit_code: int):
+    assert classify_startup_failure(f"{line}\n{BUSY}\n", exit_code).kind is FailureKind.KILLED
+
+
+@pytest.mark.parametrize("exit_code", [137, 1, 0, None])
+def test_the_mark_of_the_out_of_memory_killer_is_the_cause(exit_code: int | None):
+    failure = classify_startup_failure(f"{TRITON}\n{BUSY}", exit_code, oom_killed=True)
+    assert failure.kind is FailureKind.KILLED
+    assert "OOMKilled" in failure.cause
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        TRITON,
+        "(EngineCore pid=7) ERROR 11-23 17:00:00 [envs.py:1] PermissionError: [Errno 13] denied",
+        "(EngineCore pid=7) WARNING 11-23 17:00:00 [x.py:1] CUDA out of memory: trying again",
+        "(EngineCore pid=7) ERROR 11-23 17:00:00 [hub.py:1] 429 Client Error: Too Many Requests",
+    ],
+)
+def test_what_a_process_said_before_it_went_on_is_no_cause(line: str):
+    silent = classify_startup_failure(f"{line}\n{BUSY}\n", 1)
+    assert silent.kind is FailureKind.UNKNOWN
+    later = "(EngineCore pid=7) ERROR 11-23 17:00:10 [core.py:1] vllm.oops.StrangeError: the gears"
+    failure = classify_startup_failure(f"{line}\n{BUSY}\n{later}\n", 1)
+    assert failure.quote == ("vllm.oops.StrangeError: the gears",)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        REQUEST,
+        "(APIServer pid=1) DEBUG 11-23 17:01:00 [api.py:1] Request body: {'prompt': 'Bus error'}",
+        "request failed: {'prompt': 'Error 802: system not yet initialized', 'max_tokens': 5}",
+        'INFO:     127.0.0.1:51124 - "GET /v1/models?q=CUDA+out+of+memory HTTP/1.1" 200 OK',
+    ],
+)
+def test_what_a_request_says_is_no_cause(line: str):
+    log = f"{BUSY}\n{line}\n(EngineCore pid=7) ERROR 11-23 17:02:00 [a.py:1] ValueError: the gears"
+    failure = classify_startup_failure(log, 1)
+    assert failure.quote == ("ValueError: the gears",)
+
+
+def test_only_the_last_start_of_a_log_is_read():
+    start = "(APIServer pid={}) INFO 11-23 17:00:00 [utils.py:1] non-default args: {{'port': 1}}"
+    log = "\n".join(
+        [
+            start.format(1),
+            "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate",
+            start.format(9),
+            "OSError: [Errno 98] Address already in use",
+        ]
+    )
+    assert classify_startup_failure(log, 1).kind is FailureKind.PORT_IN_USE
+
+
+HUB = "https://huggingface.co/api/models/Qwen/Qwen2.5-Typo"
+CUDA_SAYS = "Unexpected error from cudaGetDeviceCount(). Did you run some cuda functions before?"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (
+            f"RepositoryNotFoundError: 401 Client Error. (Request: R)\n\n"
+            f"Repository Not Found for url: {HUB}.\nPlease make sure you specified the correct "
+            "`repo_id` and `repo_type`.\nIf you are trying to access a private or gated repo, make "
+            "sure you are authenticated.",
+            FailureKind.MODEL_NOT_FOUND,
+        ),
+        (
+            "OSError: Qwn/Qwen is not a local folder and is not a valid model identifier listed on "
+            "'https://huggingface.co/models'\nIf this is a private repository, make sure to pass a "
+            "token having permission to this repo",
+            FailureKind.MODEL_NOT_FOUND,
+        ),
+        (
+            f"RevisionNotFoundError: 404.\nRevision Not Found for url: {HUB}",
+            FailureKind.MODEL_NOT_FOUND,
+        ),
+        (
+            f"GatedRepoError: 401 Client Error.\nCannot access gated repo for "
+            f"url {HUB}.\nAccess to model x is restricted.",
+            FailureKind.GATED_MODEL,
+        ),
+        (
+            f"GatedRepoError: 403 Client Error.\nCannot access gated repo for url {HUB}.",
+            FailureKind.GATED_MODEL,
+        ),
+        (
+            "RepositoryNotFoundError: 401 Client Error.\nRepository Not Found "
+            f"for url: {HUB}.\nInvalid credentials in Authorization header",
+            FailureKind.GATED_MODEL,
+        ),
+        (
+            f"HfHubHTTPError: 429 Client Error: Too Many Requests for url: {HUB}",
+            FailureKind.HUB_LIMIT,
+        ),
+        ("We had to rate limit your IP. HTTP 429 Too Many Requests", FailureKind.HUB_LIMIT),
+        (
+            "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='huggingface.co', "
+            "port=443): Max retries exceeded with url: /api (Caused by NameResolutionError)",
+            FailureKind.HUB_UNREACHABLE,
+        ),
+        (
+            "httpx.ConnectError: [Errno -3] Temporary failure in name resolution",
+            FailureKind.HUB_UNREACHABLE,
+        ),
+        (
+            "OSError: We couldn't connect to 'hf' to load the files, and couldn't find "
+            "them in the cached files.",
+            FailureKind.HUB_UNREACHABLE,
+        ),
+        (
+            "LocalEntryNotFoundError: An error happened while trying to locate "
+            "the file on the Hub and we cannot find the requested files in the local cache. Please "
+            "check your connection and try again or make sure your Internet connection is on.",
+            FailureKind.HUB_UNREACHABLE,
+        ),
+        ("httpx.ConnectTimeout: timed out", FailureKind.HUB_UNREACHABLE),
+        (
+            f"RuntimeError: {CUDA_SAYS} Error 802: system not yet initialized",
+            FailureKind.CUDA,
+        ),
+        ("torch.AcceleratorError: CUDA error: system not yet initialized", FailureKind.CUDA),
+        ("RuntimeError: CUDA error: uncorrectable ECC error encountered", FailureKind.CUDA),
+        ("RuntimeError: CUDA error: invalid device ordinal", FailureKind.NO_DEVICE),
+        ("OSError: [Errno 28] No space left on device", FailureKind.DISK_FULL),
+        ("OSError: [Errno 122] Disk quota exceeded: '/root/.cache'", FailureKind.DISK_FULL),
+        (
+            "docker: failed to register layer: write /usr/lib/x.so: no space left on device",
+            FailureKind.DISK_FULL,
+        ),
+        (
+            "OSError: [Errno 28] No space left on device: '/dev/shm/psm_1a2b'",
+            FailureKind.SHARED_MEMORY,
+        ),
+        (
+            "OSError: [Errno 30] Read-only file system: '/root/.cache/huggingface/hub'",
+            FailureKind.READ_ONLY,
+        ),
+        ("mkdir: cannot create directory '/cache': Read-only file system", FailureKind.READ_ONLY),
+    ],
+)
+def test_a_cause_outside_the_engine_is_told_from_its_likes(text: str, kind: FailureKind):
+    told = "\n".join(f"(APIServer pid=1) {line}" for line in text.split("\n"))
+    failure = classify_startup_failure(f"{told}\n(APIServer pid=1) {GENERIC}", 1)
+    assert (failure.kind, bool(failure.remedy)) == (kind, True)
+
+
+def test_a_model_that_the_hub_does_not_show_is_no_gated_one():
+    text = f"RepositoryNotFoundError: 401 Client Error.\nRepository Not Found for url: {HUB}"
+    failure = classify_startup_failure(text, 1)
+    assert "spelling of models[].hf_id" in failure.remedy
+    assert "licence" not in failure.remedy

@@ -129,7 +129,8 @@ def container_state(inspected: Mapping[str, Any]) -> ServerState:
     if state.get("Error"):
         notes.append(str(state["Error"]))
     code = exit_code if isinstance(exit_code, int) and status != "running" else None
-    return ServerState(running=False, exit_code=code, detail=", ".join(notes))
+    killed = bool(state.get("OOMKilled"))
+    return ServerState(running=False, exit_code=code, detail=", ".join(notes), oom_killed=killed)
 
 
 def container_record(inspected: Mapping[str, Any]) -> dict[str, object]:
