@@ -3,6 +3,7 @@
 Here is when each case of a check holds; its status and its words are in ``findings.yaml``.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -12,7 +13,7 @@ from msgspec import Struct, yaml
 from harness.doctor.machine_facts import Facts
 from harness.findings import Finding, Status
 from harness.machine import Gpu
-from harness.prove import parse_version
+from harness.prove import beyond_read, parse_version
 from harness.settings import RunSpec
 from harness.words import BackendName, Mode
 
@@ -25,6 +26,9 @@ _SHM_BYTES = int(0.25 * _GB)
 _WEIGHTS_RESERVE = 1.1
 _HOPPER = (9, 0)
 _LOWEST = (8, 0)
+_FLASH = re.compile(r"flash[_-]attn[_-]version\D{0,4}(\d)")
+_INVARIANT_FLASH = ("2",)
+"""Generations of FlashAttention without the defect of vllm#51902 on Hopper."""
 _SINCE: dict[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]]] = {
     (9, 0): ((0, 11, 1), (0, 11, 1)),
     (10, 0): ((0, 11, 1), (0, 11, 1)),
@@ -36,7 +40,9 @@ _SINCE: dict[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]]] = {
 }
 """By compute capability: from which release on the mode works, and from which also compiled.
 
-Read from the sources of 24 releases, 0.11.0 to 0.32.0."""
+Read from the sources of 25 releases, 0.11.0 to 0.33.0."""
+_TUNED: dict[tuple[int, int], tuple[int, ...]] = {(12, 0): (0, 32, 0), (12, 1): (0, 32, 0)}
+"""In no list of supported ones, but with a table of tuned kernels of its own from a release on."""
 _Check = Callable[[Facts, RunSpec], Iterator[Finding]]
 _CHECKS: list[_Check] = []
 
@@ -146,12 +152,19 @@ def _mode(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
     for gpu in gpus:
         yield capability_finding(gpu.capability, facts.vllm, enforce_eager=eager)
     refuses = (0, 12, 0) <= (parse_version(facts.vllm) or (0,)) < (0, 20, 0)
+    hopper = backend == "FLASH_ATTN" and gpus[0].capability == _HOPPER
+    given = (*spec.server.extra_args, spec.server.env.get("VLLM_FLASH_ATTN_VERSION", ""))
+    asked = _FLASH.search(" ".join(given[:-1])) or re.fullmatch(r"(\d)", given[-1])
+    flash = asked[1] if asked else None
     cases = {
         "refused": backend is None and refuses,
         "open": backend is None,
-        "hopper": backend == "FLASH_ATTN" and gpus[0].capability == _HOPPER,
+        "hopper_newer": hopper and flash not in _INVARIANT_FLASH and beyond_read(facts.vllm),
+        "hopper": hopper and flash not in _INVARIANT_FLASH,
+        "flash": hopper,
     }
-    yield _say("attention backend", cases, vllm=facts.vllm, backend=backend)
+    told = {"vllm": facts.vllm, "backend": backend, "flash": flash}
+    yield _say("attention backend", cases, newer=beyond_read(facts.vllm), **told)
 
 
 def _gpus(facts: Facts, spec: RunSpec) -> list[Gpu]:
@@ -179,13 +192,15 @@ def capability_finding(
     cases = {
         "low": capability < _LOWEST,
         "unknown": version is None,
+        "newer": beyond_read(vllm),
+        "tuned": capability in _TUNED and (version or (0,)) >= _TUNED[capability],
         "unlisted": capability not in _SINCE,
         "early": (version or (0,)) < since,
         "compiled": (version or (0,)) < compiled and not enforce_eager,
     }
     numbers = {"gpu": capability, "since": since, "compiled": compiled}
     words = {name: ".".join(map(str, parts)) for name, parts in numbers.items()}
-    return _say("compute capability", cases, vllm=vllm, **words)
+    return _say("compute capability", cases, vllm=vllm, newer=beyond_read(vllm), **words)
 
 
 @_check

@@ -10,7 +10,6 @@ from harness.images.inventory.contents import Inventory, KernelFile, StackVersio
 from harness.images.inventory.effects import CapabilityEffects, effects_of
 from harness.prove import Device, EvidenceTag, evidence_rule, parse_version
 
-_BEYOND = "newer than the newest release whose source was read: the rule may have moved"
 _NO_REPORT = "PyTorch 2.12 and later print no override report: import torch uses it up"
 _NO_PLUGIN = "no batch-invariant plugin: the mode starts on a CPU and dies at once"
 
@@ -161,7 +160,7 @@ class ExpectedEvidence(Struct, frozen=True):
         plugged = any("batch_invariant" in one.name for one in inventory.contents.plugins)
         on_cuda = device is Device.CUDA
         notes = {
-            _BEYOND: rule.beyond_source,
+            f"{rule.beyond_source}: the rule may have moved": rule.beyond_source,
             _NO_REPORT: on_cuda and not rule.requires(EvidenceTag.OVERRIDE),
             _NO_PLUGIN: not on_cuda and not plugged,
         }

@@ -9,7 +9,15 @@ from harness.prove.activation import (
     read_activation,
     read_server_info,
 )
-from harness.prove.evidence import Device, EvidenceTag, Rule, evidence_rule, parse_version
+from harness.prove.evidence import (
+    LAST_READ,
+    Device,
+    EvidenceTag,
+    Rule,
+    beyond_read,
+    evidence_rule,
+    parse_version,
+)
 from harness.prove.iterations import EngineStep, log_witness, metrics_witness, read_steps
 from harness.prove.metrics import (
     EngineMetrics,
@@ -31,6 +39,7 @@ from harness.prove.worker_proof import (
 )
 
 __all__ = [
+    "LAST_READ",
     "WORKER_EXTENSION",
     "ActivationEvidence",
     "Device",
@@ -45,6 +54,7 @@ __all__ = [
     "ServerProcess",
     "WorkerProof",
     "agreed",
+    "beyond_read",
     "by_the_mode",
     "evidence_rule",
     "find_tell",

@@ -137,7 +137,7 @@ def read_activation(
         first = read.lines[0].number
         notes.append(f"the log holds {read.starts} server starts: judged by the last, line {first}")
     if rule is not None and rule.beyond_source:
-        notes.append("newer than vLLM 0.32, the newest release whose evidence was studied")
+        notes.append(f"{rule.beyond_source}: whether its evidence is the same is not known")
     findings = (finding for row in EVIDENCE for finding in row.find(read.engine_lines))
     return ActivationEvidence(
         verdict=verdict,

@@ -1,7 +1,7 @@
 """By what a log shows the batch-invariant path: one row of `EVIDENCE` for each thing to look for.
 
 A new release's line is a new row: its tag, its words for a reader, the releases that print it and
-how it is found. Sources: ``batch_invariant.py`` of 24 releases, torch 2.10 to 2.13 run. torch
+how it is found. Sources: ``batch_invariant.py`` of 25 releases, torch 2.10 to 2.14 run. torch
 prints its override warning once a process, and from 2.12 on ``import torch`` itself has used that
 up.
 """
@@ -18,7 +18,9 @@ Release = tuple[int, int]
 
 _FIRST_INVARIANT: Version = (0, 11, 1)
 _FIRST_RELIABLE_NUMBER: Version = (0, 8, 0)
-_LAST_READ: Release = (0, 32)
+LAST_READ: Release = (0, 33)
+"""The newest release of vLLM whose source was read; what a newer one does is not known."""
+_LAST_TORCH: Release = (2, 14)
 _NUMBER = re.compile(r"^v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
@@ -218,12 +220,13 @@ class Rule:
     Attributes:
         required: what an invariant log must hold, and a standard one must not.
         supported: whether this version has the mode at all.
-        beyond_source: the version is newer than the newest one whose source was read.
+        beyond_source: what is newer than the newest release whose source was read (vLLM) or that
+            was run (torch), in words; empty where nothing is.
     """
 
     required: tuple[Evidence, ...]
     supported: bool = True
-    beyond_source: bool = False
+    beyond_source: str = ""
 
     def requires(self, tag: EvidenceTag) -> bool:
         """Whether evidence of this tag is required."""
@@ -254,7 +257,21 @@ def evidence_rule(version: Version, device: Device, torch_version: str | None = 
     torch = (int(match[1]), int(match[2])) if match else None
     rows = (row for row in EVIDENCE if row.device is device and row.is_shown_by(version, torch))
     required = tuple(sorted(rows, key=lambda row: row.tag))
-    return Rule(required, beyond_source=version[:2] > _LAST_READ)
+    newer = [beyond_read(".".join(map(str, version)))]
+    if torch is not None and torch > _LAST_TORCH:
+        newer.append(_newer("torch", torch_version, _LAST_TORCH, "run"))
+    return Rule(required, beyond_source="; ".join(filter(None, newer)))
+
+
+def beyond_read(release: str | None) -> str:
+    """Says that a release of vLLM is newer than all that were read; empty where it is not."""
+    version = parse_version(release)
+    newer = version is not None and version[:2] > LAST_READ
+    return _newer("vLLM", release, LAST_READ, "read") if newer else ""
+
+
+def _newer(what: str, release: str | None, last: Release, how: str) -> str:
+    return f"{what} {release} is newer than {last[0]}.{last[1]}, the last release that was {how}"
 
 
 def may_differ(setting: str, version: Version | None) -> str:

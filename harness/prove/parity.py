@@ -16,6 +16,7 @@ _FACTS = (
     "max_num_batched_tokens",
     "async_scheduling",
     "flashinfer_sampler",
+    "v2_model_runner",
     "sampling_defaults_overridden",
     "sampling_defaults",
 )

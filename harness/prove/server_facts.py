@@ -19,6 +19,7 @@ _CHUNKED = re.compile(rf"^{HEADER}Chunked prefill is enabled with max_num_batche
 _ASYNC = re.compile(rf"^{HEADER}Asynchronous scheduling is enabled\.")
 _CACHE = re.compile(rf"^{HEADER}Using cache directory: \S*/torch_compile_cache/([0-9a-f]+)/")
 _SAMPLER = re.compile(rf"^{HEADER}Using FlashInfer for top-p & top-k sampling")
+_RUNNER = re.compile(rf"^{HEADER}Using V2 Model Runner")
 _BREAKABLE = re.compile(r"auto-enabling VLLM_USE_BREAKABLE_CUDAGRAPH=1")
 _DEFAULTS = re.compile(
     rf"^{HEADER}Default (?:vLLM )?sampling parameters have been overridden\b[^{{]*(\{{.*?\}})?"
@@ -43,6 +44,7 @@ class ServerFacts:
         async_scheduling: True where the log or the arguments say so; the line exists up to 0.26.
         compile_cache: hash of the compile cache's folder.
         flashinfer_sampler: whether FlashInfer samples.
+        v2_model_runner: whether Model Runner V2 drives the model; releases choose differently.
         breakable_cudagraph: whether the mode switched it on by itself (0.31+).
         sampling_defaults_overridden: whether the model's generation_config.json changed them.
         sampling_defaults: what the model's generation_config.json sets in place of the server's
@@ -58,6 +60,7 @@ class ServerFacts:
     async_scheduling: bool | None = None
     compile_cache: str | None = None
     flashinfer_sampler: bool = False
+    v2_model_runner: bool = False
     breakable_cudagraph: bool = False
     sampling_defaults_overridden: bool = False
     sampling_defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -112,6 +115,7 @@ class ServerFacts:
             "disable_custom_all_reduce": _flag(self.engine.get("disable_custom_all_reduce")),
             "compile_cache": self.compile_cache,
             "flashinfer_sampler": self.flashinfer_sampler,
+            "v2_model_runner": self.v2_model_runner,
             "breakable_cudagraph": self.breakable_cudagraph,
             "sampling_defaults_overridden": self.sampling_defaults_overridden,
             "sampling_defaults": _plain(dict(self.sampling_defaults)),
@@ -144,6 +148,7 @@ def read_facts(log: str) -> ServerFacts:
         async_scheduling=True if _first(_ASYNC, head) else arguments.get("async_scheduling"),
         compile_cache=_first(_CACHE, head),
         flashinfer_sampler=bool(_first(_SAMPLER, head)),
+        v2_model_runner=bool(_first(_RUNNER, head)),
         breakable_cudagraph=bool(_first(_BREAKABLE, head)),
         sampling_defaults_overridden=defaults is not None,
         sampling_defaults=said if isinstance(said, dict) else {},

@@ -65,7 +65,8 @@ def compose_service(options: LaunchOptions, *, folder: Path, offset: int = 0) ->
         # a name alone is passed through from the shell; a cleared one is set to nothing
         "environment": [
             *(f"{name}={value}" for name, value in sorted(options.environment.items())),
-            *(f"{name}=" for name in options.cleared_variables),
+            # a switch of vLLM's own is a number
+            *(f"{n}={'0' * n.startswith('VLLM_')}" for n in options.cleared_variables),
             *options.secret_variables,
         ],
         "ports": [f"{address}:{host_port + offset}:{port}"],

@@ -41,13 +41,18 @@ from harness.settings import ModelSpec, RunSpec
 from harness.words import BackendName, DispatchMode, Mode, served_name
 
 _MODE_VARIABLE = "VLLM_BATCH_INVARIANT"
-_CLEARED = ("PYTHONWARNINGS", "TORCH_CPP_LOG_LEVEL")
-"""Each hides one of the two activation lines, so neither may reach a server."""
+_HIDES = "it hides the activation evidence"
+_CLEARED = {
+    "PYTHONWARNINGS": _HIDES,
+    "TORCH_CPP_LOG_LEVEL": _HIDES,
+    "VLLM_USE_RUST_FRONTEND": "how the Rust front end answers a prompt list was not studied",
+}
+"""What may not reach a server, from the spec, the shell or the image, and why."""
 _PASSED_ON = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _NOT_IN_ENV = {
     _MODE_VARIABLE: "the mode sets it; choose with modes:",
     "VLLM_CACHE_ROOT": "each mode has a compile cache of its own",
-    **dict.fromkeys(_CLEARED, "it hides the activation evidence"),
+    **_CLEARED,
 }
 _EXTENSION_IN_CONTAINER = "/harness-worker-proof"
 # Set explicitly: images before and after the switch to ``vllm serve`` then behave alike.
@@ -207,6 +212,10 @@ def launch_options(
     command: tuple[str, ...] = _ENTRYPOINT if in_container else ()
     if spec.backend is BackendName.NATIVE:
         command = tuple(shlex.split(server.native_command))
+        if any(part.startswith("-W") for part in command[1:]):
+            raise UsageError(
+                f"server.native_command holds -W: {_HIDES}", hint="take it out of the command"
+            )
     container = None
     if in_container:
         container = ContainerOptions(
@@ -252,7 +261,7 @@ def launch_options(
         environment=_environment(
             spec, mode, cache=None if in_container else cache, schedules=schedules
         ),
-        cleared_variables=_CLEARED,
+        cleared_variables=tuple(_CLEARED),
         secret_variables=_PASSED_ON,
         cache=cache,
         startup_timeout_s=server.startup_timeout_s,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from harness.errors import UsageError
-from harness.prove import WORKER_EXTENSION, parse_version
+from harness.prove import WORKER_EXTENSION, beyond_read, parse_version
 from harness.settings import ModelSpec, RunSpec
 from harness.words import BackendName, CachePolicy, DispatchMode
 
@@ -33,7 +33,6 @@ TELLS_CACHED = "--enable-prompt-tokens-details"
 _CASCADE = "--disable-cascade-attn"
 _CASCADE_GONE = (0, 32)
 """From here on vLLM has no cascade attention; 0.32 and 0.33 still take the flag, with a warning."""
-_LAST_READ = (0, 33)
 _EXTENSION_FLAG = "--worker-extension-cls"
 
 
@@ -147,11 +146,10 @@ def cascade(spec: RunSpec, release: str | None) -> Cascade:
     version = parse_version(release)
     if version is not None and version[:2] < _CASCADE_GONE:
         return Cascade(off_by_flag=True)
-    if version is not None and version[:2] <= _LAST_READ:
+    unknown = beyond_read(release) if version else "the release of vLLM is not known"
+    if not unknown:
         return Cascade(note=f"vLLM {release} has no cascade attention: {_CASCADE} is not passed")
-    last = ".".join(map(str, _LAST_READ))
-    known = f"vLLM {release} is newer than {last}, the last release that was read"
     return Cascade(
-        note=f"{known if version else 'the release of vLLM is not known'}: {_CASCADE} is not "
-        "passed, and whether the server has cascade attention is not known"
+        note=f"{unknown}: {_CASCADE} is not passed, and whether the server has cascade attention "
+        "is not known"
     )

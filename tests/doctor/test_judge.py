@@ -158,6 +158,11 @@ def test_a_cpu_engine_that_is_not_installed_names_make_engine(native):
         ((10, 0), "0.19.1", False, Status.OK),
         ((12, 0), "0.32.0", False, Status.WARNING),
         ((7, 5), "0.32.0", True, Status.FAILED),
+        ((9, 0), "0.33.0", False, Status.OK),
+        ((10, 3), "0.28.0", False, Status.OK),
+        ((12, 1), "0.33.0", False, Status.WARNING),
+        ((9, 0), "0.34.0", False, Status.WARNING),
+        ((7, 5), "0.34.0", False, Status.FAILED),
         ((9, 0), None, False, Status.WARNING),
     ],
 )
@@ -165,6 +170,42 @@ def test_a_gpu_is_judged_by_the_release_that_made_the_mode_invariant(
     capability, vllm, eager, level
 ):
     assert capability_finding(capability, vllm, enforce_eager=eager).status is level
+
+
+def test_a_release_that_was_not_read_is_said_to_be_unknown():
+    finding = capability_finding((9, 0), "0.34.0", enforce_eager=False)
+    assert "newer than 0.33" in finding.message
+    assert "not known" in finding.message
+
+
+@pytest.mark.parametrize("capability", [(12, 0), (12, 1)])
+def test_a_gpu_with_tuned_kernels_outside_every_list_is_told_so(capability):
+    old, new = (
+        capability_finding(capability, vllm, enforce_eager=False).message
+        for vllm in ("0.31.0", "0.33.0")
+    )
+    assert "Hopper's kernels" in old
+    assert "tuned kernels" in new
+
+
+@pytest.mark.parametrize(
+    ("extra_args", "env", "status"),
+    [
+        ((), {}, Status.WARNING),
+        (("--attention-config", '{"flash_attn_version": 2}'), {}, Status.OK),
+        (("-ac", '{"flash_attn_version": 3}'), {}, Status.WARNING),
+        (("--attention-config.flash_attn_version=2",), {}, Status.OK),
+        (("--attention-config.flash_attn_version", "2"), {}, Status.OK),
+        ((), {"VLLM_FLASH_ATTN_VERSION": "2"}, Status.OK),
+    ],
+)
+def test_the_flash_attention_that_was_asked_for_decides_on_hopper(extra_args, env, status):
+    server = SPEC.server.model_copy(
+        update={"attention_backend": "FLASH_ATTN", "extra_args": extra_args, "env": env}
+    )
+    spec = SPEC.model_copy(update={"server": server})
+    found = {finding.check: finding.status for finding in judge(FACTS, spec)}
+    assert found["attention backend"] is status
 
 
 def test_every_worded_case_is_one_that_the_judge_tells_apart():

@@ -254,7 +254,21 @@ def test_interleaved_blocks_of_two_workers_are_read_apart():
 def test_a_newer_vllm_than_any_studied_is_judged_with_a_note():
     evidence = read_activation(as_version(log(H200_INVARIANT), "0.40.0"), mode=INVARIANT)
     assert evidence.verdict is Verdict.ACTIVE
-    assert any("newer" in note for note in evidence.notes)
+    assert any("newer than 0.33" in n and "not known" in n for n in evidence.notes)
+
+
+@pytest.mark.parametrize("minor", [28, 29, 30, 31, 32, 33])
+@pytest.mark.parametrize("torch", ["2.13.0", "2.14.0"])
+def test_each_release_up_to_the_last_one_read_is_judged_without_a_note(minor: int, torch: str):
+    text = as_version(log(H200_INVARIANT), f"0.{minor}.0")
+    evidence = read_activation(text, mode=INVARIANT, torch_version=torch)
+    assert (evidence.verdict, evidence.notes) == (Verdict.ACTIVE, ())
+
+
+def test_a_newer_torch_than_any_run_is_judged_with_a_note():
+    text = as_version(log(H200_INVARIANT), "0.33.0")
+    evidence = read_activation(text, mode=INVARIANT, torch_version="2.15.0")
+    assert any("torch 2.15.0 is newer than 2.14" in note for note in evidence.notes)
 
 
 # -- text that only looks like evidence --------------------------------------------------------

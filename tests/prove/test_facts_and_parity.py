@@ -97,6 +97,7 @@ def test_equal_servers_do_not_differ():
     [
         ("enable_prefix_caching=True", "enable_prefix_caching=False", "enable_prefix_caching"),
         ("Using FlashAttention version 3", "Using FlashAttention version 2", "flash_attention"),
+        ("Using FlashAttention version 3", "Using V2 Model Runner", "v2_model_runner"),
         ("'dtype': 'float16'", "'dtype': 'bfloat16'", "arguments.dtype"),
         ("'combo_kernels': True", "'combo_kernels': False", "combo_kernels"),
         ("kv_cache_metrics=False", "kv_cache_metrics=True", "observability_config.kv_cache"),

@@ -208,6 +208,7 @@ def test_a_model_path_that_does_not_exist_is_an_error(host: Host):
         "VLLM_BATCH_INVARIANT",
         "PYTHONWARNINGS",
         "TORCH_CPP_LOG_LEVEL",
+        "VLLM_USE_RUST_FRONTEND",
         "VLLM_CACHE_ROOT",
         "HF_TOKEN",
     ],
@@ -215,6 +216,13 @@ def test_a_model_path_that_does_not_exist_is_an_error(host: Host):
 def test_a_spec_may_not_set_what_breaks_the_experiment(host: Host, name: str):
     with pytest.raises(UsageError, match=name):
         options(study(server=ServerSettings(env={name: "x"})), host)
+
+
+@pytest.mark.parametrize("quiet", ["-W ignore", "-Wignore"])
+def test_a_native_command_may_not_hide_the_evidence(host: Host, quiet: str):
+    server = ServerSettings(native_command=f"python {quiet} -m vllm.entrypoints.openai.api_server")
+    with pytest.raises(UsageError, match="-W"):
+        options(study(backend=BackendName.NATIVE, server=server), host)
 
 
 @pytest.mark.parametrize("flag", ["--model", "--port=1", "--disable-log-stats", "--api-key"])

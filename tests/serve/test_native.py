@@ -130,11 +130,12 @@ def test_the_server_gets_no_variable_that_hides_the_evidence(
 ):
     monkeypatch.setenv("PYTHONWARNINGS", "ignore")
     monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")
+    monkeypatch.setenv("VLLM_USE_RUST_FRONTEND", "1")
     server = start_native(tree())
     started_tree(server, until)
     environment = Path(f"/proc/{server.pid}/environ").read_bytes().split(b"\0")
     names = {entry.partition(b"=")[0] for entry in environment}
-    assert not names & {b"PYTHONWARNINGS", b"TORCH_CPP_LOG_LEVEL"}
+    assert not names & {b"PYTHONWARNINGS", b"TORCH_CPP_LOG_LEVEL", b"VLLM_USE_RUST_FRONTEND"}
     assert b"VLLM_BATCH_INVARIANT=0" in environment
 
 

@@ -60,6 +60,7 @@ def test_the_arguments_of_a_study_container_are_these():
             "VLLM_NO_USAGE_STATS=1",
             "PYTHONWARNINGS",
             "TORCH_CPP_LOG_LEVEL",
+            "VLLM_USE_RUST_FRONTEND",
         ],
         "ports": {"18000/tcp": ("127.0.0.1", 18000)},
         "labels": {
