@@ -60,12 +60,14 @@ def read_all(play: Play, bench: Bench, count: int = 2) -> None:
 def validated_and_resumed(
     play: Play, bench: Bench, undisturbed: dict[str, Json], *, damaged: str
 ) -> None:
-    """A pass means that nothing is changed; a resume completes, or refuses and names a file."""
+    """A pass means that nothing is changed; a resume (of each second trial) completes or refuses."""
     before = (bench.path() / RECORDS).read_bytes() if (bench.path() / RECORDS).is_file() else b""
     valid = bench.run("validate", RUN).insist_on(FINE, GATE, USAGE)
     if valid.code == FINE and damaged == RECORDS:
         bench.insist_equal(undisturbed)
     read_all(play, bench)
+    if play.rng.random() < 0.5:
+        return
     again = bench.run(*bench.command()).insist_on(FINE, GATE, USAGE, ENVIRONMENT, INCOMPLETE)
     if again.code == INCOMPLETE and "--retry-errors" in again.err:
         again = bench.run(*bench.command(), "--retry-errors")
@@ -87,7 +89,7 @@ def _some_file(play: Play, bench: Bench) -> Path:
     return bench.path() / play.rng.choices(names, weights)[0]
 
 
-@row("cut-anywhere", share=9, fast=1)
+@row("cut-anywhere", share=8, fast=1)
 def cut_anywhere(play: Play) -> None:
     """One file of a complete run is cut at a random byte."""
     bench, undisturbed = play.saved()
@@ -98,7 +100,7 @@ def cut_anywhere(play: Play) -> None:
     validated_and_resumed(play, bench, undisturbed, damaged=path.name)
 
 
-@row("cut-everywhere", share=5, fast=1)
+@row("cut-everywhere", share=3, fast=1)
 def cut_everywhere(play: Play) -> None:
     """The records are cut at 150 bytes in a row: what is kept is whole, and nothing else is."""
     bench, _ = play.saved()
@@ -183,7 +185,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes] | None] = {
 }
 
 
-@row("side-files", share=10, fast=1)
+@row("side-files", share=9, fast=1)
 def side_files(play: Play) -> None:
     """One file beside the records, or the records, is replaced by something else or gone."""
     bench, undisturbed = play.saved()
@@ -204,7 +206,7 @@ def side_files(play: Play) -> None:
     validated_and_resumed(play, bench, undisturbed, damaged=path.name if same else RECORDS)
 
 
-@row("neighbours", share=2, fast=1)
+@row("neighbours", share=1, fast=1)
 def neighbours(play: Play) -> None:
     """Something broken lies beside the runs; the runs themselves are not touched by it."""
     _, undisturbed = play.undisturbed()
@@ -286,7 +288,7 @@ def _other(rng: random.Random, old: object) -> object:
     return rng.choice(("x", 0, True))
 
 
-@row("logs", share=6, fast=1)
+@row("logs", share=4, fast=1)
 def logs(play: Play) -> None:
     """60 changed server logs: none proves the other mode than its server ran."""
     rng = play.rng
@@ -307,8 +309,7 @@ def logs(play: Play) -> None:
             text = changed.decode(errors="replace")
             verdict = read_activation(text, mode=asked, environment=environment).verdict
             wrong = {Mode.STANDARD: Verdict.ACTIVE, Mode.BATCH_INVARIANT: Verdict.CLEAN}[ran]
-            cut = ran is Mode.BATCH_INVARIANT and how == "lines"  # its evidence may be what was cut
-            insist(asked is ran or verdict is not wrong or cut, f"{name} {how}: read as {verdict}")
+            insist(asked is ran or verdict is not wrong, f"{name} {how}: read as {verdict}")
 
 
 def _mutated_log(rng: random.Random, data: bytes) -> tuple[bytes, str]:
@@ -321,7 +322,8 @@ def _mutated_log(rng: random.Random, data: bytes) -> tuple[bytes, str]:
         return bytes(changed), kind
     if kind == "cut":
         return data[: rng.randrange(len(data))], kind
-    first, second = rng.randrange(len(rows)), rng.randrange(len(rows))
+    first = rng.randrange(len(rows) - 3)
+    second = first + rng.randrange(1, 4)  # as processes that write one log do
     if kind == "swap":
         rows[first], rows[second] = rows[second], rows[first]
     else:
