@@ -43,6 +43,12 @@ prompt_template: |
   A:
 samples:
 """
+ENGINE = f"""\
+#!/bin/sh
+# a stand-in for the CPU engine's interpreter: it names its versions, and runs the stand-in server
+[ "$1" = -c ] && exec echo '{{"packages": {{"vllm": "0.32.0", "torch": "2.11.0+cpu"}}}}'
+exec {sys.executable} -S -E "$@"
+"""
 Json = dict[str, Any]
 
 
@@ -153,6 +159,10 @@ class Bench:
         rows = (
             f"tiny,letters,{name},3,{SCHEDULES[number % 3]}\n" for number, name in enumerate(names)
         )
+        engine = self.folder / ".venv-cpu/bin/python"
+        engine.parent.mkdir(parents=True)
+        engine.write_text(ENGINE)
+        engine.chmod(0o755)
         header = "model,task_name,sample_id,batch_size,dispatch_mode\n"
         (self.folder / "candidates.csv").write_text(header + "".join(rows))
         self.write_spec(self.spec())
@@ -170,7 +180,7 @@ class Bench:
             server["volumes"] = [f"{LOGS}:/logs:ro", f"{STAND_IN}:{target}:ro"]
             server["env"] = {"CHAOS_LOGS": "/logs"}
         else:
-            server["native_command"] = f"/usr/bin/env {sys.executable} -S -E {STAND_IN}"
+            server["native_command"] = f"{self.folder}/.venv-cpu/bin/python {STAND_IN}"
         return {
             "schema_version": 1,
             "name": f"chaos{os.getpid()}",

@@ -60,7 +60,7 @@ def read_all(play: Play, bench: Bench, count: int = 2) -> None:
 def validated_and_resumed(
     play: Play, bench: Bench, undisturbed: dict[str, Json], *, damaged: str
 ) -> None:
-    """A pass means that nothing is changed; a resume (of each second trial) completes or refuses."""
+    """A pass means that nothing is changed; a resume, every second time, completes or refuses."""
     before = (bench.path() / RECORDS).read_bytes() if (bench.path() / RECORDS).is_file() else b""
     valid = bench.run("validate", RUN).insist_on(FINE, GATE, USAGE)
     if valid.code == FINE and damaged == RECORDS:
