@@ -180,7 +180,7 @@ class Bench:
             server["volumes"] = [f"{LOGS}:/logs:ro", f"{STAND_IN}:{target}:ro"]
             server["env"] = {"CHAOS_LOGS": "/logs"}
         else:
-            server["native_command"] = f"{self.folder}/.venv-cpu/bin/python {STAND_IN}"
+            server["native_command"] = f".venv-cpu/bin/python {STAND_IN}"
         return {
             "schema_version": 1,
             "name": f"chaos{os.getpid()}",
