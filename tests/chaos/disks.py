@@ -46,7 +46,7 @@ def can_mount() -> bool:
     return done.returncode == 0
 
 
-@row("full-disk", share=2, fast=1)
+@row("full-disk", share=0.8, fast=1)
 def full_disk(play: Play) -> None:
     """The disk, its inodes or the allowed file size run out at a random point of the run."""
     rng = play.rng
@@ -92,7 +92,7 @@ def again(bench: Bench, undisturbed: dict[str, dict[str, object]]) -> None:
     bench.clean()
 
 
-@row("limits", share=2, fast=1)
+@row("limits", share=0.8, fast=1)
 def limits(play: Play) -> None:
     """Few descriptors, many descriptors, little memory."""
     rng = play.rng
@@ -132,7 +132,7 @@ def _with_open_files(bench: Bench, number: int):
             os.close(descriptor)
 
 
-@row("streams", share=2, fast=0)
+@row("streams", share=0.8, fast=0)
 def streams(play: Play) -> None:
     """Closed descriptors, a reader that leaves, a full disk there, a working folder gone."""
     rng = play.rng

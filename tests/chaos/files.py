@@ -100,7 +100,7 @@ def cut_anywhere(play: Play) -> None:
     validated_and_resumed(play, bench, undisturbed, damaged=path.name)
 
 
-@row("cut-everywhere", share=3, fast=1)
+@row("cut-everywhere", share=2, fast=1)
 def cut_everywhere(play: Play) -> None:
     """The records are cut at 150 bytes in a row: what is kept is whole, and nothing else is."""
     bench, _ = play.saved()
@@ -206,7 +206,7 @@ def side_files(play: Play) -> None:
     validated_and_resumed(play, bench, undisturbed, damaged=path.name if same else RECORDS)
 
 
-@row("neighbours", share=1, fast=1)
+@row("neighbours", share=0.7, fast=1)
 def neighbours(play: Play) -> None:
     """Something broken lies beside the runs; the runs themselves are not touched by it."""
     _, undisturbed = play.undisturbed()

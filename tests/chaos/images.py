@@ -30,7 +30,7 @@ from .campaign import Play, row
 NUMBERS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 
 
-@row("retag-docker", share=1, docker=True)
+@row("retag-docker", share=0.5, docker=True)
 def retag_docker(play: Play) -> None:
     """The image's tag moves during a run, or between an interruption and its resume."""
     rng = play.rng
@@ -74,7 +74,7 @@ def _wait_for_records(bench: Bench, count: int, ended: object) -> None:
         time.sleep(0.01)
 
 
-@row("interrupted-images", share=2, docker=True)
+@row("interrupted-images", share=1.2, docker=True)
 def interrupted_images(play: Play) -> None:
     """`pin`, `images inventory` or `diff` is interrupted; the same command then ends well."""
     rng = play.rng
@@ -120,7 +120,7 @@ def _insist_no_containers(*images: str) -> None:
         insist(not left, f"containers of {image} {when}: {left}")
 
 
-@row("pin-twice", share=1, docker=True)
+@row("pin-twice", share=0.5, docker=True)
 def pin_twice(play: Play) -> None:
     """Two `pin` write one lock file at once: it is whole, and both entries are in it."""
     bench = play.bench("docker")
@@ -136,7 +136,7 @@ def pin_twice(play: Play) -> None:
         insist(code != FINE or image in found, f"{image} was pinned and is not in the lock")
 
 
-@row("compare-images", share=0.3, docker=True)
+@row("compare-images", share=0.1, docker=True)
 def compare_images(play: Play) -> None:
     """`images compare` is interrupted; the same command completes both runs."""
     rng = play.rng

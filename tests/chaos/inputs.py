@@ -68,7 +68,7 @@ TARGETS: dict[str, tuple[str, Reads]] = {
 }
 
 
-@row("fuzzed-inputs", share=20, fast=3)
+@row("fuzzed-inputs", share=26, fast=3)
 def fuzzed_inputs(play: Play) -> None:
     """One input file is changed, and the verbs that read it are called."""
     rng = play.rng
@@ -86,7 +86,7 @@ def fuzzed_inputs(play: Play) -> None:
         insist("error" in said.err.lower(), f"no message: {said}")
 
 
-@row("fuzzed-jsonl", share=7, fast=1)
+@row("fuzzed-jsonl", share=12, fast=1)
 def fuzzed_jsonl(play: Play) -> None:
     """The candidates as JSONL, changed."""
     rng = play.rng
@@ -101,7 +101,7 @@ def fuzzed_jsonl(play: Play) -> None:
     bench.run("plan", "-c", "spec.yaml").insist_on(FINE, USAGE)
 
 
-@row("fuzzed-records", share=9, fast=2)
+@row("fuzzed-records", share=10, fast=2)
 def fuzzed_records(play: Play) -> None:
     """A records file from elsewhere, changed: summarised, validated, reported, or refused."""
     rng = play.rng

@@ -117,13 +117,13 @@ DOCKER: Kinds = {
 }
 
 
-@row("interrupt-native", share=7, fast=2)
+@row("interrupt-native", share=3, fast=2)
 def interrupt_native(play: Play) -> None:
     """A native run is interrupted once or twice, at any moment, in one of 14 ways."""
     _interrupted(play, "native", NATIVE)
 
 
-@row("interrupt-docker", share=2.5, docker=True)
+@row("interrupt-docker", share=1.2, docker=True)
 def interrupt_docker(play: Play) -> None:
     """The same over containers, in one of 12 ways."""
     _interrupted(play, "docker", DOCKER)
@@ -237,7 +237,7 @@ def _send(pids: list[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-@row("two-harnesses", share=1, fast=1)
+@row("two-harnesses", share=0.6, fast=1)
 def two_harnesses(play: Play) -> None:
     """Two harnesses in one results folder: one run id, two, or none; one port, or two."""
     rng = play.rng
@@ -263,7 +263,7 @@ def two_harnesses(play: Play) -> None:
     bench.clean()
 
 
-@row("interrupted-verbs", share=1.5, fast=1)
+@row("interrupted-verbs", share=0.6, fast=1)
 def interrupted_verbs(play: Play) -> None:
     """A scan or an ablation is interrupted; the same command completes it, its export is whole."""
     rng = play.rng
@@ -308,7 +308,7 @@ READING: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-@row("interrupted-readers", share=4, fast=0)
+@row("interrupted-readers", share=5, fast=0)
 def interrupted_readers(play: Play) -> None:
     """A verb that writes results is interrupted: each file is the old one or the new one."""
     rng = play.rng
