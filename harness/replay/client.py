@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import msgspec
@@ -69,6 +69,19 @@ class _Usage(msgspec.Struct):
         details = self.prompt_tokens_details
         said = details.cached_tokens if details else None
         return 0 if said is None and zero_left_out and self.prompt_tokens is not None else said
+
+
+_TokenIds = tuple[Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)], ...]
+
+
+class _Choice(msgspec.Struct):
+    """One completion of an answer, of the types that a record can hold."""
+
+    index: int
+    text: str
+    token_ids: _TokenIds | None = None
+    prompt_token_ids: _TokenIds | None = None
+    finish_reason: str | None = None
 
 
 class CompletionsClient:
@@ -290,22 +303,22 @@ def _replies(
 ) -> tuple[Reply, ...]:
     try:
         body = response.json()
-        choices = body["choices"]
-        by_index = {int(choice["index"]): choice for choice in choices}
+        choices = msgspec.convert(body["choices"], list[_Choice])
+        by_index = {choice.index: choice for choice in choices}
         if len(choices) != count or set(by_index) != set(range(count)):
             raise RequestFailed(
                 f"asked for {count} prompts, got choices with indices "
-                f"{sorted(int(choice['index']) for choice in choices)}",
+                f"{sorted(choice.index for choice in choices)}",
                 retryable=False,
             )
         usage = _usage(body.get("usage"))
         # of a list the usage holds the last prompt's tokens only
         cached = usage.cached(zero_left_out=zero_left_out) if count == 1 else None
         return tuple(
-            Reply(_answer(by_index[i], latency, cached), _ids(by_index[i]), usage.prompt_tokens)
-            for i in range(count)
+            Reply(_answer(choice, latency, cached), choice.prompt_token_ids, usage.prompt_tokens)
+            for _, choice in sorted(by_index.items())
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise RequestFailed(
             f"the answer is not a completion: {error!r}", retryable=False
         ) from error
@@ -318,20 +331,11 @@ def _usage(said: object) -> _Usage:
         return _Usage()
 
 
-def _ids(choice: Mapping[str, Any]) -> tuple[int, ...] | None:
-    ids = choice.get("prompt_token_ids")
-    return tuple(ids) if ids is not None else None
-
-
-def _answer(choice: Mapping[str, Any], latency: float, cached: int | None) -> Answer:
-    text = choice["text"]
-    if not isinstance(text, str):
-        raise TypeError("choices[].text is not a string")
-    ids = choice.get("token_ids")
+def _answer(choice: _Choice, latency: float, cached: int | None) -> Answer:
     return Answer(
-        text=text,
-        token_ids=tuple(ids) if ids is not None else None,
-        finish_reason=choice.get("finish_reason"),
+        text=choice.text,
+        token_ids=choice.token_ids,
+        finish_reason=choice.finish_reason,
         latency_s=round(latency, 6),
         cached_tokens=cached,
     )

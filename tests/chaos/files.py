@@ -54,7 +54,7 @@ def _known_readers() -> list[tuple[str, ...]]:
 def read_all(play: Play, bench: Bench, count: int = 2) -> None:
     """Some readers look at the run: a result or one message."""
     for words in play.rng.sample(_known_readers(), count):
-        bench.run(*words).insist_on(FINE, GATE, USAGE, INCOMPLETE)
+        bench.run(*words).insist_on(FINE, GATE, USAGE, ENVIRONMENT, INCOMPLETE)
 
 
 def validated_and_resumed(
