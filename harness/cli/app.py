@@ -15,7 +15,7 @@ from harness.cli.image_verbs import PIN_EXAMPLE, bisect, images, pin
 from harness.cli.input_verbs import candidates, tasks
 from harness.cli.result_verbs import adjudicate, compare, report, score, summarize, validate
 from harness.cli.run_verbs import CLEAN_EXAMPLE, ablation, clean, compose, doctor, plan, run, scan
-from harness.cli.terminal import SPEC_VERBS
+from harness.cli.terminal import SPEC_VERBS, hold_streams
 from harness.errors import EnvironmentError_, HarnessError
 
 app = typer.Typer(
@@ -41,15 +41,17 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
     A file that cannot be read or written is the environment's fault, whichever verb met it.
     """
+    insist_on_output = hold_streams()
     gc.set_threshold(50_000)  # what imports leave stays; to look through it costs a short verb 4%
     words = sys.argv[1:] if argv is None else argv
-    for info in (*app.registered_commands, *images.registered_commands):
-        if (listed := info.callback) in SPEC_VERBS and listed.__name__ in words:
-            from harness.settings import with_spec_flags
-
-            info.callback = with_spec_flags(SPEC_VERBS[listed])
     try:
+        for info in (*app.registered_commands, *images.registered_commands):
+            if (listed := info.callback) in SPEC_VERBS and listed.__name__ in words:
+                from harness.settings import with_spec_flags
+
+                info.callback = with_spec_flags(SPEC_VERBS[listed])
         result = typer.main.get_command(app).main(argv, prog_name="harness", standalone_mode=False)
+        insist_on_output()
         sys.exit(result if isinstance(result, int) else 0)
     except HarnessError as error:
         _fail(str(error), error.exit_code)

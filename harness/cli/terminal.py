@@ -1,6 +1,10 @@
 """What verbs share: options that several take, and how a result is printed."""
 
+import errno
+import io
 import json
+import os
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 else:
     Loaded = object  # a list of verbs does not wait for the run spec's model
 Verb = Callable[..., None]
+_STREAMS = {1: "stdout", 2: "stderr"}
 SPEC_VERBS: dict[Verb, Verb] = {}
 """Verbs with the spec flags, by what stands for them until one is asked for."""
 
@@ -32,6 +37,57 @@ ReportFolder = Annotated[Path | None, Option("-o", "--out", help="Folder for the
 RunPath = Annotated[Path, Argument(help="Run folder or records file.")]
 RESULTS = Path("results")
 LOCK = Path("docker/images.lock.yaml")
+
+
+class _Lasting(io.FileIO):
+    """A standard stream that may be closed or full: what then is written is dropped."""
+
+    lost: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Write, or note why not."""
+        try:
+            return super().write(data) or 0
+        except OSError as error:
+            self.lost = error
+            return len(data)
+
+
+def hold_streams() -> Callable[[], None]:
+    """Give this process standard streams that last, whatever becomes of those it was given.
+
+    A closed descriptor is opened to /dev/null, so that no file of ours gets its number. Lost
+    progress is no reason to stop a run. Streams that a caller has replaced stay as they are.
+
+    Returns:
+        What to call when all is said: it raises ``OSError`` where stdout could not be written. A
+        reader that has left, as ``head`` does, is no error.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+    raw = {name: _Lasting(number, "w", closefd=False) for number, name in _STREAMS.items()}
+    for name, file in raw.items():
+        found, original = getattr(sys, name), getattr(sys, f"__{name}__")
+        if found is None or found is original:
+            lines = name == "stderr" or file.isatty()
+            stream = io.TextIOWrapper(
+                io.BufferedWriter(file),
+                encoding=found.encoding if found else "utf-8",
+                errors=found.errors if found else "backslashreplace",
+                line_buffering=lines,
+            )
+            setattr(sys, name, stream)
+
+    def check() -> None:
+        sys.stdout.flush()
+        lost = raw["stdout"].lost
+        if lost is not None and lost.errno != errno.EPIPE:
+            raise OSError(lost.errno, lost.strerror, "standard output")
+
+    return check
 
 
 def with_spec(verb: Verb) -> Verb:

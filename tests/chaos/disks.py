@@ -132,7 +132,7 @@ def _with_open_files(bench: Bench, number: int):
             os.close(descriptor)
 
 
-@row("streams", share=0.8, fast=0)
+@row("streams", share=0.8, fast=1)
 def streams(play: Play) -> None:
     """Closed descriptors, a reader that leaves, a full disk there, a working folder gone."""
     rng = play.rng
