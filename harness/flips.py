@@ -1,5 +1,7 @@
 """What a label flip is, told once: two scores of the same prompt that are not the same."""
 
+from collections.abc import Mapping
+
 ScoreState = tuple[float | None, str | None]
 """A score, or the label where there is no score."""
 
@@ -7,6 +9,12 @@ ScoreState = tuple[float | None, str | None]
 def score_state(score: float | None, label: str | None) -> ScoreState:
     """What a flip compares: the score, or the label where there is no score."""
     return (score, None) if score is not None else (None, label)
+
+
+def unscored_text(counts: Mapping[str, int]) -> str:
+    """How many answers are in each state without a score: ``3 undecided, 1 empty`` or ``none``."""
+    told = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    return ", ".join(f"{count:,} {label}" for label, count in told) or "none"
 
 
 def flips(

@@ -5,6 +5,7 @@
 fractions; ``None`` stands where a number does not exist (no rows) or is not recorded.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 
@@ -282,6 +283,16 @@ class Summary(Struct, frozen=True, kw_only=True):
     def mode(self, mode: Mode) -> ModeTable:
         """The table of a mode; an empty one where it has no records."""
         return self.by_mode[mode] if mode in self.by_mode else ModeTable()
+
+    def unscored(self, mode: Mode) -> tuple[Counter[str], Counter[str]]:
+        """How many answers are ``undecided``, ``unparsed`` ...: the solo and the batched ones."""
+        solo, batched = Counter[str](), Counter[str]()
+        for pair in (p for of, pairs in self.score_pairs.items() if of is mode for p in pairs):
+            if pair.solo is None:
+                solo[str(pair.solo_label or "no score")] += pair.rows
+            if pair.batched is None:
+                batched[str(pair.batched_label or "no score")] += pair.rows
+        return solo, batched
 
     def floor(self, mode: Mode) -> NoiseFloor:
         """What asking again showed in a mode; nothing where it has no records."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from harness.analyse.summary import Summary, Threat
+from harness.flips import unscored_text
 from harness.records import Records
 from harness.words import CachePolicy
 
@@ -139,9 +140,14 @@ def _of_the_data(summary: Summary, records: Records) -> Iterator[tuple[str, str]
             "truncated",
             f"{truncated} records have an answer cut at max_tokens: a later difference is unseen.",
         )
-    solo = records.frame.loc[records.frame["ok"], "solo_state"].unique()
-    if any(records.states[state][0] is None for state in solo):
-        yield "unparsed", "Some answers have no score (a state of their own, such as unparsed)."
+    told = [
+        f"{mode.words} solo {unscored_text(solo)}, batched {unscored_text(batched)}"
+        for mode in summary.score_pairs
+        for solo, batched in [summary.unscored(mode)]
+        if solo or batched
+    ]
+    if told:
+        yield "unparsed", f"Some answers are in a state without a score: {'; '.join(told)}."
 
 
 @_threats

@@ -4,7 +4,13 @@ Everything here is a function of files that runs left behind; nothing is asked o
 """
 
 from harness.compare.alignment import Side, read_side
-from harness.compare.compared_modes import CandidateChange, Effect, FlipChange, ModeComparison
+from harness.compare.compared_modes import (
+    CandidateChange,
+    ChangedAnswers,
+    Effect,
+    FlipChange,
+    ModeComparison,
+)
 from harness.compare.gate import (
     MAX_FLIP_RATE,
     RUN_CONDITIONS,
@@ -29,6 +35,7 @@ __all__ = [
     "RUN_CONDITIONS",
     "SAMPLE_CONDITIONS",
     "CandidateChange",
+    "ChangedAnswers",
     "Comparison",
     "Effect",
     "FilterComparison",

@@ -7,6 +7,7 @@ the same run, appear, vanish or stay?
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import starmap
@@ -113,13 +114,17 @@ class Effect(Sides[Rate], frozen=True):
 
 
 class ChangedAnswers(Struct, frozen=True):
-    """Answers to the same question that differ between A and B, and which way scores went."""
+    """Answers to the same question that differ between A and B, and which way scores went.
+
+    ``unscored`` counts all answers of a side that are in a state without a score, by its label.
+    """
 
     text_changes: Rate
     label_changes: Rate
     up: int
     down: int
     p_symmetry: float
+    unscored: Sides[dict[str, int]]
 
 
 class ChangedPrompts(Struct, frozen=True):
@@ -239,7 +244,14 @@ def _answers(out: DataFrame, condition: Condition) -> ChangedAnswers:
     directions = [flip_direction(before[0], after[0]) for before, after in states]
     up, down = directions.count("up"), directions.count("down")
     texts = rate(int(out[f"{condition}_text_changes"].sum()), len(out))
-    return ChangedAnswers(texts, rate(len(changed), len(out)), up, down, symmetry_p(up, down))
+    without: list[dict[str, int]] = []
+    for side in "ab":
+        given = out[f"{condition}_state_{side}"]
+        without.append(
+            dict(Counter(label or "no score" for score, label in given if score is None))
+        )
+    labels = rate(len(changed), len(out))
+    return ChangedAnswers(texts, labels, up, down, symmetry_p(up, down), Sides(*without))
 
 
 def _changes(aligned: Alignment, out: DataFrame) -> Iterator[CandidateChange]:

@@ -7,7 +7,7 @@ from msgspec.structs import astuple
 from harness.compare import ModeComparison, SampleComparison, StackDifference
 from harness.numbers import RateLike, discordant_text, p_equals, p_text, rate_text
 from harness.report.document import Figure, Flow, FlowPart, Measure, Section, rate_entry
-from harness.report.text import effect_text, metric_text, noise_text
+from harness.report.text import effect_text, metric_text, noise_text, unscored_sides
 from harness.report.wording import wording
 from harness.words import Endpoint
 
@@ -59,6 +59,8 @@ def changed_answers(modes: Modes) -> Section | None:
         facts = {
             "prompts": rate_text(mode.prompts.solo_text_changes),
             "left_out": left_out,
+            "alone": unscored_sides(mode.solo),
+            "batched": unscored_sides(mode.batched),
             "noise": f"{noise[0].upper()}{noise[1:]}",
         }
         tables.append(told.table("answers", rows, mode=mode.title, **facts))

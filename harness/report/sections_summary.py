@@ -6,6 +6,7 @@ from typing import TypeVar
 from msgspec import UnsetType
 
 from harness.analyse import ClaimStatus, ModeTable, OfEndpoints, Paired, Rate, Slice, Summary
+from harness.flips import unscored_text
 from harness.numbers import (
     NONE,
     discordant_text,
@@ -181,8 +182,11 @@ def score_pairs(summary: Summary) -> Section | None:
                 for row in rows
             ),
             mode=mode.words,
+            solo=unscored_text(solo),
+            batched=unscored_text(batched),
         )
         for mode, rows in pairs.items()
+        for solo, batched in [summary.unscored(mode)]
     )
     drawn = tuple(score_matrix(mode, rows) for mode, rows in pairs.items() if rows)
     return told.section(*tables, figure=Figure("matrices", drawn))

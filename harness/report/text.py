@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from harness.analyse import PairTest, Summary
 from harness.compare import (
+    ChangedAnswers,
     Comparison,
     Effect,
     FilterComparison,
@@ -12,6 +13,7 @@ from harness.compare import (
     ModeComparison,
     SampleComparison,
 )
+from harness.flips import unscored_text
 from harness.numbers import RateLike, discordant_text, p_equals, rate_text
 from harness.report.sections_askings import asking_lines, claim_lines
 from harness.words import Endpoint
@@ -58,6 +60,9 @@ def summary_lines(summary: Summary) -> list[str]:
                 rates = ((mode, entry.mode(mode).label_flips) for mode in summary.by_mode)
                 lines.append(_rates(f"  {value:<26}", rates))
     lines.append("")
+    for mode in summary.score_pairs:
+        solo, batched = map(unscored_text, summary.unscored(mode))
+        lines.append(f"answers without a score, {mode}: solo {solo}; batched {batched}")
     for mode, floor in summary.noise_floor.items():
         again = "not measured"
         if floor.solo is not None:
@@ -122,6 +127,12 @@ def metric_text(metric: MetricComparison) -> str:
     return f"{right_and_wrong(metric)}; {paired_text(metric.paired)}"
 
 
+def unscored_sides(answers: ChangedAnswers) -> str:
+    """How many answers of either side are in each state without a score."""
+    a, b = map(unscored_text, (answers.unscored.a, answers.unscored.b))
+    return f"A {a}; B {b}"
+
+
 def noise_text(mode: ModeComparison) -> str:
     """What asking again within a run changed: without it, a change alone has no yardstick."""
     words = [
@@ -171,6 +182,7 @@ def _mode_lines(mode: ModeComparison) -> Iterator[str]:
         texts, labels = rate_text(answers.text_changes), rate_text(answers.label_changes)
         scores = f"scores up {answers.up}, down {answers.down}"
         yield f"  {words:<21} texts {texts:<28} labels {labels:<28} {scores}"
+        yield f"  {'':<21} without a score: {unscored_sides(answers)}"
     for endpoint in Endpoint:
         effect = mode.of(endpoint)
         name = endpoint.words.lower()
