@@ -38,8 +38,11 @@ _UNKNOWN_OPENING = re.compile(
     r"|there (?:is not|isn't) (?:enough|sufficient|any) information"
     r"|(?:(?:we|you|one|i) (?:can't|cannot|can not|couldn't)|(?:nobody|no one) (?:can|could))"
     r" (?:know|tell|say|be sure|determine)"
+    r"|no (?:information|evidence|mention|indication)"
     r"|(?:(?:the|this) )?(?:context|text|passage|information|story|question|it)"
-    r" (?:does not|doesn't|did not|didn't) (?:say|tell|specify|mention|state|indicate|provide|give)"
+    r"(?: (?:provided|given))? (?:(?:gives|provides|has|contains) no (?:information|evidence)"
+    r"|is (?:not enough|not sufficient|insufficient)|(?:does not|doesn't|did not|didn't)"
+    r" (?:say|tell|specify|mention|state|indicate|provide|give))"
     r"|not (?:stated|specified|mentioned|given|said|told|indicated|determinable)"
     r"|ambiguous|(?:not able|unable) to (?:determine|tell|say|answer|know))\b",
     re.I,

@@ -54,7 +54,8 @@ _ALONE = re.compile(
     re.I | re.M,
 )
 _TURN_ROUND = (
-    r"(?:correction|actually|no wait|wait|I mean|I meant|or rather|make that|on second thoughts?)"
+    r"(?:correction|actually|no wait|wait|I mean|I meant|or rather|make that|on second thoughts?"
+    r"|chang(?:e|ed|ing)(?: it| that| my answer)? to|switch(?:ed|ing)? to)"
 )
 _BEFORE_STATED = re.compile(
     rf"(?:{_STATED.pattern}"
@@ -77,18 +78,22 @@ _PREFERRED = re.compile(
     r"(?:$|[.!,;\n]|(?:\s(?:clearly|also|definitely|obviously|indeed|therefore|thus|both|all)){0,2}"
     r"\s{0,4}(?:the\s)?(?:one\b|answer\b"
     r"|(?:most |more )?(?:correct|right|true|best|accurate|appropriate|likely|plausible)\b))"
-    rf"|{_CLOSE}\s{{1,4}}(?:remains|fits|works|holds|applies|it is|\((?:right|correct))\b",
+    rf"|{_CLOSE}\s{{1,4}}(?:remains|fits|works|holds|applies|it is|\((?:right|correct)"
+    r"|(?:alone|only) is (?:correct|right|true))\b"
+    rf"|{_CLOSE}\s{{1,4}}does\s{{0,4}}[.!]|{_CLOSE}\s{{0,4}}[:-]\s{{0,4}}(?:correct|right|true|yes)\b",
     re.I,
 )
 """After a letter of which it is said that it is the right one."""
 _LONE = re.compile(
     r"(?:^|[.!?;)\n]\s{0,4}|\s-\s|,\s(?=but|so|hence|thus|therefore))(?:(?:so|thus|hence|therefore"
     r"|sure|ok|okay|of course|certainly|yes|yeah|probably|definitely|clearly|obviously|likely"
-    r"|most likely|maybe|perhaps|then|well|right|again|but|hmm|um|ah|oh|alright)"
+    r"|most likely|maybe|perhaps|then|well|right|again|but|only|just|hmm|um|ah|oh|alright)"
     rf"[,:!.]?\s{{1,4}}){{0,3}}{_NOUN}{_WRAP}$",
     re.I,
 )
-_LONE_ENDS = re.compile(rf"{_CLOSE}\s{{0,4}}(?:[.!?;]|$)", re.M)
+_LONE_ENDS = re.compile(
+    rf"{_CLOSE}(?: (?:only|alone|and nothing else))?\s{{0,4}}(?:[.!?;]|$)", re.I | re.M
+)
 """What stands around a letter that is a sentence of its own."""
 _BEFORE_OPENING = re.compile(rf"{_WRAP}{_NOUN}{_WRAP}", re.I)
 _AFTER_OPENING = re.compile(
@@ -99,8 +104,9 @@ _AFTER_OPENING = re.compile(
 _BEFORE_DENIED = re.compile(
     r"(?:\b(?:not|never|neither|nor|than|instead of|except|exclude|eliminate|reject|discard|strike"
     r"|although|though|while|whereas|even if|rul(?:e|ing) out|cross out|over"
-    r"|(?:don't|do not|doubt|wouldn't|would not) (?:think|believe|say|choose|pick|select)"
-    r"(?: that)?(?: it(?:'s| is)| the answer is)?)|n't|[\u274c\u2716\u2717\u2718\u00ac])"
+    r"|doubt(?: that)? it(?:'s| is)|(?:don't|do not|wouldn't|would not) (?:think|believe|say"
+    r"|choose|pick|select)(?: that)?(?: it(?:'s| is)| the answer is)?)|n't"
+    r"|[\u274c\u2716\u2717\u2718\u00ac])"
     rf"\s{{0,4}}(?:be\s)?{_NOUN}{_WRAP}$",
     re.I,
 )
@@ -112,13 +118,14 @@ _AFTER_REJECTED = re.compile(
     r"(?:not\b(?!\s+only)|incorrect|invalid|wrong|false|out\b|ruled out|eliminated|unlikely"
     r"|excluded|rejected|impossible|a distractor|tempting"
     r"|(?:my|the) (?:first|initial|original) (?:thought|guess|choice|answer|idea))"
-    r"|\((?:wrong|incorrect|false|no)\b)",
+    rf"|\((?:wrong|incorrect|false|no)\b)"
+    rf"|{_CLOSE}\s{{0,4}}[:-]\s{{0,4}}(?:wrong|incorrect|false|no)\b",
     re.I,
 )
 _BETWEEN_JOINED = re.compile(
     rf"{_CLOSE}\s{{0,4}}(?:\(\s{{0,2}}(?:or|and|maybe|possibly|perhaps)\s{{1,4}}"
     r"|[,/|&+\u3001\u2228]\s{0,4}(?:(?:or|and)\s{1,4})?"
-    r"|(?<=[)\]]\s)|\d[.)]\s{1,4}|is\s\w{1,12},?\s{1,4}(?:and|but)\s{1,4}so\s(?:is|does)\s{1,4}"
+    r"|[.?!]{1,3}\s{0,4}(?:or|and)\s{1,4}|(?<=[)\]]\s)|\d[.)]\s{1,4}|is\s\w{1,12},?\s{1,4}(?:and|but)\s{1,4}so\s(?:is|does)\s{1,4}"
     r"|(?:and/or|or|and|versus|vs\.?|plus|as well as|along with|together with)\s{1,4})"
     rf"(?:(?:maybe|possibly|perhaps|also|even|either)\s{{1,4}}){{0,2}}{_NOUN}{_WRAP}",
     re.I,
@@ -126,7 +133,7 @@ _BETWEEN_JOINED = re.compile(
 _BETWEEN_LISTED = re.compile(rf"{_CLOSE}\s{{0,2}};\s{{0,4}}{_NOUN}{_WRAP}", re.I)
 _CORRECTED = re.compile(
     r"\b(?:but|actually|however|no|wait|rather|instead|correction|hmm|sorry|mean|meant"
-    r"|second thoughts?|first|initially|nope)\b",
+    r"|second thoughts?|first|initially|nope|chang\w+|switch\w*)\b",
     re.I,
 )
 _NAME_DENIED = re.compile(
