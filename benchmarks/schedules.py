@@ -1,9 +1,9 @@
 """What each schedule and each cache policy really does, on the real CPU server.
 
 One server with blocks of 32 tokens and 8 slots is sent ``--batches`` batches of 8 (12 for wide, so
-that requests wait) under every dispatch mode; the engine's own log says how many requests its first
-step admitted and how many steps mixed prefill and decode. Then prompts of several blocks are asked
-again under every cache policy, ``off`` on a second server.
+that requests wait) under every dispatch mode; the witness says how many requests the first engine
+step admitted and how many steps mixed prefill and decode, and lines of the log are quoted. Then
+prompts of several blocks are asked again under every cache policy, ``off`` on a second server.
 
     python benchmarks/schedules.py [--batches 50] [--quote LINES] [--modes gated …]
 """
@@ -20,8 +20,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.prove import EngineStep, read_steps
-from harness.replay import Answer, CompletionsClient, Dispatcher, Gate, LoggedAdmission, PrefixCache
+from harness.replay import (
+    Answer,
+    CompletionsClient,
+    Dispatcher,
+    Gate,
+    LoggedAdmission,
+    PrefixCache,
+    StepWatch,
+)
 from harness.serve import Server, free_port, launch_options, make_backend, wait_until_ready
 from harness.settings import RunSpec, load_spec
 from harness.words import CachePolicy, DispatchMode, Mode
@@ -92,7 +99,8 @@ async def dispatching(spec: RunSpec, server: Server, policy: CachePolicy):  # ty
     ) as client:
         gate = Gate(client, LoggedAdmission(server.log_path))
         cache = PrefixCache(client, policy, salted_with=f"schedules/{policy}")
-        yield Dispatcher(client, max_attempts=4, probe=alive, cache=cache, gate=gate)
+        watch = StepWatch(server.log_path, client.metrics)
+        yield Dispatcher(client, max_attempts=4, probe=alive, cache=cache, gate=gate, watch=watch)
 
 
 def prompts(count: int, turn: int) -> list[str]:
@@ -113,20 +121,16 @@ async def schedule(
             since = server.log_path.stat().st_size
             given = [f"{mode} {prompt}" for prompt in prompts(size, turn)]
             answers = await dispatcher.batch(given, mode)
-            await asyncio.sleep(0.1)
+            if (seen := dispatcher.witness) is None or seen.admitted_first_step is None:
+                raise SystemExit(f"{mode}, batch {turn}: the log does not show all of its steps")
             text = server.log_path.read_bytes()[since:].decode(errors="replace")
-            steps = read_steps(text)
             retried += answers[0].attempts != 1
-            firsts[next(step.context_requests for step in steps if step.context_requests)] += 1
-            mixed.append(sum(_is_mixed(step) for step in steps))
+            firsts[seen.admitted_first_step] += 1
+            mixed.append(seen.mixed_steps or 0)
     told = ", ".join(f"{admitted}: {count}" for admitted, count in sorted(firsts.items()))
     line = f"{mode:<14}{batches:>7}  {told:<48}{sum(mixed) / batches:>6.1f} a batch"
     quoted = [line for line in text.splitlines() if "Iteration(" in line][:quote]
     return [line + (f", {retried} sent again" if retried else ""), *(f"    {q}" for q in quoted)]
-
-
-def _is_mixed(step: EngineStep) -> bool:
-    return step.context_requests > 0 and step.generation_requests > 0
 
 
 async def cached_line(spec: RunSpec, server: Server, policy: CachePolicy) -> str:

@@ -160,6 +160,7 @@ def test_a_count_that_the_validation_would_refuse_is_refused_before_the_run(spec
         ((), "needs to know how many requests the server runs at once"),
         (("--max-num-seqs", "32"), "a batch of 2 does not fill the server's 32 slots"),
         (("--max-num-seqs=2",), "a batch of 2 does not fill the server's 2 slots"),
+        (("--max-num-seqs", "1", "--max-num-seqs=2"), "does not fill the server's 2 slots"),
     ],
 )
 def test_a_wide_batch_that_would_not_wait_is_refused_before_the_run(spec, slots, said):

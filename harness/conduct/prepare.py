@@ -151,21 +151,22 @@ def _refuse_wrong_widths(spec: RunSpec, candidates: Sequence[Candidate]) -> None
         return {c.batch_size for c in candidates if c.dispatch_mode is mode}
 
     wide, gated = sizes(DispatchMode.WIDE), sizes(DispatchMode.GATED)
-    slots = re.search(r"--max-num-seqs[= ](\d+)", " ".join(spec.server.extra_args))
-    if wide and slots is None:
+    # the last one counts, as it does for vLLM
+    slots = re.findall(r"--max-num-seqs[= ](\d+)", " ".join(spec.server.extra_args))[-1:]
+    if wide and not slots:
         raise UsageError(
             "dispatch mode wide needs to know how many requests the server runs at once",
             hint="add --max-num-seqs N to server.extra_args, with N under the batch size",
         )
-    if wide and slots is not None and min(wide) <= int(slots[1]):
+    if wide and slots and min(wide) <= int(slots[0]):
         raise UsageError(
-            f"dispatch mode wide: a batch of {min(wide)} does not fill the server's {slots[1]} "
+            f"dispatch mode wide: a batch of {min(wide)} does not fill the server's {slots[0]} "
             "slots, so no request would wait and join running ones",
             hint="larger batches, or a smaller --max-num-seqs in server.extra_args",
         )
-    if gated and slots is not None and max(gated) > int(slots[1]):
+    if gated and slots and max(gated) > int(slots[0]):
         raise UsageError(
-            f"dispatch mode gated: the server's {slots[1]} slots cannot admit a batch of "
+            f"dispatch mode gated: the server's {slots[0]} slots cannot admit a batch of "
             f"{max(gated)} in one engine step",
             hint="smaller batches, or a larger --max-num-seqs in server.extra_args",
         )
