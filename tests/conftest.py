@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(Path(__file__).parent))  # the modules beside this file, by name
+pytest_plugins = ["real_servers"]
 ENGINE = ROOT / ".venv-cpu/bin/python"
 
 

@@ -1,21 +1,28 @@
-"""Invalid runs on the real vLLM CPU server: provoked, or planted in what a real run left behind."""
+"""Invalid runs of the product on the real vLLM CPU server.
+
+Most are provoked: a real server was asked, and something between, beside or inside it was wrong.
+The others are planted in what a real run left behind. `test_identity_end_to_end.py`,
+`test_schedules_end_to_end.py` and `test_end_to_end.py` provoke more: two runs on one port, one
+server for two modes, a cache left on, a server killed in the middle, a plug-in that is off.
+"""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
+import threading
+import time
 from random import Random
 
+import httpx
 import pytest
 from causes import CAUSES
+from real_servers import Gateway, at, external, forward, run
 from stand_in_run import read_run
 
 from harness.analyse import summarise_run, validate_run
 from harness.serve import free_port
+from harness.words import Mode
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(600)]
 PLANTED = (
     "vacuous batch",
@@ -32,23 +39,33 @@ PLANTED = (
     "truncated last line",
     "weights retagged under the same name",
 )
-
-
-def run(results, run_id, *flags):
-    command = [
-        *(sys.executable, "-m", "harness", "run", "--profile", "demo", "--results", str(results)),
-        *("--run-id", run_id, "--port", str(free_port(18300)), *flags),
-    ]
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=500)
-    return results / run_id, done
+COMPLETIONS = "/v1/completions"
+SALTED, RESET = ("--prefix-caching", "salted"), ("--prefix-caching", "reset")
+SHORT = ("--limit", "2", "--max-tokens", "12")
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory):
+def real(proven):
     """A real run of both modes, a few whole batches."""
-    folder, done = run(tmp_path_factory.mktemp("real"), "real", "--limit", "8")
-    assert done.returncode == 0, done.stderr
-    return folder
+    results, (code, _, err), _ = proven
+    assert code == 0, err
+    return results / "first"
+
+
+def refused(folder):
+    """The checks that refuse a run; of which nothing is established."""
+    failures = {finding.check for finding in validate_run(folder).failures}
+    assert not failures or not [c for c in summarise_run(folder).claims if is_established(c)]
+    return failures
+
+
+def is_established(claim):
+    return claim.status == "established"
+
+
+def records(folder):
+    path = folder / "vllm_records.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def test_a_real_run_is_not_refused(real):
@@ -66,9 +83,138 @@ def test_what_is_planted_in_a_real_run_is_refused_by_its_check(name, real, tmp_p
 
 def test_one_request_slot_makes_every_batch_vacuous(tmp_path):
     flags = ("--limit", "4", "--modes", "standard", "--extra-arg=--max-num-seqs=1")
-    folder, done = run(tmp_path, "one-slot", *flags)
-    assert done.returncode == 1, done.stderr
-    assert {f.check for f in validate_run(folder).failures} == {"batches_shared_steps"}
-    rows = [json.loads(line) for line in (folder / "vllm_records.jsonl").read_text().splitlines()]
+    code, said = run(tmp_path, "one-slot", "--port", str(free_port(18300)), *flags)
+    assert code == 1, said
+    assert refused(tmp_path / "one-slot") == {"batches_shared_steps"}
+    rows = records(tmp_path / "one-slot")
     assert all(row["witness"]["B"]["shared_decode_share"] == 0 for row in rows)
-    assert not [c for c in summarise_run(folder).claims if c.status == "established"]
+
+
+def test_a_gateway_that_lets_one_request_through_at_a_time_makes_every_batch_vacuous(
+    servers, tmp_path
+):
+    turn = threading.Lock()
+
+    def one_at_a_time(path, body, upstream):
+        with turn:
+            return forward(path, body, upstream)
+
+    server = servers[Mode.STANDARD]
+    with Gateway(server.base_url, one_at_a_time) as gateway:
+        given = external(standard=at(server, url=gateway.url))
+        code, said = run(tmp_path, "queue", *given, *SHORT, *SALTED)
+    assert code == 1, said
+    assert refused(tmp_path / "queue") == {"batches_shared_steps"}
+
+
+def test_a_gateway_that_strips_the_salts_breaks_the_cache_policy(servers, tmp_path):
+    def without_salt(path, body, upstream):
+        if path == COMPLETIONS:
+            asked = json.loads(body)
+            del asked["cache_salt"]
+            body = json.dumps(asked).encode()
+        return forward(path, body, upstream)
+
+    server = servers[Mode.STANDARD]
+    with Gateway(server.base_url, without_salt) as gateway:
+        given = external(standard=at(server, url=gateway.url))
+        code, said = run(tmp_path, "salts", *given, *SHORT, *SALTED)
+    assert code == 1, said
+    assert refused(tmp_path / "salts") == {"cache_policy_kept"}
+
+
+def test_a_gateway_that_says_that_the_cache_was_emptied_breaks_the_cache_policy(servers, tmp_path):
+    def kept(path, body, upstream):
+        if path.startswith("/reset_prefix_cache"):
+            return 200, b'{"success": true}'
+        return forward(path, body, upstream)
+
+    server = servers[Mode.STANDARD]
+    with Gateway(server.base_url, kept) as gateway:
+        given = external(standard=at(server, url=gateway.url))
+        code, said = run(tmp_path, "reset", *given, *SHORT, *RESET)
+    assert code == 1, said
+    assert refused(tmp_path / "reset") == {"cache_policy_kept"}
+
+
+def test_swapped_modes_are_not_asked(servers, tmp_path):
+    swapped = {mode: servers[other] for mode, other in zip(Mode, reversed(Mode), strict=True)}
+    given = external(**{str(mode): at(server) for mode, server in swapped.items()})
+    code, said = run(tmp_path, "swapped", *given, *SHORT, *SALTED)
+    assert code == 4, said
+    assert "the log says contaminated, not clean" in said
+    assert not records(tmp_path / "swapped")  # nothing that a check could take for a run
+
+
+def test_a_log_in_which_the_other_mode_started_last_proves_nothing(servers, tmp_path):
+    log = tmp_path / "appended.log"
+    for mode in Mode:
+        with log.open("ab") as appended:
+            appended.write(servers[mode].log_path.read_bytes())
+    server = at(servers[Mode.STANDARD])._replace(log_path=log)
+    code, said = run(tmp_path, "appended", *external(standard=server), *SHORT, *SALTED)
+    assert code == 4, said
+    assert "the log says contaminated, not clean" in said
+    assert not records(tmp_path / "appended")
+
+
+def test_servers_that_were_not_set_alike_are_refused(servers, by_hand, tmp_path):
+    both = external(standard=at(by_hand), batch_invariant=at(servers[Mode.BATCH_INVARIANT]))
+    code, said = run(tmp_path, "unlike", *both, *SHORT, "--prefix-caching", "server_default")
+    assert code == 1, said
+    assert refused(tmp_path / "unlike") == {"mode_parity"}
+    found = json.loads((tmp_path / "unlike/metadata.json").read_text())["mode_parity"]
+    names = {one["name"] for one in found["demo-llama"] if not one["allowed"]}
+    assert "arguments.block_size" in names
+
+
+def test_another_server_behind_the_same_address_in_the_middle_is_noticed(
+    servers, by_hand, tmp_path
+):
+    """As after a restart, or behind a balancer: the name, the model and the mode are the same."""
+    asked = []
+
+    def moved(path, body, upstream):
+        if path == COMPLETIONS:
+            asked.append(path)
+        return forward(path, body, by_hand.base_url if len(asked) > 6 else upstream)
+
+    server = servers[Mode.STANDARD]
+    with Gateway(server.base_url, moved) as gateway:
+        given = external(standard=at(server, url=gateway.url))
+        code, said = run(tmp_path, "moved", *given, *SHORT, "--prefix-caching", "server_default")
+    assert code == 4, said
+    assert "another process answers than at readiness" in said
+    assert "own_server" in refused(tmp_path / "moved")
+
+
+def test_a_companion_that_the_server_gave_up_fails_its_batch(servers, tmp_path):
+    server = servers[Mode.STANDARD]
+    flying, given_up = [], threading.Event()
+
+    def give_up(path, body, upstream):
+        if path != COMPLETIONS:
+            return forward(path, body, upstream)
+        flying.append(path)
+        if len(flying) > 1 and not given_up.is_set():  # a batch is on its way
+            given_up.set()
+            threading.Thread(target=abort, daemon=True).start()
+        try:
+            return forward(path, body, upstream)
+        finally:
+            flying.pop()
+
+    def abort():
+        time.sleep(0.1)
+        httpx.post(f"{server.base_url}/pause?mode=abort", timeout=60)
+        httpx.post(f"{server.base_url}/resume", timeout=60)
+
+    flags = ("--limit", "2", "--max-tokens", "200", "--max-attempts", "1", *SALTED)
+    with Gateway(server.base_url, give_up) as gateway:
+        given = external(standard=at(server, url=gateway.url))
+        code, said = run(tmp_path, "aborted", *given, *flags)
+    assert given_up.is_set()
+    assert code == 4, said
+    assert "no_record_errors" in refused(tmp_path / "aborted")
+    (error, *_) = [row["error"] for row in records(tmp_path / "aborted") if row["error"]]
+    assert "abort" in error
