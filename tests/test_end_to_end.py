@@ -222,19 +222,3 @@ def test_the_variable_without_the_plugin_names_the_dead_engine_and_claims_nothin
     assert not (run.folder / "summary.json").exists()
     assert "flips" not in out
     assert not run.servers()
-
-
-def test_where_the_cache_lasts_companions_are_asked_alone_and_s1_finds_what_s0_left(tmp_path):
-    run = Run(
-        tmp_path, "--limit", "2", "--modes", "standard", "--prefix-caching", "server_default",
-        "--extra-arg=--block-size=32", "--max-tokens", "8",
-    )  # fmt: skip
-    code, _, err = run.complete()
-    assert code == 0, err
-    found = []
-    for record in run.records():
-        assert record["warmed"] == record["batch_size"] - 1
-        s1, s2 = record["askings"]["S1"], record["askings"]["S2"]
-        assert record["solo"]["cached_tokens"] <= s1["cached_tokens"] == s2["cached_tokens"]
-        found.append(s1["cached_tokens"] - record["solo"]["cached_tokens"])
-    assert max(found) >= 32  # a prompt that is shorter than a block leaves nothing

@@ -4,20 +4,16 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import httpx
 import pytest
+from real_servers import at, external, finish, start
 
 from harness.prove import read_steps
-from harness.serve import free_port, launch_options, make_backend, wait_until_ready
-from harness.settings import load_spec
-from harness.words import DispatchMode, Mode
+from harness.serve import free_port
+from harness.words import Mode
 
-ROOT = Path(__file__).resolve().parent.parent
 pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(600)]
 BATCH, ROWS = 8, 3
 TASK = """\
@@ -47,44 +43,19 @@ def inputs(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
+@pytest.fixture
+def found(servers):
     """A server that runs already: development endpoints, small blocks, the cache as by default."""
-    arguments = ["--enforce-eager", "--block-size", "32", "--max-num-seqs", "32"]
-    changes = {
-        "server.port": free_port(18400),
-        "server.extra_args": [*arguments, "--max-num-batched-tokens", "2048"],
-        "controls.prefix_caching": "server_default",
-    }
-    spec = load_spec("demo", changes).spec
-    options = launch_options(spec, spec.models[0], Mode.STANDARD, schedules={DispatchMode.GATED})
-    server = make_backend(spec).start(options, tmp_path_factory.mktemp("found"))
-    try:
-        wait_until_ready(server, timeout_s=180, served_model=options.served_model_name)
-        yield server
-    finally:
-        server.stop()
+    return servers[Mode.STANDARD]
 
 
-def start(inputs, results, run_id, *flags):
-    command = [
-        *(sys.executable, "-m", "harness", "run", "--profile", "demo", "--results", str(results)),
-        *("--run-id", run_id, "--modes", "standard", "--tasks", str(inputs / "tasks")),
-        *("--candidates", str(inputs / "candidates.csv"), "--max-tokens", "8", *flags),
-    ]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
+def begin(inputs, results, run_id, *flags):
+    asked = ("--tasks", str(inputs / "tasks"), "--candidates", str(inputs / "candidates.csv"))
+    return start(results, run_id, *asked, "--max-tokens", "8", *flags)
 
 
 def on(server, inputs, results, run_id, *flags):
-    url, log = server.base_url, server.log_path
-    given = ("--external", f"standard={url}", "--external-log", f"standard={log}")
-    return start(inputs, results, run_id, "--backend", "external", *given, *flags)
-
-
-def finish(process):
-    out, err = process.communicate(timeout=500)
-    return process.returncode, out, err
+    return begin(inputs, results, run_id, *external(standard=at(server)), *flags)
 
 
 def check(folder, name):
@@ -109,8 +80,8 @@ def answers(folder):
 
 
 def test_a_server_of_ours_holds_gated_batches_and_admits_each_in_one_step(inputs, tmp_path):
-    flags = ("--port", str(free_port(18420)), "--dispatch-modes", "gated")
-    code, _, err = finish(start(inputs, tmp_path, "gated", *flags))
+    flags = ("--modes", "standard", "--port", str(free_port(18420)), "--dispatch-modes", "gated")
+    code, _, err = finish(begin(inputs, tmp_path, "gated", *flags))
     assert code == 0, err
     folder = tmp_path / "gated"
     startup = json.loads((folder / "startup_standard_demo-llama.json").read_text())
@@ -142,6 +113,14 @@ def test_by_default_the_second_asking_finds_the_first_ones_blocks(found, inputs,
     assert code == 0, err
     told = [answer["cached_earlier"] for answer in answers(tmp_path / "default")]
     assert max(told) >= 64
+    left = []
+    for line in (tmp_path / "default/vllm_records.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        assert record["warmed"] == record["batch_size"] - 1  # companions are asked alone too
+        s1, s2 = record["askings"]["S1"], record["askings"]["S2"]
+        assert record["solo"]["cached_tokens"] <= s1["cached_tokens"] == s2["cached_tokens"]
+        left.append(s1["cached_tokens"] - record["solo"]["cached_tokens"])
+    assert max(left) >= 32  # what S0 left, S1 finds
     status, message = check(tmp_path / "default", "cache_policy_kept")
     assert status == "ok"
     assert int(re.search(r": (\d+) of", message)[1]) > 0
@@ -174,24 +153,17 @@ def test_a_run_that_is_ended_while_it_holds_the_server_lets_it_go(found, inputs,
     assert not paused()
 
 
-def test_a_server_without_development_endpoints_is_refused_or_fallen_back_from(inputs, tmp_path):
-    changes = {"server.port": free_port(18440), "controls.prefix_caching": "off"}
-    spec = load_spec("demo", changes).spec
-    server = make_backend(spec).start(
-        launch_options(spec, spec.models[0], Mode.STANDARD), tmp_path / "server"
-    )
-    try:
-        wait_until_ready(server, timeout_s=180, served_model=server.options.served_model_name)
-        gated = ("--dispatch-modes", "gated")
-        code, _, err = finish(on(server, inputs, tmp_path, "refused", *gated))
-        assert code == 3, err
-        assert "it runs without VLLM_SERVER_DEV_MODE=1" in err
-        assert not (tmp_path / "refused").exists()
-        back = ("--gated-fallback", "synchronized")
-        code, _, err = finish(on(server, inputs, tmp_path, "back", *gated, *back))
-        assert code == 0, err
-    finally:
-        server.stop()
+def test_a_server_without_development_endpoints_is_refused_or_fallen_back_from(
+    by_hand, inputs, tmp_path
+):
+    gated = ("--dispatch-modes", "gated")
+    code, _, err = finish(on(by_hand, inputs, tmp_path, "refused", *gated))
+    assert code == 3, err
+    assert "it runs without VLLM_SERVER_DEV_MODE=1" in err
+    assert not (tmp_path / "refused").exists()
+    back = ("--gated-fallback", "synchronized")
+    code, _, err = finish(on(by_hand, inputs, tmp_path, "back", *gated, *back))
+    assert code == 0, err
     rows = (tmp_path / "back/vllm_records.jsonl").read_text().splitlines()
     assert {json.loads(row)["dispatch_mode"] for row in rows} == {"synchronized"}
     assert (
