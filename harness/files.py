@@ -99,7 +99,7 @@ def append_bytes(path: Path, data: bytes) -> None:
         if new:
             sync_folder(path.parent)
     except OSError as error:
-        raise _not_written(path, error) from error
+        raise refusal(error, path) from error
 
 
 def cut(path: Path, size: int) -> None:
@@ -113,7 +113,7 @@ def cut(path: Path, size: int) -> None:
             stream.truncate(size)
             os.fsync(stream.fileno())
     except OSError as error:
-        raise _not_written(path, error) from error
+        raise refusal(error, path) from error
 
 
 def sweep_temporary(folder: Path) -> None:
@@ -147,7 +147,7 @@ def _replacing(
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise _not_written(path, error) from error
+        raise refusal(error, path) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -163,7 +163,9 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _not_written(path: Path, error: OSError) -> EnvironmentError_:
+def refusal(error: OSError, path: Path | str) -> EnvironmentError_:
+    """What the system refused, at a place: its words, the space left, and what to do."""
+    path = Path(path)
     reason, hint = error.strerror or str(error), None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "free some space, or write to another folder"
@@ -341,7 +343,7 @@ class Lock:
                 os.close(descriptor)
             if isinstance(error, BlockingIOError):
                 return None
-            raise _not_written(path, error) from error
+            raise refusal(error, path) from error
         return cls(descriptor)
 
     def fileno(self) -> int:

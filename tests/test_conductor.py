@@ -5,6 +5,7 @@ import json
 import re
 import signal
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -15,10 +16,10 @@ from harness.conduct.logbook import open_logbook
 from harness.conduct.progress import Estimate
 from harness.conduct.run_facts import Metadata, not_controlled
 from harness.conduct.site import find_site
-from harness.errors import UsageError
+from harness.errors import EnvironmentError_, UsageError
 from harness.jobs.ablation_steps import plan_ablation
 from harness.jobs.runs import population_rows
-from harness.records import RunFolder
+from harness.records import RunFolder, find_unfinished
 from harness.secrets import redact_command
 from harness.settings import Expect, load_spec
 from harness.words import DispatchMode
@@ -226,3 +227,116 @@ def test_the_logbook_hides_secrets_and_keeps_counts(tmp_path, capsys):
     assert kept["token_ids"] == [1, 2]
     assert "hf_abc" not in capsys.readouterr().err
     structlog.reset_defaults()
+
+
+def refused(spec, folder, site=None):
+    """What a later session is told of a run that is there."""
+    with pytest.raises(UsageError) as caught:
+        Metadata(folder, spec, site or find_site(spec.spec, RunProgress()), kind="run")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seed": 7}, "request.seed: 42, now 7"),
+        ({"max_tokens": 9}, "request.max_tokens: 64, now 9"),
+        ({"temperature": 0.5}, "request.temperature: 0.0, now 0.5"),
+    ],
+)
+def test_another_request_is_refused_with_the_difference(spec, tmp_path, changes, said):
+    with RunFolder(tmp_path / "r") as folder:
+        noted(spec, folder)
+        request = spec.spec.request.model_copy(update=changes)
+        assert said in refused(prepared(spec, request=request), folder)
+
+
+def test_another_score_profile_and_another_dtype_are_refused_with_the_difference(spec, tmp_path):
+    with RunFolder(tmp_path / "r") as folder:
+        noted(spec, folder)
+        server = spec.spec.server.model_copy(update={"dtype": "float32"})
+        said = refused(prepared(spec, server=server, score_profile="paper"), folder)
+    assert "server.dtype: 'bfloat16', now 'float32'" in said
+    assert "score_profile: 'strict', now 'paper'" in said
+
+
+def rewritten(folder, **changes):
+    path = folder.path / "metadata.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_other_weights_and_another_scorer_are_refused_with_the_difference(spec, tmp_path):
+    with RunFolder(tmp_path / "r") as folder:
+        noted(spec, folder)
+        rewritten(folder, fingerprint="old", model_files={"demo-llama": "old"})
+        assert "weights of demo-llama: 'old', now " in refused(prepared(spec), folder)
+        rewritten(folder, fingerprint=prepared(spec).fingerprint, scorers={"refusal/strict": 0})
+        assert "refusal/strict: 0, now " in refused(prepared(spec), folder)
+
+
+def test_another_image_and_other_packages_are_refused_and_the_first_are_kept(
+    spec, tmp_path, monkeypatch
+):
+    with RunFolder(tmp_path / "r") as folder:
+        noted(spec, folder)
+        device = {"kind": "cpu", "name": "x"}
+        image = {"reference": "a", "image_id": "sha256:1", "versions": {}}
+        rewritten(folder, device=device, image=image, versions={"torch": "1", "vllm": "0.32.0+cpu"})
+        before = (folder.path / "metadata.json").read_bytes()
+        site = find_site(spec.spec, RunProgress())
+        packages = {"torch": "2", "vllm": "0.32.0"}
+        monkeypatch.setattr(type(site), "server_packages", lambda *_: packages)
+        now = SimpleNamespace(to_json=lambda: {"reference": "b", "image_id": "sha256:2"})
+        said = refused(prepared(spec), folder, replace(site, image=now))
+        assert (folder.path / "metadata.json").read_bytes() == before
+    assert "image reference: 'a', now 'b'" in said
+    assert "image image_id: 'sha256:1', now 'sha256:2'" in said
+    assert "torch: '1', now '2'" in said
+    assert "vllm" not in said.partition("\n")[2]
+
+
+def test_what_does_not_count_is_written_where_the_next_session_reads_it(spec, tmp_path):
+    with RunFolder(tmp_path / "r") as folder:
+        noted(spec, folder).count_no_more("image x changed during the run")
+        said = refused(prepared(spec), folder)
+    assert "does not count: image x changed during the run" in said
+    assert find_unfinished(tmp_path, prepared(spec).fingerprint) is None
+
+
+def test_a_run_that_was_killed_while_it_concluded_is_taken_up_again(spec, tmp_path):
+    mark = prepared(spec).fingerprint
+    with RunFolder(tmp_path / "r") as folder:
+        known = noted(spec, folder)
+        known.complete({})
+        assert find_unfinished(tmp_path, mark) == "r"
+        known.close(exit_code=1)
+    assert find_unfinished(tmp_path, mark) is None
+
+
+def test_records_without_metadata_are_no_fresh_run(spec, tmp_path):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/vllm_records.jsonl").write_text("{}\n")
+    with pytest.raises(UsageError, match=r"records and no metadata\.json"):
+        run(prepared(spec), RunOptions(tmp_path, "r"), RunProgress())
+    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == [".lock", "vllm_records.jsonl"]
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"sessions": 3}', '{"complete": "no"}', "\x00"])
+def test_a_bad_run_folder_stands_in_nobodys_way(spec, tmp_path, text):
+    for name in ("a", "z"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metadata.json").write_text(text)
+    with RunFolder(tmp_path / "m") as folder:
+        noted(spec, folder)
+    assert find_unfinished(tmp_path, prepared(spec).fingerprint) == "m"
+
+
+def test_a_full_disk_does_not_hide_why_a_session_ended(spec, tmp_path, monkeypatch):
+    with RunFolder(tmp_path / "r") as folder:
+        known = noted(spec, folder)
+
+        def full(*_, **__):
+            raise EnvironmentError_("no space")
+
+        monkeypatch.setattr(Metadata, "save", full)
+        known.end(UsageError("the first reason"))

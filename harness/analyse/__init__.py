@@ -45,9 +45,13 @@ from harness.analyse.tables import (
     rate,
 )
 from harness.analyse.validate import (
+    MENDS,
+    Mend,
+    Standing,
     Validation,
     expectations_of,
     read_validation,
+    standing,
     validate,
     validate_run,
 )
@@ -66,6 +70,7 @@ from harness.records import (
 )
 
 __all__ = [
+    "MENDS",
     "Attribute",
     "Breakdowns",
     "Claim",
@@ -80,6 +85,7 @@ __all__ = [
     "Interval",
     "LineProblem",
     "McNemar",
+    "Mend",
     "ModeCounts",
     "ModeTable",
     "NoiseFloor",
@@ -96,6 +102,7 @@ __all__ = [
     "ScorePair",
     "Slice",
     "Stack",
+    "Standing",
     "Startup",
     "Summary",
     "Threat",
@@ -118,6 +125,7 @@ __all__ = [
     "read_validation",
     "scan_records",
     "sign_flip_test",
+    "standing",
     "summarise",
     "summarise_run",
     "symmetry_p",

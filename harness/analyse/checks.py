@@ -6,7 +6,7 @@ and why. Their order is that of a reader's questions.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -54,7 +54,15 @@ _DEGENERATE, _ALIKE = 0.5, 0.9
 _FEWEST, _FEWEST_LONG, _LONG = 8, 3, 8
 """Prompts of which the second says anything, and where the answers have more tokens than that."""
 
-Outcome = tuple[Status, str]
+
+class Outcome(NamedTuple):
+    """What a check says and why; ``places`` are all that it names."""
+
+    status: Status
+    message: str
+    places: tuple[str, ...] = ()
+
+
 Look = Callable[[Checked], Outcome]
 OF_RECORDS: dict[str, Look] = {}
 
@@ -71,22 +79,22 @@ def check(among: dict[str, Look]) -> Callable[[Look], Look]:
 
 def ok(message: str) -> Outcome:
     """The check passed."""
-    return Status.OK, message
+    return Outcome(Status.OK, message)
 
 
 def failed(message: str, places: Sequence[str] = ()) -> Outcome:
     """It failed, and with it the validation; the first places stand behind the message."""
-    return Status.FAILED, message + shortened(places, len(places))
+    return Outcome(Status.FAILED, message + shortened(places, len(places)), tuple(places))
 
 
 def warning(message: str, places: Sequence[str] = ()) -> Outcome:
     """Something to know that fails nothing."""
-    return Status.WARNING, message + shortened(places, len(places))
+    return Outcome(Status.WARNING, message + shortened(places, len(places)))
 
 
 def not_checked(message: str) -> Outcome:
     """What the check needs is not there."""
-    return Status.NOT_CHECKED, message
+    return Outcome(Status.NOT_CHECKED, message)
 
 
 def at(lines: Iterable[int]) -> list[str]:

@@ -92,14 +92,20 @@ def _companions_warmed(run: Checked) -> Outcome:
 
 @check(OF_EVIDENCE)
 def _asked_as_specified(run: Checked) -> Outcome:
-    """The records' sampling and weights are those of the run's settings."""
+    """The records' sampling, scorers and weights are one, and those of the run's settings."""
     request = run.files.spec.get("request") or {}
     weights = {model["name"]: model["hf_id"] for model in run.files.spec.get("models") or ()}
     frame = run.records.frame
     first = frame.assign(model=run.records.candidates["model"].to_numpy()[frame["key"]])
     first = first[first["settings"].notna()].drop_duplicates(["settings", "model"])
-    if not (request or weights) or not len(first):
-        return not_checked("how the records were asked, or what the settings asked, is not known")
+    kinds = first["model"].value_counts()
+    bad = [f"{n} ways of asking {model}" for model, n in kinds[kinds > 1].items()]
+    if not (request or weights):  # then at least they are asked alike
+        if bad:
+            return failed("no settings are known, and the records do not agree: ", bad)
+        return not_checked("what the settings asked is not known")
+    if not len(first):
+        return not_checked("how the records were asked is not known")
     bad = []
     for line, model, told in zip(first["line"], first["model"], first["settings"], strict=True):
         settings = json.loads(told)
@@ -107,6 +113,8 @@ def _asked_as_specified(run: Checked) -> Outcome:
         pairs = {
             name: (sampling[name], request.get(name)) for name in _SAMPLING if name in sampling
         }
+        if settings["score_profile"] is not None:
+            pairs["score_profile"] = settings["score_profile"], run.files.spec.get("score_profile")
         if settings["hf_id"] is not None:
             pairs["hf_id"] = settings["hf_id"], weights.get(model)
         bad += [

@@ -265,6 +265,26 @@ def _every_selected_candidate(run: Checked) -> Outcome:
 
 
 @check(OF_RUNS)
+def _settings_recorded(run: Checked) -> Outcome:
+    """Start-up files and selected candidates are a run's, whose settings nobody knows any more."""
+    if run.files.metadata:
+        return ok("metadata.json is there")
+    if run.files.startups or run.files.candidates is not None:
+        return failed("metadata.json is missing: what these records were asked with is not known")
+    return not_checked("no metadata.json beside the records")
+
+
+@check(OF_RUNS)
+def _still_counts(run: Checked) -> Outcome:
+    """What a session found that no later one can make good again."""
+    if not run.files.metadata:
+        return not_checked("no metadata.json beside the records")
+    if why := run.files.metadata.get("does_not_count"):
+        return failed(str(why))
+    return ok("no session found that the records do not count")
+
+
+@check(OF_RUNS)
 def _run_finished(run: Checked) -> Outcome:
     sessions = run.files.metadata.get("sessions") or ()
     if not sessions:

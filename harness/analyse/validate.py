@@ -4,21 +4,64 @@ A run passes when no check failed. A check that lacks what it needs (a records f
 has no start-up files) says ``not_checked`` and why; it never passes in silence.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from msgspec import Struct, ValidationError, convert
 
-from harness.analyse.checks import OF_RECORDS, Checked, Expectations, ModeCounts
+from harness.analyse.checks import OF_RECORDS, Checked, Expectations, ModeCounts, Outcome
 from harness.analyse.evidence_checks import OF_EVIDENCE
 from harness.analyse.run_checks import OF_RUNS
 from harness.errors import UsageError
-from harness.files import read_json
+from harness.files import packaged, read_json
 from harness.findings import Finding, Status
 from harness.records import Records, RunFiles, pair_records, read_run_files, scan_records
 from harness.words import Mode
 
-_LONGEST_VALUE = 80
+
+class Mend(StrEnum):
+    """What mends a run that a check refuses; ``mends.yaml`` says it of every check."""
+
+    GO_ON = "go_on"
+    ASK_AGAIN = "ask_again"
+    START_ANEW = "start_anew"
+    FAILS_NEVER = "fails_never"
+
+    @property
+    def remedy(self) -> str:
+        """The command, for a person."""
+        return _REMEDIES[self]
+
+
+_REMEDIES = {
+    Mend.GO_ON: "the same `harness run` goes on with it",
+    Mend.ASK_AGAIN: "the same `harness run` with --retry-errors asks again",
+    Mend.START_ANEW: "no command mends it: a new run (--fresh, or another --run-id)",
+    Mend.FAILS_NEVER: "",
+}
+MENDS = packaged("harness.analyse", "mends.yaml", dict[str, Mend])
+_LINES = re.compile(r"(?:^| on )lines? (\d+)(?: and (\d+))?")
+_STARTUP = re.compile(r"startup_\S+\.json(?=:)")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What there is to mend in a run.
+
+    Attributes:
+        lines: of records that have to be asked again.
+        startups: files of servers whose records have to be asked again, all of them.
+        failed: files of servers whose last start failed.
+        hopeless: checks that no command can mend.
+    """
+
+    lines: frozenset[int]
+    startups: frozenset[str]
+    failed: frozenset[str]
+    hopeless: tuple[Finding, ...]
 
 
 class Validation(Struct, frozen=True, kw_only=True):
@@ -44,8 +87,11 @@ class Validation(Struct, frozen=True, kw_only=True):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """``check: message`` of each that failed, for the detail of an error."""
-        return tuple(f"{finding.check}: {finding.message}" for finding in self.failures)
+        """``check: message`` of each that failed and what mends it, for the detail of an error."""
+        return tuple(
+            f"{one.check}: {one.message}" + (f" ({one.remedy})" if one.remedy else "")
+            for one in self.failures
+        )
 
 
 def read_validation(path: Path) -> Validation:
@@ -111,8 +157,7 @@ def validate(records: Records, files: RunFiles, expected: Expectations) -> Valid
         fine = int(records.column("ok")[rows].sum())
         counts[mode] = ModeCounts(len(rows) + extra, fine, len(rows) - fine)
     run = Checked(records, pairing, files, expected, counts)
-    looks = OF_RECORDS | OF_RUNS | OF_EVIDENCE
-    findings = tuple(Finding(name, *look(run)) for name, look in looks.items())
+    findings = tuple(_found(run, name, outcome) for name, outcome in _outcomes(run).items())
     return Validation(
         ok=all(finding.status is not Status.FAILED for finding in findings),
         n_records=sum(count.records for count in counts.values()),
@@ -122,3 +167,41 @@ def validate(records: Records, files: RunFiles, expected: Expectations) -> Valid
         expected=expected,
         findings=findings,
     )
+
+
+def _outcomes(run: Checked) -> Mapping[str, Outcome]:
+    looks = OF_RECORDS | OF_RUNS | OF_EVIDENCE
+    return {name: look(run) for name, look in looks.items()}
+
+
+def _found(run: Checked, name: str, outcome: Outcome) -> Finding:
+    """A finding; of a run of ours that fails, with what mends it."""
+    fails = outcome.status is Status.FAILED and run.files.made_by_the_harness
+    remedy = MENDS[name].remedy if fails else ""
+    return Finding(name, outcome.status, outcome.message, remedy)
+
+
+def standing(path: Path) -> Standing:
+    """What has to be mended in a run folder, as far as it has come.
+
+    Raises:
+        UsageError: as `validate_run`.
+    """
+    files = read_run_files(path)
+    records = scan_records(files.records_path)
+    run = Checked(records, pair_records(records), files, expectations_of(files), {})
+    lines, startups, hopeless = set[int](), set[str](), list[Finding]()
+    failed = frozenset[str]()
+    for name, outcome in _outcomes(run).items():
+        if outcome.status is not Status.FAILED or MENDS[name] is Mend.GO_ON:
+            continue
+        named = [found for place in outcome.places for found in _LINES.findall(place)]
+        files_named = {found[0] for place in outcome.places if (found := _STARTUP.match(place))}
+        if name == "no_startup_errors":  # a later start mends it, if there is any left to ask
+            failed = frozenset(files_named)
+        elif MENDS[name] is Mend.ASK_AGAIN and (named or files_named):
+            lines.update(int(number) for pair in named for number in pair if number)
+            startups |= files_named
+        else:
+            hopeless.append(_found(run, name, outcome))
+    return Standing(frozenset(lines), frozenset(startups), failed, tuple(hopeless))

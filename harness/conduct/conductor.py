@@ -5,6 +5,7 @@ next prompt is sent; a server never outlives the call; a summary is written only
 every planned record is there and good, and every lifetime's mode is proven.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -13,25 +14,35 @@ from typing import Any
 import msgspec
 import structlog
 
-from harness.analyse import Summary, Validation, summarise_run, validate_run
-from harness.conduct.lifetime import Bench, run_lifetime, sigterm_is_interrupt
+from harness.analyse import Summary, Validation, standing, summarise_run, validate_run
+from harness.conduct.lifetime import Answered, Bench, run_lifetime, sigterm_is_interrupt
 from harness.conduct.logbook import open_logbook
 from harness.conduct.prepare import Prepared
 from harness.conduct.progress import RunProgress
 from harness.conduct.run_facts import Metadata
 from harness.conduct.schedules import settled
 from harness.conduct.site import Site, find_site
-from harness.conduct.startups import parity_of_modes
+from harness.conduct.startups import parity_of_modes, startup_file, supersede
 from harness.errors import (
     GateFailed,
     HarnessError,
+    ImageMismatch,
     IncompleteRun,
     Interrupted,
     RunError,
     UsageError,
 )
+from harness.files import refusal
 from harness.plan import Lifetime, Plan, remaining
-from harness.records import Record, RunFolder, find_unfinished, iter_records, new_run_id
+from harness.records import (
+    METADATA,
+    Record,
+    RunFolder,
+    find_unfinished,
+    iter_records,
+    new_run_id,
+    record_id,
+)
 from harness.replay import Dispatcher, ReplaySession
 from harness.report import write_reports
 from harness.serve import LaunchOptions, launch_options
@@ -103,16 +114,8 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
     site = find_site(prepared.spec, progress)
     if not path.exists():
         site.backend.check(_launches(prepared, prepared.plan, path.name, site)[0][1])
-    folder = RunFolder(path)
-    known = folder.read("metadata.json")
-    if known is not None and known.get("fingerprint") != prepared.fingerprint:
-        folder.close()
-        raise UsageError(
-            f"the run {folder.run_id} asks other questions or uses other server settings",
-            file=path / "metadata.json",
-            hint="choose another --run-id, or give the settings it was started with",
-        )
-    with folder, sigterm_is_interrupt():
+    with RunFolder(path) as folder, sigterm_is_interrupt():
+        _insist_on_hope(folder, progress, retry_errors=options.retry_errors)
         open_logbook(folder.path / "harness.jsonl")
         structlog.contextvars.bind_contextvars(run_id=folder.run_id)
         metadata = Metadata(folder, prepared, site, kind=options.kind)
@@ -122,10 +125,16 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
             return _conclude(prepared.plan, bench)
         except KeyboardInterrupt:
             error: HarnessError = Interrupted("stopped by a signal", hint=_kept(folder))
-            metadata.close(exit_code=error.exit_code, error=error.message)
+            metadata.end(error)
             raise error from None
+        except OSError as failed:
+            refused = refusal(failed, failed.filename or folder.path)
+            metadata.end(refused)
+            raise refused from failed
         except HarnessError as failure:
-            metadata.close(exit_code=failure.exit_code, error=str(failure))
+            if isinstance(failure, ImageMismatch):
+                metadata.count_no_more(failure.message)
+            metadata.end(failure)
             # an incomplete run's own hint says how to go on: with --retry-errors only
             if isinstance(failure, RunError) and not isinstance(failure, IncompleteRun):
                 kept = _kept(folder, f" of {len(prepared.plan.records)}")
@@ -134,6 +143,41 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
         finally:
             progress.end()
             structlog.contextvars.clear_contextvars()
+
+
+def _insist_on_hope(folder: RunFolder, progress: RunProgress, *, retry_errors: bool) -> None:
+    """Refuse at once what no command could mend, before anything is started or written.
+
+    Raises:
+        UsageError: the records are of a run whose settings are lost, or a check refuses them for
+            good; or a line has to be set aside first, which only ``retry_errors`` does.
+    """
+    torn = folder.mend_tail()
+    if torn is not None:
+        progress.note(f"a half-written record ({torn.size} bytes) was set aside in {torn.kept_in}")
+    if not (folder.records_path.exists() and folder.records_path.stat().st_size):
+        return
+    if folder.read(METADATA) is None:
+        raise UsageError(
+            "there are records and no metadata.json: what they were asked with is not known",
+            file=folder.path,
+            hint="choose another --run-id",
+        )
+    found = standing(folder.path)
+    if found.hopeless:
+        first, *rest = found.hopeless
+        raise UsageError(
+            f"{first.check}: {first.message}",
+            file=folder.path,
+            hint=first.remedy,
+            detail=tuple(f"{one.check}: {one.message}" for one in rest),
+        )
+    if not retry_errors:
+        try:
+            deque(folder.records(), maxlen=0)
+        except UsageError as error:
+            error.hint = "--retry-errors sets such lines aside and asks again"
+            raise
 
 
 def _choose_folder(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Path:
@@ -155,14 +199,9 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
     folder, progress = bench.folder, bench.progress
     for line in bench.site.backend.sweep(folder.path):
         progress.note(line)
-    torn = folder.mend_tail()
-    if torn is not None:
-        progress.note(f"a half-written record ({torn.size} bytes) was set aside in {torn.kept_in}")
     if options.retry_errors:
-        failed = {n for n, record in iter_records(folder.records_path) if not record.ok}
-        again = folder.set_aside(failed)
-        progress.note(f"{again} failed records are asked again")
-    plan = remaining(prepared.plan, frozenset(r.record_id for r in folder.records() if r.record_id))
+        progress.note(f"{_set_aside(prepared.plan, folder)} failed records are asked again")
+    plan = _left(prepared.plan, folder)
     candidates = (candidate.model_dump(mode="json") for candidate in prepared.candidates)
     folder.write_rows("selected_candidates.jsonl", candidates)
     if plan.records:
@@ -171,6 +210,27 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
         _run_lifetimes(prepared, plan, bench)
     else:
         progress.note(f"all {len(prepared.plan.records)} records are there already")
+
+
+def _left(plan: Plan, folder: RunFolder) -> Plan:
+    """What there is to ask still; an id is worked out anew and not taken from the file."""
+    return remaining(plan, {record_id(record.key, record.mode) for record in folder.records()})
+
+
+def _set_aside(plan: Plan, folder: RunFolder) -> int:
+    """Set aside the records that a check refuses and another asking may mend; how many."""
+    if not folder.records_path.exists():
+        return 0
+    found = standing(folder.path)
+    again = folder.set_aside(found.lines)
+    to_come = {startup_file(one.model.name, one.mode) for one in _left(plan, folder).lifetimes}
+    files = found.startups | (found.failed - to_come)
+    for file in files:
+        supersede(folder, file)
+    numbered = iter_records(folder.records_path)
+    return again + folder.set_aside(
+        {n for n, r in numbered if startup_file(r.model, r.mode) in files}
+    )
 
 
 def _conclude(plan: Plan, bench: Bench) -> Conclusion:
@@ -223,9 +283,13 @@ def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench) -> None:
         bench.folder.append_record(record)  # on disk before the next prompt is sent
         bench.progress.record_done(record)
 
-    async def work(lifetime: Lifetime, dispatcher: Dispatcher) -> None:
-        run_id = bench.folder.run_id
-        session = ReplaySession(dispatcher, bench.spec, run_id=run_id, write=write)
+    async def work(lifetime: Lifetime, dispatcher: Dispatcher, answered: Answered) -> None:
+        session = ReplaySession(
+            dispatcher,
+            bench.spec,
+            run_id=bench.folder.run_id,
+            write=lambda record: write(answered(record)),
+        )
         await session.replay(lifetime)
 
     for lifetime, launch in launches:
@@ -234,5 +298,6 @@ def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench) -> None:
 
 
 def _kept(folder: RunFolder, of: str = "") -> str:
-    kept = sum(1 for _ in folder.records())
+    there = folder.records_path
+    kept = there.read_bytes().count(b"\n") if there.exists() else 0
     return f"{kept}{of} records are kept in {folder.path}; the same command goes on from there"

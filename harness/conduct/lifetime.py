@@ -7,22 +7,23 @@ kernel path is not proven, and again from the whole log after the server has sto
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
 import httpx
 import structlog
+from msgspec.structs import replace
 
 from harness.conduct.progress import RunProgress
 from harness.conduct.run_facts import Metadata
 from harness.conduct.site import Site
 from harness.conduct.startups import Startup
-from harness.errors import HarnessError, ModeNotProven
+from harness.errors import ModeNotProven
 from harness.plan import Lifetime
 from harness.prove import metrics_delta, read_metrics, read_process
-from harness.records import RunFolder
+from harness.records import Record, RunFolder
 from harness.replay import (
     CompletionsClient,
     Dispatcher,
@@ -40,7 +41,8 @@ from harness.words import PROVEN, BackendName, Verdict
 log = structlog.get_logger()
 
 Handler = Callable[[int, FrameType | None], object]
-Work = Callable[[Lifetime, Dispatcher], Awaitable[None]]
+Answered = Callable[[Record], Record]
+Work = Callable[[Lifetime, Dispatcher, Answered], Awaitable[None]]
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE_S = 5.0
 _TICK_S = 0.2
@@ -67,11 +69,7 @@ def run_lifetime(bench: Bench, lifetime: Lifetime, options: LaunchOptions, work:
         KeyboardInterrupt: passed on, after the server was stopped.
     """
     bench.progress.server_starting(lifetime.model.name, lifetime.mode)
-    written = bench.folder.appended
-    startup = Startup(bench.folder, lifetime)
-    server = bench.site.backend.start(options, bench.folder.path)
-    try:
-        startup.begin(server)
+    with _started(bench, lifetime, options) as (server, startup):
         ready = wait_until_ready(
             server,
             timeout_s=options.startup_timeout_s,
@@ -82,18 +80,29 @@ def run_lifetime(bench: Bench, lifetime: Lifetime, options: LaunchOptions, work:
         startup.identify()
         _insist_on_identity(startup, lifetime, server)
         asyncio.run(_serve(bench, lifetime, server, startup, work))
-    except HarnessError as error:
-        startup.start.error = {"type": type(error).__name__, "message": str(error)}
-        raise
-    except KeyboardInterrupt:
-        startup.start.error = {"type": "Interrupted", "message": "stopped by a signal"}
-        raise
-    finally:
-        with signals_deferred():
-            if options.backend is BackendName.EXTERNAL and lifetime.is_gated:
-                let_go(server.base_url)  # a server of ours ends anyway
-            startup.close(records=bench.folder.appended - written)
     _insist(startup, lifetime, server)
+
+
+@contextmanager
+def _started(
+    bench: Bench, lifetime: Lifetime, options: LaunchOptions
+) -> Iterator[tuple[Server, Startup]]:
+    """A server that is there with all its parts or not at all, and is ended and written down."""
+    startup, written = Startup(bench.folder, lifetime), bench.folder.appended
+    with ExitStack() as ends:
+        with signals_deferred():
+            server = bench.site.backend.start(options, bench.folder.path)
+
+            def end(_: object, error: BaseException | None, __: object) -> None:
+                startup.fail(error)
+                with signals_deferred():
+                    if options.backend is BackendName.EXTERNAL and lifetime.is_gated:
+                        let_go(server.base_url)  # a server of ours ends anyway
+                    startup.close(records=bench.folder.appended - written)
+
+            ends.push(end)
+            startup.begin(server)
+        yield server, startup
 
 
 async def _serve(
@@ -135,8 +144,19 @@ async def _serve(
         bench.progress.server_ready(start.ready_after_s or 0.0, start.verdict)
         before = await client.metrics()
         startup.see_process(read_process(before))
+        _insist_on_identity(startup, lifetime, server)
+
+        def answered(record: Record) -> Record:
+            """The record with its start, once it is certain that this start gave it."""
+            state = server.state()
+            if not state.running:
+                raise describe_death(server, state)
+            startup.look_for_strangers()
+            _insist_on_identity(startup, lifetime, server)
+            return replace(record, start=startup.number)
+
         try:
-            await work(lifetime, dispatcher)
+            await work(lifetime, dispatcher, answered)
         finally:
             after = await client.metrics()
             startup.see_process(read_process(after))

@@ -17,7 +17,7 @@ from harness.tasks import Population, load_tasks
 from harness.words import DispatchMode
 
 CandidateSource = Callable[[RunSpec, Population], tuple[Candidate, ...]]
-_NOT_THE_EXPERIMENT: Any = {
+NOT_THE_EXPERIMENT: Any = {
     "schema_version": True,
     "name": True,
     "expect": True,
@@ -135,7 +135,7 @@ def _planned(
             files = sorted(file for file in path.iterdir() if file.is_file())
             text = "".join(f"{file.name} {sha256_of(file)}\n" for file in files)
             weights[name] = hashlib.sha256(text.encode()).hexdigest()
-    settings: dict[str, Any] = spec.model_dump(mode="json", exclude=_NOT_THE_EXPERIMENT)
+    settings: dict[str, Any] = spec.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT)
     mark = hashlib.sha256(json.dumps([settings, weights], sort_keys=True).encode())
     for record in plan.records:
         mark.update(record.record_id.encode())

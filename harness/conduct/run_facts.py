@@ -2,16 +2,18 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from harness.conduct.prepare import Prepared
+from harness.conduct.prepare import NOT_THE_EXPERIMENT, Prepared
 from harness.conduct.site import Site
-from harness.errors import UsageError
+from harness.errors import EnvironmentError_, HarnessError, UsageError, shown
 from harness.machine import (
     git_commit,
     gpu_facts,
@@ -21,6 +23,7 @@ from harness.machine import (
 )
 from harness.prove import ActivationEvidence, Device, Difference
 from harness.records import RunFolder
+from harness.score import scorer_versions
 from harness.secrets import redact_command
 from harness.serve import LaunchOptions
 from harness.settings import RunSpec
@@ -66,6 +69,8 @@ class RunFacts(msgspec.Struct):
     complete: bool
     image: dict[str, Any] | UnsetType = UNSET
     mode_parity: dict[str, Any] | UnsetType = UNSET
+    scorers: dict[str, int] | UnsetType = UNSET
+    does_not_count: str | UnsetType = UNSET
 
 
 class Metadata:
@@ -83,11 +88,11 @@ class Metadata:
             git_commit=git_commit(),
         )
         known = read_own(folder, NAME, RunFacts)
-        self._facts = known or _first_facts(folder.run_id, prepared, kind, session)
+        if known is not None:
+            _insist_on_the_same(known, prepared, site, folder.path / NAME)
+        self._facts = known or _first_facts(folder.run_id, prepared, site, kind, session)
         self._facts.sessions.append(session)
         self._facts.complete = False
-        if site.image is not None:
-            self._facts.image = site.image.to_json()
         self.save()
 
     def save(self) -> None:
@@ -95,8 +100,14 @@ class Metadata:
         self._folder.write(NAME, msgspec.to_builtins(self._facts, enc_hook=str))
 
     def learn_from_server(self, options: LaunchOptions, evidence: ActivationEvidence) -> None:
-        """Put down what only a running server tells: its device and its versions."""
-        facts = self._facts
+        """Put down what only a running server tells: its device and its versions.
+
+        Raises:
+            UsageError: it is another release than the one that gave the records so far.
+        """
+        facts, told = self._facts, evidence.vllm_version
+        if facts.device is not None and told not in (None, before := facts.versions.get("vllm")):
+            raise _another(self._folder.path / NAME, [f"vLLM: {before}, now {told}"])
         facts.versions |= self._site.versions()
         if options.backend is BackendName.NATIVE:  # a container's image says
             facts.versions |= interpreter_versions(options.command[0]).packages
@@ -114,6 +125,16 @@ class Metadata:
         self._facts.complete = True
         self.save()
 
+    def count_no_more(self, why: str) -> None:
+        """Say for good that these records do not count: every later session reads it."""
+        self._facts.does_not_count = why
+        self.save()
+
+    def end(self, error: HarnessError) -> None:
+        """End this session in an error, which a full disk does not hide behind its own."""
+        with suppress(EnvironmentError_):
+            self.close(exit_code=error.exit_code, error=str(error))
+
     def close(self, *, exit_code: int, error: str | None = None) -> None:
         """End this session."""
         session = self._facts.sessions[-1]
@@ -121,7 +142,71 @@ class Metadata:
         self.save()
 
 
-def _first_facts(run_id: str, prepared: Prepared, kind: str, session: Session) -> RunFacts:
+def _insist_on_the_same(known: RunFacts, prepared: Prepared, site: Site, file: Path) -> None:
+    """Refuse to add records to those of another experiment, server build, image or scorer.
+
+    Raises:
+        UsageError: with each difference.
+    """
+    if known.does_not_count is not UNSET:
+        raise UsageError(f"this run does not count: {known.does_not_count}", file=file, hint=_NEW)
+    spec, differing = prepared.spec, list[str]()
+    if known.fingerprint != prepared.fingerprint:
+        now = spec.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT)
+        differing += _differences(_leaves(known.resolved_spec), _leaves(now))
+        weights = {f"weights of {name}": sha for name, sha in known.model_files.items()}
+        now = {f"weights of {name}": sha for name, sha in prepared.model_files.items()}
+        differing += _differences(weights, now)
+        differing = differing or ["the candidates, or the prompts of their tasks"]
+    if known.scorers is not UNSET:
+        differing += _differences(known.scorers, scorer_versions(), "scorer ")
+    if known.image is not UNSET and site.image is not None:
+        image = {name: known.image.get(name) for name in ("reference", "image_id")}
+        differing += _differences(image, site.image.to_json(), "image ")
+    if known.device is not None:  # before that these are the harness's own packages
+        differing += _differences(_releases(known.versions), _releases(site.server_packages(spec)))
+    if differing:
+        raise _another(file, differing)
+
+
+_NEW = "choose another --run-id, or --fresh for a new run"
+
+
+def _another(file: Path, differing: Sequence[str]) -> UsageError:
+    return UsageError(
+        "the run's records were made otherwise: it asks other questions, or of another server",
+        file=file,
+        hint=f"give what it was started with, or {_NEW}",
+        detail=tuple(differing),
+    )
+
+
+def _leaves(value: Any, name: str = "") -> dict[str, Any]:
+    """Every leaf of nested objects by its dotted path."""
+    if not isinstance(value, dict):
+        return {name: value}
+    inner = (_leaves(held, f"{name}.{key}" if name else key) for key, held in value.items())
+    return {path: leaf for one in inner for path, leaf in one.items()}
+
+
+def _releases(versions: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Versions, of vLLM without its local part: a log tells it and a package may not."""
+    whole = {"vllm": (versions.get("vllm") or "").partition("+")[0]}
+    return {name: told for name, told in (dict(versions) | whole).items() if told}
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], what: str = "") -> list[str]:
+    """What both tell and tell otherwise."""
+    return [
+        f"{what}{name}: {shown(before[name])}, now {shown(now[name])}"
+        for name in before
+        if name in now and before[name] != now[name] and before[name] is not None
+    ]
+
+
+def _first_facts(
+    run_id: str, prepared: Prepared, site: Site, kind: str, session: Session
+) -> RunFacts:
     spec = prepared.spec
     used = {candidate.dispatch_mode for candidate in prepared.candidates}
     return RunFacts(
@@ -148,6 +233,8 @@ def _first_facts(run_id: str, prepared: Prepared, kind: str, session: Session) -
         not_controlled=not_controlled(spec),
         sessions=[],
         complete=False,
+        image=UNSET if site.image is None else site.image.to_json(),
+        scorers=scorer_versions(),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,12 @@ class Site:
         if spec.backend is BackendName.NATIVE:
             return interpreter_versions(shlex.split(spec.server.native_command)[0]).vllm
         return self.versions().get("vllm")
+
+    def server_packages(self, spec: RunSpec) -> Mapping[str, str]:
+        """Versions of what a server of ours will run, as far as they can be told beforehand."""
+        if spec.backend is BackendName.NATIVE:
+            return interpreter_versions(shlex.split(spec.server.native_command)[0]).packages
+        return self.versions()
 
     def verify_unchanged(self) -> None:
         """Check that the image is still what it was.

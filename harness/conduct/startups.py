@@ -29,7 +29,7 @@ from harness.prove import (
     read_worker_proof,
     worker_question,
 )
-from harness.records import RunFolder
+from harness.records import INTERRUPTED, RunFolder
 from harness.serve import (
     Server,
     ask_server_info,
@@ -108,7 +108,7 @@ class Startup:
 
     def identify(self) -> None:
         """Look who answers on the port, and ask the workers which kernels they run."""
-        self._look_for_strangers()
+        self.look_for_strangers()
         options = self._server.options
         if options.backend is not BackendName.EXTERNAL and options.has_development_endpoints:
             self.start.server_info = ask_server_info(self._server.base_url)
@@ -147,11 +147,20 @@ class Startup:
             )
         self.start.process = {**seen, "cpu_s_after": process.cpu_s}
 
+    def fail(self, error: BaseException | None) -> None:
+        """Note what ended it before its time; an interruption is no fault of the server's."""
+        if isinstance(error, KeyboardInterrupt):
+            self.start.error = {"type": INTERRUPTED, "message": "stopped by a signal"}
+        elif error is not None:
+            self.start.error = {"type": type(error).__name__, "message": str(error)}
+
     def close(self, *, records: int) -> None:
         """Stop the server, judge its whole log, and write down how it ended."""
-        if self.start.ready_after_s is not None and self._server.state().running:
-            self._look_for_strangers()
-        self._server.stop()
+        try:
+            if self.start.ready_after_s is not None and self._server.state().running:
+                self.look_for_strangers()
+        finally:
+            self._server.stop()
         self.judge()
         if self._server.options.backend is not BackendName.EXTERNAL:  # another's log may grow on
             self.start.log_sha256 = sha256_of(self._server.log_path)
@@ -160,7 +169,8 @@ class Startup:
         self.start.server = self._server.describe()
         self.save()
 
-    def _look_for_strangers(self) -> None:
+    def look_for_strangers(self) -> None:
+        """See who else may answer on the port."""
         if stranger := self._server.strange_listener():
             self._note_stranger(stranger)
 
@@ -186,6 +196,14 @@ class Startup:
             expected_ranks=evidence.workers,
             problem=problem,
         )
+
+
+def supersede(folder: RunFolder, file: str) -> None:
+    """Write down that no record rests on the starts so far: theirs were set aside."""
+    known = read_own(folder, file, _Starts)
+    if known is not None:
+        known.attempts = [{**attempt, "superseded": True} for attempt in known.attempts]
+        folder.write(file, msgspec.to_builtins(known))
 
 
 def startup_file(model: str, mode: Mode) -> str:

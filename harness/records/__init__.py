@@ -50,6 +50,7 @@ from harness.records.record import (
     record_id,
 )
 from harness.records.run_files import (
+    INTERRUPTED,
     METADATA,
     RECORDS,
     RunFiles,
@@ -62,6 +63,7 @@ from harness.records.run_folder import RunFolder, TornTail, find_unfinished, new
 
 __all__ = [
     "FINISHED",
+    "INTERRUPTED",
     "METADATA",
     "RECORDS",
     "SELECTIONS",

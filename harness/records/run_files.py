@@ -11,12 +11,14 @@ from msgspec import Struct
 from harness.errors import UsageError
 from harness.files import read_json, read_rows
 from harness.records.record import RecordKey
-from harness.words import PROVEN, Mode, Verdict
+from harness.words import PROVEN, Asking, Mode, Verdict
 
 Json = Mapping[str, Any]
 RECORDS = "vllm_records.jsonl"
 METADATA = "metadata.json"
 CANDIDATES = "selected_candidates.jsonl"
+INTERRUPTED = "Interrupted"
+"""The type of the error of a start that a signal to the harness ended."""
 _BEFORE_RECORDS = frozenset({"StartupFailed", "ModeNotProven"})
 
 
@@ -59,7 +61,8 @@ class WorkersSay(Struct, frozen=True):
 class Start(Struct, frozen=True):
     """One start of a server, as `harness.conduct` writes it; foreign files may lack anything.
 
-    ``strangers`` is ``None`` where nobody looked who else could have answered.
+    ``strangers`` is ``None`` where nobody looked who else could have answered; of a ``superseded``
+    start no record is left.
     """
 
     server: Mapping[str, Any] = {}
@@ -77,6 +80,7 @@ class Start(Struct, frozen=True):
     process: Process | None = None
     worker_proof: WorkersSay | None = None
     error: Any = None
+    superseded: bool = False
 
     @property
     def evidence(self) -> LogEvidence:
@@ -91,7 +95,9 @@ class Start(Struct, frozen=True):
 
     @property
     def failure(self) -> str | None:
-        """Why it failed; ``None`` if it did not."""
+        """Why it failed; ``None`` if it did not, or a signal to the harness ended it."""
+        if self.superseded or self._error_type == INTERRUPTED:
+            return None
         if isinstance(self.error, Mapping):
             return str(self.error.get("message", self.error))
         return None if self.error is None else str(self.error)
@@ -105,12 +111,17 @@ class Start(Struct, frozen=True):
         closed in order says how many ``records`` it gave; a killed one still has the 0 it began
         with.
         """
+        if self.superseded:
+            return False
         if self.records is not None and (self.records or self.ended_at):
             return bool(self.records)
-        kind = self.error.get("type") if isinstance(self.error, Mapping) else None
-        if self.ready_after_s is None or kind in _BEFORE_RECORDS:
+        if self.ready_after_s is None or self._error_type in _BEFORE_RECORDS:
             return False
         return self.judged is not None or self.verdict != Verdict.INCONCLUSIVE
+
+    @property
+    def _error_type(self) -> object:
+        return self.error.get("type") if isinstance(self.error, Mapping) else None
 
     @property
     def build(self) -> str:
@@ -161,7 +172,7 @@ class Startup:
 
     def counter(self, name: str) -> float | None:
         """An engine counter summed over the starts that read it, ``None`` if none did."""
-        read = (start.metrics.get(name) for start in self.starts)
+        read = (start.metrics.get(name) for start in self.starts if not start.superseded)
         known = [float(value) for value in read if isinstance(value, int | float)]
         return sum(known) if known else None
 
@@ -173,6 +184,62 @@ class Startup:
 def _object(value: Json, key: str) -> Json:
     inner = value.get(key)
     return inner if isinstance(inner, Mapping) else {}
+
+
+class _Model(Struct):
+    name: str
+    hf_id: str | None = None
+
+
+class _Controls(Struct):
+    askings: tuple[Asking, ...] | None = None
+    prefix_caching: str | None = None
+    worker_proof: bool | None = None
+
+
+class _Candidates(Struct):
+    rows: int | None = None
+
+
+class _Spec(Struct):
+    """What is read of a run's settings, and of what types it is."""
+
+    backend: str | None = None
+    modes: tuple[Mode, ...] | None = None
+    models: tuple[_Model, ...] | None = None
+    controls: _Controls | None = None
+    request: dict[str, Any] | None = None
+    expect: dict[str, int | None] | None = None
+    server: dict[str, Any] | None = None
+
+
+class _Session(Struct):
+    started_at: str | None = None
+    ended_at: str | None = None
+    exit: int | None = None
+    error: str | None = None
+
+
+class _Metadata(Struct):
+    """What is read of ``metadata.json``, and of what types it is; older ones lack some of it."""
+
+    run_id: str | None = None
+    kind: str | None = None
+    complete: bool = False
+    does_not_count: str | None = None
+    planned_records: int | None = None
+    spec: dict[str, Any] | None = None
+    resolved_spec: _Spec | None = None
+    versions: dict[str, str | None] | None = None
+    host: dict[str, Any] | None = None
+    device: dict[str, str | None] | None = None
+    gpus: tuple[dict[str, Any], ...] | None = None
+    image: dict[str, Any] | None = None
+    candidates: _Candidates | None = None
+    command_line: tuple[str, ...] | None = None
+    dispatch_notes: dict[str, str] | None = None
+    not_controlled: tuple[str, ...] | None = None
+    sessions: tuple[_Session, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +330,7 @@ def _from_folder(folder: Path) -> RunFiles:
             file=folder,
             hint="give a run folder (results/<run_id>) or a records file (JSONL)",
         )
-    metadata = read_json(folder / METADATA) if known[1].is_file() else {}
+    metadata = _metadata(known[1]) if known[1].is_file() else {}
     candidates = folder / CANDIDATES
     return RunFiles(
         records_path=folder / RECORDS,
@@ -272,6 +339,18 @@ def _from_folder(folder: Path) -> RunFiles:
         startups=tuple(_startup(file) for file in sorted(folder.glob("startup_*.json"))),
         candidates=_candidates(candidates) if candidates.is_file() else None,
     )
+
+
+def _metadata(path: Path) -> Json:
+    """The file as written, once all that is read of it is known to be of its type."""
+    value = read_json(path)
+    try:
+        shaped = msgspec.convert(value, _Metadata)
+        if shaped.resolved_spec is None:
+            msgspec.convert(shaped.spec or {}, _Spec)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"not a run's metadata: {error}", file=path) from error
+    return value
 
 
 def startup_of(file: str, value: Json) -> Startup:

@@ -16,7 +16,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from harness.errors import EnvironmentError_, HarnessError
+import msgspec
+
+from harness.errors import EnvironmentError_, GateFailed, HarnessError
 from harness.files import (
     Lock,
     append_bytes,
@@ -170,14 +172,36 @@ def new_run_id(results: Path, name: str) -> str:
     return run_id
 
 
+class _Session(msgspec.Struct):
+    exit: int | None = None
+
+
+class _Known(msgspec.Struct):
+    """What tells whether a run is to be taken up again."""
+
+    fingerprint: str | None = None
+    complete: bool = False
+    does_not_count: str | None = None
+    sessions: tuple[_Session, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether its conclusion was written: a run killed before that is taken up again."""
+        concluded = not self.sessions or self.sessions[-1].exit in (0, GateFailed.exit_code)
+        return self.does_not_count is not None or (self.complete and concluded)
+
+
 def find_unfinished(results: Path, fingerprint: str) -> str | None:
-    """The newest run in ``results`` with this fingerprint that was not completed, or ``None``."""
+    """The newest run in ``results`` with this fingerprint that was not concluded, or ``None``.
+
+    A folder that cannot be read stands in nobody's way.
+    """
     found = []
     for path in sorted(results.glob(f"*/{METADATA}")):
         try:
-            metadata = read_json(path)
-        except HarnessError:
+            known, changed = msgspec.convert(read_json(path), _Known), path.stat().st_mtime
+        except (HarnessError, msgspec.ValidationError, OSError):
             continue
-        if metadata.get("fingerprint") == fingerprint and not metadata.get("complete"):
-            found.append((path.stat().st_mtime, path.parent.name))
+        if known.fingerprint == fingerprint and not known.done:
+            found.append((changed, path.parent.name))
     return max(found)[1] if found else None

@@ -26,12 +26,14 @@ class ServerState:
         exit_code: its exit status once it has ended; negative for a signal; ``None`` if unknown.
         detail: what a person should know, such as ``OOMKilled`` or ``ended by SIGKILL``.
         oom_killed: whether the container's engine says that it was killed for its memory.
+        stands_still: it runs, and gets no time to work: a paused container.
     """
 
     running: bool
     exit_code: int | None = None
     detail: str = ""
     oom_killed: bool = False
+    stands_still: bool = False
 
 
 @dataclass(eq=False)

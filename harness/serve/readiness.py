@@ -25,6 +25,8 @@ _Error = TypeVar("_Error", StartupFailed, ServerDied)
 _TICK_S = 0.1
 _REQUEST_TIMEOUT_S = 5.0
 _STATE_SETTLES_S = 1.0
+_STILL_S = 10.0
+"""How long a server may be paused before that is an error of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def wait_until_ready(
         StartupFailed: it ended, serves another model, or is not ready in time; with the cause,
             log lines, a remedy and the log's path.
     """
-    began = time.monotonic()
+    began, moved = time.monotonic(), 0.0
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readiness")
     client = httpx.Client(
         base_url=server.base_url, transport=transport, timeout=_REQUEST_TIMEOUT_S, trust_env=False
@@ -75,6 +77,9 @@ def wait_until_ready(
             if not state.running:
                 what = f"ended before it was ready ({_how(state)})"
                 raise _failed(StartupFailed, server, state, what)
+            moved = moved if state.stands_still else waited
+            if waited - moved > _STILL_S:
+                raise StartupFailed(f"{_who(server)}: {state.detail}", file=server.log_path)
             asked = asked or pool.submit(_ask, client, began)
             wait([asked], timeout=_TICK_S)
             if asked.done():
@@ -143,7 +148,8 @@ def describe_death(server: Server, state: ServerState | None = None) -> ServerDi
     while state.running and time.monotonic() < deadline:
         time.sleep(_TICK_S)
         state = server.state()
-    how = "its engine died or no longer answers" if state.running else _how(state)
+    how = state.detail or "its engine died or no longer answers"
+    how = how if state.running else _how(state)
     return _failed(ServerDied, server, state, f"died in the middle of its work ({how})")
 
 

@@ -57,9 +57,10 @@ def main(argv: list[str]) -> int:
 
 def _watch(pid: int, stopping: list[int]) -> int | None:
     """Wait until the server ends (its code) or the harness wants it to (None)."""
+    waiting = select.poll()
+    waiting.register(0, select.POLLIN)
     while not stopping:
-        readable, _, _ = select.select([0], [], [], _POLL_S)
-        if readable and not os.read(0, 1024):
+        if waiting.poll(_POLL_S * 1000) and not os.read(0, 1024):
             return None
         code = _reap(pid)
         if code is not None:

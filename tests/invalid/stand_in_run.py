@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.flips import flips
+from harness.records import record_id, sealed
 from harness.words import pattern_of
 
 Row = dict[str, Any]
@@ -75,7 +76,7 @@ class StandIn:
 
     def write(self, folder: Path) -> Path:
         folder.mkdir(parents=True)
-        lines = "".join(json.dumps(row) + "\n" for row in self.rows)
+        lines = "".join(json.dumps(sealed(row)) + "\n" for row in self.rows)
         (folder / "vllm_records.jsonl").write_text(lines + self.tail)
         (folder / "metadata.json").write_text(json.dumps(self.metadata))
         for name, startup in self.startups.items():
@@ -293,9 +294,9 @@ def _row(
     batch = seen(admitted=first, share=0.9, mixed=mixed, source=source)
     alone = seen(admitted=1, share=0.0, source=source)
     row = {
-        "schema_version": 2,
+        "schema_version": 3,
         "run_id": "planted",
-        "record_id": digest(json.dumps([candidate[k] for k in KEY] + [mode])),
+        "record_id": record_id(tuple(candidate[k] for k in KEY), mode),
         **candidate,
         "hf_id": f"org/{model}",
         "mode": mode,

@@ -116,7 +116,9 @@ def container_state(inspected: Mapping[str, Any]) -> ServerState:
     if status in {"running", "created"} and restarts == 0:
         return ServerState(running=True)
     if status == "paused":
-        return ServerState(running=True, detail="the container is paused")
+        own = str(inspected.get("Name", "")).lstrip("/")
+        detail = f"the container is paused: docker unpause {own} lets it go on"
+        return ServerState(running=True, detail=detail, stands_still=True)
     notes = [f"the container is {status}"]
     exit_code = state.get("ExitCode")
     if isinstance(exit_code, int):

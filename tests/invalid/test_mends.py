@@ -1,0 +1,80 @@
+"""For every check a command that mends what it refuses, or a reason that none could mend."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from random import Random
+
+import pytest
+from causes import CAUSES
+from stand_in_run import stand_in
+
+from harness.analyse import MENDS, Mend, standing, validate_run
+from harness.analyse.checks import OF_RECORDS
+from harness.analyse.evidence_checks import OF_EVIDENCE
+from harness.analyse.run_checks import OF_RUNS
+from harness.conduct import conductor
+from harness.plan import Plan
+from harness.records import RunFolder
+
+DOCS = Path(__file__).parents[2] / "docs/records.md"
+CHECKS = {*OF_RECORDS, *OF_RUNS, *OF_EVIDENCE}
+REFUSED = {Mend.ASK_AGAIN, Mend.START_ANEW}
+
+
+def told():
+    """The table of the page: a check and what mends it."""
+    text = DOCS.read_text("utf-8").partition("## What mends a run")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.+) \| `(\w+)`", text, re.MULTILINE)
+    return {name: mend for names, mend in rows for name in re.findall(r"`(\w+)`", names)}
+
+
+def test_the_page_tells_of_every_check_what_mends_it():
+    assert told() == {name: str(mend) for name, mend in MENDS.items()}
+    assert set(told()) == CHECKS
+
+
+def test_every_check_that_may_fail_names_a_command():
+    for name, mend in MENDS.items():
+        assert bool(mend.remedy) is (mend is not Mend.FAILS_NEVER), name
+
+
+ONE_OF_EACH = {cause.check: name for name, cause in reversed(CAUSES.items())}
+
+
+@pytest.mark.parametrize("name", sorted(ONE_OF_EACH.values()))
+def test_what_a_check_refuses_is_mended_by_the_command_that_is_named(name, tmp_path):
+    cause = CAUSES[name]
+    run = stand_in(**cause.shape)
+    cause.plant(run, Random(name))
+    path = run.write(tmp_path / "run")
+    mend, before = MENDS[cause.check], standing(path)
+    failing = {one.check for one in validate_run(path).failures}
+    assert cause.check in failing
+    hopeless = {one.check for one in before.hopeless}
+    if mend is Mend.GO_ON:
+        assert cause.check not in hopeless
+        return
+    if cause.check in hopeless:  # refused at once, and no command is named in vain
+        return
+    assert mend is Mend.ASK_AGAIN
+    with RunFolder(path) as folder:
+        conductor._set_aside(Plan(()), folder)
+    still = {one.check for one in validate_run(path).failures}
+    assert cause.check not in still
+    empty = {"records_readable"} if not (path / "vllm_records.jsonl").stat().st_size else set()
+    assert {MENDS[check] for check in still - failing - empty} <= {Mend.GO_ON}
+
+
+def test_a_check_that_no_command_mends_is_never_said_to_be_mended():
+    anew = {cause.check for cause in CAUSES.values() if MENDS[cause.check] is Mend.START_ANEW}
+    assert anew == {
+        "asked_as_specified",
+        "logs_unchanged",
+        "mode_parity",
+        "one_run",
+        "one_server_build",
+        "same_prompt_batch_and_sampling",
+        "servers_compute",
+    }
