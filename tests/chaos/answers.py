@@ -17,7 +17,7 @@ KEPT = ("control", "line_ends", "long", "surrogate", "ids_none", "empty", "infin
 """Kinds of which a harness may keep the answer as one that was given."""
 
 
-@row("hostile-answers", share=2, fast=2)
+@row("hostile-answers", share=2, fast=1)
 def hostile_answers(play: Play) -> None:
     """The server answers some or all prompts in one of 40 hostile ways."""
     rng = play.rng

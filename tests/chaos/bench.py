@@ -82,8 +82,9 @@ class Said:
     def insist_on(self, *codes: int) -> Said:
         """Check the exit code, and that no stream holds a traceback."""
         for stream in (self.out, self.err):
-            insist("Traceback (most recent" not in stream, f"a traceback: {stream[-900:]} | {self}")
-            insist("Exception ignored" not in stream, f"an ignored exception: {self}")
+            for sign in ("Exception ignored", "Traceback (most recent"):
+                at = stream.find(sign)
+                insist(at < 0, f"{self.code}, and a traceback: {stream[at : at + 1500]}")
         insist(self.code in codes, f"exit code not in {codes}: {self}")
         return self
 

@@ -308,7 +308,7 @@ READING: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-@row("interrupted-readers", share=5, fast=0)
+@row("interrupted-readers", share=5, fast=1)
 def interrupted_readers(play: Play) -> None:
     """A verb that writes results is interrupted: each file is the old one or the new one."""
     rng = play.rng

@@ -57,7 +57,7 @@ SAME: dict[str, Callable[[Bench, Json], None]] = {
 }
 
 
-@row("reused-run-id", share=4, fast=0)
+@row("reused-run-id", share=4, fast=1)
 def reused_run_id(play: Play) -> None:
     """The run id of a whole, a half or an anonymous run is given with other settings."""
     rng = play.rng
