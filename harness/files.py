@@ -134,6 +134,7 @@ def _replacing(
     check: Callable[[Path], object] | None = None,
 ) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    sweep_temporary(path.parent)
     try:
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
