@@ -136,11 +136,14 @@ def nearest(word: object, known: Iterable[str], label: str = "") -> str | None:
     """
     matches = get_close_matches(str(word), words := list(known), n=1, cutoff=0.6)
     if matches:
-        return f"did you mean '{matches[0]}'?"
-    return f"{label}: {', '.join(words)}" if label else None
+        return f"did you mean '{_cut(matches[0])}'?"
+    return f"{label}: {', '.join(map(_cut, words))}" if label else None
 
 
 def shown(value: object) -> str:
     """A value as a message shows it: quoted, and cut when it is long."""
-    text = repr(value)
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
