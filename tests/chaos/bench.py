@@ -399,7 +399,8 @@ def _play(words: tuple[str, ...]) -> None:
     sys.argv = ["harness", *words]
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    errors = "backslashreplace"  # as the interpreter opens it
+    sys.stderr = open(2, "w", buffering=1, closefd=False, errors=errors)  # noqa: SIM115
     sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
     main()
 
