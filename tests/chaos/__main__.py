@@ -9,6 +9,7 @@ python -m tests.chaos --fast                       the part that runs with the t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -106,17 +107,18 @@ class Campaign:
             thread.start()
         outcomes: list[Outcome] = []
         told = time.monotonic()
-        while any(thread.is_alive() for thread in threads) or not self.outcomes.empty():
-            try:
-                outcomes.append(self.outcomes.get(timeout=0.5))
-            except Empty:
-                continue
-            if outcomes[-1].problem:
-                say(failure(outcomes[-1]))
-            if time.monotonic() - told > 15:
-                told = time.monotonic()
-                failed = sum(outcome.problem is not None for outcome in outcomes)
-                say(f"{told - self.began:6.0f} s  {len(outcomes)} trials, {failed} failed")
+        with contextlib.suppress(KeyboardInterrupt):  # what is done is told
+            while any(thread.is_alive() for thread in threads) or not self.outcomes.empty():
+                try:
+                    outcomes.append(self.outcomes.get(timeout=0.5))
+                except Empty:
+                    continue
+                if outcomes[-1].problem:
+                    say(failure(outcomes[-1]))
+                if time.monotonic() - told > 15:
+                    told = time.monotonic()
+                    failed = sum(outcome.problem is not None for outcome in outcomes)
+                    say(f"{told - self.began:6.0f} s  {len(outcomes)} trials, {failed} failed")
         shutil.rmtree(place, ignore_errors=True)
         return outcomes
 
