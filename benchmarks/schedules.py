@@ -73,7 +73,7 @@ def running(policy: str) -> Iterator[tuple[RunSpec, Server]]:
         "controls.prefix_caching": policy,
         "request.max_tokens": 16,
     }
-    spec = load_spec("demo", changes).spec
+    spec = load_spec("demo-tiny", changes).spec
     backend = make_backend(spec)
     with tempfile.TemporaryDirectory() as folder:
         options = launch_options(

@@ -32,7 +32,8 @@ SLOTS = 8
 def start(results, run_id, *flags):
     """A run of the demo's profile, going on."""
     command = [
-        *(sys.executable, "-m", "harness", "run", "--profile", "demo", "--results", str(results)),
+        *(sys.executable, "-m", "harness", "run", "--profile", "demo-tiny"),
+        *("--results", str(results)),
         *("--run-id", run_id, *flags),
     ]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -47,7 +48,16 @@ def finish(process):
 
 def run(results, run_id, *flags):
     """A whole run in this process, which is spared another one's start: exit code and messages."""
-    command = ["run", "--profile", "demo", "--results", str(results), "--run-id", run_id, *flags]
+    command = [
+        "run",
+        "--profile",
+        "demo-tiny",
+        "--results",
+        str(results),
+        "--run-id",
+        run_id,
+        *flags,
+    ]
     said, code = io.StringIO(), 0
     with (
         contextlib.chdir(ROOT),
@@ -95,7 +105,7 @@ def servers(tmp_path_factory):
                 "server.extra_args": [*arguments, "--max-num-batched-tokens", "2048"],
                 "controls.prefix_caching": "server_default",
             }
-            spec = load_spec("demo", changes).spec
+            spec = load_spec("demo-tiny", changes).spec
             options = launch_options(spec, spec.models[0], mode, schedules={DispatchMode.GATED})
             folder = tmp_path_factory.mktemp(str(mode))
             running[mode] = make_backend(spec).start(options, folder)
@@ -115,7 +125,7 @@ class ByHand:
         self.log_path = log
         self.port = free_port(18440)
         self.base_url = f"http://127.0.0.1:{self.port}"
-        spec = load_spec("demo").spec
+        spec = load_spec("demo-tiny").spec
         server = spec.server
         command = [
             *(str(ROOT / server.native_command.split()[0]), *server.native_command.split()[1:]),

@@ -39,7 +39,7 @@ def spec(tmp_path):
                    f'option_c: c, option_d: d}}\n' for i in range(6))  # fmt: skip
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks/tiny.yaml").write_text(TASK + rows)
-    return load_spec("demo", {"tasks": str(tmp_path / "tasks")})
+    return load_spec("demo-tiny", {"tasks": str(tmp_path / "tasks")})
 
 
 def prepared(spec, **changes):

@@ -25,7 +25,7 @@ class Run:
         self.folder = results / "run"
         self.killed_with = []
         self.command = [
-            *HARNESS, "run", "--profile", "demo", "--results", str(results), "--run-id", "run",
+            *HARNESS, "run", "--profile", "demo-tiny", "--results", str(results), "--run-id", "run",
             "--port", str(free_port(18100)), *flags,
         ]  # fmt: skip
 
@@ -84,7 +84,7 @@ def cli(*arguments):
 
 
 def planned(*flags):
-    done = cli("plan", "--profile", "demo", "--json", *flags)
+    done = cli("plan", "--profile", "demo-tiny", "--json", *flags)
     assert done.returncode == 0, done.stderr
     return len(done.stdout.splitlines())
 

@@ -60,7 +60,9 @@ def begun(tmp_path, monkeypatch):
     """A start that is ready, its server, and what its workers answer."""
 
     def begin(mode=Mode.STANDARD, *, proof=False, answers=None, problem=""):
-        spec = load_spec("demo").spec.model_copy(update={"controls": Controls(worker_proof=proof)})
+        spec = load_spec("demo-tiny").spec.model_copy(
+            update={"controls": Controls(worker_proof=proof)}
+        )
         options = launch_options(spec, spec.models[0], mode, nonce="0a1b2c3d", run_id="r")
         folder = RunFolder(tmp_path / "r")
         log = folder.path / "native.log"

@@ -62,7 +62,7 @@ def prepared(url, log=None, **changes):
         "limit": 4,
         **changes,
     }
-    return prepare(load_spec("demo", overrides))
+    return prepare(load_spec("demo-tiny", overrides))
 
 
 PAUSED, READY, WITHOUT = (200, {"is_paused": True}), (200, {"is_paused": False}), (404, {})

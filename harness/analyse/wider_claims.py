@@ -29,7 +29,7 @@ def never_established(summary: Summary) -> list[Claim]:
     if stack.device == "cpu":
         reasons["gpu"] = (
             "these numbers come from a CPU: they show the mechanism and test the pipeline, and are "
-            "no evidence about a GPU or about a real model"
+            "no evidence about a GPU or another model"
         )
     return [
         Claim(name, text, ClaimStatus.NOT_ESTABLISHED, reasons.get(name, reason))

@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from harness.cli.image_verbs import PIN_EXAMPLE, bisect, images, pin
-from harness.cli.input_verbs import candidates, tasks
+from harness.cli.input_verbs import candidates, models, tasks
 from harness.cli.result_verbs import adjudicate, compare, report, score, summarize, validate
 from harness.cli.run_verbs import CLEAN_EXAMPLE, ablation, clean, compose, doctor, plan, run, scan
 from harness.cli.terminal import SPEC_VERBS, hold_streams
@@ -32,7 +32,7 @@ app.command(epilog=PIN_EXAMPLE)(pin)
 for verb in (bisect, compare, compose):
     app.command()(verb)
 app.command(epilog=CLEAN_EXAMPLE)(clean)
-for group in (tasks, candidates, images, adjudicate):
+for group in (tasks, candidates, models, images, adjudicate):
     app.add_typer(group)
 
 

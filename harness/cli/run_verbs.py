@@ -127,7 +127,7 @@ def scan(
     that holds no prompt and no answer.
 
     \b
-      harness scan --profile demo --batch-sizes 4,8 --out candidates/demo_score_flips.csv
+      harness scan --profile demo --modes standard --batch-sizes 8 --select text_change
       harness scan -c my_run.yaml --modes standard --batch-sizes 8,32 --dispatch-modes prompt_list
     """  # noqa: E501
     sizes = jobs.runs.read_sizes(batch_sizes)

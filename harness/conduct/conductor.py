@@ -33,6 +33,7 @@ from harness.errors import (
     UsageError,
 )
 from harness.files import refusal
+from harness.models import insist_fetched
 from harness.plan import Lifetime, Plan, remaining
 from harness.records import (
     METADATA,
@@ -46,6 +47,7 @@ from harness.records import (
 from harness.replay import Dispatcher, ReplaySession
 from harness.report import write_reports
 from harness.serve import LaunchOptions, launch_options
+from harness.words import BackendName
 
 _SUMMARY, _VALIDATION = "summary.json", "validation.json"
 _CONCLUSION = (_SUMMARY, _VALIDATION, "report.md", "report.html")
@@ -105,11 +107,13 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
 
     Raises:
         UsageError: the run id belongs to another experiment, or is no name of a folder.
-        EnvironmentError_: what the servers need is not here.
+        EnvironmentError_: what the servers need is not here, a fetched model among it.
         RunError: a server died, a mode is not proven, or records failed; what was written stays.
         Interrupted: a signal; what was written stays.
     """
     prepared = settled(prepared, progress)
+    if prepared.spec.backend is not BackendName.EXTERNAL:
+        insist_fetched(model.hf_id for model in prepared.spec.models)
     path = _choose_folder(prepared, options, progress)
     site = find_site(prepared.spec, progress)
     if not path.exists():

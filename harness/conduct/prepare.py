@@ -5,12 +5,12 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from harness.candidates import Candidate, CandidateKey, candidate_hashes, load_candidates
 from harness.errors import UsageError
 from harness.files import sha256_of
+from harness.models import weights_folder
 from harness.plan import Plan, build_plan
 from harness.settings import LoadedSpec, RunSpec
 from harness.tasks import Population, load_tasks
@@ -130,8 +130,8 @@ def _planned(
             hint=f"correct the candidates, or --rows-per-mode {planned}",
         )
     weights = {}
-    for name, path in ((model.name, Path(model.hf_id)) for model in spec.models):
-        if path.is_dir():
+    for name, path in ((model.name, weights_folder(model.hf_id)) for model in spec.models):
+        if path is not None and path.is_dir():
             files = sorted(file for file in path.iterdir() if file.is_file())
             text = "".join(f"{file.name} {sha256_of(file)}\n" for file in files)
             weights[name] = hashlib.sha256(text.encode()).hexdigest()

@@ -21,6 +21,7 @@ from harness.machine import (
     host_facts,
     interpreter_versions,
 )
+from harness.models import PREFIX
 from harness.prove import ActivationEvidence, Device, Difference
 from harness.records import RunFolder
 from harness.score import scorer_versions
@@ -242,7 +243,7 @@ def not_controlled(spec: RunSpec) -> list[str]:
     """What this run leaves to the server or to chance, in words for a report."""
     controls, arguments = spec.controls, " ".join(spec.server.extra_args)
     default, asked = "server_default", set(controls.askings)
-    hub = (m for m in spec.models if not m.hf_id.startswith((".", "/", "docker/")))
+    hub = (m for m in spec.models if not m.hf_id.startswith((".", "/", "docker/", PREFIX)))
     open_points = {
         "prefix caching is left at the server's default": controls.prefix_caching == default,
         "prefix caching is on": controls.prefix_caching == "on",

@@ -13,6 +13,7 @@ from msgspec import Struct, yaml
 from harness.doctor.machine_facts import Facts
 from harness.findings import Finding, Status
 from harness.machine import Gpu
+from harness.models import PREFIX
 from harness.prove import beyond_read, parse_version
 from harness.settings import RunSpec
 from harness.words import BackendName, Mode
@@ -208,7 +209,11 @@ def _models(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
     """A line a model that is not here, and one for the disk that they need."""
     missing = [model for model in facts.models if not (model.local or model.cached)]
     for model in missing:
-        cases = {"gated": model.gated and not facts.has_token, "silent": model.gated is None}
+        cases = {
+            "on_shelf": model.hf_id.startswith(PREFIX),
+            "gated": model.gated and not facts.has_token,
+            "silent": model.gated is None,
+        }
         yield _say("model {model.name}", cases, model=model)
     known = [model.weight_bytes for model in missing if model.weight_bytes is not None]
     free, wanted = (facts.weights_free_bytes or 0) / _GB, _WEIGHTS_RESERVE * sum(known) / _GB

@@ -14,6 +14,7 @@ from harness.doctor.machine_facts import EngineFacts, Facts, ImageFacts, ModelFa
 from harness.errors import EnvironmentError_, UsageError
 from harness.images import ImageLock, ImageVersions, Presence, find_image, presence
 from harness.machine import Versions, interpreter_versions, read_gpus, this_host
+from harness.models import PREFIX, weights_folder
 from harness.serve import check_port_free, sweep_everything
 from harness.serve.docker import connect, engine_gpu_access
 from harness.settings import ModelSpec, RunSpec
@@ -113,10 +114,11 @@ def _engine_and_image(image: str, lock: Path) -> tuple[EngineFacts, ImageFacts]:
 
 
 def _model(model: ModelSpec, weights: Path) -> ModelFacts:
-    local = Path(model.hf_id).expanduser().is_dir()
+    found = weights_folder(model.hf_id)
+    local, on_shelf = found is not None and found.is_dir(), model.hf_id.startswith(PREFIX)
     folder = weights / "hub" / f"models--{model.hf_id.replace('/', '--')}"
     cached = not local and any(folder.glob("snapshots/*/config.json"))
-    said = None if local or cached else _answer(_HUB + model.hf_id)
+    said = None if local or cached or on_shelf else _answer(_HUB + model.hf_id)
     gated = True if said and said.status_code == httpx.codes.UNAUTHORIZED else None
     if said and said.status_code == httpx.codes.OK:
         with suppress(ValueError, AttributeError):

@@ -71,6 +71,7 @@ def export_run(
     mode: str,
     tasks: Path | None,
     include_cache: bool = False,
+    whole_batches: int | None = None,
 ) -> Done:
     """Write the rows of a run that changed between solo and batched as a candidate file.
 
@@ -86,6 +87,7 @@ def export_run(
         mode=None if mode == "any" else mode,
         scorers={task.name: task.scorer for task in load_tasks(tasks).tasks} if tasks else None,
         include_cache=include_cache,
+        whole_batches=whole_batches,
     )
     left_out = f"{found.left_out} rows that the cache moved and not the batch are left out"
     lines = [

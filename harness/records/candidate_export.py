@@ -78,6 +78,7 @@ class ExportedCandidates:
         seen: how many records were read, considered, in error, and given twice.
         score_profiles: the scorer profiles of the records considered.
         left_out: selected rows that only the cache moved, which are not among ``rows``.
+        whole_batches: the batches of which ``rows`` are all rows; ``None`` where each is selected.
     """
 
     rows: tuple[Mapping[str, Any], ...]
@@ -87,6 +88,7 @@ class ExportedCandidates:
     seen: Mapping[str, int]
     score_profiles: tuple[str, ...]
     left_out: int = 0
+    whole_batches: int | None = None
 
     def csv_text(self) -> str:
         """The candidate file, header first, newline-terminated rows."""
@@ -120,6 +122,7 @@ class ExportedCandidates:
                 "rule": _RULES[self.selection],
                 "mode": self.mode,
                 "cache_rows_left_out": self.left_out,
+                "whole_batches": self.whole_batches,
             },
             "source": {
                 "run_id": self.source,
@@ -138,6 +141,7 @@ def export_candidates(
     mode: str | None = "standard",
     scorers: Mapping[str, str] | None = None,
     include_cache: bool = False,
+    whole_batches: int | None = None,
 ) -> ExportedCandidates:
     """Choose the rows of a scored run that changed between solo and batched.
 
@@ -149,6 +153,8 @@ def export_candidates(
         scorers: scorer of each task by its name; where absent, it is read from the record's
             evidence, task or domain, and a direction that cannot be known stays empty.
         include_cache: also rows that the cache moved and the batch did not.
+        whole_batches: only so many batches, those with the most selected rows (the earlier of two
+            with as many), and all of their rows, selected or not.
 
     Raises:
         UsageError: an unknown selection, or no record of ``mode``.
@@ -157,6 +163,7 @@ def export_candidates(
         raise UsageError(f"--select: unknown rule '{select}'", hint=f"known: {', '.join(_RULES)}")
     rows: dict[RecordKey, Mapping[str, Any]] = {}
     seen = Counter(read=0, considered=0, errors=0, duplicates=0)
+    batches: dict[tuple[Any, ...], dict[RecordKey, Mapping[str, Any]]] = {}
     left_out: set[RecordKey] = set()
     modes: set[str] = set()
     profiles: set[str] = set()
@@ -173,21 +180,29 @@ def export_candidates(
             profiles.add(record.score_profile)
         kind = kind_of(record, select)
         studied = record.label_flip if select == "label_flip" else record.text_change
+        row = {**_row(record, (scorers or {}).get(record.task_name)), "kind": kind}
+        if whole_batches is not None:
+            batch = record.model, record.mode, record.dispatch_mode, record.group
+            batches.setdefault(batch, {}).setdefault(record.key, row)
         if not studied and kind != "mixed":
             continue
         if kind == "cache" and not include_cache:
             left_out.add(record.key)
             continue
         seen["duplicates"] += record.key in rows
-        row = _row(record, (scorers or {}).get(record.task_name))
-        rows.setdefault(record.key, {**row, "kind": kind})
+        rows.setdefault(record.key, row)
     if not seen["considered"]:
         raise UsageError(
             f"no record of mode '{mode}' in {source}" if mode else f"no records in {source}",
             hint=f"modes there: {', '.join(sorted(modes))}" if modes else None,
         )
+    if whole_batches is not None:
+        fullest = sorted(batches.values(), key=lambda batch: -len(batch.keys() & rows.keys()))
+        rows = {key: row for batch in fullest[:whole_batches] for key, row in batch.items()}
     return ExportedCandidates(
-        tuple(rows.values()), select, mode, source, seen, tuple(sorted(profiles)), len(left_out)
+        *(tuple(rows.values()), select, mode, source, seen, tuple(sorted(profiles))),
+        left_out=len(left_out),
+        whole_batches=whole_batches,
     )
 
 

@@ -1,8 +1,9 @@
 """One server lifetime's records: every row's askings, in one order for a run and for a scan.
 
-Rows are taken by slice: those that are sent in the same batch share the one dispatch. What has been
-asked alone in this lifetime is remembered, because the first asking of a prompt meets another cache
-than all later ones.
+Rows are taken by group: those whose prompts meet, in whatever dispatch modes. Rows that are sent in
+the same batch share the one dispatch, and all rows of a prompt in a group its askings alone: S1 is
+asked before the first batch, S2 after the last. What has been asked alone in this lifetime is
+remembered, because the first asking of a prompt meets another cache than all later ones.
 """
 
 from __future__ import annotations
@@ -60,15 +61,15 @@ class ReplaySession:
         self._write = write
 
     async def replay(self, lifetime: Lifetime) -> None:
-        """Write one record for each planned one, slice after slice.
+        """Write one record for each planned one, group after group.
 
         Raises:
             ServerDied: the server is gone; what was written stays.
         """
         scribe = Scribe(self._spec, lifetime.model, self._run_id)
         askings = _Askings(self._dispatcher, self._spec, scribe, self._write)
-        for rows in lifetime.slices:
-            await askings.of_slice(rows)
+        for slices in lifetime.groups:
+            await askings.of_group(slices)
 
 
 class _Seen(NamedTuple):
@@ -88,6 +89,7 @@ class _Alone:
         self._dispatcher = dispatcher
         self.first: dict[str, _Seen | RequestFailed] = {}
         self.latest: dict[str, _Seen] = {}
+        self.last: dict[str, _Seen] = {}
 
     async def begin(self, prompt: Prompt) -> None:
         """Ask the first time, unless that was done."""
@@ -118,6 +120,16 @@ class _Alone:
         known = self.latest.get(prompt.sha256)
         return known or await self.again(prompt)
 
+    async def after_batches(self, prompt: Prompt) -> _Seen:
+        """The answer since ``last`` was emptied; asked for now where there is none.
+
+        Raises:
+            RequestFailed, ServerDied: as the dispatcher says.
+        """
+        if prompt.sha256 not in self.last:
+            self.last[prompt.sha256] = await self.again(prompt)
+        return self.last[prompt.sha256]
+
     def begun(self, group: BatchGroup) -> int:
         """How many of a target's companions were asked alone."""
         others = (p for place, p in enumerate(group.prompts) if place != group.target_index)
@@ -125,7 +137,7 @@ class _Alone:
 
 
 class _Askings:
-    """The askings of one lifetime, slice by slice."""
+    """The askings of one lifetime, group by group."""
 
     def __init__(
         self,
@@ -141,23 +153,28 @@ class _Askings:
         self._scribe = scribe
         self._write = write
 
-    async def of_slice(self, planned: Sequence[PlannedRecord]) -> None:
-        """All prompts alone, S1 of each row, the batch once, then S2 of each row.
+    async def of_group(self, slices: Sequence[Sequence[PlannedRecord]]) -> None:
+        """All prompts alone, S1 of each target, each slice's batch once, then S2 of each target.
 
         Where the cache lasts, the companions are asked alone too, so that the batch finds all its
         prompts in one state.
         """
-        targets = {one.group.target.sha256 for one in planned}
-        for prompt in planned[0].group.prompts:
+        targets = {one.group.target.sha256 for planned in slices for one in planned}
+        for prompt in slices[0][0].group.prompts:
             if self._cache_lasts or prompt.sha256 in targets:
                 await self._alone.begin(prompt)
-        rows = [row for row in map(Asked, planned) if self._first(row)]
+        asked = [[row for row in map(Asked, planned) if self._first(row)] for planned in slices]
         if Asking.S1 in self._wanted:
-            rows = [row for row in rows if await self._solo(row, Asking.S1)]
-        for asking in (Asking.B, Asking.B2):
-            if asking in self._wanted and rows:
-                rows = await self._batch(rows, asking)
-        for row in rows:
+            asked = [[row for row in rows if await self._solo(row, Asking.S1)] for rows in asked]
+        answered: list[Asked] = []
+        for rows in asked:
+            whole = rows
+            for asking in (Asking.B, Asking.B2):
+                if asking in self._wanted and whole:
+                    whole = await self._batch(whole, asking)
+            answered += whole
+        self._alone.last.clear()
+        for row in answered:
             if Asking.S2 not in self._wanted or await self._solo(row, Asking.S2):
                 self._write(self._scribe.answered(row))
 
@@ -170,7 +187,7 @@ class _Askings:
 
     async def _solo(self, row: Asked, asking: Asking) -> bool:
         prompt = row.planned.group.target
-        ask = self._alone.before_batch if asking is Asking.S1 else self._alone.again
+        ask = self._alone.before_batch if asking is Asking.S1 else self._alone.after_batches
         try:
             self._scribe.take(row, asking, *await ask(prompt))
         except RequestFailed as error:

@@ -1,5 +1,6 @@
 """Answers that differ, side by side, within a stated budget: in a run, or from A to B."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -16,10 +17,17 @@ from harness.compare import (
     SampleComparison,
 )
 from harness.files import rows_at
-from harness.numbers import score_text
+from harness.numbers import NONE, score_text
 from harness.records import Record, RecordKey, first_difference, part, records_at
-from harness.report.answer_windows import Piece, answer_limit, answer_view, beyond, text_view
-from harness.report.document import Change, Group
+from harness.report.answer_windows import (
+    AnswerView,
+    Piece,
+    answer_limit,
+    answer_view,
+    beyond,
+    text_view,
+)
+from harness.report.document import Change, Example, Group
 from harness.report.wording import wording
 from harness.words import Asking, Effect, Mode
 
@@ -29,6 +37,9 @@ MAX_PROMPT = 4_000
 MAX_CO_BATCHED = 64
 MAX_SHOWN = 1_000
 """Changes of one kind from A to B that are shown with their answers."""
+MAX_ASKED = 300
+"""Characters of a question, and of each answer, at the top of a page."""
+_TURN = re.compile(r"<\|im_start\|>user\n(.*?)<\|im_end\|>", re.S)
 _MARKS = re.compile(r"(==\w+==|__\w+__)")
 _KEPT_SCORE = "answers changed and kept their score"
 
@@ -111,6 +122,51 @@ def changed_pairs(records: Iterable[Record], prompts: Mapping[str, str]) -> tupl
             most=200,
             listed=f"{total['text']:,} {_KEPT_SCORE}",
         ),
+    )
+
+
+def example(groups: Iterable[Group]) -> Example | None:
+    """The change to see first: a flip before other changes, the standard path's before another's.
+
+    Of each kind the first of which both texts are known, and of flips one whose labels both have a
+    score.
+    """
+    by_group = ((group.anchor == "flips", change) for group in groups for change in group.changes)
+    known = [
+        (is_flip, change)
+        for is_flip, change in by_group
+        if all(answer.pieces is not None for answer in change.answers[0])
+    ]
+    known.sort(
+        key=lambda one: (
+            *(not one[0], one[1].mode != Mode.STANDARD),
+            one[0] and any(answer.scored.startswith(NONE) for answer in one[1].answers[0]),
+        )
+    )
+    for is_flip, change in known[:1]:
+        alone, batched = change.answers[0]
+        told = "example/label" if is_flip else "example/words"
+        turn = _TURN.search(change.prompt or "")
+        asked = (turn[1] if turn else change.prompt or "").strip()
+        return Example(
+            said=wording(told).prose.format(alone=alone.scored, batched=batched.scored),
+            asked=f"{asked[:MAX_ASKED]}…" if len(asked) > MAX_ASKED else asked,
+            change=change.anchor,
+            where=" · ".join((change.where[0], *change.context)),
+            answers=(_plain(alone, "alone"), _plain(batched, "in its batch")),
+        )
+    return None
+
+
+def _plain(answer: AnswerView, name: str) -> AnswerView:
+    """The answer cut closer round the difference, with no other mark."""
+    pieces = answer.pieces or ()
+    text = "".join(piece.text for piece in pieces)
+    before = itertools.takewhile(lambda piece: not piece.differs, pieces)
+    view = text_view(name, text, sum(len(piece.text) for piece in before), MAX_ASKED)
+    around = answer.before + view.before, answer.after + view.after
+    return replace(
+        view, before=around[0], after=around[1], length=answer.length, scored=answer.scored
     )
 
 

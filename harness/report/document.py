@@ -229,6 +229,25 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """One prompt's two answers, for the top of a page.
+
+    Attributes:
+        said: what changed: the label, or the words alone.
+        asked: the question, cut where it is long; empty where its task file was not found.
+        change: the place that shows all of it, by its anchor.
+        where: the first difference, and under what conditions.
+        answers: alone, and in the batch.
+    """
+
+    said: str
+    asked: str
+    change: str
+    where: str
+    answers: tuple[AnswerView, AnswerView]
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Changes of one kind; ``left_out`` are counted and not shown.
 
@@ -305,6 +324,7 @@ class Document:
         headline: the result, a sentence or a clause a line.
         context: what it was measured on; empty for two sides, which `names` tells.
         nature: what numbers from this kind of device can say; empty for a GPU.
+        example: two answers of one prompt; ``None`` where no text of a change is known.
         checks: the conditions of a gate; ``suites`` the same for CI, as tests of ``program``.
         promise: what is escaped on the page.
     """
@@ -320,6 +340,7 @@ class Document:
     made_with: str = f"harness {__version__}"
     context: str = ""
     nature: str = ""
+    example: Example | None = None
     measures: tuple[Measure, ...] = ()
     checks: tuple[Check, ...] = ()
     groups: tuple[Group, ...] = ()

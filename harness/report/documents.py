@@ -16,7 +16,7 @@ from harness.report import sections_conduct as conduct
 from harness.report import sections_images as images
 from harness.report import sections_summary as told
 from harness.report import standing
-from harness.report.changed_answers import change_groups, changed_pairs, sample_groups
+from harness.report.changed_answers import change_groups, changed_pairs, example, sample_groups
 from harness.report.document import Check, Document, Look, Section, Suite, Tone
 from harness.report.text import headline_clauses
 from harness.report.wording import wording
@@ -86,6 +86,7 @@ def run_document(
         headline=(sentence,),
         context=context,
         nature=standing.nature(summary, files),
+        example=example(groups),
         measures=told.measures(summary),
         sections=tuple(filter(None, sections)),
         groups=tuple(group for group in groups if group.changes),

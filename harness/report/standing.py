@@ -94,7 +94,7 @@ def cpu_nature(runs: str) -> str:
     """What the numbers of a run on vLLM's CPU engine can say."""
     return (
         f"{runs} used vLLM's CPU engine. Its numbers show the mechanism and test the "
-        "pipeline; they say nothing about a GPU or about a real model."
+        "pipeline; they say nothing about a GPU or another model."
     )
 
 

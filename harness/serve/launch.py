@@ -15,6 +15,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.machine import Host, this_host
+from harness.models import weights_folder
 from harness.prove import WORKER_EXTENSION
 from harness.secrets import (
     names_a_secret,
@@ -275,13 +276,13 @@ def launch_options(
 
 
 def _model_folder(model: ModelSpec, working_directory: Path) -> Path | None:
-    """What ``hf_id`` means: an existing folder wins, as it does in vLLM; ``None`` is the hub."""
-    folder = (working_directory / Path(model.hf_id).expanduser()).resolve()
-    if folder.is_dir():
+    """What ``hf_id`` means, as `weights_folder` says; a path that is no folder is no model."""
+    folder = weights_folder(model.hf_id, working_directory)
+    if folder is not None:
         return folder
     if model.hf_id.startswith(_PATH_STARTS):
         raise UsageError(
-            f"model {model.name}: there is no folder {folder}",
+            f"model {model.name}: there is no folder {model.hf_id}",
             hint="give a hub id such as org/name, or the path of a folder with config.json",
         )
     return None

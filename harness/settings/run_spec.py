@@ -26,7 +26,8 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 class ModelSpec(BaseModel):
     """A model: the name that candidates use and where vLLM finds its weights.
 
-    ``hf_id`` is a hub id or an existing local folder; ``revision`` a hub commit or ``None``.
+    ``hf_id`` is a hub id, an existing local folder, or ``models:NAME`` for one of `harness models`;
+    ``revision`` is a hub commit or ``None``.
     """
 
     model_config = _STRICT
@@ -138,7 +139,8 @@ class RunSpec(BaseModel):
     """One run.
 
     ``dispatch_modes`` is ``original`` or a list that replaces the candidates' own; ``original`` in
-    the list stands for those.
+    the list stands for those. ``candidates`` and ``tasks`` may begin with ``packaged:``, which is
+    the folder of the harness's own package.
     """
 
     model_config = _STRICT

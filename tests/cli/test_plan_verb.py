@@ -145,7 +145,7 @@ def test_candidates_check_for_people_shows_the_same_counts(
 def test_candidates_check_knows_only_the_models_of_a_named_spec(
     inputs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _run("candidates", "check", "c.csv", "--tasks", "tasks", "-p", "demo") == 2
+    assert _run("candidates", "check", "c.csv", "--tasks", "tasks", "-p", "demo-tiny") == 2
     assert "c.csv:2: column model: unknown model 'llama3.2-1b'" in capsys.readouterr().err
 
 

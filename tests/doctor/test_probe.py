@@ -60,5 +60,15 @@ def test_a_taken_port_names_who_holds_it(capsys, tmp_path):
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(SystemExit):
-            main(["doctor", "--profile", "demo", "--port", str(port), "--results", str(tmp_path)])
+            main(
+                [
+                    "doctor",
+                    "--profile",
+                    "demo-tiny",
+                    "--port",
+                    str(port),
+                    "--results",
+                    str(tmp_path),
+                ]
+            )
     assert f"failed   port: port {port} is in use by" in capsys.readouterr().out

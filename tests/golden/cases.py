@@ -34,7 +34,7 @@ def _case(name: str, commands: str, reads: str = "", collects: str = "") -> Case
 _VERBS = (
     *("run", "ablation", "plan", "summarize", "validate", "report", "score", "scan", "doctor"),
     *("pin", "bisect", "compare", "compose", "clean"),
-    *("tasks", "candidates", "images", "adjudicate"),
+    *("tasks", "candidates", "models", "images", "adjudicate"),
 )
 VERBS_WITH_PARTS = {
     "tasks": ("lint", "import"),
@@ -50,6 +50,7 @@ _HELP = [
         for v, ps in VERBS_WITH_PARTS.items()
         for part in ps
     ),
+    Case("help-models-fetch", (("models", "fetch", "--help"),)),
     Case("help-without-a-part", tuple((verb,) for verb in VERBS_WITH_PARTS)),
 ]
 
@@ -209,26 +210,27 @@ _IMAGES = [
     )
 ]
 _PLANS = [
-    _case("plan", "plan --profile demo", "candidates"),
-    _case("plan-json", "plan --profile demo --json", "candidates"),
+    _case("plan", "plan --profile demo-tiny", "candidates"),
+    _case("plan-json", "plan --profile demo-tiny --json", "candidates"),
     _case(
         "plan-changed",
-        "plan --profile demo --modes batch_invariant --dispatch-modes"
+        "plan --profile demo-tiny --modes batch_invariant --dispatch-modes"
         " synchronized --solo-repeats 3",
         "candidates",
     ),
     _case(
         "plan-wrong",
         "plan --profile study-d\nplan --profile demmo\nplan -c nothing.yaml\n"
-        "plan -c inputs/unknown_key.yaml\nplan --profile demo --candidates inputs/flips.csv\n"
-        "plan --profile demo --port many\nplan --profile demo -c inputs/unknown_key.yaml",
+        "plan -c inputs/unknown_key.yaml\nplan --profile demo-tiny --candidates inputs/flips.csv\n"
+        "plan --profile demo-tiny --port many\nplan --profile demo-tiny -c inputs/unknown_key.yaml",
         "candidates inputs",
     ),
     _case(
         "ablation-dry-run",
-        "ablation --profile demo --dry-run\n"
-        "ablation --profile study-d --dry-run\nablation --profile demo --dry-run --only smoke\n"
-        "ablation --profile demo --dry-run --only all",
+        "ablation --profile demo-tiny --dry-run\n"
+        "ablation --profile study-d --dry-run\n"
+        "ablation --profile demo-tiny --dry-run --only smoke\n"
+        "ablation --profile demo-tiny --dry-run --only all",
         "candidates",
     ),
     _case(
@@ -241,10 +243,10 @@ _PLANS = [
     ),
     _case(
         "candidates-check",
-        "candidates check candidates/demo_score_flips.csv --profile demo\n"
-        "candidates check candidates/demo_score_flips.csv --profile demo --json\n"
-        "candidates check inputs/flips.csv --profile demo\n"
-        "candidates check nothing.csv --profile demo",
+        "candidates check candidates/demo_score_flips.csv --profile demo-tiny\n"
+        "candidates check candidates/demo_score_flips.csv --profile demo-tiny --json\n"
+        "candidates check inputs/flips.csv --profile demo-tiny\n"
+        "candidates check nothing.csv --profile demo-tiny",
         "candidates inputs",
     ),
     _case(
@@ -279,7 +281,7 @@ _ERRORS = [
     _case("error-missing", "summarize nothing\nvalidate nothing\nreport nothing\nscore nothing\n"
           "compare nothing demo\ncandidates export nothing -o flips.csv\n"
           "adjudicate export nothing -o sheets\nadjudicate import --key nothing.json\n"
-          "summarize inputs\nscore demo\nrun --profile demo\nscan --profile demo\n"
+          "summarize inputs\nscore demo\nrun --profile demo-tiny\nscan --profile demo-tiny\n"
           "run -c nothing.yaml", "demo inputs"),
     _case("error-usage", "nothing\nsummarize\nsummarize demo --nothing\nreport demo --format pdf\n"
           "compare demo demo --fail-on new-label-flip\ncompare demo demo --format pdf\n"

@@ -198,7 +198,7 @@ def harness(
             ("demo-llama", *prompt.key.split("/", 1), 2, "synchronized") for prompt in rows
         )
     (folder / "list.txt").write_text("\n".join(planted))
-    common = ["--profile", "demo", "--modes", "standard", "--port", str(_free_port())]
+    common = ["--profile", "demo-tiny", "--modes", "standard", "--port", str(_free_port())]
     common += ["--candidates", str(folder / "candidates.csv"), "--results", str(folder)]
     common += ["--shm-size", "1g", "--max-tokens", "32"]
 

@@ -66,7 +66,7 @@ def run_id():
 
 def rows(folder, kind):
     """The flags that ask as many prompts of the population as the kind says."""
-    spec = load_spec("demo").spec
+    spec = load_spec("demo-tiny").spec
     asked = load_tasks(spec.tasks).prompts[:: kind.width][: kind.rows]
     lines = [f"{spec.models[0].name},{p.task.name},{p.sample.sample_id},{kind.width},synchronized"
              for p in asked]  # fmt: skip

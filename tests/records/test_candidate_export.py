@@ -202,3 +202,16 @@ def test_a_change_that_the_first_asking_masks_is_a_candidate() -> None:
 def test_where_s1_was_not_asked_the_kind_is_not_known() -> None:
     (row,) = export(record()).rows
     assert row["kind"] is None
+
+
+def test_whole_batches_are_those_with_the_most_selected_rows_and_all_of_their_rows():
+    def batch(*names, flips):
+        return [
+            record(n, 1.0, float(n not in flips), group=[f"t/{m}" for m in names]) for n in names
+        ]
+
+    found = [*batch("a", "b", flips="a"), *batch("c", "d", flips="cd"), *batch("e", "f", flips="f")]
+    exported = export(*found, whole_batches=2)
+    assert [row["sample_id"] for row in exported.rows] == ["c", "d", "a", "b"]
+    assert exported.summary("x.csv")["selection"]["whole_batches"] == 2
+    assert export(*found).summary("x.csv")["selection"]["whole_batches"] is None

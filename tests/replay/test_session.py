@@ -146,6 +146,18 @@ def test_a_prompt_is_first_asked_once_and_the_s2_of_one_row_is_the_s1_of_the_nex
     assert [record.warmed for record in records] == [1, 3, 3]
 
 
+def test_the_schedules_of_one_group_share_what_is_asked_alone():
+    server = RecordingStandIn()
+    modes = ("synchronized", "prompt_list")
+    records, _ = play(server, [row(name, 2, mode) for mode in modes for name in "ab"])
+    assert "".join(sorted(server.sent[4:6])) == "ab"  # synchronized, in either order
+    assert [*server.sent[:4], *server.sent[6:]] == ["a", "b", "a", "b", "ab", "a", "b"]
+    assert Counter(r.dispatch_mode for r in records) == dict.fromkeys(modes, 2)
+    one, other = (record for record in records if record.sample_id == "a")
+    assert (one.solo, one.askings) == (other.solo, other.askings)
+    assert one.batched != other.batched
+
+
 def test_the_askings_that_a_spec_names_are_the_ones_that_are_sent():
     server = RecordingStandIn()
     (one,), _ = play(server, [row("a")], spec(askings=(Asking.S0, Asking.B)))

@@ -65,7 +65,7 @@ def volume(tmp_path: Path) -> Path:
     folder = tmp_path / "workspace"
     folder.mkdir()
     folder.chmod(0o777)  # the image's user is not this one
-    model = load_spec("demo").spec.models[0].name
+    model = load_spec("demo-tiny").spec.models[0].name
     prompts = load_tasks(str(ROOT / "candidates/population/tasks")).prompts[:ROWS]
     with (folder / "candidates.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -87,7 +87,7 @@ def pod(volume: Path, api: Api) -> Iterator[docker.models.containers.Container]:
         str(volume): {"bind": "/workspace", "mode": "rw"},
     }
     environment = {
-        "HARNESS_PROFILE": "demo",
+        "HARNESS_PROFILE": "demo-tiny",
         "HARNESS_CANDIDATES": "/workspace/candidates.csv",
         "HARNESS_FLAGS": f"--port {_free_port()}",
         "HARNESS_AT_END": "terminate",

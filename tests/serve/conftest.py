@@ -162,7 +162,7 @@ def case_native_stand_in(native_options: Callable[..., LaunchOptions]) -> Case:
 @pytest.fixture
 def case_native_vllm(free_port: int, host: Host) -> Case:
     """The real server with the demo's model, from the demo's own profile."""
-    spec = load_spec("demo").spec
+    spec = load_spec("demo-tiny").spec
     python = ROOT / spec.server.native_command
     model = spec.models[0].model_copy(update={"hf_id": str(ROOT / spec.models[0].hf_id)})
     server = spec.server.model_copy(update={"port": free_port, "native_command": str(python)})
@@ -249,7 +249,7 @@ def engine_image(engine: docker.DockerClient) -> str:
 @pytest.fixture
 def case_docker_vllm(engine_image: str, free_port: int, host: Host) -> Case:
     """The real server in the CPU engine's image, with the demo's model and settings."""
-    spec = load_spec("demo").spec
+    spec = load_spec("demo-tiny").spec
     model = spec.models[0].model_copy(update={"hf_id": str(ROOT / spec.models[0].hf_id)})
     server = spec.server.model_copy(update={"port": free_port, "shm_size": "1g"})
     spec = spec.model_copy(

@@ -348,7 +348,7 @@ def test_an_extension_of_the_specs_own_and_ours_do_not_go_together(host: Host):
 def test_the_worker_proof_is_the_default_of_controlled_and_not_of_the_study(host: Host):
     assert load_spec("controlled").spec.controls.worker_proof
     assert not load_spec("study-d").spec.controls.worker_proof
-    assert not load_spec("demo").spec.controls.worker_proof
+    assert not load_spec("demo-tiny").spec.controls.worker_proof
 
 
 CONTROLLED = load_spec("controlled").spec

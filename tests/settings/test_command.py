@@ -67,7 +67,9 @@ def test_without_profile_or_file_the_study_is_the_base() -> None:
 
 def test_a_profile_and_flags_of_the_verb_itself_go_together() -> None:
     verb = Verb()
-    assert verb("--profile", "demo", "--port", "18044", "--run-id", "x").spec.server.port == 18044
+    assert (
+        verb("--profile", "demo-tiny", "--port", "18044", "--run-id", "x").spec.server.port == 18044
+    )
     assert verb.run_id == "x"
 
 
@@ -77,7 +79,7 @@ def test_a_spec_file_is_read_with_c(write: Write) -> None:
 
 def test_profile_and_file_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exclude each other"):
-        Verb().output("--profile", "demo", "-c", str(tmp_path / "x.yaml"))
+        Verb().output("--profile", "demo-tiny", "-c", str(tmp_path / "x.yaml"))
 
 
 def test_a_repeatable_flag_may_be_repeated_and_may_hold_dashes() -> None:

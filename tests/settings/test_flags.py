@@ -102,14 +102,14 @@ def test_the_last_of_a_flag_given_twice_wins() -> None:
 
 def test_an_extra_argument_is_added_to_those_of_the_file() -> None:
     flags = apply_flags([("--extra-arg", "--a"), ("--extra-arg", "-b 2")])
-    of_the_file = load_spec("demo").spec.server.extra_args
+    of_the_file = load_spec("demo-tiny").spec.server.extra_args
     assert of_the_file
-    assert load_spec("demo", flags).spec.server.extra_args == (*of_the_file, "--a", "-b", "2")
+    assert load_spec("demo-tiny", flags).spec.server.extra_args == (*of_the_file, "--a", "-b", "2")
 
 
 def test_extra_args_replace_those_of_the_file_before_more_are_added() -> None:
     flags = apply_flags([("--extra-args", "--x"), ("--extra-arg", "--y")])
-    assert load_spec("demo", flags).spec.server.extra_args == ("--x", "--y")
+    assert load_spec("demo-tiny", flags).spec.server.extra_args == ("--x", "--y")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_wrong_flag_is_named_as_it_was_typed(name: str, text: str, message: st
 
 def test_the_word_original_alone_is_no_list_of_dispatch_modes() -> None:
     flags = apply_flags([("--dispatch-modes", "original")])
-    assert load_spec("demo", flags).spec.dispatch_modes == "original"
+    assert load_spec("demo-tiny", flags).spec.dispatch_modes == "original"
 
 
 def test_a_wrong_alias_is_named_by_the_alias() -> None:

