@@ -164,7 +164,7 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def refusal(error: OSError, path: Path | str) -> EnvironmentError_:
+def refusal(error: OSError, path: Path | str, what: str = "cannot be written") -> EnvironmentError_:
     """What the system refused, at a place: its words, the space left, and what to do."""
     path = Path(path)
     reason, hint = error.strerror or str(error), None
@@ -174,7 +174,7 @@ def refusal(error: OSError, path: Path | str) -> EnvironmentError_:
             reason += f", {size_text(shutil.disk_usage(path.parent).free)} left"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         hint = "allow this process more open files: ulimit -n"
-    return EnvironmentError_(f"cannot be written: {reason}", file=path, hint=hint)
+    return EnvironmentError_(f"{what}: {reason}", file=path, hint=hint)
 
 
 def read_text(path: Path) -> str:

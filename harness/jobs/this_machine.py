@@ -90,10 +90,19 @@ def compose_text(
 
 
 def clean(run: str | None, results: Path, *, dry_run: bool) -> Done:
-    """End servers and remove containers of ours whose harness is gone."""
+    """End servers and remove containers of ours whose harness is gone.
+
+    Where runs used Docker and no engine answers, that is a failure: nobody can say what is left.
+    """
     folder = Path(run) if run else None
     if folder is not None and len(folder.parts) > 1:
         results = folder.parent
     swept = sweep_everything(results, run_id=folder.name if folder else None, dry_run=dry_run)
     lines = [*swept.lines, *(f"kept: {line}" for line in swept.kept)]
-    return Done(lines or ["nothing of ours is left"], remarks=swept.notes)
+    used = swept.notes and any(results.glob(f"{folder.name if folder else '*'}/docker_*.log"))
+    failure = EnvironmentError_(
+        f"runs in {results} used Docker, and what they left in it is not known",
+        hint="start the engine, then `harness clean` again",
+    )
+    nothing = "nothing of ours is left" + (", as far as could be looked" if swept.notes else "")
+    return Done(lines or [nothing], remarks=swept.notes, failure=failure if used else None)

@@ -15,13 +15,30 @@ from harness.machine.probes import (
     parse_gpus,
     read_gpus,
 )
-from harness.machine.processes import ProcessId, end_processes, marked_processes, wait_gone
+from harness.machine.processes import (
+    INVENTORY,
+    LABEL_HOST,
+    LABEL_PID,
+    LABEL_PID_STARTED,
+    LABEL_RUN,
+    Owner,
+    ProcessId,
+    end_processes,
+    marked_processes,
+    wait_gone,
+)
 
 __all__ = [
+    "INVENTORY",
+    "LABEL_HOST",
+    "LABEL_PID",
+    "LABEL_PID_STARTED",
+    "LABEL_RUN",
     "VERSIONS_SCRIPT",
     "Gpu",
     "GpuAccess",
     "Host",
+    "Owner",
     "ProcessId",
     "Versions",
     "end_processes",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,39 @@ class ProcessId:
         return bool(
             fields and fields[0] != "Z" and int(fields[_START_TIME_FIELD]) == self.start_time
         )
+
+
+INVENTORY = "inventory"
+"""In place of a run's id, of a container that only reads what an image holds."""
+LABEL_RUN, LABEL_HOST = "harness.run-id", "harness.host"
+LABEL_PID, LABEL_PID_STARTED = "harness.pid", "harness.pid-started"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The harness process that started a container.
+
+    ``started`` is in clock ticks since boot; 0 if unknown.
+    """
+
+    host: str
+    pid: int
+    started: int
+
+    @classmethod
+    def this(cls) -> Owner:
+        """This process."""
+        process = ProcessId.of(os.getpid())
+        return cls(socket.gethostname(), os.getpid(), process.start_time if process else 0)
+
+    def labels(self, run_id: str) -> dict[str, str]:
+        """What every container of ours carries, so that a later clean-up finds it."""
+        process = {LABEL_PID: str(self.pid), LABEL_PID_STARTED: str(self.started)}
+        return {LABEL_RUN: run_id, LABEL_HOST: self.host, **process}
+
+    def is_gone(self) -> bool:
+        """Whether the process has certainly ended; never true for one on another host."""
+        return self.host == socket.gethostname() and not ProcessId(self.pid, self.started).alive
 
 
 def marked_processes(variable: str, value: str) -> tuple[ProcessId, ...]:

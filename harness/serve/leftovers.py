@@ -8,8 +8,6 @@ been given to someone else since has another start time and no mark. Containers 
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,28 +87,6 @@ def sweep_folder(run_folder: Path) -> tuple[str, ...]:
             name = path.name.removesuffix(OWNER_SUFFIX)
             ended.append(f"ended the server {name} (pid {owner.server_pid}) of a killed run")
     return tuple(ended)
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The harness process that started a container.
-
-    ``started`` is in clock ticks since boot; 0 if unknown.
-    """
-
-    host: str
-    pid: int
-    started: int
-
-    @classmethod
-    def this(cls) -> Owner:
-        """This process."""
-        process = ProcessId.of(os.getpid())
-        return cls(socket.gethostname(), os.getpid(), process.start_time if process else 0)
-
-    def is_gone(self) -> bool:
-        """Whether the process has certainly ended; never true for one on another host."""
-        return self.host == socket.gethostname() and not ProcessId(self.pid, self.started).alive
 
 
 @dataclass(frozen=True, slots=True)

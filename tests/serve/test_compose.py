@@ -10,11 +10,10 @@ import pytest
 import yaml
 
 from harness.cli import main
-from harness.machine import GpuAccess
+from harness.machine import GpuAccess, Owner
 from harness.serve import LaunchOptions, launch_options
 from harness.serve.compose_file import compose_file, compose_service
 from harness.serve.docker import container_arguments
-from harness.serve.leftovers import Owner
 from harness.settings import load_spec
 from harness.words import Mode
 

@@ -4,8 +4,6 @@ No network, no GPU, nothing writable but a memory-backed /tmp, no capabilities, 
 and a time limit. What it prints is text from a stranger; `said.py` reads it as such.
 """
 
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -17,7 +15,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_
-from harness.machine import ProcessId
+from harness.machine import INVENTORY, Owner
 
 TIMEOUT_S = 600
 _MOST_OUTPUT = 16 * 1024 * 1024
@@ -128,16 +126,10 @@ def probe_arguments(image_id: str, interpreter: str, script: str | None = None) 
     The labels let ``harness clean`` remove the container once this process has ended, and no
     sooner.
     """
-    process = ProcessId.of(os.getpid())
     return {
         **_LOCKED_DOWN,
         "image": image_id,
         "entrypoint": [interpreter],
         "command": ["-c", script or script_text()],
-        "labels": {
-            "harness.run-id": "inventory",
-            "harness.host": socket.gethostname(),
-            "harness.pid": str(os.getpid()),
-            "harness.pid-started": str(process.start_time if process else 0),
-        },
+        "labels": Owner.this().labels(INVENTORY),
     }

@@ -6,17 +6,11 @@ from typing import Any
 
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
-from harness.machine import GpuAccess
+from harness.machine import GpuAccess, Owner
 from harness.secrets import redact_command, redact_environment
-from harness.serve.container_options import LABEL_PREFIX, GpuRequest
+from harness.serve.container_options import GpuRequest
 from harness.serve.launch import LaunchOptions
-from harness.serve.leftovers import Owner
 from harness.serve.protocol import ServerState
-
-LABEL_RUN = f"{LABEL_PREFIX}run-id"
-LABEL_PID = f"{LABEL_PREFIX}pid"
-LABEL_PID_STARTED = f"{LABEL_PREFIX}pid-started"
-LABEL_HOST = f"{LABEL_PREFIX}host"
 
 _NAME_LENGTH = 120
 _SIGNALLED = 128
@@ -59,9 +53,7 @@ def container_arguments(options: LaunchOptions, *, name: str, owner: Owner) -> d
         "ports": {f"{port}/tcp": (address, host_port)},
         "labels": {
             **container.labels,
-            LABEL_HOST: owner.host,
-            LABEL_PID: str(owner.pid),
-            LABEL_PID_STARTED: str(owner.started),
+            **owner.labels(options.run_id or ""),
         },
         "mounts": [
             Mount(

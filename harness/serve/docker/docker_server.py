@@ -20,6 +20,7 @@ from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_
 from harness.files import Lock
+from harness.machine import INVENTORY, Owner
 from harness.serve.container_options import ContainerOptions
 from harness.serve.docker.container import (
     container_arguments,
@@ -37,7 +38,6 @@ from harness.serve.docker.engine import (
 )
 from harness.serve.docker.log_follower import LogFollower
 from harness.serve.launch import LaunchOptions
-from harness.serve.leftovers import Owner
 from harness.serve.log_files import new_log
 from harness.serve.ports import PortOwner, check_port_free, lock_port, strange_listener
 from harness.serve.protocol import Server, ServerState
@@ -178,7 +178,10 @@ class DockerBackend:
     def sweep(self, run_folder: Path) -> tuple[str, ...]:
         """Remove containers that a killed run of this folder left, if its owner is gone."""
         with contextlib.closing(self._connect(_STATE_TIMEOUT_S)) as client:
-            leftovers = find_leftovers(client, run_folder.name)
+            leftovers = (
+                *find_leftovers(client, run_folder.name),
+                *find_leftovers(client, INVENTORY),
+            )
             return tuple(f"removed {left}" for left in remove_leftovers(client, leftovers))
 
     def start(self, options: LaunchOptions, run_folder: Path) -> DockerServer:

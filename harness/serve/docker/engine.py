@@ -23,10 +23,17 @@ from msgspec import Struct
 from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_, HarnessError, StartupFailed
-from harness.machine import GpuAccess, Host, this_host
-from harness.serve.docker.container import LABEL_HOST, LABEL_PID, LABEL_PID_STARTED, LABEL_RUN
+from harness.machine import (
+    LABEL_HOST,
+    LABEL_PID,
+    LABEL_PID_STARTED,
+    LABEL_RUN,
+    GpuAccess,
+    Host,
+    Owner,
+    this_host,
+)
 from harness.serve.failures import read_table
-from harness.serve.leftovers import Owner
 
 API_TIMEOUT_S = 60.0
 """For each call to the engine; a pull streams and needs no longer one."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.machine import GpuAccess, Host
+from harness.machine import GpuAccess, Host, Owner
 from harness.serve import GpuRequest, launch_options
 from harness.serve.docker.container import (
     container_arguments,
@@ -17,7 +17,6 @@ from harness.serve.docker.container import (
     device_requests,
     with_secrets,
 )
-from harness.serve.leftovers import Owner
 from harness.settings.run_spec import ModelSpec, RunSpec
 from harness.words import Mode
 
