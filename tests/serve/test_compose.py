@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from harness.cli import main
+from harness.jobs import this_machine
 from harness.machine import GpuAccess, Owner
 from harness.serve import LaunchOptions, launch_options
 from harness.serve.compose_file import compose_file, compose_service
@@ -140,3 +141,16 @@ def test_a_file_opens_the_development_endpoints_for_gated_batches_alone_and_on_l
     for service in made["services"].values():
         assert ("VLLM_SERVER_DEV_MODE=1" in service["environment"]) is opened
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+
+
+def test_clean_is_no_success_where_runs_used_docker_and_no_engine_answers(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    (tmp_path / "r").mkdir()
+    untouched = this_machine.clean(None, tmp_path, dry_run=False)
+    (tmp_path / "r/docker_standard_m.log").write_text("")
+    done = this_machine.clean(None, tmp_path, dry_run=False)
+    assert untouched.failure is None
+    assert "as far as could be looked" in str(untouched.lines)
+    assert "containers were not looked at" in str(done.remarks)
+    assert done.failure is not None
+    assert done.failure.exit_code == 3
