@@ -16,7 +16,7 @@ from harness.cli.input_verbs import candidates, models, tasks
 from harness.cli.result_verbs import adjudicate, compare, report, score, summarize, validate
 from harness.cli.run_verbs import CLEAN_EXAMPLE, ablation, clean, compose, doctor, plan, run, scan
 from harness.cli.terminal import SPEC_VERBS, hold_streams
-from harness.errors import HarnessError
+from harness.errors import EnvironmentError_, HarnessError
 from harness.files import refusal
 
 app = typer.Typer(
@@ -57,8 +57,12 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except HarnessError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
-        refused = refusal(error, error.filename or "this process", "the system refuses it")
-        _fail(str(refused), refused.exit_code)
+        if error.filename is not None:
+            _fail(f"{error.filename}: {error.strerror}", EnvironmentError_.exit_code)
+        _fail(
+            str(refusal(error, "this process", "the system refuses it")),
+            EnvironmentError_.exit_code,
+        )
     except MemoryError:
         _fail("there is not enough memory (ulimit -v, or this machine's)", 3)
     except TyperException as error:
