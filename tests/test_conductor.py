@@ -16,12 +16,15 @@ from harness.conduct.logbook import open_logbook
 from harness.conduct.progress import Estimate
 from harness.conduct.run_facts import Metadata, not_controlled
 from harness.conduct.site import find_site
+from harness.doctor import Facts, ModelFacts, NativeFacts
 from harness.errors import EnvironmentError_, UsageError
+from harness.findings import Status
 from harness.jobs.ablation_steps import plan_ablation
 from harness.jobs.runs import population_rows
+from harness.jobs.this_machine import check_machine
 from harness.records import RunFolder, find_unfinished
 from harness.secrets import redact_command
-from harness.settings import Expect, load_spec
+from harness.settings import Expect, ModelSpec, load_spec
 from harness.words import DispatchMode
 
 TASK = """\
@@ -340,3 +343,40 @@ def test_a_full_disk_does_not_hide_why_a_session_ended(spec, tmp_path, monkeypat
 
         monkeypatch.setattr(Metadata, "save", full)
         known.end(UsageError("the first reason"))
+
+
+@pytest.fixture
+def two_models(spec, tmp_path):
+    """An ablation of one model's rows under a spec that names two, of which one is gated."""
+    rows = "model,task_name,sample_id,batch_size,dispatch_mode\nopen,tiny,s1,2,synchronized\n"
+    (tmp_path / "rows.csv").write_text(rows)
+    models = (ModelSpec(name="open", hf_id=str(tmp_path)), ModelSpec(name="gated", hf_id="o/gated"))
+    changes = {"models": models, "candidates": (str(tmp_path / "rows.csv"),), "expect": Expect()}
+    loaded = replace(spec, spec=spec.spec.model_copy(update=changes), given={"candidates": 1})
+    return plan_ablation(loaded, results=tmp_path / "results", batch_sizes="2")
+
+
+def test_a_check_of_a_model_that_the_ablation_does_not_serve_stops_nothing(
+    two_models, tmp_path, monkeypatch
+):
+    def looked(spec, *, lock, results):
+        models = tuple(
+            ModelFacts(m.name, m.hf_id, m.name == "open", cached=False, gated=True)
+            for m in spec.models
+        )
+        return Facts(
+            engine=None, image=None,
+            native=NativeFacts("python", found=True, vllm="0.32.0", torch="+cpu"),
+            gpus=(), models=models, weights_folder=tmp_path, weights_free_bytes=10**12,
+            has_token=False, port=1, port_problem=None, leftovers=(),
+        )  # fmt: skip
+
+    monkeypatch.setattr("harness.jobs.this_machine.probe", looked)
+    needs, served = two_models.needs
+    assert served == {"open"}
+    found = {one.check: one for one in check_machine(needs, tmp_path, tmp_path, served=served)}
+    assert found["model gated"].status is Status.WARNING
+    assert "this run does not need it" in found["model gated"].message
+    assert Status.FAILED not in {one.status for one in found.values()}
+    everything = check_machine(needs, tmp_path, tmp_path)
+    assert Status.FAILED in {one.status for one in everything}

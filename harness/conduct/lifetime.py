@@ -7,12 +7,11 @@ kernel path is not proven, and again from the whole log after the server has sto
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
-import httpx
 import structlog
 from msgspec.structs import replace
 
@@ -34,7 +33,7 @@ from harness.replay import (
     StepWatch,
     warm_up,
 )
-from harness.serve import LaunchOptions, Server, describe_death, let_go, wait_until_ready
+from harness.serve import LaunchOptions, Liveness, Server, let_go, wait_until_ready
 from harness.settings import RunSpec
 from harness.words import PROVEN, BackendName, Verdict
 
@@ -44,8 +43,6 @@ Handler = Callable[[int, FrameType | None], object]
 Answered = Callable[[Record], Record]
 Work = Callable[[Lifetime, Dispatcher, Answered], Awaitable[None]]
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_GRACE_S = 5.0
-_TICK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +94,7 @@ def _started(
                 startup.fail(error)
                 with signals_deferred():
                     if options.backend is BackendName.EXTERNAL and lifetime.is_gated:
-                        let_go(server.base_url)  # a server of ours ends anyway
+                        let_go(server.base_url, headers=options.headers)  # ours ends anyway
                     startup.close(records=bench.folder.appended - written)
 
             ends.push(end)
@@ -115,12 +112,13 @@ async def _serve(
         options.served_model_name,
         spec.request,
         tells_cached=options.tells_cached_tokens,
+        headers=options.headers,
     ) as client:
         log_path = Path(options.external_log or server.log_path)
         dispatcher = Dispatcher(
             client,
             max_attempts=spec.request.max_attempts,
-            probe=Liveness(server),
+            probe=Liveness(server, patience_s=spec.request.timeout_s),
             cache=PrefixCache(
                 client,
                 spec.controls.prefix_caching,
@@ -199,41 +197,6 @@ def _insist_on_identity(startup: Startup, lifetime: Lifetime, server: Server) ->
             hint=hint,
             detail=tuple(f"missing: {item}" for item in proof["missing"]),
         )
-
-
-class Liveness:
-    """The dispatcher's probe: raises ``ServerDied`` when the process or its engine is gone.
-
-    A dying vLLM closes its connections a moment before its process ends, and an API server whose
-    engine died answers ``/health`` with 503 before it gives up; both are given a few seconds to
-    show what they are before a failed request counts as only that.
-    """
-
-    def __init__(
-        self, server: Server, *, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
-        self._server = server
-        self._transport = transport
-
-    async def __call__(self) -> None:
-        """Look; returns at once when the server is healthy.
-
-        Raises:
-            ServerDied: with the cause, the last log lines and the log's path.
-        """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _GRACE_S
-        while loop.time() < deadline:
-            state = self._server.state()
-            if not state.running:
-                raise describe_death(self._server, state)
-            async with httpx.AsyncClient(transport=self._transport, trust_env=False) as client:
-                with suppress(httpx.TransportError):
-                    answer = await client.get(f"{self._server.base_url}/health", timeout=5.0)
-                    if answer.status_code == 200:
-                        return
-            await asyncio.sleep(_TICK_S)
-        raise describe_death(self._server, self._server.state())
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from harness.conduct.progress import RunProgress
 from harness.errors import EnvironmentError_
 from harness.secrets import without_url_password
 from harness.serve import why_not_held
+from harness.wire import authorization
 from harness.words import BackendName, CachePolicy, DispatchMode
 
 _START_WITH = "start it with VLLM_SERVER_DEV_MODE=1 on 127.0.0.1"
@@ -52,8 +53,9 @@ def settled(prepared: Prepared, progress: RunProgress) -> Prepared:
 def _lacks(prepared: Prepared) -> Iterator[str]:
     """Servers that cannot hold a batch or empty their cache, and why."""
     for mode in prepared.spec.modes:
-        url = prepared.spec.external[mode].url
-        if why := why_not_held(url):
+        server = prepared.spec.external[mode]
+        url = server.url
+        if why := why_not_held(url, headers=authorization(server.api_key_env)):
             yield f"the {mode.words} server at {without_url_password(url)}: {why}"
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
+from math import prod
 
 from msgspec import Struct, yaml
 
@@ -26,6 +27,9 @@ _SHM_BYTES = int(0.25 * _GB)
 """The engine asks for 160 MiB of shared memory on one device."""
 _WEIGHTS_RESERVE = 1.1
 _HOPPER = (9, 0)
+_WORKERS = re.compile(r"(?:--(?:tensor|pipeline|data)-parallel-size|-[tpd]p)[= ](\d+)")
+_NO_DRIVER = ("communicate with the NVIDIA driver", "Driver/library version mismatch")
+"""Where ``nvidia-smi`` says so, CUDA does not work either."""
 _LOWEST = (8, 0)
 _FLASH = re.compile(r"flash[_-]attn[_-]version\D{0,4}(\d)")
 _INVARIANT_FLASH = ("2",)
@@ -108,13 +112,15 @@ def _server(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
         remedy = "install vLLM there, or set --native-command"
         if native.is_cpu_engine:
             remedy = "install the CPU engine: make engine"
-        cases = {"away": not native.found, "empty": native.vllm is None}
+        empty = native.vllm is None
+        cases = {"away": not native.found, "unread": empty and not native.is_python, "empty": empty}
         yield _say("server command", cases, native=native, remedy=remedy)
         free = native.shm_bytes
         if native.found and native.vllm and free is not None and free < _SHM_BYTES:
             yield _say("shared memory", {"small": True}, free=free / 1e6)
-    for url in facts.unreachable:
-        yield _say("external server", {"away": True}, url=url)
+    for refusal in facts.refusals:
+        hint = refusal.hint or ""
+        yield _say("external server", {"away": True}, message=refusal.message, hint=hint)
 
 
 @_check
@@ -129,24 +135,36 @@ def _gpu(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
         cases = {"none": facts.engine.gpu_access == "none"}
         yield _say("GPU in containers", cases, engine=facts.engine)
     cuda = facts.image.cuda if facts.image else None
-    for gpu in (gpus := _gpus(facts, spec)):
+    gpus, used = _gpus(facts, spec), _used(facts, spec)
+    for gpu in gpus:
         yield _say("GPU", {}, gpu=gpu)
         if cuda and gpu.driver_cuda:
             has, needs = _release(gpu.driver_cuda), _release(cuda)
             cases = {"old": has[:1] < needs[:1], "older": has < needs}
             yield _say("driver", cases, gpu=gpu, cuda=cuda)
-        need = (spec.server.gpu_memory_utilization or 0.9) * gpu.memory_total
-        sizes = {"free": gpu.memory_free, "total": gpu.memory_total, "need": need}
+        total, free = gpu.memory_total or 0, gpu.memory_free or 0
+        need = (spec.server.gpu_memory_utilization or 0.9) * total
+        lacks = gpu.memory_total is not None and free < need
+        cases = {
+            "unknown": gpu.memory_total is None or gpu.memory_free is None,
+            "full": lacks and gpu in used,
+            "busy": lacks,
+        }
+        sizes = {"free": free, "total": total, "need": need}
         in_gib = {name: size / _GIB for name, size in sizes.items()}
-        yield _say("GPU memory", {"full": gpu.memory_free < need}, gpu=gpu, **in_gib)
-    if not gpus:
-        yield _say("GPU", {"none": True})
+        yield _say("GPU memory", cases, gpu=gpu, **in_gib)
+    trouble = "; ".join(facts.gpu_trouble)
+    gone = any(words in trouble for words in _NO_DRIVER)
+    cases = {"gone": gone, "unread": bool(trouble), "unmatched": bool(facts.gpus), "none": True}
+    if trouble or not gpus:
+        ids = ", ".join(_wanted(facts, spec) or ())
+        yield _say("GPU", cases, trouble=trouble, ids=ids)
 
 
 @_check
 def _mode(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
     """Whether these GPUs and this release can be batch-invariant."""
-    gpus, backend = _gpus(facts, spec), spec.server.attention_backend
+    gpus, backend = _used(facts, spec), spec.server.attention_backend
     if not gpus or Mode.BATCH_INVARIANT not in spec.modes:
         return
     eager = "--enforce-eager" in spec.server.extra_args
@@ -168,11 +186,34 @@ def _mode(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
     yield _say("attention backend", cases, newer=beyond_read(facts.vllm), **told)
 
 
+def _wanted(facts: Facts, spec: RunSpec) -> tuple[str, ...] | None:
+    ids = spec.server.gpu_device_ids
+    return facts.visible if ids is None else ids
+
+
 def _gpus(facts: Facts, spec: RunSpec) -> list[Gpu]:
-    """Those that the server would use."""
-    wanted = spec.server.gpu_device_ids
-    used = facts.needs_gpu and spec.backend is not BackendName.EXTERNAL
-    return [gpu for gpu in facts.gpus if used and (wanted is None or str(gpu.index) in wanted)]
+    """Those that the server would see: by number or by the beginning of the identifier."""
+    wanted = _wanted(facts, spec)
+    if not facts.needs_gpu or spec.backend is BackendName.EXTERNAL:
+        return []
+    return [
+        gpu
+        for gpu in facts.gpus
+        if wanted is None
+        or str(gpu.index) in wanted
+        or any(len(one) > 4 and gpu.uuid.startswith(one) for one in wanted)
+    ]
+
+
+def _used(facts: Facts, spec: RunSpec) -> list[Gpu]:
+    """Those that it surely uses: the first, as many as it has workers.
+
+    CUDA has an order of its own where they are not all alike; then it may be any.
+    """
+    gpus = _gpus(facts, spec)
+    sizes = _WORKERS.findall(" ".join(spec.server.extra_args))
+    alike = len({gpu.name for gpu in gpus}) < 2
+    return gpus[: prod(map(int, sizes))] if alike else gpus
 
 
 def _release(text: str) -> tuple[int, ...]:
@@ -181,13 +222,15 @@ def _release(text: str) -> tuple[int, ...]:
 
 
 def capability_finding(
-    capability: tuple[int, int], vllm: str | None, *, enforce_eager: bool
+    capability: tuple[int, int] | None, vllm: str | None, *, enforce_eager: bool
 ) -> Finding:
     """Judge a GPU against a vLLM release for ``VLLM_BATCH_INVARIANT=1``.
 
     No release checks this itself: on a GPU that is too old or not supported yet, the mode starts
     and is silently something else. A release of ``None`` is one that is not known.
     """
+    if capability is None:
+        return _say("compute capability", {"unread": True})
     since, compiled = _SINCE.get(capability, ((0,), (0,)))
     version = parse_version(vllm)
     cases = {
@@ -211,6 +254,8 @@ def _models(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
     for model in missing:
         cases = {
             "on_shelf": model.hf_id.startswith(PREFIX),
+            "unknown": model.unknown and not facts.has_token,
+            "private": model.unknown,
             "gated": model.gated and not facts.has_token,
             "silent": model.gated is None,
         }

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import HarnessError
 from harness.machine import Gpu
 
 
@@ -44,6 +45,7 @@ class ModelFacts:
     """One model of the spec.
 
     A folder of this machine (``local``), or ``cached`` completely enough to have a configuration.
+    ``unknown``: the hub knows no public model of that name.
     ``gated`` (the hub asks for a token) is ``None`` if the hub was not asked or did not answer, and
     ``weight_bytes``, estimated from the size in its name, if that says none.
     """
@@ -53,6 +55,7 @@ class ModelFacts:
     local: bool
     cached: bool
     gated: bool | None = None
+    unknown: bool = False
     weight_bytes: int | None = None
 
 
@@ -60,13 +63,16 @@ class ModelFacts:
 class NativeFacts:
     """The native server command.
 
-    ``found``: the program is an executable file here. ``vllm`` is ``None`` if that environment has
+    ``found``: the program is an executable file here.
+    ``is_python``: it can be asked what it has.
+    ``vllm`` is ``None`` if that environment has
     none; ``shm_bytes`` are free in ``/dev/shm``; ``is_cpu_engine``: the command
     is that of the repository's CPU engine.
     """
 
     program: str
     found: bool
+    is_python: bool = True
     vllm: str | None = None
     torch: str | None = None
     shm_bytes: int | None = None
@@ -88,7 +94,12 @@ class Facts:
     port: int
     port_problem: str | None
     leftovers: tuple[str, ...]
-    unreachable: tuple[str, ...] = ()
+    refusals: tuple[HarnessError, ...] = ()
+    """What is wrong with the servers that someone else runs."""
+    gpu_trouble: tuple[str, ...] = ()
+    """What ``nvidia-smi`` says of GPUs that it cannot read."""
+    visible: tuple[str, ...] | None = None
+    """``CUDA_VISIBLE_DEVICES``, which a server of ours inherits."""
 
     @property
     def needs_gpu(self) -> bool:

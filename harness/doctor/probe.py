@@ -15,14 +15,16 @@ from harness.errors import EnvironmentError_, UsageError
 from harness.images import ImageLock, ImageVersions, Presence, find_image, presence
 from harness.machine import Versions, interpreter_versions, read_gpus, this_host
 from harness.models import PREFIX, weights_folder
-from harness.serve import check_port_free, sweep_everything
+from harness.serve import check_port_free, external_refusal, sweep_everything
 from harness.serve.docker import connect, engine_gpu_access
 from harness.settings import ModelSpec, RunSpec
+from harness.wire import Heard, NotHeard, ask
 from harness.words import BackendName
 
 _HUB = "https://huggingface.co/api/models/"
 _HUB_TIMEOUT_S = 3.0
 _ENGINE_TIMEOUT_S = 10.0
+_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
@@ -34,9 +36,10 @@ def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
     engine, image = _engine_and_image(spec.image, lock) if docker else (None, None)
     weights = this_host().huggingface_home
     places = (_free_bytes(place) for place in (weights, *weights.parents))
-    external = spec.backend is BackendName.EXTERNAL
-    urls = [server.url for server in spec.external.values()] if external else []
-    answers = {url: _answer(f"{url.rstrip('/')}/health") for url in dict.fromkeys(urls)}
+    asked = spec.modes if spec.backend is BackendName.EXTERNAL else ()
+    refusals = (external_refusal(mode, spec.external[mode]) for mode in asked)
+    gpus, visible = read_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES") if native else None
+    token = Path(os.environ.get("HF_TOKEN_PATH") or weights / "token")
     port_problem = None
     try:
         check_port_free(spec.server.port)
@@ -47,15 +50,17 @@ def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
         engine=engine,
         image=image,
         native=_native(spec.server.native_command) if native else None,
-        gpus=read_gpus(),
+        gpus=gpus.found,
+        gpu_trouble=gpus.trouble,
+        visible=None if visible is None else tuple(filter(None, visible.split(","))),
         models=tuple(_model(model, weights) for model in spec.models),
         weights_folder=weights,
         weights_free_bytes=next((free for free in places if free is not None), None),
-        has_token=bool(os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")),
+        has_token=any(os.environ.get(name) for name in _TOKENS) or token.is_file(),
         port=spec.server.port,
         port_problem=port_problem,
         leftovers=tuple(line.removeprefix("would ") for line in swept.lines),
-        unreachable=tuple(url for url, said in answers.items() if not (said and said.is_success)),
+        refusals=tuple(refusal for refusal in refusals if refusal),
     )
 
 
@@ -66,6 +71,7 @@ def _native(command: str) -> NativeFacts:
     return NativeFacts(
         program=program,
         found=found,
+        is_python=Path(program).name.startswith(("python", "pypy")),
         vllm=versions.vllm,
         torch=versions.torch,
         shm_bytes=_free_bytes(Path("/dev/shm")),
@@ -81,10 +87,12 @@ def _free_bytes(place: Path) -> int | None:
         return None
 
 
-def _answer(url: str) -> httpx.Response | None:
+def _answer(url: str) -> Heard | None:
+    """What the hub says; unlike a server it may be behind a proxy."""
     try:
-        return httpx.get(url, timeout=_HUB_TIMEOUT_S)
-    except httpx.HTTPError:
+        with httpx.Client(timeout=_HUB_TIMEOUT_S, follow_redirects=True) as client:
+            return ask(client, url)
+    except NotHeard:
         return None
 
 
@@ -108,7 +116,8 @@ def _engine_and_image(image: str, lock: Path) -> tuple[EngineFacts, ImageFacts]:
         return EngineFacts(error=error.message, remedy=error.hint), known
     disk = _free_bytes(Path(str(info.get("DockerRootDir") or "/var/lib/docker")))
     here = is_here in {Presence.HERE, Presence.UNPINNED} if is_here else found is not None
-    needs_gpu, other = found is None or found.needs_gpu, is_here is Presence.OTHER
+    needs_gpu = found.needs_gpu if found else "+cpu" not in (versions.torch or "")
+    other = is_here is Presence.OTHER
     engine = EngineFacts(None, None, str(info.get("ServerVersion", "")), access, disk)
     return engine, replace(known, here=here, other=other, needs_gpu=needs_gpu)
 
@@ -119,11 +128,13 @@ def _model(model: ModelSpec, weights: Path) -> ModelFacts:
     folder = weights / "hub" / f"models--{model.hf_id.replace('/', '--')}"
     cached = not local and any(folder.glob("snapshots/*/config.json"))
     said = None if local or cached or on_shelf else _answer(_HUB + model.hf_id)
-    gated = True if said and said.status_code == httpx.codes.UNAUTHORIZED else None
-    if said and said.status_code == httpx.codes.OK:
-        with suppress(ValueError, AttributeError):
-            gated = bool(said.json().get("gated"))
-    return ModelFacts(model.name, model.hf_id, local, cached, gated, weight_bytes(model.hf_id))
+    # who has no token is told 401 of what does not exist, too; a gated model shows its card to all
+    unknown = said is not None and said.status in (401, 403, 404)
+    gated = None
+    with suppress(NotHeard):
+        gated = bool(said.member("gated")) if said and said.ok else None
+    size = weight_bytes(model.hf_id)
+    return ModelFacts(model.name, model.hf_id, local, cached, gated, unknown, size)
 
 
 def weight_bytes(hf_id: str) -> int | None:

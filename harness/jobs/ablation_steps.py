@@ -20,7 +20,7 @@ from harness.jobs.runs import export_scan, population_rows, read_sizes
 from harness.jobs.this_machine import check_machine
 from harness.plan import estimate
 from harness.serve import launch_options
-from harness.settings import Expect, LoadedSpec, load_spec, profile_names
+from harness.settings import Expect, LoadedSpec, RunSpec, load_spec, profile_names
 from harness.words import BackendName, DispatchMode, Mode
 
 SMOKE, SCAN, FULL = "smoke", "scan", "run"
@@ -87,6 +87,23 @@ class Ablation:
             return replace(self, steps=(steps[name],))
         raise UsageError(f"--only: there is no step '{name}'", hint=f"steps: {', '.join(steps)}")
 
+    @property
+    def needs(self) -> tuple[RunSpec, frozenset[str]]:
+        """What its steps ask of this machine: a spec with the modes of all, and who is served."""
+        spec = self.steps[-1].loaded.spec
+        modes = tuple(dict.fromkeys(mode for step in self.steps for mode in step.loaded.spec.modes))
+        # of a run that a scan makes the rows of, any model may be asked
+        served = {
+            name
+            for step in self.steps
+            for name in (
+                (lifetime.model.name for lifetime in step.prepared.plan.lifetimes)
+                if step.prepared
+                else (model.name for model in spec.models)
+            )
+        }
+        return spec.model_copy(update={"modes": modes}), frozenset(served)
+
     def announcement(self, results: Path) -> Iterator[str]:
         """What will be done, step by step."""
         spec, full = self.steps[0].loaded.spec, self.steps[-1].loaded.spec
@@ -151,7 +168,8 @@ def run_ablation(ablation: Ablation, results: Path) -> conduct.Conclusion:
         RunError: as `harness.conduct.run`.
     """
     progress = conduct.ConsoleProgress()
-    checks = check_machine(ablation.steps[0].loaded.spec, DEFAULT_LOCK, results)
+    spec, served = ablation.needs
+    checks = check_machine(spec, DEFAULT_LOCK, results, served=served)
     if failed := [check for check in checks if check.status is Status.FAILED]:
         message = f"{len(failed)} checks of this machine failed"
         detail = tuple(map(str, failed))

@@ -1,6 +1,7 @@
 """What can be done on this machine beside a run: check it, write its servers down, tidy up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -23,9 +24,27 @@ _COMPOSE_HEADER = """\
 """
 
 
-def check_machine(spec: RunSpec, lock: Path, results: Path) -> list[Finding]:
-    """Could a run of this spec start here? Nothing is started, pulled or changed."""
-    return list(judge(probe(spec, lock=lock, results=results), spec))
+def check_machine(
+    spec: RunSpec, lock: Path, results: Path, *, served: Collection[str] | None = None
+) -> list[Finding]:
+    """Could a run of this spec start here? Nothing is started, pulled or changed.
+
+    ``served`` are the models that the run serves; what only another one needs is a warning.
+    """
+    facts = probe(spec, lock=lock, results=results)
+    found = judge(facts, spec)
+    if served is None:
+        return list(found)
+    models = tuple(model for model in facts.models if model.name in served)
+    needed = judge(replace(facts, models=models), spec)
+    return [
+        *needed,
+        *(
+            Finding.warning(one.check, f"{one.message}; this run does not need it", one.remedy)
+            for one in found
+            if one.status is Status.FAILED and one not in needed
+        ),
+    ]
 
 
 def doctor(spec: RunSpec, lock: Path, results: Path) -> Done:

@@ -7,6 +7,7 @@ from harness.machine.host import GpuAccess, Host, host_facts, this_host
 from harness.machine.probes import (
     VERSIONS_SCRIPT,
     Gpu,
+    Gpus,
     Versions,
     git_commit,
     gpu_facts,
@@ -37,6 +38,7 @@ __all__ = [
     "VERSIONS_SCRIPT",
     "Gpu",
     "GpuAccess",
+    "Gpus",
     "Host",
     "Owner",
     "ProcessId",

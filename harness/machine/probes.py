@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import platform
 import re
@@ -10,6 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
 
 from harness import __version__
 
@@ -17,7 +17,12 @@ _TIMEOUT_S = 30
 _MIB = 2**20
 _GPU_QUERY = "index,name,compute_cap,memory.total,memory.free,driver_version,uuid"
 _GPU_FIELDS = _GPU_QUERY.split(",")
-_GPU_TABLE = ("nvidia-smi", f"--query-gpu={_GPU_QUERY}", "--format=csv,noheader")
+_FORMS = {
+    "driver_version": re.compile(r"\d{3}\.\d+(?:\.\d+)?"),
+    "compute_cap": re.compile(r"\d{1,2}\.\d"),
+    "uuid": re.compile(r"(?:GPU|MIG)-[\w/-]+"),
+}
+_NO_DEVICE = "No devices were found"
 _RECORDED_GPU_FIELDS = ("name", "compute_cap", "memory.total", "driver_version", "uuid")
 _PACKAGES = ("docker", "httpx", "tenacity", "pandas", "scipy", "structlog", "pydantic")
 # Nothing of PyTorch is imported: that takes long and may look for a GPU.
@@ -47,50 +52,101 @@ print(json.dumps({
 class Gpu:
     """One GPU from ``nvidia-smi``: compute capability such as ``(9, 0)``, memory in bytes.
 
-    ``driver_cuda`` is the newest CUDA that the driver runs, such as ``13.0``.
+    ``driver_cuda`` is the newest CUDA that the driver runs, such as ``13.0``. What a GPU does not
+    report, such as the memory of one that shares the processor's, is ``None``.
     """
 
     index: int
     name: str
     driver: str
-    capability: tuple[int, int]
-    memory_total: int
-    memory_free: int
+    capability: tuple[int, int] | None
+    memory_total: int | None
+    memory_free: int | None
     driver_cuda: str | None = None
+    uuid: str = ""
 
 
-def read_gpus() -> tuple[Gpu, ...]:
-    """The GPUs that ``nvidia-smi`` shows; none where it is missing or fails."""
-    table = _said(*_GPU_TABLE)
-    return parse_gpus(table, _said("nvidia-smi") if table else "")
+@dataclass(frozen=True, slots=True)
+class Gpus:
+    """Those that ``nvidia-smi`` shows, and what it says of some that it cannot read."""
+
+    found: tuple[Gpu, ...] = ()
+    trouble: tuple[str, ...] = ()
+
+
+def read_gpus() -> Gpus:
+    """The GPUs of this machine; one that cannot be read is trouble, and not absent."""
+    table = _gpu_table()
+    gpus = parse_gpus(table, _said("nvidia-smi") if table else "")
+    lines = (line.strip() for line in table.splitlines() if not _gpu_rows(line))
+    trouble = tuple(line for line in lines if line and not line.startswith(_NO_DEVICE))
+    if not table and Path("/proc/driver/nvidia/gpus").is_dir():
+        trouble = ("nvidia-smi is missing, and the driver shows GPUs",)
+    return Gpus(gpus, trouble)
 
 
 def gpu_facts() -> list[dict[str, str]]:
     """What ``nvidia-smi`` says of each GPU, in its own words; empty where there is none."""
-    rows = _gpu_rows(_said(*_GPU_TABLE))
+    rows = _gpu_rows(_gpu_table())
     return [{name: row[name] for name in _RECORDED_GPU_FIELDS} for row in rows]
 
 
 def parse_gpus(table: str, banner: str) -> tuple[Gpu, ...]:
     """From ``nvidia-smi``'s table and its banner, which has the driver's CUDA."""
     cuda = re.search(r"CUDA Version:\s*(\d+\.\d+)", banner)
-    gpus = []
-    for row in _gpu_rows(table):
-        major, _, minor = row["compute_cap"].partition(".")
-        memory = (row[name].removesuffix(" MiB") for name in ("memory.total", "memory.free"))
-        with contextlib.suppress(ValueError):
-            total, free = (int(size) * _MIB for size in memory)
-            capability, index = (int(major), int(minor)), int(row["index"])
-            what = index, row["name"], row["driver_version"], capability, total, free
-            gpus.append(Gpu(*what, cuda[1] if cuda else None))
-    return tuple(gpus)
+    return tuple(
+        Gpu(
+            index=int(row["index"]),
+            name=row["name"],
+            driver=row["driver_version"],
+            capability=_capability(row["compute_cap"]),
+            memory_total=_bytes_in(row["memory.total"]),
+            memory_free=_bytes_in(row["memory.free"]),
+            driver_cuda=cuda[1] if cuda else None,
+            uuid=row["uuid"],
+        )
+        for row in _gpu_rows(table)
+    )
+
+
+def _gpu_table() -> str:
+    """A line a GPU, and lines about those that cannot be read; drivers before 510 know less."""
+    query = _GPU_QUERY
+    for _ in range(2):
+        table = _said("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader", anyhow=True)
+        if "not a valid field" not in table:
+            break
+        query = query.replace("compute_cap,", "")
+    return table
 
 
 def _gpu_rows(table: str) -> list[dict[str, str]]:
-    rows = ([value.strip() for value in line.split(",")] for line in table.splitlines())
-    return [
-        dict(zip(_GPU_FIELDS, row, strict=True)) for row in rows if len(row) == len(_GPU_FIELDS)
-    ]
+    """Each GPU's fields, told by their form: what is not reported (``[N/A]``) has none."""
+    found = []
+    for line in table.splitlines():
+        index, *rest = (value.strip() for value in line.split(","))
+        if not index.isdigit() or len(rest) < 2:
+            continue
+        row = dict.fromkeys(_GPU_FIELDS, "[N/A]") | {"index": index, "name": rest[0]}
+        for name, form in _FORMS.items():
+            row[name] = next((value for value in rest[1:] if form.fullmatch(value)), "[N/A]")
+        sizes = [place for place, value in enumerate(rest) if _bytes_in(value) is not None]
+        if sizes:  # the total comes first; after a free one alone comes the driver
+            alone = len(sizes) == 1 and rest[sizes[0] - 1].startswith("[")
+            names = ("memory.free",) if alone else ("memory.total", "memory.free")
+            row |= {name: rest[place] for name, place in zip(names, sizes, strict=False)}
+        found.append(row)
+    return found
+
+
+def _capability(text: str) -> tuple[int, int] | None:
+    major, _, minor = text.partition(".")
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
+
+
+def _bytes_in(text: str) -> int | None:
+    size = text.removesuffix(" MiB")
+    return int(size) * _MIB if size != text and size.isdigit() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +204,24 @@ def git_commit() -> str | None:
     return commit + ("+changes" if dirty else "")
 
 
-def _said(*command: str) -> str:
-    """What ``command`` prints; nothing where it is missing, hangs or fails."""
+def _said(*command: str, anyhow: bool = False) -> str:
+    """What ``command`` prints; nothing where it is missing, hangs or fails.
+
+    ``anyhow``: also what it prints when it fails, and that it hangs.
+    """
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT_S,
+            check=False,
         )
+    except subprocess.TimeoutExpired:
+        return f"{command[0]} does not answer within {_TIMEOUT_S} s" if anyhow else ""
     except (OSError, ValueError, subprocess.SubprocessError):
         return ""
+    if anyhow:
+        return f"{done.stdout}\n{done.stderr if done.returncode else ''}".strip()
     return done.stdout if done.returncode == 0 else ""

@@ -6,6 +6,7 @@ of one token, the decode steps of a request alone, can be counted without any fl
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,6 +25,7 @@ _TOTALS = {
     "vllm:num_preemptions_total": "preemptions",
 }
 _PROCESS = re.compile(r"^process_(start_time|cpu)_seconds(?:_total)? (\S+)$", re.MULTILINE)
+_NOTHING = float("nan")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -82,7 +84,9 @@ def read_metrics(text: str) -> EngineMetrics:
     totals: dict[str, Any] = {}
     finished: dict[str, float] = {}
     for match in filter(None, map(_SAMPLE.match, text.splitlines())):
-        labels, value = dict(_LABEL.findall(match["labels"] or "")), float(match["value"])
+        labels, value = dict(_LABEL.findall(match["labels"] or "")), _number(match["value"])
+        if not math.isfinite(value):
+            continue  # a counter that is no number is one that is not exported
         if match["name"] == "vllm:request_success_total":
             reason = labels.get("finished_reason", "")
             finished[reason] = finished.get(reason, 0.0) + value
@@ -136,7 +140,13 @@ def read_process(text: str) -> ServerProcess | None:
     A server with several API processes tells none.
     """
     found = dict(_PROCESS.findall(text))
+    started, cpu = (_number(found.get(name, "")) for name in ("start_time", "cpu"))
+    known = math.isfinite(started) and math.isfinite(cpu)
+    return ServerProcess(started, cpu) if known else None
+
+
+def _number(text: str) -> float:
     try:
-        return ServerProcess(float(found["start_time"]), float(found["cpu"]))
-    except (KeyError, ValueError):
-        return None
+        return float(text)
+    except ValueError:
+        return _NOTHING

@@ -127,17 +127,17 @@ class PrefixCache:
 
     async def _reset(self) -> None:
         answer = await self._client.order(_RESET)
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        if answer.status == httpx.codes.NOT_FOUND:
             raise RequestFailed(
                 f"the server has no {_RESET}: it runs without VLLM_SERVER_DEV_MODE=1",
                 retryable=False,
             )
         refused = "false" in answer.text  # from 0.26 on {"success": false}; before, the log alone
-        if answer.status_code != httpx.codes.OK or refused:
+        if not answer.ok or refused:
             raise RequestFailed(
-                f"the server did not empty its prefix cache: HTTP {answer.status_code} "
-                f"{answer.text[:200]}",
+                f"the server did not empty its prefix cache: {answer}",
                 retryable=True,
+                after_s=answer.retry_after_s,
             )
 
 

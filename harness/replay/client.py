@@ -1,7 +1,7 @@
 """One HTTP attempt at ``/v1/completions``; whoever calls decides what to do when it fails.
 
-A failure is ``RequestFailed`` with ``retryable``: connection errors, time-outs, 429 and 5xx are;
-any other status, and an answer that does not fit the question, are not.
+A failure is ``RequestFailed`` with ``retryable``: connection errors, time-outs, 429, 5xx and what
+cannot be read are; any other status, and an answer that does not fit the question, are not.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import msgspec
 from harness.records import Answer
 from harness.secrets import without_url_password
 from harness.settings import RequestSettings
+from harness.wire import Heard, NotHeard, ask_async, line_to
 from harness.words import LOOPBACK
 
 _IDLE_S = 3.0
@@ -28,15 +29,23 @@ _TAKEN_S = 1.0
 leaves it so in about one of ten cases in which a request is cancelled while it begins."""
 _ASIDE_S = 30.0
 """For an answer that no engine step is waited for."""
-_RETRYABLE = frozenset({429, *range(500, 600)})
+_RETRYABLE = frozenset({408, 425, 429, *range(500, 600)})
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Id = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
 
 class RequestFailed(Exception):
-    """One attempt failed. ``retryable`` says whether the same request may be sent again."""
+    """One attempt failed.
 
-    def __init__(self, message: str, *, retryable: bool) -> None:
+    Attributes:
+        retryable: whether the same request may be sent again.
+        after_s: how long the server asks to wait before that, in seconds.
+    """
+
+    def __init__(self, message: str, *, retryable: bool, after_s: float = 0.0) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.after_s = after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +64,13 @@ class Reply:
 
 
 class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
+    cached_tokens: _Count | None = None
 
 
 class _Usage(msgspec.Struct):
     """What a completion says of its prompts."""
 
-    prompt_tokens: int | None = None
+    prompt_tokens: _Count | None = None
     prompt_tokens_details: _Details | None = None
 
     def cached(self, *, zero_left_out: bool) -> int | None:
@@ -71,17 +80,27 @@ class _Usage(msgspec.Struct):
         return 0 if said is None and zero_left_out and self.prompt_tokens is not None else said
 
 
-_TokenIds = tuple[Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)], ...]
-
-
 class _Choice(msgspec.Struct):
-    """One completion of an answer, of the types that a record can hold."""
-
     index: int
     text: str
-    token_ids: _TokenIds | None = None
-    prompt_token_ids: _TokenIds | None = None
     finish_reason: str | None = None
+    token_ids: tuple[_Id, ...] | None = None
+    prompt_token_ids: tuple[_Id, ...] | None = None
+
+
+class _Completion(msgspec.Struct):
+    """An answer of ``/v1/completions``; a usage of another shape says nothing of the cache."""
+
+    choices: tuple[_Choice, ...]
+    usage: Any = None
+
+    @property
+    def told(self) -> _Usage:
+        """What it says of its prompts."""
+        try:
+            return msgspec.convert(self.usage, _Usage)
+        except msgspec.ValidationError:
+            return _Usage()
 
 
 class CompletionsClient:
@@ -93,6 +112,7 @@ class CompletionsClient:
         request: sampling and time-out of every request.
         tells_cached: whether the server runs with ``--enable-prompt-tokens-details``, so that a
             usage without a number means 0: vLLM 0.19.1 leaves a 0 out, 0.32 writes it.
+        headers: sent with every request: the key of a server that someone else runs.
         transport: a replacement for the network, for tests.
     """
 
@@ -103,12 +123,14 @@ class CompletionsClient:
         request: RequestSettings,
         *,
         tells_cached: bool = False,
+        headers: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._tells_cached = tells_cached
         self._base_url = base_url
         self._model = model
         self._request = request
+        self._headers = headers
         self._transport = transport
         self._connections: list[httpx.AsyncClient] = []
         self._orders: httpx.AsyncClient | None = None
@@ -165,19 +187,19 @@ class CompletionsClient:
             RequestFailed: one of them could not be opened or did not answer 200.
         """
         await self._open(connections)
-        await asyncio.gather(*(self._ping(c) for c in self._connections[:connections]))
+        await asyncio.gather(*map(self._ping, range(connections)))
 
     async def metrics(self) -> str:
         """The server's Prometheus text; empty where it cannot be read."""
         try:
-            response = await self._aside("GET", "/metrics")
-        except httpx.TransportError:
+            heard = await self._aside("GET", "/metrics")
+        except NotHeard:
             return ""
-        return response.text if response.status_code == 200 else ""
+        return heard.text if heard.ok else ""
 
     async def order(
         self, path: str, body: Mapping[str, Any] | None = None, *, method: str = "POST"
-    ) -> httpx.Response:
+    ) -> Heard:
         """Ask a development endpoint, over loopback only, while completions may be waited for.
 
         Raises:
@@ -191,8 +213,8 @@ class CompletionsClient:
             )
         try:
             return await self._aside(method, path, body)
-        except httpx.TransportError as error:
-            raise RequestFailed(f"{path}: {_describe(error)}", retryable=True) from error
+        except NotHeard as error:
+            raise RequestFailed(f"{path}: {error}", retryable=True) from error
 
     async def queue_behind(self, prompt: str) -> None:
         """Have the server tokenize a prompt and ask its engine, after all that it was sent before.
@@ -203,40 +225,52 @@ class CompletionsClient:
         await self.order("/tokenize", {"model": self._model, "prompt": prompt})
         await self.order("/is_paused", method="GET")
 
-    async def _aside(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None
-    ) -> httpx.Response:
+    async def _aside(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Heard:
         """Ask on a connection of its own: the others may be held at the gate, or cancelled."""
+        more: Any = {"method": method, "body": body, "timeout": _timeout(_ASIDE_S)}
         self._orders = self._orders or self._new_connection()
         try:
-            return await self._orders.request(method, path, json=body, timeout=_timeout(_ASIDE_S))
-        except httpx.PoolTimeout:
+            return await ask_async(self._orders, path, **more)
+        except NotHeard as error:
+            if not _is_taken(error):
+                raise
             await self._orders.aclose()
             self._orders = self._new_connection()
-        return await self._orders.request(method, path, json=body, timeout=_timeout(_ASIDE_S))
+        return await ask_async(self._orders, path, **more)
+
+    async def _on(self, connection: int, path: str, **more: Any) -> Heard:
+        """Ask on a numbered connection; one that stays taken is replaced for the next time."""
+        try:
+            return await ask_async(self._connections[connection], path, **more)
+        except NotHeard as error:
+            if _is_taken(error):
+                await self._connections[connection].aclose()
+                self._connections[connection] = self._new_connection()
+            raise
 
     async def _open(self, connections: int) -> None:
         while len(self._connections) < connections:
             self._connections.append(self._new_connection())
 
     def _new_connection(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            base_url=self._base_url,
-            transport=self._transport,
+        line = line_to(
+            self._base_url,
             timeout=_timeout(self._request.timeout_s),
+            headers=self._headers,
+            transport=self._transport,
             limits=httpx.Limits(
                 max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_S
             ),
-            trust_env=False,
         )
+        return httpx.AsyncClient(**line)
 
-    async def _ping(self, connection: httpx.AsyncClient) -> None:
+    async def _ping(self, connection: int) -> None:
         try:
-            response = await connection.get("/health")
-        except httpx.TransportError as error:
-            raise RequestFailed(_describe(error), retryable=True) from error
-        if response.status_code != 200:
-            raise RequestFailed(f"/health answered {response.status_code}", retryable=True)
+            heard = await self._on(connection, "/health")
+        except NotHeard as error:
+            raise RequestFailed(f"/health: {error}", retryable=True) from error
+        if not heard.ok:
+            raise RequestFailed(f"/health: {heard}", retryable=True, after_s=heard.retry_after_s)
 
     async def _post(
         self,
@@ -250,18 +284,21 @@ class CompletionsClient:
         await self._open(connection + 1)
         started = time.perf_counter()
         try:
-            response = await self._connections[connection].post(
-                "/v1/completions", json=self._body(prompt, salt), extensions=_tracing(sent)
+            heard = await self._on(
+                connection,
+                "/v1/completions",
+                method="POST",
+                body=self._body(prompt, salt),
+                extensions=_tracing(sent),
             )
-        except httpx.TransportError as error:
-            raise RequestFailed(_describe(error), retryable=True) from error
-        latency = time.perf_counter() - started
-        if response.status_code != 200:
-            raise RequestFailed(
-                f"HTTP {response.status_code}: {response.text[:300]}",
-                retryable=response.status_code in _RETRYABLE,
-            )
-        return _replies(response, count, latency, zero_left_out=self._tells_cached)
+            latency = time.perf_counter() - started
+            if not heard.ok:
+                retryable = heard.status in _RETRYABLE
+                raise RequestFailed(str(heard), retryable=retryable, after_s=heard.retry_after_s)
+            said = heard.json()
+        except NotHeard as error:
+            raise RequestFailed(str(error), retryable=True) from error
+        return _replies(said, count, latency, zero_left_out=self._tells_cached)
 
     def _body(self, prompt: str | list[str], salt: str | None) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -276,6 +313,10 @@ class CompletionsClient:
         if salt is not None:
             body["cache_salt"] = salt
         return body
+
+
+def _is_taken(error: NotHeard) -> bool:
+    return isinstance(error.__cause__, httpx.PoolTimeout)
 
 
 def _timeout(seconds: float) -> httpx.Timeout:
@@ -294,48 +335,32 @@ def _tracing(sent: Callable[[], object] | None) -> dict[str, Any]:
     return {"trace": trace}
 
 
-def _describe(error: httpx.TransportError) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _replies(
-    response: httpx.Response, count: int, latency: float, *, zero_left_out: bool
-) -> tuple[Reply, ...]:
+def _replies(said: object, count: int, latency: float, *, zero_left_out: bool) -> tuple[Reply, ...]:
     try:
-        body = response.json()
-        choices = msgspec.convert(body["choices"], list[_Choice])
-        by_index = {choice.index: choice for choice in choices}
-        if len(choices) != count or set(by_index) != set(range(count)):
-            raise RequestFailed(
-                f"asked for {count} prompts, got choices with indices "
-                f"{sorted(choice.index for choice in choices)}",
-                retryable=False,
-            )
-        usage = _usage(body.get("usage"))
-        # of a list the usage holds the last prompt's tokens only
-        cached = usage.cached(zero_left_out=zero_left_out) if count == 1 else None
-        return tuple(
-            Reply(_answer(choice, latency, cached), choice.prompt_token_ids, usage.prompt_tokens)
-            for _, choice in sorted(by_index.items())
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        completion = msgspec.convert(said, _Completion)
+    except msgspec.ValidationError as error:
+        raise RequestFailed(f"the answer is not a completion: {error}", retryable=False) from error
+    by_index = {choice.index: choice for choice in completion.choices}
+    if len(completion.choices) != count or set(by_index) != set(range(count)):
         raise RequestFailed(
-            f"the answer is not a completion: {error!r}", retryable=False
-        ) from error
-
-
-def _usage(said: object) -> _Usage:
-    try:
-        return msgspec.convert(said, _Usage)
-    except msgspec.ValidationError:
-        return _Usage()
-
-
-def _answer(choice: _Choice, latency: float, cached: int | None) -> Answer:
-    return Answer(
-        text=choice.text,
-        token_ids=choice.token_ids,
-        finish_reason=choice.finish_reason,
-        latency_s=round(latency, 6),
-        cached_tokens=cached,
+            f"asked for {count} prompts, got choices with indices "
+            f"{sorted(choice.index for choice in completion.choices)}",
+            retryable=False,
+        )
+    usage = completion.told
+    # of a list the usage holds the last prompt's tokens only
+    cached = usage.cached(zero_left_out=zero_left_out) if count == 1 else None
+    return tuple(
+        Reply(
+            Answer(
+                text=choice.text,
+                token_ids=choice.token_ids,
+                finish_reason=choice.finish_reason,
+                latency_s=round(latency, 6),
+                cached_tokens=cached,
+            ),
+            choice.prompt_token_ids,
+            usage.prompt_tokens,
+        )
+        for choice in map(by_index.__getitem__, range(count))
     )

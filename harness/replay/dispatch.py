@@ -27,6 +27,8 @@ from harness.replay.witness import StepWatch
 from harness.words import DispatchMode
 
 log = structlog.get_logger()
+_BACKOFF = wait_exponential(multiplier=0.25, max=8.0)
+_LONGEST_PAUSE_S = 60.0
 
 
 class LivenessProbe(Protocol):
@@ -162,7 +164,7 @@ class Dispatcher:
         policy = AsyncRetrying(
             retry=retry_if_exception(_is_retryable),
             stop=stop_after_attempt(self._max_attempts),
-            wait=wait_exponential(multiplier=0.25, max=8.0),
+            wait=_pause,
             sleep=self._sleep,
             before_sleep=_log_retry,
             reraise=True,
@@ -192,6 +194,13 @@ async def _all(requests: Iterable[asyncio.Future[Reply]]) -> tuple[Reply, ...]:
     if len(replies) == len(results):
         return tuple(replies)
     raise _worst([result for result in results if isinstance(result, BaseException)])
+
+
+def _pause(state: RetryCallState) -> float:
+    """Longer from attempt to attempt, and at least what the server asks for, up to a minute."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.after_s if isinstance(error, RequestFailed) else 0.0
+    return max(_BACKOFF(state), min(asked, _LONGEST_PAUSE_S))
 
 
 def _is_retryable(error: BaseException) -> bool:

@@ -158,16 +158,15 @@ class Gate:
 
     async def _order(self, path: str) -> None:
         answer = await self._client.order(path)
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        if answer.status == httpx.codes.NOT_FOUND:
             raise RequestFailed(
                 f"the server has no {path}: gated needs vLLM 0.13 or later, run with "
                 "VLLM_SERVER_DEV_MODE=1",
                 retryable=False,
             )
-        if answer.status_code != httpx.codes.OK:
-            raise RequestFailed(
-                f"{path}: HTTP {answer.status_code} {answer.text[:200]}", retryable=True
-            )
+        if not answer.ok:
+            after = answer.retry_after_s
+            raise RequestFailed(f"{path}: {answer}", retryable=True, after_s=after)
 
 
 async def _despite_cancellation(work: Awaitable[None]) -> None:

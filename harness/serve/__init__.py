@@ -5,6 +5,7 @@ What a server is started with is computed by pure functions; the backends act on
 
 from harness.serve.compose_file import compose_file
 from harness.serve.container_options import LABEL_PREFIX, ContainerOptions, GpuRequest, Mount
+from harness.serve.external import external_refusal
 from harness.serve.failures import FailureKind, StartupFailure, classify_startup_failure
 from harness.serve.launch import LaunchOptions, launch_options
 from harness.serve.leftovers import Swept, sweep_everything, sweep_folder
@@ -12,7 +13,7 @@ from harness.serve.log_files import last_lines, new_log, read_log, safe_name
 from harness.serve.own_endpoints import ask_server_info, ask_workers, let_go, why_not_held
 from harness.serve.ports import check_port_free, free_port, listening, lock_port, port_owner
 from harness.serve.protocol import Backend, Server, ServerState, make_backend, server_evidence
-from harness.serve.readiness import Readiness, describe_death, wait_until_ready
+from harness.serve.readiness import Liveness, Readiness, describe_death, wait_until_ready
 from harness.serve.server_arguments import added
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "FailureKind",
     "GpuRequest",
     "LaunchOptions",
+    "Liveness",
     "Mount",
     "Readiness",
     "Server",
@@ -35,6 +37,7 @@ __all__ = [
     "classify_startup_failure",
     "compose_file",
     "describe_death",
+    "external_refusal",
     "free_port",
     "last_lines",
     "launch_options",

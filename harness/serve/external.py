@@ -2,29 +2,32 @@
 
 The mode counts as proven only by a log that the spec names, or by ``/server_info`` (a vLLM with
 development endpoints), whose answer is kept in the run folder. Without either the log of the
-lifetime is an empty file, from which nothing is claimed.
+lifetime is an empty file, from which nothing is claimed. A server that wants a key gets the one in
+the environment variable that the spec names; it is sent and never written down.
 """
 
 from __future__ import annotations
 
 import itertools
-import shutil
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
-from harness.errors import EnvironmentError_, UsageError
+from harness.errors import EnvironmentError_, HarnessError, UsageError
 from harness.prove import ServerProcess, read_process
-from harness.secrets import redact_values, without_url_password
+from harness.secrets import without_url_password
 from harness.serve.launch import LaunchOptions
-from harness.serve.log_files import new_log
+from harness.serve.log_files import copy_log, new_log
+from harness.serve.own_endpoints import server_info
 from harness.serve.protocol import Server, ServerState
+from harness.serve.readiness import is_final, listed_models, remedy
 from harness.settings import ExternalServer as Given
+from harness.wire import Heard, NotHeard, ask, authorization, hidden, line_to
 from harness.words import BackendName, Mode
 
 _TIMEOUT_S = 5.0
@@ -51,11 +54,14 @@ class ExternalBackend:
         self._transport = transport
 
     def check(self, options: LaunchOptions) -> None:
-        """Make sure that the URL answers, is not the other mode's, and the log can be read.
+        """Make sure that the URL answers us, is not the other mode's, and the log can be read.
+
+        A server that is still loading or busy passes; waiting for it comes later.
 
         Raises:
-            UsageError: the log that the spec names is not there, or two modes share a server.
-            EnvironmentError_: nothing answers at the URL.
+            UsageError: the log that the spec names is not there, the variable with the key is not
+                set, or two modes share a server.
+            EnvironmentError_: nothing answers at the URL, or who answers refuses.
         """
         if options.external_log and not Path(options.external_log).is_file():
             raise UsageError(
@@ -64,15 +70,9 @@ class ExternalBackend:
             )
         for one, other in itertools.combinations(self._servers, 2):
             self._require_two_servers(one, other)
-        with _client(options.base_url, self._transport) as client:
-            try:
-                client.get("/health")
-            except httpx.HTTPError as error:
-                where = without_url_password(options.base_url)
-                raise EnvironmentError_(
-                    f"nothing answers at {where} ({type(error).__name__})",
-                    hint=f"start the {options.mode} server, or correct external.{options.mode}.url",
-                ) from None
+        server = Given(url=options.base_url, api_key_env=options.key_variable)
+        if refusal := external_refusal(options.mode, server, self._transport):
+            raise refusal
 
     def _require_two_servers(self, one: Mode, other: Mode) -> None:
         urls = [self._servers[mode].url.rstrip("/") for mode in (one, other)]
@@ -80,7 +80,7 @@ class ExternalBackend:
         reason = f"both URLs are port {min(shared)[1]} of {min(shared)[0]}" if shared else ""
         if not reason:
             # read in turns, so that the same process shows itself by its clock too
-            first, second, third = (self._process(url) for url in (*urls, urls[0]))
+            first, second, third = (self._process(mode) for mode in (one, other, one))
             if first and second and third and second.is_between(first, third):
                 reason = f"the process behind both started at {first.started:.2f}"
         if reason:
@@ -90,12 +90,12 @@ class ExternalBackend:
                 "VLLM_BATCH_INVARIANT",
             )
 
-    def _process(self, url: str) -> ServerProcess | None:
-        try:
-            with _client(url, self._transport) as client:
-                return read_process(client.get("/metrics").text)
-        except httpx.HTTPError:
-            return None
+    def _process(self, mode: Mode) -> ServerProcess | None:
+        server = self._servers[mode]
+        headers = authorization(server.api_key_env)
+        with _client(server.url, self._transport, headers) as client:
+            heard = _whatever(client, "/metrics")
+        return read_process(heard.text) if isinstance(heard, Heard) else None
 
     def sweep(self, run_folder: Path) -> tuple[str, ...]:
         """Nothing of ours can be left."""
@@ -104,11 +104,11 @@ class ExternalBackend:
     def start(self, options: LaunchOptions, run_folder: Path) -> ExternalServer:
         """Take note of the server; nothing is started."""
         self.check(options)
-        try:
-            entries = _answer(options, self._transport, "/v1/models")["data"]
-            listed = {str(entry["id"]) for entry in entries}
-        except (KeyError, TypeError):
-            listed = set()
+        listed: tuple[str, ...] = ()
+        with _client(options.base_url, self._transport, options.headers) as client:
+            heard = _whatever(client, "/v1/models")
+        with suppress(NotHeard):
+            listed = listed_models(heard) if isinstance(heard, Heard) and heard.ok else ()
         # the candidates' name of our model, or its hub id
         ours = (options.served_model_name, options.model, options.hf_id)
         served = next((name for name in ours if name in listed), options.served_model_name)
@@ -129,8 +129,8 @@ class ExternalServer(Server):
         super().__init__(options, new_log(run_folder, options.log_stem))
         self._transport = transport
         self._copy_log()
-        info = _answer(options, transport, "/server_info?config_format=json")
-        self._server_info = redact_values(info) if isinstance(info, dict) else None
+        with _client(options.base_url, transport, options.headers) as client:
+            self._server_info = server_info(client)
 
     def describe(self) -> Mapping[str, object]:
         """URL, log and what ``/server_info`` said, without secrets; ``None`` without that."""
@@ -146,13 +146,12 @@ class ExternalServer(Server):
         }
 
     def state(self) -> ServerState:
-        """Running, as long as anything answers; more cannot be seen from here."""
-        try:
-            with _client(self.base_url, self._transport) as client:
-                client.get("/health")
-        except httpx.HTTPError as error:
-            return ServerState(running=False, detail=f"no answer ({type(error).__name__})")
-        return ServerState(running=True)
+        """Running, unless nobody listens there; more cannot be seen from here."""
+        with _client(self.base_url, self._transport, self.options.headers) as client:
+            heard = _whatever(client, "/health")
+        if isinstance(heard, Heard):
+            return ServerState(running=True)
+        return ServerState(running=not heard.refused, detail=f"no answer ({heard})")
 
     def stop(self) -> None:
         """Leave the server alone and keep its log as it is now."""
@@ -160,17 +159,40 @@ class ExternalServer(Server):
 
     def _copy_log(self) -> None:
         if self.options.external_log:
-            shutil.copyfile(self.options.external_log, self.log_path)
+            # an engine may print its arguments, its key among them
+            copy_log(
+                Path(self.options.external_log),
+                self.log_path,
+                lambda text: hidden(text, self.options.key_variable),
+            )
 
 
-def _answer(options: LaunchOptions, transport: httpx.BaseTransport | None, path: str) -> Any:
-    """The JSON at ``path``; ``None`` where there is none."""
+def external_refusal(
+    mode: Mode, server: Given, transport: httpx.BaseTransport | None = None
+) -> HarnessError | None:
+    """Why a server that someone else runs cannot be used; one that loads or is busy can be."""
+    where = without_url_password(server.url)
     try:
-        with _client(options.base_url, transport) as client:
-            answer = client.get(path)
-        return answer.json() if answer.status_code == 200 else None
-    except (httpx.HTTPError, ValueError):
-        return None
+        client = _client(server.url, transport, authorization(server.api_key_env))
+    except UsageError as error:
+        return error
+    with client:
+        for path in ("/health", "/v1/models"):
+            heard = _whatever(client, path)
+            if isinstance(heard, NotHeard) and not heard.slow and path == "/health":
+                hint = f"start the {mode} server, or correct external.{mode}.url"
+                return EnvironmentError_(f"nothing answers at {where} ({heard})", hint=hint)
+            if isinstance(heard, Heard) and is_final(heard):
+                message = f"the {mode} server at {where} refuses {path}: {heard}"
+                return EnvironmentError_(message, hint=remedy(heard, mode))
+    return None
+
+
+def _whatever(client: httpx.Client, path: str) -> Heard | NotHeard:
+    try:
+        return ask(client, path)
+    except NotHeard as error:
+        return error
 
 
 def _addresses(url: str) -> set[tuple[str, int]]:
@@ -198,5 +220,8 @@ def _is_of_this_machine(address: str) -> bool:
     return True
 
 
-def _client(base_url: str, transport: httpx.BaseTransport | None) -> httpx.Client:
-    return httpx.Client(base_url=base_url, timeout=_TIMEOUT_S, transport=transport, trust_env=False)
+def _client(
+    base_url: str, transport: httpx.BaseTransport | None, headers: Mapping[str, str]
+) -> httpx.Client:
+    line = line_to(base_url, timeout=_TIMEOUT_S, headers=headers, transport=transport)
+    return httpx.Client(**line)

@@ -39,6 +39,7 @@ from harness.serve.server_arguments import (
     server_arguments,
 )
 from harness.settings import ModelSpec, RunSpec
+from harness.wire import authorization
 from harness.words import BackendName, DispatchMode, Mode, served_name
 
 _MODE_VARIABLE = "VLLM_BATCH_INVARIANT"
@@ -84,6 +85,7 @@ class LaunchOptions:
         container: what only a container needs; ``None`` for other backends.
         base_url: where the server will answer.
         external_log: for an external server the file with its log, if there is one.
+        key_variable: the environment variable with an external server's key, by name only.
         run_id: the run that this server belongs to.
         notes: what the spec asks for and the server is not given, and why.
         python_path: a folder to put before whatever ``PYTHONPATH`` is there; empty for none.
@@ -106,6 +108,7 @@ class LaunchOptions:
     container: ContainerOptions | None
     base_url: str
     external_log: str | None = None
+    key_variable: str | None = None
     run_id: str = ""
     python_path: str = ""
     notes: tuple[str, ...] = ()
@@ -120,6 +123,15 @@ class LaunchOptions:
             return {}
         theirs = self.environment.get("PYTHONPATH") or variables.get("PYTHONPATH")
         return {"PYTHONPATH": f"{self.python_path}:{theirs}" if theirs else self.python_path}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Sent with every request to it; never written down.
+
+        Raises:
+            UsageError: the variable with its key is not set.
+        """
+        return authorization(self.key_variable)
 
     @property
     def has_development_endpoints(self) -> bool:
@@ -270,6 +282,7 @@ def launch_options(
         container=container,
         base_url=external.url.rstrip("/") if external else f"http://127.0.0.1:{server.port}",
         external_log=external.log if external else None,
+        key_variable=external.api_key_env if external else None,
         run_id=run_id,
         python_path=(extension.target if in_container else extension.source) if proof else "",
     )

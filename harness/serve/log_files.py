@@ -1,7 +1,16 @@
 """Names of server logs, and reading them as text whatever bytes they hold."""
 
+import codecs
 import itertools
+from collections.abc import Callable
 from pathlib import Path
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""How a log begins that a shell wrote in an encoding of its own (PowerShell's ``>``)."""
 
 
 def safe_name(text: str) -> str:
@@ -28,9 +37,25 @@ def new_log(run_folder: Path, stem: str) -> Path:
 def read_log(path: Path) -> str:
     """The log as text; a missing file is an empty log, and no byte makes this fail."""
     try:
-        return path.read_bytes().decode(errors="replace")
+        data = path.read_bytes()
     except OSError:
         return ""
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "")
+    return data.removeprefix(codecs.BOM_UTF8).decode(encoding or "utf-8", errors="replace")
+
+
+def copy_log(source: Path, target: Path, cleaned: Callable[[str], str]) -> None:
+    """Keep a copy of a log as it is now; only where ``cleaned`` takes something out is it changed.
+
+    A log that is gone meanwhile leaves the copy as it was.
+    """
+    try:
+        data = source.read_bytes()
+    except OSError:
+        return
+    text = read_log(source)
+    kept = cleaned(text)
+    target.write_bytes(data if kept == text else kept.encode())
 
 
 def last_lines(path: Path, count: int = 10, width: int = 300) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from harness.secrets import redact_values
+from harness.wire import NotHeard, ask, line_to
 from harness.words import LOOPBACK
 
 _TIMEOUT_S = 120.0  # /server_info asks the system for what is installed, once
@@ -31,12 +32,12 @@ def ask_workers(
     """What every worker answers to one ``/collective_rpc``, and why there is no answer."""
     try:
         with _client(base_url, transport) as client:
-            answer = client.post("/collective_rpc", json=question)
-        if answer.status_code != 200:
-            return None, f"/collective_rpc answered {answer.status_code}: {answer.text[:200]}"
-        return answer.json()["results"], ""
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-        return None, f"/collective_rpc: {error!r}"
+            heard = ask(client, "/collective_rpc", method="POST", body=question)
+        if not heard.ok:
+            return None, f"/collective_rpc: {heard}"
+        return heard.member("results"), ""
+    except (NotHeard, ValueError) as error:
+        return None, f"/collective_rpc: {error}"
 
 
 def ask_server_info(
@@ -45,39 +46,56 @@ def ask_server_info(
     """``/server_info`` without secrets; ``None`` where the server has none."""
     try:
         with _client(base_url, transport) as client:
-            answer = client.get("/server_info?config_format=json")
-        info = answer.json() if answer.status_code == 200 else None
-    except (httpx.HTTPError, ValueError):
+            return server_info(client)
+    except ValueError:
         return None
-    kept = redact_values(info)
-    return kept if isinstance(kept, dict) else None
 
 
-def why_not_held(base_url: str, *, transport: httpx.BaseTransport | None = None) -> str:
+def server_info(client: httpx.Client) -> dict[str, Any] | None:
+    """``/server_info`` without secrets; ``None`` where the server has none that can be read."""
+    try:
+        heard = ask(client, "/server_info?config_format=json")
+        info = redact_values(heard.json()) if heard.ok else None
+    except NotHeard:
+        return None
+    return info if isinstance(info, dict) else None
+
+
+def why_not_held(
+    base_url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    transport: httpx.BaseTransport | None = None,
+) -> str:
     """Why a server cannot hold a batch or empty its cache for us; empty if it can."""
     try:
-        with _client(base_url, transport) as client:
-            answer = client.get("/is_paused", timeout=_SHORT_S)
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        with _client(base_url, transport, headers) as client:
+            heard = ask(client, "/is_paused", timeout_s=_SHORT_S)
+        if heard.status == httpx.codes.NOT_FOUND:
             return "it has no development endpoints: it runs without VLLM_SERVER_DEV_MODE=1"
-        if answer.status_code != httpx.codes.OK:
-            return f"/is_paused answered {answer.status_code}: {answer.text[:200]}"
-        return "it is paused: POST /resume lets it go on" if answer.json()["is_paused"] else ""
+        paused = heard.member("is_paused") if heard.ok else None
+        if not isinstance(paused, bool):
+            return f"/is_paused: {heard}"
+        return "it is paused: POST /resume lets it go on" if paused else ""
     except ValueError as error:
         return str(error)
-    except (httpx.HTTPError, KeyError, TypeError) as error:
-        return f"/is_paused: {error!r}"
+    except NotHeard as error:
+        return f"/is_paused: {error}"
 
 
-def let_go(base_url: str, *, transport: httpx.BaseTransport | None = None) -> None:
+def let_go(base_url: str, *, headers: Mapping[str, str] | None = None) -> None:
     """Resume a server that was left paused, whatever happened; one that is not is left alone."""
-    unasked = suppress(httpx.HTTPError, ValueError, KeyError, TypeError)
-    with unasked, _client(base_url, transport) as client:
-        if client.get("/is_paused", timeout=_SHORT_S).json()["is_paused"]:
-            client.post("/resume", timeout=_SHORT_S)
+    with suppress(NotHeard, ValueError), _client(base_url, None, headers) as client:
+        if ask(client, "/is_paused", timeout_s=_SHORT_S).member("is_paused"):
+            ask(client, "/resume", method="POST", timeout_s=_SHORT_S)
 
 
-def _client(base_url: str, transport: httpx.BaseTransport | None) -> httpx.Client:
+def _client(
+    base_url: str,
+    transport: httpx.BaseTransport | None,
+    headers: Mapping[str, str] | None = None,
+) -> httpx.Client:
     if urlsplit(base_url).hostname not in LOOPBACK:
         raise ValueError(f"development endpoints are asked over loopback only, not at {base_url}")
-    return httpx.Client(base_url=base_url, timeout=_TIMEOUT_S, transport=transport, trust_env=False)
+    line = line_to(base_url, timeout=_TIMEOUT_S, headers=headers, transport=transport)
+    return httpx.Client(**line)

@@ -1,10 +1,12 @@
-"""Waiting for a server: the process, ``/health`` and ``/v1/models`` together.
+"""Waiting for a server: the process, ``/health`` and ``/v1/models`` together, before and later.
 
 ``/health`` alone is not enough: another server may answer on the port, and an image may serve its
 default model. The process is looked at ten times a second while a request is under way, so a dead
-server is noticed at once and not when the time is up.
+server is noticed at once and not when the time is up. Slow is not dead: who refuses connections is
+gone, who lets one wait is busy.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -19,6 +21,8 @@ from harness.secrets import without_url_password
 from harness.serve.failures import classify_startup_failure
 from harness.serve.log_files import last_lines, read_log
 from harness.serve.protocol import Server, ServerState
+from harness.wire import Heard, NotHeard, ask, ask_async, line_to
+from harness.words import BackendName, Mode
 
 _Error = TypeVar("_Error", StartupFailed, ServerDied)
 
@@ -27,6 +31,11 @@ _REQUEST_TIMEOUT_S = 5.0
 _STATE_SETTLES_S = 1.0
 _STILL_S = 10.0
 """How long a server may be paused before that is an error of its own."""
+_GRACE_S = 5.0
+"""How long who refused a request may take to show that it has ended, or to listen again."""
+_UNHEALTHY_S = 60.0
+"""How long ``/health`` may say anything but 200: a proxy that reloads, an engine that gives up."""
+_NOT_YET = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +76,13 @@ def wait_until_ready(
     """
     began, moved = time.monotonic(), 0.0
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readiness")
-    client = httpx.Client(
-        base_url=server.base_url, transport=transport, timeout=_REQUEST_TIMEOUT_S, trust_env=False
+    headers = server.options.headers
+    line = line_to(
+        server.base_url, timeout=_REQUEST_TIMEOUT_S, headers=headers, transport=transport
     )
-    asked: Future[Readiness | None] | None = None
+    client = httpx.Client(**line)
+    asked: Future[Readiness | _NotReady] | None = None
+    last = ""
     try:
         while (waited := time.monotonic() - began) < timeout_s:
             state = server.state()
@@ -84,7 +96,9 @@ def wait_until_ready(
             wait([asked], timeout=_TICK_S)
             if asked.done():
                 answer, asked = asked.result(), None
-                if answer is None:
+                if isinstance(answer, _NotReady):
+                    last = f" ({answer.why})"
+                    _insist_on_hope(server, answer)
                     time.sleep(_TICK_S)
                 else:
                     _require_model(server, answer.served_models, served_model)
@@ -97,7 +111,7 @@ def wait_until_ready(
         pool.shutdown(wait=False, cancel_futures=True)
         client.close()
     raise StartupFailed(
-        f"{_who(server)} was not ready after {timeout_s:g} s",
+        f"{_who(server)} was not ready after {timeout_s:g} s{last}",
         hint="raise server.startup_timeout_s (--startup-timeout-s) if it was still loading, "
         "or see the last log lines",
         file=server.log_path,
@@ -105,22 +119,136 @@ def wait_until_ready(
     )
 
 
-def _ask(client: httpx.Client, began: float) -> Readiness | None:
-    """What a healthy server says; ``None`` of any other."""
+@dataclass(frozen=True, slots=True)
+class _NotReady:
+    """Why a server is not ready; the answer where waiting changes nothing about it."""
+
+    why: str
+    final: Heard | None = None
+
+
+def _ask(client: httpx.Client, began: float) -> Readiness | _NotReady:
+    """What a server says of itself."""
+    path = "/health"
     try:
-        if client.get("/health").status_code != 200:
-            return None
-        listed = client.get("/v1/models")
-        if listed.status_code != 200:
-            return None
-        models = tuple(str(entry["id"]) for entry in listed.json()["data"])
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return None
+        for path in ("/health", "/v1/models"):
+            heard = ask(client, path)
+            if not heard.ok:
+                return _NotReady(f"{path}: {heard}", heard if is_final(heard) else None)
+        models = listed_models(heard)
+    except NotHeard as error:
+        return _NotReady(f"{path}: {error}")
     version = None
-    with suppress(httpx.HTTPError, ValueError, KeyError, TypeError):
-        answer = client.get("/version")
-        version = str(answer.json()["version"]) if answer.status_code == 200 else None
+    with suppress(NotHeard):
+        answer = ask(client, "/version")
+        said = answer.member("version") if answer.ok else None
+        version = said if isinstance(said, str) else None
     return Readiness(time.monotonic() - began, models, version)
+
+
+def listed_models(heard: Heard) -> tuple[str, ...]:
+    """The names in an answer of ``/v1/models``.
+
+    Raises:
+        NotHeard: it is no such list.
+    """
+    entries = heard.member("data")
+    if not isinstance(entries, list):
+        raise NotHeard(f"not a list of models: {heard}")
+    ids = (entry.get("id") for entry in entries if isinstance(entry, dict))
+    return tuple(name for name in ids if isinstance(name, str))
+
+
+def is_final(heard: Heard) -> bool:
+    """Whether an answer will be the same later: a redirection, or what the request is blamed for.
+
+    A 5xx may pass, and so may "too early", "too many requests" and a time-out of the server's own.
+    """
+    return 300 <= heard.status < 500 and heard.status not in _NOT_YET
+
+
+def remedy(heard: Heard, mode: Mode) -> str:
+    """What to do about a server of someone else that refuses us."""
+    if heard.status in (401, 403):
+        return (
+            f"external.{mode}.api_key_env (--external-api-key-env {mode}=VARIABLE) names the "
+            "environment variable with its key"
+        )
+    return f"external.{mode}.url is the server's root: http://host:port, without /v1"
+
+
+def _insist_on_hope(server: Server, answer: _NotReady) -> None:
+    """Do not wait for a server that someone else runs to take its refusal back."""
+    if answer.final is None or server.options.backend is not BackendName.EXTERNAL:
+        return
+    raise StartupFailed(
+        f"{_who(server)} at {without_url_password(server.base_url)} refuses: {answer.why}",
+        hint=remedy(answer.final, server.options.mode),
+    )
+
+
+class Liveness:
+    """Raises ``ServerDied`` when a server or its engine is gone; else returns once it is healthy.
+
+    A dying vLLM closes its connections a moment before its process ends, and an API server whose
+    engine died answers ``/health`` with 503 before it gives up, so each gets time to show what it
+    is; a server under load may take longer for ``/health`` than for anything else.
+
+    Args:
+        server: its process or container decides, where it is ours.
+        patience_s: how long it may take to answer, in seconds.
+        transport: replaces the network, for tests.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        patience_s: float,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._server = server
+        self._patience_s = patience_s
+        headers = server.options.headers
+        self._line = line_to(
+            server.base_url, timeout=patience_s, headers=headers, transport=transport
+        )
+
+    async def __call__(self) -> None:
+        """Look; returns at once when the server is healthy.
+
+        Raises:
+            ServerDied: with the cause, the last log lines and the log's path.
+        """
+        began, before = time.monotonic(), 0.0
+        async with httpx.AsyncClient(**self._line) as client:
+            while True:
+                why, patience_s = await self._problem(client)
+                if not why:
+                    return
+                if patience_s != before:
+                    began, before = time.monotonic(), patience_s
+                if time.monotonic() - began >= patience_s:
+                    raise describe_death(self._server, why=why)
+                await asyncio.sleep(2 * _TICK_S)
+
+    async def _problem(self, client: httpx.AsyncClient) -> tuple[str, float]:
+        """What is wrong with ``/health``, if anything, and how long that may last."""
+        asked = asyncio.ensure_future(ask_async(client, "/health"))
+        try:
+            while not asked.done():
+                state = self._server.state()
+                if not state.running:
+                    raise describe_death(self._server, state)
+                await asyncio.wait([asked], timeout=_TICK_S * 5)
+            heard = asked.result()
+        except NotHeard as error:
+            if error.slow:  # it has had its time
+                return f"/health: {error}", 0.0
+            return f"/health: {error}", _GRACE_S if error.refused else self._patience_s
+        finally:
+            asked.cancel()
+        return ("" if heard.ok else f"/health: {heard}"), _UNHEALTHY_S
 
 
 def _require_model(server: Server, listed: tuple[str, ...], served_model: str) -> None:
@@ -136,12 +264,15 @@ def _require_model(server: Server, listed: tuple[str, ...], served_model: str) -
     )
 
 
-def describe_death(server: Server, state: ServerState | None = None) -> ServerDied:
+def describe_death(
+    server: Server, state: ServerState | None = None, *, why: str = ""
+) -> ServerDied:
     """The error for a server that stopped, or whose engine did, in the middle of its work.
 
     Args:
         server: the server.
         state: its state as seen by whoever noticed; read again when ``None``.
+        why: what it said or did not say last, should it run.
     """
     state = state or server.state()
     deadline = time.monotonic() + _STATE_SETTLES_S
@@ -149,7 +280,7 @@ def describe_death(server: Server, state: ServerState | None = None) -> ServerDi
         time.sleep(_TICK_S)
         state = server.state()
     how = state.detail or "its engine died or no longer answers"
-    how = how if state.running else _how(state)
+    how = how + (f"; {why}" if why else "") if state.running else _how(state)
     return _failed(ServerDied, server, state, f"died in the middle of its work ({how})")
 
 

@@ -5,12 +5,13 @@ wins (`harness.settings.loaded_spec`). A key added here is known to the file, to
 the suggestion for a misspelt one.
 """
 
+import re
 import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.errors import nearest
 from harness.settings.yaml_lines import KeyPath
@@ -19,6 +20,7 @@ from harness.words import Asking, BackendName, CachePolicy, DispatchMode, Mode
 _STRICT = ConfigDict(
     extra="forbid", frozen=True, use_enum_values=False, use_attribute_docstrings=True
 )
+_OF_THE_API = re.compile(r"(?:/v1(?:/(?:chat/)?completions|/models)?|/health)?/*$")
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
@@ -128,11 +130,21 @@ class Expect(BaseModel):
 
 
 class ExternalServer(BaseModel):
-    """A server someone else runs: its URL and, for proof, a copy of its log."""
+    """A server someone else runs: its root URL and, for proof, its log.
+
+    ``api_key_env`` is the name of the environment variable that holds its key, never the key.
+    """
 
     model_config = _STRICT
     url: str
     log: str | None = None
+    api_key_env: str | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _root(cls, url: str) -> str:
+        """The URL of the server itself, where one of its API was given."""
+        return _OF_THE_API.sub("", url.strip())
 
 
 class RunSpec(BaseModel):

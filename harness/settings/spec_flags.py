@@ -79,9 +79,17 @@ def spec_flags() -> tuple[Flag, ...]:
         also, repeatable = _ALIASES.get(path, ()), path in _REPEATABLE
         flags.append(Flag(name, path, meaning, parse, also, repeatable, key.optional))
     log = "The log of such a server, for proof (MODE=PATH; repeatable)."
+    secret = "The variable with such a server's key, by name (MODE=VARIABLE; repeatable)."
     more = "One more argument for vLLM, after the file's (repeatable)."
     flags += [
         Flag("--external-log", ("external",), log, _pairs_of("log"), repeatable=True),
+        Flag(
+            "--external-api-key-env",
+            ("external",),
+            secret,
+            _pairs_of("api_key_env", "VARIABLE"),
+            repeatable=True,
+        ),
         Flag("--extra-arg", ("server", _MORE_ARGUMENTS), more, _arguments, repeatable=True),
     ]
     for gone, meaning in GONE.items():
@@ -223,9 +231,9 @@ def _environment(texts: list[str]) -> dict[str, str]:
     return out
 
 
-def _pairs_of(key: str) -> Parse:
+def _pairs_of(key: str, value: str = "") -> Parse:
     def parse(texts: list[str]) -> dict[str, dict[str, str]]:
-        pairs = [_pair(text, f"MODE={key.upper()}") for text in texts]
+        pairs = [_pair(text, f"MODE={value or key.upper()}") for text in texts]
         return {mode: {key: value} for mode, value in pairs}
 
     return parse

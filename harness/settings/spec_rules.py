@@ -5,6 +5,7 @@ spec must not say, rules between keys and secrets, comes after. `harness.setting
 turns the path into a file and line or a flag.
 """
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -12,7 +13,14 @@ from pydantic_core import ErrorDetails
 
 from harness.errors import nearest, shown
 from harness.secrets import names_a_secret
-from harness.settings.run_spec import RunSpec, ServerSettings, dotted, keys_at, suggest_key
+from harness.settings.run_spec import (
+    ExternalServer,
+    RunSpec,
+    ServerSettings,
+    dotted,
+    keys_at,
+    suggest_key,
+)
 from harness.settings.yaml_lines import KeyPath
 from harness.words import Asking, BackendName, DispatchMode
 
@@ -96,16 +104,31 @@ def complaints_about(spec: RunSpec) -> Iterator[Complaint]:
         message = f"{longest} leaves no room for a prompt in server.max_model_len {room}"
         yield ("request", "max_tokens"), message, "lower it, or raise --max-model-len"
     for mode, external in spec.external.items():
-        path = ("external", str(mode), "url")
-        parts = urlsplit(external.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            yield path, "not the URL of a server", "write http://host:port"
-        if parts.username or parts.password:
-            yield path, "a URL with a password does not belong here", "leave user and password out"
+        yield from _about_external(("external", str(mode)), external)
     for mode in spec.modes if spec.backend is BackendName.EXTERNAL else ():
         if mode not in spec.external:
             hint = f"--external {mode}=http://host:port"
             yield ("backend",), f"backend external needs the URL of mode {mode}", hint
+
+
+def _about_external(path: KeyPath, server: ExternalServer) -> Iterator[Complaint]:
+    """The URL of a server, and the name of the variable with its key."""
+    name, root = server.api_key_env, (*path, "url")
+    try:
+        parts = urlsplit(server.url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        parts, good = urlsplit(""), False
+    if not good:
+        yield root, "not the URL of a server", "write http://host:port"
+    if parts.username or parts.password:
+        yield root, "a URL with a password does not belong here", "leave user and password out"
+    if parts.query or parts.fragment:
+        yield root, "a URL with a query is not the root of a server", "write http://host:port"
+    # names are upper case, so that a key that was put here in its variable's place is refused
+    if name is not None and not (re.fullmatch("[A-Z_][A-Z0-9_]*", name) and len(name) <= 64):
+        hint = "write the variable's name, such as VLLM_KEY, and export VLLM_KEY=… in the shell"
+        yield (*path, "api_key_env"), "not the name of an environment variable", hint
 
 
 def _about_server(server: ServerSettings) -> Iterator[Complaint]:

@@ -19,6 +19,7 @@ from harness.doctor import (
     capability_finding,
     judge,
 )
+from harness.errors import EnvironmentError_
 from harness.findings import Status
 from harness.machine import Gpu
 from harness.settings.run_spec import ModelSpec, RunSpec, ServerSettings
@@ -213,3 +214,87 @@ def test_every_worded_case_is_one_that_the_judge_tells_apart():
     words = yaml.safe_load(room.joinpath("findings.yaml").read_text("utf-8"))
     told = set(re.findall(r'"(\w+)": ', room.joinpath("judge.py").read_text("utf-8")))
     assert {case for cases in words.values() for case in cases} - {"ok"} <= told
+
+
+def _said(facts: Facts, check: str, spec: RunSpec = SPEC) -> list[tuple[Status, str]]:
+    return [(one.status, one.message) for one in judge(facts, spec) if one.check == check]
+
+
+def test_a_gpu_whose_memory_is_not_reported_is_there_with_a_warning():
+    gpu = replace(GPU, name="NVIDIA GB10", capability=(12, 1), memory_total=None, memory_free=None)
+    facts = replace(FACTS, gpus=(gpu,))
+    assert Status.FAILED not in _levels(facts).values()
+    assert _said(facts, "GPU") == [(Status.OK, "0: NVIDIA GB10, driver 580.82.07")]
+    assert _said(facts, "GPU memory") == [(Status.WARNING, "0: not reported (NVIDIA GB10)")]
+
+
+def test_a_gpu_whose_capability_is_not_reported_cannot_be_judged():
+    facts = replace(FACTS, gpus=(replace(GPU, capability=None),))
+    assert _levels(facts)["compute capability"] is Status.WARNING
+
+
+@pytest.mark.parametrize(
+    ("said", "gpus", "status"),
+    [
+        ("Failed to initialize NVML: Unknown Error", (), Status.WARNING),
+        ("Unable to determine the device handle for GPU 1", (GPU,), Status.WARNING),
+        ("Failed to initialize NVML: Driver/library version mismatch", (), Status.FAILED),
+        ("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", (),
+         Status.FAILED),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_said_in_the_words_of_nvidia_smi(said, gpus, status):
+    facts = replace(FACTS, gpus=gpus, gpu_trouble=(said,))
+    assert _levels(facts)["GPU"] is status
+    assert said in _said(facts, "GPU")[-1][1]
+
+
+OTHER = replace(GPU, index=1, uuid="GPU-7c1f-22")
+
+
+def test_a_busy_gpu_that_the_server_does_not_use_stops_nothing():
+    facts = replace(FACTS, gpus=(GPU, replace(OTHER, memory_free=GIB)))
+    assert _levels(facts)["GPU memory"] is Status.WARNING
+    wide = ServerSettings(attention_backend="X", extra_args=("--tensor-parallel-size", "2"))
+    assert _levels(facts, SPEC.model_copy(update={"server": wide}))["GPU memory"] is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("ids", "visible", "level"),
+    [
+        (("GPU-7c1f",), None, Status.OK),
+        (("1",), None, Status.OK),
+        (None, ("1",), Status.OK),
+        (("7",), None, Status.FAILED),
+        (None, (), Status.FAILED),
+    ],
+)
+def test_gpus_are_chosen_by_number_identifier_or_the_shells_variable(ids, visible, level):
+    facts = replace(FACTS, gpus=(replace(GPU, memory_free=0), OTHER), visible=visible)
+    server = ServerSettings(attention_backend="TRITON_ATTN", gpu_device_ids=ids)
+    assert _levels(facts, SPEC.model_copy(update={"server": server}))["GPU"] is level
+
+
+def test_a_model_that_the_hub_does_not_know_is_not_called_gated():
+    unknown = replace(MODEL, cached=False, unknown=True)
+    name = f"model {MODEL.name}"
+    (said,) = _said(replace(FACTS, models=(unknown,)), name)
+    assert said == (Status.FAILED, f"the hub knows no public model {MODEL.hf_id}")
+    (said,) = _said(replace(FACTS, models=(unknown,), has_token=True), name)
+    assert said[0] is Status.WARNING
+
+
+def test_a_server_command_that_is_no_python_is_not_said_to_have_no_vllm():
+    native = NativeFacts("vllm", found=True, is_python=False)
+    spec = SPEC.model_copy(update={"backend": BackendName.NATIVE})
+    levels = _levels(replace(FACTS, engine=None, image=None, native=native), spec)
+    assert levels["server command"] is Status.WARNING
+
+
+def test_what_an_external_server_refuses_is_said_in_its_words():
+    refusal = EnvironmentError_("the standard server refuses /v1/models: HTTP 401", hint="a key")
+    spec = SPEC.model_copy(update={"backend": BackendName.EXTERNAL})
+    said = _said(
+        replace(FACTS, engine=None, image=None, refusals=(refusal,)), "external server", spec
+    )
+    assert said == [(Status.FAILED, refusal.message)]

@@ -22,9 +22,36 @@ def test_a_gpu_is_read_from_nvidia_smi():
     assert gpu.memory_total == 143771 * 2**20
 
 
-@pytest.mark.parametrize("rows", ["", "No devices were found", "0, x, [N/A], [N/A], [N/A], y, z"])
+@pytest.mark.parametrize("rows", ["", "No devices were found", "WARNING: infoROM is corrupted, 1"])
 def test_what_is_no_gpu_is_none(rows):
     assert parse_gpus(rows, "") == ()
+
+
+UNIFIED = "0, NVIDIA GB10, 12.1, [N/A], [N/A], 580.126.09, GPU-5f2e"
+
+
+@pytest.mark.parametrize(
+    ("row", "capability", "total", "free"),
+    [
+        (UNIFIED, (12, 1), None, None),
+        ("0, NVIDIA GB10, 580.126.09, 12.1, [N/A], [N/A]", (12, 1), None, None),
+        ("3, NVIDIA Thor, 11.0, [N/A], [N/A], [N/A], [N/A]", (11, 0), None, None),
+        (
+            "0, NVIDIA A100-SXM4-80GB MIG 1g.10gb, 8.0, [Insufficient Permissions], "
+            "[Insufficient Permissions], 570.86.15, MIG-1d-2e",
+            (8, 0), None, None,
+        ),
+        ("1, NVIDIA H100, 9.0, 81559 MiB, [Unknown Error], 580.82.07, GPU-1", (9, 0), 81559, None),
+        ("1, NVIDIA H100, 9.0, [N/A], 81079 MiB, 580.82.07, GPU-1", (9, 0), None, 81079),
+        ("1, [Unknown Error], [Unknown Error], ERR!, ERR!, ERR!, GPU-2", None, None, None),
+        ("0, Tesla T4, 15109 MiB, 14900 MiB, 470.57.02, GPU-4", None, 15109, 14900),
+    ],
+)  # fmt: skip
+def test_what_a_gpu_does_not_report_is_not_known_and_the_gpu_is_there(row, capability, total, free):
+    (gpu,) = parse_gpus(row, BANNER)
+    assert gpu.capability == capability
+    found = [size and size // 2**20 for size in (gpu.memory_total, gpu.memory_free)]
+    assert found == [total, free]
 
 
 @pytest.mark.parametrize(

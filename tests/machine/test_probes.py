@@ -10,6 +10,7 @@ import pytest
 
 from harness.machine import (
     VERSIONS_SCRIPT,
+    Gpus,
     Versions,
     gpu_facts,
     host_facts,
@@ -50,7 +51,7 @@ def test_one_reader_of_nvidia_smi_serves_the_doctor_and_the_run_folder(monkeypat
     program.write_text(SMI)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    (gpu,) = read_gpus()
+    (gpu,) = read_gpus().found
     assert (gpu.capability, gpu.memory_free, gpu.driver_cuda) == ((9, 0), 81079 * 2**20, "13.0")
     assert gpu_facts() == [
         {
@@ -65,7 +66,42 @@ def test_one_reader_of_nvidia_smi_serves_the_doctor_and_the_run_folder(monkeypat
 
 def test_a_machine_without_nvidia_smi_has_no_gpu(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert (read_gpus(), gpu_facts()) == ((), [])
+    assert (read_gpus(), gpu_facts()) == (Gpus(), [])
+
+
+HANDLE = "Unable to determine the device handle for GPU0000:02:00.0: Unknown Error"
+GOOD = "0, NVIDIA H100, 9.0, 81559 MiB, 81079 MiB, 580.82.07, GPU-7c1f"
+OLD = """case "$*" in
+*compute_cap*) echo 'Field "compute_cap" is not a valid field to query.'; exit 2 ;;
+*) echo '0, Tesla T4, 15109 MiB, 14900 MiB, 470.57.02, GPU-4' ;;
+esac"""
+
+
+@pytest.mark.parametrize(
+    ("script", "names", "trouble"),
+    [
+        (f"echo '{GOOD}'; echo '{HANDLE}'; exit 15", ["NVIDIA H100"], [HANDLE]),
+        (f"echo; echo 'WARNING: infoROM is corrupted'; echo; echo '{GOOD}'", ["NVIDIA H100"],
+         ["WARNING: infoROM is corrupted"]),
+        (f"echo '{GOOD}'; echo 'a warning' >&2", ["NVIDIA H100"], []),
+        ("echo 'Failed to initialize NVML: Unknown Error'; exit 255", [],
+         ["Failed to initialize NVML: Unknown Error"]),
+        ("echo 'Failed to initialize NVML: Insufficient Permissions' >&2; exit 4", [],
+         ["Failed to initialize NVML: Insufficient Permissions"]),
+        ("echo 'No devices were found'; exit 6", [], []),
+        (OLD, ["Tesla T4"], []),
+    ],
+)  # fmt: skip
+def test_what_nvidia_smi_cannot_read_is_trouble_and_not_absent(
+    monkeypatch, tmp_path, script, names, trouble
+):
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    gpus = read_gpus()
+    assert [gpu.name for gpu in gpus.found] == names
+    assert list(gpus.trouble) == trouble
 
 
 def test_the_host_is_told_in_bytes_and_cores():

@@ -208,7 +208,7 @@ def test_without_the_servers_word_its_counters_tell_from_the_second_asking_on():
     ("resets", "said"),
     [
         ((404, {"detail": "Not Found"}), "no /reset_prefix_cache: it runs without VLLM_SERVER_DEV"),
-        ((200, {"success": False}), 'did not empty its prefix cache: HTTP 200 {"success":false}'),
+        ((200, {"success": False}), 'did not empty its prefix cache: HTTP 200: {"success":false}'),
         ((500, None), "did not empty its prefix cache: HTTP 500"),
     ],
     ids=["no endpoint", "requests were running", "error"],

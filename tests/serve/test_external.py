@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from hostile_server import REFUSALS, UNREADABLE, HostileServer, answer
 
 from harness.errors import EnvironmentError_, UsageError
 from harness.machine import Host
 from harness.serve import LaunchOptions, launch_options, make_backend, server_evidence
 from harness.serve.external import ExternalBackend
 from harness.settings.run_spec import ExternalServer, ModelSpec, RunSpec
+from harness.settings.spec_rules import complaints_about
 from harness.words import BackendName, Mode, Verdict
 
 LOGS = Path(__file__).parent.parent / "data" / "vllm_logs"
@@ -190,3 +193,64 @@ def test_two_servers_that_started_together_are_two(external: Options):
 def test_a_backend_of_one_mode_has_nothing_to_share(external: Options):
     servers = {Mode.STANDARD: ExternalServer(url="http://127.0.0.1:8000")}
     ExternalBackend(server_info(), servers=servers).check(external())
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["/", "/v1", "/v1/", "//", "/v1/completions", "/v1/chat/completions", "/v1/models/", "/health"],
+)
+def test_a_url_of_the_api_stands_for_the_server(given: str):
+    assert ExternalServer(url=f"http://there:8000/team{given}").url == "http://there:8000/team"
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "at", "told"),
+    [
+        ("http://there:many", None, "url", "not the URL of a server"),
+        ("http://[::1", None, "url", "not the URL of a server"),
+        ("there:8000", None, "url", "not the URL of a server"),
+        ("http://there/?key=1", None, "url", "a URL with a query"),
+        ("http://there", "sk-0123456789abcdef", "api_key_env", "not the name of an environment"),
+        ("http://there", "", "api_key_env", "not the name of an environment"),
+    ],
+)
+def test_what_is_no_server_is_refused_before_anything_is_asked(url, key, at, told):
+    server = ExternalServer(url=url, api_key_env=key)
+    spec = RunSpec(models=(), tasks="t", external={Mode.STANDARD: server})
+    (complaint,) = [one for one in complaints_about(spec) if one[0][0] == "external"]
+    assert complaint[0] == ("external", "standard", at)
+    assert told in complaint[1]
+    assert "sk-" not in str(complaint)
+
+
+@pytest.mark.parametrize("says", REFUSALS.values(), ids=REFUSALS.keys())
+def test_who_refuses_is_not_waited_for(external: Options, says: bytes):
+    with HostileServer({"/health": answer(b""), "/v1/models": says}) as server:
+        options = replace(external(), base_url=server.url)
+        with pytest.raises(EnvironmentError_, match="refuses /v1/models: HTTP"):
+            ExternalBackend().check(options)
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/models"])
+def test_who_is_slow_or_loads_is_waited_for(external: Options, path: str):
+    with HostileServer({"*": answer(b""), path: answer(b"", "503 Service Unavailable")}) as server:
+        ExternalBackend().check(replace(external(), base_url=server.url))
+
+
+@pytest.mark.parametrize("says", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_whatever_a_server_says_of_itself_it_is_taken_as_it_is(
+    external: Options, tmp_path: Path, says: bytes
+):
+    with HostileServer({"/health": answer(b""), "*": says}) as server:
+        taken = ExternalBackend().start(replace(external(), base_url=server.url), tmp_path)
+        assert taken.describe()["server_info"] is None
+        assert taken.state().running
+    assert not taken.state().running
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_log_that_a_windows_shell_wrote_is_read(external: Options, tmp_path: Path, encoding: str):
+    text = (LOGS / "vllm-0.20.2-h200-batch_invariant.log").read_text()
+    (tmp_path / "theirs.log").write_text(text, encoding=encoding)
+    server = ExternalBackend(server_info()).start(external(log=tmp_path / "theirs.log"), tmp_path)
+    assert server_evidence(server).verdict is Verdict.ACTIVE

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 
 import httpx
 import pytest
+from hostile_server import REFUSALS, UNREADABLE, HostileServer, answer, said, slowly
 
-from harness.errors import StartupFailed
-from harness.serve import LaunchOptions, ServerState, describe_death, wait_until_ready
+from harness.errors import ServerDied, StartupFailed
+from harness.serve import (
+    LaunchOptions,
+    Liveness,
+    ServerState,
+    describe_death,
+    wait_until_ready,
+)
 
+ANYTHING = {**UNREADABLE, **REFUSALS}
+NOT_HEALTHY = {name: says for name, says in ANYTHING.items() if b" 200 OK" not in says[:20]}
+"""A status of 200 is healthy, whatever the body."""
 LOGS = Path(__file__).parent.parent / "data" / "vllm_logs"
 Handler = Callable[[httpx.Request], httpx.Response]
 
@@ -189,3 +201,76 @@ def test_a_death_by_signal_without_a_text_names_the_signal(scripted):
     error = describe_death(scripted("INFO fine so far\n", lambda: state))
     assert "ended by SIGKILL" in error.message
     assert error.detail == ("INFO fine so far",)
+
+
+def looked_at(server: ScriptedServer, *, patience_s: float = 5.0) -> float:
+    """Seconds until the server was found to live."""
+    began = time.monotonic()
+    asyncio.run(Liveness(server, patience_s=patience_s)())
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def at(scripted, monkeypatch):
+    """A server whose process runs and which says what it is told at ``/health``."""
+
+    def build(url: str, states: Callable[[], ServerState] = lambda: RUNNING) -> ScriptedServer:
+        server = scripted(states=states)
+        server._options = replace(server.options, base_url=url)
+        return server
+
+    return build
+
+
+def test_a_server_that_takes_its_time_for_health_is_busy_and_lives(at):
+    with HostileServer({"/health": slowly(1.5, answer(b""))}) as server:
+        assert looked_at(at(server.url), patience_s=4) >= 1.5
+
+
+def test_a_time_out_ends_the_patience_of_one_request_and_not_of_a_few_seconds(at):
+    with HostileServer({"/health": slowly(9, answer(b""))}) as server:
+        began = time.monotonic()
+        with pytest.raises(ServerDied, match="no longer answers; /health: ReadTimeout"):
+            looked_at(at(server.url), patience_s=2)
+    assert 2 <= time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("says", NOT_HEALTHY.values(), ids=NOT_HEALTHY.keys())
+def test_whatever_health_says_once_a_server_that_is_healthy_then_lives(at, says):
+    with HostileServer({"/health": [says, says, answer(b"")]}) as server:
+        looked_at(at(server.url))
+
+
+def test_a_closed_port_is_gone_after_a_moment_although_the_process_runs(at):
+    with HostileServer({}) as server:
+        url = server.url
+    with pytest.raises(ServerDied, match="no longer answers; /health: ConnectError"):
+        looked_at(at(url), patience_s=300)
+
+
+def test_the_process_decides_while_health_hangs(at):
+    ends = time.monotonic() + 0.5
+
+    def states() -> ServerState:
+        dead = time.monotonic() > ends
+        return (
+            ServerState(running=False, exit_code=137, detail="exit code 137") if dead else RUNNING
+        )
+
+    with HostileServer({"/health": slowly(4, answer(b""))}) as server:
+        began = time.monotonic()
+        with pytest.raises(ServerDied, match="exit code 137"):
+            looked_at(at(server.url, states), patience_s=300)
+    assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("says", ANYTHING.values(), ids=ANYTHING.keys())
+def test_whatever_a_server_says_while_it_starts_is_waited_out(at, says):
+    models = said({"data": [{"id": "tiny"}, 7, {"id": None}]})
+    if says.startswith(b"HTTP/1.1 200 OK"):  # a body of which no model can be read
+        models = [says, models]
+    good = {"/health": [says, answer(b"")], "/v1/models": models, "/version": says}
+    with HostileServer(good) as server:
+        ready = wait_until_ready(at(server.url), timeout_s=20, served_model="tiny")
+    assert ready.served_models == ("tiny",)
+    assert ready.vllm_version is None
