@@ -250,7 +250,7 @@ def test_after_a_cancelled_request_the_server_is_asked_again_at_once():
                 await asyncio.wait([cancelled])
                 began = time.monotonic()
                 assert await client.metrics()
-                assert (await client.order("/resume")).is_success
+                assert (await client.order("/resume")).ok
                 waited.append(time.monotonic() - began)
         server.close()
         return waited
