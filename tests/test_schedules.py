@@ -73,7 +73,7 @@ PAUSED, READY, WITHOUT = (200, {"is_paused": True}), (200, {"is_paused": False})
     [
         (WITHOUT, "a.log", "it has no development endpoints: it runs without VLLM_SERVER_DEV_MODE"),
         (PAUSED, "a.log", "it is paused: POST /resume lets it go on"),
-        ((500, {}), "a.log", "/is_paused answered 500"),
+        ((500, {}), "a.log", "/is_paused: HTTP 500"),
         (READY, None, "the standard server's log is not given (--external-log standard=FILE)"),
     ],
     ids=["no dev mode", "left paused", "broken", "no log"],
