@@ -28,7 +28,7 @@ from harness.prove.metrics import (
 )
 from harness.prove.parity import Difference, by_the_mode, mode_parity
 from harness.prove.server_facts import ServerFacts, read_facts
-from harness.prove.server_log import ServerLog
+from harness.prove.server_log import GAP, ServerLog
 from harness.prove.worker_proof import (
     WORKER_EXTENSION,
     WorkerProof,
@@ -39,6 +39,7 @@ from harness.prove.worker_proof import (
 )
 
 __all__ = [
+    "GAP",
     "LAST_READ",
     "WORKER_EXTENSION",
     "ActivationEvidence",

@@ -208,6 +208,8 @@ def _judge_standard(
 
 def _missing_for_any_mode(read: ServerLog, rule: Rule | None) -> list[str]:
     missing = [f"one server's lines: {read.mixed}"] if read.mixed else []
+    if read.gap:
+        missing.append("every line of the start: some are lost where the log names a gap")
     if not read.engines:
         missing.append("the line in which the engine names its version and configuration")
     elif parse_version(read.version) is None:

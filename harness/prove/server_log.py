@@ -1,6 +1,7 @@
 """A vLLM log as lines with numbers and processes, its starts and engines, where serving begins.
 
-A log that was appended to holds more than one start of a server; only the last one is read.
+A log that was appended to holds more than one start of a server; only the last one is read. What
+Compose, Kubernetes, the journal or a clock put before each line is taken off.
 Everything that proves a kernel path is printed while the engine starts. What follows the first
 sign of serving may carry text from requests, so no proof is looked for there.
 """
@@ -15,8 +16,26 @@ from dataclasses import dataclass
 HEADER = r"(?:INFO|WARNING|ERROR|DEBUG) \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]+\] "
 """How vLLM's own logger begins a line, after the process prefix."""
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+GAP = "[harness] the log has a gap here: "
+"""How a line begins that a follower of the log writes where lines are lost."""
+
+_CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CLOCK = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
+_BEFORE = re.compile(
+    rf"""
+    (?P<compose>[\w./-]+)[ ]+\|[ ]?                       # docker compose logs
+    | \[(?P<pod>[\w./-]+)\][ ]                            # kubectl logs --prefix
+    | (?:[A-Z][a-z]{{2}}[ ]+\d+[ ][\d:.]+|{_CLOCK})        # journald
+      [ ][\w.-]+[ ](?P<unit>[\w@.-]+(?:\[\d+\])?):[ ]
+    | {_CLOCK}[ ](?:std(?:out|err)[ ][FP][ ])?              # docker logs -t, CRI
+    """,
+    re.X,
+)
+_LAYERS = 3
 _PREFIX = re.compile(r"^\(([A-Za-z][\w-]*) pid=(\d+)\) ?")
+_OWN = re.compile(rf"{HEADER}|\([A-Za-z][\w-]* pid=\d+\) |INFO:     ")
+"""How a line of vLLM begins, so that what stands before it was put there by somebody else."""
+_WITHIN = re.compile(rf"(.+?)(?:\([A-Za-z][\w-]* pid=\d+\) )?{HEADER}")
 _READY = re.compile(
     rf"^(?:INFO:\s+Application startup complete\.|{HEADER}Starting vLLM (?:API )?server\b)"
 )
@@ -98,6 +117,7 @@ class ServerLog:
         engines: every engine that was initialised in ``startup``.
         starts: starts of a server that the whole log holds.
         mixed: why it cannot be told which lines are the last start's; empty where it can.
+        gap: whether lines of the start-up are lost.
     """
 
     lines: tuple[LogLine, ...]
@@ -106,11 +126,12 @@ class ServerLog:
     engines: tuple[EngineLine, ...]
     starts: int = 1
     mixed: str = ""
+    gap: bool = False
 
     @classmethod
     def read(cls, log: str) -> ServerLog:
         """Split a log at its first engine and at the first sign of serving."""
-        every = read_lines(log)
+        every, sources = _read(log)
         first_lines = _starts(every)
         lines = every[first_lines[-1] :]
         serving = (
@@ -125,9 +146,11 @@ class ServerLog:
             if (match := _ENGINE.match(line.text))
         )
         first = engines[0].line.number - 1 if engines else len(startup)
-        mixed = _mixed(every, first_lines, lines[len(startup) :])
+        mixed = _foreign(log, every, sources) or _mixed(every, first_lines, lines[len(startup) :])
+        # before the first line too: what an engine says of itself is its first lines
+        gap = any(line.text.startswith(GAP) for line in every[: first_lines[-1] + len(startup)])
         first -= first_lines[-1] if engines else 0
-        return cls(lines, startup, startup[first:], engines, len(first_lines), mixed)
+        return cls(lines, startup, startup[first:], engines, len(first_lines), mixed, gap)
 
     @property
     def complaints(self) -> tuple[str, ...]:
@@ -207,13 +230,54 @@ def _server_of(lines: tuple[LogLine, ...]) -> str | None:
 
 def read_lines(log: str) -> tuple[LogLine, ...]:
     """Split a log into lines; what a progress bar overwrote in its line is dropped."""
+    return _read(log)[0]
+
+
+def _read(log: str) -> tuple[tuple[LogLine, ...], frozenset[str]]:
+    """The lines, and the sources that are named before them."""
+    texts = [_CONTROL.sub("", raw.rstrip("\r")).rpartition("\r")[2] for raw in log.split("\n")]
+    # a word and a bar may begin any line; a source is what stands before a line of vLLM's
+    sources = frozenset(
+        source for text in texts for source, rest in [_split(text)] if source and _OWN.match(rest)
+    )
     lines = []
-    for number, raw in enumerate(log.split("\n"), start=1):
-        text = _COLOUR.sub("", raw.rstrip("\r")).rpartition("\r")[2]
-        match = _PREFIX.match(text)
+    for number, text in enumerate(texts, start=1):
+        source, rest = _split(text)
+        said = rest if not source or source in sources else text
+        match = _PREFIX.match(said)
         process = f"{match[1]} {match[2]}" if match else None
-        lines.append(LogLine(number, process, text[match.end() :] if match else text))
-    return tuple(lines)
+        lines.append(LogLine(number, process, said[match.end() :] if match else said))
+    return tuple(lines), sources
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Who is named before a line, if anybody, and the line without what stands before it."""
+    source = ""
+    for _ in range(_LAYERS):
+        found = None if _OWN.match(text) else _BEFORE.match(text)
+        if found is None:
+            break
+        source = found["compose"] or found["pod"] or found["unit"] or source
+        text = text[found.end() :]
+    return source, text
+
+
+def _foreign(log: str, lines: tuple[LogLine, ...], sources: frozenset[str]) -> str:
+    """Why a log is not one server's, or not as the server wrote it; empty where it is."""
+    if len(sources) > 1:
+        return (
+            f"it holds the lines of {', '.join(sorted(sources))}; write one server's only: "
+            "docker compose logs --no-log-prefix SERVICE > FILE"
+        )
+    if any(line.process or _OWN.match(line.text) for line in lines):
+        return ""
+    within = next((m for line in log.split("\n") if (m := _WITHIN.match(line))), None)
+    if within is None:
+        return ""
+    return (
+        f"each begins with something that is not vLLM's, such as {within[1][:40]!r}; write the log "
+        "without it: docker compose logs --no-log-prefix SERVICE, docker logs CONTAINER"
+    )
 
 
 def split_config(text: str) -> dict[str, str]:
