@@ -87,7 +87,8 @@ def _check(check: _Check) -> _Check:
 def _docker(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
     engine, image = facts.engine, facts.image
     if engine is not None:
-        cases = {"away": engine.error, "old": _release(engine.version) < (20, 10)}
+        old = _release(engine.version) < (20, 10) and not engine.podman
+        cases = {"away": engine.error, "old": old}
         remedy = engine.remedy or "start it"
         yield _say("Docker engine", cases, engine=engine, remedy=remedy)
     if image is not None:
@@ -132,7 +133,8 @@ def _gpu(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
         yield _say("GPU", {"unneeded": True})
         return
     if facts.engine is not None and facts.engine_answers:
-        cases = {"none": facts.engine.gpu_access == "none"}
+        none = facts.engine.gpu_access == "none"
+        cases = {"podman": facts.engine.ignores_gpus, "none": none}
         yield _say("GPU in containers", cases, engine=facts.engine)
     cuda = facts.image.cuda if facts.image else None
     gpus, used = _gpus(facts, spec), _used(facts, spec)

@@ -13,6 +13,7 @@ class EngineFacts:
 
     ``error`` (why it cannot be used) is ``None`` when it answers, ``gpu_access`` is ``runtime``,
     ``cdi`` or ``none``, and ``free_bytes``, on its images' disk, is ``None`` if that is not seen.
+    ``podman`` is the release where it is Podman that answers, which may ignore requests for GPUs.
     """
 
     error: str | None = None
@@ -20,6 +21,8 @@ class EngineFacts:
     version: str = ""
     gpu_access: str = "none"
     free_bytes: int | None = None
+    podman: str = ""
+    ignores_gpus: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from harness.images import ImageLock, ImageVersions, Presence, find_image, prese
 from harness.machine import Versions, interpreter_versions, read_gpus, this_host
 from harness.models import PREFIX, weights_folder
 from harness.serve import check_port_free, external_refusal, sweep_everything
-from harness.serve.docker import connect, engine_gpu_access
+from harness.serve.docker import PODMAN_HEEDS_CDI, connect, engine_gpu_access, podman_release
 from harness.settings import ModelSpec, RunSpec
 from harness.wire import Heard, NotHeard, ask
 from harness.words import BackendName
@@ -110,6 +110,7 @@ def _engine_and_image(image: str, lock: Path) -> tuple[EngineFacts, ImageFacts]:
     try:
         with closing(connect(_ENGINE_TIMEOUT_S)) as client:
             info, access = client.info(), engine_gpu_access(client).value
+            release = podman_release(client)
             found = find_image(client, image)
             is_here = presence(entry, client) if entry else None
     except EnvironmentError_ as error:
@@ -118,7 +119,13 @@ def _engine_and_image(image: str, lock: Path) -> tuple[EngineFacts, ImageFacts]:
     here = is_here in {Presence.HERE, Presence.UNPINNED} if is_here else found is not None
     needs_gpu = found.needs_gpu if found else "+cpu" not in (versions.torch or "")
     other = is_here is Presence.OTHER
-    engine = EngineFacts(None, None, str(info.get("ServerVersion", "")), access, disk)
+    engine = EngineFacts(
+        version=str(info.get("ServerVersion", "")),
+        gpu_access=access,
+        free_bytes=disk,
+        podman=".".join(map(str, release or ())),
+        ignores_gpus=release is not None and release < PODMAN_HEEDS_CDI,
+    )
     return engine, replace(known, here=here, other=other, needs_gpu=needs_gpu)
 
 

@@ -298,3 +298,12 @@ def test_what_an_external_server_refuses_is_said_in_its_words():
         replace(FACTS, engine=None, image=None, refusals=(refusal,)), "external server", spec
     )
     assert said == [(Status.FAILED, refusal.message)]
+
+
+def test_a_podman_that_ignores_gpus_is_named_and_its_release_is_no_old_docker():
+    engine = replace(FACTS.engine, version="4.9.3", podman="4.9.3", gpu_access="none")
+    facts = replace(FACTS, engine=replace(engine, ignores_gpus=True))
+    ((status, message),) = _said(facts, "GPU in containers")
+    assert status is Status.FAILED
+    assert message.startswith("Podman 4.9.3 ignores the GPUs")
+    assert _levels(facts)["Docker engine"] is Status.OK

@@ -6,14 +6,17 @@ How a container is asked for and what is said about it are pure; `docker_server`
 from harness.serve.docker.container import container_arguments, container_record
 from harness.serve.docker.docker_server import DockerBackend, DockerServer
 from harness.serve.docker.engine import (
+    PODMAN_HEEDS_CDI,
     connect,
     docker_host,
     engine_gpu_access,
     find_leftovers,
+    podman_release,
     remove_leftovers,
 )
 
 __all__ = [
+    "PODMAN_HEEDS_CDI",
     "DockerBackend",
     "DockerServer",
     "connect",
@@ -22,5 +25,6 @@ __all__ = [
     "docker_host",
     "engine_gpu_access",
     "find_leftovers",
+    "podman_release",
     "remove_leftovers",
 ]

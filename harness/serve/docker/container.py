@@ -13,6 +13,8 @@ from harness.serve.launch import LaunchOptions
 from harness.serve.protocol import ServerState
 
 _NAME_LENGTH = 120
+_NEVER_ROTATED = "1024g"
+"""Over the engine's own default, which may be small; it takes no word for "unlimited" (no -1)."""
 _SIGNALLED = 128
 _SIGNALS = {2: "SIGINT", 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
 
@@ -29,8 +31,9 @@ def container_arguments(options: LaunchOptions, *, name: str, owner: Owner) -> d
 
     The entrypoint is explicit because images differ in theirs. Nothing is removed or restarted by
     the engine itself: a crash must leave its log and its exit code. Logs go to ``json-file``
-    whatever the engine's default is, since only some drivers can be read back. A variable named
-    without ``=`` is taken out of the image's own environment.
+    whatever the engine's default is, since only some drivers can be read back, and are never
+    rotated: what proves the mode stands at their beginning. A variable named without ``=`` is taken
+    out of the image's own environment.
 
     Args:
         options: launch options with their container part.
@@ -70,7 +73,7 @@ def container_arguments(options: LaunchOptions, *, name: str, owner: Owner) -> d
         "ulimits": [
             Ulimit(name=limit, soft=value, hard=value) for limit, value in container.ulimits
         ],
-        "log_config": LogConfig(type=LogConfig.types.JSON),
+        "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": _NEVER_ROTATED}),
         "auto_remove": False,
         "restart_policy": {"Name": "no"},
         "detach": True,

@@ -40,6 +40,8 @@ API_TIMEOUT_S = 60.0
 CDI_FOLDERS = (Path("/etc/cdi"), Path("/var/run/cdi"))
 """Where an engine that does not say so in ``docker info`` looks for CDI files."""
 
+PODMAN_HEEDS_CDI = (5, 4)
+"""From this release on its Docker API heeds device requests, those to CDI only."""
 _NVIDIA_KIND = "nvidia.com/gpu"
 _LOCAL_SCHEMES = ("unix://", "http+unix://", "npipe://")
 
@@ -136,6 +138,14 @@ def docker_host(client: docker.DockerClient, *, needs_gpu: bool) -> Host:
     if not needs_gpu:
         return this_host(GpuAccess.NONE)
     access = engine_gpu_access(client)
+    podman = podman_release(client) if access is GpuAccess.NONE else None
+    if podman is not None and podman < PODMAN_HEEDS_CDI:
+        raise EnvironmentError_(
+            f"Podman {'.'.join(map(str, podman))} ignores the GPUs that its Docker API is asked "
+            "for, and a container would start without one",
+            hint="Podman 5.4 or later heeds CDI; or use Docker, or start the servers by hand "
+            "(podman run --device nvidia.com/gpu=all ...) and give them with --backend external",
+        )
     if access is GpuAccess.NONE:
         raise EnvironmentError_(
             "the image needs a GPU and the Docker engine has neither the NVIDIA runtime nor CDI",
@@ -151,16 +161,37 @@ def engine_gpu_access(client: docker.DockerClient) -> GpuAccess:
         EnvironmentError_: the engine does not answer.
     """
     info = guarded("describe itself", client.info)
+    release = podman_release(client)
+    if release is not None and release < PODMAN_HEEDS_CDI:
+        return GpuAccess.NONE
     folders = info.get("CDISpecDirs") or CDI_FOLDERS
     return gpu_access(
         info,
         nvidia_in_cdi_files=cdi_files_name_nvidia(folders),
         hook_on_path=shutil.which("nvidia-container-runtime-hook") is not None,
+        podman=release is not None,
     )
 
 
+def podman_release(client: docker.DockerClient) -> tuple[int, ...] | None:
+    """The release of Podman, where it is Podman that answers in the engine's place.
+
+    Raises:
+        EnvironmentError_: the engine does not answer.
+    """
+    said = guarded("tell its version", client.version)
+    parts = said.get("Components") or ()
+    versions = (part.get("Version", "") for part in parts if "Podman" in str(part.get("Name")))
+    text = next(versions, None)
+    return None if text is None else tuple(map(int, re.findall(r"\d+", text)[:3]))
+
+
 def gpu_access(
-    info: Mapping[str, Any], *, nvidia_in_cdi_files: bool, hook_on_path: bool = False
+    info: Mapping[str, Any],
+    *,
+    nvidia_in_cdi_files: bool,
+    hook_on_path: bool = False,
+    podman: bool = False,
 ) -> GpuAccess:
     """Which way to the GPUs this engine has; the NVIDIA runtime wins where both are there.
 
@@ -170,8 +201,10 @@ def gpu_access(
             API 1.50 do not list the devices that they found.
         hook_on_path: whether ``nvidia-container-runtime-hook`` is installed, which serves device
             requests also where the runtime itself is not registered.
+        podman: whether it is Podman, which heeds CDI names alone and reads the CDI files whether
+            it says so or not.
     """
-    if "nvidia" in (info.get("Runtimes") or {}) or hook_on_path:
+    if not podman and ("nvidia" in (info.get("Runtimes") or {}) or hook_on_path):
         return GpuAccess.RUNTIME
     discovered = info.get("DiscoveredDevices")
     if discovered is not None:
@@ -181,7 +214,7 @@ def gpu_access(
             if device.get("Source") == "cdi"
         )
         return GpuAccess.CDI if listed else GpuAccess.NONE
-    enabled = bool(info.get("CDISpecDirs"))
+    enabled = podman or bool(info.get("CDISpecDirs"))
     return GpuAccess.CDI if enabled and nvidia_in_cdi_files else GpuAccess.NONE
 
 

@@ -100,7 +100,7 @@ def test_the_arguments_of_a_study_container_are_these():
             {"Name": "memlock", "Soft": -1, "Hard": -1},
             {"Name": "stack", "Soft": 67108864, "Hard": 67108864},
         ],
-        "log_config": {"Type": "json-file", "Config": {}},
+        "log_config": {"Type": "json-file", "Config": {"max-size": "1024g"}},
         "auto_remove": False,
         "restart_policy": {"Name": "no"},
         "detach": True,

@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
 from harness.errors import EnvironmentError_, StartupFailed
+from harness.prove import GAP
 from harness.serve.docker import DockerBackend, find_leftovers, remove_leftovers
 
 pytestmark = pytest.mark.docker
@@ -211,6 +213,67 @@ def test_a_broken_log_stream_is_taken_up_again_without_loss_or_repeat(engine, tm
     assert threading.active_count() < 50
 
 
+COUNTS = "import time\nfor n in range(4000): print(f'line {n:05}', flush=True)\ntime.sleep(60)"
+
+
+class _Breaking:
+    """A real container whose first stream breaks after a moment and is taken up a little later."""
+
+    def __init__(self, container) -> None:
+        self._container, self.calls = container, 0
+
+    def __getattr__(self, name: str):
+        return getattr(self._container, name)
+
+    def logs(self, **asked: object):
+        self.calls += 1
+        for chunk in self._container.logs(**asked):
+            yield chunk
+            if self.calls == 1:
+                time.sleep(2)
+                raise ConnectionResetError("broken on purpose")
+
+
+@pytest.mark.parametrize("rotated", [True, False])
+def test_lines_that_the_engine_rotated_away_leave_a_gap_and_none_is_doubled(
+    engine, stand_in_image, tmp_path, until, rotated
+):
+    from docker.types import LogConfig
+
+    from harness.serve.docker.log_follower import LogFollower
+
+    limits = {"max-size": "4k", "max-file": "1"} if rotated else {"max-size": "1024g"}
+    container = engine.containers.run(
+        stand_in_image,
+        ["-c", COUNTS],
+        entrypoint=["python3"],
+        detach=True,
+        log_config=LogConfig(type=LogConfig.types.JSON, config=limits),
+    )
+    try:
+        follower = LogFollower(_Breaking(container), tmp_path / "log")
+        follower.start()
+        until(lambda: b"line 03999" in (tmp_path / "log").read_bytes())
+        container.kill()
+        follower.finish()
+    finally:
+        container.remove(force=True)
+    lines = (tmp_path / "log").read_text().splitlines()
+    counted = [line for line in lines if line.startswith("line ")]
+    assert len(counted) == len(set(counted))
+    assert (len(counted) < 4000) is rotated
+    assert any(line.startswith(GAP) for line in lines) is rotated
+
+
+def test_the_log_of_a_server_is_not_rotated_by_the_engine(engine, started, containers_of):
+    started()
+    (name,) = containers_of()
+    assert engine.containers.get(name).attrs["HostConfig"]["LogConfig"] == {
+        "Type": "json-file",
+        "Config": {"max-size": "1024g"},
+    }
+
+
 def _starts_a_server_and_waits(options, run_folder: Path) -> str:
     settings = {
         "image": options.container.image,
@@ -224,6 +287,7 @@ import json, socket, sys, time
 from pathlib import Path
 from harness.machine import GpuAccess, Host
 from harness.serve import launch_options
+from harness.prove import GAP
 from harness.serve.docker import DockerBackend
 from harness.settings import ModelSpec, RunSpec, ServerSettings
 from harness.words import Mode
