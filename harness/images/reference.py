@@ -117,6 +117,12 @@ class RegistryDigests(NamedTuple):
     platform_digest: str | None
 
 
+_NO_MANIFEST = (
+    httpx.InvalidURL, ValueError, RecursionError, AttributeError, TypeError, KeyError,
+)  # fmt: skip
+"""What reading an answer raises that is no JSON, or JSON of another shape."""
+
+
 def read_digests(
     reference: ImageReference,
     platform: str = "linux/amd64",
@@ -131,26 +137,31 @@ def read_digests(
     scheme = "http" if _LOOPBACK.fullmatch(reference.registry) else "https"
     is_hub = reference.registry == DOCKER_HUB
     address = _HUB_ADDRESS if is_hub else f"{scheme}://{reference.registry}"
+    hint = "check the network; a local image is pinned by its id instead"
     with httpx.Client(base_url=address, timeout=_TIMEOUT_S, transport=transport) as client:
         try:
             answer = _manifest(client, reference)
+            body = answer.json() if answer.status_code == httpx.codes.OK else {}
+            entries = [(entry, entry.get("platform") or {}) for entry in body.get("manifests", ())]
+            platforms = {
+                (found.get("os"), found.get("architecture")): str(entry["digest"])
+                for entry, found in reversed(entries)
+            }
         except httpx.HTTPError as error:
-            hint = "check the network; a local image is pinned by its id instead"
             problem = f"the registry of {reference} does not answer: {error}"
             raise EnvironmentError_(problem, hint=hint) from error
+        except _NO_MANIFEST as error:
+            problem = f"the registry's answer for {reference} is no manifest: {error!r}"
+            raise EnvironmentError_(problem[:300], hint=hint) from error
     if answer.status_code != httpx.codes.OK:
         hint = "check the name and tag; a private image needs docker login and a pull first"
         problem = f"the registry refused {reference}: HTTP {answer.status_code}"
         raise EnvironmentError_(problem, hint=hint)
     digest = f"sha256:{sha256(answer.content).hexdigest()}"
-    body = answer.json()
     if body.get("mediaType") not in _INDEXES and "manifests" not in body:
         return RegistryDigests(digest, digest)
-    for entry in body.get("manifests", ()):
-        found = entry.get("platform") or {}
-        if [found.get("os"), found.get("architecture")] == platform.split("/", 1):
-            return RegistryDigests(digest, str(entry["digest"]))
-    return RegistryDigests(digest, None)
+    system, _, processor = platform.partition("/")
+    return RegistryDigests(digest, platforms.get((system, processor)))
 
 
 def _manifest(client: httpx.Client, reference: ImageReference) -> httpx.Response:

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import httpx
 import pytest
+from hostile_server import UNREADABLE, WRONG, HostileServer
 
 from harness.errors import EnvironmentError_
 from harness.images import ImageReference, read_digests
@@ -60,3 +61,18 @@ def test_an_unknown_tag_is_an_environment_error():
     transport = httpx.MockTransport(lambda _: httpx.Response(404))
     with pytest.raises(EnvironmentError_, match="404"):
         read_digests(REFERENCE, transport=transport)
+
+
+@pytest.mark.parametrize(
+    "says", [*UNREADABLE.values(), *WRONG.values()], ids=[*UNREADABLE.keys(), *WRONG.keys()]
+)
+def test_whatever_a_registry_says_is_digests_or_one_message(says: bytes):
+    with HostileServer({"*": says}) as server:
+        reference = ImageReference.parse(f"{server.url.removeprefix('http://')}/org/name:tag")
+        try:
+            found = read_digests(reference)
+        except EnvironmentError_ as error:
+            told = str(error)
+        else:
+            told = found.digest
+    assert told.startswith(("sha256:", "the registry"))
