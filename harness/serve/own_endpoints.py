@@ -35,7 +35,8 @@ def ask_workers(
             heard = ask(client, "/collective_rpc", method="POST", body=question)
         if not heard.ok:
             return None, f"/collective_rpc: {heard}"
-        return heard.member("results"), ""
+        results = heard.member("results")
+        return results, "" if results is not None else f"/collective_rpc: no results: {heard}"
     except (NotHeard, ValueError) as error:
         return None, f"/collective_rpc: {error}"
 
