@@ -33,7 +33,7 @@ from harness.replay import (
     StepWatch,
     warm_up,
 )
-from harness.serve import LaunchOptions, Liveness, Server, let_go, wait_until_ready
+from harness.serve import LaunchOptions, Liveness, Server, describe_death, let_go, wait_until_ready
 from harness.settings import RunSpec
 from harness.words import PROVEN, BackendName, Verdict
 
