@@ -19,7 +19,7 @@ KEY = "canary-key-0123456789"
 def ablate(server: AnsweringServer, results: Path, *flags: str, log: Path = LOG, url: str = ""):
     command = [
         *(sys.executable, "-c", "from harness.cli import main; main()", "run"),
-        *("--profile", "demo", "--backend", "external", "--modes", "standard", "--limit", "1"),
+        *("--profile", "demo-tiny", "--backend", "external", "--modes", "standard", "--limit", "1"),
         *("--rows-per-mode", "none", "--results", str(results), "--run-id", "run"),
         *("--external", f"standard={url or server.url}", "--external-log", f"standard={log}"),
         *flags,
