@@ -3,9 +3,10 @@
 Everything here is a function of files that a run left behind; texts are read and not kept.
 """
 
-from harness.analyse.asking_tables import Counted
+from harness.analyse.asking_tables import ByPrompt, Counted, EffectPairs, EffectTable
 from harness.analyse.beside import noise_floor
 from harness.analyse.checks import Expectations, ModeCounts, key_name
+from harness.analyse.effects import by_unit
 from harness.analyse.from_records import read_summary, summarise, summarise_run
 from harness.analyse.rates import ModeTable, OfEndpoints, Paired, PairedTable, PairTest, Rate
 from harness.analyse.stack import Stack
@@ -32,6 +33,7 @@ from harness.analyse.summary import (
     CrossMode,
     Flip,
     FlipKinds,
+    LabelsByProfile,
     NoiseFloor,
     Repeats,
     ScorePair,
@@ -73,16 +75,20 @@ __all__ = [
     "MENDS",
     "Attribute",
     "Breakdowns",
+    "ByPrompt",
     "Claim",
     "ClaimStatus",
     "Clusters",
     "Counted",
     "CrossMode",
     "Duplicate",
+    "EffectPairs",
+    "EffectTable",
     "Expectations",
     "Flip",
     "FlipKinds",
     "Interval",
+    "LabelsByProfile",
     "LineProblem",
     "McNemar",
     "Mend",
@@ -107,6 +113,7 @@ __all__ = [
     "Summary",
     "Threat",
     "Validation",
+    "by_unit",
     "clopper_pearson_interval",
     "expectations_of",
     "holm",

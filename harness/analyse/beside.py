@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.analyse.rates import BeyondRepeat
-from harness.analyse.statistics import mcnemar, sign_flip_test, symmetry_p
+from harness.analyse.asking_tables import EffectTable
+from harness.analyse.effects import beyond_repeat, by_unit
+from harness.analyse.rates import Rate
+from harness.analyse.statistics import sign_flip_test, symmetry_p
 from harness.analyse.summary import (
     BeyondRepeats,
     Clusters,
@@ -24,9 +27,9 @@ from harness.analyse.summary import (
     SignFlip,
     Transition,
 )
-from harness.analyse.tables import paired_counts, rate
+from harness.analyse.tables import rate
 from harness.flips import flip_direction, flip_kind
-from harness.records import FirstDifference, IntArray, Pairing, RecordKey, Records
+from harness.records import BoolArray, FirstDifference, IntArray, Pairing, RecordKey, Records
 from harness.words import MODES, Effect, Endpoint, Mode
 
 if TYPE_CHECKING:
@@ -37,11 +40,17 @@ _REPEATS = ("repeat_flips", "repeat_changes")
 
 
 def flip_kinds(records: Records, rows: IntArray) -> FlipKinds:
-    """Flips of one mode by direction and by kind."""
+    """Flips of one mode by direction and by kind; a prompt goes where most of its flips go."""
     flipped = rows[records.column("label_flip")[rows]]
     sides = (records.score_states(side, flipped) for side in ("solo", "batch"))
     pairs = list(zip(*sides, strict=True))
-    directions = Counter(flip_direction(solo[0], batched[0]) for solo, batched in pairs)
+    ways = [flip_direction(solo[0], batched[0]) for solo, batched in pairs]
+    directions, net = Counter(ways), Counter[int]()
+    for prompt, way in zip(
+        records.prompts[records.column("key")[flipped]].tolist(), ways, strict=True
+    ):
+        net[prompt] += (way == "up") - (way == "down")
+    up, down = (sum(sign * n > 0 for n in net.values()) for sign in (1, -1))
     kinds = Counter(flip_kind(solo[0], batched[0]) for solo, batched in pairs)
     transitions = Counter(
         (_state_name(solo), _state_name(batched))
@@ -58,6 +67,9 @@ def flip_kinds(records: Records, rows: IntArray) -> FlipKinds:
         unparsed_transitions=tuple(
             Transition(*states, count) for states, count in sorted(transitions.items())
         ),
+        prompts_up=up,
+        prompts_down=down,
+        p_symmetry_prompts=symmetry_p(up, down),
     )
 
 
@@ -70,19 +82,23 @@ def noise_floor(records: Records, rows: IntArray) -> NoiseFloor:
 
     For each condition, the rows of one mode that have repeats: in how many any repeat had
     another label or text. ``batch_beyond_repeat`` sets the batch's change of a row against its
-    solo repeat's; ``None`` where nothing was repeated.
+    solo repeat's; ``None`` where nothing was repeated. Each is told by prompt too.
     """
     counted = records.frame.take(rows)
     counted = counted[counted["ok"]]
     repeated = counted[counted["solo_repeats"] > 0]
-    beyond = (
-        _beyond(_batch_effect(repeated, endpoint), repeated[f"solo_{kind}"] > 0)
+    prompt = records.prompts[repeated["key"]]
+    shown = [
+        (_batch_effect(repeated, endpoint).to_numpy(), (repeated[f"solo_{kind}"] > 0).to_numpy())
         for endpoint, kind in zip(Endpoint, _REPEATS, strict=True)
-    )
+    ]
+    by_prompt = EffectTable(*(beyond_repeat(*by_unit(prompt, *both)) for both in shown))
+    flips, changes = (beyond_repeat(*both) for both in shown)
+    beyond = BeyondRepeats(flips, changes, by_prompt)
     return NoiseFloor(
-        solo=_repeats(counted, "solo"),
-        batched=_repeats(counted, "batch"),
-        batch_beyond_repeat=BeyondRepeats(*beyond) if len(repeated) else None,
+        solo=_repeats(counted, "solo", records.prompts),
+        batched=_repeats(counted, "batch", records.prompts),
+        batch_beyond_repeat=beyond if len(repeated) else None,
     )
 
 
@@ -94,18 +110,23 @@ def _batch_effect(repeated: pd.DataFrame, endpoint: Endpoint) -> pd.Series[bool]
     return repeated[endpoint.column].mask(known, effect == 1)
 
 
-def _repeats(counted: pd.DataFrame, side: str) -> Repeats | None:
+def _repeats(counted: pd.DataFrame, side: str, prompts: IntArray) -> Repeats | None:
     repeated = counted[counted[f"{side}_repeats"] > 0]
     if not len(repeated):
         return None
-    rates = (rate(int((repeated[f"{side}_{kind}"] > 0).sum()), len(repeated)) for kind in _REPEATS)
-    return Repeats(int(repeated[f"{side}_repeats"].sum()), *rates)
+    changed = [(repeated[f"{side}_{kind}"] > 0).to_numpy() for kind in _REPEATS]
+    by_prompt = _rates_by_prompt(prompts[repeated["key"]], changed)
+    flips, changes = map(_share, changed)
+    return Repeats(int(repeated[f"{side}_repeats"].sum()), flips, changes, by_prompt)
 
 
-def _beyond(batch: pd.Series[bool], repeat: pd.Series[bool]) -> BeyondRepeat:
-    both, batch_only, repeat_only, neither = paired_counts(batch.to_numpy(), repeat.to_numpy())
-    p = mcnemar(batch_only, repeat_only).two_sided
-    return BeyondRepeat(both, batch_only, repeat_only, neither, p)
+def _share(changed: BoolArray) -> Rate:
+    return rate(int(changed.sum()), len(changed))
+
+
+def _rates_by_prompt(prompt: IntArray, changed: Sequence[BoolArray]) -> EffectTable[Rate]:
+    """Labels and texts: prompts of which any row has changed."""
+    return EffectTable(*map(_share, by_unit(prompt, *changed)))
 
 
 def cross_mode(records: Records, pairing: Pairing) -> CrossMode:
@@ -117,11 +138,10 @@ def cross_mode(records: Records, pairing: Pairing) -> CrossMode:
     standard, invariant = (pairing.slots[mode][complete] for mode in MODES)
 
     def differing(side: str) -> Differing:
-        labels, texts = (
-            rate(int((column[standard] != column[invariant]).sum()), len(standard))
-            for column in map(records.column, (f"{side}_state", f"{side}_hash"))
-        )
-        return Differing(labels, texts)
+        columns = map(records.column, (f"{side}_state", f"{side}_hash"))
+        differs = [column[standard] != column[invariant] for column in columns]
+        labels, texts = map(_share, differs)
+        return Differing(labels, texts, _rates_by_prompt(records.prompts[complete], differs))
 
     return CrossMode(differing("solo"), differing("batch"))
 

@@ -171,19 +171,14 @@ def told(found: Counted) -> str:
 
 
 def bounded(found: Counted) -> str:
-    """What a count of none bounds, by prompt, by row and by compared token."""
-    bounds = [
-        f"{found.prompts.upper95 or 1:.2%} of prompts",
-        f"{found.rows.upper95 or 1:.2%} of rows",
-    ]
-    if found.compared_upper95 is not None:
-        bounds.append(f"{found.compared_upper95:.2g} a compared token ({found.compared_tokens:,})")
+    """What a count of none bounds, by prompt, by row, by dispatch and by compared token."""
     margin = max((m for m in MARGINS if (found.prompts.upper95 or 1) >= m), default=None)
     more = (
         f"; {trials_for_margin(margin)} prompts would bound it under {margin:.1%}" if margin else ""
     )
-    return f"none in {found.prompts.n} prompts and {found.rows.n} rows leaves room for up to " + (
-        ", ".join(bounds) + f" (one-sided 95%){more}"
+    return (
+        f"none in {found.prompts.n} prompts and {found.rows.n} rows leaves room for up to "
+        f"{found.room} (one-sided 95%){more}"
     )
 
 
@@ -221,8 +216,9 @@ def _standard_changes(run: _Ledger) -> Verdict:
     says += _late(run.summary.askings[_STANDARD])
     if reason := run.noise():
         return _NOT, f"{says}; {reason}"
+    noise = run.counted(_STANDARD, Effect.NOISE)
     return _ESTABLISHED, (
-        f"{says}; {told(run.counted(_STANDARD, Effect.NOISE))} when nothing changes but time; on "
+        f"{says}; {told(noise)} when nothing changes but time (up to {noise.room}); on "
         f"{run.summary.stack.place}"
     )
 
@@ -248,14 +244,16 @@ def _removes_change(run: _Ledger) -> Verdict:
     if not standard.rows.count:
         return _NOT, (
             f"the standard path changed no {_NOUN[run.endpoint]} with the batch, so there was "
-            "nothing to remove, and nothing shows that a change would have been seen"
+            f"nothing to remove, and nothing shows that a change would have been seen; "
+            f"{bounded(standard)}"
         )
     cells = run.pairs().prompts
     p = p_equals(cells.p_two_sided)
     says = f"{told(standard)} in standard mode, none in batch-invariant; by prompt {p}"
     reason = _unproven(run) or run.noise() or _unwitnessed(run)
     if reason or cells.p_two_sided >= ALPHA:
-        return _NOT, f"{says}; {reason or 'too few prompts to tell the modes apart'}"
+        why = reason or "too few prompts to tell the modes apart"
+        return _NOT, f"{says}; {why}; {bounded(left)}"
     return _ESTABLISHED, f"{says}; {bounded(left)}; {_under(run)}"
 
 
@@ -298,6 +296,9 @@ def _paths_differ(run: _Ledger) -> Verdict:
         + (f" ({cells.note})" if cells.note else "")
         + f"; by row {rows.first_only} and {rows.second_only}, {p_equals(rows.p_two_sided)}"
     )
+    if sent := pairs.dispatches:
+        p = p_equals(sent.p_two_sided)
+        says += f"; by dispatch {sent.first_only} and {sent.second_only}, {p}"
     reason = (run.noise() or _unwitnessed(run)) if run.basis() else None
     if reason or cells.p_two_sided >= ALPHA:
         return _NOT, f"{says}; {reason}" if reason else says

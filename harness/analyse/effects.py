@@ -7,35 +7,74 @@ askings that the effect compares are there.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 import numpy as np
+from msgspec.structs import astuple, replace
 
 from harness.analyse.asking_tables import (
+    ByPrompt,
     Counted,
     EffectPairs,
     EffectTable,
     Hidden,
     ModeEffects,
     OfEffects,
+    SliceEffect,
     Witnessed,
 )
-from harness.analyse.rates import BeyondRepeat, PairTest, Rate
+from harness.analyse.rates import BeyondRepeat, Paired, PairTest, Rate, T
 from harness.analyse.statistics import mcnemar, upper_bound
 from harness.analyse.tables import paired_counts, paired_statistics, rate
 from harness.records import BoolArray, IntArray, Pairing, Records
 from harness.words import MIXING, MODES, Effect, Endpoint
 
+_OF_BATCHES = (None, Effect.BATCH)
 _KINDS = {Endpoint.LABEL_FLIPS: "flip", Endpoint.TEXT_CHANGES: "text"}
 
 
-def _seen(records: Records, effect: Effect | None, endpoint: Endpoint) -> IntArray:
-    """For each record whether it shows the effect: 1, 0, and -1 where it was not measured.
+def _seen(records: Records, effect: Effect | None, endpoint: Endpoint, rows: IntArray) -> IntArray:
+    """For each row whether it shows the effect: 1, 0, and -1 where it was not measured.
 
     No effect is the study's comparison: B against S0.
     """
     if effect is None:
-        shown = records.column(endpoint.column).astype(np.int8)
-        return np.where(records.column("ok"), shown, np.int8(-1))
-    return records.column(f"{effect}_{_KINDS[endpoint]}")
+        shown = records.column(endpoint.column)[rows].astype(np.int8)
+        return np.where(records.column("ok")[rows], shown, np.int8(-1))
+    return records.column(f"{effect}_{_KINDS[endpoint]}")[rows]
+
+
+def _counted(
+    records: Records, rows: IntArray, effect: Effect | None, endpoint: Endpoint
+) -> Counted:
+    """How often a comparison differs in records of one mode."""
+    seen, key = _seen(records, effect, endpoint, rows), records.column("key")[rows]
+    there, changed = seen >= 0, seen == 1
+    tokens = records.column(f"{effect}_tokens" if effect else "compared_tokens")[rows][there]
+    compared = int(tokens.sum()) if len(tokens) and (tokens >= 0).all() else None
+    sent = records.dispatches[key]
+    batched = effect in _OF_BATCHES and there.any() and (sent[there] >= 0).all()
+
+    def share(unit: IntArray) -> Rate:
+        return rate(_distinct(unit[changed]), _distinct(unit[there]))
+
+    return Counted(
+        rows=rate(int(changed.sum()), int(there.sum())),
+        prompts=share(records.prompts[key]),
+        compared_tokens=compared,
+        compared_upper95=upper_bound(0, compared) if compared and not changed.any() else None,
+        dispatches=share(sent) if batched else None,
+    )
+
+
+def _distinct(numbers: IntArray) -> int:
+    return int(np.count_nonzero(np.bincount(numbers)))
+
+
+def _table(make: Callable[[Endpoint], T]) -> EffectTable[T]:
+    """The same of labels and of texts."""
+    return EffectTable(*map(make, Endpoint))
 
 
 def effects_of(records: Records, rows: IntArray) -> ModeEffects:
@@ -46,42 +85,34 @@ def effects_of(records: Records, rows: IntArray) -> ModeEffects:
         rows: the counted records of the mode.
     """
     prompt = records.prompts[records.column("key")[rows]]
-    tokens = records.column("compared_tokens")[rows]
-
-    def counted(effect: Effect | None, endpoint: Endpoint) -> Counted:
-        seen = _seen(records, effect, endpoint)[rows]
-        there, changed = seen >= 0, int((seen == 1).sum())
-        known = there.any() and (tokens[there] >= 0).all()
-        compared = int(tokens[there].sum()) if known else None
-        return Counted(
-            rows=rate(changed, int(there.sum())),
-            prompts=rate(np.unique(prompt[seen == 1]).size, np.unique(prompt[there]).size),
-            compared_tokens=compared,
-            compared_upper95=upper_bound(0, compared) if compared and not changed else None,
-        )
 
     def hidden(endpoint: Endpoint) -> Hidden:
-        study, batch = (_seen(records, e, endpoint)[rows] for e in (None, Effect.BATCH))
+        study, batch = (_seen(records, e, endpoint, rows) for e in (None, Effect.BATCH))
         return Hidden(
             int(((batch == 1) & (study == 0)).sum()), int(((batch == 0) & (study == 1)).sum())
         )
 
     def beyond(endpoint: Endpoint) -> BeyondRepeat:
-        batch, noise = (_seen(records, e, endpoint)[rows] for e in (Effect.BATCH, Effect.NOISE))
+        batch, noise = (_seen(records, e, endpoint, rows) for e in (Effect.BATCH, Effect.NOISE))
         there = (batch >= 0) & (noise >= 0)
         changed = batch[there] == 1, noise[there] == 1
-        cells = paired_counts(*_by_prompt(prompt[there], *changed))
-        return BeyondRepeat(*cells, mcnemar(*cells[1:3]).two_sided)
+        return beyond_repeat(*by_unit(prompt[there], *changed))
 
     ok = records.column("ok")[rows]
     return ModeEffects(
-        OfEffects(*(EffectTable(*(counted(e, p) for p in Endpoint)) for e in (None, *Effect))),
+        OfEffects(*(_table(partial(_counted, records, rows, e)) for e in (None, *Effect))),
         _patterns(records, rows),
-        *_occasions(_seen(records, Effect.CACHE, Endpoint.TEXT_CHANGES)[rows], rows, prompt),
-        EffectTable(*map(hidden, Endpoint)),
-        EffectTable(*map(beyond, Endpoint)),
+        *_occasions(_seen(records, Effect.CACHE, Endpoint.TEXT_CHANGES, rows), rows, prompt),
+        _table(hidden),
+        _table(beyond),
         int((records.column("s1_after_batch")[rows] & ok).sum()),
     )
+
+
+def beyond_repeat(batch: BoolArray, repeat: BoolArray) -> BeyondRepeat:
+    """Rows, or prompts, that the batch changes against those that asking again changes."""
+    cells = paired_counts(batch, repeat)
+    return BeyondRepeat(*cells, mcnemar(*cells[1:3]).two_sided)
 
 
 def _occasions(seen: IntArray, rows: IntArray, prompt: IntArray) -> tuple[Rate, Rate]:
@@ -103,30 +134,67 @@ def _patterns(records: Records, rows: IntArray) -> dict[str, int]:
 
 
 def paired_effects(records: Records, pairing: Pairing) -> OfEffects[EffectPairs]:
-    """Standard against batch-invariant for each comparison, by prompt and by row."""
+    """Standard against batch-invariant for each comparison, by prompt, by row and by dispatch."""
     complete = pairing.complete(records)
     slots = [pairing.slots[mode][complete] for mode in MODES]
 
     def pairs(effect: Effect | None, endpoint: Endpoint) -> EffectPairs:
-        first, second = (_seen(records, effect, endpoint)[slot] for slot in slots)
+        first, second = (_seen(records, effect, endpoint, slot) for slot in slots)
         there = (first >= 0) & (second >= 0)
         changed = first[there] == 1, second[there] == 1
-        of_prompts = _by_prompt(records.prompts[complete][there], *changed)
-        return EffectPairs(_tested(*changed), _tested(*of_prompts))
+        prompt, sent = (unit[complete][there] for unit in (records.prompts, records.dispatches))
+        by_dispatch = effect in _OF_BATCHES and there.any() and (sent >= 0).all()
+        return EffectPairs(
+            _tested(*changed),
+            _tested(*by_unit(prompt, *changed)),
+            _tested(*by_unit(sent, *changed)) if by_dispatch else None,
+        )
 
-    return OfEffects(*(EffectTable(*(pairs(e, p) for p in Endpoint)) for e in (None, *Effect)))
+    return OfEffects(*(_table(partial(pairs, effect)) for effect in (None, *Effect)))
 
 
-def _by_prompt(
-    prompt: IntArray, first: BoolArray, second: BoolArray
-) -> tuple[BoolArray, BoolArray]:
-    """For each prompt whether any of its rows shows the one, and the other."""
-    _, number = np.unique(prompt, return_inverse=True)
-    return np.bincount(number, weights=first) > 0, np.bincount(number, weights=second) > 0
+def by_unit(unit: IntArray, *shown: BoolArray) -> Iterator[BoolArray]:
+    """For each unit whether any of its rows shows the one, and the other."""
+    there = np.bincount(unit) > 0
+    return ((np.bincount(unit, weights=one) > 0)[there] for one in shown)
 
 
 def _tested(first: BoolArray, second: BoolArray) -> PairTest:
     return paired_statistics(*paired_counts(first, second))
+
+
+def slice_by_prompt(records: Records, pairing: Pairing, chosen: BoolArray) -> ByPrompt:
+    """The prompts of some candidates, by the study's comparison and by the batch effect.
+
+    Dispatches are told of all rows alone.
+
+    Args:
+        chosen: which candidates.
+    """
+    slots = {mode: pairing.slots[mode][chosen] for mode in MODES}
+    rows = {mode: slot[slot >= 0] for mode, slot in slots.items()}
+    both = chosen & pairing.complete(records)
+
+    def paired(effect: Effect | None, endpoint: Endpoint) -> Paired:
+        seen = (_seen(records, effect, endpoint, pairing.slots[mode][both]) == 1 for mode in MODES)
+        return Paired(*astuple(_tested(*by_unit(records.prompts[both], *seen))))
+
+    def undispatched(of: IntArray, effect: Effect | None, endpoint: Endpoint) -> Counted:
+        return replace(_counted(records, of, effect, endpoint), dispatches=None)
+
+    def shown(effect: Effect | None) -> SliceEffect:
+        found = (_table(partial(_counted, records, of, effect)) for of in rows.values())
+        one, other = (
+            EffectTable(*(replace(t.of(e), dispatches=None) for e in Endpoint)) for t in found
+        )
+        return SliceEffect(one, other, _table(partial(paired, effect)))
+
+    study, batch = shown(None), shown(Effect.BATCH)
+    asked = all(
+        batch.mode(m).text_changes.rows.n == study.mode(m).text_changes.rows.n for m in MODES
+    )
+    known = asked and any(len(of) for of in rows.values())
+    return ByPrompt(_distinct(records.prompts[chosen]), study, batch if known else None)
 
 
 def witnessed_of(records: Records, rows: IntArray) -> Witnessed:

@@ -1,8 +1,15 @@
 """A summary of a run: made of its records, or read from where it was written."""
 
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
 
 from harness.analyse.beside import (
@@ -15,10 +22,15 @@ from harness.analyse.beside import (
     retries,
 )
 from harness.analyse.claims import claim_ledger
-from harness.analyse.effects import effects_of, paired_effects, witnessed_of
+from harness.analyse.effects import (
+    effects_of,
+    paired_effects,
+    slice_by_prompt,
+    witnessed_of,
+)
 from harness.analyse.rates import Pairs
 from harness.analyse.stack import stack_of
-from harness.analyse.summary import Summary
+from harness.analyse.summary import LabelsByProfile, ProfileFlips, Summary
 from harness.analyse.tables import (
     breakdowns,
     mode_table,
@@ -29,17 +41,25 @@ from harness.analyse.tables import (
 )
 from harness.analyse.threats import list_threats
 from harness.analyse.validate import expectations_of, validate
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.files import read_json
 from harness.records import (
+    Pairing,
     Records,
     RunFiles,
+    iter_values,
     pair_records,
     read_records,
     read_run_files,
     refuse_duplicates,
 )
-from harness.words import MODES
+from harness.words import MODES, Effect
+
+if TYPE_CHECKING:
+    from harness.score import Profile
+    from harness.tasks import Population
+
+_BATCH = f"{Effect.BATCH}_flip"
 
 
 def summarise_run(path: Path | str) -> Summary:
@@ -82,7 +102,7 @@ def summarise(
         pairs=Pairs(len(found), complete, len(found) - complete),
         by_mode=by_mode,
         paired=paired_table(counts),
-        breakdowns=breakdowns(records, pairing, found),
+        breakdowns=breakdowns(records, pairing, found, partial(slice_by_prompt, records, pairing)),
         score_pairs={mode: score_pairs(records, pairing.rows(mode)) for mode in MODES},
         flip_kinds={mode: flip_kinds(records, counted) for mode, counted in rows.items()},
         noise_floor={mode: noise_floor(records, counted) for mode, counted in rows.items()},
@@ -90,6 +110,7 @@ def summarise(
         paired_askings=paired_effects(records, pairing),
         witnessed={mode: witnessed_of(records, counted) for mode, counted in rows.items()},
         schedules=tuple(sorted(set(records.candidates["dispatch_mode"]))),
+        labels_by_profile=labels_by_profile(records, pairing, context) if context else None,
         cross_mode=cross_mode(records, pairing),
         clusters=clusters(records, pairing),
         retries={mode: retries(records, counted) for mode, counted in rows.items()},
@@ -105,6 +126,75 @@ def summarise(
         summary,
         claims=claim_ledger(summary, records, pairing, failed),
         threats=list_threats(summary, records),
+    )
+
+
+def labels_by_profile(records: Records, pairing: Pairing, files: RunFiles) -> LabelsByProfile:
+    """Label flips under both scorer profiles, scored anew from the texts of the records.
+
+    A row is left out where a text is missing or its prompt is not that of the run's tasks.
+
+    Args:
+        records, pairing: of the run.
+        files: where its tasks are named.
+    """
+    from harness.score import MOST_RESCORED, PROFILES
+    from harness.tasks import load_tasks
+
+    rows, named = int(records.column("ok").sum()), files.spec.get("tasks")
+    if len(records) > MOST_RESCORED:
+        why = f"more than {MOST_RESCORED:,} records: `harness score` scores them"
+        return LabelsByProfile(rows, missing=why)
+    if named is None or not Path(named).is_dir():
+        why = "the run's tasks are not here" if named else "no metadata names its tasks"
+        return LabelsByProfile(rows, missing=f"{why}; `harness score --tasks` takes them")
+    try:
+        found = _rescored(records, load_tasks(named), PROFILES)
+    except HarnessError as error:
+        return LabelsByProfile(rows, missing=f"the run's tasks cannot be read: {error.message}")
+    again, missing = found
+    scored = rows if missing is None else int(again[PROFILES[0]].column("ok").sum())
+    strict_first = sorted(again.items(), reverse=True) if scored else ()
+    profiles = {name: _under_profile(one, pairing) for name, one in strict_first}
+    left = f"{rows - scored} of {rows} rows: {missing}" if missing else None
+    return LabelsByProfile(rows, scored, left, profiles)
+
+
+def _rescored(
+    records: Records, population: Population, profiles: Sequence[Profile]
+) -> tuple[dict[str, Records], str | None]:
+    """The records with each profile's flips, and why some are left out; these are not ok there."""
+    from harness.score import flips_under
+
+    ok, missing = records.column("ok").copy(), None
+    at = {line: row for row, line in enumerate(records.column("line").tolist()) if ok[row]}
+    flips = {name: np.zeros((len(records), 2), np.int8) for name in profiles}
+    for line, record in iter_values(Path(records.path)):
+        if (row := at.get(line)) is None:
+            continue
+        try:
+            for name in profiles:
+                flips[name][row] = flips_under(record, population, name)
+        except UsageError as error:
+            missing, ok[row] = missing or error.message, False
+    columns = {
+        name: {"ok": ok, "label_flip": ok & (of[:, 0] == 1), _BATCH: np.where(ok, of[:, 1], -1)}
+        for name, of in flips.items()
+    }
+    return {
+        name: dataclasses.replace(records, frame=records.frame.assign(**of))
+        for name, of in columns.items()
+    }, missing
+
+
+def _under_profile(records: Records, pairing: Pairing) -> ProfileFlips:
+    modes = {mode: effects_of(records, pairing.rows(mode)).effects for mode in pairing.modes()}
+    paired = paired_effects(records, pairing)
+    return ProfileFlips(
+        {mode: of.study.label_flips for mode, of in modes.items()},
+        {mode: of.batch_effect.label_flips for mode, of in modes.items()},
+        paired.study.label_flips,
+        paired.batch_effect.label_flips,
     )
 
 

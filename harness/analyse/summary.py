@@ -11,11 +11,19 @@ from enum import StrEnum
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from harness.analyse.asking_tables import EffectPairs, ModeEffects, OfEffects, Witnessed
+from harness.analyse.asking_tables import (
+    ByPrompt,
+    Counted,
+    EffectPairs,
+    EffectTable,
+    ModeEffects,
+    OfEffects,
+    Witnessed,
+)
 from harness.analyse.rates import BeyondRepeat, ModeTable, OfEndpoints, PairedTable, Pairs, Rate
 from harness.analyse.stack import Stack
 from harness.records import FirstDifference
-from harness.words import Endpoint, Mode
+from harness.words import Effect, Endpoint, Mode
 
 
 class Attribute(StrEnum):
@@ -49,13 +57,17 @@ class ClaimStatus(StrEnum):
 
 
 class Slice(Struct, frozen=True):
-    """The rows with one value of an attribute; ``n`` counts its candidates."""
+    """The rows with one value of an attribute; ``n`` counts its candidates.
+
+    ``by_prompt`` leads; an older file lacks it.
+    """
 
     value: str | int | None
     n: int
     standard: ModeTable
     batch_invariant: ModeTable
     paired: PairedTable
+    by_prompt: ByPrompt | None = None
 
     def mode(self, mode: Mode) -> ModeTable:
         """The table of a mode."""
@@ -117,21 +129,29 @@ class FlipKinds(Struct, frozen=True):
     soft: int
     state: int
     unparsed_transitions: tuple[Transition, ...] = ()
+    prompts_up: int = 0
+    prompts_down: int = 0
+    p_symmetry_prompts: float = 1.0
 
 
 class Repeats(OfEndpoints[Rate], frozen=True):
-    """The rows asked again: in how many any repeat had another label or text."""
+    """The rows asked again: in how many any repeat had another label or text.
+
+    ``prompts`` is the same by prompt, of which any row's repeat had; an older file lacks it.
+    """
 
     repeats: int
     label_flips: Rate
     text_changes: Rate
+    prompts: EffectTable[Rate] | None = None
 
 
 class BeyondRepeats(OfEndpoints[BeyondRepeat], frozen=True):
-    """The batch's changes against those of asking again alone."""
+    """The batch's changes against those of asking again alone, by row and by prompt."""
 
     label_flips: BeyondRepeat
     text_changes: BeyondRepeat
+    prompts: EffectTable[BeyondRepeat] | None = None
 
 
 class NoiseFloor(Struct, frozen=True):
@@ -143,10 +163,14 @@ class NoiseFloor(Struct, frozen=True):
 
 
 class Differing(Struct, frozen=True):
-    """The same candidate's answers under the two modes that are not the same."""
+    """The same candidate's answers under the two modes that are not the same.
+
+    ``prompts`` is the same by prompt, of which any row's answer differs.
+    """
 
     label_differs: Rate = Rate(0, 0)
     text_differs: Rate = Rate(0, 0)
+    prompts: EffectTable[Rate] | None = None
 
 
 class CrossMode(Struct, frozen=True):
@@ -173,6 +197,33 @@ class Clusters(OfEndpoints[SignFlip], frozen=True):
     largest: int = 0
     label_flips: SignFlip = SignFlip(0, 0, 1.0, "exact")
     text_changes: SignFlip = SignFlip(0, 0, 1.0, "exact")
+
+
+class ProfileFlips(Struct, frozen=True):
+    """Label flips under one scorer profile, of B against S0 and against S1.
+
+    The tests are of standard (first) against batch-invariant; ``batch_effect`` counts what has S1.
+    """
+
+    study: dict[Mode, Counted]
+    batch_effect: dict[Mode, Counted]
+    paired_study: EffectPairs
+    paired_batch_effect: EffectPairs
+
+
+class LabelsByProfile(Struct, frozen=True):
+    """The same answers' labels under each scorer profile, scored anew from their texts.
+
+    Attributes:
+        rows: ok records; ``scored``: those that could be scored.
+        missing: why the others could not be, or nothing was; ``None`` where all were.
+        profiles: ``strict`` and ``paper``.
+    """
+
+    rows: int = 0
+    scored: int = 0
+    missing: str | None = None
+    profiles: dict[str, ProfileFlips] = field(default_factory=dict)
 
 
 class Retries(Struct, frozen=True):
@@ -271,6 +322,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     paired_askings: OfEffects[EffectPairs] | None = None
     witnessed: dict[Mode, Witnessed] = field(default_factory=dict)
     schedules: tuple[str, ...] = ()
+    labels_by_profile: LabelsByProfile | None = None
     cross_mode: CrossMode = CrossMode()
     clusters: Clusters = Clusters()
     retries: dict[Mode, Retries] = field(default_factory=dict)
@@ -293,6 +345,31 @@ class Summary(Struct, frozen=True, kw_only=True):
             if pair.batched is None:
                 batched[str(pair.batched_label or "no score")] += pair.rows
         return solo, batched
+
+    @property
+    def leading(self) -> Effect | None:
+        """What leads: the batch effect, where S1 was asked before B of every row; else the study's.
+
+        Where that is nothing, a comparison with S0 is all that there is.
+        """
+        known = bool(self.askings) and all(
+            of.effects.batch_effect.text_changes.rows.n == (self.mode(mode).ok or -1)
+            and not of.s1_after_batch
+            for mode, of in self.askings.items()
+        )
+        return Effect.BATCH if known else None
+
+    def counted(self, mode: Mode, effect: Effect | None, endpoint: Endpoint) -> Counted:
+        """How often a comparison differs in a mode; of an older file the rows alone are known."""
+        if mode in self.askings:
+            return self.askings[mode].effects.of(effect).of(endpoint)
+        return Counted(rows=self.mode(mode).of(endpoint) if effect is None else Rate(0, 0))
+
+    def pairs_of(self, effect: Effect | None, endpoint: Endpoint) -> EffectPairs | None:
+        """The paired tests of a comparison; ``None`` where no candidate has both modes."""
+        if self.paired_askings is None or not self.pairs.complete:
+            return None
+        return self.paired_askings.of(effect).of(endpoint)
 
     def floor(self, mode: Mode) -> NoiseFloor:
         """What asking again showed in a mode; nothing where it has no records."""

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import UNSET
 from msgspec.structs import astuple, replace
 
-from harness.analyse.rates import Difference, ModeTable, Paired, PairedTable, PairTest, Rate
+from harness.analyse.asking_tables import ByPrompt, EffectTable
+from harness.analyse.rates import (
+    Difference,
+    ModeTable,
+    OfEndpoints,
+    Paired,
+    PairedTable,
+    PairTest,
+    Rate,
+)
 from harness.analyse.statistics import (
     clopper_pearson_interval,
     holm,
@@ -23,6 +32,7 @@ from harness.analyse.statistics import (
     wilson_interval,
 )
 from harness.analyse.summary import Attribute, Breakdowns, ScorePair, Slice
+from harness.numbers import p_text
 from harness.records import BoolArray, IntArray, Pairing, Records, ScoreState
 from harness.words import MODES, Endpoint, Mode
 
@@ -69,7 +79,7 @@ def paired_statistics(both: int, first: int, second: int, neither: int) -> PairT
         smallest_p=test.smallest,
         underpowered=test.underpowered,
         note=(
-            f"underpowered: smallest possible p is {test.smallest:.3g}"
+            f"underpowered: smallest possible p is {p_text(test.smallest)}"
             if test.underpowered
             else None
         ),
@@ -131,7 +141,12 @@ def totals(found: pd.DataFrame) -> Counts:
     return {name: int(count) for name, count in sums.items()}
 
 
-def breakdowns(records: Records, pairing: Pairing, found: pd.DataFrame) -> Breakdowns:
+def breakdowns(
+    records: Records,
+    pairing: Pairing,
+    found: pd.DataFrame,
+    by_prompt: Callable[[BoolArray], ByPrompt],
+) -> Breakdowns:
     """The mode and paired tables for every value of every attribute of a candidate.
 
     Each attribute carries Holm-adjusted p values over its own slices as ``p_holm``.
@@ -139,6 +154,7 @@ def breakdowns(records: Records, pairing: Pairing, found: pd.DataFrame) -> Break
     Args:
         records, pairing: of the run.
         found: its `outcomes`.
+        by_prompt: the same of the chosen candidates by prompt.
     """
     standard, invariant = (pairing.slots[mode] for mode in MODES)
     row = np.where(standard >= 0, standard, invariant)
@@ -151,32 +167,51 @@ def breakdowns(records: Records, pairing: Pairing, found: pd.DataFrame) -> Break
             values = records.frame[attribute].take(row)
         grouped: Any = found.groupby(values.array, observed=True, dropna=False, sort=False)
         counted = zip(grouped.size().items(), grouped.sum().to_numpy().tolist(), strict=True)
+        number = grouped.ngroup().to_numpy()
         entries = [
-            _slice(value, size, dict(zip(cells, sums, strict=True)))
-            for (value, size), sums in counted
+            _slice(value, size, dict(zip(cells, sums, strict=True)), by_prompt(number == at))
+            for at, ((value, size), sums) in enumerate(counted)
         ]
         return _adjusted(sorted(entries, key=lambda entry: (entry.value is None, entry.value)))
 
     return Breakdowns(**{attribute: slices(attribute) for attribute in Attribute})
 
 
-def _slice(value: Any, size: int, counts: Counts) -> Slice:
+def _slice(value: Any, size: int, counts: Counts, prompts: ByPrompt) -> Slice:
     standard, invariant = (mode_table(counts, mode) for mode in MODES)
     known = None if value != value else value  # nan stands for none
-    return Slice(known, int(size), standard, invariant, paired_table(counts))
+    return Slice(known, int(size), standard, invariant, paired_table(counts), prompts)
 
 
 def _adjusted(slices: Sequence[Slice]) -> tuple[Slice, ...]:
-    """The slices of one attribute with their Holm-adjusted p values."""
+    """The slices of one attribute with their Holm-adjusted p values, by row and by prompt."""
+    rows = _holm([entry.paired for entry in slices])
+    prompts = [entry.by_prompt for entry in slices if entry.by_prompt]
+    study = _holm([one.study.paired for one in prompts])
+    effects = iter(_holm([one.batch_effect.paired for one in prompts if one.batch_effect]))
+    return tuple(
+        replace(
+            entry,
+            paired=PairedTable(*tests),
+            by_prompt=replace(
+                one,
+                study=replace(one.study, paired=EffectTable(*both)),
+                batch_effect=one.batch_effect
+                and replace(one.batch_effect, paired=EffectTable(*next(effects))),
+            ),
+        )
+        for entry, tests, one, both in zip(slices, rows, prompts, study, strict=True)
+    )
+
+
+def _holm(tables: Sequence[OfEndpoints[Paired]]) -> Iterable[tuple[Paired, ...]]:
+    """Both tests of each table with their p values adjusted for all of them."""
     tests = []
     for endpoint in Endpoint:
-        paired = [entry.paired.of(endpoint) for entry in slices]
+        paired = [table.of(endpoint) for table in tables]
         adjusted = holm([test.p_two_sided for test in paired])
         tests.append([replace(t, p_holm=p) for t, p in zip(paired, adjusted, strict=True)])
-    return tuple(
-        replace(entry, paired=PairedTable(*both))
-        for entry, *both in zip(slices, *tests, strict=True)
-    )
+    return zip(*tests, strict=True)
 
 
 def score_pairs(records: Records, rows: IntArray) -> tuple[ScorePair, ...]:

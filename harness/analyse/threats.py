@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from harness.analyse.summary import Summary, Threat
+from harness.analyse.wider_claims import how_selected
 from harness.flips import unscored_text
 from harness.records import Records
 from harness.words import CachePolicy
@@ -28,8 +29,8 @@ def _of_the_surface(summary: Summary, _: Records) -> Iterator[tuple[str, str]]:
     if stack.kind != "scan":
         yield (
             "selection",
-            "The rows were chosen because they had flipped before: rates are those of a "
-            "reproduction on a selected surface, and part of them regress to the mean.",
+            f"{how_selected(summary).capitalize()}: rates are those of these rows, and where rows "
+            "were chosen for a change, part of them regress to the mean.",
         )
     yield (
         "scoring",
@@ -40,8 +41,8 @@ def _of_the_surface(summary: Summary, _: Records) -> Iterator[tuple[str, str]]:
     if clusters.n_clusters < clusters.n_rows:
         yield (
             "clusters",
-            f"{clusters.n_rows} rows share {clusters.n_clusters} prompts of a model; row "
-            "tests treat them as independent, the cluster test does not.",
+            f"{clusters.n_rows} rows share {clusters.n_clusters} prompts of a model: what is told "
+            "by row treats them as independent, what is told by prompt does not.",
         )
     if stack.device == "cpu":
         yield "hardware", "A CPU stands in for a GPU: nothing here is evidence about a GPU."
@@ -98,17 +99,17 @@ def _of_the_server(summary: Summary, _: Records) -> Iterator[tuple[str, str]]:
 
 
 @_threats
-def _of_the_batches(summary: Summary, records: Records) -> Iterator[tuple[str, str]]:
+def _of_the_batches(summary: Summary, _: Records) -> Iterator[tuple[str, str]]:
     stack = summary.stack
     if stack.order is None or not ("S2" in stack.order or stack.order == "alternate"):
         yield "order", "The solo answer always came first: order and batch are confounded."
-    free = ", ".join(sorted(set(records.candidates["dispatch_mode"]) - {"gated"}))
-    if free and not stack.iteration_log:
-        yield (
-            "batch_witness",
-            f"Nothing shows that the requests of a batch shared engine steps ({free}; the server's "
-            "iteration log was off or is not recorded).",
-        )
+    for mode, seen in summary.witnessed.items():
+        if seen.witnessed < seen.rows:
+            yield (
+                "batch_witness",
+                f"{seen.rows - seen.witnessed} of {seen.rows} {mode.words} rows have no witness "
+                "that the requests of their batch shared engine steps.",
+            )
     if stack.lifetimes is not None and stack.lifetimes <= 1:
         yield (
             "single_lifetime",
@@ -153,12 +154,13 @@ def _of_the_data(summary: Summary, records: Records) -> Iterator[tuple[str, str]
 @_threats
 def _of_the_modes(summary: Summary, _: Records) -> Iterator[tuple[str, str]]:
     stack = summary.stack
-    solo = summary.cross_mode.solo.text_differs
-    if solo.count:
+    solo = summary.cross_mode.solo
+    if solo.text_differs.count and solo.prompts:
+        prompts, rows = solo.prompts.text_changes, solo.text_differs
         yield (
             "baseline_differs",
-            f"{solo.count}/{solo.n} solo answers differ between the modes: invariant is not "
-            "the same as standard without a batch.",
+            f"The solo answers of {prompts.count}/{prompts.n} prompts ({rows.count}/{rows.n} rows) "
+            "differ between the modes: invariant is not the same as standard without a batch.",
         )
     if stack.modes_proven is None:
         yield "modes_not_proven", "No start-up files: which kernels ran is stated, not proven."

@@ -1,19 +1,19 @@
 """Claims that no run establishes: they are wider than its rows, and each says by how much."""
 
 from harness.analyse.summary import Claim, ClaimStatus, Summary
-from harness.words import Mode
+from harness.words import Endpoint, Mode
 
 
 def never_established(summary: Summary) -> list[Claim]:
     """The wider claims, each with why this run does not carry it."""
-    stack, flips = summary.stack, summary.mode(Mode.STANDARD).label_flips
-    surface = f"{flips.count}/{flips.n} is a reproduction on a selected surface"
-    if stack.kind == "scan":
-        selection = "the rows are a scan of one shipped population, not a sample of traffic"
-    elif any(entry.value is not None for entry in summary.breakdowns.original_direction):
-        selection = f"the rows were selected because they had flipped; {surface}"
-    else:
-        selection = f"the records do not say how the rows were selected; {surface}"
+    stack = summary.stack
+    study = summary.counted(Mode.STANDARD, None, Endpoint.LABEL_FLIPS)
+    flips, units = study.rows, study.prompts
+    found = f"{flips.count}/{flips.n} rows ({units.count}/{units.n} prompts)"
+    surface = f"{found} is a reproduction on a selected surface"
+    selection = "the rows are a scan of one shipped population, not a sample of traffic"
+    if stack.kind != "scan":
+        selection = f"{how_selected(summary)}; {surface}"
     temperature = "the temperature is not recorded"
     if stack.temperature is not None:
         mixed = ": sampling is mixed in" if stack.temperature else ""
@@ -36,6 +36,13 @@ def never_established(summary: Summary) -> list[Claim]:
         for name, (text, reason) in _WIDER.items()
         if name != "gpu" or stack.device != "cuda"
     ]
+
+
+def how_selected(summary: Summary) -> str:
+    """How the rows of a run that is no scan were chosen, as far as they say."""
+    if any(entry.value is not None for entry in summary.breakdowns.original_direction):
+        return "the rows were selected because they had flipped before"
+    return "the records do not say how the rows were selected"
 
 
 _WIDER = {

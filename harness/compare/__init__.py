@@ -6,10 +6,14 @@ Everything here is a function of files that runs left behind; nothing is asked o
 from harness.compare.alignment import Side, read_side
 from harness.compare.compared_modes import (
     CandidateChange,
+    Changed,
     ChangedAnswers,
+    ChangedSlice,
     Effect,
+    Fates,
     FlipChange,
     ModeComparison,
+    SliceCounts,
 )
 from harness.compare.gate import (
     MAX_FLIP_RATE,
@@ -35,9 +39,12 @@ __all__ = [
     "RUN_CONDITIONS",
     "SAMPLE_CONDITIONS",
     "CandidateChange",
+    "Changed",
     "ChangedAnswers",
+    "ChangedSlice",
     "Comparison",
     "Effect",
+    "Fates",
     "FilterComparison",
     "FlipChange",
     "GateFinding",
@@ -47,6 +54,7 @@ __all__ = [
     "SampleChange",
     "SampleComparison",
     "Side",
+    "SliceCounts",
     "StackDifference",
     "compare_runs",
     "compare_samples",

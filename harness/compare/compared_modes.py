@@ -8,19 +8,19 @@ the same run, appear, vanish or stay?
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from itertools import starmap
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import asdict, astuple
 
 from harness.analyse import (
     NoiseFloor,
     OfEndpoints,
     PairTest,
     Rate,
+    by_unit,
     noise_floor,
     paired_counts,
     paired_statistics,
@@ -29,7 +29,7 @@ from harness.analyse import (
 )
 from harness.compare.alignment import CONDITIONS, KEY, Alignment, Side
 from harness.flips import flip_direction
-from harness.records import RecordKey
+from harness.records import BoolArray, IntArray, RecordKey
 from harness.words import Condition, Mode
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ class AnswerChange(Struct, frozen=True):
 class CandidateChange(Struct, frozen=True):
     """One candidate of which anything changed from A to B.
 
-    ``flip`` and ``text_effect`` say what became of the batch's effect on its label and its text.
+    ``flip`` and ``text_effect`` say what became of the batch's effect on its label and its text;
+    ``prompt_sha256`` is ``None`` where it is not recorded.
     """
 
     model: str
@@ -83,6 +84,12 @@ class CandidateChange(Struct, frozen=True):
     text_effect: FlipChange
     solo: AnswerChange
     batched: AnswerChange
+    prompt_sha256: str | None = None
+
+    @property
+    def prompt(self) -> tuple[str, str]:
+        """What tells its prompt: rows of one model that were asked in the same words share it."""
+        return self.model, self.prompt_sha256 or f"{self.task_name}/{self.sample_id}"
 
     @property
     def key(self) -> RecordKey:
@@ -104,7 +111,7 @@ class Sides(Struct, Generic[T], frozen=True):
     b: T
 
 
-class Effect(Sides[Rate], frozen=True):
+class Fates(Sides[Rate], frozen=True):
     """The batch's effect in A and in B: how often, and what became of it."""
 
     appeared: int
@@ -113,17 +120,29 @@ class Effect(Sides[Rate], frozen=True):
     paired: PairedSides
 
 
-class ChangedAnswers(Struct, frozen=True):
-    """Answers to the same question that differ between A and B, and which way scores went.
+class Effect(Fates, frozen=True):
+    """The same by row, and by prompt, which leads: a prompt shows it where any of its rows does."""
 
-    ``unscored`` counts all answers of a side that are in a state without a score, by its label.
-    """
+    prompts: Fates
+
+
+class Changed(Struct, frozen=True):
+    """Answers to the same question that differ between A and B, and which way scores went."""
 
     text_changes: Rate
     label_changes: Rate
     up: int
     down: int
     p_symmetry: float
+
+
+class ChangedAnswers(Changed, frozen=True):
+    """The same by row, and by prompt, which leads; a prompt goes where most of its scores go.
+
+    ``unscored`` counts all answers of a side that are in a state without a score, by its label.
+    """
+
+    prompts: Changed
     unscored: Sides[dict[str, int]]
 
 
@@ -134,10 +153,9 @@ class ChangedPrompts(Struct, frozen=True):
     solo_text_changes: Rate
 
 
-class ChangedSlice(Struct, frozen=True):
-    """Counts over the candidates with one value of an attribute."""
+class SliceCounts(Struct, frozen=True):
+    """Counts over candidates, or over their prompts."""
 
-    value: str | int
     n: int
     flips_a: int
     flips_b: int
@@ -147,6 +165,13 @@ class ChangedSlice(Struct, frozen=True):
     solo_label_changes: int
     batched_text_changes: int
     batched_label_changes: int
+
+
+class ChangedSlice(SliceCounts, frozen=True):
+    """Counts over the candidates with one value of an attribute, and over their prompts."""
+
+    value: str | int
+    prompts: SliceCounts
 
 
 class ChangedBy(Struct, frozen=True):
@@ -197,14 +222,9 @@ def compare_mode(a: Side, b: Side, aligned: Alignment) -> ModeComparison:
     """Compare the records of an alignment; those that failed on either side are not counted."""
     pairs = aligned.pairs
     out = pairs[pairs["ok_a"] & pairs["ok_b"]]
+    unit = a.records.prompts[a.records.column("key")[out["row_a"].to_numpy()]]
     # several batch sizes ask the same prompt alone
-    prompts = out.groupby(KEY[:3])["solo_text_changes"].any()
-    one, other = out["label_flip_a"], out["label_flip_b"]
-    marked = out.assign(
-        n=1, flips_a=one, flips_b=other, appeared=other & ~one, vanished=one & ~other
-    )
-    counts = list(ChangedSlice.__struct_fields__[1:])
-    sums = (marked.groupby(name)[counts].sum() for name in ChangedBy.__struct_fields__)
+    prompts = out["solo_text_changes"].groupby(unit).any()
     return ModeComparison(
         mode_a=aligned.mode_a,
         mode_b=aligned.mode_b,
@@ -212,23 +232,28 @@ def compare_mode(a: Side, b: Side, aligned: Alignment) -> ModeComparison:
         n=len(out),
         errors_a=int((~pairs["ok_a"]).sum()),
         errors_b=int((~pairs["ok_b"]).sum()),
-        label_flips=_effect(one, other),
-        text_changes=_effect(out["text_change_a"], out["text_change_b"]),
-        solo=_answers(out, Condition.SOLO),
-        batched=_answers(out, Condition.BATCHED),
+        label_flips=_effect(unit, out["label_flip_a"], out["label_flip_b"]),
+        text_changes=_effect(unit, out["text_change_a"], out["text_change_b"]),
+        solo=_answers(out, unit, Condition.SOLO),
+        batched=_answers(out, unit, Condition.BATCHED),
         prompts=ChangedPrompts(len(prompts), rate(int(prompts.sum()), len(prompts))),
         noise_floor=Sides(
             noise_floor(a.records, out["row_a"].to_numpy()),
             noise_floor(b.records, out["row_b"].to_numpy()),
         ),
-        breakdowns=ChangedBy(*(tuple(starmap(ChangedSlice, table.itertuples())) for table in sums)),
+        breakdowns=ChangedBy(*(_slices(out, unit, name) for name in ChangedBy.__struct_fields__)),
         changes=tuple(_changes(aligned, out)),
     )
 
 
-def _effect(one: Series[bool], other: Series[bool]) -> Effect:
-    cells = both, only_a, only_b, _ = paired_counts(one.to_numpy(), other.to_numpy())
-    return Effect(
+def _effect(unit: IntArray, one: Series[bool], other: Series[bool]) -> Effect:
+    rows = one.to_numpy(), other.to_numpy()
+    return Effect(**asdict(_fates(*rows)), prompts=_fates(*by_unit(unit, *rows)))
+
+
+def _fates(one: BoolArray, other: BoolArray) -> Fates:
+    cells = both, only_a, only_b, _ = paired_counts(one, other)
+    return Fates(
         a=rate(both + only_a, len(one)),
         b=rate(both + only_b, len(one)),
         appeared=only_b,
@@ -238,20 +263,49 @@ def _effect(one: Series[bool], other: Series[bool]) -> Effect:
     )
 
 
-def _answers(out: DataFrame, condition: Condition) -> ChangedAnswers:
-    changed = out[out[f"{condition}_label_changes"]]
+def _answers(out: DataFrame, unit: IntArray, condition: Condition) -> ChangedAnswers:
+    texts, labels = (out[f"{condition}_{what}_changes"].to_numpy() for what in ("text", "label"))
+    changed = out[labels]
     states = zip(changed[f"{condition}_state_a"], changed[f"{condition}_state_b"], strict=True)
-    directions = [flip_direction(before[0], after[0]) for before, after in states]
-    up, down = directions.count("up"), directions.count("down")
-    texts = rate(int(out[f"{condition}_text_changes"].sum()), len(out))
+    ways = [flip_direction(before[0], after[0]) for before, after in states]
+    net = Counter[int]()
+    for prompt, way in zip(unit[labels].tolist(), ways, strict=True):
+        net[prompt] += (way == "up") - (way == "down")
+    nets = [sum(sign * n > 0 for n in net.values()) for sign in (1, -1)]
+    rows = _changed((texts, labels), ways.count("up"), ways.count("down"))
     without: list[dict[str, int]] = []
     for side in "ab":
         given = out[f"{condition}_state_{side}"]
         without.append(
             dict(Counter(label or "no score" for score, label in given if score is None))
         )
-    labels = rate(len(changed), len(out))
-    return ChangedAnswers(texts, labels, up, down, symmetry_p(up, down), Sides(*without))
+    prompts = _changed(by_unit(unit, texts, labels), *nets)
+    return ChangedAnswers(**asdict(rows), prompts=prompts, unscored=Sides(*without))
+
+
+def _changed(both: Iterable[BoolArray], up: int, down: int) -> Changed:
+    texts, labels = (rate(int(one.sum()), len(one)) for one in both)
+    return Changed(texts, labels, up, down, symmetry_p(up, down))
+
+
+def _slices(out: DataFrame, unit: IntArray, name: str) -> tuple[ChangedSlice, ...]:
+    """Counts by the values of an attribute: rows, and prompts of which any row has it."""
+    one, other = out["label_flip_a"], out["label_flip_b"]
+    counts = list(SliceCounts.__struct_fields__)
+    marks = out.assign(
+        n=True, flips_a=one, flips_b=other, appeared=other & ~one, vanished=one & ~other
+    )
+    rows = marks.groupby(name)[counts].sum()
+    prompts = marks.groupby([marks[name], unit])[counts].any().groupby(level=0).sum()
+    told = zip(rows.index, rows.to_numpy(), prompts.to_numpy(), strict=True)
+    return tuple(
+        ChangedSlice(
+            **dict(zip(counts, map(int, of), strict=True)),
+            value=value,
+            prompts=SliceCounts(*map(int, by)),
+        )
+        for value, of, by in told
+    )
 
 
 def _changes(aligned: Alignment, out: DataFrame) -> Iterator[CandidateChange]:
@@ -277,6 +331,7 @@ def _changes(aligned: Alignment, out: DataFrame) -> Iterator[CandidateChange]:
             text_effect=_became(row["text_change_a"], row["text_change_b"]),
             solo=answers[Condition.SOLO],
             batched=answers[Condition.BATCHED],
+            prompt_sha256=row["prompt_a"],
         )
 
 

@@ -4,38 +4,48 @@ What nothing proves is not proven: a run without start-up files fails ``mode-not
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from harness.analyse import key_name
+from harness.analyse import Rate, key_name, upper_bound
 from harness.compare.compared_modes import CandidateChange, FlipChange
 from harness.compare.run_comparison import Comparison
 from harness.compare.sample_comparison import FilterComparison, SampleChange, SampleComparison
+from harness.numbers import count_of
 
 MAX_FLIP_RATE = "max-flip-rate"
 _SHOWN = 3
-Found = Sequence[str]
 C = TypeVar("C")
 
 
 class GateVerdict(Struct, frozen=True):
     """What one condition says: its name as typed, how much was found, and whether it passes.
 
-    ``reason`` is the count in words, with the first places.
+    ``count`` is of rows, or documents, and ``prompts`` of the prompts that these share, ``None``
+    where a condition is of neither; ``reason`` is both in words, with the first places.
     """
 
     condition: str
     count: int
     ok: bool
     reason: str
+    prompts: int | None = None
 
 
 class GateFinding(GateVerdict, frozen=True):
     """A verdict with what ``comparison.json`` leaves out: what it looks for, and every place."""
 
-    meaning: str
+    meaning: str = ""
     places: tuple[str, ...] = ()
+
+
+class Found(NamedTuple):
+    """The places that a condition names, and the prompts of these among those compared."""
+
+    places: Sequence[str]
+    prompts: int | None = None
+    compared: int = 0
 
 
 _NEW, _KEPT = FlipChange.APPEARED, FlipChange.STAYED
@@ -60,24 +70,35 @@ _CHANGES: dict[str, tuple[str, Callable[[CandidateChange], bool]]] = {
 
 
 def _where(test: Callable[[CandidateChange], bool]) -> Callable[[Comparison], Found]:
-    return lambda comparison: [
-        (f"{mode.title}: " if len(comparison.modes) > 1 else "") + key_name(change.key)
-        for mode in comparison.modes
-        for change in mode.changes
-        if test(change)
-    ]
+    def found(comparison: Comparison) -> Found:
+        changes = [
+            (mode, change) for mode in comparison.modes for change in mode.changes if test(change)
+        ]
+        title = len(comparison.modes) > 1
+        return Found(
+            [(f"{mode.title}: " if title else "") + key_name(one.key) for mode, one in changes],
+            len({one.prompt for _, one in changes}),
+            max(mode.prompts.n for mode in comparison.modes),
+        )
+
+    return found
 
 
 def _gaps(comparison: Comparison | SampleComparison) -> Found:
-    return [*comparison.not_checked, *comparison.left_out]
+    return Found([*comparison.not_checked, *comparison.left_out])
 
 
 RUN_CONDITIONS: dict[str, tuple[str, Callable[[Comparison], Found]]] = {
     **{name: (meaning, _where(test)) for name, (meaning, test) in _CHANGES.items()},
-    "mode-not-proven": ("servers whose kernel path is not proven", lambda found: found.unproven),
+    "mode-not-proven": (
+        "servers whose kernel path is not proven",
+        lambda found: Found(found.unproven),
+    ),
     "stack-differs": (
         "differences of the serving stacks",
-        lambda found: [f"{d.name}: {d.a} → {d.b}" for d in found.stack if d.part != "harness"],
+        lambda found: Found(
+            [f"{d.name}: {d.a} → {d.b}" for d in found.stack if d.part != "harness"]
+        ),
     ),
     "not-checked": ("things that could not be compared", _gaps),
 }
@@ -86,12 +107,14 @@ RUN_CONDITIONS: dict[str, tuple[str, Callable[[Comparison], Found]]] = {
 def _samples(
     test: Callable[[FilterComparison, SampleChange], bool],
 ) -> Callable[[SampleComparison], Found]:
-    return lambda comparison: [
-        f"{entry.filter}: doc_id {change.doc_id}"
-        for entry in comparison.filters
-        for change in entry.changes
-        if test(entry, change)
-    ]
+    return lambda comparison: Found(
+        [
+            f"{entry.filter}: doc_id {change.doc_id}"
+            for entry in comparison.filters
+            for change in entry.changes
+            if test(entry, change)
+        ]
+    )
 
 
 def _steps(entry: FilterComparison, change: SampleChange) -> list[float]:
@@ -123,33 +146,53 @@ def judge(
 
     Args:
         conditions: names from `RUN_CONDITIONS`, or from `SAMPLE_CONDITIONS` for samples.
-        max_flip_rate: the largest share of label flips that B may have in each compared mode, as
-            a fraction; for samples, of documents whose correctness changed under each filter.
+        max_flip_rate: the largest share of prompts with a label flip that B may have in each
+            compared mode, as a fraction; for samples, of documents whose correctness changed
+            under each filter.
 
     Raises:
         KeyError: a condition is not known for this kind of comparison.
     """
     if isinstance(comparison, Comparison):
         found = [_finding(name, *RUN_CONDITIONS[name], comparison) for name in conditions]
-        rates = {mode.title: mode.label_flips.b for mode in comparison.modes}
+        rates: dict[str, tuple[Rate, Rate | None]] = {
+            mode.title: (mode.label_flips.prompts.b, mode.label_flips.b)
+            for mode in comparison.modes
+        }
     else:
         found = [_finding(name, *SAMPLE_CONDITIONS[name], comparison) for name in conditions]
-        rates = {entry.filter: entry.correctness_changes for entry in comparison.filters}
-    if max_flip_rate is None:
-        return tuple(found)
-    for title, rate in rates.items():
-        ok = rate.rate is not None and rate.rate <= max_flip_rate
-        shown = f"{rate.count}/{rate.n}" + ("" if rate.rate is None else f" = {rate.rate:.1%}")
-        word = "is at most" if ok else "rows to hold to" if rate.rate is None else "is more than"
-        reason = f"{shown} {word} {max_flip_rate:.2%}"
-        name, meaning = f"{MAX_FLIP_RATE} ({title})", f"flip rate of B under {title}"
-        found.append(GateFinding(name, rate.count, ok, reason, meaning))
+        rates = {entry.filter: (entry.correctness_changes, None) for entry in comparison.filters}
+    if max_flip_rate is not None:
+        found += (_held(title, *of, max_flip_rate) for title, of in rates.items())
     return tuple(found)
 
 
+def _held(title: str, rate: Rate, rows: Rate | None, limit: float) -> GateFinding:
+    """Whether a rate, by prompt where rows stand beside it, is at most the limit."""
+    ok = rate.rate is not None and rate.rate <= limit
+    shown = f"{rate.count}/{rate.n}" + ("" if rate.rate is None else f" = {rate.rate:.1%}")
+    word = "is at most" if ok else "nothing to hold to" if rate.rate is None else "is more than"
+    reason = f"{shown} {word} {limit:.2%}"
+    reason += f" of prompts (rows {rows.count}/{rows.n})" if rows else ""
+    if rate.n and not rate.count:
+        beside = f", {rows.upper95:.2%} of rows" if rows and rows.upper95 else ""
+        reason += f"; none leaves room for up to {rate.upper95:.2%}{beside} (one-sided 95%)"
+    name, meaning = f"{MAX_FLIP_RATE} ({title})", f"flip rate of B under {title}"
+    prompts = rate.count if rows else None
+    return GateFinding(name, (rows or rate).count, ok, reason, prompts, meaning)
+
+
 def _finding(name: str, meaning: str, find: Callable[[C], Found], comparison: C) -> GateFinding:
-    places = tuple(find(comparison))
+    found = find(comparison)
+    places, prompts = tuple(found.places), found.prompts
     shown = "; ".join(places[:_SHOWN])
     more = f"; and {len(places) - _SHOWN:,} more" if len(places) > _SHOWN else ""
-    reason = f"{len(places):,} {meaning}" + (f": {shown}{more}" if places else "")
-    return GateFinding(name, len(places), not places, reason, meaning, places)
+    counted = f"{len(places):,} {meaning}"
+    if prompts is not None:
+        by_row = f"by prompt of {found.compared:,}; {count_of(len(places), 'row')}"
+        counted = f"{prompts:,} {meaning} ({by_row})"
+    reason = f"{counted}: {shown}{more}" if places else counted
+    if found.compared and not prompts:
+        room = upper_bound(0, found.compared)
+        reason += f"; none leaves room for up to {room:.2%} of prompts (one-sided 95%)"
+    return GateFinding(name, len(places), not places, reason, prompts, meaning, places)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from harness.analyse import minimum_detectable_rate, upper_bound
 from harness.numbers import percent
-from harness.plan import Plan
+from harness.plan import Plan, PlannedRecord
 from harness.settings import RunSpec
 from harness.words import MIXING, Asking, DispatchMode, Mode
 
@@ -15,38 +15,75 @@ _FEWEST = 6
 
 
 def power_lines(spec: RunSpec, plan: Plan) -> Iterator[str]:
-    """Prompts, rows, the detectable effect and bounds by prompt; a warning where a claim is out.
+    """Prompts, rows, the detectable effect and what a zero bounds; a warning where a claim is out.
 
-    All of it is of one mode, by model and prompt.
+    All of it is of one mode: prompts are what one model is asked in the same words, dispatches
+    the batches that are sent.
     """
-    mode = spec.modes[0]
-    asked = [record.candidate for record in plan.records if record.mode is mode]
-    prompts = len({(one.model, one.task_name, one.sample_id) for one in asked})
+    lifetimes = [one for one in plan.lifetimes if one.mode is spec.modes[0]]
+    asked = [(one.model.name, record) for one in lifetimes for record in one.records]
+    prompts = {_prompt(model, record) for model, record in asked}
     if not prompts:
         return
-    found, rows = minimum_detectable_rate(prompts), len(asked)
-    yield f"{prompts} prompts, {rows} rows in each mode; the prompt is the unit"
-    yield (
-        f"detectable at 80% power, by prompt: {percent(found) if found else 'nothing'}; a zero "
-        f"would leave room for {percent(upper_bound(0, prompts))} of prompts, "
-        f"{percent(upper_bound(0, rows))} of rows (one-sided 95%)"
-    )
-    schedules = {one.dispatch_mode for one in asked}
-    yield from (f"warning: {why}" for why in _out_of_reach(spec, prompts, schedules))
+    mixing = {
+        _prompt(model, record)
+        for model, record in asked
+        if record.candidate.dispatch_mode in MIXING
+    }
+    sent = sum(len(one.slices) for one in lifetimes)
+    counts = {"prompts": len(prompts), "rows": len(asked), "dispatches": sent}
+    told = ", ".join(f"{n} {name}" for name, n in counts.items())
+    yield f"{told} in each mode; the prompt is the unit"
+    found = {
+        name: minimum_detectable_rate(n) if len(spec.modes) > 1 else None
+        for name, n in counts.items()
+    }
+    lead, *beside = (percent(rate) if rate else "nothing" for rate in found.values())
+    rest = ", ".join(f"{name} {text}" for name, text in zip(list(counts)[1:], beside, strict=True))
+    yield f"detectable at 80% power between the modes, by prompt: {lead} ({rest})"
+    room = [f"{percent(upper_bound(0, n))} of {name}" for name, n in counts.items()]
+    tokens = len(asked) * spec.request.max_tokens
+    room.append(f"{upper_bound(0, tokens):.2g} a token if all {tokens:,} are compared")
+    yield f"a zero would leave room for {', '.join(room)} (one-sided 95%)"
+    schedules = {record.candidate.dispatch_mode for _, record in asked}
+    why = _out_of_reach(spec, counts, schedules, len(mixing))
+    yield from (f"warning: {reason}" for reason in why)
 
 
-def _out_of_reach(spec: RunSpec, prompts: int, schedules: set[DispatchMode]) -> Iterator[str]:
-    if set(spec.modes) >= set(Mode) and prompts < _FEWEST:
+def _prompt(model: str, record: PlannedRecord) -> tuple[str, str]:
+    """What tells a prompt: the model, and the words that it is asked."""
+    return model, record.group.target.sha256
+
+
+def _out_of_reach(
+    spec: RunSpec, counts: Mapping[str, int], schedules: set[DispatchMode], mixing: int
+) -> Iterator[str]:
+    prompts = counts["prompts"]
+    if not set(spec.modes) >= set(Mode):
+        yield "one mode only: nothing is claimed about what the other one changes (--modes)"
+    elif prompts < _FEWEST:
         yield (
             f"{prompts} prompts cannot tell the modes apart (p < 0.05): it takes {_FEWEST} that "
             "change in one mode only"
+        )
+    elif counts["dispatches"] < _FEWEST:
+        yield (
+            f"{counts['dispatches']} dispatches cannot tell the modes apart by dispatch: a change "
+            "may be one batch's doing"
         )
     if len(schedules) < 2:
         yield "one schedule only: a claim of invariance takes two (--dispatch-modes)"
     if not schedules & MIXING:
         yield "no schedule in which a prefill joins running decodes: add staggered or wide"
+    elif mixing < _FEWEST:
+        yield (
+            f"{mixing} prompts are sent so that a prefill joins running decodes: a claim of "
+            f"invariance takes {_FEWEST}"
+        )
     asked = spec.controls.askings
     if Asking.S1 not in asked:
         yield "S1 is not asked: a batch cannot be told from a cache (--askings)"
     if Asking.S2 not in asked:
         yield "S2 is not asked: the noise stays unknown, so nothing is established (--askings)"
+    if not spec.controls.iteration_log:
+        yield "the engine's steps are not logged: no batch has a witness (--iteration-log)"

@@ -150,6 +150,8 @@ class RecordsBuilder:
         groups = zip(map(bytes, columns["group"]), columns["target_index"], strict=True)
         hashes = [0 if group[0] == b"null" else hash(group) for group in groups]
         self._put("group", np.array(hashes, np.int64))
+        sent = [0 if group == b"null" else hash(group) for group in map(bytes, columns["group"])]
+        self._put("batch", np.array(sent, np.int64))
         sampling = map(bytes, columns["sampling"])
         raw = zip(sampling, columns["score_profile"], columns["hf_id"], strict=True)
         self._put("settings", _coded(list(raw), self._settings_codes))
@@ -217,6 +219,9 @@ class RecordsBuilder:
         compared = np.array([_compared(row.solo, row.batched) for row in answered], np.int32)
         self._put("compared_tokens", _spread(compared[:, 0], len(rows)))
         self._put("degenerate", _spread(compared[:, 1] > 0, len(rows)))
+        tokens = np.array([_effect_tokens(row) for row in answered], np.int32)
+        for effect, values in zip(Effect, tokens.T, strict=True):
+            self._put(f"{effect}_tokens", _spread(values, len(rows)))
 
     def _add_remarks(self, rows: Sequence[Row], ok: BoolArray) -> None:
         changed = self._chunks["text_change"][-1]
@@ -328,6 +333,17 @@ def _compared(solo: AnswerRow | None, batched: AnswerRow | None) -> tuple[int, b
     if first == second:  # as most are
         return _tokens(first[1]), _degenerate(*first)
     return min(_tokens(first[1]), _tokens(second[1])), _degenerate(*first) or _degenerate(*second)
+
+
+def _effect_tokens(row: Row) -> tuple[int, int, int]:
+    """Tokens of the shorter answer of each effect's two; -1 where one of them is not recorded."""
+    s1 = row.solo_repeats[0] if row.solo_repeats else row.askings.S1
+    if s1 is None:
+        return -1, -1, -1
+    asked = (s1, row.batched, row.solo, row.askings.S2)
+    first, *others = (_tokens(bytes(one.token_ids)) if one else -1 for one in asked)
+    batch, cache, noise = (min(first, other) for other in others)
+    return batch, cache, noise
 
 
 def _tokens(ids: bytes) -> int:

@@ -144,7 +144,8 @@ class Records:
         solo_attempts, batch_attempts: requests sent until an answer came, 1 without a retry.
         truncated: whether either answer ended at ``max_tokens``.
         solo_latency, batch_latency: seconds, nan where not recorded.
-        group: hash of the batch's ids and the target's place; 0 where not recorded.
+        group: hash of the batch's ids and the target's place; batch: of its ids alone, which rows
+            of one dispatch share; 0 where not recorded.
         pattern: category of what S0, S1, B and S2 say together (`Pattern`), none where one of
             them is missing; stated_pattern: as the file says.
         batch_effect_text, batch_effect_flip: whether B differs from S1: 1, 0, and -1 where one of
@@ -152,7 +153,8 @@ class Records:
         witnessed: whether the engine's steps are known of every asking; vacuous: whether they show
             a batch that was none, or a solo asking that was not alone; mixed: whether a step of B
             held a prefill beside running decodes.
-        compared_tokens: tokens of the shorter of S0 and B; -1 where ids are not recorded.
+        compared_tokens: tokens of the shorter of S0 and B; -1 where ids are not recorded;
+            likewise batch_effect_tokens (S1 and B), cache_effect_tokens and noise_tokens.
         degenerate: whether S0 or B is empty or begins as one token over and over.
         s1_after_batch: whether S1 was asked after B, as in schema 1.
         solo_repeats, batch_repeats: answers to the same with nothing changed but time: S2 to S1, B2
@@ -193,6 +195,17 @@ class Records:
         columns = {"model": models.to_numpy(), "words": words}
         numbers = type(named)(columns).groupby(["model", "words"]).ngroup()
         return np.asarray(numbers, dtype=np.int32)
+
+    @cached_property
+    def dispatches(self) -> IntArray:
+        """A number for each candidate's dispatch, the batch that its rows share; -1 if unknown."""
+        sent = self.candidates[["model", "dispatch_mode", "batch_size"]]
+        batch, keys = np.zeros(len(sent), dtype=np.int64), self.column("key")
+        batch[keys[::-1]] = self.column("batch")[::-1]  # the first record of a key stays
+        numbers = sent.assign(batch=batch).groupby(
+            [*sent.columns, "batch"], observed=True, sort=False
+        )
+        return np.where(batch != 0, numbers.ngroup().to_numpy(), -1).astype(np.int32)
 
     @property
     def runs(self) -> list[str]:

@@ -63,7 +63,7 @@ def run_document(
         told.breakdowns(summary),
         told.score_pairs(summary),
         told.kinds(summary),
-        conduct.profiles_section(profiles),
+        conduct.profiles_section(profiles, summary.labels_by_profile),
         conduct.adjudication_section(adjudication),
         told.noise(summary),
         told.robustness(summary),

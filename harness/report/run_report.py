@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from harness.score import Profiles
     from harness.tasks import Population
 
-MOST_RESCORED = 20_000
-"""Records of a run that the report scores under both profiles itself."""
-
 T = TypeVar("T")
 
 
@@ -55,6 +52,7 @@ def load_report(
     if validation is None and known.is_file():
         validation = read_validation(known)
     from harness.people import Outcome
+    from harness.score import MOST_RESCORED
 
     judged, population = files.folder / "adjudication.json", _population(files)
     scored = population if summary.n_records <= MOST_RESCORED else None

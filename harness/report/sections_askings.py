@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.analyse import Claim, ClaimStatus, Counted, PairTest, Summary
-from harness.numbers import discordant_text, p_equals, percent, rate_text
+from harness.analyse import Claim, ClaimStatus, Counted, EffectPairs, PairTest, Rate, Summary
+from harness.numbers import NONE, discordant_text, p_equals, percent, rate_text
 from harness.report.document import Section
 from harness.report.wording import wording
 from harness.words import MODES, Effect, Endpoint, Mode, Pattern
@@ -19,7 +19,8 @@ _EFFECTS: tuple[Effect | None, ...] = (*Effect, None)
 _PATTERNS = (*map(str, Pattern), "unknown")
 
 
-def _name(effect: Effect | None) -> str:
+def name_of(effect: Effect | None) -> str:
+    """``batch effect``; the study's comparison by the askings that it compares."""
     return effect.words if effect else "study (B, S0)"
 
 
@@ -35,31 +36,54 @@ def measured(summary: Summary) -> bool:
 def _counted(summary: Summary) -> Iterator[tuple[Effect | None, Mode, tuple[Counted, Counted]]]:
     """Each comparison of each mode, for labels and for texts."""
     for effect in _EFFECTS:
-        for mode, shown in summary.askings.items():
-            labels, texts = (shown.effects.of(effect).of(e) for e in Endpoint)
+        for mode in summary.askings:
+            labels, texts = (summary.counted(mode, effect, e) for e in Endpoint)
             yield effect, mode, (labels, texts)
 
 
-def _both(found: Counted) -> tuple[str, str]:
+def counted_cell(found: Counted) -> tuple[str, str]:
+    """A count by prompt; under it by row and by dispatch, and what a count of none leaves room for.
+
+    Of an older summary the rows alone are known.
+    """
     if not found.rows.n:
         return _UNASKED, ""
-    return rate_text(found.prompts), f"rows {rate_text(found.rows)}"
+    if not found.prompts.n:
+        return f"rows {rate_text(found.rows)}", ""
+    parts = [f"rows {rate_text(found.rows)}"]
+    parts += [f"dispatches {sent.count}/{sent.n}"] if (sent := found.dispatches) else []
+    parts += [f"none: up to {found.room}"] if found.room else []
+    return rate_text(found.prompts), "; ".join(parts)
+
+
+def tested_cell(cells: EffectPairs | None) -> tuple[str, str]:
+    """The discordant prompts and the exact test; under it the same by row and by dispatch."""
+    if cells is None:
+        return NONE, ""
+    rows = f"rows {_tested(cells.rows)}"
+    sent = cells.dispatches
+    parts = [cells.prompts.note or "", rows, f"dispatches {_tested(sent)}" if sent else ""]
+    return discordant_text(*_discordant(cells.prompts)), "; ".join(filter(None, parts))
+
+
+def _discordant(cells: PairTest) -> tuple[int, int, float]:
+    return cells.first_only, cells.second_only, cells.p_two_sided
 
 
 def _tested(cells: PairTest) -> str:
-    return discordant_text(cells.first_only, cells.second_only, cells.p_two_sided, cells.note)
+    return f"b={cells.first_only} c={cells.second_only} {p_equals(cells.p_two_sided)}"
 
 
 def askings(summary: Summary) -> Section | None:
     """Counts, paired tests, patterns, what the study's comparison hides, witness and bounds."""
-    told, shown, pairs = wording("run/askings"), summary.askings.items(), summary.paired_askings
+    told, shown = wording("run/askings"), summary.askings.items()
     if not measured(summary):
         return told.section()
     tests = (
-        (_name(effect), *((_tested(p.prompts), f"rows {_tested(p.rows)}") for p in each))
+        (name_of(effect), *map(tested_cell, each))
         for effect in _EFFECTS
-        for each in ([pairs.of(effect).of(e) for e in Endpoint] if pairs else (),)
-        if len(summary.askings) > 1 and each and each[0].prompts.neither + _changed(each[0].prompts)
+        for each in ([summary.pairs_of(effect, e) for e in Endpoint],)
+        if len(summary.askings) > 1 and each[0] and pairs_counted(each[0])
     )
     hidden = (
         (f"{mode.words}, {e.words.lower()}", found.masked, found.not_batch)
@@ -68,13 +92,14 @@ def askings(summary: Summary) -> Section | None:
         for found in (of.hidden.of(e),)
     )
     occasions = (
-        (mode.words, rate_text(of.first_rows), rate_text(of.later_rows))
+        (mode.words, *map(_bounded, (of.first_rows, of.later_rows)))
         for mode, of in shown
         if of.first_rows.n
     )
     return told.section(
         told.table(
-            "effects", ((_name(e), m.words, *map(_both, c)) for e, m, c in _counted(summary))
+            "effects",
+            ((name_of(e), m.words, *map(counted_cell, c)) for e, m, c in _counted(summary)),
         ),
         told.table("tests", tests),
         told.table(
@@ -84,12 +109,19 @@ def askings(summary: Summary) -> Section | None:
         told.table("hidden", hidden),
         told.table("occasions", occasions),
         told.table("witness", _witness_rows(summary)),
-        told.table("zeros", _zeros(summary)),
     )
 
 
-def _changed(cells: PairTest) -> int:
-    return cells.both + cells.first_only + cells.second_only
+def _bounded(rate: Rate) -> tuple[str, str]:
+    """A rate; of a count of none what it leaves room for."""
+    none = rate.n and not rate.count
+    return rate_text(rate), f"none: up to {percent(rate.upper95)}" if none else ""
+
+
+def pairs_counted(pairs: EffectPairs) -> int:
+    """How many prompts a paired test is of."""
+    cells = pairs.prompts
+    return cells.both + cells.first_only + cells.second_only + cells.neither
 
 
 def _witness_rows(summary: Summary) -> Iterator[tuple[object, ...]]:
@@ -100,46 +132,23 @@ def _witness_rows(summary: Summary) -> Iterator[tuple[object, ...]]:
             yield mode.words, "no witness", None, None
 
 
-def _zeros(summary: Summary) -> Iterator[tuple[str, ...]]:
-    for effect, mode, both in _counted(summary):
-        for endpoint, found in zip(Endpoint, both, strict=True):
-            if found.rows.n and not found.rows.count:
-                yield f"{_name(effect)}, {mode.words}, {endpoint.words.lower()}", *_bounds(found)
-
-
-def _bounds(found: Counted) -> tuple[str, str, str]:
-    token = "not recorded"
-    if found.compared_upper95 is not None:
-        token = f"{found.compared_upper95:.2g} ({found.compared_tokens:,} compared)"
-    return (
-        f"{percent(found.prompts.upper95)} (of {found.prompts.n})",
-        f"{percent(found.rows.upper95)} (of {found.rows.n})",
-        token,
-    )
-
-
 def asking_lines(summary: Summary) -> Iterator[str]:
     """The same for a terminal: a line a comparison, mode and endpoint; witness, what is hidden."""
     if not measured(summary):
         yield "batch effect: not measured (S1 was not asked): S0 cannot tell a batch from a cache"
-        yield from _witness_lines(summary)
-        return
-    yield "flips and changes above: B against S0, which cannot tell a batch from a cache"
-    for effect, mode, both in (one for one in _counted(summary) if one[0]):
-        for endpoint, found in zip(Endpoint, both, strict=True):
-            what = f"{_name(effect):<13} {endpoint.words.lower():<12} {mode.words:<15}"
-            rows = f" prompts  {found.rows.count}/{found.rows.n} rows" if found.rows.n else ""
-            yield f"{what} {rate_text(found.prompts) if rows else _UNASKED:<30}{rows}"
-            if effect is Effect.BATCH and found.rows.n and not found.rows.count:
-                prompts, by_row, token = _bounds(found)
-                yield f"{'':<43}leaves room for: prompts {prompts},"
-                yield f"{'':<43}rows {by_row}, a token {token}"
-    if summary.paired_askings and len(summary.askings) > 1:
-        for endpoint in Endpoint:
-            cells = summary.paired_askings.batch_effect.of(endpoint).prompts
-            p = discordant_text(cells.first_only, cells.second_only, cells.p_two_sided)
-            yield f"batch effect, modes by prompt, {endpoint.words.lower()}: {p}"
-    for mode, shown in summary.askings.items():
+    yield "≤ after a count of none: what it leaves room for (one-sided 95%)"
+    for effect, mode, both in _counted(summary):
+        if effect is None or measured(summary):
+            for endpoint, found in zip(Endpoint, both, strict=True):
+                what = f"{name_of(effect):<13} {endpoint.words.lower():<12} {mode.words:<15}"
+                yield f"{what} {count_line(found)}"
+    for effect in (Effect.BATCH, None) if measured(summary) else (None,):
+        for endpoint in Endpoint if len(summary.askings) > 1 else ():
+            if cells := summary.pairs_of(effect, endpoint):
+                p, beside = tested_cell(cells)
+                yield f"{name_of(effect)}, modes by prompt, {endpoint.words.lower()}: {p}"
+                yield f"  {beside}"
+    for mode, shown in summary.askings.items() if measured(summary) else ():
         texts = shown.hidden.text_changes
         kinds = ", ".join(f"{name} {n}" for name in _PATTERNS if (n := shown.patterns.get(name)))
         yield f"patterns, {mode.words}: {kinds}"
@@ -149,6 +158,22 @@ def asking_lines(summary: Summary) -> Iterator[str]:
                 f"{texts.not_batch} blamed on the batch that are not its doing"
             )
     yield from _witness_lines(summary)
+
+
+def count_line(found: Counted) -> str:
+    """A count by every unit; after a count of none what each leaves room for."""
+    units = {"prompts": found.prompts, "rows": found.rows, "dispatches": found.dispatches}
+    known = {name: rate for name, rate in units.items() if rate and rate.n}
+    if not found.rows.n:
+        return _UNASKED
+    if not found.room:
+        (name, first), *others = known.items()
+        beside = (f"{rate.count}/{rate.n} {name}" for name, rate in others)
+        return ", ".join((f"{rate_text(first)} {name}", *beside))
+    told = [f"0/{rate.n} {name} ≤{percent(rate.upper95)}" for name, rate in known.items()]
+    if found.compared_upper95 is not None:
+        told.append(f"0/{found.compared_tokens} tokens ≤{found.compared_upper95:.2g}")
+    return ", ".join(told)
 
 
 def _witness_lines(summary: Summary) -> Iterator[str]:
@@ -171,17 +196,31 @@ def claim_lines(summary: Summary) -> Iterator[str]:
 
 
 def _of(claim: Claim) -> str:
-    return f", {claim.endpoint.words.split()[0].lower()}s" if claim.endpoint else ""
+    return f", {_endpoint(claim.endpoint)}" if claim.endpoint else ""
+
+
+def _endpoint(endpoint: Endpoint) -> str:
+    return f"{endpoint.words.split()[0].lower()}s"
+
+
+def basis_words(claim: Claim) -> str:
+    """What a claim is of and rests on: ``texts; B against S1; more in standard; by prompt``."""
+    parts = [_endpoint(claim.endpoint)] if claim.endpoint else []
+    if claim.basis:
+        effect = None if claim.basis == "study" else Effect(claim.basis)
+        parts.append(f"B against {effect.askings[0] if effect else 'S0'}")
+        ahead = f"more in {claim.direction.words}" if claim.direction else "neither mode more"
+        parts += [ahead, f"by {claim.unit}"]
+    return "; ".join(parts)
 
 
 def _numbers(summary: Summary, claim: Claim) -> str:
     """Prompts that change in each mode on the claim's basis, with the test; else its reason."""
-    pairs = summary.paired_askings
-    if claim.endpoint is None or claim.basis is None or pairs is None:
+    if claim.endpoint is None or claim.basis is None:
         return claim.reason
     effect = None if claim.basis == "study" else Effect(claim.basis)
-    of = [summary.askings[mode].effects.of(effect).of(claim.endpoint).prompts for mode in MODES]
-    p = p_equals(pairs.of(effect).of(claim.endpoint).prompts.p_two_sided)
-    basis = "" if effect else " (S0)"
+    of = [summary.counted(mode, effect, claim.endpoint).prompts for mode in MODES]
+    pairs = summary.pairs_of(effect, claim.endpoint)
+    p = p_equals(pairs.prompts.p_two_sided if pairs else None)
     counts = f"standard {of[0].count}/{of[0].n}, invariant {of[1].count}/{of[1].n}"
-    return f"{counts} prompts, {p}{basis}"
+    return f"{counts} {claim.unit}s, {p}, B/{effect.askings[0] if effect else 'S0'}"

@@ -2,9 +2,15 @@
 
 from collections.abc import Sequence
 
-from msgspec.structs import astuple
-
-from harness.compare import ModeComparison, SampleComparison, StackDifference
+from harness.compare import (
+    Changed,
+    ChangedSlice,
+    Fates,
+    ModeComparison,
+    SampleComparison,
+    SliceCounts,
+    StackDifference,
+)
 from harness.numbers import RateLike, discordant_text, p_equals, p_text, rate_text
 from harness.report.document import Figure, Flow, FlowPart, Measure, Section, rate_entry
 from harness.report.text import effect_text, metric_text, noise_text, unscored_sides
@@ -34,47 +40,50 @@ def run_cards(modes: Modes) -> list[Measure]:
     """For each mode: what changed alone, and the label flips of either side."""
     cards = []
     for mode in modes:
-        alone, flips = mode.solo, mode.label_flips
+        alone, flips = mode.solo.prompts, mode.label_flips
         rates = {"answers": alone.text_changes, "labels": alone.label_changes}
+        test = f"{effect_text(flips.prompts)}; rows A {rate_text(flips.a)}, B {rate_text(flips.b)}"
+        both = {"A": flips.prompts.a, "B": flips.prompts.b}
         cards += [
-            _card(f"{mode.title}: changed alone, no batch", noise_text(mode), **rates),
-            _card(f"{mode.title}: label flips", effect_text(flips), A=flips.a, B=flips.b),
+            _card(f"{mode.title}: prompts changed alone, no batch", noise_text(mode), **rates),
+            _card(f"{mode.title}: label flips, prompts", test, **both),
         ]
     return cards
 
 
 def changed_answers(modes: Modes) -> Section | None:
-    """A's answers against B's, alone and in the batch."""
+    """A's answers against B's, alone and in the batch; by prompt, rows beside it."""
     told, tables = wording("comparison/answers"), []
     for mode in modes:
         noise, failed = noise_text(mode), mode.candidates - mode.n
         left_out = f" {failed} candidates failed on a side and are not counted." if failed else ""
         rows = (
-            (
-                *(words, rate_text(a.text_changes), rate_text(a.label_changes)),
-                *(a.up, a.down, p_text(a.p_symmetry)),
-            )
+            (words, *zip(_answer_cells(a.prompts, ""), _answer_cells(a, "rows "), strict=True))
             for words, a in (("Alone, no batch", mode.solo), ("In its batch", mode.batched))
         )
         facts = {
-            "prompts": rate_text(mode.prompts.solo_text_changes),
-            "left_out": left_out,
             "alone": unscored_sides(mode.solo),
             "batched": unscored_sides(mode.batched),
-            "noise": f"{noise[0].upper()}{noise[1:]}",
         }
+        facts |= {"left_out": left_out, "noise": f"{noise[0].upper()}{noise[1:]}"}
         tables.append(told.table("answers", rows, mode=mode.title, **facts))
     return told.section(*tables)
 
 
+def _answer_cells(of: Changed, unit: str) -> tuple[str, ...]:
+    """Texts, labels, scores up and down and their test, each after its unit."""
+    told = rate_text(of.text_changes), rate_text(of.label_changes), of.up, of.down
+    return tuple(f"{unit}{text}" for text in (*told, p_text(of.p_symmetry)))
+
+
 def batch_effects(modes: Modes) -> Section | None:
-    """The effect of the batch in A against the one in B."""
+    """The effect of the batch in A against the one in B; by prompt, rows beside it."""
     told, flows, tables = wording("comparison/effects"), list[Flow](), []
     for mode in modes:
-        flips, texts = mode.label_flips, mode.solo.text_changes.count
-        labels = mode.solo.label_changes.count
+        flips, alone = mode.label_flips.prompts, mode.solo.prompts
+        texts, labels = alone.text_changes.count, alone.label_changes.count
         fates = flips.stayed, flips.vanished, flips.appeared, flips.paired.neither
-        kept = labels, max(0, texts - labels), mode.n - max(texts, labels)
+        kept = labels, max(0, texts - labels), flips.a.n - max(texts, labels)
         styles = ("invariant", "text-only", "neither")
         flows += [
             _flow(f"{mode.title}: label flips", fates, _FLIPPED),
@@ -82,12 +91,19 @@ def batch_effects(modes: Modes) -> Section | None:
         ]
         rows = []
         for endpoint, effect in ((endpoint, mode.of(endpoint)) for endpoint in Endpoint):
-            counts, test = (effect.appeared, effect.vanished, effect.stayed), effect.paired
-            tested = f"b={test.first_only} c={test.second_only} {p_equals(test.p_two_sided)}"
-            rates = rate_text(effect.a), rate_text(effect.b)
-            rows.append((endpoint.words, *rates, *counts, (tested, test.note or "")))
+            cells = zip(_fate_cells(effect.prompts, ""), _fate_cells(effect, "rows "), strict=True)
+            rows.append((endpoint.words, *cells))
         tables.append(told.table("effects", rows, mode=mode.title))
     return told.section(*tables, figure=Figure("flows", tuple(flows)))
+
+
+def _fate_cells(of: Fates, unit: str) -> tuple[str, ...]:
+    """Both rates, what came, went and stayed, and the paired test, each after its unit."""
+    cells = of.paired
+    test = f"b={cells.first_only} c={cells.second_only} {p_equals(cells.p_two_sided)}"
+    tested = "; ".join(filter(None, (test, None if unit else cells.note)))
+    counts = (of.appeared, of.vanished, of.stayed)
+    return tuple(f"{unit}{text}" for text in (rate_text(of.a), rate_text(of.b), *counts, tested))
 
 
 def stack_changes(stack: Sequence[StackDifference]) -> Section | None:
@@ -108,18 +124,29 @@ def slices(modes: Modes) -> Section | None:
         told.table(
             "slices",
             (
-                (value, n, f"{flips_a} → {flips_b}", *changed)
-                for value, n, flips_a, flips_b, *changed in map(astuple, family)
+                (one.value, *zip(_slice(one.prompts, ""), _slice(one, "rows "), strict=True))
+                for one in family
             ),
             mode=mode.title,
             family=words.lower(),
             title=words,
         )
         for mode in modes
-        for words, family in zip(_FAMILIES, astuple(mode.breakdowns), strict=True)
+        for words, family in zip(_FAMILIES, _families(mode), strict=True)
         if len(family) > 1
     )
     return told.section(*tables)
+
+
+def _families(mode: ModeComparison) -> tuple[tuple[ChangedSlice, ...], ...]:
+    by = mode.breakdowns
+    return by.model, by.task_name, by.batch_size, by.dispatch_mode
+
+
+def _slice(of: SliceCounts, unit: str) -> tuple[str, ...]:
+    """The counts of a slice, each after its unit."""
+    n, flips_a, flips_b, *changed = (getattr(of, name) for name in SliceCounts.__struct_fields__)
+    return tuple(f"{unit}{text}" for text in (n, f"{flips_a} → {flips_b}", *changed))
 
 
 def of_samples(comparison: SampleComparison) -> tuple[list[Measure], Section | None]:

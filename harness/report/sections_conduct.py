@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import astuple
 
-from harness.analyse import Summary, Validation
+from harness.analyse import LabelsByProfile, Summary, Validation
 from harness.findings import Status
 from harness.numbers import NONE, measure_text, percent, rate_text, score_text, seconds_text
 from harness.records import RunFiles, Start
 from harness.report.document import Quote, Section, mode_words
+from harness.report.sections_askings import (
+    count_line,
+    counted_cell,
+    pairs_counted,
+    tested_cell,
+)
 from harness.report.sections_summary import answers_table
 from harness.report.wording import wording
 
@@ -164,15 +170,15 @@ def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def profiles_section(profiles: Profiles | None) -> Section | None:
-    """Flips under both scorer profiles, and the rows on which they disagree."""
-    if profiles is None:
-        return None
-    told, listed = wording("run/profiles"), profiles.disagreements
-    more = len(listed[MAX_LISTED:]) + profiles.disagreements_left_out
+def profiles_section(
+    profiles: Profiles | None, labels: LabelsByProfile | None = None
+) -> Section | None:
+    """Label flips under each scorer profile, and the rows on which they disagree."""
+    told, listed = wording("run/profiles"), profiles.disagreements if profiles else ()
+    more = len(listed[MAX_LISTED:]) + (profiles.disagreements_left_out if profiles else 0)
     flips = (
         (mode_words(mode), f"{t.scores_differ}/{t.answers}", *astuple(t.label_flips))
-        for mode, t in sorted(profiles.by_mode.items(), reverse=True)  # standard first
+        for mode, t in sorted(profiles.by_mode.items() if profiles else (), reverse=True)
     )
     rows = (
         (
@@ -184,7 +190,38 @@ def profiles_section(profiles: Profiles | None) -> Section | None:
         for row in listed[:MAX_LISTED]
     )
     note = f"{more:,} more are not listed here." if more else ""
-    return told.section(told.table("flips", flips), told.table("rows", rows, more=note))
+    gap = labels.missing if labels and labels.rows else None
+    missing = [f"Not scored under both profiles: {gap}."] if gap else []
+    return told.section(
+        told.table("labels", _label_rows(labels)),
+        told.table("flips", flips),
+        told.table("rows", rows, more=note),
+        more=missing,
+    )
+
+
+def _label_rows(labels: LabelsByProfile | None) -> Iterator[tuple[object, ...]]:
+    """For each profile its flips under each mode, and the test between these."""
+    for name, of in labels.profiles.items() if labels else ():
+        for mode, found in of.study.items():
+            yield name, mode.words, *map(counted_cell, (found, of.batch_effect[mode]))
+        if len(of.study) > 1:
+            tests = (of.paired_study, of.paired_batch_effect)
+            shown = (tested_cell(test) if pairs_counted(test) else None for test in tests)
+            yield name, "one against the other", *shown
+
+
+def label_lines(labels: LabelsByProfile | None) -> Iterator[str]:
+    """The same for a terminal, and why rows are missing."""
+    for name, of in labels.profiles.items() if labels else ():
+        for words, counts in (("B against S0", of.study), ("B against S1", of.batch_effect)):
+            for mode, found in counts.items():
+                yield f"label flips, {name:<6} {words} {mode.words:<15} {count_line(found)}"
+        if len(of.study) > 1:
+            p, beside = tested_cell(of.paired_study)
+            yield f"label flips, {name:<6} B against S0 modes by prompt: {p}; {beside}"
+    if labels and labels.missing and labels.rows:
+        yield f"label flips by profile, not scored: {labels.missing}"
 
 
 def _said(one: ProfileVerdict) -> tuple[str, str]:

@@ -1,15 +1,14 @@
 """What a run came to, section by section, as far as its summary tells."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from msgspec import UnsetType
 
-from harness.analyse import ClaimStatus, ModeTable, OfEndpoints, Paired, Rate, Slice, Summary
+from harness.analyse import ByPrompt, ClaimStatus, OfEndpoints, PairTest, Rate, Slice, Summary
 from harness.flips import unscored_text
 from harness.numbers import (
     NONE,
-    discordant_text,
     interval_text,
     p_equals,
     p_text,
@@ -28,8 +27,9 @@ from harness.report.document import (
     rate_entry,
 )
 from harness.report.run_figures import forest, score_matrix
+from harness.report.sections_askings import basis_words, counted_cell, name_of, tested_cell
 from harness.report.wording import wording
-from harness.words import Endpoint, Mode
+from harness.words import Effect, Endpoint, Mode
 
 T = TypeVar("T")
 _CELLS = {
@@ -39,6 +39,7 @@ _CELLS = {
     "neither": ("changed under neither", "neither", "changed under neither"),
 }
 """Cell of a paired table, its words, the style of its squares and what they are."""
+_BEYOND = ("both", "batch_only", "repeat_only", "neither")
 _CLAIMS = {
     ClaimStatus.ESTABLISHED: "Basis",
     ClaimStatus.REFUTED: "Basis",
@@ -47,67 +48,83 @@ _CLAIMS = {
 """Kinds of claims in the order of their strength, and what is said of each."""
 
 
-def paired_text(paired: Paired) -> str:
-    """The discordant pairs and the exact test; ``b`` is standard only, ``c`` invariant only."""
-    return discordant_text(paired.first_only, paired.second_only, paired.p_two_sided)
-
-
-def _rates(counts: OfEndpoints[Rate]) -> Iterator[str]:
-    return (rate_text(counts.of(endpoint)) for endpoint in Endpoint)
-
-
 def _each(of: OfEndpoints[T]) -> Iterator[tuple[str, T]]:
     return ((endpoint.words, of.of(endpoint)) for endpoint in Endpoint)
 
 
-def _each_of_modes(modes: Mapping[Mode, OfEndpoints[T] | None]) -> Iterator[tuple[str, T]]:
-    for mode, both in modes.items():
-        for name, one in _each(both) if both else ():
-            yield f"{mode.words}, {name.lower()}", one
-
-
 def measures(summary: Summary) -> tuple[Measure, ...]:
-    """The rates in large type, under each mode that has rows, with the paired test."""
-    cards = []
+    """What leads, in large type and by prompt, under each mode with rows, with the paired test."""
+    cards, effect = [], summary.leading
+    of = "B against S1" if effect else "B against S0"
     for endpoint in Endpoint:
-        rates = ((mode, counts.of(endpoint)) for mode, counts in summary.by_mode.items())
-        entries = tuple(rate_entry(mode.words, rate, mode) for mode, rate in rates if rate.n)
+        found = {mode: summary.counted(mode, effect, endpoint) for mode in summary.by_mode}
+        entries = tuple(
+            rate_entry(f"{mode.words}, prompts", one.prompts, mode)
+            if one.prompts.n
+            else rate_entry(f"{mode.words}, rows", one.rows, mode)
+            for mode, one in found.items()
+            if one.rows.n
+        )
         if entries:
-            test = paired_text(summary.paired.of(endpoint))
-            cards.append(Measure(endpoint.words, entries, test))
+            test, beside = tested_cell(summary.pairs_of(effect, endpoint))
+            rooms = {mode.words: one.room for mode, one in found.items() if one.room}
+            bounds = "".join(f"; {name}: none, up to {room}" for name, room in rooms.items())
+            test = f"by prompt {test}; {beside}" if beside else ""
+            cards.append(Measure(f"{endpoint.words}, {of}", entries, f"{test}{bounds}".strip("; ")))
     return tuple(cards)
 
 
 def results(summary: Summary) -> Section | None:
-    """Both rates under each mode."""
-    told, modes = wording("run/results"), summary.by_mode.items()
-    rows = ((mode.words, t.records, t.ok, t.errors, *_rates(t)) for mode, t in modes)
+    """Both rates of the study's comparison under each mode, by prompt and by row."""
+    told = wording("run/results")
+    rows = (
+        (
+            *(mode.words, t.records, t.ok, t.errors),
+            *(counted_cell(summary.counted(mode, None, endpoint)) for endpoint in Endpoint),
+        )
+        for mode, t in summary.by_mode.items()
+    )
     return told.section(told.table("modes", rows), figure=forest(summary))
 
 
 def paired(summary: Summary) -> Section | None:
-    """The pairs of a candidate's two modes, and the exact test; nothing for one mode."""
-    told, measures = wording("run/paired"), dict(_each(summary.paired))
+    """The prompts under both modes, and the exact test; nothing for one mode."""
+    told, effect = wording("run/paired"), summary.leading
+    found = {e.words: summary.pairs_of(effect, e) for e in Endpoint}
+    known = {name: pairs for name, pairs in found.items() if pairs}
     rows = [
-        (words, *(getattr(p, c) for p in measures.values())) for c, (words, *_) in _CELLS.items()
+        (
+            words,
+            *((getattr(p.prompts, c), f"rows {getattr(p.rows, c)}") for p in known.values()),
+        )
+        for c, (words, *_) in _CELLS.items()
     ]
-    rows.append(("exact McNemar, two-sided", *map(paired_text, measures.values())))
+    rows.append(("exact McNemar, two-sided", *map(tested_cell, known.values())))
     flows = (
-        Flow(name, tuple(FlowPart(getattr(p, cell), *of) for cell, (_, *of) in _CELLS.items()))
-        for name, p in measures.items()
+        Flow(
+            name,
+            tuple(FlowPart(getattr(p.prompts, cell), *of) for cell, (_, *of) in _CELLS.items()),
+        )
+        for name, p in known.items()
     )
-    shown = told.table("outcomes", rows if len(summary.by_mode) > 1 else ())
+    shown = told.table(
+        "outcomes", rows if len(summary.by_mode) > 1 and known else (), of=name_of(effect)
+    )
     return told.section(shown, figure=Figure("flows", tuple(flows), counted=False))
 
 
 def claims(summary: Summary) -> Section | None:
-    """The claim ledger, a table a verdict."""
+    """The claim ledger, a table a verdict; under each claim what it is of and rests on."""
     told = wording("run/claims")
     return told.section(
         *(
             told.table(
                 "claims",
-                ((c.text, c.reason or NONE) for c in summary.claims if c.status is status),
+                (
+                    ((c.text, basis_words(c)), c.reason or NONE)
+                    for c in summary.claims
+                    if c.status is status
+                ),
                 status=status.words.capitalize(),
                 why=why,
             )
@@ -126,36 +143,45 @@ def threats(summary: Summary) -> Section | None:
 
 
 def breakdowns(summary: Summary) -> Section | None:
-    """The rates by model, task and so on, and both endpoints by batch size as bars."""
-    told, modes = wording("run/breakdowns"), summary.by_mode
+    """The counts by model, task and so on, and both endpoints by batch size as bars; by prompt."""
+    told, modes, effect = wording("run/breakdowns"), summary.by_mode, summary.leading
     tables = (
         told.table(
             "slices",
-            (_slice_cells(entry, modes) for entry in slices),
+            (_slice_cells(entry, one, modes, effect) for entry, one in _by_prompt(slices)),
             attribute=attribute.words,
             title=attribute.words.capitalize(),
-            modes=" | ".join(f"#{mode.words}: label flips" for mode in modes),
+            modes=" | ".join(f"#{mode.words}" for mode in modes),
         )
         for attribute, slices in summary.breakdowns.each()
         if any(entry.value for entry in slices)
     )
     bars = tuple(
         Bar(str(entry.value), mode, flips.count, texts.count, flips.n)
-        for entry in summary.breakdowns.batch_size
+        for entry, one in _by_prompt(summary.breakdowns.batch_size)
         for mode in modes
-        for flips, texts in ([rate for _, rate in _each(entry.mode(mode))],)
+        for flips, texts in ([c.prompts for _, c in _each(one.of(effect).mode(mode))],)
     )
-    return told.section(*tables, figure=Figure("bars", bars) if bars else None)
+    figure = Figure("bars", bars) if bars else None
+    return told.section(*tables, figure=figure, of=name_of(effect))
 
 
-def _slice_cells(entry: Slice, modes: Mapping[Mode, object]) -> Iterator[object]:
-    """Its value, rows and rates; an underpowered slice shows no p that would be read as one."""
+def _by_prompt(slices: Iterable[Slice]) -> Iterator[tuple[Slice, ByPrompt]]:
+    """Each slice with its prompts; an older summary has none."""
+    return ((entry, entry.by_prompt) for entry in slices if entry.by_prompt)
+
+
+def _slice_cells(
+    entry: Slice, one: ByPrompt, modes: Iterable[Mode], effect: Effect | None
+) -> Iterator[object]:
+    """Its value, prompts and rates; an underpowered slice shows no p that would be read as one."""
+    found = one.of(effect)
     yield "(not given)" if entry.value is None else entry.value
-    yield entry.n
+    yield one.n, f"rows {entry.n}"
     for mode in modes:
-        flips, texts = _rates(entry.mode(mode))
-        yield flips, f"text {texts}"
-    test = entry.paired.label_flips
+        flips, texts = (counted_cell(found.mode(mode).of(e)) for e in Endpoint)
+        yield flips[0], "; ".join(filter(None, (flips[1], f"text {texts[0]}", texts[1])))
+    test = found.paired.label_flips
     discordant = f"b={test.first_only} c={test.second_only}"
     if test.underpowered:
         yield discordant, f"underpowered: smallest possible p is {p_text(test.smallest_p)}"
@@ -196,26 +222,48 @@ def kinds(summary: Summary) -> Section | None:
     """Flips by direction and by what kind of scores they lie between."""
     told = wording("run/kinds")
     rows = (
-        (mode.words, k.up, k.down, p_text(k.p_symmetry), k.hard, k.soft, k.state)
+        (
+            mode.words,
+            *((k.prompts_up, f"rows {k.up}"), (k.prompts_down, f"rows {k.down}")),
+            (p_text(k.p_symmetry_prompts), f"rows {p_text(k.p_symmetry)}"),
+            *(k.hard, k.soft, k.state),
+        )
         for mode, k in summary.flip_kinds.items()
     )
     return told.section(told.table("kinds", rows))
 
 
 def noise(summary: Summary) -> Section | None:
-    """What asking again changed, and the batch against that."""
+    """What asking again changed, and the batch against that; by prompt, rows beside it."""
     told, floors = wording("run/noise"), summary.noise_floor.items()
     repeats = (
-        (f"{mode.words}, {condition} again", again.repeats, *_rates(again))
+        (
+            *(f"{mode.words}, {condition} again", again.repeats),
+            *(_beside(again.prompts.of(e), again.of(e)) for e in Endpoint),
+        )
         for mode, floor in floors
         for condition, again in (("solo", floor.solo), ("batched", floor.batched))
-        if again
+        if again and again.prompts
     )
     beyond = (
-        (name, c.both, c.batch_only, c.repeat_only, c.neither, p_text(c.p_two_sided))
-        for name, c in _each_of_modes({mode: floor.batch_beyond_repeat for mode, floor in floors})
+        (
+            f"{mode.words}, {e.words.lower()}",
+            *((getattr(c, cell), f"rows {getattr(r, cell)}") for cell in _BEYOND),
+            (p_text(c.p_two_sided), f"rows {p_text(r.p_two_sided)}"),
+        )
+        for mode, floor in floors
+        if (both := floor.batch_beyond_repeat) and both.prompts
+        for e in Endpoint
+        for c, r in ((both.prompts.of(e), both.of(e)),)
     )
     return told.section(told.table("repeats", repeats), told.table("beyond", beyond))
+
+
+def _beside(prompts: Rate, rows: Rate) -> tuple[str, str]:
+    """A rate by prompt with the rows under it; a rate of none with its one-sided bounds."""
+    none = rows.n and not rows.count
+    room = f"; none: up to {percent(prompts.upper95)}, {percent(rows.upper95)}" if none else ""
+    return rate_text(prompts), f"rows {rate_text(rows)}{room}"
 
 
 def robustness(summary: Summary) -> Section | None:
@@ -223,30 +271,57 @@ def robustness(summary: Summary) -> Section | None:
     told, cross, clusters = wording("run/robustness"), summary.cross_mode, summary.clusters
     difference = (
         (
-            *(name, percent(d.estimate), interval_text(d.newcombe95), interval_text(d.tango95)),
-            *(p_text(test.p_one_sided), percent(test.detectable_rate80)),
+            f"{name_of(effect)}, {e.words.lower()}",
+            *zip(*(_difference(test, unit) for unit, test in of), strict=True),
         )
-        for name, test in _each(summary.paired)
-        if (d := test.difference).estimate is not None
+        for effect in dict.fromkeys((summary.leading, None))
+        for e in Endpoint
+        if (pairs := summary.pairs_of(effect, e)) and pairs.prompts.difference.estimate is not None
+        for of in ((("", pairs.prompts), ("rows ", pairs.rows)),)
     )
     agreement = (
-        (name, rate_text(differs.label_differs), rate_text(differs.text_differs))
+        (
+            name,
+            _beside(differs.prompts.label_flips, differs.label_differs),
+            _beside(differs.prompts.text_changes, differs.text_differs),
+        )
         for name, differs in (("solo", cross.solo), ("batched", cross.batched))
+        if differs.prompts
     )
     tests = ((n, t.informative, p_text(t.p_two_sided), t.method) for n, t in _each(clusters))
     return told.section(
         told.table("difference", difference),
-        told.table("bounds", _exact_bounds(summary.by_mode)),
+        told.table("bounds", _exact_bounds(summary)),
         told.table("agreement", agreement),
         told.table("clusters", tests, of=clusters),
     )
 
 
-def _exact_bounds(modes: Mapping[Mode, ModeTable]) -> Iterator[tuple[str, ...]]:
-    for name, rate in _each_of_modes(modes):
-        if rate.upper95 is not None:
-            exact = interval_text(rate.clopper_pearson95)
-            yield name, f"{rate.count}/{rate.n}", exact, percent(rate.upper95), percent(rate.margin)
+def _difference(test: PairTest, unit: str) -> tuple[str, ...]:
+    """Difference, intervals, one-sided p and detectable rate, each after its unit."""
+    d = test.difference
+    told = (percent(d.estimate), interval_text(d.newcombe95), interval_text(d.tango95))
+    return tuple(
+        f"{unit}{text}"
+        for text in (*told, p_text(test.p_one_sided), percent(test.detectable_rate80))
+    )
+
+
+def _exact_bounds(summary: Summary) -> Iterator[tuple[object, ...]]:
+    effect = summary.leading
+    for mode in summary.by_mode:
+        for endpoint in Endpoint:
+            found = summary.counted(mode, effect, endpoint)
+            if found.prompts.upper95 is not None:
+                cells = (_exact(found.prompts, ""), _exact(found.rows, "rows "))
+                what = f"{name_of(effect)}, {mode.words}, {endpoint.words.lower()}"
+                yield what, *zip(*cells, strict=True)
+
+
+def _exact(rate: Rate, unit: str) -> tuple[str, ...]:
+    exact = interval_text(rate.clopper_pearson95)
+    told = f"{rate.count}/{rate.n}", exact, percent(rate.upper95), percent(rate.margin)
+    return tuple(f"{unit}{text}" for text in told)
 
 
 def answers_table(summary: Summary) -> Table:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.analyse import Summary, Validation
+from harness.analyse import Counted, Summary, Validation
 from harness.compare import GateFinding
 from harness.findings import Finding, Status
-from harness.numbers import p_text, rate_text
+from harness.numbers import p_equals, rate_text
 from harness.records import RunFiles
 from harness.report.document import Banner, Case, Change, Suite, Tone
 from harness.words import Effect, Endpoint, Mode
@@ -20,49 +20,53 @@ def headline(summary: Summary, *, countable: bool) -> str:
     """The sentence that people quote; it says so itself when the run does not count.
 
     It tells the label flips, or the text changes where no label flipped: by prompt, of B against
-    S1, where that was asked; else B against S0, with a test by prompt where rows share one.
+    S1, where that was asked before B; else of B against S0, and says so.
     """
-    sentence = _batch_effect(summary) or _study(summary) or "no record was counted."
+    sentence = _counts(summary, summary.leading) or "no record was counted."
     return f"{sentence[0].upper()}{sentence[1:]}" if countable else f"Not countable: {sentence}"
 
 
-def _batch_effect(summary: Summary) -> str:
-    """B against S1, by prompt first; empty where S1 was not asked before B of every row."""
-    asked = summary.askings
-    if not asked or any(of.s1_after_batch for of in asked.values()):
-        return ""
-    found = {mode: of.effects.of(Effect.BATCH) for mode, of in asked.items()}
-    if any(t.text_changes.rows.n < (summary.mode(m).ok or 1) for m, t in found.items()):
-        return ""
-    flips, texts = (sum(t.of(e).rows.count for t in found.values()) for e in Endpoint)
-    shown = Endpoint.TEXT_CHANGES if texts and not flips else Endpoint.LABEL_FLIPS
-    sentence = "; ".join(
-        f"{mode.words} kernels: {of.prompts.count} of {of.prompts.n} prompts ({of.rows.count} of "
-        f"{of.rows.n} rows) change their {'text' if shown is Endpoint.TEXT_CHANGES else 'label'} "
-        "with the batch"
-        for mode, of in ((mode, table.of(shown)) for mode, table in found.items())
-    )
-    if len(found) > 1 and summary.paired_askings:
-        cells = summary.paired_askings.of(Effect.BATCH).of(shown).prompts
-        sentence += f"; exact McNemar p = {p_text(cells.p_two_sided)} by prompt"
-    return f"{sentence}."
+def _counts(summary: Summary, effect: Effect | None) -> str:
+    """What changes in each mode, and the test between them; empty without a record."""
+    shown = leading_endpoint(summary)
+    found = {mode: summary.counted(mode, effect, shown) for mode in summary.by_mode}
+    said = _changes if effect else _compared
+    parts = [f"{mode.words} kernels: {said(of, shown)}" for mode, of in found.items()]
+    pairs = summary.pairs_of(effect, shown)
+    if len(found) > 1 and pairs:
+        parts.append(f"exact McNemar {p_equals(pairs.prompts.p_two_sided)} by prompt")
+    if parts and not effect:
+        parts.append("B against the first solo answer, which cannot tell a batch from a cache")
+    return "; ".join(parts) and f"{'; '.join(parts)}."
 
 
-def _study(summary: Summary) -> str:
-    """The study's comparison, B against S0; empty without a record."""
-    tables = summary.by_mode
-    flips, texts = (sum(t.of(e).count for t in tables.values()) for e in Endpoint)
-    shown = Endpoint.TEXT_CHANGES if texts and not flips else Endpoint.LABEL_FLIPS
-    sentence = "; ".join(
-        f"{mode.words} kernels: {rate_text(counts.of(shown))} {shown.words.lower()}"
-        for mode, counts in tables.items()
+def leading_endpoint(summary: Summary) -> Endpoint:
+    """Labels, or texts where some text changed and no label did."""
+    flips, texts = (
+        sum(summary.counted(mode, summary.leading, e).rows.count for mode in summary.by_mode)
+        for e in Endpoint
     )
-    if len(tables) > 1 and summary.clusters.largest > 1:
-        p = p_text(summary.clusters.of(shown).p_two_sided)
-        sentence += f"; exact sign-flip p = {p} over {summary.clusters.n_clusters} prompts"
-    elif len(tables) > 1:
-        sentence += f"; exact McNemar p = {p_text(summary.paired.of(shown).p_two_sided)}"
-    return sentence and f"{sentence}."
+    return Endpoint.TEXT_CHANGES if texts and not flips else Endpoint.LABEL_FLIPS
+
+
+def _changes(of: Counted, shown: Endpoint) -> str:
+    """How many prompts change, and where none does what that leaves room for."""
+    what = "text" if shown is Endpoint.TEXT_CHANGES else "label"
+    rows = f"{of.rows.count} of {of.rows.n} rows"
+    said = f"{of.prompts.count} of {of.prompts.n} prompts ({rows}) change their {what}"
+    return f"{said} with the batch{_room(of)}"
+
+
+def _compared(of: Counted, shown: Endpoint) -> str:
+    """The study's comparison, to stand next to its own numbers: by prompt, and by row."""
+    what, rows = shown.words.lower(), f"{of.rows.count}/{of.rows.n}"
+    if not of.prompts.n:
+        return f"{rate_text(of.rows)} {what} by row"
+    return f"{rate_text(of.prompts)} {what} by prompt ({rows} by row){_room(of)}"
+
+
+def _room(of: Counted) -> str:
+    return f" (none: up to {of.room})" if of.room else ""
 
 
 def measured_on(summary: Summary, files: RunFiles) -> str:
@@ -131,9 +135,12 @@ def validation_cases(findings: Sequence[Finding], banner: Banner) -> Iterator[Ca
 
 def invariance_cases(summary: Summary, flips: Iterable[Change]) -> Iterator[Case]:
     """Flips under the standard path are the phenomenon and no failure; under the other each is."""
-    counted = summary.mode(Mode.BATCH_INVARIANT).label_flips
-    if counted.n:
-        failure = f"{counted.count}/{counted.n} labels flipped" if counted.count else None
+    found = summary.counted(Mode.BATCH_INVARIANT, None, Endpoint.LABEL_FLIPS)
+    rows, prompts = found.rows, found.prompts
+    if rows.n:
+        failure = f"{rows.count}/{rows.n} labels flipped" if rows.count else None
+        if failure and prompts.n:
+            failure = f"labels of {prompts.count}/{prompts.n} prompts flipped ({failure})"
         yield Case("no label flips", failure, failure or "")
     for flip in [flip for flip in flips if flip.mode == Mode.BATCH_INVARIANT][:MAX_FAILURES]:
         lines = [f"{flip.model}, {', '.join(flip.context[1:])}: {flip.where[0]}"]

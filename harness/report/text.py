@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.analyse import PairTest, Summary
+from harness.analyse import Counted, PairTest, Repeats, Summary
 from harness.compare import (
     ChangedAnswers,
     Comparison,
-    Effect,
+    Fates,
     FilterComparison,
     GateVerdict,
     MetricComparison,
@@ -15,7 +15,8 @@ from harness.compare import (
 )
 from harness.flips import unscored_text
 from harness.numbers import RateLike, discordant_text, p_equals, rate_text
-from harness.report.sections_askings import asking_lines, claim_lines
+from harness.report.sections_askings import asking_lines, claim_lines, name_of
+from harness.report.sections_conduct import label_lines
 from harness.words import Endpoint
 
 MAX_STACK = 12
@@ -33,46 +34,76 @@ def _rates(name: str, rates: Iterable[tuple[str, RateLike]], more: str = "") -> 
 
 
 def summary_lines(summary: Summary) -> list[str]:
-    """A summary as lines: rates, paired tests, breakdowns, repeats and the ledger's verdicts."""
-    names = [(endpoint, endpoint.words.lower()) for endpoint in Endpoint]
-    pairs, clusters = summary.pairs, summary.clusters
+    """A summary as lines: by prompt first, then by row as in the study, and the ledger."""
+    pairs = summary.pairs
     lines = [
         f"{summary.n_records} records, {summary.n_ok} ok, "
         f"{summary.startup_error_count} start-up errors; "
         f"{pairs.complete} complete pairs, {pairs.left_out} left out",
         "",
+        *asking_lines(summary),
+        *_slice_lines(summary),
+        "",
     ]
-    for mode, table in summary.by_mode.items():
-        errors = f"   {table.errors} errors" if table.errors else ""
-        lines.append(_rates(f"{mode:<16}", ((name, table.of(e)) for e, name in names), errors))
-    if pairs.complete:
-        tests = (f"{f'paired {name}':<21} {paired_text(summary.paired.of(e))}" for e, name in names)
-        lines += ["", *tests]
-        if clusters.largest > 1:  # rows that share a prompt are not independent
-            tests = (f"{name} {p_equals(clusters.of(e).p_two_sided)}" for e, name in names)
-            prompts = f"{clusters.n_rows} rows are {clusters.n_clusters} prompts"
-            lines.append(f"by prompt             {', '.join(tests)} (sign-flip test; {prompts})")
-    for attribute, slices in summary.breakdowns.each():
-        if len(slices) > 1:
-            lines += ["", f"label flips by {attribute.words}"]
-            for entry in slices:
-                value = "(none)" if entry.value is None else entry.value
-                rates = ((mode, entry.mode(mode).label_flips) for mode in summary.by_mode)
-                lines.append(_rates(f"  {value:<26}", rates))
-    lines.append("")
     for mode in summary.score_pairs:
-        solo, batched = map(unscored_text, summary.unscored(mode))
-        lines.append(f"answers without a score, {mode}: solo {solo}; batched {batched}")
+        solo_states, batched_states = map(unscored_text, summary.unscored(mode))
+        lines.append(
+            f"answers without a score, {mode}: solo {solo_states}; batched {batched_states}"
+        )
     for mode, floor in summary.noise_floor.items():
         again = "not measured"
         if floor.solo is not None:
-            changes, flips = rate_text(floor.solo.text_changes), rate_text(floor.solo.label_flips)
-            again = f"text changes {changes}, label flips {flips}"
-        lines.append(f"asked again alone, {mode}: {again}")
+            again = ", ".join(
+                f"{e.words.lower()} {_repeated(floor.solo, e)}" for e in reversed(Endpoint)
+            )
+        lines.append(f"asked again alone, {mode.words}: {again}")
     if pairs.complete:
-        differs = summary.cross_mode.solo.text_differs
-        lines.append(f"solo answers that differ between the modes: {rate_text(differs)}")
-    return [*lines, "", *asking_lines(summary), "", *claim_lines(summary)]
+        solo = summary.cross_mode.solo
+        texts = f"{solo.text_differs.count}/{solo.text_differs.n} rows"
+        if solo.prompts:
+            texts = f"{rate_text(solo.prompts.text_changes)} prompts ({texts})"
+        lines.append(f"solo answers that differ between the modes: {texts}")
+    labels = list(label_lines(summary.labels_by_profile))
+    lines += ["", *labels] if labels else []
+    return [*lines, "", *_row_lines(summary), "", *claim_lines(summary)]
+
+
+def _repeated(again: Repeats, endpoint: Endpoint = Endpoint.TEXT_CHANGES) -> str:
+    """``0/13 = 0.0% [0.0, 22.8] prompts (0/19 rows)``."""
+    rows = f"{again.of(endpoint).count}/{again.of(endpoint).n} rows"
+    return f"{rate_text(again.prompts.of(endpoint))} prompts ({rows})" if again.prompts else rows
+
+
+def _slice_lines(summary: Summary) -> Iterator[str]:
+    """Labels and texts by prompt, rows beside them, for what has several slices."""
+    effect = summary.leading
+    for attribute, slices in summary.breakdowns.each():
+        known = [(entry.value, entry.by_prompt) for entry in slices if entry.by_prompt]
+        if len(known) > 1:
+            yield from ("", f"{name_of(effect)} by {attribute.words}, prompts (rows)")
+        for value, found in known if len(known) > 1 else ():
+            for mode in summary.by_mode:
+                both = found.of(effect).mode(mode)
+                counts = (_sliced(both.of(endpoint), endpoint) for endpoint in Endpoint)
+                shown = "(none)" if value is None else value
+                yield f"  {shown!s:<24} {mode.words:<15} {'   '.join(counts)}"
+
+
+def _sliced(found: Counted, endpoint: Endpoint) -> str:
+    rows = f"({found.rows.count}/{found.rows.n})"
+    return f"{endpoint.words.lower()} {rate_text(found.prompts)} {rows}"
+
+
+def _row_lines(summary: Summary) -> Iterator[str]:
+    """The study's comparison as the study counts it."""
+    names = [(endpoint, endpoint.words.lower()) for endpoint in Endpoint]
+    yield "by row, B against S0 as the study counts, which cannot tell a batch from a cache"
+    for mode, table in summary.by_mode.items():
+        errors = f"   {table.errors} errors" if table.errors else ""
+        yield _rates(f"{mode:<16}", ((name, table.of(e)) for e, name in names), errors)
+    if summary.pairs.complete:
+        for endpoint, name in names:
+            yield f"{f'paired {name}':<21} {paired_text(summary.paired.of(endpoint))}"
 
 
 def headline_clauses(comparison: Comparison | SampleComparison) -> tuple[str, ...]:
@@ -86,13 +117,18 @@ def headline_clauses(comparison: Comparison | SampleComparison) -> tuple[str, ..
         moved = [d for d in images if d.name in ("image", "digest")][:1]
     stack = [f"{d.name} {d.a} → {d.b}" for d in moved]
     stack += [f"{len(versions)} more packages changed"] if versions else []
-    modes = (
-        f"{mode.title}: label flips {mode.label_flips.a.count} → {mode.label_flips.b.count} "
-        f"of {mode.n} ({came_and_went(mode.label_flips)}), answers changed alone (no batch) "
-        f"{mode.solo.text_changes.count}, labels {mode.solo.label_changes.count}"
-        for mode in comparison.modes
+    modes = tuple(_mode_clause(mode) for mode in comparison.modes)
+    return (", ".join(stack), *modes) if stack else modes
+
+
+def _mode_clause(mode: ModeComparison) -> str:
+    flips, rows, alone = mode.label_flips.prompts, mode.label_flips, mode.solo.prompts
+    return (
+        f"{mode.title}: label flips {flips.a.count} → {flips.b.count} of {flips.a.n} "
+        f"({came_and_went(flips)}), answers changed alone (no batch) {alone.text_changes.count}, "
+        f"labels {alone.label_changes.count}, by prompt (label flips by row {rows.a.count} → "
+        f"{rows.b.count} of {mode.n})"
     )
-    return (", ".join(stack), *modes) if stack else tuple(modes)
 
 
 def _filter_clause(entry: FilterComparison) -> str:
@@ -105,13 +141,13 @@ def _filter_clause(entry: FilterComparison) -> str:
     return ", ".join((changed, *rights))
 
 
-def came_and_went(effect: Effect) -> str:
+def came_and_went(effect: Fates) -> str:
     """``1 new, 0 gone, 2 stayed``."""
     return f"{effect.appeared} new, {effect.vanished} gone, {effect.stayed} stayed"
 
 
-def effect_text(effect: Effect) -> str:
-    """What came, went and stayed, and the paired test between A and B."""
+def effect_text(effect: Fates) -> str:
+    """What came, went and stayed, and the paired test between A and B, by prompt or by row."""
     return f"{came_and_went(effect)}; {paired_text(effect.paired)}"
 
 
@@ -136,7 +172,7 @@ def unscored_sides(answers: ChangedAnswers) -> str:
 def noise_text(mode: ModeComparison) -> str:
     """What asking again within a run changed: without it, a change alone has no yardstick."""
     words = [
-        f"{name} {'not asked again' if floor.solo is None else rate_text(floor.solo.text_changes)}"
+        f"{name} {_repeated(floor.solo) if floor.solo else 'not asked again'}"
         for name, floor in (("A", mode.noise_floor.a), ("B", mode.noise_floor.b))
     ]
     return f"changed when asked again alone in the same run: {', '.join(words)}"
@@ -179,15 +215,18 @@ def _mode_lines(mode: ModeComparison) -> Iterator[str]:
     failed = f", {mode.errors_a + mode.errors_b} records failed" if mode.n < mode.candidates else ""
     yield f"{mode.title}: {mode.n} of {mode.candidates} candidates compared{failed}"
     for answers, words in ((mode.solo, "changed alone"), (mode.batched, "changed in its batch")):
-        texts, labels = rate_text(answers.text_changes), rate_text(answers.label_changes)
-        scores = f"scores up {answers.up}, down {answers.down}"
-        yield f"  {words:<21} texts {texts:<28} labels {labels:<28} {scores}"
+        for unit, of in (("prompts", answers.prompts), ("rows", answers)):
+            texts, labels = rate_text(of.text_changes), rate_text(of.label_changes)
+            scores = f"scores up {of.up}, down {of.down}, {p_equals(of.p_symmetry)}"
+            yield f"  {words:<21} {unit:<7} texts {texts:<28} labels {labels:<28} {scores}"
+            words = ""
         yield f"  {'':<21} without a score: {unscored_sides(answers)}"
     for endpoint in Endpoint:
-        effect = mode.of(endpoint)
-        name = endpoint.words.lower()
-        yield f"  {name:<21} A {rate_text(effect.a):<32} B {rate_text(effect.b)}"
-        yield f"  {'':<21} {effect_text(effect)}"
+        effect, name = mode.of(endpoint), endpoint.words.lower()
+        for unit, fates in (("prompts", effect.prompts), ("rows", effect)):
+            yield f"  {name:<21} {unit:<7} A {rate_text(fates.a):<32} B {rate_text(fates.b)}"
+            yield f"  {'':<21} {'':<7} {effect_text(fates)}"
+            name = ""
     yield f"  {noise_text(mode)}"
 
 

@@ -43,7 +43,7 @@ class Told(Struct, frozen=True, forbid_unknown_fields=True):
         shape = self.tables[name]
         cells = tuple(
             tuple(
-                Cell(*v) if isinstance(v, tuple) else Cell(NONE if v is None else str(v))
+                Cell(*map(str, v)) if isinstance(v, tuple) else Cell(NONE if v is None else str(v))
                 for v in row
             )
             for row in rows

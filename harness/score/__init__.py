@@ -6,10 +6,11 @@ Two profiles live side by side: ``paper`` is the study's algorithms with their b
 
 from harness.score.answer import Score
 from harness.score.profile_comparison import ProfileComparison, Profiles, ProfileVerdict
-from harness.score.rescore import rescore
+from harness.score.rescore import MOST_RESCORED, flips_under, rescore
 from harness.score.scorers import PROFILES, SCORERS, Profile, score, scorer_versions
 
 __all__ = [
+    "MOST_RESCORED",
     "PROFILES",
     "SCORERS",
     "Profile",
@@ -17,6 +18,7 @@ __all__ = [
     "ProfileVerdict",
     "Profiles",
     "Score",
+    "flips_under",
     "rescore",
     "score",
     "scorer_versions",

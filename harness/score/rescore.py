@@ -5,12 +5,15 @@ from functools import cache
 from typing import Any
 
 from harness.errors import UsageError
+from harness.flips import score_state
 from harness.score.answer import Score
 from harness.score.scorers import Profile, score
 from harness.tasks import Population, Prompt
 from harness.words import Status
 
 Record = Mapping[str, Any]
+MOST_RESCORED = 20_000
+"""Records of a run that are scored under both profiles where nobody asked for it."""
 
 
 def rescore(record: Record, population: Population, profile: Profile) -> dict[str, Any]:
@@ -55,6 +58,20 @@ def rescore(record: Record, population: Population, profile: Profile) -> dict[st
         **repeats,
         **askings,
     }
+
+
+def flips_under(record: Record, population: Population, profile: Profile) -> tuple[bool, int]:
+    """Whether B's label is another than S0's, and than S1's (-1 where that was not asked).
+
+    Args:
+        record, population, profile: as for `rescore`, which tells what is raised.
+    """
+    again = rescore(record, population, profile)
+    s1 = (again.get("askings") or {}).get("S1") or (again.get("solo_repeats") or (None,))[0]
+    if s1 is None:
+        return again["label_flip"], -1
+    one, other = (score_state(a["score"], a["label"]) for a in (s1, again["batched"]))
+    return again["label_flip"], int(one != other)
 
 
 def _again(

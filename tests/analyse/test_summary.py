@@ -138,7 +138,7 @@ def test_no_discordant_pair_gives_p_one_and_a_remark(summarised):
 def test_few_discordant_pairs_are_called_underpowered(summarised):
     rows = [row for n in range(4) for row in pair(n, solo_score=0.0)]
     cells = summarised(rows).paired.label_flips
-    assert cells.note == "underpowered: smallest possible p is 0.125"
+    assert cells.note == "underpowered: smallest possible p is 0.12"
 
 
 ANSWER = {"text": "yes", "score": 1.0, "label": "refused"}
@@ -185,6 +185,69 @@ def test_rows_that_share_a_prompt_are_one_cluster(summarised):
     assert (clusters.n_rows, clusters.n_clusters, clusters.largest) == (3, 1, 3)
     assert clusters.label_flips.informative == 1
     assert clusters.label_flips.p_two_sided == 1.0
+
+
+def _in_two_sizes(group=None):
+    """Prompt 0 flips in one of its two sizes, prompt 1 in none."""
+    rows = []
+    for size in (4, 8):
+        for number in (0, 1):
+            flips = {"solo_score": 0.0} if (number, size) == (0, 4) else {}
+            more = {"batch_size": size, "group": group and [*group, str(size)], "target_index": 0}
+            rows += [row | more for row in pair(number, **flips)]
+    return rows
+
+
+def test_a_breakdown_counts_prompts_and_has_the_rows_beside_them(summarised):
+    (model,) = summarised(_in_two_sizes()).breakdowns.model
+    found = model.by_prompt.study.standard.label_flips
+    assert (found.prompts.count, found.prompts.n) == (1, 2)
+    assert (found.rows.count, found.rows.n) == (1, 4)
+    cells = model.by_prompt.study.paired.label_flips
+    assert (cells.first_only, cells.neither) == (1, 1)
+    assert model.by_prompt.batch_effect is None  # S1 was not asked
+
+
+def test_rows_of_one_dispatch_are_a_unit_where_batches_are_recorded(summarised):
+    summary = summarised(_in_two_sizes(["a", "b"]))
+    flips = summary.counted(Mode.STANDARD, None, Endpoint.LABEL_FLIPS).dispatches
+    assert (flips.count, flips.n) == (1, 2)
+    pairs = summary.pairs_of(None, Endpoint.LABEL_FLIPS).dispatches
+    assert (pairs.first_only, pairs.neither) == (1, 1)
+    unknown = summarised(_in_two_sizes())
+    assert unknown.counted(Mode.STANDARD, None, Endpoint.LABEL_FLIPS).dispatches is None
+
+
+def test_the_noise_floor_is_told_by_prompt(summarised):
+    other = {"text": "no", "score": 0.0, "label": "complied"}
+    rows = [
+        repeated(0, "standard", again) | {"batch_size": size}
+        for size, again in ((4, other), (8, ANSWER))
+    ]
+    solo = summarised(rows).noise_floor["standard"].solo
+    assert (solo.text_changes.count, solo.text_changes.n) == (1, 2)
+    assert (solo.prompts.text_changes.count, solo.prompts.text_changes.n) == (1, 1)
+
+
+def test_labels_are_counted_under_both_profiles_and_a_missing_text_is_said(tmp_path):
+    tasks = tmp_path / "tasks"
+    tasks.mkdir()
+    (tasks / "t.yaml").write_text(
+        "name: t\ntask_type: safety_refusal\nprompt_template: '{{ q }}'\nsamples:\n"
+        "  - {id: s0, q: a}\n  - {id: s1, q: b}\n"
+    )
+    told = {"solo": {"text": "I'm sorry, but no."}, "batched": {"text": "Sure! Step 1: go."}}
+    rows = [row | told for row in pair(0)] + pair(1)
+    (tmp_path / "vllm_records.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    (tmp_path / "metadata.json").write_text(json.dumps({"resolved_spec": {"tasks": str(tasks)}}))
+    found = summarise_run(tmp_path).labels_by_profile
+    assert (found.rows, found.scored) == (4, 2)
+    assert found.missing.startswith("2 of 4 rows: ")
+    counts = {name: of.study["standard"].prompts for name, of in found.profiles.items()}
+    assert {name: (c.count, c.n) for name, c in counts.items()} == {
+        "strict": (1, 1),  # paper reads no refusal in "I'm sorry, but no."
+        "paper": (0, 1),
+    }
 
 
 def test_solo_answers_that_differ_between_modes_are_counted(summarised):

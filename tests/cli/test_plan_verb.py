@@ -75,10 +75,22 @@ def test_plan_says_what_it_can_detect_and_which_claim_is_out_of_reach(
 ) -> None:
     assert _run("plan", *inputs, "--askings", "S0,B", "--dispatch-modes", "synchronized") == 0
     out = capsys.readouterr().out
-    assert "2 prompts, 2 rows in each mode; the prompt is the unit" in out
-    assert "detectable at 80% power, by prompt: nothing; a zero would leave room for 77.6%" in out
+    assert "2 prompts, 2 rows, 2 dispatches in each mode; the prompt is the unit" in out
+    assert "detectable at 80% power between the modes, by prompt: nothing (rows nothing" in out
+    assert "a zero would leave room for 77.6% of prompts, 77.6% of rows, 77.6% of dis" in out
     for warning in ("2 prompts cannot", "one schedule only", "no schedule in", "S1 is", "S2 is"):
         assert f"warning: {warning}" in out
+
+
+def test_plan_of_one_mode_or_without_a_witness_says_what_cannot_be_claimed(
+    inputs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--modes", "standard", "--dispatch-modes", "staggered", "--iteration-log", "off"]
+    assert _run("plan", *inputs, *more) == 0
+    out = capsys.readouterr().out
+    assert "warning: one mode only" in out
+    assert "warning: the engine's steps are not logged" in out
+    assert "warning: 2 prompts are sent so that a prefill joins running decodes" in out
 
 
 def test_plan_of_a_wrong_candidate_is_one_line_and_exit_2(

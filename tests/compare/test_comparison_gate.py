@@ -107,8 +107,10 @@ def test_every_mode_is_held_to_the_rate(runs):
     a, b = (read_side(run.write()) for run in runs)
     lines = gate_lines(judge(compare_runs(a, b), [], 0.0))
     assert lines == [
-        "pass max-flip-rate (standard): 0/4 = 0.0% is at most 0.00%",
-        "FAIL max-flip-rate (batch_invariant): 1/4 = 25.0% is more than 0.00%",
+        "pass max-flip-rate (standard): 0/4 = 0.0% is at most 0.00% of prompts (rows 0/4); none "
+        "leaves room for up to 52.71%, 52.71% of rows (one-sided 95%)",
+        "FAIL max-flip-rate (batch_invariant): 1/4 = 25.0% is more than 0.00% of prompts "
+        "(rows 1/4)",
     ]
 
 
@@ -128,3 +130,17 @@ def test_a_reason_names_the_first_places_and_counts_the_rest(runs):
     assert "m t/s0 batch 4 synchronized" in verdict.reason
     assert verdict.reason.endswith("and 1 more")
     assert len(verdict.places) == 4
+
+
+def test_the_rate_is_held_by_prompt_and_the_rows_stand_beside_it(runs):
+    for run in runs:  # one prompt in all four rows, which are one unit
+        for number, row in enumerate(run.rows):
+            row.update(model="m", task_name="t", sample_id="s0", prompt_sha256="0" * 64)
+            row["batch_size"] = 4 * (number + 2)
+    runs[1].flip(0)
+    a, b = (read_side(run.write()) for run in runs)
+    rate, flips = judge(compare_runs(a, b, mode_a=Mode.STANDARD), ["label-flips"], 0.5)[::-1]
+    assert not rate.ok
+    assert (rate.prompts, rate.count) == (1, 1)
+    assert rate.reason == "1/1 = 100.0% is more than 50.00% of prompts (rows 1/4)"
+    assert flips.reason.startswith("1 label flips of B (by prompt of 1; 1 row): m t/s0 batch ")
