@@ -13,6 +13,7 @@ import gzip
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import file_digest
@@ -244,6 +245,16 @@ def sha256_unpacked(path: Path) -> str | None:
             return file_digest(stream, "sha256").hexdigest()
     except (OSError, EOFError):
         return None
+
+
+def text_unpacked(path: Path) -> str | None:
+    """A file's text, or that of ``<path>.gz``, whatever its bytes; ``None`` if not readable."""
+    packed = path.with_name(f"{path.name}.gz")
+    try:
+        data = path.read_bytes() if path.is_file() else gzip.decompress(packed.read_bytes())
+    except (OSError, EOFError, zlib.error):
+        return None
+    return data.decode(errors="replace")
 
 
 def rows_at(path: Path, lines: Container[int]) -> dict[int, dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Generic
 from msgspec import Struct
 
 from harness.analyse.rates import BeyondRepeat, OfEndpoints, Paired, PairTest, Rate, T
-from harness.words import Effect, Mode
+from harness.words import CachePolicy, Effect, Mode
 
 
 class Counted(Struct, frozen=True):
@@ -44,6 +44,12 @@ class Counted(Struct, frozen=True):
             token = f"{self.compared_upper95:.2g} a compared token"
             bounds.append(f"{token} of {self.compared_tokens:,}")
         return ", ".join(bounds)
+
+    @property
+    def told(self) -> str:
+        """``17 of 38 rows (13 of 19 prompts)``."""
+        rows, prompts = self.rows, self.prompts
+        return f"{rows.count} of {rows.n} rows ({prompts.count} of {prompts.n} prompts)"
 
 
 class EffectPairs(Struct, frozen=True):
@@ -169,3 +175,58 @@ class Witnessed(Struct, frozen=True):
     vacuous: int = 0
     mixed: int = 0
     mixed_prompts: int = 0
+
+
+class Unseen(Struct, frozen=True):
+    """What the comparison of a row's own texts does not see, in one mode.
+
+    Attributes:
+        companions: companions of batches whose answers could be compared: with their own S1 and
+            S2 where they are asked alone too, else with one another's.
+        companions_moved: of these, those that a batch answered otherwise.
+        again: rows whose batch was sent twice (B2).
+        again_moved: of these, those whose text changed.
+        tokens_moved: rows of which two askings have one text of other token ids.
+        cache_moved: rows whose text changed with the batch, and whose B found other tokens of its
+            prompt in the cache than S1: a change by the cache cannot be told from one by the batch.
+        cache_unknown: rows whose text changed with the batch, of which that is not known.
+    """
+
+    companions: int = 0
+    companions_moved: int = 0
+    again: int = 0
+    again_moved: int = 0
+    tokens_moved: int = 0
+    cache_moved: int = 0
+    cache_unknown: int = 0
+
+    @property
+    def beside_the_rows(self) -> str | None:
+        """What changes with the batch beside the rows' own texts, if anything does."""
+        if self.companions_moved:
+            return (
+                f"{self.companions_moved} of {self.companions} companions are answered otherwise "
+                "in a batch than alone or in another batch"
+            )
+        if self.again_moved:
+            return (
+                f"{self.again_moved} of {self.again} rows change when the same batch is sent again "
+                "(B2)"
+            )
+        return None
+
+    def of_the_cache(self, policy: str | None) -> str | None:
+        """Why a change with the batch may be one by the cache, if so, under a cache policy."""
+        if policy in set(CachePolicy) and CachePolicy(policy).forbids_earlier:
+            return None
+        if self.cache_moved:
+            return (
+                f"{self.cache_moved} rows that change with the batch found other tokens of their "
+                "prompt in the cache in B than in S1: cache or batch cannot be told"
+            )
+        if self.cache_unknown:
+            return (
+                f"of {self.cache_unknown} rows that change with the batch it is not known what B "
+                "found in the cache"
+            )
+        return None

@@ -4,6 +4,7 @@ A check is a function of what is `Checked`, called by the name of its finding; i
 and why. Their order is that of a reader's questions.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from msgspec import Struct
 
+from harness.files import sha256_unpacked, text_unpacked
 from harness.findings import Status
 from harness.numbers import shortened
-from harness.records import Pairing, RecordKey, Records, RunFiles
-from harness.words import MODES, Mode
+from harness.records import Pairing, RecordKey, Records, RunFiles, Start
+from harness.words import MODES, BackendName, Mode
 
 
 class Expectations(Struct, frozen=True):
@@ -46,6 +48,13 @@ class Checked:
     files: RunFiles
     expected: Expectations
     counts: Mapping[Mode, ModeCounts]
+
+    def log_of(self, start: Start) -> str | None:
+        """The log of a server of ours as it was written; ``None``: not at hand, or not ours."""
+        path = self.files.folder / str(start.log)
+        ours = start.server.get("backend") != BackendName.EXTERNAL
+        known = start.log and ours and sha256_unpacked(path)
+        return text_unpacked(path) if known and known == (start.log_sha256 or known) else None
 
 
 _PROMPT = ["task_name", "sample_id"]
@@ -283,6 +292,8 @@ def _answers_finished(run: Checked) -> Outcome:
     bad = run.records.checks.unfinished
     if bad:
         return failed("an answer ended in neither stop nor length: ", at(bad))
+    if run.files.made_by_the_harness and (bad := run.records.checks.unended):
+        return failed("it is not told how an answer ended: ", at(bad))
     if not run.records.checks.answers:
         return not_checked("finish reasons are not recorded")
     return ok("no answer was aborted")
@@ -308,34 +319,57 @@ def _batches_shared_steps(run: Checked) -> Outcome:
     return ok(f"{seen} records: batches shared engine steps, solo askings did not")
 
 
-def _most_alike(asked: Any) -> int:
-    """Prompts with the most frequent answer, alone or in the batch."""
-    return max(int(asked[side].value_counts().max()) for side in ("solo_hash", "batch_hash"))
+def _by_start(run: Checked) -> Any:
+    """The good records and their start; where they do not name it, by how many each start gave."""
+    frame = run.records.frame.join(run.records.candidates[["model", *_PROMPT]], on="key")
+    for startup in run.files.startups:
+        own = (frame["model"] == startup.model) & (frame["start"] == 0)
+        own &= frame["mode"] == MODES.index(Mode(startup.mode)) if startup.mode in MODES else False
+        given = [(number, start.records or 0) for number, start in startup.answering()]
+        if own.sum() == sum(records for _, records in given):
+            numbers = [number for number, n in given for _ in range(n)]
+            frame.loc[own, "start"] = np.array(numbers, np.int32)
+    return frame[frame["ok"]]
+
+
+def _idle(name: str, empty: int, same: int, of: int, fewest: int) -> list[str]:
+    if empty > of * _DEGENERATE:
+        return [f"{name}: {empty} of {of} answers are empty or a few tokens over and over"]
+    if same > of * _ALIKE and of >= fewest:
+        return [f"{name}: {same} of {of} different prompts have the same answer"]
+    return []
 
 
 @check(OF_RECORDS)
 def _servers_compute(run: Checked) -> Outcome:
     """A server that says the same, or nothing, to everything has not been asked anything.
 
-    By model and mode, over the answers to different prompts, alone (S0) and in the batch (B); see
-    docs/verdict.md.
+    By model and mode, and by each start of a server, over the answers to different prompts, alone
+    and in the batch, and over those to companions; see docs/verdict.md.
     """
-    frame = run.records.frame
-    frame = frame[frame["ok"]].join(run.records.candidates[["model", *_PROMPT]], on="key")
-    frame = frame.drop_duplicates(["model", "mode", *_PROMPT])
-    bad, looked = [], 0
-    servers: Any = frame.groupby(["model", "mode"], observed=True, sort=True)
-    for (model, mode), asked in servers:
-        name, n = f"{model} in {MODES[mode]} mode", len(asked)
-        empty, same = int(asked["degenerate"].sum()), _most_alike(asked)
-        looked, length = looked + 1, int(asked["compared_tokens"].min())
-        if empty > n * _DEGENERATE:
-            bad.append(f"{name}: {empty} of {n} answers are empty or one token over and over")
-        elif same > n * _ALIKE and n >= (_FEWEST_LONG if length > _LONG else _FEWEST):
-            bad.append(f"{name}: {same} of {n} different prompts have the same answer")
+    frame = _by_start(run)
+    bad: list[str] = []
+    servers = frame.drop_duplicates(["model", "mode", *_PROMPT]).groupby(["model", "mode"])
+    starts = frame.drop_duplicates(["model", "mode", "start", *_PROMPT])
+    lifetimes = starts.groupby(["model", "mode", "start"])
+    for (model, mode, *start), asked in (*servers, *lifetimes):
+        of, length = len(asked), int(asked["compared_tokens"].min())
+        if start and (of < _FEWEST_LONG or of == len(servers.get_group((model, mode)))):
+            continue
+        name = f"{model} in {MODES[mode]} mode" + (f", start {start[0]}" if start else "")
+        # the most frequent answer, alone or in the batch
+        same = max(int(asked[side].value_counts().max()) for side in ("solo_hash", "batch_hash"))
+        fewest = _FEWEST_LONG if length > _LONG else _FEWEST
+        bad += _idle(name, int(asked["degenerate"].sum()), same, of, fewest)
+    for ((model, told), start_of), said in run.records.checks.batches.companions.said.items():
+        texts = Counter(text for text, _ in said.values())
+        idle = sum(degenerate for _, degenerate in said.values())
+        name = f"companions of {model} in {told} mode" + (f", start {start_of}" if start_of else "")
+        if len(said) >= _FEWEST_LONG:
+            bad += _idle(name, idle, texts.most_common(1)[0][1], len(said), _FEWEST)
     if bad:
         return failed("the server does not show that it computes: ", bad)
-    return ok(f"{looked} server(s) answer different prompts differently")
+    return ok(f"{len(servers)} server(s) answer different prompts differently")
 
 
 @check(OF_RECORDS)
@@ -355,12 +389,12 @@ def _batches_sent_once(run: Checked) -> Outcome:
 
 @check(OF_RECORDS)
 def _noise_floor(run: Checked) -> Outcome:
+    """The same prompt alone again is answered as before; `batches_repeat` looks at batches."""
     frame = run.records.frame
-    repeats = int((frame["solo_repeats"] + frame["batch_repeats"]).sum())
+    repeats = int(frame["solo_repeats"].sum())
     if not repeats:
         return not_checked("nothing was asked again with nothing changed (controls.askings)")
-    moved = frame["solo_repeat_changes"] + frame["batch_repeat_changes"]
-    lines = frame.loc[moved > 0, "line"].tolist()
+    lines = frame.loc[frame["solo_repeat_changes"] > 0, "line"].tolist()
     if lines:
         return warning(f"{len(lines)} record(s) changed when the same was asked again: ", at(lines))
     return ok(f"{repeats} repeats, none with another text")

@@ -91,10 +91,20 @@ class _Ledger:
                 return f"noise in {mode.words} mode is unknown: S2 was not asked of every row"
             if noise.rows.count:
                 return (
-                    f"the text of {told(noise)} changes in {mode.words} mode when nothing changes "
+                    f"the text of {noise.told} changes in {mode.words} mode when nothing changes "
                     "but time"
                 )
         return None
+
+    def unseen(self) -> str | None:
+        """What changes in batch-invariant mode beside the rows' own texts, if anything does."""
+        reason = self.summary.unseen[_INVARIANT].beside_the_rows
+        return f"{reason}, in batch-invariant mode" if reason else None
+
+    def cached(self, mode: Mode) -> str | None:
+        """Why a change with the batch in a mode may be one by the cache, if so."""
+        reason = self.summary.unseen[mode].of_the_cache(self.summary.stack.prefix_caching)
+        return f"{reason}, in {mode.words} mode" if reason else None
 
     def beyond_noise(self, mode: Mode) -> bool:
         """Whether more prompts change with the batch than with time alone; true without S2."""
@@ -164,12 +174,6 @@ def _direction(run: _Ledger) -> Mode | None:
     return _STANDARD if cells.first_only > cells.second_only else _INVARIANT
 
 
-def told(found: Counted) -> str:
-    """``17 of 38 rows (13 of 19 prompts)``."""
-    rows, prompts = found.rows, found.prompts
-    return f"{rows.count} of {rows.n} rows ({prompts.count} of {prompts.n} prompts)"
-
-
 def bounded(found: Counted) -> str:
     """What a count of none bounds, by prompt, by row, by dispatch and by compared token."""
     margin = max((m for m in MARGINS if (found.prompts.upper95 or 1) >= m), default=None)
@@ -202,7 +206,7 @@ def _standard_changes(run: _Ledger) -> Verdict:
     if verdict := _unasked(run):
         return verdict
     batch = run.counted(_STANDARD, Effect.BATCH)
-    says = f"{told(batch)} differ between alone (S1) and batched (B)"
+    says = f"{batch.told} differ between alone (S1) and batched (B)"
     hidden = run.summary.askings[_STANDARD].hidden.of(run.endpoint)
     if not batch.rows.count:
         study = run.counted(_STANDARD, None)
@@ -214,11 +218,11 @@ def _standard_changes(run: _Ledger) -> Verdict:
             )
         return _NOT, f"{says}: {bounded(batch)}"
     says += _late(run.summary.askings[_STANDARD])
-    if reason := run.noise():
+    if reason := _unproven(run) or run.noise() or run.cached(_STANDARD):
         return _NOT, f"{says}; {reason}"
     noise = run.counted(_STANDARD, Effect.NOISE)
     return _ESTABLISHED, (
-        f"{says}; {told(noise)} when nothing changes but time (up to {noise.room}); on "
+        f"{says}; {noise.told} when nothing changes but time (up to {noise.room}); on "
         f"{run.summary.stack.place}"
     )
 
@@ -230,14 +234,16 @@ def _removes_change(run: _Ledger) -> Verdict:
     standard, left = (run.counted(mode, Effect.BATCH) for mode in MODES)
     noise = run.counted(_INVARIANT, Effect.NOISE)
     if left.rows.count:
-        says = f"{told(left)} change with the batch in batch-invariant mode"
-        says += f", {told(standard)} in standard"
+        says = f"{left.told} change with the batch in batch-invariant mode"
+        says += f", {standard.told} in standard"
         hidden = run.summary.askings[_INVARIANT].hidden.of(run.endpoint).masked
         if hidden:
             says += f"; {hidden} of these rows equal the first solo answer (masked)"
         says += _late(run.summary.askings[_INVARIANT])
         if not run.beyond_noise(_INVARIANT):
-            return _NOT, f"{says}; {told(noise)} when nothing changes but time"
+            return _NOT, f"{says}; {noise.told} when nothing changes but time"
+        if reason := _of_the_cache(run):
+            return _NOT, f"{says}; {reason}"
         if not noise.rows.n:
             says += "; noise is unknown, S2 was not asked"
         return _REFUTED, says
@@ -249,8 +255,9 @@ def _removes_change(run: _Ledger) -> Verdict:
         )
     cells = run.pairs().prompts
     p = p_equals(cells.p_two_sided)
-    says = f"{told(standard)} in standard mode, none in batch-invariant; by prompt {p}"
-    reason = _unproven(run) or run.noise() or _unwitnessed(run)
+    says = f"{standard.told} in standard mode, none in batch-invariant; by prompt {p}"
+    reason = _unproven(run) or run.noise() or _unwitnessed(run) or run.unseen()
+    reason = reason or run.cached(_STANDARD)
     if reason or cells.p_two_sided >= ALPHA:
         why = reason or "too few prompts to tell the modes apart"
         return _NOT, f"{says}; {why}; {bounded(left)}"
@@ -263,11 +270,13 @@ def _invariant(run: _Ledger) -> Verdict:
         return verdict
     left = run.counted(_INVARIANT, Effect.BATCH)
     if left.rows.count:
+        reason = _of_the_cache(run)
         return (
-            _REFUTED if run.beyond_noise(_INVARIANT) else _NOT,
-            f"{told(left)} differ between alone (S1) and batched (B)",
+            _REFUTED if run.beyond_noise(_INVARIANT) and not reason else _NOT,
+            f"{left.told} differ between alone (S1) and batched (B)"
+            + (f"; {reason}" if reason else ""),
         )
-    reason = _unproven(run) or run.noise() or _unwitnessed(run)
+    reason = _unproven(run) or run.noise() or _unwitnessed(run) or run.unseen()
     if not reason and not run.counted(_STANDARD, Effect.BATCH).rows.count:
         reason = (
             "nothing shows that a change would have been seen: standard mode changed none either"
@@ -299,7 +308,10 @@ def _paths_differ(run: _Ledger) -> Verdict:
     if sent := pairs.dispatches:
         p = p_equals(sent.p_two_sided)
         says += f"; by dispatch {sent.first_only} and {sent.second_only}, {p}"
-    reason = (run.noise() or _unwitnessed(run)) if run.basis() else None
+    reason = _unproven(run) or run.noise() or _unwitnessed(run)
+    reason = reason or run.cached(_STANDARD) or run.cached(_INVARIANT)
+    if unasked := _unasked(run):
+        reason = unasked[1]
     if reason or cells.p_two_sided >= ALPHA:
         return _NOT, f"{says}; {reason}" if reason else says
     return _ESTABLISHED, says
@@ -316,6 +328,8 @@ def _kernel_path(run: _Ledger) -> Verdict:
         return _NOT, f"it rests on {names}, which is not established here"
     left = run.counted(_INVARIANT, Effect.BATCH).rows.count
     effect = "removes the change" if not left else "lessens the change and does not remove it"
+    if not left and (unseen := run.unseen()):
+        effect = f"removes it from these rows, and {unseen}"
     if _direction(run) is _INVARIANT:
         effect = "changes more"
     return _ESTABLISHED, (
@@ -345,6 +359,13 @@ def _unwitnessed(run: _Ledger) -> str | None:
                 "that their batch shared engine steps"
             )
     return None
+
+
+def _of_the_cache(run: _Ledger) -> str | None:
+    """Why no change in batch-invariant mode is the batch's own, if so."""
+    changed = run.counted(_INVARIANT, Effect.BATCH).rows.count
+    moved = run.summary.unseen[_INVARIANT].cache_moved
+    return run.cached(_INVARIANT) if moved and moved >= changed else None
 
 
 def _under(run: _Ledger) -> str:

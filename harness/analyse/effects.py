@@ -22,13 +22,14 @@ from harness.analyse.asking_tables import (
     ModeEffects,
     OfEffects,
     SliceEffect,
+    Unseen,
     Witnessed,
 )
 from harness.analyse.rates import BeyondRepeat, Paired, PairTest, Rate, T
 from harness.analyse.statistics import mcnemar, upper_bound
 from harness.analyse.tables import paired_counts, paired_statistics, rate
 from harness.records import BoolArray, IntArray, Pairing, Records
-from harness.words import MIXING, MODES, Effect, Endpoint
+from harness.words import MIXING, MODES, Effect, Endpoint, Mode
 
 _OF_BATCHES = (None, Effect.BATCH)
 _KINDS = {Endpoint.LABEL_FLIPS: "flip", Endpoint.TEXT_CHANGES: "text"}
@@ -53,6 +54,7 @@ def _counted(
     there, changed = seen >= 0, seen == 1
     tokens = records.column(f"{effect}_tokens" if effect else "compared_tokens")[rows][there]
     compared = int(tokens.sum()) if len(tokens) and (tokens >= 0).all() else None
+    moved = changed.any() or records.column("tokens_moved")[rows][there].any()
     sent = records.dispatches[key]
     batched = effect in _OF_BATCHES and there.any() and (sent[there] >= 0).all()
 
@@ -63,7 +65,7 @@ def _counted(
         rows=rate(int(changed.sum()), int(there.sum())),
         prompts=share(records.prompts[key]),
         compared_tokens=compared,
-        compared_upper95=upper_bound(0, compared) if compared and not changed.any() else None,
+        compared_upper95=upper_bound(0, compared) if compared and not moved else None,
         dispatches=share(sent) if batched else None,
     )
 
@@ -209,4 +211,22 @@ def witnessed_of(records: Records, rows: IntArray) -> Witnessed:
         int(frame["vacuous"].sum()),
         int(mixed.sum()),
         int(np.unique(records.prompts[frame["key"]][mixed]).size),
+    )
+
+
+def unseen_of(records: Records, rows: IntArray, mode: Mode) -> Unseen:
+    """What the comparison of the texts of one mode's rows does not see."""
+    frame = records.frame.take(rows)
+    frame = frame[frame["ok"]]
+    changed = frame[frame[f"{Effect.BATCH}_text"] == 1]
+    finds = records.checks.batches.companions
+    told = [finds.moved(server) for server in finds.batched if server[1] == mode]
+    return Unseen(
+        companions=sum(compared for _, compared in told),
+        companions_moved=sum(len(moved) for moved, _ in told),
+        again=int((frame["batch_repeats"] > 0).sum()),
+        again_moved=int((frame["batch_repeat_changes"] > 0).sum()),
+        tokens_moved=int(frame["tokens_moved"].sum()),
+        cache_moved=int((changed["cache_moved"] == 1).sum()),
+        cache_unknown=int((changed["cache_moved"] < 0).sum()),
     )

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
-from harness.analyse.checks import Checked, Look, Outcome, check, failed, not_checked, ok
-from harness.words import MODES, PROVEN, Asking, CachePolicy, Mode
+import numpy as np
+
+from harness.analyse.checks import (
+    Checked,
+    Look,
+    Outcome,
+    at,
+    check,
+    failed,
+    not_checked,
+    ok,
+    warning,
+)
+from harness.prove import gap_in_quotes, judge_server
+from harness.records import Start
+from harness.words import MODES, PROVEN, Asking, CachePolicy, Effect, Mode
 
 OF_EVIDENCE: dict[str, Look] = {}
 _SAMPLING = ("max_tokens", "temperature", "seed")
@@ -128,6 +143,91 @@ def _asked_as_specified(run: Checked) -> Outcome:
 
 
 @check(OF_EVIDENCE)
+def _same_cache_for_s1_and_b(run: Checked) -> Outcome:
+    """A batch effect is read between two askings that found the same in the cache."""
+    frame = run.records.frame
+    frame = frame[frame["ok"] & (frame[f"{Effect.BATCH}_text"] >= 0)]
+    bad = frame.loc[frame["cache_moved"] == 1, "line"].tolist()
+    if bad:
+        return warning(
+            f"{len(bad)} record(s) found other tokens in the cache in B than in S1: ", at(bad)
+        )
+    known = int((frame["cache_moved"] == 0).sum())
+    if not known:
+        return not_checked("what S1 and B found in the cache is not recorded")
+    return ok(f"{known} of {len(frame)} records: S1 and B found as much in the cache")
+
+
+@check(OF_EVIDENCE)
+def _batches_repeat(run: Checked) -> Outcome:
+    """The same batch sent again (B2) is answered as B was."""
+    frame = run.records.frame
+    again = frame[frame["batch_repeats"] > 0]
+    if not len(again) and "B2" not in ((run.files.spec.get("controls") or {}).get("askings") or ()):
+        known = run.records.checks.batches.asked and run.files.spec
+        none = "no batch was sent twice (controls.askings without B2)"
+        return ok(none) if known else not_checked(none)
+    if bad := again.loc[again["batch_repeat_changes"] > 0, "line"].tolist():
+        return warning(
+            f"{len(bad)} record(s) changed when the same batch was sent again: ", at(bad)
+        )
+    return ok(f"{len(again)} records are the same when the same batch was sent again")
+
+
+@check(OF_EVIDENCE)
+def _companions_keep_their_answers(run: Checked) -> Outcome:
+    """What a companion was answered in a batch is what it is alone, or in another."""
+    finds = run.records.checks.batches.companions
+    if finds.untold and run.files.made_by_the_harness:
+        return failed("the answers of the companions are not recorded: ", at(finds.untold))
+    bad, of, known = [], 0, 0
+    for model, mode in finds.batched:
+        moved, compared = finds.moved((model, mode))
+        of, known = of + len(finds.batched[model, mode]), known + compared
+        bad += [f"{prompt} ({model}, {mode})" for prompt in moved if mode is not Mode.STANDARD]
+    if not known:
+        return not_checked("no companion was asked alone again, nor in a second batch")
+    if bad:
+        return warning(f"{len(bad)} companion(s) are answered otherwise in a batch: ", bad)
+    return ok(f"{known} of {of} companions could be compared; in batch-invariant mode none moved")
+
+
+@check(OF_EVIDENCE)
+def _answers_possible(run: Checked) -> Outcome:
+    """No answer is longer than asked for, shorter than its ending says, or a text of no token."""
+    if not run.records.checks.answers:
+        return not_checked("the records hold no answers")
+    limits = {
+        startup.model: limit
+        for startup in run.files.startups
+        for _, start in startup.answering()
+        if (limit := start.context_length) is not None
+    }
+    bad = [
+        f"line {one.line}: {one.reason}"
+        for one in run.records.checks.odd
+        if one.of == "answer"
+        and (one.context is None or one.context < limits.get(one.model, one.context + 1))
+    ]
+    if bad:
+        return failed("no server can have answered so: ", bad)
+    return ok("every answer is as long as its ending says")
+
+
+@check(OF_EVIDENCE)
+def _witnesses_possible(run: Checked) -> Outcome:
+    """No witness tells of more than was sent, or of fewer steps than its tokens take."""
+    if not run.records.frame["witnessed"].any():
+        return not_checked("no record holds a witness of the engine's steps")
+    if any(start.speculates for s in run.files.startups for _, start in s.answering()):
+        return not_checked("with speculative decoding a step gives several tokens")
+    bad = [f"line {one.line}: {one.reason}" for one in run.records.checks.odd if one.of != "answer"]
+    if bad:
+        return failed("no engine can have worked so: ", bad)
+    return ok("the engine's steps fit what was asked")
+
+
+@check(OF_EVIDENCE)
 def _every_record_has_a_lifetime(run: Checked) -> Outcome:
     """The starts of a server account for all records of its model and mode.
 
@@ -142,11 +242,18 @@ def _every_record_has_a_lifetime(run: Checked) -> Outcome:
         ):
             continue
         rows = run.pairing.rows(Mode(startup.mode))
-        there = int((models[rows] == startup.model).sum())
+        mine = rows[models[rows] == startup.model]
         given = sum(start.records or 0 for start in startup.starts)
-        counted += there
-        if there > given:
-            bad.append(f"{startup.file}: {there} records, its starts gave {given}")
+        counted += len(mine)
+        if len(mine) > given:
+            bad.append(f"{startup.file}: {len(mine)} records, its starts gave {given}")
+        told, times = np.unique(run.records.column("start")[mine], return_counts=True)
+        gave = {n: start.records or 0 for n, start in startup.answering()}
+        bad += [
+            f"{startup.file}: {n} records of start {number}, which gave {gave.get(number, 0)}"
+            for number, n in zip(told.tolist(), times.tolist(), strict=True)
+            if number and n > gave.get(number, 0) and len(mine) <= given
+        ]
     if bad:
         return failed("records of a server that no start-up file tells of: ", bad)
     if not counted:
@@ -156,22 +263,46 @@ def _every_record_has_a_lifetime(run: Checked) -> Outcome:
 
 @check(OF_EVIDENCE)
 def _verdicts_follow_from_evidence(run: Checked) -> Outcome:
-    """A mode is not proven by a verdict that its log's evidence does not give."""
-    expected = {str(mode): str(verdict) for mode, verdict in PROVEN.items()}
+    """A mode is not proven by a verdict that its log's evidence does not give.
+
+    The log is read again where it is in the folder as it was written; else its quoted lines are.
+    """
     starts = [
         (startup, number, start)
         for startup in run.files.startups
         for number, start in startup.answering()
-        if start.evidence.verdict is not None
+        if start.verdict == PROVEN.get(Mode(startup.mode))
+        and (start.evidence.verdict is not None or run.files.made_by_the_harness)
     ]
     if not starts:
         return not_checked("no start-up file holds the verdict of its log alone")
     bad = [
-        f"{startup.file}: start {number} is told as {start.verdict}, its log shows "
-        f"{start.evidence.verdict}"
+        f"{startup.file}: start {number} is told as {start.verdict}, {why}"
         for startup, number, start in starts
-        if start.verdict == expected.get(startup.mode) != start.evidence.verdict
+        if (why := _unfounded(run, Mode(startup.mode), start))
     ]
     if bad:
         return failed("verdicts that the logs do not give: ", bad)
     return ok(f"{len(starts)} verdicts are those of the logs")
+
+
+def _unfounded(run: Checked, mode: Mode, start: Start) -> str:
+    """Why a start's log does not give its verdict; empty if it does."""
+    told = start.evidence
+    if told.verdict != start.verdict:
+        return f"its log shows {told.verdict or 'nothing, for nothing of it is quoted'}"
+    log = run.log_of(start)
+    if log is None:
+        return gap_in_quotes(told, mode)
+    environment = start.server.get("environment")
+    known = environment if isinstance(environment, Mapping) else None
+    again = judge_server(log, mode=mode, environment=known)
+    if again.verdict != told.verdict:
+        lack = f": {again.missing[0]}" if again.missing else ""
+        return f"its log, read again, gives {again.verdict}{lack}"
+    quoted = {(one.line, one.text) for one in told.lines}
+    if quoted != {(one.number, one.text) for one in again.lines}:
+        return "which quotes other lines than its log holds"
+    if (told.vllm_version, told.workers or again.workers) != (again.vllm_version, again.workers):
+        return f"its log is of vLLM {again.vllm_version} with {again.workers} worker(s)"
+    return ""

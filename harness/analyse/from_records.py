@@ -26,6 +26,7 @@ from harness.analyse.effects import (
     effects_of,
     paired_effects,
     slice_by_prompt,
+    unseen_of,
     witnessed_of,
 )
 from harness.analyse.rates import Pairs
@@ -109,6 +110,7 @@ def summarise(
         askings={mode: effects_of(records, counted) for mode, counted in rows.items()},
         paired_askings=paired_effects(records, pairing),
         witnessed={mode: witnessed_of(records, counted) for mode, counted in rows.items()},
+        unseen={mode: unseen_of(records, counted, mode) for mode, counted in rows.items()},
         schedules=tuple(sorted(set(records.candidates["dispatch_mode"]))),
         labels_by_profile=labels_by_profile(records, pairing, context) if context else None,
         cross_mode=cross_mode(records, pairing),

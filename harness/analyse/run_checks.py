@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
+
+from msgspec import convert
 
 from harness.analyse.checks import Checked, Look, Outcome, check, failed, key_name, not_checked, ok
 from harness.files import sha256_unpacked
-from harness.prove import by_the_mode
-from harness.words import PROVEN, BackendName, CachePolicy, DispatchMode, without_nonce
+from harness.prove import ServerFacts, by_the_mode, gap_in_proof, mode_parity, read_facts
+from harness.records import Start
+from harness.words import MODES, PROVEN, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
 
 OF_RUNS: dict[str, Look] = {}
 _LONGEST_VALUE = 80
+_STARTS_WITHIN_S = 120.0
+"""How far a process may be from what is written of its start: a container takes its time."""
 
 
 @check(OF_RUNS)
@@ -83,15 +89,22 @@ def _modes_proven(run: Checked) -> Outcome:
 @check(OF_RUNS)
 def _own_server(run: Checked) -> Outcome:
     """Nobody but the server of a lifetime can have answered in it, and no two modes share one."""
-    looked = [
-        (startup, number, start)
-        for startup in run.files.startups
-        for number, start in startup.answering()
-        if start.strangers is not None
-    ]
-    if not looked:
+    starts = [(s, n, start) for s in run.files.startups for n, start in s.answering()]
+    looked = [found for found in starts if found[2].strangers is not None]
+    ours = run.files.spec.get("backend") != BackendName.EXTERNAL
+    insisted = ours and run.files.made_by_the_harness and not run.records.of_schema_1
+    if not looked and not (starts and insisted):
         return not_checked("no start-up file says who listened on the port")
     bad = [f"{s.file}: start {n}: {who}" for s, n, start in looked for who in start.strangers or ()]
+    named = [start for _, _, start in starts if start.process is not None]
+    for startup, number, start in starts if ours else ():
+        name = f"{startup.file}: start {number}"
+        if start.strangers is None:
+            bad.append(f"{name}: nobody looked who listened on its port")
+        elif start.process is None and start.ended_at and named:
+            bad.append(f"{name}: which process answered is not told")
+        elif (why := _of_another_time(start)) and start.process:
+            bad.append(f"{name}: the process that answered {why}")
     last: dict[float, tuple[str, float]] = {}
     for startup, _, start in sorted(looked, key=lambda found: found[2].started_at or ""):
         if (seen := start.process) is not None:
@@ -109,6 +122,20 @@ def _own_server(run: Checked) -> Outcome:
     if bad:
         return failed("another may have answered: ", bad)
     return ok(f"{len(looked)} server lifetimes: nobody else could answer")
+
+
+def _of_another_time(start: Start) -> str:
+    """Why a process is not the one that a start began; empty if it is, or no clock tells."""
+    try:
+        began = datetime.fromisoformat(start.started_at or "").timestamp()
+    except ValueError:
+        return ""
+    age = (start.process.started if start.process else began) - began
+    if age < -_STARTS_WITHIN_S:
+        return f"is {-age:.0f} s older than the start"
+    if age > (start.ready_after_s or 0.0) + _STARTS_WITHIN_S:
+        return f"began {age:.0f} s after the start, which was ready by then"
+    return ""
 
 
 @check(OF_RUNS)
@@ -129,9 +156,11 @@ def _workers_agree(run: Checked) -> Outcome:
         if proof is None or proof.verdict != wanted_of.get(startup.mode)
     ]
     bad += [
-        f"{startup.file}: start {number}: {proof.ranks} of {proof.expected_ranks} workers answered"
-        for startup, number, proof in starts
-        if proof and proof.expected_ranks not in (None, proof.ranks)
+        f"{startup.file}: start {number}: {why}"
+        for startup in run.files.startups
+        for number, start in startup.answering()
+        if (proof := start.worker_proof) and proof.verdict == wanted_of.get(startup.mode)
+        if (why := gap_in_proof(proof, Mode(startup.mode), start.evidence))
     ]
     if bad:
         return failed("not the path asked for: ", bad)
@@ -220,7 +249,9 @@ def _one_server_build(run: Checked) -> Outcome:
 def _mode_parity(run: Checked) -> Outcome:
     """The two modes' servers may differ in what the mode itself changes, and in nothing else."""
     parity = run.files.metadata.get("mode_parity")
-    if not isinstance(parity, Mapping) or not parity:
+    parity = parity if isinstance(parity, Mapping) else {}
+    shown, compared = _set_otherwise(run)
+    if not parity and not compared:
         return not_checked("metadata.json does not hold the modes' differences")
     differences = [
         (model, difference)
@@ -234,14 +265,45 @@ def _mode_parity(run: Checked) -> Outcome:
         for model, found in differences
         if found.get("allowed") is not True and not by_the_mode(str(found.get("name")))
     ]
-    if bad:
+    if bad := bad or shown:
         return failed("the modes' servers differ in more than the mode: ", bad)
     asked = set(run.records.candidates["model"])
-    if len(run.pairing.modes()) > 1 and (unknown := sorted(asked.difference(parity))):
+    if len(run.pairing.modes()) > 1 and (unknown := sorted(asked.difference(parity, compared))):
         return failed("what the modes' servers differ in is not recorded of ", unknown)
     allowed = sorted({str(difference.get("name")) for _, difference in differences})
     but = f" but for {', '.join(allowed)}, which the mode changes" if allowed else ""
     return ok(f"{len(parity)} model(s): both modes' servers were set alike{but}")
+
+
+def _set_otherwise(run: Checked) -> tuple[list[str], set[str]]:
+    """What the servers of a model differ in by their own account, and the models compared.
+
+    Every start is set against the first one of standard mode. The log tells where it is at hand,
+    else the start-up file; a release is the concern of `one_server_build`.
+    """
+    starts: dict[str, list[tuple[str, Start, ServerFacts]]] = {}
+    told_of: dict[str, set[str]] = {}
+    for startup in sorted(run.files.startups, key=lambda s: s.mode != Mode.STANDARD):
+        for number, start in startup.answering():
+            log = run.log_of(start)
+            facts = read_facts(log) if log is not None else start.facts
+            if facts:
+                known = facts if isinstance(facts, ServerFacts) else convert(facts, ServerFacts)
+                name = f"{startup.file}: start {number}"
+                starts.setdefault(startup.model, []).append((name, start, known))
+                told_of.setdefault(startup.model, set()).add(startup.mode)
+    bad = []
+    for (_, first, one), *others in starts.values():
+        for name, start, other in others:
+            infos = (first.server_info, start.server_info)
+            found = mode_parity(one, other, infos if all(infos) else None)  # type: ignore[arg-type]
+            bad += [
+                f"{name}: {told.name} is {told.invariant[:_LONGEST_VALUE]}, not "
+                f"{told.standard[:_LONGEST_VALUE]}"
+                for told in found
+                if not told.allowed and told.name != "vllm_version"
+            ]
+    return bad, {model for model in starts if told_of[model] == set(MODES)}
 
 
 @check(OF_RUNS)

@@ -18,6 +18,7 @@ from harness.analyse.asking_tables import (
     EffectTable,
     ModeEffects,
     OfEffects,
+    Unseen,
     Witnessed,
 )
 from harness.analyse.rates import BeyondRepeat, ModeTable, OfEndpoints, PairedTable, Pairs, Rate
@@ -321,6 +322,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     askings: dict[Mode, ModeEffects] = field(default_factory=dict)
     paired_askings: OfEffects[EffectPairs] | None = None
     witnessed: dict[Mode, Witnessed] = field(default_factory=dict)
+    unseen: dict[Mode, Unseen] = field(default_factory=dict)
     schedules: tuple[str, ...] = ()
     labels_by_profile: LabelsByProfile | None = None
     cross_mode: CrossMode = CrossMode()

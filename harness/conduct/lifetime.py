@@ -27,7 +27,6 @@ from harness.replay import (
     CompletionsClient,
     Dispatcher,
     Gate,
-    LoggedAdmission,
     PrefixCache,
     RequestFailed,
     StepWatch,
@@ -114,7 +113,7 @@ async def _serve(
         tells_cached=options.tells_cached_tokens,
         headers=options.headers,
     ) as client:
-        log_path = Path(options.external_log or server.log_path)
+        watch = StepWatch(Path(options.external_log or server.log_path), client.metrics)
         dispatcher = Dispatcher(
             client,
             max_attempts=spec.request.max_attempts,
@@ -125,8 +124,8 @@ async def _serve(
                 salted_with=f"{bench.folder.run_id}/{lifetime.mode}/{lifetime.model.name}/"
                 f"{startup.number}",
             ),
-            gate=Gate(client, LoggedAdmission(log_path)),
-            watch=StepWatch(log_path, client.metrics),
+            gate=Gate(client, watch),
+            watch=watch,
             stagger_s=spec.controls.stagger_ms / 1000,
         )
         try:
@@ -143,6 +142,7 @@ async def _serve(
         before = await client.metrics()
         startup.see_process(read_process(before))
         _insist_on_identity(startup, lifetime, server)
+        startup.save()  # a killed run leaves behind who was asked
 
         def answered(record: Record) -> Record:
             """The record with its start, once it is certain that this start gave it."""

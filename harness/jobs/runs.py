@@ -19,7 +19,7 @@ from harness.report import measured_on, nature, summary_lines
 from harness.serve import added as added_arguments
 from harness.settings import Expect, LoadedSpec, RunSpec
 from harness.tasks import Population
-from harness.words import DispatchMode, Mode
+from harness.words import Asking, DispatchMode, Mode
 
 _INCONCLUSIVE = (
     "inconclusive on this CPU: the standard path changed no answer here, so there was nothing for "
@@ -213,17 +213,27 @@ def _exported_lines(exported: records.ExportedCandidates) -> Iterator[str]:
 
 
 def _cache_line(folder: Path) -> str:
-    """How many batched answers took tokens of their prompts from the cache."""
-    took = known = there = 0
+    """How many batched answers took tokens from the cache, and which share of all prompt tokens.
+
+    The share is over the askings that tell both; a prompt list tells no prompt's own.
+    """
+    took = known = there = cached = of = 0
     for _, record in records.iter_records(folder / records.RECORDS):
         there += record.ok
         if record.batched and record.batched.cached_tokens is not None:
             known += 1
             took += record.batched.cached_tokens > 0
+        listed = record.dispatch_mode == DispatchMode.PROMPT_LIST
+        for answer in filter(None, map(record.asked, Asking)):
+            shared = listed and answer in (record.batched, record.askings.B2)
+            if answer.prompt_tokens and answer.cached_tokens is not None and not shared:
+                cached, of = cached + answer.cached_tokens, of + answer.prompt_tokens
     if not known:
         return "cache     not known: no batched answer tells its cached tokens"
     unknown = f", {there - known} not known" if there > known else ""
-    return f"cache     {took} of {known} batched answers took prompt tokens from it{unknown}"
+    share = f"; {cached:,} of {of:,} prompt tokens ({cached / of:.1%})" if of else ""
+    share = share or "; which share of all prompt tokens is not known"
+    return f"cache     {took} of {known} batched answers took prompt tokens from it{unknown}{share}"
 
 
 def export_scan(

@@ -6,6 +6,8 @@ Pure: text in, values out; nothing here starts, asks or reads anything.
 from harness.prove.activation import (
     ActivationEvidence,
     EvidenceLine,
+    gap_in_quotes,
+    judge_server,
     read_activation,
     read_server_info,
 )
@@ -34,6 +36,7 @@ from harness.prove.worker_proof import (
     WorkerProof,
     agreed,
     find_tell,
+    gap_in_proof,
     read_worker_proof,
     worker_question,
 )
@@ -59,6 +62,9 @@ __all__ = [
     "by_the_mode",
     "evidence_rule",
     "find_tell",
+    "gap_in_proof",
+    "gap_in_quotes",
+    "judge_server",
     "log_witness",
     "metrics_delta",
     "metrics_witness",

@@ -22,6 +22,7 @@ from harness.prove.evidence import (
     parse_version,
 )
 from harness.prove.server_log import LogLine, ServerLog
+from harness.records import LogEvidence
 from harness.words import Mode, Verdict
 
 _IN_A_TRACEBACK = re.compile(
@@ -44,11 +45,12 @@ _INFO_VALUES = {"1": True, "true": True, "0": False, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class EvidenceLine:
-    """One log line that says something about the kernel path."""
+    """One log line that says something about the kernel path, and the process that wrote it."""
 
     number: int
     tag: EvidenceTag
     text: str
+    process: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,12 @@ class ActivationEvidence:
             "torch_version": self.torch_version,
             "operator": self.operator,
             "lines": [
-                {"line": line.number, "tag": line.tag.value, "text": line.text}
+                {
+                    "line": line.number,
+                    "tag": line.tag.value,
+                    "text": line.text,
+                    "process": line.process,
+                }
                 for line in self.lines
             ],
             "expected": list(self.expected),
@@ -249,8 +256,61 @@ def _quote(read: ServerLog, mode: Mode) -> tuple[EvidenceLine, ...]:
     tagged += [(EvidenceTag.NOTE, line, line.text.strip()[:_QUOTE_WIDTH]) for line in noted]
     quoted: dict[int, EvidenceLine] = {}
     for tag, line, text in tagged:
-        quoted.setdefault(line.number, EvidenceLine(line.number, tag, text))
+        quoted.setdefault(line.number, EvidenceLine(line.number, tag, text, line.process))
     return tuple(quoted[number] for number in sorted(quoted))
+
+
+def judge_server(
+    log: str,
+    *,
+    mode: Mode,
+    environment: Mapping[str, str] | None,
+    info: object = None,
+) -> ActivationEvidence:
+    """Judge a server by its log and, where that does not tell, by its ``/server_info``.
+
+    Args:
+        log, mode, environment: as in `read_activation`; the environment of a server that someone
+            else runs is not ours to know.
+        info: what such a server says of itself; ``None`` for one of ours.
+    """
+    evidence = read_activation(log, mode=mode, environment=environment)
+    if evidence.verdict is not Verdict.INCONCLUSIVE or not isinstance(info, Mapping):
+        return evidence
+    return read_server_info(info, mode=mode, version=evidence.vllm_version)
+
+
+def gap_in_quotes(told: LogEvidence, mode: Mode) -> str:
+    """Why the lines that a start-up file quotes do not prove a mode; empty if they do.
+
+    What cannot be quoted (that a server came up, that nothing else was logged) is believed here;
+    where the log itself is at hand, `judge_server` reads it.
+    """
+    if told.missing:
+        return f"it misses {told.missing[0]}"
+    if _INFO_NOTE in told.notes:
+        return ""
+    version = parse_version(told.vllm_version)
+    device = Device(told.device) if told.device in set(Device) else None
+    if version is None or device is None:
+        return "neither version nor device of the engine is quoted"
+    lines = [LogLine(n, one.process, one.text or "") for n, one in enumerate(told.lines, start=1)]
+    wanted = mode is Mode.BATCH_INVARIANT
+    if not wanted and (bad := next((one for one in lines if TRACES.search(one.text)), None)):
+        return f"it quotes {bad.text[:_QUOTE_WIDTH]!r}"
+    for row in evidence_rule(version, device, told.torch_version).required:
+        if row.setting:
+            said = {
+                one.text.endswith(f"{row.setting}={wanted}")
+                for one in lines
+                if f"{row.setting}=" in one.text
+            }
+            expected = wanted or any(row.setting in one for one in told.expected)
+            if expected and said != {True}:
+                return f"it does not quote {row.setting}={wanted}"
+        elif wanted and sum(1 for _ in row.find(tuple(lines))) < (told.workers or 1):
+            return f"it does not quote {row.words}, once for each of {told.workers or 1} worker(s)"
+    return ""
 
 
 def read_server_info(

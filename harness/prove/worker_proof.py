@@ -23,6 +23,7 @@ from harness.prove.evidence import (
     Version,
     parse_version,
 )
+from harness.records import LogEvidence, WorkersSay
 from harness.words import PROVEN, Mode, Verdict
 
 WORKER_EXTENSION = Path(__file__).parent / "on_the_worker" / "harness_worker_proof.py"
@@ -171,6 +172,37 @@ def read_worker_proof(
         gaps.append(f"{ranks} of {expected_ranks} ranks answered")
     verdict = Verdict.CONTAMINATED if gaps else PROVEN[mode]
     return WorkerProof(verdict, mode, len(said), expected_ranks, tuple(lines), tuple(gaps))
+
+
+def gap_in_proof(told: WorkersSay, mode: Mode, evidence: LogEvidence) -> str:
+    """Why the workers' own words, as a start-up file holds them, are not ``mode``'s; empty if so.
+
+    Args:
+        told: the proof.
+        mode: the path asked for.
+        evidence: what the log showed: device, release, and processes that run the model.
+    """
+    device = Device(evidence.device) if evidence.device in set(Device) else None
+    tell, expected = find_tell(device, evidence.vllm_version), told.expected_ranks
+    if tell is None:
+        return "no row of the table tells the modes apart on this device and release"
+    if expected is None or expected != (evidence.workers or expected) or told.ranks != expected:
+        return (
+            f"{told.ranks} of {evidence.workers or expected or 'an untold number'} ranks answered"
+        )
+    if told.missing:
+        return told.missing[0]
+    said: dict[str, dict[str, str]] = {}
+    for rank, _, text in (line.partition(": ") for line in told.lines):
+        operator, _, kernel = text.partition(" ")
+        said.setdefault(rank, {})[operator.removeprefix("aten::")] = f"{kernel} ::"
+    for rank, words in said.items():
+        kernels = {name: [kernel] for name, kernel in words.items()}
+        gemm = words["GEMM"].removesuffix(" ::") if "GEMM" in words else None
+        for text, invariant in _told(_Rank(0, kernels, gemm), tell):
+            if invariant is not (mode is Mode.BATCH_INVARIANT):
+                return f"{rank}: {text}"
+    return "" if len(said) == expected else f"{len(said)} of {expected} ranks are quoted"
 
 
 def _read(answer: object) -> _Rank | None:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Literal
 
 from msgspec import Struct
 
 from harness.flips import ScoreState, score_state
+from harness.words import Asking
 
 FINISHED = frozenset({"stop", "length"})
 """How an answer ends that is whole: by itself, or at ``max_tokens``."""
+
+
+REPEATED = 16
+"""Tokens at an answer's beginning that are no answer where they only repeat."""
+_PERIODS = range(1, 5)
+
+
+def repeats(first: Sequence[object]) -> bool:
+    """Whether an answer's first `REPEATED` tokens are one to four tokens over and over."""
+    return len(first) >= REPEATED and any(first[n:] == first[:-n] for n in _PERIODS)
 
 
 def text_hash(text: str) -> str:
@@ -44,6 +56,7 @@ class Answer(Struct, frozen=True):
         latency_s: seconds from sending the request to having its whole answer (a list's prompts
             share it).
         attempts: how often the request was sent.
+        prompt_tokens: tokens of the prompt; ``None`` where the server does not tell them.
         cached_tokens: prompt tokens that the server took from its prefix cache. Where it tells no
             more (a prompt list) those of the whole asking; ``None`` where it is not known.
         cached_earlier: of the whole asking's prompt tokens, those that none of its own requests
@@ -57,6 +70,7 @@ class Answer(Struct, frozen=True):
     finish_reason: str | None = None
     latency_s: float | None = None
     attempts: int | None = None
+    prompt_tokens: int | None = None
     cached_tokens: int | None = None
     cached_earlier: int | None = None
     score: float | None = None
@@ -72,6 +86,12 @@ class Answer(Struct, frozen=True):
     def response_hash(self) -> str | None:
         """SHA-256 of the text; ``None`` where there is none."""
         return None if self.text is None else text_hash(self.text)
+
+    @property
+    def degenerate(self) -> bool:
+        """Whether it is empty, or begins as a few tokens (else characters) over and over."""
+        text, ids = self.text or "", self.token_ids
+        return not text.strip() or repeats(text[: 4 * REPEATED] if ids is None else ids[:REPEATED])
 
 
 class Askings(Struct, frozen=True):
@@ -94,13 +114,14 @@ class Companion(Struct, frozen=True):
     Attributes:
         key: its id, as it stands in the record's ``group``.
         response_hash: of its answer's text.
-        finish_reason, cached_tokens: as in `Answer`.
+        finish_reason, cached_tokens, degenerate: as in `Answer`; ``None`` where not recorded.
     """
 
     key: str
     response_hash: str
     finish_reason: str | None = None
     cached_tokens: int | None = None
+    degenerate: bool | None = None
 
 
 class Witness(Struct, frozen=True):
@@ -141,3 +162,9 @@ class Witnesses(Struct, frozen=True):
     B: Witness | None = None
     B2: Witness | None = None
     S2: Witness | None = None
+
+    def each(self) -> Iterator[tuple[Asking, Witness]]:
+        """Each asking that has one."""
+        for asking, seen in zip(Asking, (self.S0, self.S1, self.B, self.B2, self.S2), strict=True):
+            if seen is not None:
+                yield asking, seen

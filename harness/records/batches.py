@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
+from harness.records.answers import Witness, text_hash
+from harness.records.effects import raw_hash
+from harness.records.record import Sampling
 from harness.records.rows import AnswerRow, CompanionRow, Row
 from harness.words import Asking, DispatchMode, Mode
 
 _Group = tuple[str | int, ...] | None
+Server = tuple[str, Mode]
+"""A model and a mode; its lifetimes are told apart by the number of the start."""
+_EMPTY = text_hash("")
 
 
 class Contradiction(NamedTuple):
@@ -23,6 +31,76 @@ class Contradiction(NamedTuple):
     prompt: str
     model: str
     mode: Mode
+
+
+class Oddity(NamedTuple):
+    """Something of a record that no server can have answered, or no engine have done.
+
+    Attributes:
+        of: ``answer`` or ``witness``.
+        context: tokens of prompt and answer, where a context that was full would explain it.
+    """
+
+    of: str
+    line: int
+    reason: str
+    model: str
+    context: int | None = None
+
+
+@dataclass(slots=True)
+class CompanionFinds:
+    """What companions were answered in batches, and the same prompts alone; texts by their hash.
+
+    Attributes:
+        batched: how often each prompt got each text as a companion.
+        alone: the texts of its S1 and S2, where it is the target of a row too.
+        said: by server and start (0 where not recorded) the last text of each companion, and
+            whether it was degenerate.
+        untold: lines of records that hold their batch and not its companions' answers.
+    """
+
+    batched: dict[Server, dict[str, Counter[str]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Counter))
+    )
+    alone: dict[Server, dict[str, set[str]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(set))
+    )
+    said: dict[tuple[Server, int], dict[str, tuple[str, bool]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    untold: list[int] = field(default_factory=list)
+
+    def add(self, row: Row, companions: Sequence[CompanionRow]) -> None:
+        """One good record more."""
+        server = row.model, row.mode
+        for one in companions:
+            if one.key is None or one.response_hash is None:
+                continue
+            self.batched[server][one.key][one.response_hash] += 1
+            idle = bool(one.degenerate) or one.response_hash == _EMPTY
+            self.said[server, row.start or 0][one.key] = one.response_hash, idle
+        own = self.alone[server][f"{row.task_name}/{row.sample_id}"]
+        for again in (row.askings.S1, row.askings.S2):
+            if again is not None:
+                same = row.batched is not None and bytes(again.text) == bytes(row.batched.text)
+                own.add(str(row.batch_response_hash) if same else raw_hash(bytes(again.text)) or "")
+
+    def moved(self, server: Server) -> tuple[list[str], int]:
+        """Companions that a batch answered otherwise, and how many could be compared.
+
+        A prompt's answers in batches are set against its own S1 and S2 where these are one text,
+        and against each other where it was not asked alone again.
+        """
+        moved, compared = [], 0
+        for prompt, told in self.batched[server].items():
+            alone = self.alone[server][prompt]
+            if len(alone) > 1 or (not alone and told.total() < 2):
+                continue
+            compared += 1
+            if len(alone | told.keys()) > 1:
+                moved.append(prompt)
+        return moved, compared
 
 
 @dataclass(slots=True)
@@ -38,6 +116,7 @@ class BatchFinds:
         asked: lines by the askings that they hold.
         warmed: line, companions that were asked alone before, and companions of each record that
             tells it.
+        companions: what they answered.
     """
 
     known: int = 0
@@ -47,6 +126,7 @@ class BatchFinds:
     ungated: list[tuple[int, int]] = field(default_factory=list)
     asked: dict[tuple[Asking, ...], list[int]] = field(default_factory=dict)
     warmed: list[tuple[int, int, int]] = field(default_factory=list)
+    companions: CompanionFinds = field(default_factory=CompanionFinds)
     _told: dict[int, tuple[int, array[int]]] = field(default_factory=dict)
 
     def add(
@@ -62,7 +142,10 @@ class BatchFinds:
         self.asked.setdefault(tuple([asking for asking, _ in asked]), []).append(line)
         self._see_gate(row, line)
         group = msgspec.json.decode(row.group, type=_Group)
+        self.companions.add(row, companions)
         if group is None or not companions:
+            if group is not None and row.told_companions() is None:
+                self.companions.untold.append(line)
             return
         self.known += 1
         if reason := _misplaced(row, list(map(str, group)), companions):
@@ -119,3 +202,51 @@ def _misplaced(row: Row, group: list[str], companions: Sequence[CompanionRow]) -
     if [one.key for one in companions] != others:
         return "its companions are not the other prompts of its batch"
     return None
+
+
+def oddities(row: Row, line: int, asked: Sequence[tuple[Asking, AnswerRow]]) -> Iterator[Oddity]:
+    """What cannot be in a good record: lengths that no limit explains, and impossible steps."""
+    limit = _limit(bytes(row.sampling))
+    for asking, one in asked:
+        if reason := _odd_length(one, limit):
+            short = one.prompt_tokens and one.tokens < (limit or 0)
+            context = (one.prompt_tokens or 0) + one.tokens if short else None
+            yield Oddity("answer", line, f"{asking} {reason}", row.model, context)
+    if row.witness is None:
+        return
+    told = dict(asked)
+    for asking, seen in row.witness.each():
+        requests = row.batch_size if asking in (Asking.B, Asking.B2) else None
+        tokens = told[asking].tokens if asking in told else 0
+        if reason := _odd_steps(seen, tokens, requests):
+            yield Oddity("witness", line, f"{asking} {reason}", row.model)
+
+
+def _odd_length(answer: AnswerRow, limit: int | None) -> str:
+    tokens = answer.tokens
+    if limit is not None and tokens > limit:
+        return f"has {tokens} tokens, of {limit} at most"
+    if limit is not None and 0 <= tokens < limit and answer.finish_reason == "length":
+        return f"ended in length after {tokens} of {limit} tokens"
+    said = bytes(answer.text).strip(b'" ') not in (b"", b"null")
+    return "is a text of no token" if tokens == 0 and said else ""
+
+
+def _odd_steps(seen: Witness, tokens: int, requests: int | None) -> str:
+    """A step gives a request one token at most, and admits no more requests than were sent."""
+    if requests is not None and (seen.admitted_first_step or 0) > requests:
+        return f"had {seen.admitted_first_step} requests admitted, of {requests}"
+    if not 0 <= (seen.shared_decode_share or 0) <= 1:
+        return f"shared {seen.shared_decode_share} of its decode steps"
+    if seen.steps is not None and seen.steps < max(tokens, seen.mixed_steps or 0):
+        return f"took {seen.steps} steps for {tokens} tokens"
+    return ""
+
+
+@lru_cache
+def _limit(sampling: bytes) -> int | None:
+    try:
+        told = msgspec.json.decode(sampling, type=Sampling | None)
+    except msgspec.ValidationError:
+        return None
+    return told.max_tokens if told else None

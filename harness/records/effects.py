@@ -92,6 +92,19 @@ def witnessed(row: Row) -> tuple[bool, bool, bool]:
     return all(one and one.source for one in askings), vacuous, any(b.mixed_steps for b in batches)
 
 
+def tokens_moved(row: Row) -> bool:
+    """Whether two askings have one text of other token ids: a change that no text shows."""
+    told = row.askings
+    known: dict[bytes, bytes] = {}
+    for one in (row.solo, told.S1, row.batched, told.B2, told.S2):
+        if one is None or (ids := bytes(one.token_ids)) == b"null":
+            continue
+        first = known.setdefault(bytes(one.text), ids)
+        if first != ids and json.loads(first) != json.loads(ids):
+            return True
+    return False
+
+
 class _Asked:
     """The hash and the judgement of each asking of a row."""
 

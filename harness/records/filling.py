@@ -7,6 +7,7 @@ matter of seconds.
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
@@ -18,7 +19,8 @@ import numpy.typing as npt
 from msgspec.structs import astuple
 
 from harness.flips import score_state
-from harness.records.answers import FINISHED
+from harness.records.answers import FINISHED, REPEATED, repeats
+from harness.records.batches import oddities
 from harness.records.effects import NOTHING_SHOWN, raw_hash, shown, witnessed
 from harness.records.frame import (
     KEY,
@@ -31,7 +33,7 @@ from harness.records.frame import (
 )
 from harness.records.record import SCHEMA_VERSION, UNSEALED, first_difference, record_id
 from harness.records.rows import AnswerRow, AskingsRow, Row
-from harness.words import Effect, Mode, Status
+from harness.words import DispatchMode, Effect, Mode, Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,9 +218,12 @@ class RecordsBuilder:
         for name, values in zip(("witnessed", "vacuous", "mixed"), seen.T, strict=True):
             self._put(name, _spread(values, len(rows)))
         answered = rows if any(columns["solo"]) or any(columns["batched"]) else rows[:1]
-        compared = np.array([_compared(row.solo, row.batched) for row in answered], np.int32)
-        self._put("compared_tokens", _spread(compared[:, 0], len(rows)))
-        self._put("degenerate", _spread(compared[:, 1] > 0, len(rows)))
+        told = np.array([_told(row) for row in answered], np.int32).T
+        for name, values in zip(("compared_tokens", "cache_moved"), told, strict=False):
+            self._put(name, _spread(values, len(rows)))
+        for name, values in zip(("degenerate", "tokens_moved"), told[2:] > 0, strict=True):
+            self._put(name, _spread(values, len(rows)))
+        self._put("start", np.array([start or 0 for start in columns["start"]], np.int32))
         tokens = np.array([_effect_tokens(row) for row in answered], np.int32)
         for effect, values in zip(Effect, tokens.T, strict=True):
             self._put(f"{effect}_tokens", _spread(values, len(rows)))
@@ -247,7 +252,8 @@ class RecordsBuilder:
             endings, companions = row.endings(), row.told_companions() or ()
             endings.update([one.finish_reason for one in companions])
             if row.status is Status.OK:
-                found.batches.add(row, line, asked := row.asked(), companions)
+                found.odd += oddities(row, line, asked := row.asked())
+                found.batches.add(row, line, asked, companions)
                 for asking, one in asked:
                     found.cache.add(line, asking, one.cached_tokens, one.cached_earlier)
             sides = (
@@ -265,6 +271,7 @@ class RecordsBuilder:
             for lines_of, fault in (
                 (found.hash_mismatches, not all(hashed)),
                 (found.unfinished, not endings <= _ENDINGS),
+                (found.unended, not row.is_of_schema_1 and None in endings),
                 (found.contradicted, contradicted),
                 (found.retokenized, _retokenized(row)),
             ):
@@ -322,17 +329,17 @@ def _numbered(identity: pd.DataFrame) -> IntArray:
     return number.astype(np.int32)
 
 
-def _compared(solo: AnswerRow | None, batched: AnswerRow | None) -> tuple[int, bool]:
-    """Tokens of the shorter of two answers, -1 unless both have ids; whether one is degenerate."""
-    if solo is None or batched is None:
-        return -1, any(
-            _degenerate(*map(bytes, (one.text, one.token_ids))) for one in (solo, batched) if one
-        )
-    first = bytes(solo.text), bytes(solo.token_ids)
-    second = bytes(batched.text), bytes(batched.token_ids)
-    if first == second:  # as most are
-        return _tokens(first[1]), _degenerate(*first)
-    return min(_tokens(first[1]), _tokens(second[1])), _degenerate(*first) or _degenerate(*second)
+def _told(row: Row) -> tuple[int, int, bool, bool]:
+    """Of a row's answers: tokens compared, whether the cache moved, degenerate, tokens moved.
+
+    Tokens compared are those of the shorter of S0 and B, -1 unless both have ids.
+    """
+    told = dict.fromkeys((bytes(one.text), bytes(one.token_ids)) for _, one in row.asked())
+    idle = any(_degenerate(*one) for one in told)
+    if row.solo is None or row.batched is None:
+        return -1, -1, idle, False
+    tokens = row.solo.tokens if len(told) == 1 else min(row.solo.tokens, row.batched.tokens)
+    return tokens, _cache_moved(row), idle, len(told) > 1 and _retokenized(row)
 
 
 def _effect_tokens(row: Row) -> tuple[int, int, int]:
@@ -340,17 +347,10 @@ def _effect_tokens(row: Row) -> tuple[int, int, int]:
     s1 = row.solo_repeats[0] if row.solo_repeats else row.askings.S1
     if s1 is None:
         return -1, -1, -1
-    asked = (s1, row.batched, row.solo, row.askings.S2)
-    first, *others = (_tokens(bytes(one.token_ids)) if one else -1 for one in asked)
-    batch, cache, noise = (min(first, other) for other in others)
+    batch, cache, noise = (
+        min(s1.tokens, one.tokens) if one else -1 for one in (row.batched, row.solo, row.askings.S2)
+    )
     return batch, cache, noise
-
-
-def _tokens(ids: bytes) -> int:
-    """How many tokens an answer has; -1 where its ids are not recorded."""
-    if ids == b"null":
-        return -1
-    return ids.count(b",") + (ids.strip(b"[ ]") != b"")
 
 
 def _retokenized(row: Row) -> bool:
@@ -360,19 +360,30 @@ def _retokenized(row: Row) -> bool:
     return len({text for text, _ in known}) < len(known)
 
 
-_REPEATED = 16
-"""So many equal tokens at an answer's beginning are no answer."""
+_BLANK = re.compile(rb'"(?:\s|\\[nrtfb]|\\u00(?:[01]\w|20|a0))*"')
 
 
 def _degenerate(text: bytes, ids: bytes) -> bool:
-    """Whether an answer is empty, or begins as one token over and over."""
-    if text != b"null" and not text.strip(b'" '):
+    """What `Answer.degenerate` says, without decoding more than an answer's beginning."""
+    if _BLANK.fullmatch(text):
         return True
-    start = ids[1 : 12 * _REPEATED]
-    if not start[len(one := start.partition(b",")[0]) + 1 :].lstrip().startswith(one.strip()):
-        return False
-    first = start.split(b",")[:_REPEATED]
-    return len(first) == _REPEATED and len({token.strip() for token in first[:-1]}) == 1
+    if ids == b"null":
+        said = json.loads(text) if len(text) > REPEATED else ""
+        return repeats((said or "")[: 4 * REPEATED])
+    first = ids[1 : 12 * REPEATED].rstrip(b"] ").split(b",")[:REPEATED]
+    return repeats([token.strip() for token in first])
+
+
+def _cache_moved(row: Row) -> int:
+    """Whether B found another number of its prompt's tokens in the cache than S1: 1, 0, else -1.
+
+    A prompt list tells what its prompts took together, so there it is not known.
+    """
+    alone, batched = row.askings.S1, row.batched
+    if alone is None or batched is None or row.dispatch_mode == DispatchMode.PROMPT_LIST:
+        return -1
+    one, other = alone.cached_tokens, batched.cached_tokens
+    return -1 if one is None or other is None else int(one != other)
 
 
 def _change(row: Row) -> Change:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from harness.errors import UsageError
 from harness.flips import ScoreState
-from harness.records.batches import BatchFinds
+from harness.records.batches import BatchFinds, Oddity
 from harness.records.record import RecordKey
 from harness.words import MODES, Asking, Mode
 
@@ -96,10 +96,12 @@ class AnswerChecks:
         texts_hashed: texts that were compared with their recorded hash.
         hash_mismatches: lines whose text does not have the recorded hash.
         unfinished: lines with an answer that ended in anything but ``stop`` or ``length``.
+        unended: lines with an answer of which it is not told how it ended.
         contradicted: lines whose scores are not those of their answers.
         sealed: records whose line carries its checksum.
         misnamed: lines whose record id is not that of its candidate and mode.
         retokenized: lines of which two askings have one text and other token ids.
+        odd: what no server can have answered, or no engine have done.
         cache: what their askings took from the prefix cache.
         batches: what they say of their batches.
     """
@@ -108,10 +110,12 @@ class AnswerChecks:
     texts_hashed: int = 0
     hash_mismatches: list[int] = field(default_factory=list)
     unfinished: list[int] = field(default_factory=list)
+    unended: list[int] = field(default_factory=list)
     contradicted: list[int] = field(default_factory=list)
     sealed: int = 0
     misnamed: list[int] = field(default_factory=list)
     retokenized: list[int] = field(default_factory=list)
+    odd: list[Oddity] = field(default_factory=list)
     cache: CacheFinds = field(default_factory=CacheFinds)
     batches: BatchFinds = field(default_factory=BatchFinds)
 
@@ -155,7 +159,11 @@ class Records:
             held a prefill beside running decodes.
         compared_tokens: tokens of the shorter of S0 and B; -1 where ids are not recorded;
             likewise batch_effect_tokens (S1 and B), cache_effect_tokens and noise_tokens.
-        degenerate: whether S0 or B is empty or begins as one token over and over.
+        degenerate: whether any asking is empty or begins as a few tokens over and over.
+        tokens_moved: whether two askings have one text of other token ids.
+        cache_moved: whether B found another number of its tokens in the cache than S1: 1, 0, and
+            -1 where that is not known.
+        start: which start of its server answered, from 1; 0 where not recorded.
         s1_after_batch: whether S1 was asked after B, as in schema 1.
         solo_repeats, batch_repeats: answers to the same with nothing changed but time: S2 to S1, B2
             to B; in schema 1 all repeats to the first answer. ``*_repeat_changes`` and
@@ -211,6 +219,11 @@ class Records:
     def runs(self) -> list[str]:
         """The run ids that are there."""
         return self.frame["run"].cat.categories.tolist()
+
+    @property
+    def of_schema_1(self) -> bool:
+        """Whether any record has no S1 of its own place: those of before the askings."""
+        return bool(self.frame["s1_after_batch"].any())
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """A column as an array; of categories their codes, -1 for none."""

@@ -26,10 +26,18 @@ class AnswerRow(msgspec.Struct, gc=False):
     finish_reason: str | None = None
     latency_s: float | None = None
     attempts: int | None = None
+    prompt_tokens: int | None = None
     cached_tokens: int | None = None
     cached_earlier: int | None = None
     score: float | None = None
     label: str | None = None
+
+    @property
+    def tokens(self) -> int:
+        """How many it has; -1 where its ids are not recorded."""
+        if (ids := bytes(self.token_ids)) == b"null":
+            return -1
+        return ids.count(b",") + (ids.strip(b"[ ]") != b"")
 
 
 class AskingsRow(msgspec.Struct, gc=False, frozen=True):
@@ -46,6 +54,7 @@ class CompanionRow(msgspec.Struct, gc=False):
     key: str | None = None
     response_hash: str | None = None
     finish_reason: str | None = None
+    degenerate: bool | None = None
 
 
 _ASKINGS = tuple(Asking)
@@ -89,6 +98,7 @@ class Row(msgspec.Struct, gc=False):
     askings: AskingsRow = AskingsRow()
     companions: msgspec.Raw = _NULL
     warmed: int | None = None
+    start: int | None = None
     witness: Witnesses | None = None
     solo_repeats: tuple[AnswerRow, ...] | None = None
     batched_repeats: tuple[AnswerRow, ...] | None = None

@@ -23,10 +23,11 @@ _BEFORE_RECORDS = frozenset({"StartupFailed", "ModeNotProven"})
 
 
 class LogQuote(Struct, frozen=True):
-    """A line of a server's log, and its number."""
+    """A line of a server's log, its number, and the process that wrote it."""
 
     line: int | None = None
     text: str | None = None
+    process: str | None = None
 
 
 class LogEvidence(Struct, frozen=True):
@@ -37,7 +38,10 @@ class LogEvidence(Struct, frozen=True):
     vllm_version: str | None = None
     torch_version: str | None = None
     lines: tuple[LogQuote, ...] = ()
+    expected: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    workers: int | None = None
 
 
 class Process(Struct, frozen=True):
@@ -79,6 +83,7 @@ class Start(Struct, frozen=True):
     strangers: tuple[str, ...] | None = None
     process: Process | None = None
     worker_proof: WorkersSay | None = None
+    server_info: Mapping[str, Any] | None = None
     error: Any = None
     superseded: bool = False
 
@@ -92,6 +97,17 @@ class Start(Struct, frozen=True):
         """What the model's own file sets, empty where it is not told; ``None`` if it sets none."""
         told = _object(self.facts, "sampling_defaults")
         return told if self.facts.get("sampling_defaults_overridden") else None
+
+    @property
+    def context_length(self) -> int | None:
+        """Tokens that a prompt and its answer may have together; ``None`` where it is not told."""
+        told = _object(self.facts, "engine").get("max_seq_len")
+        return int(told) if isinstance(told, str) and told.isdigit() else None
+
+    @property
+    def speculates(self) -> bool:
+        """Whether its engine decodes several tokens in a step."""
+        return _object(self.facts, "engine").get("speculative_config") not in (None, "None")
 
     @property
     def failure(self) -> str | None:

@@ -7,7 +7,7 @@ from harness.records import Answer
 from harness.replay.cache import PrefixCache
 from harness.replay.client import CompletionsClient, RequestFailed
 from harness.replay.dispatch import Dispatcher
-from harness.replay.gate import Gate, LoggedAdmission
+from harness.replay.gate import Gate
 from harness.replay.session import ReplaySession, warm_up
 from harness.replay.witness import StepWatch
 
@@ -16,7 +16,6 @@ __all__ = [
     "CompletionsClient",
     "Dispatcher",
     "Gate",
-    "LoggedAdmission",
     "PrefixCache",
     "ReplaySession",
     "RequestFailed",

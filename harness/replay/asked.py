@@ -78,7 +78,11 @@ class Scribe:
         if asking is Asking.B:
             row.companions = tuple(
                 Companion(
-                    key, text_hash(answer.text or ""), answer.finish_reason, answer.cached_tokens
+                    key,
+                    text_hash(answer.text or ""),
+                    answer.finish_reason,
+                    answer.cached_tokens,
+                    answer.degenerate,
                 )
                 for place, (key, answer) in enumerate(zip(group.ids, batch, strict=True))
                 if place != group.target_index

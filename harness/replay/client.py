@@ -357,6 +357,11 @@ def _replies(said: object, count: int, latency: float, *, zero_left_out: bool) -
                 token_ids=choice.token_ids,
                 finish_reason=choice.finish_reason,
                 latency_s=round(latency, 6),
+                prompt_tokens=usage.prompt_tokens
+                if count == 1
+                else len(choice.prompt_token_ids)
+                if choice.prompt_token_ids
+                else None,
                 cached_tokens=cached,
             ),
             choice.prompt_token_ids,

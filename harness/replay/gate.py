@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Protocol
 
 import httpx
 
-from harness.prove import read_steps
 from harness.replay.client import CompletionsClient, RequestFailed
 
 _PAUSE, _RESUME = "/pause?mode=keep", "/resume"
@@ -24,58 +22,17 @@ SETTLE_S = 0.1
 _ROUNDS = 3
 """Requests that queue up behind a batch: a loaded server takes the longer for them."""
 _LEAVES_S = 10.0
-_LOG_SETTLES_S = 5.0
 _LOOK_S = 0.05
 
 
 class Admission(Protocol):
     """How the engine admitted a batch, by its own account."""
 
-    def mark(self) -> int:
+    def end(self) -> int:
         """The end of the account so far."""
 
     async def problem(self, since: int, requests: int) -> str:
-        """Why not all ``requests`` entered in one step after the mark; empty if they did."""
-
-
-class LoggedAdmission:
-    """Read from the log of a server that runs with ``--enable-logging-iteration-details``.
-
-    Args:
-        log: the server's log, growing.
-        sleep: how to wait, in seconds.
-    """
-
-    def __init__(
-        self, log: Path, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    ) -> None:
-        self._log = log
-        self._sleep = sleep
-
-    def mark(self) -> int:
-        """The length of the log in bytes."""
-        return self._log.stat().st_size if self._log.exists() else 0
-
-    async def problem(self, since: int, requests: int) -> str:
-        """Look for the first step after the mark that began a prompt; the log may lag a little."""
-        for _ in range(int(_LOG_SETTLES_S / _LOOK_S)):
-            if admitted := self._first(since):
-                if admitted == requests:
-                    return ""
-                return f"the engine admitted {admitted} of {requests} requests in the first step"
-            await self._sleep(_LOOK_S)
-        return (
-            "the server's log shows no engine step, so nothing shows that the batch entered in "
-            "one; the server needs --enable-logging-iteration-details"
-        )
-
-    def _first(self, since: int) -> int:
-        if not self._log.exists():
-            return 0
-        with self._log.open("rb") as log:
-            log.seek(since)
-            steps = read_steps(log.read().decode(errors="replace"))
-        return next((step.context_requests for step in steps if step.context_requests), 0)
+        """Why not all ``requests`` entered in one step after that; empty if they did."""
 
 
 class Gate:
@@ -134,7 +91,7 @@ class Gate:
             await self._sleep(SETTLE_S * 2 ** (attempt - 1))
             for _ in range(_ROUNDS * attempt):
                 await self._client.queue_behind(prompts[-1])
-            self._since = self._admission.mark()
+            self._since = self._admission.end()
         finally:
             await _despite_cancellation(self._open())
 

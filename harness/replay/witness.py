@@ -32,10 +32,10 @@ class Mark(NamedTuple):
 
 
 class StepWatch:
-    """The witness of each asking of one server: from its log, else from its metrics.
+    """Follows one server's log: the witness of each asking, and how a gated batch was admitted.
 
-    Which of the two is settled by the first asking that is seen whole (a warm-up): a server whose
-    log shows its steps is never judged by less.
+    A witness is of the log, else of the metrics. Which of the two is settled by the first asking
+    that is seen whole (a warm-up): a server whose log shows its steps is never judged by less.
 
     Args:
         log: the server's log, growing.
@@ -58,10 +58,35 @@ class StepWatch:
     async def mark(self) -> Mark:
         """The moment before the requests of an asking are sent."""
         counters = EngineMetrics() if self._by_log else read_metrics(await self._metrics())
+        return Mark(self.end(), counters)
+
+    def end(self) -> int:
+        """The length of the log in bytes; 0 while there is none."""
         try:
-            return Mark(self._log.stat().st_size, counters)
+            return self._log.stat().st_size
         except OSError:
-            return Mark(0, counters)
+            return 0
+
+    async def problem(self, since: int, requests: int) -> str:
+        """Why not all requests entered in the first step that began a prompt; empty if they did.
+
+        Args:
+            since: an `end` from before they could enter.
+            requests: of the batch.
+        """
+        for wait in _WAITS_S:
+            for step in read_steps(self._text(since)):
+                if (admitted := step.context_requests) == requests:
+                    return ""
+                if admitted:
+                    return (
+                        f"the engine admitted {admitted} of {requests} requests in the first step"
+                    )
+            await self._sleep(wait)
+        return (
+            "the server's log shows no engine step, so nothing shows that the batch entered in "
+            "one; the server needs --enable-logging-iteration-details"
+        )
 
     async def witness(self, since: Mark, answers: Sequence[Answer]) -> Witness:
         """What happened from ``since`` until the answers were whole; an empty one if not known."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from harness.prove import ActivationEvidence, read_activation, read_server_info
+from harness.prove import ActivationEvidence, judge_server
 from harness.serve.launch import LaunchOptions
 from harness.serve.log_files import read_log
 from harness.settings import RunSpec
-from harness.words import BackendName, Verdict
+from harness.words import BackendName
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +140,9 @@ def server_evidence(server: Server) -> ActivationEvidence:
     """
     options = server.options
     external = options.backend is BackendName.EXTERNAL
-    evidence = read_activation(
+    return judge_server(
         read_log(server.log_path),
         mode=options.mode,
         environment=None if external else options.environment,
+        info=server.describe().get("server_info") if external else None,
     )
-    if not external or evidence.verdict is not Verdict.INCONCLUSIVE:
-        return evidence
-    info = server.describe().get("server_info")
-    if not isinstance(info, Mapping):
-        return evidence
-    return read_server_info(info, mode=options.mode, version=evidence.vllm_version)

@@ -14,8 +14,8 @@ from harness.analyse import Claim, Summary, summarise_run
 
 SETS = Path(__file__).parents[1] / "data" / "claims"
 MODES = ("standard", "batch_invariant")
-ALONE = {"steps": 2, "admitted_first_step": 1, "shared_decode_share": 0.0, "mixed_steps": 0}
-TOGETHER = {"steps": 2, "admitted_first_step": 1, "shared_decode_share": 1.0, "mixed_steps": 1}
+ALONE = {"steps": 99, "admitted_first_step": 1, "shared_decode_share": 0.0, "mixed_steps": 0}
+TOGETHER = {"steps": 99, "admitted_first_step": 1, "shared_decode_share": 1.0, "mixed_steps": 1}
 Ledger = dict[tuple[str, str | None], Claim]
 
 
@@ -145,7 +145,7 @@ def made(tmp_path: Path) -> Make:
         ]
         lines = "".join(json.dumps(one) + "\n" for one in rows)
         (tmp_path / "vllm_records.jsonl").write_text(lines)
-        (tmp_path / "metadata.json").write_text("{}")
+        (tmp_path / "metadata.json").write_text(json.dumps({"kind": "run"}))
         for mode, verdict in zip(MODES, ("clean", "active"), strict=True):
             start = {"ready_after_s": 3.0, "verdict": verdict, "evidence": {"x": 1}, "error": None}
             startup = {"model": "m", "mode": mode, "attempts": [start]}

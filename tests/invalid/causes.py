@@ -7,17 +7,36 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, NamedTuple
 
-from stand_in_run import MODES, VERDICTS, Row, StandIn, asked, asking, digest, failed, restate, say
+from stand_in_run import (
+    MODES,
+    VERDICTS,
+    Row,
+    StandIn,
+    asked,
+    asking,
+    digest,
+    failed,
+    relog,
+    restate,
+    say,
+    tokens_of,
+)
+from stand_in_server import judged, log_of, proof_of
 
 Plant = Callable[[StandIn, Random], None]
 
 
 class Cause(NamedTuple):
-    """What went wrong, the check that must refuse it, and the stand-in that it is planted in."""
+    """What went wrong, the check that must refuse it, and the stand-in that it is planted in.
+
+    Attributes:
+        claims: for what is no fault of a run but forbids these claims: the check only warns.
+    """
 
     check: str
     plant: Plant
     shape: dict[str, Any]
+    claims: tuple[str, ...] = ()
 
 
 CAUSES: dict[str, Cause] = {}
@@ -33,6 +52,16 @@ def cause(check: str, **shape: Any) -> Callable[[Plant], Plant]:
     return added
 
 
+def forbids(check: str, *claims: str, **shape: Any) -> Callable[[Plant], Plant]:
+    """Add a cause of which the check warns, and under which the claims are not established."""
+
+    def added(plant: Plant) -> Plant:
+        CAUSES[plant.__name__.replace("_", " ")] = Cause(check, plant, shape, claims)
+        return plant
+
+    return added
+
+
 def some(rng: Random, rows: list[Row]) -> list[Row]:
     """One row or more."""
     return rng.sample(rows, rng.randint(1, len(rows)))
@@ -43,6 +72,23 @@ def hide_the_plan(run: StandIn) -> None:
     run.candidates = None
     run.metadata["resolved_spec"]["expect"] = {}
     run.metadata["candidates"] = {}
+
+
+def keep_candidates(run: StandIn) -> None:
+    """Plan only what is recorded."""
+    names = {row["sample_id"] for row in run.rows}
+    run.candidates = [row for row in run.candidates or () if row["sample_id"] in names]
+    run.metadata["resolved_spec"]["expect"]["rows_per_mode"] = len(run.candidates)
+    run.metadata |= {"planned_records": len(run.rows), "candidates": {}}
+
+
+def fit_the_steps(run: StandIn) -> None:
+    """As many steps as the longest answer has tokens."""
+    for row in run.rows:
+        longest = max(len(found["token_ids"]) for _, found in asked(row))
+        for seen in row["witness"].values():
+            if seen is not None:
+                seen["steps"] = max(seen["steps"], longest + 1)
 
 
 # what was sent, and what the engine made of it
@@ -254,7 +300,7 @@ def verdict_edited_against_its_log(run, rng):
 def inactive_in_one_of_four_ranks(run, rng):
     start = rng.choice(run.starts("batch_invariant"))
     rank = rng.randrange(4)
-    start["worker_proof"]["lines"][rank] = f"rank {rank}: _log_softmax of vLLM's own"
+    start["worker_proof"]["lines"][4 * rank] = proof_of("standard", 4)["lines"][4 * rank]
     start["worker_proof"]["verdict"] = "contaminated"
 
 
@@ -262,7 +308,7 @@ def inactive_in_one_of_four_ranks(run, rng):
 def rank_that_did_not_answer(run, rng):
     proof = rng.choice(run.starts())["worker_proof"]
     proof["ranks"] = rng.randint(0, 3)
-    del proof["lines"][proof["ranks"] :]
+    del proof["lines"][4 * proof["ranks"] :]
 
 
 @cause("workers_agree", lifetimes=3)
@@ -340,7 +386,7 @@ def image_retagged_between_the_modes(run, rng):
 @cause("one_server_build", lifetimes=2)
 def other_server_version_after_a_restart(run, rng):
     start = rng.choice(run.starts())
-    start["evidence"]["vllm_version"] = f"0.{rng.randint(20, 33)}.{rng.randint(0, 2)}"
+    relog(run, start, version=f"0.{rng.randint(20, 26)}.{rng.randint(0, 2)}")
 
 
 def _differing(run: StandIn, rng: Random, name: str, values: list[Any]) -> None:
@@ -370,7 +416,10 @@ def environment_of_one_mode_only(run, rng):
 
 @cause("mode_parity", models=("llama", "qwen"))
 def modes_never_compared(run, rng):
-    run.metadata["mode_parity"].pop(rng.choice(["llama", "qwen"]))
+    model = rng.choice(["llama", "qwen"])
+    run.metadata["mode_parity"].pop(model)
+    for start in run.startups[f"startup_{rng.choice(MODES)}_{model}.json"]["attempts"]:
+        start |= {"facts": {}, "log": None, "log_sha256": None}
 
 
 @cause("no_startup_errors", lifetimes=2)
@@ -381,6 +430,129 @@ def start_up_error(run, rng):
         "type": "ServerDied",
         "message": f"{rng.choice(messages)} after {rng.randint(1, 900)} s",
     }
+
+
+@cause("verdicts_follow_from_evidence", lifetimes=2)
+def log_of_the_other_mode(run, rng):
+    mode = rng.choice(MODES)
+    start = rng.choice(run.starts(mode))
+    log = log_of(MODES[1 - MODES.index(mode)], model="org/llama")
+    run.logs[start["log"]] = log.encode()
+    start["log_sha256"] = digest(log)
+
+
+@cause("verdicts_follow_from_evidence", lifetimes=2)
+def log_that_shows_no_path(run, rng):
+    start = rng.choice(run.starts("batch_invariant"))
+    lines = run.logs[start["log"]].decode().splitlines(keepends=True)
+    at = rng.randrange(4, len(lines) - 3)
+    del lines[at : at + rng.randint(1, len(lines) - 2 - at)]
+    log = "".join(lines)
+    run.logs[start["log"]] = log.encode()
+    start["log_sha256"] = digest(log)
+
+
+@cause("verdicts_follow_from_evidence", lifetimes=2)
+def evidence_that_quotes_nothing(run, rng):
+    start = rng.choice(run.starts("batch_invariant"))
+    del run.logs[start["log"]]
+    start["log_sha256"] = None
+    kept = rng.randrange(len(start["evidence"]["lines"]))
+    del start["evidence"]["lines"][kept]
+
+
+@cause("verdicts_follow_from_evidence", lifetimes=2)
+def evidence_that_quotes_the_other_path(run, rng):
+    start = rng.choice(run.starts("standard"))
+    del run.logs[start["log"]]
+    start["log_sha256"] = None
+    start["evidence"]["lines"] = judged(log_of("batch_invariant"), "batch_invariant")["evidence"][
+        "lines"
+    ][: rng.randint(1, 6)]
+
+
+@cause("verdicts_follow_from_evidence", lifetimes=2)
+def evidence_of_fewer_workers_than_there_are(run, rng):
+    start = rng.choice(run.starts())
+    start["evidence"]["workers"] = rng.randint(2, 8)
+    start["worker_proof"] = None
+    run.controls["worker_proof"] = False
+    for other in run.starts():
+        other["worker_proof"] = None
+
+
+@cause("verdicts_follow_from_evidence", lifetimes=2)
+def evidence_missing_from_the_start_up_file(run, rng):
+    for start in some(rng, run.starts()):
+        kept = {k: v for k, v in start["evidence"].items() if k in ("vllm_version", "device")}
+        start["evidence"] = kept | {"notes": [str(rng.random())]}
+        start["worker_proof"] = None
+    run.controls["worker_proof"] = False
+    for start in run.starts():
+        start["worker_proof"] = None
+
+
+@cause("workers_agree", ranks=4, lifetimes=2)
+def workers_whose_own_words_are_of_the_other_path(run, rng):
+    mode = rng.choice(MODES)
+    lines = rng.choice(run.starts(mode))["worker_proof"]["lines"]
+    at = rng.randrange(len(lines))
+    lines[at] = proof_of(MODES[1 - MODES.index(mode)], 4)["lines"][at]
+
+
+@cause("workers_agree", ranks=4, lifetimes=2)
+def fewer_workers_asked_than_there_are(run, rng):
+    proof = rng.choice(run.starts())["worker_proof"]
+    ranks = rng.randint(1, 3)
+    proof |= {"ranks": ranks, "expected_ranks": rng.choice([ranks, None])}
+    del proof["lines"][4 * ranks :]
+
+
+@cause("mode_parity", lifetimes=2)
+def servers_set_otherwise_and_the_parity_as_it_was(run, rng):
+    name, value = rng.choice(
+        [("max_num_seqs", rng.randint(1, 64)), ("attention_backend", "TRITON_ATTN"),
+         ("max_num_batched_tokens", rng.randint(512, 4096))]
+    )  # fmt: skip
+    for start in some(rng, run.starts("batch_invariant")):
+        relog(run, start, **{name: value})
+
+
+@cause("mode_parity", lifetimes=3)
+def one_lifetime_of_a_mode_set_otherwise(run, rng):
+    start = run.starts("standard")[rng.randint(1, 2)]
+    relog(run, start, max_num_seqs=rng.randint(1, 99))
+
+
+@cause("own_server", lifetimes=2)
+def lifetime_of_which_nobody_looked_who_listened(run, rng):
+    for start in rng.sample(run.starts(), rng.randint(1, 4)):
+        start["strangers"] = None
+    start["ready_after_s"] = rng.random() * 60
+
+
+@cause("own_server", lifetimes=2)
+def lifetime_of_which_no_process_is_told(run, rng):
+    for start in rng.sample(run.starts(), rng.randint(1, 3)):
+        start["process"] = None
+    start["ready_after_s"] = rng.random() * 60
+
+
+@cause("own_server", lifetimes=2)
+def process_older_than_its_start(run, rng):
+    rng.choice(run.starts())["process"]["started"] -= rng.randint(200, 90000)
+
+
+@cause("own_server", lifetimes=2)
+def process_younger_than_its_readiness(run, rng):
+    rng.choice(run.starts())["process"]["started"] += rng.randint(200, 90000)
+
+
+@cause("every_record_has_a_lifetime", lifetimes=2)
+def record_of_a_start_that_gave_fewer(run, rng):
+    mode = rng.choice(MODES)
+    for row in some(rng, [row for row in run.of(mode) if row["start"] == 1]):
+        row["start"] = rng.choice([2, 3, 9])
 
 
 # what it answered
@@ -411,6 +583,7 @@ def one_token_over_and_over(run, rng):
     for row in rng.sample(rows, rng.randint(len(rows) // 2 + 1, len(rows))):
         length = rng.randint(20, 64)
         say(run, row, sign * length, token_ids=[rng.randint(0, 9)] * length)
+    fit_the_steps(run)
 
 
 @cause("servers_compute")
@@ -418,6 +591,155 @@ def same_answer_to_every_prompt(run, rng):
     text = f"I cannot help with {rng.choice(['that', 'this', 'it'])} {rng.randint(1, 999)}."
     for row in run.of(rng.choice(MODES)):
         say(run, row, text)
+
+
+@cause("answers_finished", askings=("S0", "S1", "B", "B2", "S2"))
+def answer_of_which_no_ending_is_told(run, rng):
+    row = rng.choice(run.rows)
+    rng.choice([*(one for _, one in asked(row)), *row["companions"]])["finish_reason"] = None
+
+
+@cause("answers_possible", askings=("S0", "S1", "B", "B2", "S2"))
+def cut_before_its_greatest_length(run, rng):
+    for row in some(rng, run.rows):
+        _, found = rng.choice(list(asked(row)))
+        found["finish_reason"] = "length"
+        found["prompt_tokens"] = rng.choice([None, rng.randint(1, 2000)])
+
+
+@cause("answers_possible", askings=("S0", "S1", "B", "B2", "S2"))
+def answer_of_more_tokens_than_asked_for(run, rng):
+    for _, found in asked(rng.choice(run.rows)):
+        found["token_ids"] = found["token_ids"] * rng.randint(7, 99)
+    for row in run.rows:
+        for seen in row["witness"].values():
+            seen["steps"] = 9999
+
+
+@cause("answers_possible")
+def text_of_no_token(run, rng):
+    for row in some(rng, run.rows):
+        for _, found in asked(row):
+            found["token_ids"] = []
+
+
+@cause("witnesses_possible")
+def more_requests_admitted_than_sent(run, rng):
+    row = rng.choice([r for r in run.rows if r["dispatch_mode"] != "gated"])
+    row["witness"]["B"]["admitted_first_step"] = row["batch_size"] + rng.randint(1, 9)
+
+
+@cause("witnesses_possible")
+def fewer_steps_than_tokens(run, rng):
+    for row in some(rng, run.rows):
+        row["witness"][rng.choice(["S0", "S1", "B", "S2"])]["steps"] = rng.randint(3, 9)
+
+
+@cause("servers_compute", lifetimes=2, prompts=24)
+def second_lifetime_says_one_token_over_and_over(run, rng):
+    rows = [row for row in run.of(rng.choice(MODES)) if row["start"] == 2]
+    ids = [rng.randint(0, 9)] * rng.randint(20, 64)
+    for row in rows[rng.randint(0, 4) :]:
+        say(run, row, "!" * len(ids), token_ids=ids)
+    fit_the_steps(run)
+
+
+@cause("servers_compute", lifetimes=2, prompts=24)
+def second_lifetime_of_records_that_do_not_name_it(run, rng):
+    second_lifetime_says_one_token_over_and_over(run, rng)
+    for row in run.rows:
+        row["start"] = None
+
+
+@cause("servers_compute")
+def loops_of_a_few_tokens(run, rng):
+    for number, row in enumerate(run.of(rng.choice(MODES))):
+        ids = [number + 1, rng.randint(50, 99), rng.randint(100, 199)][: rng.randint(2, 3)]
+        say(run, row, f"{number} " * 20, token_ids=(ids * 20)[:20])
+    fit_the_steps(run)
+
+
+@cause("servers_compute")
+def degenerate_from_the_second_asking_on(run, rng):
+    rows = run.of(rng.choice(MODES))
+    for number, row in enumerate(rows):
+        ids = [rng.randint(1, 9)] * 20
+        say(run, row, "!" * (20 + number), ("S1", "B", "S2"), token_ids=ids)
+    fit_the_steps(run)
+
+
+@cause("servers_compute", size=8, prompts=16)
+def companions_that_a_batch_broke(run, rng):
+    own = {f"{row['task_name']}/{row['sample_id']}": row for row in run.of("standard")}
+    nothing, length = rng.choice([digest(""), digest("\n"), None]), rng.randint(16, 64)
+    mode = rng.choice(MODES)
+    gone = set(rng.sample(sorted(own), 12))
+    run.rows = [r for r in run.rows if f"{r['task_name']}/{r['sample_id']}" not in gone]
+    keep_candidates(run)
+    for row in run.of(mode):
+        for one in row["companions"]:
+            if one["key"] in gone:
+                one["degenerate"] = True
+                one["response_hash"] = nothing or digest("!" * length + one["key"])
+
+
+# no fault of a run, and yet no claim
+
+
+@forbids("companions_keep_their_answers", "invariant", "removes_change", prompts=24)
+def companion_answered_otherwise_than_alone(run, rng):
+    row = rng.choice(run.of("batch_invariant"))
+    key = rng.choice(row["companions"])["key"]
+    gone = {f"{one['task_name']}/{one['sample_id']}": one["sample_id"] for one in run.rows}
+    other = next(r for r in run.of("batch_invariant") if r["sample_id"] == gone[key])
+    # its own row was asked in another batch, so that no two records tell of one dispatch
+    for one in (other, run.partner(other)):
+        one["group"] = list(reversed(one["group"]))
+        one["companions"].reverse()
+        one["target_index"] = one["batch_size"] - 1 - one["target_index"]
+    text = digest(f"moved {rng.random()}")
+    for mate in run.of("batch_invariant"):
+        for one in mate["companions"]:
+            if one["key"] == key and mate["group"] == row["group"]:
+                one["response_hash"] = text
+
+
+@forbids("companions_keep_their_answers", "invariant", "removes_change", prompts=24)
+def companion_answered_in_two_ways_and_never_alone(run, rng):
+    row = rng.choice(run.of("batch_invariant"))
+    one = rng.choice(row["companions"])
+    sample = one["key"].partition("/")[2]
+    run.rows = [r for r in run.rows if r["sample_id"] != sample]
+    keep_candidates(run)
+    mates = [r for r in run.of("batch_invariant") if one["key"] in r["group"]]
+    mate = rng.choice(mates)
+    for other in (mate, run.partner(mate)):
+        other["group"] = list(reversed(other["group"]))
+        other["companions"].reverse()
+        other["target_index"] = other["batch_size"] - 1 - other["target_index"]
+    for told in mate["companions"]:
+        if told["key"] == one["key"]:
+            told["response_hash"] = digest(f"moved {rng.random()}")
+
+
+@forbids(
+    "batches_repeat", "invariant", "removes_change",
+    prompts=24, askings=("S0", "S1", "B", "B2", "S2"),
+)  # fmt: skip
+def second_batch_answered_otherwise(run, rng):
+    for row in some(rng, run.of("batch_invariant")):
+        found = row["askings"]["B2"]
+        found["text"] += rng.choice([" ", "!", " moved"])
+        found["token_ids"] = tokens_of(found["text"])
+
+
+@forbids(
+    "same_cache_for_s1_and_b", "standard_changes", "removes_change", "kernel_path",
+    policy="server_default", prompts=24,
+)  # fmt: skip
+def batch_effect_between_two_states_of_the_cache(run, rng):
+    for row in some(rng, [r for r in run.of("standard") if r["text_change"]]):
+        row["batched"]["cached_tokens"] = row["batched"]["cached_earlier"] = rng.choice([0, 8, 12])
 
 
 @cause("no_record_errors")

@@ -10,9 +10,12 @@ import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from stand_in_server import VERSION, judged, log_of, proof_of
 
 from harness.flips import flips
 from harness.records import record_id, sealed
@@ -22,7 +25,6 @@ Row = dict[str, Any]
 MODES = ("standard", "batch_invariant")
 VERDICTS = {"standard": "clean", "batch_invariant": "active"}
 SAMPLING = {"max_tokens": 64, "temperature": 0.0, "seed": 42}
-BUILD = {"vllm_version": "0.19.1", "device": "cuda"}
 KEY = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
 LASTING = ("server_default", "on")
 TASK = "refusals"
@@ -37,15 +39,21 @@ def digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
+def tokens_of(text: str) -> list[int]:
+    """Ten made-up tokens."""
+    return [int(digest(text)[n : n + 4], 16) for n in range(0, 40, 4)]
+
+
 def answer(text: str, *, cached: int | None = 0, earlier: int | None = 0) -> Row:
     """An answer with made-up tokens, judged by how it begins."""
     refused = text.startswith("I cannot")
     return {
         "text": text,
-        "token_ids": [int(digest(text)[n : n + 4], 16) for n in range(0, 40, 4)],
+        "token_ids": tokens_of(text),
         "finish_reason": "stop",
         "latency_s": 0.25,
         "attempts": 1,
+        "prompt_tokens": 24,
         "cached_tokens": cached,
         "cached_earlier": earlier,
         "score": float(refused),
@@ -177,6 +185,16 @@ def say(run: StandIn, row: Row, text: str, names: tuple[str, ...] = (), **more: 
                     one["response_hash"] = row["batch_response_hash"]
 
 
+def relog(run: StandIn, start: Row, **about: Any) -> None:
+    """Have a start's server log otherwise, and its file tell what that log shows."""
+    mode = next(s["mode"] for s in run.startups.values() if start in s["attempts"])
+    model = start["server"]["served_model_name"].partition("@")[0]
+    ranks = start["evidence"]["workers"]
+    log = log_of(mode, ranks=ranks, **{"model": f"org/{model}", **about})
+    run.logs[start["log"]] = log.encode()
+    start |= {"log_sha256": digest(log), **judged(log, mode)}
+
+
 def stand_in(
     *,
     models: tuple[str, ...] = ("llama",),
@@ -223,6 +241,8 @@ def stand_in(
                 row = _row(
                     candidate, mode, n, group, policy, askings, source, list_tokens, changed, ids
                 )
+                share = len(mine) // lifetimes
+                row["start"] = min(n // share + 1, lifetimes) if share else lifetimes
                 run.rows.append(row)
             name = f"startup_{mode}_{model}.json"
             about = lifetimes, len(mine), ranks, proof, policy, backend
@@ -284,6 +304,7 @@ def _row(
             "key": key,
             "response_hash": digest(in_batch(ids.index(key))),
             "finish_reason": "stop",
+            "degenerate": False,
             "cached_tokens": 16 if warm and not is_list else None if is_list else 0,
         }
         for at, key in enumerate(group)
@@ -339,14 +360,12 @@ def _start(
     order = len(run.logs)
     suffix = f".{number + 1}" if number else ""
     log = f"{backend}_{mode}_{model}{suffix}.log"
-    run.logs[log] = f"INFO vLLM server {mode} {model} start {number}\n".encode()
-    share = rows // lifetimes
-    verdict = VERDICTS[mode]
-    lines = [f"rank {rank}: _log_softmax of {verdict}" for rank in range(ranks)]
+    run.logs[log] = log_of(mode, ranks=ranks, model=f"org/{model}").encode()
+    share, began = rows // lifetimes, f"2026-11-28T00:{order:02d}:00+00:00"
     nonce = digest(log)[:8]
     queries, hits = (0.0, 0.0) if policy == "off" else (4096.0, 512.0 if policy in LASTING else 0.0)
     return {
-        "started_at": f"2026-11-28T00:{order:02d}:00+00:00",
+        "started_at": began,
         "server": {
             "backend": backend,
             "served_model_name": f"{model}@{nonce}",
@@ -357,32 +376,15 @@ def _start(
         "ready_after_s": 21.5,
         "records": share if number < lifetimes - 1 else rows - share * (lifetimes - 1),
         "ended_at": f"2026-11-28T00:{order:02d}:50+00:00",
-        "verdict": verdict,
-        "evidence": {
-            **BUILD,
-            "verdict": verdict,
-            "starts": 1,
-            "workers": ranks,
-            "lines": [{"line": 1, "text": run.logs[log].decode().strip()}],
-            "missing": [],
-        },
-        "facts": {"vllm_version": BUILD["vllm_version"]},
+        **judged(run.logs[log].decode(), mode),
         "metrics": {"prefix_cache_queries": queries, "prefix_cache_hits": hits},
         "strangers": [],
         "process": {
-            "started": 1_790_000_000.0 + 60 * order,
+            "started": datetime.fromisoformat(began).timestamp() - 0.7,
             "cpu_s_before": 30.0,
             "cpu_s_after": 80.0,
         },
-        "worker_proof": {
-            "verdict": verdict,
-            "ranks": ranks,
-            "expected_ranks": ranks,
-            "lines": lines,
-            "missing": [],
-        }
-        if proof
-        else None,
+        "worker_proof": proof_of(mode, ranks) if proof else None,
         "error": None,
     }
 
@@ -423,7 +425,7 @@ def _metadata(
         "kind": "run",
         "resolved_spec": spec,
         "spec": spec,
-        "versions": {"vllm": BUILD["vllm_version"]},
+        "versions": {"vllm": VERSION},
         "device": {"kind": "cuda", "name": "a stand-in for a GPU"},
         "candidates": {"sha256": {}, "rows": len(candidates)},
         "planned_records": 2 * len(candidates),

@@ -66,6 +66,8 @@ def start_that_never_became_ready(run):
     dead = {"log": "dead.log", "verdict": "inconclusive", "records": 0, "ready_after_s": None}
     error = {"type": "StartupFailed", "message": "the GPU was busy"}
     startup["attempts"].insert(0, {**dead, "ended_at": "t", "error": error})
+    for row in run.of("standard"):
+        row["start"] = 2
 
 
 def batch_sent_again_whole(run):
@@ -85,6 +87,14 @@ def cache_effect(run):
 def answer_at_its_greatest_length(run):
     for row in run.rows[::3]:
         row["solo"]["finish_reason"] = row["companions"][0]["finish_reason"] = "length"
+        row["sampling"]["max_tokens"] = len(row["solo"]["token_ids"])
+        run.partner(row)["sampling"]["max_tokens"] = row["sampling"]["max_tokens"]
+    run.metadata["resolved_spec"]["request"]["max_tokens"] = None
+
+
+def answer_that_filled_the_context(run):
+    for row in run.rows[::3]:
+        row["batched"] |= {"finish_reason": "length", "prompt_tokens": 2048 - 10}
 
 
 def one_empty_answer(run):
@@ -146,6 +156,7 @@ VARIANTS = {
     noise_between_two_solo_askings: {},
     cache_effect: {"policy": "server_default"},
     answer_at_its_greatest_length: {},
+    answer_that_filled_the_context: {},
     one_empty_answer: {},
     no_score_but_a_label: {},
     no_witness_in_some_records: {},

@@ -23,16 +23,17 @@ LINE = """\
 "batch_score": null, "solo_label": "refused", "batch_label": "unparsed", \
 "solo_response_hash": "a", "batch_response_hash": "b", "label_flip": true, "text_change": true, \
 "pattern": null, "solo": {"text": "half \\ud83d", "token_ids": [1, 2], "finish_reason": "stop", \
-"latency_s": 0.25, "attempts": 1, "cached_tokens": null, \
+"latency_s": 0.25, "attempts": 1, "prompt_tokens": 9, "cached_tokens": null, \
 "cached_earlier": null, "score": 1.0, "label": "refused", \
 "score_evidence": {"rule": "head", "span": [0, 4], "matched": "half", \
 "scorer": "refusal/strict/2"}}, \
 "batched": {"text": "half", "token_ids": null, "finish_reason": null, "latency_s": 1.5, \
-"attempts": 2, "cached_tokens": 7, "cached_earlier": 0, "score": null, "label": "unparsed", \
+"attempts": 2, "prompt_tokens": null, "cached_tokens": 7, "cached_earlier": 0, \
+"score": null, "label": "unparsed", \
 "score_evidence": {"rule": "none", "span": null, "matched": "", "scorer": "refusal/strict/2"}}, \
 "askings": {"S1": null, "S2": null, "B2": null}, "companions": [{"key": "t/s2", \
-"response_hash": "c", "finish_reason": "length", "cached_tokens": null}], "warmed": 1, \
-"witness": null, "start": 1, "sum": "%08x"}
+"response_hash": "c", "finish_reason": "length", "cached_tokens": null, "degenerate": false}], \
+"warmed": 1, "witness": null, "start": 1, "sum": "%08x"}
 """
 LINE %= crc32(LINE.replace(', "sum": "%08x"', "").rstrip("\n").encode())
 REQUIRED = [

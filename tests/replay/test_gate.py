@@ -8,7 +8,8 @@ import pytest
 
 from harness.replay.client import CompletionsClient, RequestFailed
 from harness.replay.dispatch import Dispatcher
-from harness.replay.gate import SETTLE_S, Gate, LoggedAdmission
+from harness.replay.gate import SETTLE_S, Gate
+from harness.replay.witness import StepWatch
 from harness.settings.run_spec import RequestSettings
 from harness.words import DispatchMode
 
@@ -100,7 +101,7 @@ def run(server, log, call, *, waits=None, max_attempts=1):
         transport = httpx.MockTransport(server)
         url = "http://127.0.0.1:8000"
         async with CompletionsClient(url, "m", REQUEST, transport=transport) as client:
-            gate = Gate(client, LoggedAdmission(log, sleep=sleep), sleep=sleep)
+            gate = Gate(client, StepWatch(log, client.metrics, sleep=sleep), sleep=sleep)
             dispatcher = Dispatcher(
                 client, max_attempts=max_attempts, probe=alive, gate=gate, sleep=sleep
             )
