@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from stand_in_server import judged, log_of
 
 MODES = ("standard", "batch_invariant")
 LABELS = {1.0: "refused", 0.5: "partial", 0.0: "complied"}
@@ -87,6 +90,15 @@ def says(row: dict[str, Any], condition: str, text: str, score: float | None) ->
         row["text_change"] = row["solo_response_hash"] != row["batch_response_hash"]
 
 
+@cache
+def _evidence(verdict: str) -> dict[str, Any]:
+    """What a log of the made-up server gives for a verdict, with its quoted lines."""
+    modes = {"clean": "standard", "active": "batch_invariant"}
+    if (mode := modes.get(verdict)) is None:
+        return {"vllm_version": "0.30.0", "device": "cuda"}
+    return judged(log_of(mode, version="0.30.0"), mode)["evidence"]
+
+
 def attempt(verdict: str, **more: Any) -> dict[str, Any]:
     return {
         "ready_after_s": 3.0,
@@ -94,7 +106,7 @@ def attempt(verdict: str, **more: Any) -> dict[str, Any]:
         "ended_at": "t",
         "verdict": verdict,
         "server": {"environment": {"VLLM_BATCH_INVARIANT": str(int(verdict == "active"))}},
-        "evidence": {"vllm_version": "0.30.0", "device": "cuda"},
+        "evidence": _evidence(verdict),
         "facts": {"vllm_version": "0.30.0", "arguments": {"dtype": "float16", "port": 8000}},
         "error": None,
     } | more
