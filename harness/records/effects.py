@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
 from harness.flips import ScoreState, score_state
-from harness.records.answers import text_hash
+from harness.records.answers import REPEATED, repeats, text_hash
 from harness.records.rows import AnswerRow, Row
-from harness.words import Asking, Effect, Pattern, Status, pattern_of
+from harness.words import Asking, DispatchMode, Effect, Pattern, Status, pattern_of
 
 _UNKNOWN = -1
 _COMPARED = tuple(effect.askings for effect in Effect)
@@ -167,3 +168,60 @@ def _again(first: AnswerRow | None, repeats: Sequence[AnswerRow]) -> Repeats:
         changes += again != text and json.loads(again) != json.loads(text)
         flips += _state(repeat) != state
     return len(repeats), changes, flips
+
+
+def told_of(row: Row) -> tuple[int, int, bool, bool]:
+    """Of a row's answers: tokens compared, whether the cache moved, degenerate, tokens moved.
+
+    Tokens compared are those of the shorter of S0 and B, -1 unless both have ids.
+    """
+    told = dict.fromkeys((bytes(one.text), bytes(one.token_ids)) for _, one in row.asked())
+    idle = any(_degenerate(*one) for one in told)
+    if row.solo is None or row.batched is None:
+        return -1, -1, idle, False
+    tokens = row.solo.tokens if len(told) == 1 else min(row.solo.tokens, row.batched.tokens)
+    return tokens, _cache_moved(row), idle, len(told) > 1 and retokenized(row)
+
+
+def effect_tokens(row: Row) -> tuple[int, int, int]:
+    """Tokens of the shorter answer of each effect's two; -1 where one of them is not recorded."""
+    s1 = row.solo_repeats[0] if row.solo_repeats else row.askings.S1
+    if s1 is None:
+        return -1, -1, -1
+    batch, cache, noise = (
+        min(s1.tokens, one.tokens) if one else -1 for one in (row.batched, row.solo, row.askings.S2)
+    )
+    return batch, cache, noise
+
+
+def retokenized(row: Row) -> bool:
+    """Whether two askings have one text and other token ids."""
+    told = [(bytes(one.text), bytes(one.token_ids)) for _, one in row.asked()]
+    known = {pair for pair in told if b"null" not in pair}
+    return len({text for text, _ in known}) < len(known)
+
+
+_BLANK = re.compile(rb'"(?:\s|\\[nrtfb]|\\u00(?:[01]\w|20|a0))*"')
+
+
+def _degenerate(text: bytes, ids: bytes) -> bool:
+    """What `Answer.degenerate` says, without decoding more than an answer's beginning."""
+    if _BLANK.fullmatch(text):
+        return True
+    if ids == b"null":
+        said = json.loads(text) if len(text) > REPEATED else ""
+        return repeats((said or "")[: 4 * REPEATED])
+    first = ids[1 : 12 * REPEATED].rstrip(b"] ").split(b",")[:REPEATED]
+    return repeats([token.strip() for token in first])
+
+
+def _cache_moved(row: Row) -> int:
+    """Whether B found another number of its prompt's tokens in the cache than S1: 1, 0, else -1.
+
+    A prompt list tells what its prompts took together, so there it is not known.
+    """
+    alone, batched = row.askings.S1, row.batched
+    if alone is None or batched is None or row.dispatch_mode == DispatchMode.PROMPT_LIST:
+        return -1
+    one, other = alone.cached_tokens, batched.cached_tokens
+    return -1 if one is None or other is None else int(one != other)

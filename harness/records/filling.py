@@ -7,7 +7,6 @@ matter of seconds.
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
@@ -19,9 +18,17 @@ import numpy.typing as npt
 from msgspec.structs import astuple
 
 from harness.flips import score_state
-from harness.records.answers import FINISHED, REPEATED, repeats
+from harness.records.answers import FINISHED
 from harness.records.batches import oddities
-from harness.records.effects import NOTHING_SHOWN, raw_hash, shown, witnessed
+from harness.records.effects import (
+    NOTHING_SHOWN,
+    effect_tokens,
+    raw_hash,
+    retokenized,
+    shown,
+    told_of,
+    witnessed,
+)
 from harness.records.frame import (
     KEY,
     AnswerChecks,
@@ -33,7 +40,7 @@ from harness.records.frame import (
 )
 from harness.records.record import SCHEMA_VERSION, UNSEALED, first_difference, record_id
 from harness.records.rows import AnswerRow, AskingsRow, Row
-from harness.words import DispatchMode, Effect, Mode, Status
+from harness.words import Effect, Mode, Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,13 +225,13 @@ class RecordsBuilder:
         for name, values in zip(("witnessed", "vacuous", "mixed"), seen.T, strict=True):
             self._put(name, _spread(values, len(rows)))
         answered = rows if any(columns["solo"]) or any(columns["batched"]) else rows[:1]
-        told = np.array([_told(row) for row in answered], np.int32).T
+        told = np.array([told_of(row) for row in answered], np.int32).T
         for name, values in zip(("compared_tokens", "cache_moved"), told, strict=False):
             self._put(name, _spread(values, len(rows)))
         for name, values in zip(("degenerate", "tokens_moved"), told[2:] > 0, strict=True):
             self._put(name, _spread(values, len(rows)))
         self._put("start", np.array([start or 0 for start in columns["start"]], np.int32))
-        tokens = np.array([_effect_tokens(row) for row in answered], np.int32)
+        tokens = np.array([effect_tokens(row) for row in answered], np.int32)
         for effect, values in zip(Effect, tokens.T, strict=True):
             self._put(f"{effect}_tokens", _spread(values, len(rows)))
 
@@ -273,7 +280,7 @@ class RecordsBuilder:
                 (found.unfinished, not endings <= _ENDINGS),
                 (found.unended, not row.is_of_schema_1 and None in endings),
                 (found.contradicted, contradicted),
-                (found.retokenized, _retokenized(row)),
+                (found.retokenized, retokenized(row)),
             ):
                 if fault:
                     lines_of.append(line)
@@ -327,63 +334,6 @@ def _numbered(identity: pd.DataFrame) -> IntArray:
         codes, _ = factorize(values.to_numpy())
         number, _ = factorize(number * (codes.max(initial=0) + 1) + codes)
     return number.astype(np.int32)
-
-
-def _told(row: Row) -> tuple[int, int, bool, bool]:
-    """Of a row's answers: tokens compared, whether the cache moved, degenerate, tokens moved.
-
-    Tokens compared are those of the shorter of S0 and B, -1 unless both have ids.
-    """
-    told = dict.fromkeys((bytes(one.text), bytes(one.token_ids)) for _, one in row.asked())
-    idle = any(_degenerate(*one) for one in told)
-    if row.solo is None or row.batched is None:
-        return -1, -1, idle, False
-    tokens = row.solo.tokens if len(told) == 1 else min(row.solo.tokens, row.batched.tokens)
-    return tokens, _cache_moved(row), idle, len(told) > 1 and _retokenized(row)
-
-
-def _effect_tokens(row: Row) -> tuple[int, int, int]:
-    """Tokens of the shorter answer of each effect's two; -1 where one of them is not recorded."""
-    s1 = row.solo_repeats[0] if row.solo_repeats else row.askings.S1
-    if s1 is None:
-        return -1, -1, -1
-    batch, cache, noise = (
-        min(s1.tokens, one.tokens) if one else -1 for one in (row.batched, row.solo, row.askings.S2)
-    )
-    return batch, cache, noise
-
-
-def _retokenized(row: Row) -> bool:
-    """Whether two askings have one text and other token ids."""
-    told = [(bytes(one.text), bytes(one.token_ids)) for _, one in row.asked()]
-    known = {pair for pair in told if b"null" not in pair}
-    return len({text for text, _ in known}) < len(known)
-
-
-_BLANK = re.compile(rb'"(?:\s|\\[nrtfb]|\\u00(?:[01]\w|20|a0))*"')
-
-
-def _degenerate(text: bytes, ids: bytes) -> bool:
-    """What `Answer.degenerate` says, without decoding more than an answer's beginning."""
-    if _BLANK.fullmatch(text):
-        return True
-    if ids == b"null":
-        said = json.loads(text) if len(text) > REPEATED else ""
-        return repeats((said or "")[: 4 * REPEATED])
-    first = ids[1 : 12 * REPEATED].rstrip(b"] ").split(b",")[:REPEATED]
-    return repeats([token.strip() for token in first])
-
-
-def _cache_moved(row: Row) -> int:
-    """Whether B found another number of its prompt's tokens in the cache than S1: 1, 0, else -1.
-
-    A prompt list tells what its prompts took together, so there it is not known.
-    """
-    alone, batched = row.askings.S1, row.batched
-    if alone is None or batched is None or row.dispatch_mode == DispatchMode.PROMPT_LIST:
-        return -1
-    one, other = alone.cached_tokens, batched.cached_tokens
-    return -1 if one is None or other is None else int(one != other)
 
 
 def _change(row: Row) -> Change:

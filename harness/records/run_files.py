@@ -19,7 +19,6 @@ METADATA = "metadata.json"
 CANDIDATES = "selected_candidates.jsonl"
 INTERRUPTED = "Interrupted"
 """The type of the error of a start that a signal to the harness ended."""
-_BEFORE_RECORDS = frozenset({"StartupFailed", "ModeNotProven"})
 
 
 class LogQuote(Struct, frozen=True):
@@ -131,7 +130,7 @@ class Start(Struct, frozen=True):
             return False
         if self.records is not None and (self.records or self.ended_at):
             return bool(self.records)
-        if self.ready_after_s is None or self._error_type in _BEFORE_RECORDS:
+        if self.ready_after_s is None or self._error_type in ("StartupFailed", "ModeNotProven"):
             return False
         return self.judged is not None or self.verdict != Verdict.INCONCLUSIVE
 
