@@ -25,9 +25,9 @@ from harness.replay import (
     CompletionsClient,
     Dispatcher,
     Gate,
-    LoggedAdmission,
     PrefixCache,
     RequestFailed,
+    StepWatch,
 )
 from harness.serve import ask_server_info, ask_workers, let_go, why_not_held
 from harness.settings.run_spec import RequestSettings
@@ -101,7 +101,8 @@ def test_no_other_endpoint_takes_a_run_down(says):
                 await call
 
     async def held(client):
-        async with Gate(client, LoggedAdmission(Path("none")), sleep=at_once).closed(["a"]) as left:
+        watch = StepWatch(Path("none"), client.metrics, sleep=at_once)
+        async with Gate(client, watch, sleep=at_once).closed(["a"]) as left:
             left()
 
     with HostileServer({"*": says}) as server:

@@ -20,7 +20,7 @@ from harness.analyse.checks import (
 )
 from harness.prove import gap_in_quotes, judge_server
 from harness.records import Start
-from harness.words import MODES, PROVEN, Asking, CachePolicy, Effect, Mode
+from harness.words import MODES, PROVEN, Asking, CachePolicy, DispatchMode, Effect, Mode
 
 OF_EVIDENCE: dict[str, Look] = {}
 _SAMPLING = ("max_tokens", "temperature", "seed")
@@ -63,6 +63,8 @@ def _one_dispatch_a_batch(run: Checked) -> Outcome:
 def _gated_in_one_step(run: Checked) -> Outcome:
     """A gated batch is one that the engine admitted in a single step."""
     finds = run.records.checks.batches
+    if DispatchMode.GATED not in set(run.records.candidates["dispatch_mode"]):
+        return ok("no batch was to be gated")
     if not finds.gated:
         return not_checked("no gated batch of which the engine's log was read")
     if finds.ungated:
