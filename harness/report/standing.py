@@ -20,7 +20,8 @@ def headline(summary: Summary, *, countable: bool) -> str:
     """The sentence that people quote; it says so itself when the run does not count.
 
     It tells the label flips, or the text changes where no label flipped: by prompt, of B against
-    S1, where that was asked before B; else of B against S0, and says so.
+    S1, where that was asked before B; else of B against S0, and says so. Where labels lead, what
+    the texts did follows: few labels may leave open what the texts show.
     """
     sentence = _counts(summary, summary.leading) or "no record was counted."
     return f"{sentence[0].upper()}{sentence[1:]}" if countable else f"Not countable: {sentence}"
@@ -35,9 +36,20 @@ def _counts(summary: Summary, effect: Effect | None) -> str:
     pairs = summary.pairs_of(effect, shown)
     if len(found) > 1 and pairs:
         parts.append(f"exact McNemar {p_equals(pairs.prompts.p_two_sided)} by prompt")
+    if effect and shown is Endpoint.LABEL_FLIPS:
+        parts += _texts(summary, effect)
     if parts and not effect:
         parts.append("B against the first solo answer, which cannot tell a batch from a cache")
     return "; ".join(parts) and f"{'; '.join(parts)}."
+
+
+def _texts(summary: Summary, effect: Effect) -> Iterator[str]:
+    """Prompts whose text changed in each mode, and the test, where both modes have some prompt."""
+    found = [summary.counted(mode, effect, Endpoint.TEXT_CHANGES) for mode in summary.by_mode]
+    pairs = summary.pairs_of(effect, Endpoint.TEXT_CHANGES)
+    if len(found) > 1 and pairs and any(one.prompts.count for one in found):
+        counts = " and ".join(f"{one.prompts.count} of {one.prompts.n}" for one in found)
+        yield f"texts: {counts}, {p_equals(pairs.prompts.p_two_sided)}"
 
 
 def leading_endpoint(summary: Summary) -> Endpoint:
@@ -52,9 +64,13 @@ def leading_endpoint(summary: Summary) -> Endpoint:
 def _changes(of: Counted, shown: Endpoint) -> str:
     """How many prompts change, and where none does what that leaves room for."""
     what = "text" if shown is Endpoint.TEXT_CHANGES else "label"
+    if not of.rows.count and of.prompts.upper95 is not None:
+        room = f"up to {of.prompts.upper95:.2%} may"
+        return f"none of {of.prompts.n} prompts changes its {what} with the batch ({room})"
     rows = f"{of.rows.count} of {of.rows.n} rows"
-    said = f"{of.prompts.count} of {of.prompts.n} prompts ({rows}) change their {what}"
-    return f"{said} with the batch{_room(of)}"
+    return (
+        f"{of.prompts.count} of {of.prompts.n} prompts ({rows}) change their {what} with the batch"
+    )
 
 
 def _compared(of: Counted, shown: Endpoint) -> str:
