@@ -102,7 +102,7 @@ def vacuous_batch(run, rng):
             "admitted_first_step": 1,
             "shared_decode_share": 0.0,
             "mixed_steps": 0,
-            "steps": rng.randint(20, 90),
+            "steps": row["witness"]["B"]["steps"] + rng.randint(20, 90),  # one after the other
         }
 
 
