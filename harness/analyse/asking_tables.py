@@ -190,6 +190,7 @@ class Unseen(Struct, frozen=True):
         cache_moved: rows whose text changed with the batch, and whose B found other tokens of its
             prompt in the cache than S1: a change by the cache cannot be told from one by the batch.
         cache_unknown: rows whose text changed with the batch, of which that is not known.
+        unsteady: prompts whose text alone (S1, S2) is not one over all of their rows.
     """
 
     companions: int = 0
@@ -199,6 +200,7 @@ class Unseen(Struct, frozen=True):
     tokens_moved: int = 0
     cache_moved: int = 0
     cache_unknown: int = 0
+    unsteady: int = 0
 
     @property
     def beside_the_rows(self) -> str | None:

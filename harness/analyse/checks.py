@@ -321,7 +321,9 @@ def _batches_shared_steps(run: Checked) -> Outcome:
 
 def _by_start(run: Checked) -> Any:
     """The good records and their start; where they do not name it, by how many each start gave."""
-    frame = run.records.frame.join(run.records.candidates[["model", *_PROMPT]], on="key")
+    frame = run.records.frame.join(
+        run.records.candidates[["model", "dispatch_mode", *_PROMPT]], on="key"
+    )
     for startup in run.files.startups:
         own = (frame["model"] == startup.model) & (frame["start"] == 0)
         own &= frame["mode"] == MODES.index(Mode(startup.mode)) if startup.mode in MODES else False
@@ -344,29 +346,39 @@ def _idle(name: str, empty: int, same: int, of: int, fewest: int) -> list[str]:
 def _servers_compute(run: Checked) -> Outcome:
     """A server that says the same, or nothing, to everything has not been asked anything.
 
-    By model and mode, and by each start of a server, over the answers to different prompts, alone
-    and in the batch, and over those to companions; see docs/verdict.md.
+    By model and mode, and by each start of a server and each way of sending, over the answers to
+    different prompts, alone and in the batch, and over those to companions; see docs/verdict.md.
     """
     frame = _by_start(run)
     bad: list[str] = []
     servers = frame.drop_duplicates(["model", "mode", *_PROMPT]).groupby(["model", "mode"])
-    starts = frame.drop_duplicates(["model", "mode", "start", *_PROMPT])
-    lifetimes = starts.groupby(["model", "mode", "start"])
+    sent = ["model", "mode", "start", "dispatch_mode"]
+    lifetimes = frame.drop_duplicates([*sent, *_PROMPT]).groupby(sent, observed=True)
+    told: set[tuple[str, int]] = set()
     for (model, mode, *start), asked in (*servers, *lifetimes):
         of, length = len(asked), int(asked["compared_tokens"].min())
-        if start and (of < _FEWEST_LONG or of == len(servers.get_group((model, mode)))):
+        if start and (of < _FEWEST_LONG or (model, mode) in told):
             continue
-        name = f"{model} in {MODES[mode]} mode" + (f", start {start[0]}" if start else "")
+        name = f"{model} in {MODES[mode]} mode" + "".join(
+            f", {what}{part}" for what, part in zip(("start ", ""), start, strict=False) if part
+        )
         # the most frequent answer, alone or in the batch
         same = max(int(asked[side].value_counts().max()) for side in ("solo_hash", "batch_hash"))
         fewest = _FEWEST_LONG if length > _LONG else _FEWEST
-        bad += _idle(name, int(asked["degenerate"].sum()), same, of, fewest)
-    for ((model, told), start_of), said in run.records.checks.batches.companions.said.items():
+        if idle := _idle(name, int(asked["degenerate"].sum()), same, of, fewest):
+            told.add((model, mode))
+            bad += idle
+    for (
+        (model, of_mode),
+        start_of,
+        way,
+    ), said in run.records.checks.batches.companions.said.items():
         texts = Counter(text for text, _ in said.values())
-        idle = sum(degenerate for _, degenerate in said.values())
-        name = f"companions of {model} in {told} mode" + (f", start {start_of}" if start_of else "")
+        blank = sum(degenerate for _, degenerate in said.values())
+        name = f"companions of {model} in {of_mode} mode, {way}"
+        name += f", start {start_of}" if start_of else ""
         if len(said) >= _FEWEST_LONG:
-            bad += _idle(name, idle, texts.most_common(1)[0][1], len(said), _FEWEST)
+            bad += _idle(name, blank, texts.most_common(1)[0][1], len(said), _FEWEST)
     if bad:
         return failed("the server does not show that it computes: ", bad)
     return ok(f"{len(servers)} server(s) answer different prompts differently")

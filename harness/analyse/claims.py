@@ -11,12 +11,12 @@ established.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
 
-from harness.analyse.asking_tables import Counted, EffectPairs, ModeEffects
+from harness.analyse.asking_tables import Counted, ModeEffects
+from harness.analyse.ledger import Ledger
 from harness.analyse.statistics import ALPHA, MARGINS, trials_for_margin
 from harness.analyse.summary import Claim, ClaimStatus, Summary
 from harness.analyse.wider_claims import never_established
@@ -31,90 +31,8 @@ _NOUN = {Endpoint.LABEL_FLIPS: "label", Endpoint.TEXT_CHANGES: "text"}
 _STANDARD, _INVARIANT = MODES
 _FEWEST_MIXED = 6
 """Prompts whose batch mixed prefill and decode: as many as an exact test by prompt needs."""
-_BESIDE = ("modes_present", "rows_per_mode", "logs_unchanged", "run_finished")
-"""Checks that refuse an incomplete folder: its records may still refute."""
 
-
-@dataclass(slots=True)
-class _Ledger:
-    """What the claims on one endpoint are judged by.
-
-    Attributes:
-        failed: what validation refuses in the run, in words, by check.
-        made: the verdicts so far, by claim.
-    """
-
-    summary: Summary
-    endpoint: Endpoint
-    failed: Mapping[str, str]
-    made: dict[str, ClaimStatus] = field(default_factory=dict)
-
-    @property
-    def gap(self) -> str | None:
-        """Why nothing can be claimed from these records at all, if so."""
-        summary, planned = self.summary, self.summary.stack.planned_records
-        records, ok = summary.n_records, summary.n_ok
-        if records != ok:
-            return f"{records - ok} of {records} records are errors"
-        if summary.startup_error_count:
-            return f"{summary.startup_error_count} server(s) did not start"
-        if planned is not None and records < planned:
-            return f"only {records} of {planned} planned records are there"
-        if not summary.pairs.complete:
-            return "no candidate has a record in both modes"
-        if summary.pairs.left_out:
-            return f"{summary.pairs.left_out} candidates lack a record in one of the modes"
-        return next((why for check, why in self.failed.items() if check not in _BESIDE), None)
-
-    def counted(self, mode: Mode, effect: Effect | None) -> Counted:
-        """How often a comparison differs in a mode."""
-        return self.summary.askings[mode].effects.of(effect).of(self.endpoint)
-
-    def basis(self) -> Effect | None:
-        """The batch effect where every counted row has it in both modes, else the study's."""
-        for mode in MODES:
-            if self.counted(mode, Effect.BATCH).rows.n != self.summary.mode(mode).ok:
-                return None
-        return Effect.BATCH
-
-    def pairs(self) -> EffectPairs:
-        """Standard against invariant on the basis."""
-        assert self.summary.paired_askings is not None
-        return self.summary.paired_askings.of(self.basis()).of(self.endpoint)
-
-    def noise(self) -> str | None:
-        """Why the noise of a mode forbids a claim, if so: it has to be 0, in the texts too."""
-        for mode in MODES:
-            effects = self.summary.askings[mode].effects.noise
-            noise = effects.text_changes
-            if noise.rows.n < self.summary.mode(mode).ok:
-                return f"noise in {mode.words} mode is unknown: S2 was not asked of every row"
-            if noise.rows.count:
-                return (
-                    f"the text of {noise.told} changes in {mode.words} mode when nothing changes "
-                    "but time"
-                )
-        return None
-
-    def unseen(self) -> str | None:
-        """What changes in batch-invariant mode beside the rows' own texts, if anything does."""
-        reason = self.summary.unseen[_INVARIANT].beside_the_rows
-        return f"{reason}, in batch-invariant mode" if reason else None
-
-    def cached(self, mode: Mode) -> str | None:
-        """Why a change with the batch in a mode may be one by the cache, if so."""
-        reason = self.summary.unseen[mode].of_the_cache(self.summary.stack.prefix_caching)
-        return f"{reason}, in {mode.words} mode" if reason else None
-
-    def beyond_noise(self, mode: Mode) -> bool:
-        """Whether more prompts change with the batch than with time alone; true without S2."""
-        noise = self.counted(mode, Effect.NOISE).prompts
-        cells = self.summary.askings[mode].beyond_noise.of(self.endpoint)
-        clear = cells.p_two_sided < ALPHA and cells.batch_only > cells.repeat_only
-        return not noise.count or clear
-
-
-Look = Callable[[_Ledger], Verdict]
+Look = Callable[[Ledger], Verdict]
 _MEASURED: dict[str, tuple[str, Look]] = {}
 
 
@@ -143,7 +61,7 @@ def claim_ledger(
             and where only what lies beside them is incomplete, nothing is established.
     """
     claims: list[Claim] = []
-    ledgers = [_Ledger(summary, endpoint, failed) for endpoint in Endpoint]
+    ledgers = [Ledger(summary, endpoint, failed) for endpoint in Endpoint]
     for name, (text, look) in _MEASURED.items():
         for run in ledgers:
             gap = run.gap
@@ -166,7 +84,7 @@ def claim_ledger(
     return (*claims, *_following(ledgers, records, pairing), *never_established(summary))
 
 
-def _direction(run: _Ledger) -> Mode | None:
+def _direction(run: Ledger) -> Mode | None:
     """The mode in which more prompts change."""
     cells = run.pairs().prompts
     if cells.first_only == cells.second_only:
@@ -186,7 +104,7 @@ def bounded(found: Counted) -> str:
     )
 
 
-def _unasked(run: _Ledger) -> Verdict | None:
+def _unasked(run: Ledger) -> Verdict | None:
     """The verdict of a claim about the batch where S1 is missing."""
     if run.basis() is Effect.BATCH:
         return None
@@ -202,7 +120,7 @@ def _late(effects: ModeEffects) -> str:
 
 
 @_claim("In standard mode the {} changes with the batch on the selected rows")
-def _standard_changes(run: _Ledger) -> Verdict:
+def _standard_changes(run: Ledger) -> Verdict:
     if verdict := _unasked(run):
         return verdict
     batch = run.counted(_STANDARD, Effect.BATCH)
@@ -218,7 +136,8 @@ def _standard_changes(run: _Ledger) -> Verdict:
             )
         return _NOT, f"{says}: {bounded(batch)}"
     says += _late(run.summary.askings[_STANDARD])
-    if reason := _unproven(run) or run.noise() or run.cached(_STANDARD):
+    reason = run.unproven() or run.noise() or run.cached(_STANDARD) or run.unscored()
+    if reason:
         return _NOT, f"{says}; {reason}"
     noise = run.counted(_STANDARD, Effect.NOISE)
     return _ESTABLISHED, (
@@ -228,7 +147,7 @@ def _standard_changes(run: _Ledger) -> Verdict:
 
 
 @_claim("The batch-invariant path removes the change of the {} on the selected rows")
-def _removes_change(run: _Ledger) -> Verdict:
+def _removes_change(run: Ledger) -> Verdict:
     if verdict := _unasked(run):
         return verdict
     standard, left = (run.counted(mode, Effect.BATCH) for mode in MODES)
@@ -242,7 +161,7 @@ def _removes_change(run: _Ledger) -> Verdict:
         says += _late(run.summary.askings[_INVARIANT])
         if not run.beyond_noise(_INVARIANT):
             return _NOT, f"{says}; {noise.told} when nothing changes but time"
-        if reason := _of_the_cache(run):
+        if reason := run.of_the_cache():
             return _NOT, f"{says}; {reason}"
         if not noise.rows.n:
             says += "; noise is unknown, S2 was not asked"
@@ -256,8 +175,8 @@ def _removes_change(run: _Ledger) -> Verdict:
     cells = run.pairs().prompts
     p = p_equals(cells.p_two_sided)
     says = f"{standard.told} in standard mode, none in batch-invariant; by prompt {p}"
-    reason = _unproven(run) or run.noise() or _unwitnessed(run) or run.unseen()
-    reason = reason or run.cached(_STANDARD)
+    reason = run.unproven() or run.noise() or run.unwitnessed() or run.unseen()
+    reason = reason or run.cached(_STANDARD) or run.comparable()
     if reason or cells.p_two_sided >= ALPHA:
         why = reason or "too few prompts to tell the modes apart"
         return _NOT, f"{says}; {why}; {bounded(left)}"
@@ -265,23 +184,26 @@ def _removes_change(run: _Ledger) -> Verdict:
 
 
 @_claim("In batch-invariant mode the {} does not depend on the batch")
-def _invariant(run: _Ledger) -> Verdict:
+def _invariant(run: Ledger) -> Verdict:
     if verdict := _unasked(run):
         return verdict
     left = run.counted(_INVARIANT, Effect.BATCH)
     if left.rows.count:
-        reason = _of_the_cache(run)
+        reason = run.of_the_cache()
         return (
             _REFUTED if run.beyond_noise(_INVARIANT) and not reason else _NOT,
             f"{left.told} differ between alone (S1) and batched (B)"
             + (f"; {reason}" if reason else ""),
         )
-    reason = _unproven(run) or run.noise() or _unwitnessed(run) or run.unseen()
+    reason = run.unproven() or run.noise() or run.unwitnessed() or run.unseen()
+    reason = reason or run.comparable()
     if not reason and not run.counted(_STANDARD, Effect.BATCH).rows.count:
         reason = (
             "nothing shows that a change would have been seen: standard mode changed none either"
         )
-    mixed = run.summary.witnessed[_INVARIANT].mixed_prompts
+    if not reason and run.made["standard_changes"] is not _ESTABLISHED:
+        reason = "nothing shows that a change would have been seen: standard mode's is not shown"
+    mixed = min(run.summary.witnessed[mode].mixed_prompts for mode in MODES)
     if not reason and (len(run.summary.schedules) < 2 or mixed < _FEWEST_MIXED):
         reason = (
             "seen under one kind of schedule only: it takes two, one of which lets a prefill join "
@@ -292,7 +214,7 @@ def _invariant(run: _Ledger) -> Verdict:
 
 
 @_claim("The two modes differ in how often the {} changes")
-def _paths_differ(run: _Ledger) -> Verdict:
+def _paths_differ(run: Ledger) -> Verdict:
     pairs, against = (
         run.pairs(),
         "S1" if run.basis() else "S0, which cannot tell a batch from a cache",
@@ -308,8 +230,8 @@ def _paths_differ(run: _Ledger) -> Verdict:
     if sent := pairs.dispatches:
         p = p_equals(sent.p_two_sided)
         says += f"; by dispatch {sent.first_only} and {sent.second_only}, {p}"
-    reason = _unproven(run) or run.noise() or _unwitnessed(run)
-    reason = reason or run.cached(_STANDARD) or run.cached(_INVARIANT)
+    reason = run.unproven() or run.noise() or run.unwitnessed()
+    reason = reason or run.cached(_STANDARD) or run.cached(_INVARIANT) or run.comparable()
     if unasked := _unasked(run):
         reason = unasked[1]
     if reason or cells.p_two_sided >= ALPHA:
@@ -318,8 +240,8 @@ def _paths_differ(run: _Ledger) -> Verdict:
 
 
 @_claim("The change of the {} with the batch depends on the kernel path of the tested stack")
-def _kernel_path(run: _Ledger) -> Verdict:
-    if reason := _unproven(run):
+def _kernel_path(run: Ledger) -> Verdict:
+    if reason := run.unproven():
         return _NOT, reason
     needed = ("standard_changes", "paths_differ")
     missing = [name for name in needed if run.made[name] is not _ESTABLISHED]
@@ -338,43 +260,13 @@ def _kernel_path(run: _Ledger) -> Verdict:
     )
 
 
-def _unproven(run: _Ledger) -> str | None:
-    """Why it is not proven which kernels ran, if so."""
-    stack = run.summary.stack
-    if stack.modes_proven is None:
-        return (
-            "no start-up files came with these records, so which kernels ran is stated, not proven"
-        )
-    if not stack.modes_proven:
-        return "; ".join(stack.unproven) or "a server's kernel path is not proven"
-    return None
-
-
-def _unwitnessed(run: _Ledger) -> str | None:
-    """Why it is not shown that the batches were batches, if so."""
-    for mode, seen in run.summary.witnessed.items():
-        if seen.witnessed < seen.rows:
-            return (
-                f"{seen.rows - seen.witnessed} of {seen.rows} {mode.words} rows have no witness "
-                "that their batch shared engine steps"
-            )
-    return None
-
-
-def _of_the_cache(run: _Ledger) -> str | None:
-    """Why no change in batch-invariant mode is the batch's own, if so."""
-    changed = run.counted(_INVARIANT, Effect.BATCH).rows.count
-    moved = run.summary.unseen[_INVARIANT].cache_moved
-    return run.cached(_INVARIANT) if moved and moved >= changed else None
-
-
-def _under(run: _Ledger) -> str:
+def _under(run: Ledger) -> str:
     """The schedules under which it was seen, and where."""
     schedules = ", ".join(run.summary.schedules) or "no recorded schedule"
     return f"under {schedules}, on {run.summary.stack.place}"
 
 
-def _following(ledgers: Sequence[_Ledger], records: Records, pairing: Pairing) -> list[Claim]:
+def _following(ledgers: Sequence[Ledger], records: Records, pairing: Pairing) -> list[Claim]:
     """What follows where the kernel path is established for any endpoint."""
     holds = any(run.made["kernel_path"] is _ESTABLISHED for run in ledgers)
     no = _NOT, "the dependence on the kernel path is not established"

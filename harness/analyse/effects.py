@@ -229,4 +229,5 @@ def unseen_of(records: Records, rows: IntArray, mode: Mode) -> Unseen:
         tokens_moved=int(frame["tokens_moved"].sum()),
         cache_moved=int((changed["cache_moved"] == 1).sum()),
         cache_unknown=int((changed["cache_moved"] < 0).sum()),
+        unsteady=sum(finds.unsteady(server) for server in list(finds.alone) if server[1] == mode),
     )

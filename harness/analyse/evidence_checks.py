@@ -111,7 +111,7 @@ def _companions_warmed(run: Checked) -> Outcome:
 def _asked_as_specified(run: Checked) -> Outcome:
     """The records' sampling, scorers and weights are one, and those of the run's settings."""
     request = run.files.spec.get("request") or {}
-    weights = {model["name"]: model["hf_id"] for model in run.files.spec.get("models") or ()}
+    weights = {model["name"]: model.get("hf_id") for model in run.files.spec.get("models") or ()}
     frame = run.records.frame
     first = frame.assign(model=run.records.candidates["model"].to_numpy()[frame["key"]])
     first = first[first["settings"].notna()].drop_duplicates(["settings", "model"])
@@ -273,7 +273,8 @@ def _verdicts_follow_from_evidence(run: Checked) -> Outcome:
         (startup, number, start)
         for startup in run.files.startups
         for number, start in startup.answering()
-        if start.verdict == PROVEN.get(Mode(startup.mode))
+        if startup.mode in set(MODES)
+        and start.verdict == PROVEN.get(Mode(startup.mode))
         and (start.evidence.verdict is not None or run.files.made_by_the_harness)
     ]
     if not starts:

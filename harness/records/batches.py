@@ -66,7 +66,7 @@ class CompanionFinds:
     alone: dict[Server, dict[str, set[str]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(set))
     )
-    said: dict[tuple[Server, int], dict[str, tuple[str, bool]]] = field(
+    said: dict[tuple[Server, int, str], dict[str, tuple[str, bool]]] = field(
         default_factory=lambda: defaultdict(dict)
     )
     untold: list[int] = field(default_factory=list)
@@ -79,12 +79,19 @@ class CompanionFinds:
                 continue
             self.batched[server][one.key][one.response_hash] += 1
             idle = bool(one.degenerate) or one.response_hash == _EMPTY
-            self.said[server, row.start or 0][one.key] = one.response_hash, idle
+            self.said[server, row.start or 0, row.dispatch_mode][one.key] = one.response_hash, idle
         own = self.alone[server][f"{row.task_name}/{row.sample_id}"]
         for again in (row.askings.S1, row.askings.S2):
             if again is not None:
                 same = row.batched is not None and bytes(again.text) == bytes(row.batched.text)
                 own.add(str(row.batch_response_hash) if same else raw_hash(bytes(again.text)) or "")
+
+    def unsteady(self, server: Server) -> int:
+        """Prompts that one server answered with several texts when asked alone again (S1, S2).
+
+        Within a row that is the noise; rows of one prompt, sent in other ways, are looked at here.
+        """
+        return sum(len(texts) > 1 for texts in self.alone[server].values())
 
     def moved(self, server: Server) -> tuple[list[str], int]:
         """Companions that a batch answered otherwise, and how many could be compared.

@@ -122,10 +122,13 @@ class Row(msgspec.Struct, gc=False):
         return [(asking, one) for asking, one in zip(_ASKINGS, answers, strict=True) if one]
 
     def told_companions(self) -> tuple[CompanionRow, ...] | None:
-        """The other prompts of its batch, ``None`` where they are not recorded."""
+        """The other prompts of its batch, ``None`` where they are not recorded, or are none."""
         if bytes(self.companions) == b"null":
             return None
-        companions: _Companions = msgspec.json.decode(self.companions, type=_Companions)
+        try:
+            companions: _Companions = msgspec.json.decode(self.companions, type=_Companions)
+        except msgspec.ValidationError:
+            return None
         return companions
 
     def endings(self) -> set[str | None]:
