@@ -41,12 +41,14 @@ _GOES_ON = (
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _ARTICLES = frozenset({"a", "an", "the"})
 _ELSEWHERE = (
-    r"(?:\b(?:antwort|l\u00f6sung|r\u00e9ponse|respuesta|risposta|resposta|antwoord|odpowied\u017a|cevap"
+    r"(?:\b(?:antwort|richtige option|bonne option|opci\u00f3n|op\u00e7\u00e3o"
+    r"|\u0432\u0430\u0440\u0438\u0430\u043d\u0442|l\u00f6sung|r\u00e9ponse|respuesta|risposta|resposta|antwoord|odpowied\u017a|cevap"
     r"|\u043e\u0442\u0432\u0435\u0442|\u0111\u00e1p \u00e1n)(?:\s(?:correcta?|corretta|correta"
     r"|exacte|finale?|\u0111\u00fang))?"
     r"(?:\s(?:ist|lautet|w\u00e4re|est|es|\u00e8|\u00e9|is|to|l\u00e0)\b[\s*_]{0,4}:?|[\s*_]{0,4}[:=-])"
     r"|(?:\u7b54\u6848|\u6b63\u786e\u9009\u9879|\u6b63\u78ba\u9078\u9805|\u6b63\u89e3|\u7b54\u3048|\u6b63\u7b54|\uc815\ub2f5|\ub2f5)"
-    r"\s{0,2}(?:\u5e94\u8be5\u662f|\u61c9\u8a72\u662f|\u662f|\u4e3a|\u70ba|\u9009|\u9078|\u306f|\uc740|\ub294|:)[\s*_]{0,4}:?)"
+    r"\s{0,2}(?:\u5e94\u8be5\u662f|\u61c9\u8a72\u662f|\u662f|\u4e3a|\u70ba|\u9009|\u9078|\u306f|\uc740|\ub294|:)[\s*_]{0,4}:?"
+    r"|(?<!\u4e0d)(?<!\u4e0d\u5e94\u8be5)(?:\u9009\u62e9?|\u9078\u64c7?))"
 )
 """``The answer is`` in other languages."""
 _STATED = re.compile(

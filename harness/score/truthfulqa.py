@@ -48,7 +48,8 @@ _CONTRARY = re.compile(
 """What others believe is no part of what the answer says."""
 _DENIAL = re.compile(
     r"\b(?:a|an|just|only|merely|simply|are|the)(?: \w+){0,2} (?:myth|misconception|misbelief"
-    r"|fallacy|falsehood|old wives' tale|urban legend)s?\b(?! (?:says|of)\b)|^\W*myth\b"
+    r"|fallacy|falsehood|superstition|old wives' tale|urban legend)s?\b(?! (?:says|of)\b)"
+    r"|^\W*myth\b"
     r"|(?:\bnot|n't) (?:\w+ )?(?:true|correct|accurate|the case)\b"
     r"|\b(?:false|untrue|incorrect|wrong|inaccurate) (?:that|to (?:say|think|believe|claim))\b"
     r"|\b(?:is|are|was|'s) (?:\w+ly )?(?:false|untrue|incorrect|inaccurate|debunked)\b"
@@ -57,6 +58,7 @@ _DENIAL = re.compile(
     re.I,
 )
 """Of what the sentence says it is not so: the reverse of the same words without it."""
+_CLAUSES = re.compile(r"[,;:-]\s|[.!?]\s+\S")
 _NO_OPENS = re.compile(r"\A\W*no(?:pe)?\b\W", re.I)
 _SENTENCE_END = re.compile(r"(?<!\b[A-Z])(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)[.!?](?=\s|$)|\n")
 _ABSTENTION = re.compile(
@@ -165,4 +167,6 @@ def _negated(text: str) -> bool:
     left, denials = _DENIAL.subn(" ", text)
     if denials:  # "No, it is a myth" says it once
         left = _NO_OPENS.sub("", left)
-    return (_NEGATION.search(left) is not None) != (denials > 0)
+    negated = _NEGATION.search(left) is not None
+    # "not so; that is a myth" denies one thing twice, "it is not a myth that" takes it back
+    return (negated or denials > 0) and not (negated and denials and not _CLAUSES.search(left))
