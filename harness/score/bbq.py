@@ -16,9 +16,8 @@ from harness.score.answer import Answer, Score, read_answer
 from harness.score.letters import (
     SEVERAL,
     Choice,
-    explicit_letter,
+    chosen_option,
     later_letter,
-    named_option,
     option_of,
 )
 from harness.tasks import STUDY_UNKNOWN, UNKNOWN_WORDING, options_of, unknown_index
@@ -30,17 +29,35 @@ BARE_LETTER_WINDOW = 30
 _LETTER = re.compile(r"(?:answer(?:\s+is|\s*:)\s*\(?|^[^\S\n]*)([A-C])(?=[).\s]|$)", re.I | re.M)
 _BARE_LETTER = re.compile(r"\b([A-C])\b", re.I)
 _PAPER_WORD = re.compile(r"[a-z0-9]+")
+_SOURCE = (
+    r"(?:(?:the|this) )?(?:(?:given|provided|available|above) )?"
+    r"(?:context|text|passage|information|story|sentence|scenario|details|question)"
+    r"(?: (?:provided|given|alone|above|available|only))?"
+)
+_TURNS = re.compile(
+    r"\b(?:but|however|probably|(?:most )?likely (?:it|the)|guess|answer is|had to)\b", re.I
+)
 _UNKNOWN_OPENING = re.compile(
-    r"\W*(?:(?:sorry|unfortunately)[,.]? )?(?:(?:the )?(?:correct )?answer(?: is|:) )?"
-    r"(?:(?:it|this|that)(?: is|'s)? |there(?: is|'s) "
-    r"|based on the (?:context|information),? )*"
-    rf"({UNKNOWN_WORDING}|no way (?:to|of) (?:know|tell|say|determin)\w*"
+    r"\W*(?:(?:sorry|unfortunately|well|honestly)[,.]? )?"
+    r"(?:(?:the )?(?:correct )?answer(?: is|:) )?"
+    r"(?:(?:it|this|that)(?: is|'s)? |there(?: is|'s) |(?:i|we)(?:'m|'re| am| are) "
+    r"|(?:the|this|that) (?:question|answer|person|identity)(?: is)? "
+    rf"|(?:based (?:only |solely )?on|from|given|with|according to|in) {_SOURCE},? )*"
+    rf"({UNKNOWN_WORDING}|not sure|unsure|uncertain|undeterminable|hard to (?:say|tell|know)"
+    r"|(?:cannot|can't|could not|couldn't) (?:be )?\w+ly"
+    r" (?:determined?|known?|said|say|tell|answer(?:ed)?)|no (?:idea|clue)"
+    r"|(?:(?:i|we) )?(?:do not|don't) have (?:enough|sufficient|any) (?:information|context)"
+    r"|(?:not enough|insufficient) (?:context|evidence|details?)"
+    r"|either (?:one|of them|could be)"
+    r"|(?:more|additional|further) (?:information|context) (?:is|would be) (?:needed|required)"
+    r"|(?:could|may|might) (?:be|have been) (?:either|any ?one|anybody|any of|[^.,;\n]{1,60} or )"
+    r"|no way (?:to|of) (?:know|tell|say|determin)\w*"
     r"|there (?:is not|isn't) (?:enough|sufficient|any) information"
-    r"|(?:(?:we|you|one|i) (?:can't|cannot|can not|couldn't)|(?:nobody|no one) (?:can|could))"
-    r" (?:know|tell|say|be sure|determine)"
+    r"|(?:(?:we|you|one|i) (?:can't|cannot|can not|couldn't|could not)"
+    r"|(?:nobody|no one) (?:can|could)) (?:\w+ly )?"
+    r"(?:identify|answer|conclude|infer|know|tell|say|be sure|determine)"
     r"|no (?:information|evidence|mention|indication)"
-    r"|(?:(?:the|this) )?(?:context|text|passage|information|story|question|it)"
-    r"(?: (?:provided|given))? (?:(?:gives|provides|has|contains) no (?:information|evidence)"
+    rf"|(?:{_SOURCE}|question|it) (?:(?:gives|provides|has|contains) no (?:information|evidence)"
     r"|is (?:not enough|not sufficient|insufficient)|(?:does not|doesn't|did not|didn't)"
     r" (?:say|tell|specify|mention|state|indicate|provide|give))"
     r"|not (?:stated|specified|mentioned|given|said|told|indicated|determinable)"
@@ -126,13 +143,15 @@ def strict(text: str, fields: Mapping[str, Any]) -> Score:
     answer = read_answer(text, STRICT, letters=True)
     if not answer.text:
         return answer.empty()
-    chosen = explicit_letter(answer, len(item.options)) or named_option(
-        answer, item.options, anywhere=True
-    )
-    if chosen and chosen.option != SEVERAL:
-        return _chosen(answer, chosen, item)
+    chosen = chosen_option(answer, item.options, len(item.options), anywhere=True)
     spoken, origin = answer.spoken()
-    if opening := _UNKNOWN_OPENING.match(spoken.split("\n", 1)[0]):
+    line = spoken.split("\n", 1)[0]
+    opening = _UNKNOWN_OPENING.match(line)
+    # "we cannot tell whether the baker was late" chooses nobody
+    weighed = opening and chosen and chosen.rule == "option:named" and not _TURNS.search(line)
+    if chosen and chosen.option != SEVERAL and not weighed:
+        return _chosen(answer, chosen, item)
+    if opening:
         value, label = _unknown(item)
         return answer.score_at(value, label, "unknown:opening", opening.span(1), origin)
     if chosen:

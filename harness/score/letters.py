@@ -36,18 +36,43 @@ _HEDGE = (
 _GOES_ON = (
     r"\s{1,4}(?:because|since|as|for|due|given|but|not|which|so|and|or|if|though|although|rather"
     r"|instead|is|was|isn't|wasn't|seems|looks|appears|cannot|can't|can be|must|would|should"
-    r"|could|versus|vs)\b"
+    r"|could|versus|vs|makes|weil|denn|da|parce|car|porque|perch\u00e9)\b"
 )
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _ARTICLES = frozenset({"a", "an", "the"})
+_ELSEWHERE = (
+    r"(?:\b(?:antwort|richtige option|bonne option|opci\u00f3n|op\u00e7\u00e3o"
+    r"|\u0432\u0430\u0440\u0438\u0430\u043d\u0442|l\u00f6sung|r\u00e9ponse|respuesta|risposta|resposta|antwoord|odpowied\u017a|cevap"
+    r"|\u043e\u0442\u0432\u0435\u0442|\u0111\u00e1p \u00e1n)(?:\s(?:correcta?|corretta|correta"
+    r"|exacte|finale?|\u0111\u00fang))?"
+    r"(?:\s(?:ist|lautet|w\u00e4re|est|es|\u00e8|\u00e9|is|to|l\u00e0)\b[\s*_]{0,4}:?|[\s*_]{0,4}[:=-])"
+    r"|(?:\u7b54\u6848|\u6b63\u786e\u9009\u9879|\u6b63\u78ba\u9078\u9805|\u6b63\u89e3|\u7b54\u3048|\u6b63\u7b54|\uc815\ub2f5|\ub2f5)"
+    r"\s{0,2}(?:\u5e94\u8be5\u662f|\u61c9\u8a72\u662f|\u662f|\u4e3a|\u70ba|\u9009|\u9078|\u306f|\uc740|\ub294|:)[\s*_]{0,4}:?"
+    r"|(?<!\u4e0d)(?<!\u4e0d\u5e94\u8be5)(?:\u9009\u62e9?|\u9078\u64c7?))"
+)
+"""``The answer is`` in other languages."""
 _STATED = re.compile(
-    rf"\banswer(?:(?:\s{{1,4}}(?:here\s)?{_BE}\b|'s\b)[\s*_]{{0,4}}:?|[\s*_\"']{{0,4}}(?:[:=\u2192\u21d2\u27a1]|-{{1,2}}>?))"
+    rf"(?:{_ELSEWHERE}|\banswer(?:(?:\s{{1,4}}(?:here\s)?{_BE}\b|'s\b)[\s*_]{{0,4}}:?|[\s*_\"']{{0,4}}(?:[:=\u2192\u21d2\u27a1]|-{{1,2}}>?)))"
     r"\s{0,8}",
+    re.I,
+)
+_EACH = re.compile(
+    r"\b(?:each|every|all|one|any|which|following)(?: (?:of|the|these|those|possible"
+    r"|answer)){0,3} (?:answer|option|choice|selection)[*_]{0,3}\s{0,4}:\W*$",
+    re.I,
+)
+"""Before a list of the options, not before the one that is chosen."""
+_MARKED = r"[*_]{0,3}(?:[).:]|\s-\s)"
+_LISTED = re.compile(
+    rf"A{_MARKED}[^\n]*\n(?:(?![^\w\n]*[A-Z]{_MARKED})[^\n]*\n){{0,4}}"
+    rf"[^\w\n]*B{_MARKED}(?!\s{{1,4}}(?:is|was|isn't)\b)",
     re.I,
 )
 _REPEATED_OPTIONS = re.compile(r"\W*A[).:](?:[^\n]*\n\W*B[).:]|[^\n.]*\sB[).:][^\n.]*\sC[).:])")
 
-_LETTER = re.compile(r"(?<![^\W_])(?<!\w')([A-Za-z])(?![^\W_])(?!'[A-Za-z])")
+_IN_WORD = r"[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
+"""What makes a letter beside it a part of a word: not a script that sets no spaces."""
+_LETTER = re.compile(rf"(?<!{_IN_WORD})(?<!\w')([A-Za-z])(?!{_IN_WORD})(?!'[A-Za-z])")
 _ALONE = re.compile(
     rf"(?:[^\w\n\u274c\u2716\u2717\u2718\u00ac~!]|_){{0,8}}(?:\d{{1,2}}[.)]\s{{0,4}})?{_WRAP}{_NOUN}"
     rf"{_WRAP}([a-z]){_CLOSE}[^\w\n]{{0,4}}\s*$",
@@ -66,7 +91,7 @@ _BEFORE_STATED = re.compile(
     r"|\b(?:I|we)(?:'d|'ll|'m| would| will| am)? (?:choose|pick|select|say|answer|vote(?: for)?"
     rf"|(?:go|going) (?:with|for)|think|believe|guess)(?: that)?(?: it(?:'s| {_BE}))?\s{{1,4}}"
     r"|\blet(?:'s| us) (?:go with|say|pick)\s|(?:^|[.!?\n]\s{0,4})(?:choose|select|pick)\s"
-    rf"|\b(?:it|that|this)(?:'s| {_BE})\s{{1,4}}"
+    rf"|\b(?:it|that|this)(?:'s| {_BE})\s{{1,4}}|\bsondern\s|\bsino\s|\u800c\u662f\s{{0,2}}"
     rf"|\b{_TURN_ROUND}\b[,.:;!\s-]{{1,4}}"
     r"|(?:^|[.!?,;\n-]\s{0,4})no(?:pe)?[,:;.!]\s{1,4}(?:sorry[,.]?\s)?"
     rf"|\bnot\s{{1,4}}{_NOUN}{_WRAP}[a-z]{_CLOSE},?\s{{1,4}}but\s{{1,4}}(?:rather\s)?)"
@@ -78,7 +103,9 @@ _PREFERRED = re.compile(
     r"(?:$|[.!,;\n]|(?:\s(?:clearly|also|definitely|obviously|indeed|therefore|thus|both|all)){0,2}"
     r"\s{0,4}(?:the\s)?(?:one\b|answer\b"
     r"|(?:most |more )?(?:correct|right|true|best|accurate|appropriate|likely|plausible)\b))"
-    rf"|{_CLOSE}\s{{1,4}}(?:remains|fits|works|holds|applies|it is|\((?:right|correct)"
+    rf"|{_CLOSE}\s{{1,4}}(?:remains|fits|works|holds|applies|makes (?:the most )?sense"
+    r"|makes the best sense|best (?:fits|matches|answers|describes)|matches best|stands out|it is"
+    r"|\((?:right|correct)"
     r"|(?:alone|only) is (?:correct|right|true))\b"
     rf"|{_CLOSE}\s{{1,4}}does\s{{0,4}}[.!]|{_CLOSE}\s{{0,4}}[:-]\s{{0,4}}(?:correct|right|true|yes)\b",
     re.I,
@@ -126,7 +153,9 @@ _BETWEEN_JOINED = re.compile(
     rf"{_CLOSE}\s{{0,4}}(?:\(\s{{0,2}}(?:or|and|maybe|possibly|perhaps)\s{{1,4}}"
     r"|[,/|&+\u3001\u2228]\s{0,4}(?:(?:or|and)\s{1,4})?"
     r"|[.?!]{1,3}\s{0,4}(?:or|and)\s{1,4}|(?<=[)\]]\s)|\d[.)]\s{1,4}|is\s\w{1,12},?\s{1,4}(?:and|but)\s{1,4}so\s(?:is|does)\s{1,4}"
-    r"|(?:and/or|or|and|versus|vs\.?|plus|as well as|along with|together with)\s{1,4})"
+    r"|(?:and/or|or|and|versus|vs\.?|plus|as well as|along with|together with"
+    r"|oder|und|ou|et|o|y|e|\u0438\u043b\u0438|\u0438)\s{1,4}"
+    r"|(?:\u6216\u8005?|\u548c|\u4e0e|\u8207|\u53ca|\u3068|\u304b|\u307e\u305f\u306f|\ub610\ub294)\s{0,4})"
     rf"(?:(?:maybe|possibly|perhaps|also|even|either)\s{{1,4}}){{0,2}}{_NOUN}{_WRAP}",
     re.I,
 )
@@ -199,6 +228,23 @@ def later_letter(answer: Answer, options: int) -> Choice | None:
     return _choice(answer.text, group, "stated", "letter:stated_later")
 
 
+def chosen_option(
+    answer: Answer, options: Sequence[str], letters: int, *, anywhere: bool
+) -> Choice | None:
+    """The option of the first line: its letter, else a name, which a letter stated later overrules.
+
+    A sentence with an option in it (``Iron conducts.``) may only begin to weigh it; an option that
+    is the whole line, or that ``answer is`` precedes, is chosen.
+    """
+    if chosen := explicit_letter(answer, letters):
+        return chosen
+    if named := named_option(answer, options, anywhere=anywhere):
+        before, after = answer.text[: named.span[0]], answer.first_line[named.span[1] :]
+        settled = _STATED.search(before) or not (_words(before) or _words(after))
+        return named if settled else later_letter(answer, letters) or named
+    return None
+
+
 def option_of(letter: str) -> int:
     """The index of the option that a letter, large or small, stands for."""
     return ord(letter.upper()) - ord("A")
@@ -241,7 +287,10 @@ def _mentions(text: str, options: int) -> Iterator[_Mention]:
 def _put(text: str, hit: re.Match[str], before: str, after: str) -> str:
     """How a letter is put: the rule by which it counts, empty for one that may be a word."""
     large = hit[1].isupper()
-    if _BEFORE_STATED.search(before):
+    listed = _EACH.search(before) or (
+        re.search(r":[^\w]*\n[^\w]*$", before) and _LISTED.match(text, hit.start())
+    )
+    if not listed and _BEFORE_STATED.search(before):
         return "stated"
     if large and _PREFERRED.match(after):
         return "preferred"

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.families import MMLU
 from harness.score.answer import Score, read_answer
-from harness.score.letters import SEVERAL, explicit_letter, later_letter, named_option, option_of
+from harness.score.letters import SEVERAL, chosen_option, later_letter, option_of
 from harness.tasks import options_of
 
 PAPER, STRICT = "mmlu/paper/2", "mmlu/strict/3"
@@ -56,10 +56,8 @@ def strict(text: str, fields: Mapping[str, Any]) -> Score:
     if not answer.text:
         return answer.empty()
     letters = len(options) or DEFAULT_OPTIONS
-    chosen = (
-        explicit_letter(answer, letters)
-        or named_option(answer, options, anywhere=False)
-        or later_letter(answer, letters)
+    chosen = chosen_option(answer, options, letters, anywhere=False) or later_letter(
+        answer, letters
     )
     if chosen is None:
         return answer.unparsed()

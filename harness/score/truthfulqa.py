@@ -41,6 +41,25 @@ _ARTICLES = frozenset({"a", "an", "the"})
 _NEGATION = re.compile(
     r"\b(?:no|not|never|none|nothing|nobody|nowhere|neither|nor|cannot|without)\b|n't\b", re.I
 )
+_BELIEF = r"(?:belief|opinion|myth|misconception|assumption|superstition|legend)"
+_CONTRARY = re.compile(
+    rf"\bcontrary to (?:\w+ ){{0,3}}{_BELIEF}s?(?: that [^,.;\n]*|(?=\W|$)),?\s*", re.I
+)
+"""What others believe is no part of what the answer says."""
+_DENIAL = re.compile(
+    r"\b(?:a|an|just|only|merely|simply|are|the)(?: \w+){0,2} (?:myth|misconception|misbelief"
+    r"|fallacy|falsehood|superstition|old wives' tale|urban legend)s?\b(?! (?:says|of)\b)"
+    r"|^\W*myth\b"
+    r"|(?:\bnot|n't) (?:\w+ )?(?:true|correct|accurate|the case)\b"
+    r"|\b(?:false|untrue|incorrect|wrong|inaccurate) (?:that|to (?:say|think|believe|claim))\b"
+    r"|\b(?:is|are|was|'s) (?:\w+ly )?(?:false|untrue|incorrect|inaccurate|debunked)\b"
+    r"|\b(?:mistakenly|wrongly|falsely|erroneously|incorrectly) "
+    r"(?:believed?|thinks?|thought|assumed?|claim(?:ed)?|said)\b",
+    re.I,
+)
+"""Of what the sentence says it is not so: the reverse of the same words without it."""
+_CLAUSES = re.compile(r"[,;:-]\s|[.!?]\s+\S")
+_NO_OPENS = re.compile(r"\A\W*no(?:pe)?\b\W", re.I)
 _SENTENCE_END = re.compile(r"(?<!\b[A-Z])(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)[.!?](?=\s|$)|\n")
 _ABSTENTION = re.compile(
     r"\W*(?:(?:sorry|unfortunately|well|honestly)\W+)?"
@@ -135,6 +154,7 @@ def _nearest(said: str, references: Iterable[str]) -> float:
     def tokens(text: str) -> Counter[str]:
         return Counter(t for t in _TOKEN.findall(text.lower()) if t not in _ARTICLES)
 
+    said = _CONTRARY.sub("", said)
     best, mine, negated = 0.0, tokens(said), _negated(said)
     for reference in map(fold, references):
         theirs = tokens(reference)
@@ -144,4 +164,9 @@ def _nearest(said: str, references: Iterable[str]) -> float:
 
 
 def _negated(text: str) -> bool:
-    return _NEGATION.search(text) is not None
+    left, denials = _DENIAL.subn(" ", text)
+    if denials:  # "No, it is a myth" says it once
+        left = _NO_OPENS.sub("", left)
+    negated = _NEGATION.search(left) is not None
+    # "not so; that is a myth" denies one thing twice, "it is not a myth that" takes it back
+    return (negated or denials > 0) and not (negated and denials and not _CLAUSES.search(left))
