@@ -83,8 +83,8 @@ class RequestSettings(BaseModel):
     """Longest answer in tokens."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
     """Sampling temperature; 0 is greedy."""
-    seed: int | None = 42
-    """Sampling seed of every request."""
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = 42
+    """Sampling seed of every request, a whole number of 64 bits."""
     timeout_s: PositiveFloat = 300.0
     """Seconds for one request."""
     max_attempts: PositiveInt = 4
