@@ -19,6 +19,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import file_digest
 from importlib import resources
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -29,8 +30,7 @@ from harness.numbers import size_text
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
-_DEEPEST, _LARGEST = 64, 256 << 20
-"""Of an object in a file: how deep it may be nested, and its bytes."""
+_DEEPEST, _LARGEST = 64, 256 << 20  # of an object in a file: its nesting, and its bytes
 _GIVEN = ("/dev/fd/", "/dev/null", "/dev/stdin", "/proc/")  # names of what a caller pipes in
 _T = TypeVar("_T")
 
@@ -180,7 +180,7 @@ def refusal(error: OSError, path: Path | str, what: str = "cannot be written") -
     return EnvironmentError_(f"{what}: {reason}", file=path, hint=hint)
 
 
-def opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> BufferedReader:
     """A file to read, or a pipe that the caller gave; any other, a `UsageError`, might not end."""
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or str(path).startswith(_GIVEN)):
@@ -259,7 +259,7 @@ def text_unpacked(path: Path) -> str | None:
     return None
 
 
-def _unpacked(path: Path) -> IO[bytes] | gzip.GzipFile:
+def _unpacked(path: Path) -> BufferedReader | gzip.GzipFile:
     packed = path.with_name(f"{path.name}.gz")
     return gzip.open(packed) if packed.is_file() and not path.is_file() else opened(path)
 

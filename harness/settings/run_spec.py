@@ -84,7 +84,7 @@ class RequestSettings(BaseModel):
     temperature: Annotated[float, Field(ge=0)] = 0.0
     """Sampling temperature; 0 is greedy."""
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = 42
-    """Sampling seed of every request, a whole number of 64 bits."""
+    """Sampling seed of every request."""
     timeout_s: PositiveFloat = 300.0
     """Seconds for one request."""
     max_attempts: PositiveInt = 4
