@@ -13,11 +13,13 @@ import gzip
 import json
 import os
 import shutil
+import stat
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import file_digest
 from importlib import resources
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -28,8 +30,8 @@ from harness.numbers import size_text
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
-_DEEPEST, _LARGEST = 64, 256 << 20
-"""Of an object in a file: how deep it may be nested, and its bytes."""
+_DEEPEST, _LARGEST = 64, 256 << 20  # of an object in a file: its nesting, and its bytes
+_GIVEN = ("/dev/fd/", "/dev/null", "/dev/stdin", "/proc/")  # names of what a caller pipes in
 _T = TypeVar("_T")
 
 
@@ -178,6 +180,14 @@ def refusal(error: OSError, path: Path | str, what: str = "cannot be written") -
     return EnvironmentError_(f"{what}: {reason}", file=path, hint=hint)
 
 
+def opened(path: Path) -> BufferedReader:
+    """A file to read, or a pipe that the caller gave; any other, a `UsageError`, might not end."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or str(path).startswith(_GIVEN)):
+        raise UsageError("not a regular file", file=path)
+    return path.open("rb")
+
+
 def read_text(path: Path) -> str:
     """The text of ``path``: UTF-8, with or without a byte order mark; line ends become ``\\n``.
 
@@ -206,7 +216,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         UsageError: the file cannot be read.
     """
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             for number, line in enumerate(stream, 1):
                 data = (line.removeprefix(_BOM) if number == 1 else line).strip(_BLANKS)
                 if data:
@@ -231,30 +241,27 @@ def packaged(package: str, name: str, kind: type[_T]) -> _T:
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
+    with opened(path) as stream:
         return file_digest(stream, "sha256").hexdigest()
 
 
 def sha256_unpacked(path: Path) -> str | None:
     """The SHA-256 of a file, or of what ``<path>.gz`` holds; ``None`` where neither is readable."""
-    packed = path.with_name(f"{path.name}.gz")
-    try:
-        if path.is_file() or not packed.is_file():
-            return sha256_of(path)
-        with gzip.open(packed) as stream:
-            return file_digest(stream, "sha256").hexdigest()
-    except (OSError, EOFError):
-        return None
+    with suppress(OSError, EOFError, zlib.error), _unpacked(path) as stream:
+        return file_digest(stream, "sha256").hexdigest()
+    return None
 
 
 def text_unpacked(path: Path) -> str | None:
     """A file's text, or that of ``<path>.gz``, whatever its bytes; ``None`` if not readable."""
+    with suppress(OSError, EOFError, zlib.error), _unpacked(path) as stream:
+        return stream.read().decode(errors="replace")
+    return None
+
+
+def _unpacked(path: Path) -> BufferedReader | gzip.GzipFile:
     packed = path.with_name(f"{path.name}.gz")
-    try:
-        data = path.read_bytes() if path.is_file() else gzip.decompress(packed.read_bytes())
-    except (OSError, EOFError, zlib.error):
-        return None
-    return data.decode(errors="replace")
+    return gzip.open(packed) if packed.is_file() and not path.is_file() else opened(path)
 
 
 def rows_at(path: Path, lines: Container[int]) -> dict[int, dict[str, Any]]:
@@ -276,7 +283,8 @@ def _bytes_of(path: Path) -> bytes:
     try:
         if (size := path.stat().st_size) > _LARGEST:
             raise UsageError(f"too large to be read: {size_text(size)}", file=path)
-        return path.read_bytes()
+        with opened(path) as stream:
+            return stream.read()
     except OSError as error:
         raise _not_read(path, error) from error
 

@@ -17,6 +17,9 @@ from harness.files import (
     read_json,
     read_rows,
     read_text,
+    sha256_of,
+    sha256_unpacked,
+    text_unpacked,
     write_json,
     write_rows,
     write_whole,
@@ -250,3 +253,30 @@ def test_a_link_in_the_place_of_a_lock_is_refused(tmp_path: Path):
     with pytest.raises(EnvironmentError_, match=r"a\.lock"):
         Lock.take(tmp_path / "a.lock", "me")
     assert (tmp_path / "theirs").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        read_json,
+        read_text,
+        sha256_of,
+        sha256_unpacked,
+        text_unpacked,
+        lambda path: list(read_rows(path)),
+    ],
+)
+def test_a_pipe_that_lies_where_a_file_should_is_refused_and_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "a")
+    with pytest.raises(UsageError, match="a: not a regular file"):
+        read(tmp_path / "a")
+
+
+def test_a_pipe_that_the_caller_gave_is_read():
+    reader, writer = os.pipe()
+    os.write(writer, b"given\n")
+    os.close(writer)
+    try:
+        assert read_text(Path(f"/dev/fd/{reader}")) == "given\n"
+    finally:
+        os.close(reader)

@@ -227,12 +227,27 @@ def _logs_unchanged(run: Checked) -> Outcome:
         for start in startup.starts
         if start.log_sha256
     ]
-    if not kept:
-        return not_checked("no start-up file holds the hash of its server's log")
     bad = [path.name for path, digest in kept if sha256_unpacked(path) != digest]
     if bad:
         return failed("missing or changed since: ", bad)
+    insisted = kept or (run.files.made_by_the_harness and not run.records.of_schema_1)
+    if insisted and (bad := _logs_without_hash(run)):
+        return failed("the hash of its log is not told by ", bad)
+    if not kept:
+        return not_checked("no start-up file holds the hash of its server's log")
     return ok(f"{len(kept)} server logs are as they were written")
+
+
+def _logs_without_hash(run: Checked) -> list[str]:
+    """Starts of our own servers that ended, whose logs are there and may be of anybody."""
+    return [
+        f"{startup.file}: start {number}"
+        for startup in run.files.startups
+        for number, start in enumerate(startup.starts, start=1)
+        if start.ended_at and not start.log_sha256 and not start.superseded
+        if start.server.get("backend") != BackendName.EXTERNAL and start.log
+        if sha256_unpacked(run.files.folder / start.log)
+    ]
 
 
 @check(OF_RUNS)
@@ -329,9 +344,12 @@ def _every_selected_candidate(run: Checked) -> Outcome:
 @check(OF_RUNS)
 def _settings_recorded(run: Checked) -> Outcome:
     """Start-up files and selected candidates are a run's, whose settings nobody knows any more."""
-    if run.files.metadata:
+    whole = run.files.startups or run.files.candidates is not None
+    if run.files.spec or (run.files.metadata and not (whole or run.files.made_by_the_harness)):
         return ok("metadata.json is there")
-    if run.files.startups or run.files.candidates is not None:
+    if run.files.metadata:
+        return failed("metadata.json holds no resolved_spec: what was asked for is not known")
+    if whole:
         return failed("metadata.json is missing: what these records were asked with is not known")
     return not_checked("no metadata.json beside the records")
 

@@ -10,7 +10,13 @@ from harness.candidates import candidate_hashes, check_candidates
 from harness.errors import EnvironmentError_, GateFailed, UsageError, nearest
 from harness.files import sha256_of
 from harness.jobs import Done
-from harness.records import export_candidates, iter_records, read_run_files, write_candidates
+from harness.records import (
+    export_candidates,
+    first_record,
+    iter_records,
+    read_run_files,
+    write_candidates,
+)
 from harness.settings import DEFAULT_PROFILE, load_spec, spec_source
 from harness.tasks import load_tasks
 from harness.tasks.importing import (
@@ -79,6 +85,7 @@ def export_run(
         UsageError: a flag is wrong, or the run cannot be read.
     """
     files = read_run_files(run)
+    first_record(files.records_path)
     source = files.run_id or files.records_path.name
     found = export_candidates(
         (record for _, record in iter_records(files.records_path)),

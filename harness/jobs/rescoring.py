@@ -12,7 +12,15 @@ from typing import Any
 from harness.errors import HarnessError, UsageError, nearest
 from harness.files import sha256_of, write_json, write_rows
 from harness.jobs import Done
-from harness.records import METADATA, RECORDS, RunFiles, iter_values, read_run_files, sealed
+from harness.records import (
+    METADATA,
+    RECORDS,
+    RunFiles,
+    first_record,
+    iter_values,
+    read_run_files,
+    sealed,
+)
 from harness.score import PROFILES, Profile, ProfileComparison, rescore, scorer_versions
 from harness.tasks import Population, load_tasks
 
@@ -47,8 +55,6 @@ class _Rescoring:
             self.changed += sum(old.get(k) != new.get(k) for k in ("solo_score", "batch_score"))
             self.count += 1
             yield sealed(new)
-        if not self.count:
-            raise UsageError("the records file is empty", file=self.records)
 
     def lines(self, folder: Path, show: int) -> Iterator[str]:
         """What changed, and at most ``show`` disagreements one by one."""
@@ -101,6 +107,7 @@ def rescore_run(run: Path, profile: str, tasks: Path | None, out: Path | None, s
         hint = nearest(profile, PROFILES, "known")
         raise UsageError(f"--profile: unknown profile '{profile}'", hint=hint)
     files = read_run_files(run)
+    first_record(files.records_path)  # what is no records file names no tasks either
     work = _Rescoring(files.records_path, load_tasks(tasks or _own_tasks(files)), chosen)
     beside = "rescored" if files.is_run_folder else f"{run.stem}.rescored"
     folder = out or files.folder / beside / chosen

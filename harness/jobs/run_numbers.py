@@ -9,12 +9,19 @@ from pathlib import Path
 from msgspec import to_builtins
 
 from harness import people, report
-from harness.analyse import read_summary, read_validation, summarise_run, validate_run
+from harness.analyse import (
+    Summary,
+    Validation,
+    read_summary,
+    read_validation,
+    summarise_run,
+    validate_run,
+)
 from harness.errors import GateFailed, UsageError
 from harness.files import append_text, read_rows, read_text, write_json, write_whole
 from harness.findings import Status
 from harness.jobs import Done, Remark
-from harness.records import METADATA, RunFiles, iter_records, read_run_files
+from harness.records import METADATA, RECORDS, RunFiles, first_record, iter_records, read_run_files
 from harness.words import Mode
 
 
@@ -48,10 +55,21 @@ def add_step_summary(text: str) -> Path | None:
 
 def summarise(run: Path, output: Path | None) -> Done:
     """Recompute a run's numbers and write them to ``output``, else beside the records."""
+    target = output or _folder_of_numbers(run) / "summary.json"
     summary = summarise_run(run)
-    target = output or read_run_files(run).folder / "summary.json"
     write_json(target, to_builtins(summary))
     return Done((*report.summary_lines(summary), Remark(f"wrote {target}")), summary)
+
+
+def _folder_of_numbers(run: Path) -> Path:
+    """Where a run's numbers go: into a run folder only those of its own records."""
+    files = read_run_files(run)
+    known = [files.folder / name for name in (RECORDS, METADATA)]
+    if not files.is_run_folder and any(map(os.path.lexists, known)):
+        message = f"not the records of the run in its folder, which are {RECORDS}"
+        hint = f"give the folder {files.folder}, or copy the file elsewhere"
+        raise UsageError(message, file=run, hint=hint)
+    return files.folder
 
 
 def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
@@ -60,15 +78,17 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
     What is not asked here is as the run's spec says.
 
     Raises:
-        UsageError: a mode is not known, or the run cannot be read.
+        UsageError: a mode is not known, the run cannot be read, or the file lies in a run folder
+            and is not its records.
     """
     try:
         required = None if modes is None else [Mode(name) for name in named(modes)]
     except ValueError as error:
         hint = f"known modes: {', '.join(Mode)}"
         raise UsageError(f"--require-modes: {error}", hint=hint) from None
+    target = _folder_of_numbers(run) / "validation.json"
     found = validate_run(run, require_modes=required, expected_rows_per_mode=rows_per_mode)
-    write_json(target := read_run_files(run).folder / "validation.json", to_builtins(found))
+    write_json(target, to_builtins(found))
     counts = ("n_records", "n_ok", "startup_error_count")
     lines = [", ".join(f"{name} = {getattr(found, name)}" for name in counts)]
     lines += (
@@ -93,9 +113,13 @@ def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
     """
     chosen = report_formats(formats, report.FILES[report.Look.RUN])
     files = read_run_files(run)
+    if out is None:
+        _folder_of_numbers(run)
     kept, found = files.folder / "summary.json", files.folder / "validation.json"
     summary = read_summary(kept) if _is_fresh(files, kept) else summarise_run(run)
-    validation = read_validation(found) if _is_fresh(files, found) else validate_run(run)
+    validation = read_validation(found) if _is_fresh(files, found) else None
+    if validation is None or not _of_the_same(summary, validation):
+        summary, validation = summarise_run(run), validate_run(run)
     if wanted := [name for name in chosen if name != "github"]:
         yield from report.write_reports(
             run, wanted, folder=out, summary=summary, validation=validation
@@ -103,6 +127,12 @@ def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
     if "github" in chosen:
         text = report.rendered(report.load_report(run, summary, validation), "github")
         yield add_step_summary(text) or text
+
+
+def _of_the_same(summary: Summary, validation: Validation) -> bool:
+    """Whether both are of as many records, in all and by mode."""
+    said = {mode: (told.records, told.ok) for mode, told in validation.by_mode.items()}
+    return said == {mode: (told.records, told.ok) for mode, told in summary.by_mode.items()}
 
 
 def _is_fresh(files: RunFiles, made: Path) -> bool:
@@ -119,6 +149,7 @@ def send_out(run: Path, out: Path, *, controls: float, seed: int, tasks: Path | 
         UsageError: the run cannot be read, or ``out`` has an export already.
     """
     files = read_run_files(run)
+    first_record(files.records_path)
     prompts = report.prompts_of(files, tasks)
     rows = (record for _, record in iter_records(files.records_path))
     name = files.run_id or files.records_path.name

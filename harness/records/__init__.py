@@ -33,6 +33,7 @@ from harness.records.frame import (
 )
 from harness.records.lines import sealed
 from harness.records.reader import (
+    first_record,
     iter_records,
     iter_values,
     read_records,
@@ -99,6 +100,7 @@ __all__ = [
     "export_candidates",
     "find_unfinished",
     "first_difference",
+    "first_record",
     "iter_records",
     "iter_values",
     "new_run_id",

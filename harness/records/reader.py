@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from harness.errors import UsageError
+from harness.files import opened
 from harness.records.filling import RecordsBuilder
 from harness.records.frame import LineProblem, Records
 from harness.records.lines import LineFault, value_of
@@ -35,6 +36,17 @@ def iter_records(path: Path | str) -> Iterator[tuple[int, Record]]:
     for number, line in _lines(path):
         if line and not line.isspace():
             yield number, _insist(path, _parse(line, number, decode_record))
+
+
+def first_record(path: Path | str) -> Record:
+    """The first record of a file, to see that it is a records file.
+
+    Raises:
+        UsageError: the file cannot be read, is empty, or begins with a line that is no record.
+    """
+    for _, record in iter_records(path):
+        return record
+    raise _empty(Path(path))
 
 
 def records_at(path: Path | str, lines: Container[int]) -> dict[int, Record]:
@@ -86,9 +98,7 @@ def read_records(path: Path | str, *, check: bool = False) -> Records:
     """
     records = _read(Path(path), strict=True, check=check)
     if not len(records):
-        raise UsageError(
-            "the records file is empty", file=path, hint="a run writes one record a line into it"
-        )
+        raise _empty(Path(path))
     return records
 
 
@@ -136,7 +146,7 @@ def _blocks(path: Path) -> Iterator[tuple[Sequence[int], bytes]]:
     """Whole lines, some megabytes at a time, with their numbers."""
     number = 1
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             while block := stream.read(_CHUNK_BYTES):
                 block += stream.readline()
                 ends = np.frombuffer(block, np.uint8) == ord("\n")
@@ -190,6 +200,11 @@ def _fault(row: Record | Row) -> str | None:
     if row.batch_response_hash is None:
         return "status is ok but batch_response_hash is null"
     return None
+
+
+def _empty(path: Path) -> UsageError:
+    hint = "a run writes one record a line into it"
+    return UsageError("the records file is empty", file=path, hint=hint)
 
 
 def _refusal(path: Path, problem: LineProblem) -> UsageError:

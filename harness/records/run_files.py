@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os.path import lexists
 from pathlib import Path
 from typing import Any
 
@@ -329,30 +330,29 @@ def read_run_files(path: Path | str) -> RunFiles:
     if path.is_dir():
         return _from_folder(path)
     if not path.is_file():
-        raise UsageError(
-            "no such run", file=path, hint="give a run folder or a records file (JSONL)"
-        )
-    if path.name == RECORDS and (path.parent / METADATA).is_file():
+        message = "not a regular file" if path.exists() else "no such run"
+        raise UsageError(message, file=path, hint="give a run folder or a records file (JSONL)")
+    if path.name == RECORDS:
         return _from_folder(path.parent)
     return RunFiles(records_path=path, folder=path.parent)
 
 
 def _from_folder(folder: Path) -> RunFiles:
     known = [folder / RECORDS, folder / METADATA]
-    if not any(file.is_file() for file in known):
+    if not any(map(lexists, known)):
         raise UsageError(
             f"no {RECORDS} in this folder",
             file=folder,
             hint="give a run folder (results/<run_id>) or a records file (JSONL)",
         )
-    metadata = _metadata(known[1]) if known[1].is_file() else {}
+    metadata = _metadata(known[1]) if lexists(known[1]) else {}  # what is there must be readable
     candidates = folder / CANDIDATES
     return RunFiles(
         records_path=folder / RECORDS,
         folder=folder,
         metadata=metadata,
         startups=tuple(_startup(file) for file in sorted(folder.glob("startup_*.json"))),
-        candidates=_candidates(candidates) if candidates.is_file() else None,
+        candidates=_candidates(candidates) if lexists(candidates) else None,
     )
 
 

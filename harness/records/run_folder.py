@@ -25,6 +25,7 @@ from harness.files import (
     append_text,
     cut,
     holder_of,
+    opened,
     read_json,
     sweep_temporary,
     write_json,
@@ -103,7 +104,8 @@ class RunFolder:
         """Set aside a half-written last line, if there is one; one that is whole gets its end."""
         if not self.records_path.exists():
             return None
-        data = self.records_path.read_bytes()
+        with opened(self.records_path) as stream:
+            data = stream.read()
         start = data.rfind(b"\n") + 1
         tail = data[start:]
         if not tail:
@@ -159,7 +161,7 @@ class RunFolder:
     def read(self, name: str) -> dict[str, Any] | None:
         """The JSON object called ``name``, or ``None`` when there is none yet."""
         path = self.path / name
-        return read_json(path) if path.exists() else None
+        return read_json(path) if os.path.lexists(path) else None
 
 
 def new_run_id(results: Path, name: str) -> str:

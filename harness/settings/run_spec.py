@@ -83,7 +83,7 @@ class RequestSettings(BaseModel):
     """Longest answer in tokens."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
     """Sampling temperature; 0 is greedy."""
-    seed: int | None = 42
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = 42
     """Sampling seed of every request."""
     timeout_s: PositiveFloat = 300.0
     """Seconds for one request."""

@@ -107,3 +107,95 @@ def test_a_file_that_cannot_be_read_is_one_line(run: Path, capsys, monkeypatch) 
     monkeypatch.setattr("harness.jobs.run_numbers.read_run_files", refuse)
     assert _harness("report", run) == 3
     assert capsys.readouterr().err == "error: their.jsonl: Permission denied\n"
+
+
+@pytest.fixture
+def folder(run: Path) -> Path:
+    """A run folder with its numbers and reports."""
+    run.rename(run.with_name("vllm_records.jsonl"))
+    (run.parent / "metadata.json").write_text('{"run_id": "r"}')
+    for verb in ("summarize", "validate", "report"):
+        assert _harness(verb, run.parent) == 0
+    return run.parent
+
+
+@pytest.mark.parametrize("verb", ["summarize", "validate", "report"])
+@pytest.mark.parametrize(
+    "name", ["harness.jsonl", "metadata.json", "summary.json", "report.html", "README.md"]
+)
+def test_what_is_not_the_records_of_a_run_folder_leaves_its_numbers_alone(
+    folder: Path, verb: str, name: str, capsys
+) -> None:
+    for other in ("harness.jsonl", "README.md"):
+        (folder / other).write_text('{"event": "started"}\n')
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert _harness(verb, folder / name) == 2
+    assert f"{name}: not the records of the run in its folder" in capsys.readouterr().err
+    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} == before
+
+
+def test_the_records_of_a_run_folder_are_the_folder(folder: Path) -> None:
+    assert _harness("validate", folder / "vllm_records.jsonl") == 0
+
+
+def test_a_validation_of_other_records_is_not_believed(folder: Path) -> None:
+    path = folder / "validation.json"
+    found = json.loads(path.read_text())
+    found |= {"ok": False, "n_records": 0, "n_ok": 0, "by_mode": {}}
+    found["findings"][0] |= {"status": "failed", "message": "of quite another file"}
+    path.write_text(json.dumps(found))
+    assert _harness("report", folder, "--format", "md") == 0
+    assert "of quite another file" not in (folder / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["metadata.json", "selected_candidates.jsonl", "startup_a_m.json"])
+@pytest.mark.parametrize("kind", ["directory", "pipe", "loop"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("summarize",),
+        ("validate",),
+        ("report",),
+        ("score",),
+        ("candidates", "export", "-o", "x.csv"),
+    ],
+)
+def test_what_lies_in_a_run_folder_and_is_no_file_is_not_called_missing(
+    folder: Path, verb: tuple[str, ...], kind: str, name: str, capsys
+) -> None:
+    path = folder / name
+    path.unlink(missing_ok=True)
+    make = {"directory": path.mkdir, "pipe": lambda: os.mkfifo(path)}
+    make.get(kind, lambda: path.symlink_to(path.name))()
+    assert _harness(*verb, folder) == 2
+    words = "not a regular file" if kind == "pipe" else "cannot be read: "
+    assert f"{name}: {words}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["vllm_records.jsonl", "."])
+def test_records_that_are_a_pipe_are_refused_by_name(folder: Path, file: str, capsys) -> None:
+    (folder / "vllm_records.jsonl").unlink()
+    os.mkfifo(folder / "vllm_records.jsonl")
+    assert _harness("validate", folder / file) == 2
+    assert "vllm_records.jsonl: not a regular file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("summarize",),
+        ("score",),
+        ("candidates", "export", "-o", "x.csv"),
+        ("adjudicate", "export", "-o", "sheets"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("text", "said"), [("", "the records file is empty"), ("# Title\n", "not JSON")]
+)
+def test_a_file_without_records_is_told_so_by_every_verb(
+    tmp_path: Path, verb: tuple[str, ...], text: str, said: str, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file.csv").write_text(text)
+    assert _harness(*verb, "file.csv") == 2
+    assert said in capsys.readouterr().err

@@ -882,3 +882,21 @@ def session_that_ended_in_an_error(run, rng):
         "exit": rng.choice([1, 2, 3, 4, 130]),
         "error": f"the server died after {rng.randint(1, 99)} records",
     }
+
+
+@cause("settings_recorded")
+def metadata_without_its_settings(run, rng):
+    gone = rng.choice([None, {}])
+    for name in ("resolved_spec", "spec"):
+        run.metadata[name] = gone
+
+
+@cause("logs_unchanged", lifetimes=2)
+def log_whose_hash_is_taken_out(run, rng):
+    rng.choice(run.starts())["log_sha256"] = None
+
+
+@cause("logs_unchanged")
+def logs_without_any_hash(run, rng):
+    for start in run.starts():
+        start["log_sha256"] = None

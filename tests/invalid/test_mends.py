@@ -77,4 +77,5 @@ def test_a_check_that_no_command_mends_is_never_said_to_be_mended():
         "one_server_build",
         "same_prompt_batch_and_sampling",
         "servers_compute",
+        "settings_recorded",
     }

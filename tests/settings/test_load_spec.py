@@ -171,6 +171,11 @@ def test_a_key_of_another_section_is_told_where_it_belongs(write: Write) -> None
             "synchronized, prompt_list, gated, staggered, wide, not ['held', 'prompt_list']",
         ),
         ("limit: 0", "limit: must be greater than 0, not 0"),
+        (f"request: {{seed: {2**63}}}", f"request.seed: must be less than {2**63}, not {2**63}"),
+        (
+            f"request: {{seed: {-(2**63) - 1}}}",
+            f"seed: must be greater than or equal to {-(2**63)}",
+        ),
         ("schema_version: 2", "schema_version: must be 1, not 2"),
         ("external: {other: {url: x}}", "unknown key 'external.other'"),
         ("external: {standard: {url: x}}", "not the URL of a server"),
@@ -190,6 +195,16 @@ def test_a_wrong_value_names_its_line_and_what_is_allowed(
     error = _error(write, f"{SPEC}{text}\n")
     assert error.line == 6
     assert message in str(error)
+
+
+def test_a_seed_has_64_bits_whether_in_the_file_or_a_flag(write: Write) -> None:
+    path = write("spec.yaml", SPEC)
+    for seed in (-(2**63), 2**63 - 1):
+        assert load_spec(path, apply_flags([("--seed", str(seed))])).spec.request.seed == seed
+    with pytest.raises(UsageError) as caught:
+        load_spec(path, apply_flags([("--seed", "9" * 23)]))
+    said = f"--seed: request.seed: must be less than {2**63}, not {'9' * 23}"
+    assert _lines(caught.value) == [said]
 
 
 def test_all_mistakes_of_a_file_are_told_at_once_one_line_each(write: Write) -> None:
