@@ -378,7 +378,7 @@ def _servers_compute(run: Checked) -> Outcome:
         name = f"companions of {model} in {of_mode} mode, {way}"
         name += f", start {start_of}" if start_of else ""
         if len(said) >= _FEWEST_LONG:
-            bad += _idle(name, blank, texts.most_common(1)[0][1], len(said), _FEWEST)
+            bad += _idle(name, blank, texts.most_common(1)[0][1], len(said), 2 * _FEWEST)
     if bad:
         return failed("the server does not show that it computes: ", bad)
     return ok(f"{len(servers)} server(s) answer different prompts differently")

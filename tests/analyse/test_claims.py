@@ -145,7 +145,8 @@ def made(tmp_path: Path) -> Make:
         ]
         lines = "".join(json.dumps(one) + "\n" for one in rows)
         (tmp_path / "vllm_records.jsonl").write_text(lines)
-        (tmp_path / "metadata.json").write_text(json.dumps({"kind": "run"}))
+        metadata = {"kind": "run", "resolved_spec": {"modes": list(MODES)}}
+        (tmp_path / "metadata.json").write_text(json.dumps(metadata))
         for mode, verdict in zip(MODES, ("clean", "active"), strict=True):
             start = {"ready_after_s": 3.0, "verdict": verdict, "evidence": {"x": 1}, "error": None}
             startup = {"model": "m", "mode": mode, "attempts": [start]}
