@@ -5,7 +5,7 @@ Everything here is a function of files that a run left behind; texts are read an
 
 from harness.analyse.asking_tables import ByPrompt, Counted, EffectPairs, EffectTable
 from harness.analyse.beside import noise_floor
-from harness.analyse.checks import Expectations, ModeCounts, key_name
+from harness.analyse.checked import Expectations, ModeCounts, key_name
 from harness.analyse.effects import by_unit
 from harness.analyse.from_records import read_summary, summarise, summarise_run
 from harness.analyse.rates import ModeTable, OfEndpoints, Paired, PairedTable, PairTest, Rate

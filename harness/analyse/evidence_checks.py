@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from harness.analyse.checks import (
+from harness.analyse.checked import (
     Checked,
     Look,
     Outcome,

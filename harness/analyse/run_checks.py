@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import convert
 
-from harness.analyse.checks import Checked, Look, Outcome, check, failed, key_name, not_checked, ok
+from harness.analyse.checked import Checked, Look, Outcome, check, failed, key_name, not_checked, ok
 from harness.files import sha256_unpacked
 from harness.prove import ServerFacts, by_the_mode, gap_in_proof, mode_parity, read_facts
 from harness.records import Start

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from msgspec import Struct, ValidationError, convert
 
-from harness.analyse.checks import OF_RECORDS, Checked, Expectations, ModeCounts, Outcome
+from harness.analyse.checked import Checked, Expectations, ModeCounts, Outcome
+from harness.analyse.checks import OF_RECORDS
 from harness.analyse.evidence_checks import OF_EVIDENCE
 from harness.analyse.run_checks import OF_RUNS
 from harness.errors import UsageError

@@ -93,7 +93,9 @@ def test_a_conversion_that_gives_other_bytes_is_not_kept(index, known, shelf_fol
     assert faults(fetched(known)[0], known) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@pytest.mark.skipif(
+    os.geteuid() != 0 and "CI" not in os.environ, reason="mounting a small disk needs root"
+)
 @pytest.mark.parametrize("size_k", [24, 80])
 def test_a_full_disk_is_one_message_and_the_next_try_works(
     index, known, shelf_folder, size_k, wheel
@@ -103,8 +105,9 @@ def test_a_full_disk_is_one_message_and_the_next_try_works(
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size_k}k", "tmpfs", shelf_folder], check=False
     )
-    if mounted.returncode:
+    if mounted.returncode and "CI" not in os.environ:
         pytest.skip("no file system can be mounted here")
+    assert mounted.returncode == 0
     try:
         with pytest.raises(EnvironmentError_, match="No space left on device") as caught:
             fetched(known)

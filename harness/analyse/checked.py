@@ -1,0 +1,102 @@
+"""What a check of a run is: a function of what is `Checked` that says its status and why."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from harness.files import sha256_unpacked, text_unpacked
+from harness.findings import Status
+from harness.numbers import shortened
+from harness.records import Pairing, RecordKey, Records, RunFiles, Start
+from harness.words import BackendName, Mode
+
+
+class Expectations(Struct, frozen=True):
+    """What a run must show; ``None`` and an empty tuple ask nothing.
+
+    Attributes:
+        modes: modes that must be there.
+        rows_per_mode: records that each of these modes (or each mode there is) must have.
+    """
+
+    modes: tuple[Mode, ...] = ()
+    rows_per_mode: int | None = None
+
+
+class ModeCounts(Struct, frozen=True):
+    """The records of one mode."""
+
+    records: int
+    ok: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is checked: records, what lies beside them, and what is expected of both."""
+
+    records: Records
+    pairing: Pairing
+    files: RunFiles
+    expected: Expectations
+    counts: Mapping[Mode, ModeCounts]
+
+    def log_of(self, start: Start) -> str | None:
+        """The log of a server of ours as it was written; ``None``: not at hand, or not ours."""
+        path = self.files.folder / str(start.log)
+        ours = start.server.get("backend") != BackendName.EXTERNAL
+        known = start.log and ours and sha256_unpacked(path)
+        return text_unpacked(path) if known and known == (start.log_sha256 or known) else None
+
+
+class Outcome(NamedTuple):
+    """What a check says and why; ``places`` are all that it names."""
+
+    status: Status
+    message: str
+    places: tuple[str, ...] = ()
+
+
+Look = Callable[[Checked], Outcome]
+
+
+def check(among: dict[str, Look]) -> Callable[[Look], Look]:
+    """Add a check to others, under its function's name."""
+
+    def added(look: Look) -> Look:
+        among[look.__name__.removeprefix("_")] = look
+        return look
+
+    return added
+
+
+def ok(message: str) -> Outcome:
+    """The check passed."""
+    return Outcome(Status.OK, message)
+
+
+def failed(message: str, places: Sequence[str] = ()) -> Outcome:
+    """It failed, and with it the validation; the first places stand behind the message."""
+    return Outcome(Status.FAILED, message + shortened(places, len(places)), tuple(places))
+
+
+def warning(message: str, places: Sequence[str] = ()) -> Outcome:
+    """Something to know that fails nothing."""
+    return Outcome(Status.WARNING, message + shortened(places, len(places)))
+
+
+def not_checked(message: str) -> Outcome:
+    """What the check needs is not there."""
+    return Outcome(Status.NOT_CHECKED, message)
+
+
+def at(lines: Iterable[int]) -> list[str]:
+    """Lines as places."""
+    return [f"line {line}" for line in lines]
+
+
+def key_name(key: RecordKey) -> str:
+    """A candidate in words."""
+    return f"{key[0]} {key[1]}/{key[2]} batch {key[3]} {key[4]}"
