@@ -145,7 +145,7 @@ def test_each_record_tells_its_companions_and_that_no_answer_was_given_up(demo):
         assert [one["key"] for one in record["companions"]] == others
         reasons = {one["finish_reason"] for one in record["companions"]}
         assert reasons <= {"stop", "length"}
-        assert record["schema_version"] == 2
+        assert record["schema_version"] == 3
         assert record["askings"]["S1"]["attempts"] == 1
 
 

@@ -1,7 +1,8 @@
 """How a batch is sent, and the one retry policy for everything that is sent.
 
 The companions of a prompt are the treatment, so a batch of which one request failed is sent
-again whole: an attempt is an attempt at the batch. An answer that the server gave up is a failure.
+again whole: an attempt is an attempt at the batch. An answer that the server gave up is a failure,
+and a batch of which no two requests met in a step of the engine is sent again while attempts last.
 """
 
 import asyncio
@@ -77,6 +78,7 @@ class Dispatcher:
         self._sleep = sleep
         self._watch = watch
         self._askings = 0
+        self._they_meet = True
         self.witness: Witness | None = None
         """Of the asking that was answered last; the askings of a server follow one another."""
 
@@ -177,14 +179,24 @@ class Dispatcher:
                     before = await self._cache.before(as_list=as_list)
                     since = await self._watch.mark() if self._watch else None
                     replies = await send(attempts)
-                    insist_finished([reply.answer for reply in replies])
+                    said = [reply.answer for reply in replies]
+                    insist_finished(said)
+                    watch = self._watch
+                    self.witness = await watch.witness(since, said) if watch and since else None
+                    self._insist_met(len(said), last=attempts == self._max_attempts)
                 except RequestFailed:
                     await self._probe()
                     raise
-        said = [reply.answer for reply in replies]
-        self.witness = await self._watch.witness(since, said) if self._watch and since else None
         answers = await self._cache.account(replies, before, as_list=as_list)
         return tuple(replace(answer, attempts=attempts) for answer in answers)
+
+    def _insist_met(self, requests: int, *, last: bool) -> None:
+        """Refuse a batch that was none, by chance; a server whose batches never meet is left so."""
+        if requests < 2 or self.witness is None or not self.witness.alone:
+            return
+        if self._they_meet and not last:
+            raise RequestFailed("no two requests of the batch met in a step", retryable=True)
+        self._they_meet = False
 
 
 async def _all(requests: Iterable[asyncio.Future[Reply]]) -> tuple[Reply, ...]:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from harness.errors import ServerDied
+from harness.records import Witness
 from harness.replay.client import CompletionsClient, RequestFailed
 from harness.replay.dispatch import Dispatcher
 from harness.settings.run_spec import RequestSettings
@@ -25,11 +26,13 @@ async def no_wait(_seconds):
     return None
 
 
-def dispatch(handler, call, *, max_attempts=4, probe=alive, sleep=no_wait):
+def dispatch(handler, call, *, max_attempts=4, probe=alive, sleep=no_wait, watch=None):
     async def go():
         transport = httpx.MockTransport(handler)
         async with CompletionsClient("http://server", "m", REQUEST, transport=transport) as client:
-            dispatcher = Dispatcher(client, max_attempts=max_attempts, probe=probe, sleep=sleep)
+            dispatcher = Dispatcher(
+                client, max_attempts=max_attempts, probe=probe, sleep=sleep, watch=watch
+            )
             return await call(dispatcher)
 
     return asyncio.run(go())
@@ -56,6 +59,47 @@ class Server:
             {"index": i, "text": f"to {t}", "finish_reason": "stop"} for i, t in enumerate(texts)
         ]
         return httpx.Response(200, json={"choices": rows})
+
+
+class Watch:
+    """STAND-IN for the steps of an engine: what the askings are told to show, one after another."""
+
+    def __init__(self, *admitted: int) -> None:
+        self.admitted = list(admitted)
+
+    async def mark(self):
+        return "since"
+
+    async def witness(self, _since, _said):
+        first = self.admitted.pop(0)
+        return Witness(steps=8, admitted_first_step=first, shared_decode_share=0.0, source="log")
+
+
+@pytest.mark.parametrize(
+    ("admitted", "attempts"), [((1, 1, 2), 3), ((2,), 1), ((1, 1, 1, 1), 4)], ids=str
+)
+def test_a_batch_whose_requests_never_met_is_sent_again_while_attempts_last(admitted, attempts):
+    async def call(dispatcher):
+        return await dispatcher.batch(["a", "b"], DispatchMode.SYNCHRONIZED)
+
+    sent = dispatch(Server(), call, watch=Watch(*admitted))
+    assert [answer.attempts for answer in sent] == [attempts, attempts]
+
+
+def test_a_server_whose_batches_never_meet_is_asked_once_for_each_of_the_others():
+    async def call(dispatcher):
+        first = await dispatcher.batch(["a", "b"], DispatchMode.SYNCHRONIZED)
+        return first + await dispatcher.batch(["a", "b"], DispatchMode.SYNCHRONIZED)
+
+    sent = dispatch(Server(), call, watch=Watch(1, 1, 1, 1, 1))
+    assert [answer.attempts for answer in sent] == [4, 4, 1, 1]
+
+
+def test_a_prompt_alone_is_never_sent_again_for_having_met_nobody():
+    async def call(dispatcher):
+        return await dispatcher.solo("a")
+
+    assert dispatch(Server(), call, watch=Watch(1)).attempts == 1
 
 
 def test_a_staggered_batch_is_sent_one_after_the_other_at_its_interval():
