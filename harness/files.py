@@ -240,7 +240,13 @@ def packaged(package: str, name: str, kind: type[_T]) -> _T:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+    """The SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        UsageError: it cannot be read, or is a pipe, whose bytes are gone once they were read.
+    """
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path}: not a regular file, and it is read twice: save it to a file first")
     with opened(path) as stream:
         return file_digest(stream, "sha256").hexdigest()
 
