@@ -246,7 +246,7 @@ def sha256_of(path: Path) -> str:
         UsageError: it cannot be read, or is a pipe, whose bytes are gone once they were read.
     """
     if path.exists() and not path.is_file():
-        raise UsageError(f"{path}: not a regular file, and it is read twice: save it to a file first")
+        raise UsageError(f"{path}: not a regular file, and it is read twice: save it first")
     with opened(path) as stream:
         return file_digest(stream, "sha256").hexdigest()
 

@@ -275,7 +275,7 @@ def test_a_pipe_that_lies_where_a_file_should_is_refused_and_not_waited_for(tmp_
 def test_a_pipe_that_the_caller_gave_has_no_hash_of_what_was_read_from_it_before():
     taken, given = os.pipe()
     os.close(given)
-    with pytest.raises(UsageError, match="it is read twice: save it to a file first"):
+    with pytest.raises(UsageError, match="it is read twice: save it first"):
         sha256_of(Path(f"/dev/fd/{taken}"))
     os.close(taken)
 
