@@ -16,7 +16,7 @@ CPU_IMAGE ?= harness-vllm-cpu:0.32.0
 MODEL ?= smollm2-135m-instruct-q4_1
 SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES) --rows-per-mode none)
 
-.PHONY: help setup engine model demo demo-docker doctor smoke ablation test chaos lint bench images-compare diff clean
+.PHONY: help setup dev engine model demo demo-docker doctor smoke ablation test chaos lint bench images-compare diff clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,12 @@ setup: .venv/.ready ## install the harness into .venv, from the lock file
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements.lock
 	@.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+dev: .venv/.dev ## install what tests, linters and benchmarks need too
+
+.venv/.dev: .venv/.ready requirements-dev.lock
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements-dev.lock
 	@touch $@
 
 engine: ## install the CPU engine (vLLM for CPUs and the batch-invariant plugin) into .venv-cpu
@@ -55,17 +61,17 @@ smoke: setup ## one row under the batch-invariant path: does the server start, i
 ablation: setup ## doctor, smoke, scan if no CANDIDATES, full run, report; DRY_RUN=1 only says what
 	@$(HARNESS) ablation $(SPEC_FLAGS) $(if $(DRY_RUN),--dry-run)
 
-test: setup $(if $(PYTEST),engine) ## every test that this machine can run; says what it left out and why
+test: dev $(if $(PYTEST),engine) ## every test that this machine can run; says what it left out and why
 	@$(if $(PYTEST),.venv/bin/python -m pytest $(PYTEST),sh tests/side_by_side.sh)
 
-chaos: setup ## 15 minutes of kills, cuts, flips, full disks, fuzz; TRIALS=, MINUTES=, SEED=, ONLY=ROW
+chaos: dev ## 15 minutes of kills, cuts, flips, full disks, fuzz; TRIALS=, MINUTES=, SEED=, ONLY=ROW
 	@.venv/bin/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES) \
 	  $(if $(TRIALS),--trials $(TRIALS)) $(if $(ONLY),--only $(ONLY))
 
-lint: setup ## ruff, mypy and the import contract
+lint: dev ## ruff, mypy and the import contract
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 
-bench: setup ## time and memory of `harness summarize` on 306,996 x 2 records; AGAINST=CHECKOUT too
+bench: dev ## time and memory of `harness summarize` on 306,996 x 2 records; AGAINST=CHECKOUT too
 	@.venv/bin/python benchmarks/summarize.py $(if $(AGAINST),--against $(AGAINST) --rounds 3)
 
 images-compare: setup ## A=IMAGE B=IMAGE: pin both, read both, run the candidates on both, compare
