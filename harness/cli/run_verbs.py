@@ -141,16 +141,33 @@ def doctor(
     lock: Lock = LOCK,
     results: Results = RESULTS,
     as_json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
+    invariant: Annotated[
+        bool, Option("--invariant", help="Judge the stack by the known defects, without a GPU.")
+    ] = False,
+    vllm: Annotated[str | None, Option(help="Release, where the image does not tell it.")] = None,
+    capability: Annotated[str | None, Option(help="Of the GPU that is meant, as 9.0.")] = None,
+    features: Annotated[
+        str | None, Option(help="The model's: dense, or moe, gdn, mamba, vision, speculative …")
+    ] = None,
+    quantization: Annotated[
+        str | None, Option(help="none, fp8, awq, gptq, mxfp4, nvfp4, compressed-tensors-int4")
+    ] = None,
 ) -> None:
     """Check this machine for a run: engine, GPU, image, disk, port, models.
 
-    Exit 3 if something would stop it. Nothing is started, pulled or changed.
+    Exit 3 if something would stop it. Nothing is started, pulled or changed. With --invariant the
+    stack is judged by the register of known defects instead: exit 1 if it has one.
 
     \b
       harness doctor --profile study-d
       harness doctor --profile demo --json
       harness doctor -c my_run.yaml --backend native
+      harness doctor --invariant --image vllm/vllm-openai:v0.19.1 --capability 9.0 --features dense
     """
+    if invariant:
+        stated = {"release": vllm, "capability": capability, "features": features}
+        known = {**stated, "quantization": quantization}
+        return tell(jobs.stack_check.check_invariance(loaded.spec, lock, **known), as_json)
     tell(jobs.this_machine.doctor(loaded.spec, lock, results), as_json)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         rescoring,
         run_numbers,
         runs,
+        stack_check,
         this_machine,
     )
 else:
@@ -41,6 +42,7 @@ __all__ = [
     "rescoring",
     "run_numbers",
     "runs",
+    "stack_check",
     "this_machine",
 ]
 

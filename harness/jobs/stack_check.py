@@ -1,0 +1,153 @@
+"""What the register of known defects says of a stack, before a server or a GPU is there."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from harness.cause import Has, Judged, Trait, Traits, judge_stack, known_defects, traits_of
+from harness.errors import GateFailed, UsageError, nearest
+from harness.findings import Finding
+from harness.images import ImageLock
+from harness.jobs import Done
+from harness.machine import interpreter_versions, read_gpus
+from harness.models import weights_folder
+from harness.settings import RunSpec
+from harness.words import BackendName, Mode
+
+_IN_TAG = re.compile(r":v?(\d+\.\d+\.\d+)")
+_CAPABILITY = re.compile(r"\d+\.\d")
+
+
+def check_invariance(
+    spec: RunSpec,
+    lock: Path,
+    *,
+    release: str | None,
+    capability: str | None,
+    features: str | None,
+    quantization: str | None,
+) -> Done:
+    """Judge the stack that a spec describes; nothing is started and no server is asked.
+
+    Args:
+        spec: image or command, arguments, controls, model.
+        lock: the lock file, for the release inside of a pinned image.
+        release, capability, features, quantization: as a person states them; else what the image's
+            tag or the server's own interpreter, this machine's first GPU and the model's
+            ``config.json`` say.
+
+    Raises:
+        UsageError: a stated word means nothing.
+    """
+    release = release or _release(spec, lock)
+    platform = "cpu" if _is_cpu(spec, lock) else "cuda"
+    if capability and not _CAPABILITY.fullmatch(capability):
+        raise UsageError(f"--capability: '{capability}' is none", hint="for example 9.0")
+    if capability is None and platform == "cuda":
+        gpus = read_gpus().found
+        read = gpus[0].capability if gpus else None
+        capability = ".".join(map(str, read)) if read else None
+    known: dict[str, Any] = {
+        "release": release,
+        "capability": capability,
+        "config": _config(spec),
+        "features": _words(features, Trait.FEATURE, "dense"),
+        "quantization": next(iter(_words(quantization, Trait.QUANTIZATION, "none") or ()), None),
+        "platform": platform,
+    }
+    traits = traits_of(spec, Mode.BATCH_INVARIANT, **known)
+    judged = judge_stack(release, traits)
+    has = [one for one in judged if one.has is Has.YES and one.defect.outcome != "confounds"]
+    lines = [_stack_line(release, traits), *_findings(judged)]
+    failure = None
+    if has:
+        names = ", ".join(f"{one.defect.id} ({one.defect.where})" for one in has)
+        failure = GateFailed(f"this stack is not batch-invariant as far as is known: {names}")
+    rows = [
+        {"id": one.defect.id, "has": str(one.has), "reason": one.reason} | _told(one)
+        for one in judged
+    ]
+    stack = {str(trait): sorted(words) for trait, words in traits.items()}
+    value = {"ok": not has, "release": release, "stack": stack, "defects": rows}
+    return Done(lines, value, failure=failure)
+
+
+def _told(one: Judged) -> dict[str, Any]:
+    return {"threads": one.defect.threads, "workaround": one.defect.workaround}
+
+
+def _stack_line(release: str | None, traits: Traits) -> str:
+    told = (f"{trait} {', '.join(sorted(words))}" for trait, words in traits.items())
+    return f"vLLM {release or 'of an unknown release'}; " + "; ".join(told)
+
+
+def _findings(judged: Collection[Judged]) -> list[Finding]:
+    """What it has, what it may have, and in one line each what is not known and what is not so."""
+    found = []
+    for one in judged:
+        if one.has in (Has.YES, Has.MAY):
+            defect = one.defect
+            certain = one.has is Has.YES and defect.outcome != "confounds"
+            kind = Finding.failed if certain else Finding.warning
+            message = f"{one.has}: {defect.title} ({defect.where}; {one.reason}). {defect.seen}"
+            found.append(kind(defect.id, message, defect.workaround))
+    unknown = [one for one in judged if one.has is Has.UNKNOWN]
+    for reason in dict.fromkeys(one.reason for one in unknown):
+        names = ", ".join(one.defect.id for one in unknown if one.reason == reason)
+        found.append(Finding.not_checked(reason, names, "state it: see --help"))
+    clear = sum(one.has is Has.NO for one in judged)
+    found.append(Finding.ok("register", f"{clear} of {len(judged)} known defects are not its own"))
+    return found
+
+
+def _release(spec: RunSpec, lock: Path) -> str | None:
+    if spec.backend is BackendName.NATIVE:
+        return interpreter_versions(shlex.split(spec.server.native_command)[0]).vllm
+    if spec.backend is BackendName.EXTERNAL:
+        return None
+    entry, tag = ImageLock.load(lock).get(spec.image), _IN_TAG.search(spec.image)
+    return (entry.versions.vllm if entry else None) or (tag[1] if tag else None)
+
+
+def _is_cpu(spec: RunSpec, lock: Path) -> bool:
+    """Whether the servers compute on a CPU, as their command or their image says."""
+    if spec.backend is BackendName.DOCKER:
+        entry = ImageLock.load(lock).get(spec.image)
+        built = entry is not None and entry.versions.torch is not None
+        return (built and entry is not None and entry.versions.cuda is None) or "cpu" in spec.image
+    return any(name.startswith("VLLM_CPU_") for name in spec.server.env)
+
+
+def _config(spec: RunSpec) -> dict[str, Any] | None:
+    """The first model's ``config.json``, where its folder is here."""
+    folder = weights_folder(spec.models[0].hf_id)
+    file = folder / "config.json" if folder else None
+    if file is None or not file.is_file():
+        return None
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return read if isinstance(read, dict) else None
+
+
+def _words(text: str | None, trait: Trait, none: str) -> tuple[str, ...] | None:
+    """Stated words of a trait.
+
+    Raises:
+        UsageError: the register has no such word.
+    """
+    if text is None:
+        return None
+    known = {none, *(word for one in known_defects() for word in one.when.get(trait, ()))}
+    stated = tuple(filter(None, text.split(",")))
+    for word in stated:
+        if word not in known:
+            hint = nearest(word, sorted(known), "known words")
+            raise UsageError(f"--{'features' if none == 'dense' else trait}: '{word}'", hint=hint)
+    return stated

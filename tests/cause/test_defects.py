@@ -1,0 +1,141 @@
+"""The register of known defects: its form, its ranges, and stacks judged by it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from harness.cause import Has, Trait, fitting, judge_stack, known_defects, traits_of, with_axis
+from harness.prove import parse_version
+from harness.settings import load_spec
+from harness.words import Mode
+
+THREAD = re.compile(r"[\w.-]+/[\w.-]+#\d+$")
+HOPPER = {
+    "server.attention_backend": "FLASH_ATTN",
+    "server.dtype": "bfloat16",
+    "controls.prefix_caching": "off",
+}
+
+
+def stack(release, capability, mode=Mode.BATCH_INVARIANT, features=("dense",), **overrides):
+    spec = load_spec("controlled", HOPPER | overrides).spec
+    known = {"release": release, "capability": capability, "features": features}
+    return traits_of(spec, mode, quantization="none", **known)
+
+
+def found(release, traits, *kinds):
+    wanted = kinds or (Has.YES,)
+    return {one.defect.id for one in judge_stack(release, traits) if one.has in wanted}
+
+
+def test_there_are_at_least_25_entries_each_with_an_id_of_its_own():
+    names = [one.id for one in known_defects()]
+    assert len(names) >= 25
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("defect", known_defects(), ids=lambda one: one.id)
+def test_an_entry_says_where_it_is_known_from_and_what_helps(defect):
+    assert defect.threads or defect.source
+    assert all(THREAD.match(thread) for thread in defect.threads)
+    assert set(defect.known_by) <= {"measured", "source", "thread"}
+    assert defect.known_by
+    assert "thread" not in defect.known_by or defect.threads
+    assert defect.workaround
+    assert defect.seen
+
+
+@pytest.mark.parametrize("defect", known_defects(), ids=lambda one: one.id)
+def test_an_entrys_releases_are_releases_in_their_order(defect):
+    told = [defect.first_bad, defect.first_good, defect.read]
+    versions = [parse_version(one) for one in told]
+    assert [v is None for v in versions] == [one is None for one in told]
+    bad, good, read = versions
+    assert not (bad and good) or bad < good
+    assert not (bad and read) or bad <= read
+
+
+STACKS = {
+    "H100, 0.19.1, FLASH_ATTN, cache off": ("0.19.1", "9.0", {}, {"fa3-mixed-prefill"}),
+    "H100, 0.19.1, TRITON_ATTN, cache off": (
+        "0.19.1",
+        "9.0",
+        {"server.attention_backend": "TRITON_ATTN"},
+        set(),
+    ),
+    "H100, 0.19.1, FA2, cache off": (
+        "0.19.1",
+        "9.0",
+        {"server.extra_args": ["--attention-config", '{"flash_attn_version": 2}']},
+        set(),
+    ),
+    "RTX 3090, 0.19.1": (
+        "0.19.1",
+        "8.6",
+        {},
+        {"capability-8.6-hopper-branch", "compiled-on-ampere-ada"},
+    ),
+    "L40S, 0.25.1, 4 workers": (
+        "0.25.1",
+        "8.9",
+        {"server.extra_args": ["--tensor-parallel-size", "4"]},
+        {"rmsnorm-256-tokens", "sequence-parallel"},
+    ),
+    "H100, 0.26.0, TRITON_ATTN": (
+        "0.26.0",
+        "9.0",
+        {"server.attention_backend": "TRITON_ATTN"},
+        {"rmsnorm-256-tokens"},
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("release", "capability", "changes", "expected"), STACKS.values(), ids=STACKS
+)
+def test_a_stack_has_what_is_known_of_it(release, capability, changes, expected):
+    judged = judge_stack(release, stack(release, capability, **changes))
+    has = {one.defect.id for one in judged if one.has is Has.YES}
+    assert has - {one.id for one in known_defects() if one.outcome == "confounds"} == expected
+
+
+def test_a_stack_of_which_something_is_not_known_is_not_clear_of_what_hangs_on_it():
+    traits = dict(stack("0.19.1", "9.0"))
+    traits.pop(Trait.FEATURE)
+    assert "moe-no-guard" in found("0.19.1", traits, Has.UNKNOWN)
+    assert "moe-no-guard" not in found("0.19.1", stack("0.19.1", "9.0"), *set(Has) - {Has.NO})
+
+
+def test_a_release_that_nobody_read_may_have_what_the_last_one_had():
+    assert "fa3-mixed-prefill" in found("0.40.0", stack("0.40.0", "9.0"), Has.MAY)
+
+
+def test_a_repaired_release_does_not_have_it():
+    assert "fuse-allreduce-rms" not in found(
+        "0.29.0",
+        stack("0.29.0", "9.0", **{"server.extra_args": ["--tensor-parallel-size", "2"]}),
+        *set(Has) - {Has.NO},
+    )
+
+
+def test_what_nobody_has_seen_is_never_said_for_certain():
+    for one in (d for d in known_defects() if d.possible or d.repaired):
+        traits = {trait: frozenset(words) for trait, words in one.when.items()}
+        for release in filter(None, (one.first_bad, "0.19.1", "0.33.0")):
+            assert one.id not in found(release, traits)
+
+
+def test_the_entry_that_fits_is_named_by_what_takes_the_change_away():
+    judged = judge_stack("0.19.1", stack("0.19.1", "9.0"))
+    for value in ("FA2", "TRITON_ATTN"):
+        (fits,) = fitting(judged, {"batch"}, {"staggered"}, ("attention", value))
+        assert fits.where == "vllm#51902"
+    assert not fitting(judged, {"batch"}, {"staggered"}, ("prefix_cache", "off"))
+    assert not fitting(judged, {"batch"}, {"gated"}, ("attention", "FA2"))
+
+
+def test_a_trait_can_be_set_anew():
+    traits = with_axis(stack("0.19.1", "9.0"), Trait.CAPABILITY, "8.9", "8.x")
+    assert "fa3-mixed-prefill" not in found("0.19.1", traits)
