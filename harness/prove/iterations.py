@@ -82,6 +82,8 @@ def log_witness(steps: Sequence[EngineStep], answers: Sequence[Answer]) -> Witne
         admitted_first_step=own[0].context_requests,
         shared_decode_share=shared / len(decodes) if decodes else None,
         mixed_steps=sum(step.context_requests > 0 for step in decodes),
+        split_prefills=prefills - len(answers),
+        largest_step=max(step.context_tokens + step.generation_tokens for step in own),
         source="log",
     )
 

@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from harness.flips import ScoreState, score_state
+from harness.records.divergence import Choice
 from harness.words import Asking
 
 FINISHED = frozenset({"stop", "length"})
@@ -61,6 +62,8 @@ class Answer(Struct, frozen=True):
             more (a prompt list) those of the whole asking; ``None`` where it is not known.
         cached_earlier: of the whole asking's prompt tokens, those that none of its own requests
             computed: an earlier asking left them. ``None`` where it is not known.
+        likely: the likeliest tokens at each place; ``None`` unless ``request.logprobs`` asked for
+            them, which it does of every asking alike.
         score, label: the scorer's verdict.
         score_evidence: its reasons.
     """
@@ -73,6 +76,7 @@ class Answer(Struct, frozen=True):
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     cached_earlier: int | None = None
+    likely: tuple[Choice, ...] | None = None
     score: float | None = None
     label: str | None = None
     score_evidence: Evidence | None = None
@@ -132,6 +136,9 @@ class Witness(Struct, frozen=True):
         admitted_first_step: its requests that the first of them admitted.
         shared_decode_share: of its decode steps, the share that had two requests or more.
         mixed_steps: steps that held prefill and decode together.
+        split_prefills: pieces of prompts beyond one a request: more than none where a prompt was
+            longer than what a step had left.
+        largest_step: tokens of the largest of its steps.
         source: what was read: the iteration log, or the server's metrics, which give ``steps`` and
             ``shared_decode_share`` alone. ``None``: no witness.
     """
@@ -140,6 +147,8 @@ class Witness(Struct, frozen=True):
     admitted_first_step: int | None = None
     shared_decode_share: float | None = None
     mixed_steps: int | None = None
+    split_prefills: int | None = None
+    largest_step: int | None = None
     source: Literal["log", "metrics"] | None = None
 
     @property

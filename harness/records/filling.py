@@ -20,6 +20,7 @@ from msgspec.structs import astuple
 from harness.flips import score_state
 from harness.records.answers import FINISHED
 from harness.records.batches import oddities
+from harness.records.divergence import first_difference
 from harness.records.effects import (
     NOTHING_SHOWN,
     effect_tokens,
@@ -38,7 +39,7 @@ from harness.records.frame import (
     LineProblem,
     Records,
 )
-from harness.records.record import SCHEMA_VERSION, UNSEALED, first_difference, record_id
+from harness.records.record import SCHEMA_VERSION, UNSEALED, record_id
 from harness.records.rows import AnswerRow, AskingsRow, Row
 from harness.words import Effect, Mode, Status
 

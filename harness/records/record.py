@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from harness.flips import flips
 from harness.records.answers import Answer, Askings, Companion, Witnesses
+from harness.records.divergence import Choice, Divergence, first_difference
 from harness.records.lines import LineFault, is_sealed, look_closely, sealed, value_of
 from harness.words import Asking, Effect, Mode, Pattern, Status, pattern_of
 
@@ -36,20 +37,6 @@ class Difference(NamedTuple):
 
     text: bool
     label: bool
-
-
-def first_difference(one: Sequence[Any], other: Sequence[Any]) -> int | None:
-    """Index at which two sequences part (the shorter one's end counts); ``None`` if equal."""
-    if one == other:
-        return None
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 class FirstDifference(Struct, frozen=True):
@@ -203,6 +190,15 @@ class Record(Struct, frozen=True, kw_only=True):
         """Where the two answers part; ``None`` where they do not, or the record holds none."""
         return part(self.solo, self.batched)
 
+    @property
+    def divergence(self) -> Divergence | None:
+        """Where B leaves the answer alone: S1 where it was asked before B, else S0.
+
+        ``None`` where they agree, or either is not there.
+        """
+        known = self.askings.S1 is not None and not self.s1_after_batch
+        return diverged(self.askings.S1 if known else self.solo, self.batched)
+
     def line(self) -> str:
         """The record as one line of ASCII JSON, its checksum and its line end included.
 
@@ -213,6 +209,9 @@ class Record(Struct, frozen=True, kw_only=True):
         value["label_flip"] = self.label_flip if self.ok else None
         value["text_change"] = self.text_change if self.ok else None
         value["pattern"] = self.pattern
+        for told in filter(None, (value["solo"], value["batched"], *value["askings"].values())):
+            if told["likely"] is None:  # as in every run that asked for no log-probabilities
+                del told["likely"]
         return json.dumps(sealed(value)) + "\n"
 
 
@@ -223,6 +222,33 @@ def part(solo: Answer | None, batched: Answer | None) -> FirstDifference | None:
     char = _parting(solo.text, batched.text)
     token = _parting(solo.token_ids, batched.token_ids)
     return None if char is None and token is None else FirstDifference(char, token)
+
+
+def diverged(alone: Answer | None, batched: Answer | None) -> Divergence | None:
+    """Where an answer in a batch leaves the one alone; ``None`` where it does not."""
+    parted = part(alone, batched)
+    if parted is None or alone is None or batched is None:
+        return None
+    at, sides = parted.token, (alone, batched)
+    evidence = [one.score_evidence for one in sides if one.score_evidence]
+    ends = [found.span[1] for found in evidence if found.span]
+    one, other = (_choice(side, at) for side in sides)
+    return Divergence(
+        token=at,
+        char=parted.char,
+        of=None if alone.token_ids is None else len(alone.token_ids),
+        alone=one,
+        batched=other,
+        evidence_after=any(end > parted.char for end in ends)
+        if ends and parted.char is not None
+        else None,
+    )
+
+
+def _choice(answer: Answer, at: int | None) -> Choice | None:
+    """The likeliest tokens at a place of an answer, where they were asked for and it has one."""
+    likely = answer.likely
+    return likely[at] if likely is not None and at is not None and at < len(likely) else None
 
 
 def _parting(one: Sequence[Any] | None, other: Sequence[Any] | None) -> int | None:

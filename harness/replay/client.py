@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import httpx
 import msgspec
 
-from harness.records import Answer
+from harness.records import Answer, Likely
 from harness.secrets import without_url_password
 from harness.settings import RequestSettings
 from harness.wire import Heard, NotHeard, ask_async, line_to
@@ -29,6 +29,7 @@ _TAKEN_S = 1.0
 leaves it so in about one of ten cases in which a request is cancelled while it begins."""
 _ASIDE_S = 30.0
 """For an answer that no engine step is waited for."""
+_TOKEN_ID = "token_id:"
 _RETRYABLE = frozenset({408, 425, 429, *range(500, 600)})
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Id = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
@@ -80,12 +81,33 @@ class _Usage(msgspec.Struct):
         return 0 if said is None and zero_left_out and self.prompt_tokens is not None else said
 
 
+class _Likely(msgspec.Struct):
+    """At each token of an answer the likeliest ones, by ``token_id:N``."""
+
+    top_logprobs: tuple[dict[str, float | None] | None, ...] | None = None
+
+    def choices(self) -> tuple[tuple[Likely, ...], ...] | None:
+        """Those with an id and a number, the likeliest first; two a place are kept."""
+        if self.top_logprobs is None:
+            return None
+        found = []
+        for place in self.top_logprobs:
+            told = (
+                Likely(int(name[len(_TOKEN_ID) :]), value)
+                for name, value in (place or {}).items()
+                if value is not None and name[len(_TOKEN_ID) :].isdigit()
+            )
+            found.append(tuple(sorted(told, key=lambda one: (-one.logprob, one.token))[:2]))
+        return tuple(found)
+
+
 class _Choice(msgspec.Struct):
     index: int
     text: str
     finish_reason: str | None = None
     token_ids: tuple[_Id, ...] | None = None
     prompt_token_ids: tuple[_Id, ...] | None = None
+    logprobs: _Likely | None = None
 
 
 class _Completion(msgspec.Struct):
@@ -310,6 +332,8 @@ class CompletionsClient:
         }
         if self._request.seed is not None:
             body["seed"] = self._request.seed
+        if self._request.logprobs is not None:
+            body |= {"logprobs": self._request.logprobs, "return_tokens_as_token_ids": True}
         if salt is not None:
             body["cache_salt"] = salt
         return body
@@ -363,6 +387,7 @@ def _replies(said: object, count: int, latency: float, *, zero_left_out: bool) -
                 if choice.prompt_token_ids
                 else None,
                 cached_tokens=cached,
+                likely=choice.logprobs.choices() if choice.logprobs else None,
             ),
             choice.prompt_token_ids,
             usage.prompt_tokens,

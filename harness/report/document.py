@@ -127,14 +127,27 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """How many answers of one mode part at each stretch of ``width`` tokens, the first one first.
+
+    ``labels`` of the same stretches are those whose label is another one too.
+    """
+
+    mode: str
+    width: int
+    counts: tuple[int, ...]
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
-    """Parts of one kind: groups of a forest plot under their names, flows, matrices or bars.
+    """Parts of one kind: groups of a forest plot under their names, flows, matrices, bars, spreads.
 
     Flows have a square a candidate; with ``counted`` each drawing says what its squares are.
     """
 
-    look: Literal["forest", "flows", "matrices", "bars"]
-    parts: tuple[tuple[str, tuple[ForestRow, ...]] | Flow | Matrix | Bar, ...]
+    look: Literal["forest", "flows", "matrices", "bars", "spreads"]
+    parts: tuple[tuple[str, tuple[ForestRow, ...]] | Flow | Matrix | Bar | Spread, ...]
     counted: bool = True
 
 

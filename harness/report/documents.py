@@ -17,6 +17,7 @@ from harness.report import sections_images as images
 from harness.report import sections_summary as told
 from harness.report import standing
 from harness.report.changed_answers import change_groups, changed_pairs, example, sample_groups
+from harness.report.divergences import Divergences
 from harness.report.document import Check, Document, Look, Section, Suite, Tone
 from harness.report.text import headline_clauses
 from harness.report.wording import wording
@@ -51,9 +52,11 @@ def run_document(
         profiles: a comparison of the two scorer profiles.
     """
     files = files or RunFiles(Path(), Path())
-    groups = changed_pairs(records, prompts or {})
+    divergences = Divergences()
+    groups = changed_pairs(divergences.watch(records), prompts or {})
     sections = (
         asked.askings(summary),
+        divergences.section(),
         told.results(summary),
         told.paired(summary),
         told.claims(summary),

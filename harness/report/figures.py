@@ -6,7 +6,7 @@ Colours come from the page's style sheet by class, so that a figure follows ligh
 from markupsafe import Markup, escape
 
 from harness.hostile import visible
-from harness.report.document import Bar, Flow, ForestRow, Matrix
+from harness.report.document import Bar, Flow, ForestRow, Matrix, Spread
 
 MOST_SQUARES = 600
 _SHAPES = ((75, 22, 5), (220, 16, 10), (MOST_SQUARES, 11, 20))
@@ -157,3 +157,25 @@ def batch_size_chart(bars: tuple[Bar, ...]) -> Markup:
         drawn += _text(f"n={n}", middle, base + 33, "small")
     title = "Share of rows with a label flip (filled) or a text change (outline), by batch size"
     return _picture(drawn, width, base + 42, title, "bars")
+
+
+def spread_chart(spread: Spread) -> Markup:
+    """A bar a stretch of tokens; filled: of those whose label is another one too."""
+    base, step = PLOT_TOP + PLOT_HEIGHT, BAR + GAP
+    width, most = PLOT_LEFT + step * len(spread.counts) + GAP, max(*spread.counts, 1)
+    kernels, drawn = _kernels(spread.mode), _path(f"M{PLOT_LEFT} {base}H{width}", "grid")
+    for index, (count, labels) in enumerate(zip(spread.counts, spread.labels, strict=True)):
+        x, first = PLOT_LEFT + GAP + index * step, index * spread.width
+        if count:
+            high, filled = (PLOT_HEIGHT * n / most for n in (count, labels))
+            last = first + spread.width - 1
+            where = f"token {first}" if last == first else f"tokens {first} to {last}"
+            inside = _box(x, base - high, BAR, high, class_=f"outline {kernels}")
+            inside += _box(x, base - filled, BAR, filled, class_=f"solid {kernels}")
+            inside += _text(str(count), x + BAR / 2, base - high - 5, "count")
+            drawn += _named("g", f"{where}: {count} part, {labels} with another label", inside)
+        if index % 4 == 0:
+            drawn += _text(str(first), x + BAR / 2, base + 18, "tick")
+    drawn += _text("first divergent token →", (PLOT_LEFT + width) / 2, base + 36, "axis-name")
+    title = f"Where answers in a batch leave those alone, {spread.mode}: outlined all, filled those"
+    return _picture(drawn, width, base + 42, f"{title} with another label", "bars")

@@ -89,6 +89,8 @@ class RequestSettings(BaseModel):
     """Seconds for one request."""
     max_attempts: PositiveInt = 4
     """How often a failing request is sent."""
+    logprobs: Annotated[int, Field(ge=2, le=20)] | None = None
+    """Likeliest tokens asked for at each place, of every asking alike."""
 
 
 class Controls(BaseModel):

@@ -60,6 +60,8 @@ def test_a_gated_batch_of_eight_was_admitted_in_one_step(name: str):
         admitted_first_step=8,
         shared_decode_share=1.0,
         mixed_steps=0,
+        split_prefills=0,
+        largest_step=seen[0].context_tokens,
         source="log",
     )
     for others in (7, 9):
@@ -167,3 +169,9 @@ def test_the_metrics_tell_steps_and_sharing_alone():
 def test_metrics_that_count_another_request_witness_nothing():
     assert metrics_witness(grown(8, 7, 9), answers(8)) is None
     assert metrics_witness(EngineMetrics(), answers(8)) is None
+
+
+def test_a_prompt_that_takes_two_steps_is_a_split_prefill():
+    found = witness(steps((2, 0), (1, 1), (0, 1)), answers(2, 2))
+    assert found is not None
+    assert found.split_prefills == 1

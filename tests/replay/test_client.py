@@ -8,6 +8,7 @@ import time
 import httpx
 import pytest
 
+from harness.records import Likely
 from harness.replay.client import _IDLE_S, CompletionsClient, RequestFailed
 from harness.settings.run_spec import RequestSettings
 
@@ -256,3 +257,22 @@ def test_after_a_cancelled_request_the_server_is_asked_again_at_once():
         return waited
 
     assert max(asyncio.run(go())) < 10  # and not as long as a completion may take, 300 s
+
+
+def test_the_likeliest_tokens_come_with_an_answer_where_they_are_asked_for():
+    seen = []
+    tops = [{"token_id:7": -0.25, "token_id:9": -1.5, "token_id:8": -3.0}, None]
+
+    def handler(request):
+        seen.append(json.loads(request.content))
+        return choices_with(logprobs={"top_logprobs": tops, "tokens": ["token_id:7", "x"]})
+
+    async def go():
+        request = RequestSettings(logprobs=2)
+        transport = httpx.MockTransport(handler)
+        async with CompletionsClient("http://s", "m", request, transport=transport) as client:
+            return await client.complete_list(["a", "b"])
+
+    answer = asyncio.run(go())[0].answer
+    assert answer.likely == ((Likely(7, -0.25), Likely(9, -1.5)), ())
+    assert (seen[0]["logprobs"], seen[0]["return_tokens_as_token_ids"]) == (2, True)
