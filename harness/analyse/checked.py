@@ -9,7 +9,7 @@ from msgspec import Struct
 from harness.files import sha256_unpacked, text_unpacked
 from harness.findings import Status
 from harness.numbers import shortened
-from harness.records import Pairing, RecordKey, Records, RunFiles, Start
+from harness.records import BoolArray, Pairing, RecordKey, Records, RunFiles, Start
 from harness.words import BackendName, Mode
 
 
@@ -42,6 +42,11 @@ class Checked:
     files: RunFiles
     expected: Expectations
     counts: Mapping[Mode, ModeCounts]
+
+    def lines(self, chosen: BoolArray) -> list[int]:
+        """The lines of the chosen records."""
+        lines: list[int] = self.records.column("line")[chosen].tolist()
+        return lines
 
     def log_of(self, start: Start) -> str | None:
         """The log of a server of ours as it was written; ``None``: not at hand, or not ours."""

@@ -3,9 +3,6 @@
 Each is called by the name of its finding. Their order is that of a reader's questions.
 """
 
-from collections import Counter
-from typing import Any
-
 import numpy as np
 
 from harness.analyse.checked import (
@@ -20,14 +17,10 @@ from harness.analyse.checked import (
     ok,
     warning,
 )
-from harness.words import MODES, Mode
+from harness.analyse.computing import servers_compute
+from harness.words import MODES
 
 OF_RECORDS: dict[str, Look] = {}
-_PROMPT = ["task_name", "sample_id"]
-_DEGENERATE, _ALIKE = 0.5, 0.9
-"""Shares of a server's prompts with a degenerate, and with one and the same answer."""
-_FEWEST, _FEWEST_LONG, _LONG = 8, 3, 8
-"""Prompts of which the second says anything, and where the answers have more tokens than that."""
 
 
 @check(OF_RECORDS)
@@ -143,20 +136,17 @@ def _same_prompt_batch_and_sampling(run: Checked) -> Outcome:
 
 @check(OF_RECORDS)
 def _flags_agree_with_scores_and_hashes(run: Checked) -> Outcome:
-    frame = run.records.frame
+    column, frame = run.records.column, run.records.frame
     told, found = frame["stated_pattern"].astype(object), frame["pattern"].astype(object)
-    flags = (frame["stated_flip"] >= 0) | (frame["stated_change"] >= 0)
-    if not (flags | told.notna()).any():
+    known = told.notna().to_numpy()
+    if not (known | (column("stated_flip") >= 0) | (column("stated_change") >= 0)).any():
         return not_checked("label_flip and text_change are not recorded")
-    lines = [
-        f"line {line}: {flag}"
-        for flag, stated in (("label_flip", "stated_flip"), ("text_change", "stated_change"))
-        for line in frame.loc[
-            frame["ok"] & (frame[stated] >= 0) & (frame[stated] != frame[flag]), "line"
-        ]
-    ]
-    wrong = told.notna() & (told != found)
-    lines += [f"line {line}: pattern" for line in frame.loc[wrong, "line"]]
+    lines = []
+    for flag, name in (("label_flip", "stated_flip"), ("text_change", "stated_change")):
+        wrong = column("ok") & (column(name) >= 0) & (column(name) != column(flag))
+        lines += [f"line {line}: {flag}" for line in run.lines(wrong)]
+    other = known & (told != found).to_numpy()
+    lines += [f"line {line}: pattern" for line in run.lines(other)]
     if lines:
         return failed("recorded flags contradict the record: ", lines)
     return ok("label_flip and text_change are what scores and hashes say")
@@ -164,9 +154,8 @@ def _flags_agree_with_scores_and_hashes(run: Checked) -> Outcome:
 
 @check(OF_RECORDS)
 def _no_flip_without_text_change(run: Checked) -> Outcome:
-    frame = run.records.frame
-    odd = frame.loc[frame["label_flip"] & ~frame["text_change"], "line"].tolist()
-    if odd:
+    column = run.records.column
+    if odd := run.lines(column("label_flip") & ~column("text_change")):
         return failed("the same text has two labels: ", at(odd))
     return ok("every label flip is a text change")
 
@@ -216,94 +205,29 @@ def _answers_finished(run: Checked) -> Outcome:
 @check(OF_RECORDS)
 def _batches_shared_steps(run: Checked) -> Outcome:
     """A batch whose requests never met in an engine step is evidence of nothing."""
-    frame = run.records.frame[run.records.column("ok")]
-    bad = frame.loc[frame["vacuous"], "line"].tolist()
-    if bad:
+    ok_, witnessed = run.records.column("ok"), run.records.column("witnessed")
+    if bad := run.lines(ok_ & run.records.column("vacuous")):
         return failed(
             f"{len(bad)} record(s) are vacuous: the batch's requests never shared an engine step, "
             "or a solo one did: ",
             at(bad),
         )
-    seen = int(frame["witnessed"].sum())
+    seen, of = int((ok_ & witnessed).sum()), int(ok_.sum())
     if not seen:
         return not_checked("no record holds a witness of the engine's steps")
-    if seen < len(frame):
-        lines = frame.loc[~frame["witnessed"], "line"].tolist()
-        return warning(f"{len(lines)} of {len(frame)} record(s) have no whole witness: ", at(lines))
+    if seen < of:
+        lines = run.lines(ok_ & ~witnessed)
+        return warning(f"{len(lines)} of {of} record(s) have no whole witness: ", at(lines))
     return ok(f"{seen} records: batches shared engine steps, solo askings did not")
 
 
-def _by_start(run: Checked) -> Any:
-    """The good records and their start; where they do not name it, by how many each start gave."""
-    frame = run.records.frame.join(
-        run.records.candidates[["model", "dispatch_mode", *_PROMPT]], on="key"
-    )
-    for startup in run.files.startups:
-        own = (frame["model"] == startup.model) & (frame["start"] == 0)
-        own &= frame["mode"] == MODES.index(Mode(startup.mode)) if startup.mode in MODES else False
-        given = [(number, start.records or 0) for number, start in startup.answering()]
-        if own.sum() == sum(records for _, records in given):
-            numbers = [number for number, n in given for _ in range(n)]
-            frame.loc[own, "start"] = np.array(numbers, np.int32)
-    return frame[frame["ok"]]
-
-
-def _idle(name: str, empty: int, same: int, of: int, fewest: int) -> list[str]:
-    if empty > of * _DEGENERATE:
-        return [f"{name}: {empty} of {of} answers are empty or a few tokens over and over"]
-    if same > of * _ALIKE and of >= fewest:
-        return [f"{name}: {same} of {of} different prompts have the same answer"]
-    return []
-
-
-@check(OF_RECORDS)
-def _servers_compute(run: Checked) -> Outcome:
-    """A server that says the same, or nothing, to everything has not been asked anything.
-
-    By model and mode, and by each start of a server and each way of sending, over the answers to
-    different prompts, alone and in the batch, and over those to companions; see docs/verdict.md.
-    """
-    frame = _by_start(run)
-    bad: list[str] = []
-    servers = frame.drop_duplicates(["model", "mode", *_PROMPT]).groupby(["model", "mode"])
-    sent = ["model", "mode", "start", "dispatch_mode"]
-    lifetimes = frame.drop_duplicates([*sent, *_PROMPT]).groupby(sent, observed=True)
-    told: set[tuple[str, int]] = set()
-    for (model, mode, *start), asked in (*servers, *lifetimes):
-        of, length = len(asked), int(asked["compared_tokens"].min())
-        if start and (of < _FEWEST_LONG or (model, mode) in told):
-            continue
-        name = f"{model} in {MODES[mode]} mode" + "".join(
-            f", {what}{part}" for what, part in zip(("start ", ""), start, strict=False) if part
-        )
-        # the most frequent answer, alone or in the batch
-        same = max(int(asked[side].value_counts().max()) for side in ("solo_hash", "batch_hash"))
-        fewest = _FEWEST_LONG if length > _LONG else _FEWEST
-        if idle := _idle(name, int(asked["degenerate"].sum()), same, of, fewest):
-            told.add((model, mode))
-            bad += idle
-    for (
-        (model, of_mode),
-        start_of,
-        way,
-    ), said in run.records.checks.batches.companions.said.items():
-        texts = Counter(text for text, _ in said.values())
-        blank = sum(degenerate for _, degenerate in said.values())
-        name = f"companions of {model} in {of_mode} mode, {way}"
-        name += f", start {start_of}" if start_of else ""
-        if len(said) >= _FEWEST_LONG:
-            bad += _idle(name, blank, texts.most_common(1)[0][1], len(said), 2 * _FEWEST)
-    if bad:
-        return failed("the server does not show that it computes: ", bad)
-    return ok(f"{len(servers)} server(s) answer different prompts differently")
+check(OF_RECORDS)(servers_compute)
 
 
 @check(OF_RECORDS)
 def _batches_sent_once(run: Checked) -> Outcome:
-    frame = run.records.frame
-    again = frame.loc[frame["batch_attempts"] > 1, "line"].tolist()
-    solo = int((frame["solo_attempts"] > 1).sum())
-    if again:
+    solo = int((run.records.column("solo_attempts") > 1).sum())
+    if again := run.lines(run.records.column("batch_attempts") > 1):
         return warning(
             f"{len(again)} batch(es) were sent again whole, so their timing was another: ",
             at(again),
@@ -316,11 +240,9 @@ def _batches_sent_once(run: Checked) -> Outcome:
 @check(OF_RECORDS)
 def _noise_floor(run: Checked) -> Outcome:
     """The same prompt alone again is answered as before; `batches_repeat` looks at batches."""
-    frame = run.records.frame
-    repeats = int(frame["solo_repeats"].sum())
+    repeats = int(run.records.column("solo_repeats").sum())
     if not repeats:
         return not_checked("nothing was asked again with nothing changed (controls.askings)")
-    lines = frame.loc[frame["solo_repeat_changes"] > 0, "line"].tolist()
-    if lines:
+    if lines := run.lines(run.records.column("solo_repeat_changes") > 0):
         return warning(f"{len(lines)} record(s) changed when the same was asked again: ", at(lines))
     return ok(f"{repeats} repeats, none with another text")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,7 +20,7 @@ from harness.analyse.checked import (
     warning,
 )
 from harness.prove import gap_in_quotes, judge_server
-from harness.records import Start
+from harness.records import Records, Start
 from harness.words import MODES, PROVEN, Asking, CachePolicy, DispatchMode, Effect, Mode
 
 OF_EVIDENCE: dict[str, Look] = {}
@@ -112,19 +113,17 @@ def _asked_as_specified(run: Checked) -> Outcome:
     """The records' sampling, scorers and weights are one, and those of the run's settings."""
     request = run.files.spec.get("request") or {}
     weights = {model["name"]: model.get("hf_id") for model in run.files.spec.get("models") or ()}
-    frame = run.records.frame
-    first = frame.assign(model=run.records.candidates["model"].to_numpy()[frame["key"]])
-    first = first[first["settings"].notna()].drop_duplicates(["settings", "model"])
-    kinds = first["model"].value_counts()
-    bad = [f"{n} ways of asking {model}" for model, n in kinds[kinds > 1].items()]
+    first = _ways_of_asking(run.records)
+    kinds = Counter(model for _, model, _ in first)
+    bad = [f"{n} ways of asking {model}" for model, n in kinds.items() if n > 1]
     if not (request or weights):  # then at least they are asked alike
         if bad:
             return failed("no settings are known, and the records do not agree: ", bad)
         return not_checked("what the settings asked is not known")
-    if not len(first):
+    if not first:
         return not_checked("how the records were asked is not known")
     bad = []
-    for line, model, told in zip(first["line"], first["model"], first["settings"], strict=True):
+    for line, model, told in first:
         settings = json.loads(told)
         sampling = settings["sampling"] or {}
         pairs = {
@@ -144,36 +143,47 @@ def _asked_as_specified(run: Checked) -> Outcome:
     return ok("sampling and weights are those of the settings")
 
 
+def _ways_of_asking(records: Records) -> list[tuple[int, str, str]]:
+    """The settings of each model's records: the first line of each, the model and the settings."""
+    told, keys = records.column("settings"), records.column("key")
+    models = records.candidates["model"].to_numpy()[keys]
+    kinds = {pair: row for row, pair in reversed([*enumerate(zip(told, models, strict=True))])}
+    rows = sorted(row for (code, _), row in kinds.items() if code >= 0)
+    named = records.words("settings", np.array(rows, np.int32))
+    lines = records.column("line")[rows].tolist()
+    return [(line, models[row], str(n)) for line, row, n in zip(lines, rows, named, strict=True)]
+
+
 @check(OF_EVIDENCE)
 def _same_cache_for_s1_and_b(run: Checked) -> Outcome:
     """A batch effect is read between two askings that found the same in the cache."""
-    frame = run.records.frame
-    frame = frame[frame["ok"] & (frame[f"{Effect.BATCH}_text"] >= 0)]
-    bad = frame.loc[frame["cache_moved"] == 1, "line"].tolist()
-    if bad:
+    column = run.records.column
+    compared, moved = column("ok") & (column(f"{Effect.BATCH}_text") >= 0), column("cache_moved")
+    if bad := run.lines(compared & (moved == 1)):
         return warning(
             f"{len(bad)} record(s) found other tokens in the cache in B than in S1: ", at(bad)
         )
-    known = int((frame["cache_moved"] == 0).sum())
+    known = int((compared & (moved == 0)).sum())
     if not known:
         return not_checked("what S1 and B found in the cache is not recorded")
-    return ok(f"{known} of {len(frame)} records: S1 and B found as much in the cache")
+    return ok(f"{known} of {int(compared.sum())} records: S1 and B found as much in the cache")
 
 
 @check(OF_EVIDENCE)
 def _batches_repeat(run: Checked) -> Outcome:
     """The same batch sent again (B2) is answered as B was."""
-    frame = run.records.frame
-    again = frame[frame["batch_repeats"] > 0]
-    if not len(again) and "B2" not in ((run.files.spec.get("controls") or {}).get("askings") or ()):
+    again = run.records.column("batch_repeats") > 0
+    if not again.any() and "B2" not in (
+        (run.files.spec.get("controls") or {}).get("askings") or ()
+    ):
         known = run.records.checks.batches.asked and run.files.spec
         none = "no batch was sent twice (controls.askings without B2)"
         return ok(none) if known else not_checked(none)
-    if bad := again.loc[again["batch_repeat_changes"] > 0, "line"].tolist():
+    if bad := run.lines(again & (run.records.column("batch_repeat_changes") > 0)):
         return warning(
             f"{len(bad)} record(s) changed when the same batch was sent again: ", at(bad)
         )
-    return ok(f"{len(again)} records are the same when the same batch was sent again")
+    return ok(f"{int(again.sum())} records are the same when the same batch was sent again")
 
 
 @check(OF_EVIDENCE)

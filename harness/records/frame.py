@@ -226,9 +226,16 @@ class Records:
         return bool(self.frame["s1_after_batch"].any())
 
     def column(self, name: str) -> npt.NDArray[Any]:
-        """A column as an array; of categories their codes, -1 for none."""
-        values = self.frame[name]
-        return (values.cat.codes if values.dtype == "category" else values).to_numpy()
+        """A column as an array, not to be written to; of categories their codes, -1 for none."""
+        if name not in self._columns:
+            values = self.frame[name]
+            codes = values.cat.codes if values.dtype == "category" else values
+            self._columns[name] = codes.to_numpy()
+        return self._columns[name]
+
+    @cached_property
+    def _columns(self) -> dict[str, npt.NDArray[Any]]:
+        return {}
 
     def words(self, name: str, rows: IntArray) -> list[str | None]:
         """The values of a column of categories."""
