@@ -49,20 +49,20 @@ def servers_compute(run: Checked) -> Outcome:
         servers[model, mode] = said | servers.get((model, mode), {})
     bad: list[str] = []
     told: set[tuple[str, int]] = set()
-    for (model, mode, *start), answers in (*servers.items(), *sorted(lifetimes.items())):
-        if start and (len(answers) < _FEWEST_LONG or (model, mode) in told):
+    for (model, mode), answers in servers.items():
+        if idle := _idle(f"{model} in {MODES[mode]} mode", answers.values()):
+            told.add((model, mode))
+            bad += idle
+    for (model, mode, start, way), answers in sorted(lifetimes.items()):
+        if len(answers) < _FEWEST_LONG or (model, mode) in told:
             continue
-        if idle := _idle(_name(model, MODES[mode], start), answers.values()):
+        name = f"{model} in {MODES[mode]} mode" + (f", start {start}" if start else "")
+        if idle := _idle(f"{name}, {way}", answers.values()):
             told.add((model, mode))
             bad += idle
     if bad := bad + _of_companions(run):
         return failed("the server does not show that it computes: ", bad)
     return ok(f"{len(servers)} server(s) answer different prompts differently")
-
-
-def _name(model: str, mode: Mode, start: Iterable[object]) -> str:
-    parts = zip(("start ", ""), start, strict=False)
-    return f"{model} in {mode} mode" + "".join(f", {what}{part}" for what, part in parts if part)
 
 
 def _lifetimes(run: Checked) -> Mapping[_Lifetime, dict[_Prompt, _Said]]:
