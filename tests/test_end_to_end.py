@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,18 @@ def demo(tmp_path_factory):
     code, out, err = run.complete()
     assert code == 0, err
     return run, out
+
+
+def test_a_copied_run_gives_the_same_report_elsewhere_and_can_be_scored(demo, tmp_path):
+    run, _ = demo
+    copy = shutil.copytree(run.folder, tmp_path / "elsewhere/run")
+    for name in ("report.md", "report.html"):
+        (copy / name).unlink()
+    for verb in (("report", "run"), ("score", "run", "--profile", "paper")):
+        done = subprocess.run([*HARNESS, *verb], cwd=copy.parent, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    for name in ("report.md", "report.html"):
+        assert (copy / name).read_bytes() == (run.folder / name).read_bytes()
 
 
 def test_after_kill_9_no_server_is_left_and_the_same_command_completes_the_run(demo):

@@ -53,6 +53,7 @@ from harness.records import (
     read_records,
     read_run_files,
     refuse_duplicates,
+    task_folder,
 )
 from harness.words import MODES, Effect
 
@@ -143,17 +144,14 @@ def labels_by_profile(records: Records, pairing: Pairing, files: RunFiles) -> La
     from harness.score import MOST_RESCORED, PROFILES
     from harness.tasks import load_tasks
 
-    rows, named = int(records.column("ok").sum()), files.spec.get("tasks")
+    rows = int(records.column("ok").sum())
     if len(records) > MOST_RESCORED:
         why = f"more than {MOST_RESCORED:,} records: `harness score` scores them"
         return LabelsByProfile(rows, missing=why)
-    if named is None or not Path(named).is_dir():
-        why = "the run's tasks are not here" if named else "no metadata names its tasks"
-        return LabelsByProfile(rows, missing=f"{why}; `harness score --tasks` takes them")
     try:
-        found = _rescored(records, load_tasks(named), PROFILES)
+        found = _rescored(records, load_tasks(task_folder(files)), PROFILES)
     except HarnessError as error:
-        return LabelsByProfile(rows, missing=f"the run's tasks cannot be read: {error.message}")
+        return LabelsByProfile(rows, missing=f"{error.message}; `harness score --tasks` takes them")
     again, missing = found
     scored = rows if missing is None else int(again[PROFILES[0]].column("ok").sum())
     strict_first = sorted(again.items(), reverse=True) if scored else ()

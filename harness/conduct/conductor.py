@@ -41,6 +41,7 @@ from harness.records import (
     RunFolder,
     find_unfinished,
     iter_records,
+    keep_tasks,
     new_run_id,
     record_id,
 )
@@ -208,6 +209,7 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
     plan = _left(prepared.plan, folder)
     candidates = (candidate.model_dump(mode="json") for candidate in prepared.candidates)
     folder.write_rows("selected_candidates.jsonl", candidates)
+    keep_tasks(folder.path, (task.file for task in prepared.population.tasks))
     if plan.records:
         for name in _CONCLUSION:  # of an earlier state: more records are about to come
             (folder.path / name).unlink(missing_ok=True)

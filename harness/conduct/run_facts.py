@@ -70,6 +70,7 @@ class RunFacts(msgspec.Struct):
     complete: bool
     image: dict[str, Any] | UnsetType = UNSET
     mode_parity: dict[str, Any] | UnsetType = UNSET
+    task_files: dict[str, str] | UnsetType = UNSET
     scorers: dict[str, int] | UnsetType = UNSET
     does_not_count: str | UnsetType = UNSET
 
@@ -159,6 +160,9 @@ def _insist_on_the_same(known: RunFacts, prepared: Prepared, site: Site, file: P
         now = {f"weights of {name}": sha for name, sha in prepared.model_files.items()}
         differing += _differences(weights, now)
         differing = differing or ["the candidates, or the prompts of their tasks"]
+    if known.task_files is not UNSET:
+        tasks = _differences(known.task_files, prepared.population.files, "task file ")
+        differing += tasks if known.fingerprint == prepared.fingerprint else []
     if known.scorers is not UNSET:
         differing += _differences(known.scorers, scorer_versions(), "scorer ")
     if known.image is not UNSET and site.image is not None:
@@ -235,6 +239,7 @@ def _first_facts(
         sessions=[],
         complete=False,
         image=UNSET if site.image is None else site.image.to_json(),
+        task_files=dict(prepared.population.files),
         scorers=scorer_versions(),
     )
 

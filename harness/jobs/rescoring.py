@@ -15,11 +15,12 @@ from harness.jobs import Done
 from harness.records import (
     METADATA,
     RECORDS,
-    RunFiles,
     first_record,
     iter_values,
+    keep_tasks,
     read_run_files,
     sealed,
+    task_folder,
 )
 from harness.score import PROFILES, Profile, ProfileComparison, rescore, scorer_versions
 from harness.tasks import Population, load_tasks
@@ -108,7 +109,8 @@ def rescore_run(run: Path, profile: str, tasks: Path | None, out: Path | None, s
         raise UsageError(f"--profile: unknown profile '{profile}'", hint=hint)
     files = read_run_files(run)
     first_record(files.records_path)  # what is no records file names no tasks either
-    work = _Rescoring(files.records_path, load_tasks(tasks or _own_tasks(files)), chosen)
+    population = load_tasks(tasks or task_folder(files))
+    work = _Rescoring(files.records_path, population, chosen)
     beside = "rescored" if files.is_run_folder else f"{run.stem}.rescored"
     folder = out or files.folder / beside / chosen
     if (folder / RECORDS).resolve() == files.records_path.resolve():
@@ -131,19 +133,8 @@ def rescore_run(run: Path, profile: str, tasks: Path | None, out: Path | None, s
         for pattern in ("startup_*.json", "selected_candidates.jsonl"):
             for carried in files.folder.glob(pattern):
                 shutil.copyfile(carried, folder / carried.name)
+        keep_tasks(folder, (task.file for task in population.tasks))
         spec = {**files.spec, "score_profile": chosen}
-        metadata = {**files.metadata, "resolved_spec": spec, "rescored_from": origin}
-        write_json(folder / METADATA, metadata)
+        told = {"task_files": population.files, "rescored_from": origin}
+        write_json(folder / METADATA, {**files.metadata, "resolved_spec": spec, **told})
     return Done(work.lines(folder, show), comparison)
-
-
-def _own_tasks(files: RunFiles) -> Path:
-    named, hint = files.spec.get("tasks"), "give --tasks"
-    if not named:
-        message = "the run does not say which tasks it used"
-        raise UsageError(message, file=files.records_path, hint=hint)
-    if not Path(named).is_dir():
-        message = f"the run's tasks are not here: no folder {named}"
-        hint = f"go to the folder where the run was started, or {hint}"
-        raise UsageError(message, file=files.folder / METADATA, hint=hint)
-    return Path(named)

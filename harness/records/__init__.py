@@ -72,6 +72,7 @@ from harness.records.run_files import (
     startup_of,
 )
 from harness.records.run_folder import RunFolder, TornTail, find_unfinished, new_run_id
+from harness.records.task_copies import keep_tasks, task_folder
 
 __all__ = [
     "FINISHED",
@@ -119,6 +120,7 @@ __all__ = [
     "gap_of",
     "iter_records",
     "iter_values",
+    "keep_tasks",
     "new_run_id",
     "pair_records",
     "part",
@@ -130,6 +132,7 @@ __all__ = [
     "scan_records",
     "sealed",
     "startup_of",
+    "task_folder",
     "text_hash",
     "write_candidates",
 ]

@@ -16,7 +16,7 @@ import msgspec
 from harness.analyse import Summary, Validation, read_summary, read_validation
 from harness.errors import HarnessError, UsageError
 from harness.files import read_json
-from harness.records import RunFiles, iter_records, iter_values, read_run_files
+from harness.records import RunFiles, iter_records, iter_values, read_run_files, task_folder
 from harness.report.document import Document
 from harness.report.documents import run_document
 from harness.report.write import write_document
@@ -92,14 +92,11 @@ def prompts_of(files: RunFiles, folder: Path | None = None) -> Mapping[str, str]
 
 
 def _population(files: RunFiles, folder: Path | None = None) -> Population | None:
-    """The population of a run, where its task folder is still there."""
-    named = folder or files.spec.get("tasks")
-    if named is None or not Path(named).is_dir():
-        return None
+    """The population of a run, where its task files are there."""
     from harness.tasks import load_tasks
 
     try:
-        return load_tasks(named)
+        return load_tasks(folder or task_folder(files))
     except HarnessError:
         return None
 

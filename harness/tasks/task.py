@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
+from harness.files import sha256_of
 from harness.words import Domain
 
 
@@ -81,6 +83,11 @@ class Population:
     def index(self) -> Mapping[tuple[str, str], int]:
         """Position of each ``(task_name, sample_id)`` in ``prompts``."""
         return {(p.task.name, p.sample.sample_id): i for i, p in enumerate(self.prompts)}
+
+    @cached_property
+    def files(self) -> Mapping[str, str]:
+        """SHA-256 of each task file, by its name."""
+        return {path.name: sha256_of(path) for path in (Path(task.file) for task in self.tasks)}
 
     def task(self, name: str) -> Task | None:
         """The task of that name, or ``None``."""

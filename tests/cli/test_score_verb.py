@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.cli.app import main
+from harness.records import keep_tasks
 from harness.score import rescore
 from harness.tasks import load_tasks
 
@@ -85,6 +86,35 @@ def _run(*arguments: object) -> int:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def elsewhere(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that kept its task files, in another folder, where nothing else is."""
+    keep_tasks(run, [tmp_path / "tasks/teapot.yaml"])
+    metadata = json.loads((run / "metadata.json").read_text())
+    metadata["task_files"] = dict(load_tasks(tmp_path / "tasks").files)
+    (run / "metadata.json").write_text(json.dumps(metadata))
+    (moved := tmp_path / "another place").mkdir()
+    run.rename(moved / "copy")
+    (tmp_path / "tasks").rename(tmp_path / "gone")
+    monkeypatch.chdir(moved)
+    return moved / "copy"
+
+
+def test_a_run_is_scored_by_its_own_copies_of_the_task_files_wherever_it_lies(elsewhere: Path):
+    assert _run("score", elsewhere, "--profile", "paper") == 0
+    again = elsewhere.rename(elsewhere.with_name("moved again")) / "rescored/paper"
+    assert _run("score", again, "--profile", "strict") == 0
+    assert (again / "tasks/teapot.yaml").read_text() == TASK
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda copy: copy.write_text(TASK + "# other")])
+def test_a_copy_that_is_not_what_the_run_used_is_refused(elsewhere: Path, change: Any, capsys: Any):
+    change(elsewhere / "tasks/teapot.yaml")
+    assert _run("score", elsewhere, "--profile", "paper") == 2
+    assert "tasks/teapot.yaml: the run's copy of a task file is not what" in capsys.readouterr().err
+    assert _run("score", elsewhere, "--profile", "paper", "--tasks", "../gone") == 0
 
 
 def test_score_leaves_the_runs_own_records_untouched(run: Path):
