@@ -16,6 +16,9 @@ def summarize(
     output: Annotated[
         Path | None, Option("--output", "-o", help="Where to write the summary.")
     ] = None,
+    whole: Annotated[
+        bool, Option("--all", help="Every number, not the first screen alone.")
+    ] = False,
     as_json: SummaryJson = False,
 ) -> None:
     """Recompute every number of a run from its records.
@@ -27,7 +30,7 @@ def summarize(
       harness summarize results/20260524_172010
       harness summarize elsewhere.jsonl --json | jq .paired
     """
-    tell(jobs.run_numbers.summarise(run, output), as_json, indent=2)
+    tell(jobs.run_numbers.summarise(run, output, whole=whole), as_json, indent=2)
 
 
 def validate(

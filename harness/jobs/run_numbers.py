@@ -53,12 +53,21 @@ def add_step_summary(text: str) -> Path | None:
     return Path(target)
 
 
-def summarise(run: Path, output: Path | None) -> Done:
+def summarise(run: Path, output: Path | None, *, whole: bool = False) -> Done:
     """Recompute a run's numbers and write them to ``output``, else beside the records."""
     target = output or _folder_of_numbers(run) / "summary.json"
     summary = summarise_run(run)
     write_json(target, to_builtins(summary))
-    return Done((*report.summary_lines(summary), Remark(f"wrote {target}")), summary)
+    files = read_run_files(run)
+    found = files.folder / "validation.json"
+    countable = read_validation(found).ok if _is_fresh(files, found) else None
+    lines = report.screen_lines(summary, report.first_changes(run), countable=countable)
+    if whole:
+        rest = report.detail_lines(summary)
+        lines += ["", *(part for line in rest for part in report.fitted(line))]
+    else:
+        lines += ["all numbers: --all, or --json; the report: harness report"]
+    return Done((*lines, Remark(f"wrote {target}")), summary)
 
 
 def _folder_of_numbers(run: Path) -> Path:

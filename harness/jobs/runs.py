@@ -15,7 +15,7 @@ from harness.jobs import Done
 from harness.jobs.power import power_lines
 from harness.numbers import duration_text
 from harness.plan import Plan, estimate
-from harness.report import measured_on, nature, summary_lines
+from harness.report import below, first_changes, measured_on, nature, verdict_box
 from harness.serve import added as added_arguments
 from harness.settings import Expect, LoadedSpec, RunSpec
 from harness.tasks import Population
@@ -110,9 +110,10 @@ def concluded(done: conduct.Conclusion) -> Done:
         validation = f"{failed} of {len(findings)} checks failed"
     standard = done.summary.mode(Mode.STANDARD)
     unchanged = standard.records and not standard.text_changes.count
+    box = verdict_box(done.summary, countable=done.validation.ok)
     shows_nothing = done.summary.stack.device == "cpu" and unchanged
     lines = [
-        *summary_lines(done.summary),
+        *below(done.summary, first_changes(done.folder)),
         "",
         f"measured on  {measured_on(done.summary, files)}",
         f"validation   {validation}",
@@ -120,6 +121,7 @@ def concluded(done: conduct.Conclusion) -> Done:
         "",
         *([_INCONCLUSIVE] if shows_nothing else ()),
         *filter(None, [nature(done.summary, files)]),
+        *box,
     ]
     return Done(lines, done.summary, failure=done.failure)
 

@@ -11,19 +11,25 @@ from harness.report.documents import (
     inventory_document,
     run_document,
 )
-from harness.report.run_report import load_report, prompts_of, write_reports
+from harness.report.run_report import first_changes, load_report, prompts_of, write_reports
+from harness.report.screen import below, boxed, fitted, screen_lines, verdict_box
 from harness.report.sections_conduct import outcome_lines
 from harness.report.sections_images import inventory_lines
 from harness.report.standing import measured_on, nature
-from harness.report.text import comparison_lines, gate_lines, headline_clauses, summary_lines
+from harness.report.text import comparison_lines, detail_lines, gate_lines, headline_clauses
 from harness.report.write import FILES, rendered, write_document
 
 __all__ = [
     "FILES",
     "Document",
     "Look",
+    "below",
+    "boxed",
     "comparison_document",
     "comparison_lines",
+    "detail_lines",
+    "first_changes",
+    "fitted",
     "gate_lines",
     "headline_clauses",
     "image_difference_document",
@@ -36,7 +42,8 @@ __all__ = [
     "prompts_of",
     "rendered",
     "run_document",
-    "summary_lines",
+    "screen_lines",
+    "verdict_box",
     "write_document",
     "write_reports",
 ]

@@ -1,8 +1,10 @@
-"""The window of an answer that is worth showing: where two part, what the scorer matched, why."""
+"""The window of an answer that is worth showing: which words part, what the scorer matched, why."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from difflib import SequenceMatcher
+from itertools import groupby, pairwise
 
 from harness.numbers import score_text
 from harness.records import Answer, Evidence, Record
@@ -10,7 +12,10 @@ from harness.records import Answer, Evidence, Record
 MAX_MATCHED = 200
 _LIMITS = ((50, 12_000), (500, 4_000), (2_000, 1_000))
 _SMALLEST_LIMIT = 300
+_WORD = re.compile(r"\S+")
+_MOST_WORDS = 400
 _WORD_END = re.compile(r"\s|$")
+Marks = tuple[range, ...]
 _LEAD = 0.25
 
 
@@ -51,6 +56,15 @@ class AnswerView:
     ends_at_difference: bool = False
 
 
+def marked_text(answer: AnswerView) -> str:
+    """The window of an answer with ⟪…⟫ round what differs."""
+    said = ""
+    for differs, of in groupby(answer.pieces or (), key=lambda piece: piece.differs):
+        text = "".join(piece.text for piece in of)
+        said += f"⟪{text}⟫" if differs else text
+    return said + ("⟪end of answer⟫" if answer.ends_at_difference else "")
+
+
 def answer_limit(pairs: int) -> int:
     """Characters of each answer to show when that many pairs are shown.
 
@@ -65,6 +79,35 @@ def beyond(left_out: int) -> str:
     return f" {left_out:,} more are counted above and not shown here." if left_out else ""
 
 
+def changed_words(one: str | None, other: str | None, at: int | None) -> tuple[Marks, Marks]:
+    """What of either text is not in the other one, by words from the first difference on.
+
+    Args:
+        at: index of the first difference, ``None`` where the texts are equal or unknown.
+    """
+    if at is None or one is None or other is None:
+        return (), ()
+    found = []
+    for text in (one, other):
+        start = max(text.rfind(" ", 0, at), text.rfind("\n", 0, at)) + 1
+        words = (match.span() for match in _WORD.finditer(text, start))
+        found.append([span for span, _ in zip(words, range(_MOST_WORDS), strict=False)])
+    said = ([t[a:b] for a, b in of] for t, of in zip((one, other), found, strict=True))
+    marks: tuple[list[range], list[range]] = [], []
+    for kind, *ends in SequenceMatcher(None, next(said), next(said), autojunk=False).get_opcodes():
+        for spans, into, (a, b) in zip(found, marks, (ends[:2], ends[2:]), strict=True):
+            if kind != "equal" and a < b:
+                into.append(range(spans[a][0], spans[b - 1][1]))
+    return tuple(marks[0]), tuple(marks[1])
+
+
+def _word_at(text: str, at: int) -> range:
+    """The rest of the word; at white space that one character alone."""
+    match = _WORD_END.search(text, at)
+    end = match.start() if match else len(text)
+    return range(at, max(end, min(at + 1, len(text))))
+
+
 def text_view(
     name: str,
     text: str | None,
@@ -73,6 +116,7 @@ def text_view(
     *,
     scored: str = "",
     span: tuple[int, int] | None = None,
+    marks: Sequence[range] = (),
 ) -> AnswerView:
     """The view of an answer of which only the text is known, if that, cut round ``at``.
 
@@ -80,19 +124,20 @@ def text_view(
         at: index of the first difference, ``None`` where the texts are equal or unknown.
         limit: characters to show at most, at least 1.
         span: start and end of what the scorer matched.
+        marks: what differs; without any the word at ``at``.
     """
     if text is None:
         return AnswerView(name, None, scored=scored)
-    low, mark, matched = 0, range(0), range(*span) if span and span[0] >= 0 else range(0)
-    if at is not None:  # the rest of the word; at white space that one character alone
+    low, matched = 0, range(*span) if span and span[0] >= 0 else range(0)
+    if at is not None:
         low = max(0, min(at - int(limit * _LEAD), len(text) - limit))
-        match = _WORD_END.search(text, at)
-        end = match.start() if match else len(text)
-        mark = range(at, max(end, min(at + 1, len(text))))
+        marks = marks or (_word_at(text, at),)
     high = min(len(text), low + limit)
-    ends = {low, high, *(end for r in (mark, matched) if r for end in (r.start, r.stop))}
+    ends = {low, high, *(end for r in (*marks, matched) if r for end in (r.start, r.stop))}
     cuts = sorted(end for end in ends if low <= end <= high)
-    pieces = (Piece(text[a:b], a in mark, a in matched) for a, b in pairwise(cuts))
+    pieces = (
+        Piece(text[a:b], any(a in mark for mark in marks), a in matched) for a, b in pairwise(cuts)
+    )
     return AnswerView(
         *(name, tuple(pieces), low, len(text) - high, len(text)),
         scored=scored,
@@ -100,8 +145,10 @@ def text_view(
     )
 
 
-def answer_view(record: Record, condition: str, at: int | None, limit: int) -> AnswerView:
-    """The view of a record's ``solo`` or ``batched`` answer; ``at`` and ``limit`` as above."""
+def answer_view(
+    record: Record, condition: str, at: int | None, limit: int, marks: Marks = ()
+) -> AnswerView:
+    """The view of a record's ``solo`` or ``batched`` answer; the rest as above."""
     answer = record.answer(condition) or Answer()
     score, label, digest = (
         (record.solo_score, record.solo_label, record.solo_response_hash)
@@ -120,6 +167,6 @@ def answer_view(record: Record, condition: str, at: int | None, limit: int) -> A
         f"{answer.attempts} attempts" if (answer.attempts or 1) > 1 else "",
     )
     scored = score_text(score, label)
-    view = text_view(condition, answer.text, at, limit, scored=scored, span=evidence.span)
+    view = text_view(condition, answer.text, at, limit, span=evidence.span, marks=marks)
     told = " · ".join(fact for fact in facts if fact)
-    return replace(view, sha256=digest or "", evidence=why, facts=told)
+    return replace(view, scored=scored, sha256=digest or "", evidence=why, facts=told)

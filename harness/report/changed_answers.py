@@ -1,6 +1,5 @@
 """Answers that differ, side by side, within a stated budget: in a run, or from A to B."""
 
-import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -18,13 +17,14 @@ from harness.compare import (
 )
 from harness.files import rows_at
 from harness.numbers import NONE, score_text
-from harness.records import Record, RecordKey, first_difference, part, records_at
+from harness.records import Answer, Record, RecordKey, first_difference, part, records_at
 from harness.report.answer_windows import (
     AnswerView,
     Piece,
     answer_limit,
     answer_view,
     beyond,
+    changed_words,
     text_view,
 )
 from harness.report.document import Change, Example, Group
@@ -37,6 +37,7 @@ MAX_PROMPT = 4_000
 MAX_CO_BATCHED = 64
 MAX_SHOWN = 1_000
 """Changes of one kind from A to B that are shown with their answers."""
+MAX_EXAMPLES = 3
 MAX_ASKED = 300
 """Characters of a question, and of each answer, at the top of a page."""
 _TURN = re.compile(r"<\|im_start\|>user\n(.*?)<\|im_end\|>", re.S)
@@ -96,14 +97,13 @@ def changed_pairs(records: Iterable[Record], prompts: Mapping[str, str]) -> tupl
         Group(
             *("flips", "Every flip", "Every flip"),
             _marked(
-                f"{len(flips):,} label flips, solo and batched side by side. ==Marked==: where the "
-                "two answers first differ. __Underlined__: what the scorer matched. Up to "
-                f"{limit:,} characters of an answer are shown, round the first difference; the "
+                f"{len(flips):,} label flips, solo and batched side by side. ==Marked==: words "
+                "that only one of the two answers has. __Underlined__: what the scorer matched. Up "
+                f"to {limit:,} characters of an answer are shown, round the first difference; the "
                 "hash is of the whole."
             ),
             *(flips, further),
-            plain="⟪…⟫ marks the first difference. Text is shown as it was answered, cut where it "
-            "is long.",
+            plain="⟪…⟫ marks what differs. Text is shown as it was answered, cut where it is long.",
             warning=f"{further:,} further flips are counted above and not shown here; they are in "
             "the records file."
             if further
@@ -125,11 +125,11 @@ def changed_pairs(records: Iterable[Record], prompts: Mapping[str, str]) -> tupl
     )
 
 
-def example(groups: Iterable[Group]) -> Example | None:
-    """The change to see first: a flip before other changes, the standard path's before another's.
+def examples(groups: Iterable[Group]) -> tuple[Example, ...]:
+    """The changes to see first: flips before others, the standard path's before another's.
 
-    Of each kind the first of which both texts are known, and of flips one whose labels both have a
-    score.
+    Of each kind the first of which both texts are known, of flips those whose labels both have a
+    score, and each prompt once before any is there twice.
     """
     by_group = ((group.anchor == "flips", change) for group in groups for change in group.changes)
     known = [
@@ -143,30 +143,43 @@ def example(groups: Iterable[Group]) -> Example | None:
             one[0] and any(answer.scored.startswith(NONE) for answer in one[1].answers[0]),
         )
     )
-    for is_flip, change in known[:1]:
-        alone, batched = change.answers[0]
-        told = "example/label" if is_flip else "example/words"
-        turn = _TURN.search(change.prompt or "")
-        asked = (turn[1] if turn else change.prompt or "").strip()
-        return Example(
-            said=wording(told).prose.format(alone=alone.scored, batched=batched.scored),
-            asked=f"{asked[:MAX_ASKED]}…" if len(asked) > MAX_ASKED else asked,
-            change=change.anchor,
-            where=" · ".join((change.where[0], *change.context)),
-            answers=(_plain(alone, "alone"), _plain(batched, "in its batch")),
-        )
-    return None
+    first = {change.heading: (is_flip, change) for is_flip, change in reversed(known)}
+    known.sort(key=lambda one: (not one[0], first[one[1].heading][1] is not one[1]))
+    return tuple(_example(change, is_flip=is_flip) for is_flip, change in known[:MAX_EXAMPLES])
+
+
+def _example(change: Change, *, is_flip: bool) -> Example:
+    alone, batched = change.answers[0]
+    told = "example/label" if is_flip else "example/words"
+    turn = _TURN.search(change.prompt or "")
+    asked = (turn[1] if turn else change.prompt or "").strip()
+    return Example(
+        said=wording(told).prose.format(alone=alone.scored, batched=batched.scored),
+        asked=f"{asked[:MAX_ASKED]}…" if len(asked) > MAX_ASKED else asked,
+        change=change.anchor,
+        heading=change.heading,
+        where=" · ".join((change.where[0], *change.context)),
+        answers=(_plain(alone, "alone"), _plain(batched, "in its batch")),
+    )
 
 
 def _plain(answer: AnswerView, name: str) -> AnswerView:
     """The answer cut closer round the difference, with no other mark."""
-    pieces = answer.pieces or ()
-    text = "".join(piece.text for piece in pieces)
-    before = itertools.takewhile(lambda piece: not piece.differs, pieces)
-    view = text_view(name, text, sum(len(piece.text) for piece in before), MAX_ASKED)
+    text, marks = "", list[range]()
+    for piece in answer.pieces or ():
+        if piece.differs:
+            marks.append(range(len(text), len(text) + len(piece.text)))
+        text += piece.text
+    at = marks[0].start if marks else len(text)
+    view = text_view(name, text, at, MAX_ASKED, marks=marks)
     around = answer.before + view.before, answer.after + view.after
     return replace(
-        view, before=around[0], after=around[1], length=answer.length, scored=answer.scored
+        view,
+        before=around[0],
+        after=around[1],
+        length=answer.length,
+        scored=answer.scored,
+        ends_at_difference=answer.ends_at_difference,
     )
 
 
@@ -186,9 +199,9 @@ def _scores(record: Record) -> str:
 def _pair(
     record: Record, anchor: str, limit: int, prompts: Mapping[str, str], outcomes: Outcomes
 ) -> Change:
-    texts = [answer.text for answer in (record.solo, record.batched) if answer is not None]
+    one, other = (answer.text if answer else None for answer in (record.solo, record.batched))
     parted, at = record.first_difference, None
-    if len(texts) < 2 or None in texts:
+    if one is None or other is None:
         where = "this file holds no answers, only their hashes"
     elif parted is None or parted.char is None:
         where = "the answers are identical"
@@ -198,13 +211,17 @@ def _pair(
     others = (seen.get(record.key) for mode, seen in outcomes.items() if mode is not record.mode)
     tags = (record.domain, record.phase, record.original_direction)
     prompt = prompts.get(record.prompt_sha256 or "")
+    marks = changed_words(one, other, at)
     return Change(
         anchor=anchor,
         heading=f"{record.task_name}/{record.sample_id}",
         change=_scores(record),
         context=(record.mode.words, f"batch {record.batch_size}", record.dispatch_mode),
         answers=(
-            (answer_view(record, "solo", at, limit), answer_view(record, "batched", at, limit)),
+            (
+                answer_view(record, "solo", at, limit, marks[0]),
+                answer_view(record, "batched", at, limit, marks[1]),
+            ),
         ),
         model=record.model,
         mode=record.mode,
@@ -272,7 +289,7 @@ def _groups(
         group = Group(
             *(anchor, heading, told.title),
             _marked(
-                f"{told.prose} ==Marked==: where A's and B's answers first differ."
+                f"{told.prose} ==Marked==: words that only one of the two has."
                 f"{beyond(left_out)} Up to {limit:,} characters of an answer are shown."
             ),
             tuple(
@@ -280,7 +297,7 @@ def _groups(
                 for n, c in enumerate(changes[:MAX_SHOWN], start=1)
             ),
             left_out,
-            plain=f"{told.prose} ⟪…⟫ marks where the answers of A and B first differ.",
+            plain=f"{told.prose} ⟪…⟫ marks what differs.",
             rest="more are in comparison.json and, up to a limit, in comparison.html.",
             brief=heading,
             opens=not groups,
@@ -306,7 +323,12 @@ def _candidate(
             words.append(f"{name} another text, {before} kept")
         parted = part(one.answer(condition), other.answer(condition))
         at = parted.char if parted else None
-        a, b = (answer_view(record, condition, at, limit) for record in (one, other))
+        given = (one.answer(condition) or Answer(), other.answer(condition) or Answer())
+        marks = changed_words(given[0].text, given[1].text, at)
+        a, b = (
+            answer_view(record, condition, at, limit, mark)
+            for record, mark in zip((one, other), marks, strict=True)
+        )
         answers.append((replace(a, name=f"A {condition}"), replace(b, name=f"B {condition}")))
     return Change(
         anchor=anchor,
@@ -321,12 +343,12 @@ def _sample(change: SampleChange, anchor: str, one: Row, other: Row, limit: int)
     moved = [f"{name} {m.a:g} → {m.b:g}" for name, m in change.metrics.items()]
     texts = _said(one), _said(other)
     at = first_difference(*texts)
-    views = []
-    for name, text, row in zip("AB", texts, (one, other), strict=True):
+    views, marks = [], changed_words(*texts, at)
+    for name, text, row, mark in zip("AB", texts, (one, other), marks, strict=True):
         filtered = row.get("filtered_resps")
         kept = filtered[0] if isinstance(filtered, list) and len(filtered) == 1 else None
         shown = kept[:200] if isinstance(kept, str) and kept != text else ""
-        views.append(text_view(name, text, at, limit, scored=shown))
+        views.append(text_view(name, text, at, limit, scored=shown, marks=mark))
     return Change(
         anchor=anchor,
         heading=f"doc_id {change.doc_id}",

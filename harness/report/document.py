@@ -163,6 +163,7 @@ class Section:
         brief: what a step summary shows of it.
         page: a file beside this one that the prose ends with; the page alone shows such a section.
         listed: whether the page's contents name it.
+        folded: whether it is closed until somebody opens it.
     """
 
     anchor: str
@@ -174,6 +175,7 @@ class Section:
     brief: Brief = Brief.NO
     page: str = ""
     listed: bool = True
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,7 @@ class Example:
         said: what changed: the label, or the words alone.
         asked: the question, cut where it is long; empty where its task file was not found.
         change: the place that shows all of it, by its anchor.
+        heading: the prompt's task and id.
         where: the first difference, and under what conditions.
         answers: alone, and in the batch.
     """
@@ -256,6 +259,7 @@ class Example:
     said: str
     asked: str
     change: str
+    heading: str
     where: str
     answers: tuple[AnswerView, AnswerView]
 
@@ -337,7 +341,8 @@ class Document:
         headline: the result, a sentence or a clause a line.
         context: what it was measured on; empty for two sides, which `names` tells.
         nature: what numbers from this kind of device can say; empty for a GPU.
-        example: two answers of one prompt; ``None`` where no text of a change is known.
+        shows: what the numbers show, and what they do not, a sentence each.
+        examples: two answers of one prompt each, to be seen first, where their texts are known.
         checks: the conditions of a gate; ``suites`` the same for CI, as tests of ``program``.
         promise: what is escaped on the page.
     """
@@ -353,7 +358,8 @@ class Document:
     made_with: str = f"harness {__version__}"
     context: str = ""
     nature: str = ""
-    example: Example | None = None
+    shows: tuple[str, ...] = ()
+    examples: tuple[Example, ...] = ()
     measures: tuple[Measure, ...] = ()
     checks: tuple[Check, ...] = ()
     groups: tuple[Group, ...] = ()

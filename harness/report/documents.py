@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from harness.analyse import Summary, Validation
 from harness.compare import Comparison, GateFinding, SampleComparison
 from harness.records import Record, RunFiles
+from harness.report import in_words, standing
 from harness.report import sections_askings as asked
 from harness.report import sections_comparison as compared
 from harness.report import sections_conduct as conduct
 from harness.report import sections_images as images
 from harness.report import sections_summary as told
-from harness.report import standing
-from harness.report.changed_answers import change_groups, changed_pairs, example, sample_groups
+from harness.report.changed_answers import change_groups, changed_pairs, examples, sample_groups
 from harness.report.divergences import Divergences
 from harness.report.document import Check, Document, Look, Section, Suite, Tone
 from harness.report.text import headline_clauses
@@ -54,13 +54,13 @@ def run_document(
     files = files or RunFiles(Path(), Path())
     divergences = Divergences()
     groups = changed_pairs(divergences.watch(records), prompts or {})
-    sections = (
+    first = (in_words.claims(summary), told.threats(summary))
+    rest = (
         asked.askings(summary),
         divergences.section(),
         told.results(summary),
         told.paired(summary),
         told.claims(summary),
-        told.threats(summary),
         conduct.evidence_section(files),
         conduct.validation_section(validation),
         told.breakdowns(summary),
@@ -76,7 +76,7 @@ def run_document(
     banner = standing.run_banner(validation)
     checks = standing.validation_cases(validation.findings if validation else (), banner)
     flips = standing.invariance_cases(summary, groups[0].changes)
-    sentence = standing.headline(summary, countable=banner.tone is not Tone.BAD)
+    sentence = in_words.headline(summary, countable=banner.tone is not Tone.BAD)
     context = standing.measured_on(summary, files)
     facts = (("run_id", run_id), ("result", sentence), ("measured_on", context))
     return Document(
@@ -89,9 +89,13 @@ def run_document(
         headline=(sentence,),
         context=context,
         nature=standing.nature(summary, files),
-        example=example(groups),
+        shows=in_words.shows(summary),
+        examples=examples(groups),
         measures=told.measures(summary),
-        sections=tuple(filter(None, sections)),
+        sections=(
+            *filter(None, first),
+            *(replace(section, folded=True) for section in rest if section),
+        ),
         groups=tuple(group for group in groups if group.changes),
         suites=(
             Suite("validation", tuple(checks), facts),

@@ -8,9 +8,23 @@ import re
 from collections.abc import Iterable, Iterator
 
 from harness.hostile import visible
-from harness.report.document import Brief, Change, Document, Group, Kind, Table, Tone
+from harness.report.answer_windows import AnswerView, marked_text
+from harness.report.document import (
+    Banner,
+    Brief,
+    Change,
+    Document,
+    Example,
+    Group,
+    Kind,
+    Look,
+    Measure,
+    Table,
+    Tone,
+)
 
 MAX_LISTED = 50
+_MOST_OPEN = 4
 _ACTIVE = re.compile(r"([\\`*{}<>#|!~$]|(?<!\w)_|_(?!\w)|\](?=[(\[:]))")
 _TICKS = re.compile(r"`+")
 _ALIGN = {Kind.NUMBER: "---:", Kind.ID: "---", Kind.TEXT: "---"}
@@ -20,22 +34,31 @@ _SIGN = {Tone.GOOD: "✅", Tone.NOTE: "⚠️", Tone.BAD: "⛔"}
 def markdown(document: Document) -> str:
     """The whole document as GitHub-flavoured Markdown."""
     blocks = [*_head(document)]
+    for example in document.examples:
+        blocks += _example(example)
+    if document.look is Look.RUN and document.measures:
+        blocks.append("\n".join(map(_measure, document.measures)))
     for section in (section for section in document.sections if not section.page):
-        blocks += [f"## {escape(section.title)}", *map(escape, section.prose)]
+        inside = list(map(escape, section.prose))
         for table in section.tables:
-            blocks += _table(table)
+            inside += _table(table)
         for caption, quoted in section.quotes:
-            blocks += [f"{escape(caption)}:", fence("\n".join(quoted))]
+            inside += [f"{escape(caption)}:", fence("\n".join(quoted))]
+        if section.folded:
+            blocks += _folded(section.title, inside)
+        else:
+            blocks += [f"## {escape(section.title)}", *inside]
     for group in document.groups:
         blocks.append(f"## {escape(group.title)}")
         if group.listed:
             blocks += _folded(group.listed, [_listed(group, group.most, where=True)])
             continue
-        blocks.append(group.plain)
+        inside = [group.plain]
         for change in group.changes[: group.most]:
-            blocks += _change(change)
+            inside += _change(change)
         if rest := group.total - min(len(group.changes), group.most):
-            blocks.append(f"{rest:,} {group.rest}")
+            inside.append(f"{rest:,} {group.rest}")
+        blocks += _folded(group.brief, inside) if document.look is Look.RUN else inside
     return "\n\n".join([*blocks, f"Made by {escape(document.made_with)}."]) + "\n"
 
 
@@ -76,7 +99,7 @@ def fence(text: str, language: str = "text") -> str:
 
 
 def _head(document: Document) -> Iterator[str]:
-    """Title, verdict, result and what it was measured on."""
+    """Title, verdict, result, what it was measured on, and the first changes."""
     banner, names = document.banner, document.names
     clauses = [f"**{escape(clause)}**" for clause in document.headline]
     if not document.heading:
@@ -86,12 +109,16 @@ def _head(document: Document) -> Iterator[str]:
             yield escape(banner.title)
     else:
         yield f"# {document.heading}: {code(' against '.join(names))}"
-        if banner:
-            reasons = (f"- {escape(reason)}" for reason in banner.reasons)
-            yield "\n".join((f"{_SIGN[banner.tone]} **{escape(banner.title)}**", *reasons))
+        verdict = list(_verdict(banner)) if banner else []
+        first = not document.shows or (banner and banner.tone is Tone.BAD)
+        yield from verdict if first else ()
         two = len(names) > 1
         yield "\n".join(f"{clause}<br>" if two else clause for clause in clauses)
-        yield f"- A: {code(names[0])}\n- B: {code(names[1])}" if two else escape(document.context)
+        if document.shows:
+            yield "\n".join(f"- {escape(said)}" for said in document.shows)
+        on = f"Measured on {document.context}" if document.shows else document.context
+        yield f"- A: {code(names[0])}\n- B: {code(names[1])}" if two else escape(on)
+        yield from () if first else verdict
     if document.nature:
         yield f"> {escape(document.nature)}"
     if document.checks:
@@ -100,6 +127,41 @@ def _head(document: Document) -> Iterator[str]:
             for c in document.checks
         )
         yield "\n".join(("| | Gate | Why |", "| --- | --- | --- |", *rows))
+
+
+def _verdict(banner: Banner) -> Iterator[str]:
+    """Whether it counts; reasons against it in full, many reservations folded."""
+    title = f"{_SIGN[banner.tone]} **{escape(banner.title)}**"
+    reasons = [f"- {escape(reason)}" for reason in banner.reasons]
+    if banner.tone is Tone.BAD or len(reasons) < _MOST_OPEN:
+        yield "\n".join((title, *reasons))
+    else:
+        yield title
+        yield from _folded(f"{len(reasons)} reservations", ["\n".join(reasons)])
+
+
+def _example(example: Example) -> Iterator[str]:
+    yield f"### {escape(example.said)}: {code(example.heading)}"
+    if example.asked:
+        yield fence(example.asked)
+    for answer in example.answers:
+        yield f"{escape(answer.name.capitalize())}: **{escape(answer.scored or 'answer')}**"
+        yield fence(_said(answer))
+    yield escape(example.where)
+
+
+def _measure(measure: Measure) -> str:
+    told = (f"{e.name} {e.count} {e.detail}".strip() for e in measure.entries)
+    return f"- **{escape(measure.label)}**: {escape('; '.join(told))}"
+
+
+def _said(answer: AnswerView) -> str:
+    """The window of an answer with its marks, and how much is left out on either side."""
+    if answer.pieces is None:
+        return "(no text in this file)"
+    said = f"… {answer.before:,} characters before …\n" if answer.before else ""
+    said += marked_text(answer)
+    return said + (f"\n… {answer.after:,} more characters …" if answer.after else "")
 
 
 def _table(table: Table) -> Iterator[str]:
@@ -144,13 +206,7 @@ def _change(change: Change) -> Iterator[str]:
         yield "; ".join((*context, *notes))
     for answer in (answer for row in change.answers for answer in row):
         yield f"{escape(answer.name.capitalize())}: **{escape(answer.scored or 'answer')}**"
-        said = "(no text in this file)"
-        if answer.pieces is not None:
-            said = f"… {answer.before:,} characters before …\n" if answer.before else ""
-            said += "".join(f"⟪{p.text}⟫" if p.differs else p.text for p in answer.pieces)
-            said += "⟪end of answer⟫" if answer.ends_at_difference else ""
-            said += f"\n… {answer.after:,} more characters …" if answer.after else ""
-        yield fence(said)
+        yield fence(_said(answer))
         if change.model:
             facts = [escape(fact) for fact in (answer.evidence, answer.facts) if fact]
             facts += [f"sha256 {code(answer.sha256)}"] if answer.sha256 else []

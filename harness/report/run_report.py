@@ -17,7 +17,8 @@ from harness.analyse import Summary, Validation, read_summary, read_validation
 from harness.errors import HarnessError, UsageError
 from harness.files import read_json
 from harness.records import RunFiles, iter_records, iter_values, read_run_files, task_folder
-from harness.report.document import Document
+from harness.report.changed_answers import changed_pairs, examples
+from harness.report.document import Document, Example
 from harness.report.documents import run_document
 from harness.report.write import write_document
 
@@ -84,6 +85,13 @@ def write_reports(
     """
     document = load_report(run, summary, validation)
     return write_document(document, formats, folder or read_run_files(run).folder)
+
+
+def first_changes(run: Path | str) -> tuple[Example, ...]:
+    """The changes to see first, as at the top of a report; none where texts are not recorded."""
+    files = read_run_files(run)
+    records = (record for _, record in iter_records(files.records_path))
+    return examples(changed_pairs(records, prompts_of(files)))
 
 
 def prompts_of(files: RunFiles, folder: Path | None = None) -> Mapping[str, str]:

@@ -53,7 +53,7 @@ def _each(of: OfEndpoints[T]) -> Iterator[tuple[str, T]]:
 
 
 def measures(summary: Summary) -> tuple[Measure, ...]:
-    """What leads, in large type and by prompt, under each mode with rows, with the paired test."""
+    """What leads, in large type and by prompt, under each mode; what a none leaves open."""
     cards, effect = [], summary.leading
     of = "B against S1" if effect else "B against S0"
     for endpoint in Endpoint:
@@ -66,11 +66,9 @@ def measures(summary: Summary) -> tuple[Measure, ...]:
             if one.rows.n
         )
         if entries:
-            test, beside = tested_cell(summary.pairs_of(effect, endpoint))
             rooms = {mode.words: one.room for mode, one in found.items() if one.room}
-            bounds = "".join(f"; {name}: none, up to {room}" for name, room in rooms.items())
-            test = f"by prompt {test}; {beside}" if beside else ""
-            cards.append(Measure(f"{endpoint.words}, {of}", entries, f"{test}{bounds}".strip("; ")))
+            bounds = "; ".join(f"{name}: none, up to {room}" for name, room in rooms.items())
+            cards.append(Measure(f"{endpoint.words}, {of}", entries, bounds))
     return tuple(cards)
 
 
@@ -115,7 +113,7 @@ def paired(summary: Summary) -> Section | None:
 
 def claims(summary: Summary) -> Section | None:
     """The claim ledger, a table a verdict; under each claim what it is of and rests on."""
-    told = wording("run/claims")
+    told = wording("run/ledger")
     return told.section(
         *(
             told.table(

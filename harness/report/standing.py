@@ -2,87 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.analyse import Counted, Summary, Validation
+from harness.analyse import Summary, Validation
 from harness.compare import GateFinding
 from harness.findings import Finding, Status
-from harness.numbers import p_equals, rate_text
 from harness.records import RunFiles
 from harness.report.document import Banner, Case, Change, Suite, Tone
-from harness.words import Effect, Endpoint, Mode
+from harness.words import Endpoint, Mode
 
 MAX_FAILURES = 500
 """Flips under the batch-invariant path that CI is told one by one."""
 MAX_CASES = 200
 """Places of one condition that CI is told one by one; the condition itself counts them all."""
-
-
-def headline(summary: Summary, *, countable: bool) -> str:
-    """The sentence that people quote; it says so itself when the run does not count.
-
-    It tells the label flips, or the text changes where no label flipped: by prompt, of B against
-    S1, where that was asked before B; else of B against S0, and says so. Where labels lead, what
-    the texts did follows: few labels may leave open what the texts show.
-    """
-    sentence = _counts(summary, summary.leading) or "no record was counted."
-    return f"{sentence[0].upper()}{sentence[1:]}" if countable else f"Not countable: {sentence}"
-
-
-def _counts(summary: Summary, effect: Effect | None) -> str:
-    """What changes in each mode, and the test between them; empty without a record."""
-    shown = leading_endpoint(summary)
-    found = {mode: summary.counted(mode, effect, shown) for mode in summary.by_mode}
-    said = _changes if effect else _compared
-    parts = [f"{mode.words} kernels: {said(of, shown)}" for mode, of in found.items()]
-    pairs = summary.pairs_of(effect, shown)
-    if len(found) > 1 and pairs:
-        parts.append(f"exact McNemar {p_equals(pairs.prompts.p_two_sided)} by prompt")
-    if effect and shown is Endpoint.LABEL_FLIPS:
-        parts += _texts(summary, effect)
-    if parts and not effect:
-        parts.append("B against the first solo answer, which cannot tell a batch from a cache")
-    return "; ".join(parts) and f"{'; '.join(parts)}."
-
-
-def _texts(summary: Summary, effect: Effect) -> Iterator[str]:
-    """Prompts whose text changed in each mode, and the test, where both modes have some prompt."""
-    found = [summary.counted(mode, effect, Endpoint.TEXT_CHANGES) for mode in summary.by_mode]
-    pairs = summary.pairs_of(effect, Endpoint.TEXT_CHANGES)
-    if len(found) > 1 and pairs and any(one.prompts.count for one in found):
-        counts = " and ".join(f"{one.prompts.count} of {one.prompts.n}" for one in found)
-        yield f"texts: {counts}, {p_equals(pairs.prompts.p_two_sided)}"
-
-
-def leading_endpoint(summary: Summary) -> Endpoint:
-    """Labels, or texts where some text changed and no label did."""
-    flips, texts = (
-        sum(summary.counted(mode, summary.leading, e).rows.count for mode in summary.by_mode)
-        for e in Endpoint
-    )
-    return Endpoint.TEXT_CHANGES if texts and not flips else Endpoint.LABEL_FLIPS
-
-
-def _changes(of: Counted, shown: Endpoint) -> str:
-    """How many prompts change, and where none does what that leaves room for."""
-    what = "text" if shown is Endpoint.TEXT_CHANGES else "label"
-    if not of.rows.count and of.prompts.upper95 is not None:
-        room = f"up to {of.prompts.upper95:.2%} may"
-        return f"none of {of.prompts.n} prompts changes its {what} with the batch ({room})"
-    rows = f"{of.rows.count} of {of.rows.n} rows"
-    return (
-        f"{of.prompts.count} of {of.prompts.n} prompts ({rows}) change their {what} with the batch"
-    )
-
-
-def _compared(of: Counted, shown: Endpoint) -> str:
-    """The study's comparison, to stand next to its own numbers: by prompt, and by row."""
-    what, rows = shown.words.lower(), f"{of.rows.count}/{of.rows.n}"
-    if not of.prompts.n:
-        return f"{rate_text(of.rows)} {what} by row"
-    return f"{rate_text(of.prompts)} {what} by prompt ({rows} by row){_room(of)}"
-
-
-def _room(of: Counted) -> str:
-    return f" (none: up to {of.room})" if of.room else ""
 
 
 def measured_on(summary: Summary, files: RunFiles) -> str:

@@ -33,8 +33,8 @@ def _rates(name: str, rates: Iterable[tuple[str, RateLike]], more: str = "") -> 
     return f"{name} {shown}{more}".rstrip()
 
 
-def summary_lines(summary: Summary) -> list[str]:
-    """A summary as lines: by prompt first, then by row as in the study, and the ledger."""
+def detail_lines(summary: Summary) -> list[str]:
+    """All of a summary as lines: by prompt first, then by row as in the study, and the ledger."""
     pairs = summary.pairs
     lines = [
         f"{summary.n_records} records, {summary.n_ok} ok, "
@@ -45,11 +45,6 @@ def summary_lines(summary: Summary) -> list[str]:
         *_slice_lines(summary),
         "",
     ]
-    for mode in summary.score_pairs:
-        solo_states, batched_states = map(unscored_text, summary.unscored(mode))
-        lines.append(
-            f"answers without a score, {mode}: solo {solo_states}; batched {batched_states}"
-        )
     for mode, floor in summary.noise_floor.items():
         again = "not measured"
         if floor.solo is not None:

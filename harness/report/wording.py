@@ -27,11 +27,12 @@ class Shape(Struct, frozen=True, forbid_unknown_fields=True):
 class Told(Struct, frozen=True, forbid_unknown_fields=True):
     """What is written in a section; ``prose`` where a table has a row, ``otherwise`` where not."""
 
-    title: str
+    title: str = ""
     prose: str = ""
     otherwise: str = ""
     brief: Brief = Brief.NO
     tables: dict[str, Shape] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     anchor: str = ""
 
     def table(self, name: str, rows: Iterable[Iterable[object]], **facts: object) -> Table:

@@ -9,7 +9,7 @@ from harness.analyse import Attribute, Flip, read_summary, summarise
 from harness.analyse.rates import Pairs
 from harness.errors import UsageError
 from harness.records.reader import read_records
-from harness.report import summary_lines
+from harness.report import detail_lines
 from harness.words import Endpoint, Mode
 
 FAMILIES = {
@@ -199,7 +199,7 @@ def test_what_is_no_summary_is_refused_with_the_verb_that_writes_one(tmp_path):
 
 
 def test_people_read_the_papers_numbers(summary):
-    text = "\n".join(summary_lines(summary))
+    text = "\n".join(detail_lines(summary))
     assert "22/55 = 40.0% [28.1, 53.2]" in text
     assert "25/55 = 45.5% [33.0, 58.5]" in text
     assert "0/55 = 0.0% [0.0, 6.5]" in text

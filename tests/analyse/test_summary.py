@@ -13,7 +13,7 @@ from harness.analyse.summary import Transition
 from harness.analyse.tables import rate
 from harness.errors import UsageError
 from harness.records.reader import read_records
-from harness.report import summary_lines
+from harness.report import detail_lines
 from harness.words import Endpoint, Mode
 
 FAMILIES = {"model", "domain", "task_name", "dispatch_mode", "phase", "original_direction"}
@@ -354,4 +354,4 @@ def test_breakdowns_add_up_to_the_whole(tmp_path_factory, candidates):
                 assert found == getattr(cells, cell)
     pairs = summary.score_pairs["standard"]
     assert sum(entry.rows for entry in pairs) == summary.mode(Mode.STANDARD).ok
-    assert summary_lines(summary)
+    assert detail_lines(summary)

@@ -61,6 +61,7 @@ _READ = [
     for run in _BOTH
     for case in (
         _case(f"summarize-{run}", f"summarize {run}", run, "summary.json"),
+        _case(f"summarize-{run}-all", f"summarize {run} --all", run),
         _case(f"summarize-{run}-json", f"summarize {run} --json -o out.json", run, "out.json"),
         _case(f"validate-{run}", f"validate {run}", run, "validation.json"),
         _case(f"validate-{run}-json", f"validate {run} --json", run),

@@ -10,7 +10,7 @@ from study_records import study_records
 
 from harness.analyse import Summary
 from harness.analyse.asking_tables import Witnessed
-from harness.report import summary_lines
+from harness.report import detail_lines
 from harness.report.sections_askings import asking_lines, askings, claim_lines
 from harness.words import Mode
 
@@ -72,4 +72,4 @@ def test_without_a_witness_nothing_is_called_zero() -> None:
 def test_a_claim_is_one_line_of_at_most_a_hundred_columns() -> None:
     summary = _asked("x", "x")
     assert all(len(line) <= 100 for line in claim_lines(summary))
-    assert summary_lines(summary)[-1] in list(claim_lines(summary))
+    assert detail_lines(summary)[-1] in list(claim_lines(summary))

@@ -27,13 +27,13 @@ def shown(answer) -> tuple[str, str]:
 
 
 def test_a_label_that_changed_leads_and_says_so():
-    example = report_of(rows("words", "flip")).example
+    example = report_of(rows("words", "flip")).examples[0]
     assert example.said.startswith("The label changed with the batch: ")
     assert example.change == "flip-1"
 
 
 def test_where_only_words_changed_it_says_that_the_meaning_stayed():
-    example = report_of(rows("words", "same", solo="yes, a lot", batched="yes, a bit")).example
+    example = report_of(rows("words", "same", solo="yes, a lot", batched="yes, a bit")).examples[0]
     assert "the meaning, as the scorer reads it, stayed" in example.said
     assert [answer.name for answer in example.answers] == ["alone", "in its batch"]
     assert [shown(answer) for answer in example.answers] == [
@@ -44,7 +44,7 @@ def test_where_only_words_changed_it_says_that_the_meaning_stayed():
 
 def test_a_long_answer_is_cut_round_the_difference():
     texts = {"solo": "same " * 900 + "left", "batched": "same " * 900 + "right"}
-    alone, batched = report_of(rows("words", **texts)).example.answers
+    alone, batched = report_of(rows("words", **texts)).examples[0].answers
     assert (shown(alone)[1], shown(batched)[1]) == ("left", "right")
     assert len(shown(alone)[0]) <= 300
     assert alone.before + len(shown(alone)[0]) + alone.after == alone.length
@@ -54,11 +54,11 @@ def test_the_question_is_the_users_turn_and_stands_escaped_on_the_page():
     (row,) = rows("words")
     prompt = "<|im_start|>system\nBe kind<|im_end|>\n<|im_start|>user\nIs <b>1</b> odd?<|im_end|>\n"
     document = report_of([row], prompts={row["prompt_sha256"]: prompt})
-    assert document.example.asked == "Is <b>1</b> odd?"
+    assert document.examples[0].asked == "Is <b>1</b> odd?"
     assert "Is &lt;b&gt;1&lt;/b&gt; odd?" in rendered(document, "html")
 
 
 def test_without_a_change_there_is_no_example():
     document = report_of(rows("same"))
-    assert document.example is None
+    assert document.examples == ()
     assert 'class="example"' not in rendered(document, "html")

@@ -39,8 +39,8 @@ def test_a_pipe_in_a_name_does_not_open_a_column() -> None:
 
 def test_markdown_shows_both_answers_of_a_flip_with_the_difference_marked() -> None:
     text = rendered(study_report(), "md")
-    assert "⟪Sure.⟫ First, gather" in text
-    assert "⟪I'm⟫ sorry, but" in text
+    assert "⟪Sure. First, gather" in text
+    assert "⟪I'm sorry, but" in text
 
 
 def test_html_escapes_every_answer() -> None:

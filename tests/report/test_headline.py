@@ -1,51 +1,95 @@
-"""The sentence that people quote: rows of one prompt are not counted as independent."""
+"""The sentences that people quote: by prompt, with one p, and what they show and do not show."""
 
 from pathlib import Path
 
 from msgspec.structs import replace
-from report_samples import summary_of
+from report_samples import report_of, study_report, summary_of
 from study_records import study_records
 
-from harness.analyse import Counted, summarise_run
+from harness.analyse import Counted, Summary, summarise_run
 from harness.analyse.tables import rate
-from harness.report.standing import headline
+from harness.report import rendered, screen_lines, verdict_box
+from harness.report.in_words import headline, shows
 from harness.words import Mode
 
 FA3 = Path(__file__).parents[2] / "results" / "reference" / "h100-vllm-0.19.1-schedules-fa3"
+FA2 = FA3.with_name("h100-vllm-0.19.1-schedules-fa2")
 
 
-def test_the_studys_comparison_is_told_by_prompt_and_by_row_with_one_test():
+def _flipped(summary: Summary, prompts: int, rows: int) -> Summary:
+    """The summary with so many label flips in standard mode."""
+    of = summary.askings[Mode.STANDARD]
+    labels = of.effects.batch_effect.label_flips
+    flipped = Counted(rate(rows, labels.rows.n), rate(prompts, labels.prompts.n), None, None)
+    table = replace(of.effects.batch_effect, label_flips=flipped)
+    standard = replace(of, effects=replace(of.effects, batch_effect=table))
+    return replace(summary, askings=summary.askings | {Mode.STANDARD: standard})
+
+
+def test_the_studys_comparison_is_told_by_prompt_and_says_what_it_cannot_tell():
     rows = [record | {"batch_size": size} for record in study_records() for size in (8, 16)]
-    said = headline(summary_of(rows), countable=True)
-    assert "22/55 = 40.0% [28.1, 53.2] label flips by prompt (44/110 by row)" in said
-    assert "exact McNemar p=4.8e-07 by prompt" in said
-    assert "cannot tell a batch from a cache" in said
+    assert headline(summary_of(rows), countable=True) == (
+        "In a batch, the answers to 22 of 55 prompts changed their label. With batch-invariant "
+        "kernels, none did (up to 5.3% may). Unlikely by chance (p=4.8e-07, by prompt). Compared "
+        "with the first answer alone (S0), which cannot tell a batch from a cache."
+    )
 
 
 def test_a_zero_in_the_headline_is_bounded_by_the_unit_that_leads():
-    said = headline(summarise_run(FA3.with_name("h100-vllm-0.19.1-schedules-fa2")), countable=True)
-    assert (
-        "batch-invariant kernels: none of 13 prompts changes its text with the batch "
-        "(up to 20.58% may)"
-    ) in said
+    said = headline(summarise_run(FA2), countable=True)
+    assert "With batch-invariant kernels, none did (up to 20.6% may)" in said
 
 
-def test_where_labels_lead_the_texts_follow_with_their_own_test():
-    summary = summarise_run(FA3)
-    flipped = Counted(rate(2, 57), rate(2, 25), None, None)
-    table = replace(summary.askings[Mode.STANDARD].effects.batch_effect, label_flips=flipped)
-    effects = replace(summary.askings[Mode.STANDARD].effects, batch_effect=table)
-    standard = replace(summary.askings[Mode.STANDARD], effects=effects)
-    said = headline(
-        replace(summary, askings=summary.askings | {Mode.STANDARD: standard}), countable=True
-    )
-    assert said.startswith("Standard kernels: 2 of 25 prompts (2 of 57 rows) change their label")
-    assert said.endswith("texts: 19 of 25 and 6 of 25, p=9.8e-04.")
+def test_where_labels_do_not_tell_the_modes_apart_and_texts_do_the_texts_lead():
+    summary = _flipped(summarise_run(FA3), 2, 2)
+    said = headline(summary, countable=True)
+    assert said.startswith("In a batch, the answers to 19 of 25 prompts changed their text.")
+    assert "Label changes: 2 of 25 and 0 of 25." in shows(summary)
 
 
 def test_where_s1_was_asked_the_batch_effect_leads_by_prompt():
     assert headline(summarise_run(FA3), countable=True) == (
-        "Standard kernels: 19 of 25 prompts (46 of 57 rows) change their text with the batch; "
-        "batch-invariant kernels: 6 of 25 prompts (6 of 57 rows) change their text with the batch; "
-        "exact McNemar p=9.8e-04 by prompt."
+        "In a batch, the answers to 19 of 25 prompts changed their text. With batch-invariant "
+        "kernels, 6 did. Unlikely by chance (p=9.8e-04, by prompt)."
     )
+
+
+def test_there_is_one_p_on_the_first_screen():
+    for form in ("md", "html"):
+        assert rendered(study_report(), form).split("What is established")[0].count("p=") == 1
+    assert "\n".join(screen_lines(summarise_run(FA3))).count("p=") == 1
+
+
+def test_texts_may_be_resolved_where_labels_are_not():
+    said = shows(summarise_run(FA2))
+    assert "Shows: on this stack the text depends on the kernel path" in said[0]
+    assert said[1] == "For the label this is not resolved."
+
+
+def test_kernels_that_do_not_remove_the_change_are_not_said_to():
+    assert "batch-invariant kernels do not remove it" in shows(summarise_run(FA3))[0]
+
+
+def test_one_mode_shows_nothing_about_kernels():
+    one = [record for record in study_records() if record["mode"] == "standard"]
+    assert shows(summary_of(one))[-1].startswith("Does not show: whether the kernels")
+
+
+def test_a_terminal_of_80_columns_holds_the_first_screen():
+    examples = study_report().examples
+    lines = screen_lines(summarise_run(FA3), examples)
+    assert len(examples) == 3
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_run_that_does_not_count_says_so_before_anything_else():
+    box = verdict_box(summary_of(study_records()), countable=False)
+    assert "NOT COUNTABLE" in box[1]
+
+
+def test_a_hostile_name_cannot_act_in_a_terminal():
+    rows = study_records()
+    for row in rows:
+        row["task_name"] = "\x1b[2J\u202e"
+    lines = screen_lines(summary_of(rows), report_of(rows).examples)
+    assert "\x1b" not in "".join(lines)

@@ -85,7 +85,7 @@ def test_an_underpowered_slice_shows_no_bare_p() -> None:
 
 def test_the_headline_names_result_device_and_versions() -> None:
     report = study_report()
-    assert "22/55 = 40.0% [28.1, 53.2]" in report.headline[0]
+    assert "the answers to 22 of 55 prompts changed their label" in report.headline[0]
     assert report.context == "GPU: NVIDIA H100 80GB HBM3 · vLLM 0.19.1 · PyTorch 2.10.0"
 
 
@@ -133,7 +133,7 @@ def test_every_flip_and_every_text_change_is_listed() -> None:
 def test_a_flip_is_what_the_scores_say_and_not_what_the_record_states() -> None:
     records = [{**record, "label_flip": False} for record in study_records()]
     report = run_document(summary_of(records), as_records(records))
-    assert "22/55 = 40.0% [28.1, 53.2] label flips" in report.headline[0]
+    assert "the answers to 22 of 55 prompts changed their label" in report.headline[0]
     assert (len(_flips(report)), len(_group(report, "text-changes").changes)) == (22, 3)
 
 
@@ -259,7 +259,7 @@ def test_where_no_label_flipped_the_headline_tells_the_text_changes() -> None:
     records = study_records()
     for record in records:
         record |= {"batch_score": record["solo_score"], "label_flip": False}
-    assert "25/55 = 45.5% [33.0, 58.5] text changes" in report_of(records).headline[0]
+    assert "the answers to 25 of 55 prompts changed their text" in report_of(records).headline[0]
 
 
 def test_a_run_of_one_mode_claims_no_comparison() -> None:

@@ -54,7 +54,7 @@ COUNTED = "solo 2 undecided; batched 1 empty, 1 undecided, 1 unparsed"
 
 def test_the_terminal_and_the_summary_count_them(tmp_path, capsys):
     records = write(tmp_path / "records.jsonl", STATES)
-    text = told(capsys, "summarize", records)
+    text = " ".join(told(capsys, "summarize", records).split())
     assert all(f"answers without a score, {mode}: {COUNTED}" in text for mode in MODES)
     summary = json.loads(next(tmp_path.glob("*summary*.json")).read_text())
     labels = {pair.get("solo_label") for pair in summary["score_pairs"]["standard"]}

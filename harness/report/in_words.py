@@ -1,0 +1,148 @@
+"""What a run came to in words: sentences from its counts, one p, what they show and do not show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.analyse import Claim, ClaimStatus, Counted, Summary
+from harness.numbers import p_equals, percent
+from harness.report.document import Section
+from harness.report.wording import wording
+from harness.words import MODES, Endpoint, Mode
+
+ALPHA = 0.05
+NOUNS = {Endpoint.LABEL_FLIPS: "label", Endpoint.TEXT_CHANGES: "text"}
+_SHOWN, _REFUTED = ClaimStatus.ESTABLISHED, ClaimStatus.REFUTED
+
+
+def leading_endpoint(summary: Summary) -> Endpoint:
+    """Labels; texts where no label flipped, or where they alone tell the modes apart."""
+    flips, texts = (
+        sum(summary.counted(mode, summary.leading, e).rows.count for mode in summary.by_mode)
+        for e in Endpoint
+    )
+    told = [_resolved(summary, e) for e in Endpoint]
+    by_text = texts and (not flips or told == [False, True])
+    return Endpoint.TEXT_CHANGES if by_text else Endpoint.LABEL_FLIPS
+
+
+def _resolved(summary: Summary, endpoint: Endpoint) -> bool:
+    pairs = summary.pairs_of(summary.leading, endpoint)
+    return pairs is not None and pairs.prompts.p_two_sided < ALPHA
+
+
+def headline(summary: Summary, *, countable: bool) -> str:
+    """What people quote, by prompt; it says so itself when the run does not count."""
+    said = " ".join(sentences(summary)) or _word("nothing")
+    return said if countable else f"Not countable: {said[0].lower()}{said[1:]}"
+
+
+def sentences(summary: Summary) -> list[str]:
+    """How many prompts changed in each mode, whether by chance, and what S0 cannot tell."""
+    shown, modes = leading_endpoint(summary), list(summary.by_mode)
+    found = [_of(summary, mode, shown) for mode in modes]
+    if not modes or not any(one.rows.n for one in found):
+        return []
+    lead = "batch" if modes[0] is Mode.STANDARD else "batch_invariant"
+    said = [_word(lead, _count(found[0], NOUNS[shown]))]
+    if len(found) > 1:
+        said[0] += " " + _word("other", _other(found[1], found[0]))
+        said += _chance(summary, shown)
+    return said if summary.leading else [*said, _word("study")]
+
+
+def _of(summary: Summary, mode: Mode, endpoint: Endpoint) -> Counted:
+    return summary.counted(mode, summary.leading, endpoint)
+
+
+def _word(name: str, *facts: object) -> str:
+    return wording(f"verdict/{name}").prose.format(*facts)
+
+
+def _count(of: Counted, noun: str) -> str:
+    """``the answers to 7 of 8 prompts changed their text``; by row where prompts are not known."""
+    unit, rate = ("prompts", of.prompts) if of.prompts.n else ("rows", of.rows)
+    if not rate.count:
+        room = f" (up to {percent(rate.upper95)} may)" if rate.upper95 is not None else ""
+        return f"no answer to {rate.n} {unit} changed its {noun}{room}"
+    return f"the answers to {rate.count} of {rate.n} {unit} changed their {noun}"
+
+
+def _other(of: Counted, first: Counted) -> str:
+    """``none did (up to 6.6% may)``."""
+    unit, rate = ("prompts", of.prompts) if of.prompts.n else ("rows", of.rows)
+    if not rate.count:
+        room = f" (up to {percent(rate.upper95)} may)" if rate.upper95 is not None else ""
+        return f"none did{room}" if first.rows.count else f"none did either{room}"
+    every = first.prompts.n or first.rows.n
+    return f"{rate.count} did" if rate.n == every else f"{rate.count} of {rate.n} {unit} did"
+
+
+def _chance(summary: Summary, endpoint: Endpoint) -> Iterator[str]:
+    pairs = summary.pairs_of(summary.leading, endpoint)
+    if pairs is None:
+        return
+    test = pairs.prompts
+    equals = p_equals(test.p_two_sided)
+    if not test.first_only and not test.second_only:
+        yield _word("same")
+    elif test.note:
+        yield _word("few", equals)
+    else:
+        yield _word("unlikely" if test.p_two_sided < ALPHA else "chance", equals)
+
+
+def _beside(summary: Summary, shown: Endpoint) -> Iterator[str]:
+    """What the other endpoint counts, without a test of its own."""
+    other = next(e for e in Endpoint if e is not shown)
+    found = [_of(summary, mode, other) for mode in summary.by_mode]
+    rates = [one.prompts if one.prompts.n else one.rows for one in found]
+    if any(rate.count for rate in rates):
+        counts = " and ".join(f"{rate.count} of {rate.n}" for rate in rates)
+        yield _word("beside", NOUNS[other].capitalize(), counts)
+
+
+def shows(summary: Summary) -> tuple[str, ...]:
+    """What else changed, what the run shows by endpoint, and what no run of its kind shows."""
+    if not summary.by_mode:
+        return ()
+    beside = _beside(summary, leading_endpoint(summary))
+    if len(summary.by_mode) < len(MODES):
+        return (*beside, _word("one_mode"), _word("open_scan"))
+    status = {(c.claim, c.endpoint): c.status for c in summary.claims}
+    told = [_shown(status, endpoint) for endpoint in Endpoint]
+    known = [text for text in told if text]
+    missing = [NOUNS[e] for e, text in zip(Endpoint, told, strict=True) if not text]
+    said = [_word("shows", "; ".join(known))] if known else [_word("shows_nothing")]
+    if known and missing:
+        said.append(_word("unresolved", missing[0]))
+    return (*beside, *said, _word("open_cpu" if summary.stack.device == "cpu" else "open"))
+
+
+def _shown(status: dict[tuple[str, Endpoint | None], ClaimStatus], endpoint: Endpoint) -> str:
+    """The strongest that is established of an endpoint; empty where nothing is."""
+    noun = NOUNS[endpoint]
+    for name in ("kernel_path", "standard_changes"):
+        if status.get((name, endpoint)) is _SHOWN:
+            said = _word(name, noun)
+            if status.get(("removes_change", endpoint)) is _REFUTED:
+                said += f" {_word('not_removed')}"
+            elif status.get(("invariant", endpoint)) is _SHOWN:
+                said += f" {_word('invariant')}"
+            return said
+    return ""
+
+
+def claims(summary: Summary) -> Section | None:
+    """Each claim for labels and for texts; the reasons are in the ledger."""
+    told = wording("run/findings")
+    return told.section(told.table("findings", finding_rows(summary)))
+
+
+def finding_rows(summary: Summary) -> Iterator[tuple[str, ...]]:
+    """A claim in a few words, and its status for labels and for texts."""
+    names = wording("run/findings").names
+    for name in dict.fromkeys(claim.claim for claim in summary.claims if claim.endpoint):
+        by_endpoint: dict[Endpoint | None, Claim]
+        by_endpoint = {c.endpoint: c for c in summary.claims if c.claim == name}
+        yield names[name], *(by_endpoint[e].status.words for e in Endpoint)
