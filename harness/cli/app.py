@@ -5,36 +5,94 @@ when it is called, so that ``harness --help`` stays quick.
 """
 
 import gc
+import os
 import sys
-from typing import NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer import Option
 from typer.exceptions import TyperException
 
+from harness import __version__
 from harness.cli.image_verbs import PIN_EXAMPLE, bisect, images, pin
 from harness.cli.input_verbs import candidates, models, tasks
-from harness.cli.result_verbs import adjudicate, compare, report, score, summarize, validate
+from harness.cli.result_verbs import (
+    adjudicate,
+    compare,
+    open_,
+    report,
+    runs,
+    score,
+    show,
+    summarize,
+    validate,
+)
 from harness.cli.run_verbs import CLEAN_EXAMPLE, ablation, clean, compose, doctor, plan, run, scan
-from harness.cli.terminal import SPEC_VERBS, hold_streams
+from harness.cli.terminal import SPEC_VERBS, examples_first, hold_streams
 from harness.errors import EnvironmentError_, HarnessError
 from harness.files import refusal
 
 app = typer.Typer(
     name="harness",
     help="Paired batch-invariance ablation for vLLM.",
+    epilog="`harness VERB -h` shows examples; with --help-all every setting of a run too.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-# in the order of the help
-for verb in (run, ablation, plan, summarize, validate, report, score, scan, doctor):
-    app.command()(verb)
-app.command(epilog=PIN_EXAMPLE)(pin)
-for verb in (bisect, compare, compose):
-    app.command()(verb)
-app.command(epilog=CLEAN_EXAMPLE)(clean)
+_RUN, _READ = "Run", "Read what a run left"
+_INPUTS, _VERSIONS = "Prompts, candidates, models", "Images and versions"
+_VERBS: tuple[tuple[Any, str, str], ...] = (
+    (run, _RUN, "Ask every candidate alone and in its batch, and compare."),
+    (ablation, _RUN, "The whole ablation: check, smoke, scan, run, report."),
+    (plan, _RUN, "What a run would do; no server is started."),
+    (scan, _RUN, "Find the prompts that change in a batch."),
+    (doctor, _RUN, "Check this machine, or a stack, for a run."),
+    (compose, _RUN, "A Docker Compose file with both servers."),
+    (clean, _RUN, "End what a killed run left behind."),
+    (runs, _READ, "The runs that are here, with their state."),
+    (show, _READ, "A run's first screen, or one of its changes."),
+    (open_, _READ, "A run's report in the browser."),
+    (summarize, _READ, "Recompute a run's numbers."),
+    (validate, _READ, "Whether a run counts; exit 1 if not."),
+    (report, _READ, "Markdown, HTML, JUnit XML, step summary."),
+    (score, _READ, "Score the saved answers of a run again."),
+    (compare, _READ, "Set two runs, or two modes, against each other; a gate."),
+    (adjudicate, _READ, "Have people judge the flips, blinded."),
+    (tasks, _INPUTS, "Check task files, and make them from data sets."),
+    (candidates, _INPUTS, "Check candidate files, and export them from a run."),
+    (models, _INPUTS, "Models that the Python index carries."),
+    (images, _VERSIONS, "What is in an image, and what changed."),
+    (pin, _VERSIONS, "Pin images by digest in the lock file."),
+    (bisect, _VERSIONS, "The first image at which the answers change."),
+)
+"""Each verb, or group of verbs, with its panel and its line in the list, in their order."""
+_EPILOGS = {pin: PIN_EXAMPLE, clean: CLEAN_EXAMPLE}
+_HELP_ALL = "--help-all"
+
+for verb, panel, line in _VERBS:
+    if isinstance(verb, typer.Typer):
+        app.add_typer(verb, rich_help_panel=panel, short_help=line)
+    else:
+        name = verb.__name__.rstrip("_")
+        added = app.command(
+            name,
+            epilog=_EPILOGS.get(verb),
+            rich_help_panel=panel,
+            short_help=line,
+            help=examples_first(verb),
+        )
+        added(verb)
 for group in (tasks, candidates, models, images, adjudicate):
-    app.add_typer(group)
+    for part in group.registered_commands:
+        part.help = examples_first(part.callback)
+
+
+@app.callback()
+def _of_all_verbs(
+    version: Annotated[bool, Option("--version", "-V", help="Print the version and exit.")] = False,
+) -> None:
+    """Paired batch-invariance ablation for vLLM."""
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -45,13 +103,19 @@ def main(argv: list[str] | None = None) -> NoReturn:
     insist_on_output = hold_streams()
     gc.set_threshold(50_000)  # what imports leave stays; to look through it costs a short verb 4%
     words = sys.argv[1:] if argv is None else argv
+    if words[:1] in (["--version"], ["-V"]):
+        sys.stdout.write(f"harness {__version__}\n")
+        sys.exit(0)
+    whole = _HELP_ALL in words
+    words = ["--help" if word == _HELP_ALL else word for word in words]
+    named = {*words, *os.environ.get("COMP_WORDS", "").split()}
     try:
         for info in (*app.registered_commands, *images.registered_commands):
-            if (listed := info.callback) in SPEC_VERBS and listed.__name__ in words:
+            if (listed := info.callback) in SPEC_VERBS and listed.__name__ in named:
                 from harness.settings import with_spec_flags
 
-                info.callback = with_spec_flags(SPEC_VERBS[listed])
-        result = typer.main.get_command(app).main(argv, prog_name="harness", standalone_mode=False)
+                info.callback = with_spec_flags(SPEC_VERBS[listed], whole_help=whole)
+        result = typer.main.get_command(app).main(words, prog_name="harness", standalone_mode=False)
         insist_on_output()
         sys.exit(result if isinstance(result, int) else 0)
     except HarnessError as error:

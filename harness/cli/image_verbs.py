@@ -14,6 +14,7 @@ from harness.cli.terminal import (
     MaxFlipRate,
     ReportFolder,
     Results,
+    RetryErrors,
     note,
     tell,
     with_spec,
@@ -25,7 +26,6 @@ _EXAMPLE = "Example: harness images list --json"
 _LockFile = Annotated[Path, Option(help="The lock file.")]
 _OneObject = Annotated[bool, Option("--json", help="One JSON object on stdout.")]
 _Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress of the runs.")]
-_Retry = Annotated[bool, Option("--retry-errors", help="Ask failed records again.")]
 _NoImage = Annotated[str | None, Option("--image", hidden=True)]
 
 images = typer.Typer(
@@ -106,7 +106,7 @@ def compare(
     formats: Annotated[
         str, Option("--format", help="Reports of the answers: md, html, json, junit, github.")
     ] = "md,html,json",
-    retry_errors: _Retry = False,
+    retry_errors: RetryErrors = False,
     quiet: _Quiet = False,
     image: _NoImage = None,
 ) -> None:
@@ -117,8 +117,8 @@ def compare(
 
     \b
       harness images compare vllm/vllm-openai:v0.19.1 vllm/vllm-openai:v0.20.2
-      harness images compare harness-vllm-cpu:0.31.0 harness-vllm-cpu:0.32.0 --profile demo
-      harness images compare A B --fail-on new-label-flips,solo-changes --max-flip-rate 0.02
+      harness images compare A B --profile demo
+      harness images compare A B --fail-on new-label-flips,solo-changes
     """
     _refuse_image(image)
     runs = jobs.image_changes.ImageRuns(loaded, results, note, quiet, retry_errors)
@@ -145,7 +145,7 @@ def bisect(
         Path | None, Option("-o", "--out", help="Where the steps are written (JSON).")
     ] = None,
     as_json: Annotated[bool, Option("--json", help="Print the result as JSON.")] = False,
-    retry_errors: _Retry = False,
+    retry_errors: RetryErrors = False,
     quiet: _Quiet = False,
     image: _NoImage = None,
 ) -> None:
@@ -155,8 +155,8 @@ def bisect(
     that cannot be run is passed over. Runs are kept, so the same command goes on where it was cut.
 
     \b
-      harness images bisect nightly-a nightly-z --images-from nightlies.txt
-      harness images bisect A B --images-from list.txt --profile demo --watch solo-texts,label-flips
+      harness images bisect old new --images-from nightlies.txt
+      harness images bisect A B --images-from list.txt --watch label-flips
     """
     _refuse_image(image)
     runs = jobs.image_changes.ImageRuns(loaded, results, note, quiet, retry_errors)

@@ -170,9 +170,9 @@ def export(
     prompt or an answer.
 
     \b
-      harness candidates export results/20260529_205134-scan -o candidates/flips.csv
-      harness candidates export records.jsonl -o changed.csv --select text_change --mode any
-      harness candidates export results/scan -o demo.csv --select text_change --whole-batches 3
+      harness candidates export results/scan -o candidates/flips.csv
+      harness candidates export records.jsonl -o changed.csv --mode any
+      harness candidates export results/scan -o a.csv --whole-batches 3
     """
     exported = jobs.input_files.export_run(
         run,

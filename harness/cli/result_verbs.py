@@ -7,7 +7,16 @@ import typer
 from typer import Argument, Option
 
 from harness import jobs
-from harness.cli.terminal import MaxFlipRate, ReportFolder, SummaryJson, say, tell
+from harness.cli.terminal import (
+    RESULTS,
+    MaxFlipRate,
+    ReportFolder,
+    Results,
+    RunPath,
+    SummaryJson,
+    say,
+    tell,
+)
 from harness.words import Mode
 
 
@@ -31,6 +40,47 @@ def summarize(
       harness summarize elsewhere.jsonl --json | jq .paired
     """
     tell(jobs.run_numbers.summarise(run, output, whole=whole), as_json, indent=2)
+
+
+def runs(
+    results: Results = RESULTS,
+    as_json: Annotated[bool, Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """List the runs of a folder, the newest first, each with its state.
+
+    \b
+      harness runs
+      harness runs --results /workspace/results --json
+    """
+    tell(jobs.run_list.listed(results), as_json)
+
+
+def show(
+    run: RunPath,
+    flip: Annotated[
+        int | None, Option("--flip", min=1, help="Only this change, whole, as in the report.")
+    ] = None,
+) -> None:
+    """Show a run's first screen, or one of its changes with both answers whole.
+
+    \b
+      harness show results/20260524_172010
+      harness show results/20260524_172010 --flip 1
+
+    Nothing is written. Changes are numbered as in the report: flips, then other changes of text.
+    """
+    tell(jobs.run_list.shown(run, flip))
+
+
+def open_(run: RunPath) -> None:
+    """Open a run's report in the browser; its path is printed.
+
+    \b
+      harness open results/20260524_172010
+
+    A report that is missing or older than the records is written first.
+    """
+    tell(jobs.run_list.opened(run))
 
 
 def validate(
@@ -108,8 +158,8 @@ def score(
 def compare(
     a: Annotated[Path, Argument(metavar="A", help="Run folder, records or samples.")],
     b: Annotated[Path, Argument(metavar="B", help="The run to set against A.")],
-    mode_a: Annotated[Mode | None, Option(help="Only this mode of A.")] = None,
-    mode_b: Annotated[Mode | None, Option(help="The mode of B; else as A.")] = None,
+    mode_a: Annotated[Mode | None, Option(metavar="MODE", help="Only this mode of A.")] = None,
+    mode_b: Annotated[Mode | None, Option(metavar="MODE", help="The mode of B; else as A.")] = None,
     allow_subset: Annotated[bool, Option("--allow-subset", help="Compare what both have.")] = False,
     fail_on: Annotated[
         str, Option(help="Gate: comma-separated conditions, see docs/ci-gate.md.")
@@ -129,11 +179,9 @@ def compare(
 
     \b
       harness compare results/vllm-0.30 results/vllm-0.32 --format html,md
-      harness compare results/demo results/demo --mode-a standard --mode-b batch_invariant
-      harness compare results/pinned results/nightly --mode-a batch_invariant \\
-          --fail-on new-label-flips,solo-changes,mode-not-proven --max-flip-rate 0.02 \\
-          --format junit,github
-      harness compare old/samples_gsm8k.jsonl new/samples_gsm8k.jsonl --fail-on newly-wrong
+      harness compare a a --mode-a standard --mode-b batch_invariant
+      harness compare a b --fail-on new-label-flips,mode-not-proven
+      harness compare old/samples_gsm8k.jsonl new/samples_gsm8k.jsonl
 
     Exit 0, or 1 when a gate condition fails, 2 for runs that are not comparable, 4 for a gate over an
     incomplete run.

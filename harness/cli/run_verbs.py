@@ -16,6 +16,7 @@ from harness.cli.terminal import (
     Lock,
     Quiet,
     Results,
+    RetryErrors,
     RunId,
     SummaryJson,
     note,
@@ -34,8 +35,8 @@ def run(
     loaded: Loaded,
     run_id: RunId = None,
     results: Results = RESULTS,
-    fresh: Annotated[bool, Option(help="Never resume; start a new run.")] = False,
-    retry_errors: Annotated[bool, Option(help="Ask failed records again.")] = False,
+    fresh: Annotated[bool, Option("--fresh", help="Never resume; start a new run.")] = False,
+    retry_errors: RetryErrors = False,
     as_json: SummaryJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -60,7 +61,10 @@ def ablation(
     results: Results = RESULTS,
     batch_sizes: Annotated[str, Option(help="Batch sizes of the scan.")] = "4,16",
     only: Annotated[str | None, Option(help="One step: smoke, scan or run.")] = None,
-    dry_run: Annotated[bool, Option(help="Print what would be done.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Print what would be done.")] = False,
+    servers: Annotated[
+        bool, Option("--servers", help="With --dry-run: how each server is started.")
+    ] = False,
     as_json: SummaryJson = False,
 ) -> None:
     """The whole ablation on this machine, from the check of the machine to the report.
@@ -78,7 +82,7 @@ def ablation(
     planned = planned.only(only) if only else planned
     if dry_run:
         say(planned.announcement(results))
-        for step in planned.steps:
+        for step in planned.steps if servers else ():
             say(step.server_lines())
         return
     for line in planned.announcement(results):
@@ -118,7 +122,7 @@ def scan(
     ] = False,
     run_id: RunId = None,
     results: Results = RESULTS,
-    fresh: Annotated[bool, Option(help="Never resume; start a new scan.")] = False,
+    fresh: Annotated[bool, Option("--fresh", help="Never resume; start a new scan.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Send a whole population, each prompt alone and in its batch, in one mode.
@@ -127,8 +131,8 @@ def scan(
     that holds no prompt and no answer.
 
     \b
-      harness scan --profile demo --modes standard --batch-sizes 8 --select text_change
-      harness scan -c my_run.yaml --modes standard --batch-sizes 8,32 --dispatch-modes prompt_list
+      harness scan --profile demo --batch-sizes 8 --select text_change
+      harness scan -c my_run.yaml --batch-sizes 8,32 --out my.csv
     """  # noqa: E501
     sizes = jobs.runs.read_sizes(batch_sizes)
     places = (results, run_id, sizes, select, out)
@@ -162,7 +166,7 @@ def doctor(
       harness doctor --profile study-d
       harness doctor --profile demo --json
       harness doctor -c my_run.yaml --backend native
-      harness doctor --invariant --image vllm/vllm-openai:v0.19.1 --capability 9.0 --features dense
+      harness doctor --invariant --vllm 0.19.1 --capability 9.0
     """
     if invariant:
         stated = {"release": vllm, "capability": capability, "features": features}
@@ -205,7 +209,7 @@ def clean(
     results: Annotated[
         Path, Option(help="Where the run folders are, for native servers.")
     ] = RESULTS,
-    dry_run: Annotated[bool, Option(help="List, and end nothing.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="List, and end nothing.")] = False,
 ) -> None:
     """End servers and remove containers of ours whose harness is gone; living runs are kept."""
     tell(jobs.this_machine.clean(run, results, dry_run=dry_run))

@@ -1,9 +1,11 @@
 """What verbs share: options that several take, and how a result is printed."""
 
 import errno
+import inspect
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 else:
     Loaded = object  # a list of verbs does not wait for the run spec's model
 Verb = Callable[..., None]
+_DIFFERS = re.compile("⟪[^⟫]*(⟫|$)")
+_COLOURS = {"FAILED": "red", "FAIL": "red", "pass": "green", "ok ": "green", "warning": "yellow"}
 _STREAMS = {1: "stdout", 2: "stderr"}
 SPEC_VERBS: dict[Verb, Verb] = {}
 """Verbs with the spec flags, by what stands for them until one is asked for."""
@@ -28,10 +32,12 @@ SPEC_VERBS: dict[Verb, Verb] = {}
 Results = Annotated[Path, Option(help="Folder of run folders.")]
 Lock = Annotated[Path, Option(help="The lock file of images.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress.")]
+RetryErrors = Annotated[bool, Option("--retry-errors", help="Ask failed records again.")]
 RunId = Annotated[str | None, Option(help="Name of the run folder.")]
 SummaryJson = Annotated[bool, Option("--json", help="Print the summary as JSON.")]
 MaxFlipRate = Annotated[
-    float | None, Option(min=0, max=1, help="Gate: most label flips of B, as a fraction.")
+    float | None,
+    Option(min=0, max=1, metavar="SHARE", help="Gate: most label flips of B, 0 to 1."),
 ]
 ReportFolder = Annotated[Path | None, Option("-o", "--out", help="Folder for the reports.")]
 RunPath = Annotated[Path, Argument(help="Run folder or records file.")]
@@ -101,6 +107,14 @@ def with_spec(verb: Verb) -> Verb:
     return listed
 
 
+def examples_first(verb: Verb | None) -> str:
+    """The help of a verb with its examples right after its first sentence."""
+    paragraphs = inspect.cleandoc(getattr(verb, "__doc__", "") or "").split("\n\n")
+    shown = [text for text in paragraphs[1:] if text.startswith("\b")]
+    rest = (" ".join(text.split()) for text in paragraphs[1:] if text not in shown)
+    return "\n\n".join([paragraphs[0], *shown, *rest])
+
+
 def say(lines: Iterable[object]) -> None:
     """Print lines to stdout: a result."""
     for line in lines:
@@ -110,6 +124,21 @@ def say(lines: Iterable[object]) -> None:
 def note(line: str) -> None:
     """Print a line to stderr: progress, or a remark on a result."""
     typer.echo(line, err=True)
+
+
+def coloured(line: str) -> str:
+    """A line with colour where it helps: the verdict's box, what differs, what failed.
+
+    In a pipe, or where NO_COLOR is set, the line as it is.
+    """
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return line
+    if line[:1] in ("┌", "│", "└"):
+        return typer.style(line, bold=True)
+    for sign, colour in _COLOURS.items():
+        if line.startswith(sign):
+            return typer.style(sign, fg=colour, bold=True) + line[len(sign) :]
+    return _DIFFERS.sub(lambda match: typer.style(match[0], fg="yellow"), line)
 
 
 def tell(done: Done, as_json: bool = False, *, indent: int | None = None) -> None:
@@ -122,7 +151,7 @@ def tell(done: Done, as_json: bool = False, *, indent: int | None = None) -> Non
         say_json(done.value, indent=indent)
     else:
         for line in done.lines:
-            typer.echo(line, err=isinstance(line, Remark))
+            typer.echo(coloured(str(line)), err=isinstance(line, Remark))
     for remark in done.remarks:
         note(remark)
     if done.failure is not None:

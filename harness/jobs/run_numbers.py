@@ -60,7 +60,7 @@ def summarise(run: Path, output: Path | None, *, whole: bool = False) -> Done:
     write_json(target, to_builtins(summary))
     files = read_run_files(run)
     found = files.folder / "validation.json"
-    countable = read_validation(found).ok if _is_fresh(files, found) else None
+    countable = read_validation(found).ok if is_fresh(files, found) else None
     lines = report.screen_lines(summary, report.first_changes(run), countable=countable)
     if whole:
         rest = report.detail_lines(summary)
@@ -121,13 +121,11 @@ def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
         UsageError: an unknown format, or a run that cannot be read.
     """
     chosen = report_formats(formats, report.FILES[report.Look.RUN])
-    files = read_run_files(run)
+    read_run_files(run)
     if out is None:
         _folder_of_numbers(run)
-    kept, found = files.folder / "summary.json", files.folder / "validation.json"
-    summary = read_summary(kept) if _is_fresh(files, kept) else summarise_run(run)
-    validation = read_validation(found) if _is_fresh(files, found) else None
-    if validation is None or not _of_the_same(summary, validation):
+    summary, validation = numbers_of(run)
+    if validation is None:
         summary, validation = summarise_run(run), validate_run(run)
     if wanted := [name for name in chosen if name != "github"]:
         yield from report.write_reports(
@@ -138,13 +136,24 @@ def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
         yield add_step_summary(text) or text
 
 
+def numbers_of(run: Path) -> tuple[Summary, Validation | None]:
+    """A run's numbers from its files, or made anew; a validation only where it is of the same."""
+    files = read_run_files(run)
+    kept, found = files.folder / "summary.json", files.folder / "validation.json"
+    summary = read_summary(kept) if is_fresh(files, kept) else summarise_run(run)
+    validation = read_validation(found) if is_fresh(files, found) else None
+    known = validation is not None and _of_the_same(summary, validation)
+    return summary, validation if known else None
+
+
 def _of_the_same(summary: Summary, validation: Validation) -> bool:
     """Whether both are of as many records, in all and by mode."""
     said = {mode: (told.records, told.ok) for mode, told in validation.by_mode.items()}
     return said == {mode: (told.records, told.ok) for mode, told in summary.by_mode.items()}
 
 
-def _is_fresh(files: RunFiles, made: Path) -> bool:
+def is_fresh(files: RunFiles, made: Path) -> bool:
+    """Whether a file was made of what the run folder holds now."""
     sources = [files.records_path, files.folder / METADATA]
     sources += [files.folder / startup.file for startup in files.startups]
     changed = max(path.stat().st_mtime_ns for path in sources if path.exists())

@@ -4,15 +4,21 @@ Pure but for `load_report` and `comparison_document`, which read what runs left,
 writes reports.
 """
 
-from harness.report.document import Document, Look
+from harness.report.document import Change, Document, Look
 from harness.report.documents import (
     comparison_document,
     image_difference_document,
     inventory_document,
     run_document,
 )
-from harness.report.run_report import first_changes, load_report, prompts_of, write_reports
-from harness.report.screen import below, boxed, fitted, screen_lines, verdict_box
+from harness.report.run_report import (
+    changes_of,
+    first_changes,
+    load_report,
+    prompts_of,
+    write_reports,
+)
+from harness.report.screen import answer_lines, below, boxed, fitted, screen_lines, verdict_box
 from harness.report.sections_conduct import outcome_lines
 from harness.report.sections_images import inventory_lines
 from harness.report.standing import measured_on, nature
@@ -21,10 +27,13 @@ from harness.report.write import FILES, rendered, write_document
 
 __all__ = [
     "FILES",
+    "Change",
     "Document",
     "Look",
+    "answer_lines",
     "below",
     "boxed",
+    "changes_of",
     "comparison_document",
     "comparison_lines",
     "detail_lines",

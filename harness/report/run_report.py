@@ -18,7 +18,7 @@ from harness.errors import HarnessError, UsageError
 from harness.files import read_json
 from harness.records import RunFiles, iter_records, iter_values, read_run_files, task_folder
 from harness.report.changed_answers import changed_pairs, examples
-from harness.report.document import Document, Example
+from harness.report.document import Change, Document, Example
 from harness.report.documents import run_document
 from harness.report.write import write_document
 
@@ -85,6 +85,14 @@ def write_reports(
     """
     document = load_report(run, summary, validation)
     return write_document(document, formats, folder or read_run_files(run).folder)
+
+
+def changes_of(run: Path | str) -> tuple[Change, ...]:
+    """All changes as a report numbers them: label flips, then other changes of a text."""
+    files = read_run_files(run)
+    records = (record for _, record in iter_records(files.records_path))
+    flips, texts = changed_pairs(records, prompts_of(files))
+    return (*flips.changes, *texts.changes)
 
 
 def first_changes(run: Path | str) -> tuple[Example, ...]:

@@ -102,6 +102,15 @@ def example_lines(examples: Sequence[Example]) -> Iterator[str]:
             yield from _answer_lines(answer)
 
 
+def answer_lines(answer: AnswerView) -> list[str]:
+    """A whole answer, or as much as is kept of it, with ⟪…⟫ round what differs."""
+    if answer.pieces is None:
+        return ["(no text in this file)"]
+    before = [f"… {answer.before:,} characters before …"] if answer.before else []
+    after = [f"… {answer.after:,} more characters …"] if answer.after else []
+    return [*before, *visible(marked_text(answer)).split("\n"), *after]
+
+
 def _answer_lines(answer: AnswerView) -> list[str]:
     name = f"   {answer.name:<13}"
     before, after = ("… " if answer.before else "", " …" if answer.after else "")

@@ -28,7 +28,9 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 _PROFILES = _PACKAGE / "profiles"
 _SHIPPED = "packaged:"
 """In front of a path that starts in the package: what ships with the harness."""
-_PANEL = "Run spec (every key of the file; the flag wins)"
+_PANEL = "Run spec (every key of the file; the flag wins; --help-all shows all)"
+_OFTEN = ("--model", "--modes", "--candidates", "--tasks")
+_ASKING = ("run", "plan", "scan", "ablation")
 _TEXT_LISTS = ("extra_args", "gpu_device_ids")
 _ONE_OR_MORE: tuple[KeyPath, ...] = (
     ("candidates",),
@@ -121,13 +123,14 @@ def spec_source(profile: str | None, config: Path | None, default: str) -> str |
 
 
 def with_spec_flags(
-    command: Callable[..., None], *, default: str = DEFAULT_PROFILE
+    command: Callable[..., None], *, default: str = DEFAULT_PROFILE, whole_help: bool = True
 ) -> Callable[..., None]:
     """The command with all spec flags in place of its first parameter.
 
     The command's first parameter receives a `LoadedSpec`; the others are typer options of its own
     and come first in the help; a spec flag of the same name gives way. ``default`` is the profile
-    that the flags build on when neither ``--profile`` nor ``--config`` is given.
+    that the flags build on when neither ``--profile`` nor ``--config`` is given. The help shows
+    all flags with ``whole_help``, else those that most runs need.
 
     Raises:
         UsageError: from the returned command, when the spec is wrong or both were given.
@@ -150,7 +153,8 @@ def with_spec_flags(
             typer.echo(note, err=True)
         command(**{first.name: loaded}, **arguments)
 
-    named = f"A shipped spec: {', '.join(profile_names())}. Without one: {default}."
+    often = _OFTEN if command.__name__ in _ASKING else ()
+    named = f"A shipped spec: {', '.join(profile_names())}. Default: {default}."
     profile = typer.Option("--profile", "-p", help=named)
     config = typer.Option("--config", "-c", help="A spec file (YAML).")
     parameters = [
@@ -163,10 +167,10 @@ def with_spec_flags(
     for name, flag in flags.items():
         option = typer.Option(
             *flag.names,
-            help=flag.help,
+            help=flag.help if whole_help else flag.help.partition(" (")[0],
             rich_help_panel=_PANEL,
             metavar="…",
-            hidden=flag.hidden,
+            hidden=flag.hidden or not (whole_help or flag.name in often),
         )
         kind: Any = list[str] | None if flag.repeatable else str | None
         parameters.append(_keyword(name, Annotated[kind, option]))

@@ -33,7 +33,7 @@ def _case(name: str, commands: str, reads: str = "", collects: str = "") -> Case
 
 _VERBS = (
     *("run", "ablation", "plan", "summarize", "validate", "report", "score", "scan", "doctor"),
-    *("pin", "bisect", "compare", "compose", "clean"),
+    *("pin", "bisect", "compare", "compose", "clean", "runs", "show", "open"),
     *("tasks", "candidates", "models", "images", "adjudicate"),
 )
 VERBS_WITH_PARTS = {
@@ -50,6 +50,8 @@ _HELP = [
         for v, ps in VERBS_WITH_PARTS.items()
         for part in ps
     ),
+    Case("help-all-run", (("run", "--help-all"),)),
+    Case("version", (("--version",), ("-V",), ("run", "-h"))),
     Case("help-models-fetch", (("models", "fetch", "--help"),)),
     Case("help-without-a-part", tuple((verb,) for verb in VERBS_WITH_PARTS)),
 ]
@@ -63,6 +65,7 @@ _READ = [
         _case(f"summarize-{run}", f"summarize {run}", run, "summary.json"),
         _case(f"summarize-{run}-all", f"summarize {run} --all", run),
         _case(f"summarize-{run}-json", f"summarize {run} --json -o out.json", run, "out.json"),
+        _case(f"show-{run}", f"show {run}\nshow {run} --flip 1\nshow {run} --flip 99", run),
         _case(f"validate-{run}", f"validate {run}", run, "validation.json"),
         _case(f"validate-{run}-json", f"validate {run} --json", run),
         _case(
@@ -172,6 +175,11 @@ _CHANGED = [
         "demo",
     ),
     _case("validate-other-log", "validate other-log\nvalidate other-log --json", "other-log"),
+    _case(
+        "runs",
+        "runs --results .\nruns --results . --json\nruns",
+        "demo interrupted faulty unproven",
+    ),
     _case("validate-unproven", "validate unproven", "unproven"),
     _case(
         "adjudicate",

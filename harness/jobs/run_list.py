@@ -1,0 +1,106 @@
+"""The runs of a folder with their states, one of them shown, and its report opened."""
+
+import webbrowser
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from harness import report
+from harness.analyse import read_validation
+from harness.errors import HarnessError, UsageError
+from harness.hostile import visible
+from harness.jobs import Done
+from harness.jobs.run_numbers import is_fresh, numbers_of, reports
+from harness.numbers import NONE
+from harness.records import RECORDS, RunFiles, read_run_files
+from harness.report import Change
+
+_NO_RUN = "no run yet: `harness run`, or `make demo` on any machine, makes one"
+_HEADS = ("run", "state", "records", "device", "vLLM")
+
+
+def listed(results: Path) -> Done:
+    """Every run folder below ``results``, the newest first: its state, records, device, version."""
+    folders = [path.parent for path in results.glob(f"**/{RECORDS}") if path.is_file()]
+    folders.sort(key=lambda folder: (folder / RECORDS).stat().st_mtime_ns, reverse=True)
+    rows = [_row(folder) for folder in folders]
+    table = [_HEADS, *(tuple(row.values()) for row in rows)]
+    widths = [max(len(str(row[at])) for row in table) for at in range(len(_HEADS))]
+    lines = [
+        "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+    return Done(lines if rows else [_NO_RUN], rows)
+
+
+def _row(folder: Path) -> dict[str, str]:
+    files = RunFiles(folder / RECORDS, folder)
+    state = "unreadable"
+    with suppress(HarnessError):
+        files = read_run_files(folder)
+        state = _state(files)
+    with (folder / RECORDS).open("rb") as stream:
+        there = sum(1 for _ in stream)
+    planned = files.metadata.get("planned_records")
+    device, version = files.device_name or files.device_kind, files.versions.get("vllm")
+    cells = (
+        folder,
+        state,
+        f"{there}/{planned}" if planned else there,
+        device or NONE,
+        version or NONE,
+    )
+    return dict(zip(_HEADS, (visible(str(cell)) for cell in cells), strict=True))
+
+
+def _state(files: RunFiles) -> str:
+    """``counts``, ``does not count``, ``not validated`` or ``unfinished``."""
+    found = files.folder / "validation.json"
+    if is_fresh(files, found):
+        return "counts" if read_validation(found).ok else "does not count"
+    sessions = files.metadata.get("sessions")
+    ended = isinstance(sessions, list) and sessions and sessions[-1].get("ended_at")
+    return "not validated" if ended or not sessions else "unfinished"
+
+
+def shown(run: Path, number: int | None) -> Done:
+    """A run's first screen, or the change of that number with both answers whole.
+
+    Raises:
+        UsageError: the run cannot be read, or has no such change.
+    """
+    summary, validation = numbers_of(run)
+    changes = report.changes_of(run)
+    if number is None:
+        screen = report.screen_lines(
+            summary, report.first_changes(run), countable=validation.ok if validation else None
+        )
+        more = f"{len(changes)} changes: harness show {run} --flip 1" if changes else ""
+        return Done([*screen, *filter(None, [more])])
+    if number > len(changes):
+        hint = f"--flip takes 1 to {len(changes)}" if changes else "no answer of this run changed"
+        raise UsageError(f"no change {number} in this run", file=run, hint=hint)
+    return Done(_whole(changes[number - 1], number, len(changes)))
+
+
+def _whole(change: Change, number: int, of: int) -> Iterator[str]:
+    yield f"{number} of {of}  {visible(change.heading)}  {visible(change.change)}"
+    told = (change.model, *change.context, *change.where, *change.notes, *change.other_modes)
+    yield from (f"  {visible(text)}" for text in filter(None, told))
+    if change.prompt is not None:
+        yield from ("", "prompt", visible(change.prompt))
+    for answer in change.answers[0]:
+        yield from ("", f"{answer.name}  {visible(answer.scored)}", *report.answer_lines(answer))
+    if change.co_batched:
+        others = ", ".join(map(visible, change.co_batched))
+        yield from ("", *report.fitted(f"batched with {others}"))
+
+
+def opened(run: Path) -> Done:
+    """The report, written where it is missing or stale, in the browser where there is one."""
+    files = read_run_files(run)
+    page = files.folder / "report.html"
+    if not is_fresh(files, page):
+        list(reports(run, "html", None))
+    webbrowser.open(page.resolve().as_uri())
+    return Done([page])

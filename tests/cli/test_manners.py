@@ -1,0 +1,83 @@
+"""The manners of the command line: help that fits a screen, completion, runs that can be found."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.cli.terminal import coloured
+
+EXPECTED = Path(__file__).parents[1] / "golden" / "expected"
+DEMO = Path(__file__).parents[1] / "golden" / "runs" / "demo"
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as left:
+        main([str(word) for word in words])
+    code = left.value.code
+    return (code if isinstance(code, int) else 0), capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", sorted(EXPECTED.glob("help-*.txt")), ids=lambda path: path.stem)
+def test_a_verbs_help_fits_a_screen_of_80_columns(page: Path) -> None:
+    if page.stem in ("help-all-run", "help-without-a-part"):
+        pytest.skip("every setting, or several pages")
+    lines = page.read_text("utf-8").splitlines()[3:]
+    assert len(lines) <= 41
+    assert max(map(len, lines)) <= 80
+
+
+def test_examples_stand_before_the_options() -> None:
+    text = (EXPECTED / "help-run.txt").read_text("utf-8")
+    assert text.index("harness run --profile demo") < text.index("Options ─")
+
+
+def test_every_setting_is_in_help_all_and_few_are_in_the_help() -> None:
+    few, all_ = ((EXPECTED / f"help{n}-run.txt").read_text("utf-8") for n in ("", "-all"))
+    assert "--gpu-memory-utilization" not in few
+    assert "--gpu-memory-utilization" in all_
+
+
+def test_the_verbs_and_their_settings_complete_in_a_shell(tmp_path: Path) -> None:
+    def completed(line: str) -> str:
+        words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+        environment = os.environ | words | {"_HARNESS_COMPLETE": "complete_bash"}
+        command = [sys.executable, "-m", "harness"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return done.stdout
+
+    assert "validate" in completed("harness val")
+    assert "--candidates" in completed("harness run --cand")
+
+
+def test_a_run_is_listed_with_its_state(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(capsys, "runs", "--results", DEMO.parent)
+    assert code == 0
+    assert re.search(r"demo +(counts|not validated|does not count)", text)
+
+
+def test_no_run_says_how_to_make_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "make demo" in said(capsys, "runs", "--results", tmp_path)[1]
+
+
+def test_one_change_is_shown_with_both_answers_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(capsys, "show", DEMO, "--flip", "1")
+    assert code == 0
+    assert "⟪diary⟫" in text
+    assert "⟪notebook⟫" in text
+
+
+def test_a_pipe_gets_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "a ⟪changed⟫ word"
+    assert coloured(line) == line
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert "\x1b[" in coloured(line)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert coloured(line) == line
