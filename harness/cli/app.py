@@ -69,6 +69,8 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
 """Each verb, or group of verbs, with its panel and its line in the list, in their order."""
 _EPILOGS = {pin: PIN_EXAMPLE, clean: CLEAN_EXAMPLE}
 _HELP_ALL = "--help-all"
+_LISTED: dict[int, Any] = {}
+"""What stands for a verb in lists, by its registration."""
 
 for verb, panel, line in _VERBS:
     if isinstance(verb, typer.Typer):
@@ -111,7 +113,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
     named = {*words, *os.environ.get("COMP_WORDS", "").split()}
     try:
         for info in (*app.registered_commands, *images.registered_commands):
-            if (listed := info.callback) in SPEC_VERBS and listed.__name__ in named:
+            listed = _LISTED.setdefault(id(info), info.callback)
+            if listed in SPEC_VERBS and listed.__name__ in named:
                 from harness.settings import with_spec_flags
 
                 info.callback = with_spec_flags(SPEC_VERBS[listed], whole_help=whole)

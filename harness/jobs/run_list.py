@@ -22,8 +22,8 @@ _HEADS = ("run", "state", "records", "device", "vLLM")
 def listed(results: Path) -> Done:
     """Every run folder below ``results``, the newest first: its state, records, device, version."""
     folders = [path.parent for path in results.glob(f"**/{RECORDS}") if path.is_file()]
-    folders.sort(key=lambda folder: (folder / RECORDS).stat().st_mtime_ns, reverse=True)
-    rows = [_row(folder) for folder in folders]
+    folders.sort(key=lambda folder: ((folder / RECORDS).stat().st_mtime_ns, folder), reverse=True)
+    rows = [_row(folder, results) for folder in folders]
     table = [_HEADS, *(tuple(row.values()) for row in rows)]
     widths = [max(len(str(row[at])) for row in table) for at in range(len(_HEADS))]
     lines = [
@@ -33,18 +33,18 @@ def listed(results: Path) -> Done:
     return Done(lines if rows else [_NO_RUN], rows)
 
 
-def _row(folder: Path) -> dict[str, str]:
+def _row(folder: Path, results: Path) -> dict[str, str]:
     files = RunFiles(folder / RECORDS, folder)
+    with (folder / RECORDS).open("rb") as stream:
+        there = sum(1 for _ in stream)
     state = "unreadable"
     with suppress(HarnessError):
         files = read_run_files(folder)
-        state = _state(files)
-    with (folder / RECORDS).open("rb") as stream:
-        there = sum(1 for _ in stream)
+        state = _state(files, there)
     planned = files.metadata.get("planned_records")
     device, version = files.device_name or files.device_kind, files.versions.get("vllm")
     cells = (
-        folder,
+        folder.relative_to(results),
         state,
         f"{there}/{planned}" if planned else there,
         device or NONE,
@@ -53,11 +53,17 @@ def _row(folder: Path) -> dict[str, str]:
     return dict(zip(_HEADS, (visible(str(cell)) for cell in cells), strict=True))
 
 
-def _state(files: RunFiles) -> str:
-    """``counts``, ``does not count``, ``not validated`` or ``unfinished``."""
+def _state(files: RunFiles, there: int) -> str:
+    """``counts``, ``does not count``, ``not validated`` or ``unfinished``.
+
+    A validation holds for as many records as there are; `show` and `report` look closer.
+    """
     found = files.folder / "validation.json"
-    if is_fresh(files, found):
-        return "counts" if read_validation(found).ok else "does not count"
+    if found.is_file() and (validation := read_validation(found)).n_records == there:
+        return "counts" if validation.ok else "does not count"
+    planned = files.metadata.get("planned_records")
+    if isinstance(planned, int) and there < planned:
+        return "unfinished"
     sessions = files.metadata.get("sessions")
     ended = isinstance(sessions, list) and sessions and sessions[-1].get("ended_at")
     return "not validated" if ended or not sessions else "unfinished"

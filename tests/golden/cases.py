@@ -238,7 +238,7 @@ _PLANS = [
         "ablation-dry-run",
         "ablation --profile demo-tiny --dry-run\n"
         "ablation --profile study-d --dry-run\n"
-        "ablation --profile demo-tiny --dry-run --only smoke\n"
+        "ablation --profile demo-tiny --dry-run --servers --only smoke\n"
         "ablation --profile demo-tiny --dry-run --only all",
         "candidates",
     ),
