@@ -3,18 +3,71 @@
 Pure: values and files in, values out. Servers are asked by `harness.jobs`.
 """
 
+from harness.cause.attribution import (
+    Attribution,
+    Axis,
+    Cell,
+    CellTotal,
+    Explorer,
+    How,
+    Seen,
+    name_of,
+)
+from harness.cause.case_file import (
+    Case,
+    CaseAnswer,
+    CasePrompt,
+    CaseStack,
+    check_case,
+    read_case,
+    write_case,
+)
+from harness.cause.certificate import (
+    Certificate,
+    CertificateVerdict,
+    Counts,
+    Lifetimes,
+    certify,
+    read_lifetime,
+)
 from harness.cause.defects import Defect, Has, Judged, Trait, fitting, judge_stack, known_defects
-from harness.cause.traits import Traits, traits_of, with_axis
+from harness.cause.shrinking import Shrinker, Tally, Trial
+from harness.cause.traits import Traits, traits_of, traits_of_run, with_axis
 
 __all__ = [
+    "Attribution",
+    "Axis",
+    "Case",
+    "CaseAnswer",
+    "CasePrompt",
+    "CaseStack",
+    "Cell",
+    "CellTotal",
+    "Certificate",
+    "CertificateVerdict",
+    "Counts",
     "Defect",
+    "Explorer",
     "Has",
+    "How",
     "Judged",
+    "Lifetimes",
+    "Seen",
+    "Shrinker",
+    "Tally",
     "Trait",
     "Traits",
+    "Trial",
+    "certify",
+    "check_case",
     "fitting",
     "judge_stack",
     "known_defects",
+    "name_of",
+    "read_case",
+    "read_lifetime",
     "traits_of",
+    "traits_of_run",
     "with_axis",
+    "write_case",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.cause.defects import Trait
 from harness.prove import parse_version
+from harness.records import RunFiles, Start
 from harness.settings import RunSpec
 from harness.words import CachePolicy, Mode
 
@@ -90,6 +91,35 @@ def traits_of(
         stored = _quantization(config)
     if stored is not None:
         found[Trait.QUANTIZATION] = frozenset({stored})
+    return found
+
+
+def traits_of_run(files: RunFiles, mode: Mode) -> Traits:
+    """The traits of a run's servers in a mode: by its settings, and by what their logs say."""
+    metadata, spec = files.metadata, RunSpec.model_validate(files.spec)
+    gpus = metadata.get("gpus") or [{}]
+    on_cpu = (metadata.get("device") or {}).get("kind") == "cpu"
+    start = next(
+        (start for one in files.startups for _, start in one.answering() if one.mode == mode),
+        Start(),
+    )
+    told = start.facts
+    found = dict(
+        traits_of(
+            spec,
+            mode,
+            release=told.get("vllm_version"),
+            capability=None if on_cpu else gpus[0].get("compute_cap"),
+            platform="cpu" if on_cpu else "cuda",
+        )
+    )
+    if backend := told.get("attention_backend"):
+        flash = told.get("flash_attention_version")
+        named = (
+            {str(backend), f"FA{flash}"} if backend == "FLASH_ATTN" and flash else {str(backend)}
+        )
+        found[Trait.ATTENTION] = frozenset(named)
+        found[Trait.FLASH] = frozenset({str(flash) if flash else "none"})
     return found
 
 

@@ -14,6 +14,7 @@ from typer import Option
 from typer.exceptions import TyperException
 
 from harness import __version__
+from harness.cli.cause_verbs import certify, matrix, replay, shrink
 from harness.cli.image_verbs import PIN_EXAMPLE, bisect, images, pin
 from harness.cli.input_verbs import candidates, models, tasks
 from harness.cli.result_verbs import (
@@ -41,6 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _RUN, _READ = "Run", "Read what a run left"
+_CAUSE = "From a change to its cause"
 _INPUTS, _VERSIONS = "Prompts, candidates, models", "Images and versions"
 _VERBS: tuple[tuple[Any, str, str], ...] = (
     (run, _RUN, "Ask every candidate alone and in its batch, and compare."),
@@ -50,6 +52,10 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
     (doctor, _RUN, "Check this machine, or a stack, for a run."),
     (compose, _RUN, "A Docker Compose file with both servers."),
     (clean, _RUN, "End what a killed run left behind."),
+    (certify, _CAUSE, "One verdict for one stack, within a bound."),
+    (matrix, _CAUSE, "Which axis takes a change away."),
+    (shrink, _CAUSE, "The smallest batch that changes an answer, as a file."),
+    (replay, _CAUSE, "Ask a server for such a case again."),
     (runs, _READ, "The runs that are here, with their state."),
     (show, _READ, "A run's first screen, or one of its changes."),
     (open_, _READ, "A run's report in the browser."),

@@ -3,7 +3,7 @@
 `prepare` reads and checks and starts nothing; `run` does what of a plan is not done yet.
 """
 
-from harness.conduct.conductor import Conclusion, RunOptions, run
+from harness.conduct.conductor import Conclusion, RunOptions, run, with_server
 from harness.conduct.prepare import CandidateSource, Prepared, prepare
 from harness.conduct.progress import ConsoleProgress, RunProgress
 
@@ -16,4 +16,5 @@ __all__ = [
     "RunProgress",
     "prepare",
     "run",
+    "with_server",
 ]

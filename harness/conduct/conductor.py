@@ -6,6 +6,8 @@ every planned record is there and good, and every lifetime's mode is proven.
 """
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -15,7 +17,7 @@ import msgspec
 import structlog
 
 from harness.analyse import Summary, Validation, standing, summarise_run, validate_run
-from harness.conduct.lifetime import Answered, Bench, run_lifetime, sigterm_is_interrupt
+from harness.conduct.lifetime import Answered, Bench, Work, run_lifetime, sigterm_is_interrupt
 from harness.conduct.logbook import open_logbook
 from harness.conduct.prepare import Prepared
 from harness.conduct.progress import RunProgress
@@ -112,6 +114,33 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
         RunError: a server died, a mode is not proven, or records failed; what was written stays.
         Interrupted: a signal; what was written stays.
     """
+    with _attended(prepared, options, progress) as (settled_run, bench):
+        _work(settled_run, options, bench)
+        return _conclude(settled_run.plan, bench)
+
+
+def with_server(prepared: Prepared, options: RunOptions, progress: RunProgress, work: Work) -> Path:
+    """Start the first server of a plan, prove it, and do ``work`` with it: no record is written.
+
+    Returns:
+        The run folder, with metadata, start-up file and log.
+
+    Raises:
+        HarnessError: as `run`.
+    """
+    with _attended(prepared, options, progress) as (settled_run, bench):
+        launches = _launches(settled_run, settled_run.plan, bench.folder.run_id, bench.site)
+        bench.site.backend.check(launches[0][1])
+        run_lifetime(bench, *launches[0], work)
+        bench.metadata.close(exit_code=0)
+        return bench.folder.path
+
+
+@contextmanager
+def _attended(
+    prepared: Prepared, options: RunOptions, progress: RunProgress
+) -> Iterator[tuple[Prepared, Bench]]:
+    """A run folder that is held, its site and its metadata, which tell how the session ended."""
     prepared = settled(prepared, progress)
     if prepared.spec.backend is not BackendName.EXTERNAL:
         insist_fetched(model.hf_id for model in prepared.spec.models)
@@ -126,8 +155,7 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
         metadata = Metadata(folder, prepared, site, kind=options.kind)
         bench = Bench(prepared.spec, folder, site, progress, metadata)
         try:
-            _work(prepared, options, bench)
-            return _conclude(prepared.plan, bench)
+            yield prepared, bench
         except KeyboardInterrupt:
             error: HarnessError = Interrupted("stopped by a signal", hint=_kept(folder))
             metadata.end(error)

@@ -81,6 +81,8 @@ class Dispatcher:
         self._they_meet = True
         self.witness: Witness | None = None
         """Of the asking that was answered last; the askings of a server follow one another."""
+        self.prompt_ids: tuple[tuple[int, ...] | None, ...] = ()
+        """The tokens of each of its prompts, where the server returns them."""
 
     async def solo(self, prompt: str) -> Answer:
         """The answer to the prompt alone, with the attempts that it took.
@@ -187,6 +189,7 @@ class Dispatcher:
                 except RequestFailed:
                     await self._probe()
                     raise
+        self.prompt_ids = tuple(reply.prompt_ids for reply in replies)
         answers = await self._cache.account(replies, before, as_list=as_list)
         return tuple(replace(answer, attempts=attempts) for answer in answers)
 

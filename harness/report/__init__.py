@@ -4,6 +4,7 @@ Pure but for `load_report` and `comparison_document`, which read what runs left,
 writes reports.
 """
 
+from harness.report.certificate_page import certificate_document
 from harness.report.document import Change, Document, Look
 from harness.report.documents import (
     comparison_document,
@@ -11,6 +12,7 @@ from harness.report.documents import (
     inventory_document,
     run_document,
 )
+from harness.report.matrix_page import matrix_document
 from harness.report.run_report import (
     changes_of,
     first_changes,
@@ -33,6 +35,7 @@ __all__ = [
     "answer_lines",
     "below",
     "boxed",
+    "certificate_document",
     "changes_of",
     "comparison_document",
     "comparison_lines",
@@ -45,6 +48,7 @@ __all__ = [
     "inventory_document",
     "inventory_lines",
     "load_report",
+    "matrix_document",
     "measured_on",
     "nature",
     "outcome_lines",

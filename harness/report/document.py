@@ -40,6 +40,8 @@ class Look(StrEnum):
     RUN = "run"
     COMPARISON = "comparison"
     IMAGES = "images"
+    CERTIFICATE = "certificate"
+    MATRIX = "matrix"
 
 
 class Brief(StrEnum):

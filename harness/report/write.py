@@ -22,6 +22,8 @@ FILES = {
         "junit": "comparison.xml",
         "github": "comparison-github.md",
     },
+    Look.MATRIX: {name: f"matrix.{name}" for name in ("md", "json", "html")},
+    Look.CERTIFICATE: {name: f"certificate.{name}" for name in ("md", "json", "html")},
     Look.IMAGES: {name: f"image-difference.{name}" for name in ("md", "json", "html")},
 }
 """The formats of each kind of report, and the name of their file."""

@@ -33,6 +33,7 @@ def _case(name: str, commands: str, reads: str = "", collects: str = "") -> Case
 
 _VERBS = (
     *("run", "ablation", "plan", "summarize", "validate", "report", "score", "scan", "doctor"),
+    *("certify", "matrix", "shrink", "replay"),
     *("pin", "bisect", "compare", "compose", "clean", "runs", "show", "open"),
     *("tasks", "candidates", "models", "images", "adjudicate"),
 )

@@ -1,0 +1,221 @@
+"""A case: one changed answer with all that it takes to see it again, in one file.
+
+The file is closed under arithmetic: hashes, places and gaps follow from its own token ids and
+log-probabilities, and `check_case` works them out again without a server.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from harness.errors import UsageError
+from harness.files import read_json, write_json
+from harness.findings import Finding
+from harness.records import (
+    Answer,
+    Choice,
+    Closeness,
+    Divergence,
+    Witness,
+    diverged,
+    text_hash,
+)
+from harness.words import Mode
+
+SCHEMA = 1
+
+
+class CasePrompt(Struct, frozen=True):
+    """A prompt of the batch.
+
+    Attributes:
+        token_ids: as the server made them of the text; ``None`` where it did not tell.
+    """
+
+    text: str
+    sha256: str
+    token_ids: tuple[int, ...] | None
+
+
+class CaseAnswer(Struct, frozen=True):
+    """What the target was answered.
+
+    Attributes:
+        likely: the two likeliest tokens at each place.
+    """
+
+    text: str
+    sha256: str
+    token_ids: tuple[int, ...] | None
+    likely: tuple[Choice, ...] | None = None
+
+    @classmethod
+    def of(cls, answer: Answer) -> CaseAnswer:
+        """An answer as a case holds it."""
+        text = answer.text or ""
+        return cls(text, text_hash(text), answer.token_ids, answer.likely)
+
+    @property
+    def answer(self) -> Answer:
+        """The answer that it was made of."""
+        return Answer(text=self.text, token_ids=self.token_ids, likely=self.likely)
+
+
+class CaseStack(Struct, frozen=True):
+    """What a case was seen on.
+
+    Attributes:
+        image: by digest; ``None`` without a container.
+        weights: SHA-256 over the files of each local model.
+    """
+
+    vllm: str | None
+    device: str | None
+    device_name: str | None
+    capability: str | None
+    image: str | None
+    weights: dict[str, str]
+
+    @property
+    def kind(self) -> str:
+        """Device and capability: what a replay needs alike."""
+        return f"{self.device} {self.capability or ''}".strip()
+
+
+class Case(Struct, frozen=True, kw_only=True):
+    """One changed answer.
+
+    Attributes:
+        source: the run and the record that it was found in.
+        spec: the run's settings: server arguments, request, controls.
+        schedule: how the batch is sent.
+        prompts: in the order in which they are sent; ``target`` is the place of the changed one.
+        alone, batched: what the target was answered.
+        divergence: where the two part, with the likeliest tokens on both sides.
+        closeness: a tie, a confident choice, or unknown.
+        witness: what the engine's steps showed of the batch.
+        trials: of the smallest batch: changed, same, vacuous.
+        asked: askings of batches in all, from how many companions.
+        known: entries of the register that fit.
+        sum: SHA-256 of all the rest.
+    """
+
+    schema_version: int = SCHEMA
+    source: dict[str, str]
+    mode: Mode
+    stack: CaseStack
+    spec: dict[str, Any]
+    schedule: str
+    prompts: tuple[CasePrompt, ...]
+    target: int
+    alone: CaseAnswer
+    batched: CaseAnswer
+    divergence: Divergence
+    closeness: Closeness
+    witness: Witness | None
+    trials: dict[str, int]
+    asked: dict[str, int]
+    known: tuple[str, ...] = ()
+    sum: str = ""
+
+    @property
+    def sealed(self) -> Case:
+        """The case with its sum."""
+        return msgspec.structs.replace(self, sum=_sum(msgspec.to_builtins(self)))
+
+    @property
+    def told(self) -> str:
+        """What it shows, in one line."""
+        found, gap = self.divergence, self.divergence.gap
+        close = "" if gap is None else f" ({self.closeness}, gap {gap:.3g} nats)"
+        return (
+            f"{self.mode.words}, {self.schedule}: the answer changes beside "
+            f"{len(self.prompts) - 1} companions, first at token {found.token}{close}"
+        )
+
+
+def _sum(value: dict[str, Any]) -> str:
+    rest = {key: one for key, one in value.items() if key != "sum"}
+    return sha256(json.dumps(rest, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def write_case(case: Case, path: Path) -> None:
+    """Write it, whole or not at all.
+
+    Raises:
+        EnvironmentError_: it cannot be written.
+    """
+    write_json(path, msgspec.to_builtins(case.sealed), parents=True)
+
+
+def read_case(path: Path) -> Case:
+    """Read a case file; its arithmetic is `check_case`'s.
+
+    Raises:
+        UsageError: it is none.
+    """
+    value = read_json(path)
+    try:
+        return msgspec.convert(value, Case)
+    except msgspec.ValidationError as error:
+        hint = "a case file is what `harness shrink` wrote"
+        raise UsageError(f"is no case file: {error}", file=path, hint=hint) from None
+
+
+def check_case(path: Path) -> tuple[Finding, ...]:
+    """Every number and hash of a case file worked out again from what else it holds.
+
+    Raises:
+        UsageError: it is no case file.
+    """
+    return tuple(_checks(read_case(path), read_json(path)))
+
+
+def _checks(case: Case, value: dict[str, Any]) -> Iterator[Finding]:
+    known = case.schema_version == SCHEMA
+    yield _finding("schema", known, f"version {case.schema_version}")
+    yield _finding("sum", case.sum == _sum(value), "the file is as it was written")
+    wrong = [n for n, p in enumerate(case.prompts) if p.sha256 != text_hash(p.text)]
+    yield _finding("prompts", not wrong, f"hashes of {len(case.prompts)} prompts; wrong: {wrong}")
+    there = 0 <= case.target < len(case.prompts) and len(case.prompts) > 1
+    yield _finding("target", there, f"place {case.target} of {len(case.prompts)}")
+    for name, side in (("alone", case.alone), ("batched", case.batched)):
+        fits = side.sha256 == text_hash(side.text)
+        yield _finding(name, fits, "the hash is of the text")
+        lengths = side.likely is None or len(side.likely) == len(side.token_ids or ())
+        yield _finding(f"{name} likely", lengths, "a choice for each token")
+        ordered = all(one[0].logprob >= one[1].logprob for one in side.likely or () if len(one) > 1)
+        below = all(likely.logprob <= 0 for one in side.likely or () for likely in one)
+        yield _finding(f"{name} order", ordered and below, "likeliest first, none above 0 nats")
+    found = diverged(case.alone.answer, case.batched.answer)
+    stated = msgspec.structs.replace(case.divergence, evidence_after=None)
+    yield _finding("divergence", found == stated, f"first divergent token {stated.token}")
+    yield _finding("closeness", case.closeness is case.divergence.closeness, str(case.closeness))
+    yield _finding("chosen", _chosen(case), "each side's own token is among its likeliest there")
+    changed = case.trials.get("changed", 0)
+    yield _finding("trials", changed > 0, f"the change was seen {changed} times")
+
+
+def _chosen(case: Case) -> bool:
+    at = case.divergence.token
+    for side, choice in (
+        (case.alone, case.divergence.alone),
+        (case.batched, case.divergence.batched),
+    ):
+        ids = side.token_ids or ()
+        known = choice and at is not None and at < len(ids)
+        if known and ids[at or 0] not in {likely.token for likely in choice or ()}:
+            return False
+    return True
+
+
+def _finding(check: str, holds: bool, message: str) -> Finding:
+    made_by = "make it again with `harness shrink`; a case file is not edited"
+    return Finding.ok(check, message) if holds else Finding.failed(check, message, made_by)

@@ -1,0 +1,411 @@
+"""A certificate: one verdict for one stack, over several lifetimes, with what it rests on.
+
+Everything in it follows from run folders that `harness.conduct` left behind: the verdict from their
+claims and validations, the counts from their records. What their checks refuse proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from harness.analyse import (
+    ClaimStatus,
+    Summary,
+    Validation,
+    read_summary,
+    read_validation,
+    upper_bound,
+)
+from harness.cause.defects import Judged, fitting, judge_stack
+from harness.cause.traits import Traits, traits_of_run
+from harness.records import Closeness, Record, RunFiles, iter_records, read_run_files
+from harness.words import MODES, Asking, Effect, Endpoint, Mode
+
+SCHEMA = 1
+_STANDARD, _INVARIANT = MODES
+_BOUNDARY = (255, 256, 257)
+"""Tokens of a step round which kernels are known to change (vllm#48271)."""
+
+
+class CertificateVerdict(StrEnum):
+    """What a certificate says."""
+
+    INVARIANT = "invariant"
+    NOT_INVARIANT = "not invariant"
+    VACUOUS = "vacuous"
+    NOT_PROVEN = "not proven"
+
+
+class Counts(Struct, frozen=True):
+    """Rows of one schedule and width in one mode, over all lifetimes; B against S1, by text.
+
+    Attributes:
+        rows, changed: rows, and those that change with the batch.
+        prompts, changed_prompts: the same by prompt.
+    """
+
+    schedule: str
+    width: int
+    mode: Mode
+    rows: int
+    changed: int
+    prompts: int
+    changed_prompts: int
+
+
+class Bounds(Struct, frozen=True):
+    """What no change leaves room for in batch-invariant mode (one-sided 95%, Clopper-Pearson).
+
+    Attributes:
+        prompts, tokens: prompts looked at, and compared tokens over all lifetimes.
+        by_prompt, by_token: upper bounds as fractions; ``None`` where something changed, or where
+            no token was compared.
+    """
+
+    prompts: int
+    tokens: int | None
+    by_prompt: float | None
+    by_token: float | None
+
+
+class Proof(Struct, frozen=True):
+    """What shows which kernels a lifetime's server ran.
+
+    Attributes:
+        lines: quoted from its log.
+        workers: what each rank said, where it was asked.
+    """
+
+    lifetime: int
+    mode: Mode
+    verdict: str | None
+    lines: tuple[str, ...]
+    workers: tuple[str, ...]
+
+
+class Named(Struct, frozen=True):
+    """An entry of the register that fits what was seen."""
+
+    id: str
+    title: str
+    threads: tuple[str, ...]
+    workaround: str
+
+
+class Certificate(Struct, frozen=True, kw_only=True):
+    """The certificate as it is written.
+
+    Attributes:
+        reason: why the verdict is this one.
+        seen: the schedules, widths and counts.
+        control: prompts that change with the batch in standard mode, of how many: without one the
+            certificate says that it could not have seen a change.
+        between_lifetimes: prompts whose text alone differs from one lifetime to the next, by mode.
+        noise: rows that change when nothing but time does, by mode.
+        steps: tokens of the largest steps seen in batches, largest first.
+        boundary: which of 255, 256 and 257 tokens are among them.
+        split_prefills: batches in which a prompt was prefilled in pieces.
+        arguments: what each mode's servers were given beyond their defaults.
+        differences: every setting in which the two modes' logs differ.
+        ties, confident, unknown: rows that change in batch-invariant mode, by how close the choice
+            was at the first divergent token.
+        known: entries of the register that fit, or none.
+        not_covered: what was asked for or is usual, and was not seen.
+        runs: the run folders, one a lifetime, with the SHA-256 of each one's settings.
+    """
+
+    schema_version: int = SCHEMA
+    verdict: CertificateVerdict
+    reason: str
+    lifetimes: int
+    bounds: Bounds
+    control: tuple[int, int]
+    seen: tuple[Counts, ...]
+    between_lifetimes: dict[Mode, int]
+    noise: dict[Mode, int]
+    steps: tuple[int, ...]
+    boundary: tuple[int, ...]
+    split_prefills: int
+    stack: dict[str, str | None]
+    image: dict[str, Any] | None
+    models: dict[str, str | None]
+    arguments: dict[Mode, dict[str, Any]]
+    differences: tuple[str, ...]
+    proofs: tuple[Proof, ...]
+    ties: int
+    confident: int
+    unknown: int
+    known: tuple[Named, ...]
+    not_covered: tuple[str, ...]
+    runs: dict[str, str]
+
+    @property
+    def schedules(self) -> tuple[str, ...]:
+        """Under which it was seen."""
+        return tuple(dict.fromkeys(cell.schedule for cell in self.seen))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of batches, in order."""
+        return tuple(sorted({cell.width for cell in self.seen}))
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence."""
+        where = f"under {', '.join(self.schedules)}, widths {', '.join(map(str, self.widths))}"
+        if self.verdict is CertificateVerdict.INVARIANT:
+            token = "" if self.bounds.by_token is None else f"{self.bounds.by_token:.2g} per token"
+            prompt = f"{self.bounds.by_prompt or 0:.2%} of prompts"
+            return f"invariant within {token or prompt} ({prompt}) {where}"
+        return f"{self.verdict}: {self.reason}"
+
+
+@dataclass(slots=True)
+class _Counted:
+    """What is gathered from the records of all lifetimes."""
+
+    rows: dict[tuple[str, int, Mode], list[tuple[str, bool]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    alone: dict[tuple[Mode, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    noise: dict[Mode, int] = field(default_factory=lambda: dict.fromkeys(MODES, 0))
+    steps: set[int] = field(default_factory=set)
+    split: int = 0
+    closeness: list[Closeness] = field(default_factory=list)
+    cache: int = 0
+
+    def add(self, record: Record) -> None:
+        """Count one record that is ok."""
+        batch, noise = record.effect(Effect.BATCH), record.effect(Effect.NOISE)
+        prompt = record.prompt_sha256 or f"{record.task_name}/{record.sample_id}"
+        changed = bool(batch and batch.text)
+        self.rows[record.dispatch_mode, record.batch_size, record.mode].append((prompt, changed))
+        self.noise[record.mode] += bool(noise and noise.text)
+        if text := record.hash_of(Asking.S1):
+            self.alone[record.mode, prompt].add(text)
+        cache = record.effect(Effect.CACHE)
+        self.cache += record.mode is _INVARIANT and bool(cache and cache.text)
+        seen = record.witness.B if record.witness else None
+        if seen is not None:
+            self.split += bool(seen.split_prefills)
+            self.steps |= {seen.largest_step} if seen.largest_step else set()
+        if changed and record.mode is _INVARIANT and record.divergence:
+            self.closeness.append(record.divergence.closeness)
+
+
+class Lifetimes(Struct, frozen=True):
+    """One run: its files, its summary and its validation."""
+
+    files: RunFiles
+    summary: Summary
+    validation: Validation
+
+
+def read_lifetime(run: Path) -> Lifetimes:
+    """A concluded run folder.
+
+    Raises:
+        UsageError: it is none, or has not been summarised and validated.
+    """
+    files = read_run_files(run)
+    summary = read_summary(files.folder / "summary.json")
+    return Lifetimes(files, summary, read_validation(files.folder / "validation.json"))
+
+
+def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificate:
+    """The certificate of runs that asked the same questions of the same stack, one a lifetime.
+
+    Args:
+        runs: in their order.
+        wanted: schedules that were to be seen.
+    """
+    counted = _Counted()
+    for run in runs:
+        for _, record in iter_records(run.files.records_path):
+            if record.ok:
+                counted.add(record)
+    cells = tuple(_cell(key, rows) for key, rows in sorted(counted.rows.items()))
+    by_mode = {mode: _prompts(counted, mode) for mode in MODES}
+    moved = {
+        mode: sum(len(texts) > 1 for (of, _), texts in counted.alone.items() if of is mode)
+        for mode in MODES
+    }
+    verdict, reason = _verdict(runs, by_mode, moved)
+    judged = judge_stack(runs[0].summary.stack.vllm, _traits(runs[0]))
+    last = runs[-1]
+    return Certificate(
+        verdict=verdict,
+        reason=reason,
+        lifetimes=len(runs),
+        bounds=_bounds(runs, by_mode[_INVARIANT]),
+        control=by_mode[_STANDARD],
+        seen=cells,
+        between_lifetimes=moved,
+        noise=counted.noise,
+        steps=tuple(sorted(counted.steps, reverse=True)[:12]),
+        boundary=tuple(size for size in _BOUNDARY if size in counted.steps),
+        split_prefills=counted.split,
+        stack=_stack(last),
+        image=last.files.metadata.get("image"),
+        models={m["hf_id"]: m["revision"] for m in last.files.spec.get("models", ())},
+        arguments=_arguments(last.files),
+        differences=_differences(last.files.metadata),
+        proofs=tuple(proof for n, run in enumerate(runs, 1) for proof in _proofs(n, run.files)),
+        ties=counted.closeness.count(Closeness.TIE),
+        confident=counted.closeness.count(Closeness.CONFIDENT),
+        unknown=counted.closeness.count(Closeness.UNKNOWN),
+        known=_known(judged, cells, counted),
+        not_covered=tuple(_not_covered(counted, cells, wanted, len(runs))),
+        runs={run.files.folder.name: str(run.files.metadata.get("fingerprint")) for run in runs},
+    )
+
+
+def _cell(key: tuple[str, int, Mode], rows: Sequence[tuple[str, bool]]) -> Counts:
+    schedule, width, mode = key
+    changed = {prompt for prompt, moved in rows if moved}
+    prompts = {prompt for prompt, _ in rows}
+    moved = sum(moved for _, moved in rows)
+    return Counts(schedule, width, mode, len(rows), moved, len(prompts), len(changed))
+
+
+def _prompts(counted: _Counted, mode: Mode) -> tuple[int, int]:
+    """Prompts of a mode that change in any row of any lifetime, of all of its prompts."""
+    rows = [row for key, found in counted.rows.items() if key[2] is mode for row in found]
+    return len({prompt for prompt, moved in rows if moved}), len({prompt for prompt, _ in rows})
+
+
+def _verdict(
+    runs: Sequence[Lifetimes], by_mode: Mapping[Mode, tuple[int, int]], moved: Mapping[Mode, int]
+) -> tuple[CertificateVerdict, str]:
+    """From the claims of each lifetime: a refutation wins, and doubt before a zero."""
+    said = CertificateVerdict
+    for number, run in enumerate(runs, start=1):
+        if failed := run.validation.failures:
+            first = failed[0]
+            return said.NOT_PROVEN, f"lifetime {number}: {first.check}: {first.message}"
+    claims = [
+        next(
+            claim
+            for claim in run.summary.claims
+            if claim.claim == "invariant" and claim.endpoint is Endpoint.TEXT_CHANGES
+        )
+        for run in runs
+    ]
+    for number, claim in enumerate(claims, start=1):
+        if claim.status is ClaimStatus.REFUTED:
+            return said.NOT_INVARIANT, f"lifetime {number}: {claim.reason}"
+    changed, of = by_mode[_INVARIANT]
+    if changed:
+        doubt = next(one.reason for one in claims if one.status is not ClaimStatus.ESTABLISHED)
+        return said.NOT_PROVEN, f"{changed} of {of} prompts change, and {doubt}"
+    for mode in MODES:
+        if moved[mode]:
+            times = f"in {mode.words} mode from one lifetime or asking to the next"
+            return said.NOT_PROVEN, f"{moved[mode]} prompts have another text alone {times}"
+    if not by_mode[_STANDARD][0]:
+        return said.VACUOUS, (
+            f"standard mode changed none of {by_mode[_STANDARD][1]} prompts either: nothing shows "
+            "that a change would have been seen"
+        )
+    for number, claim in enumerate(claims, start=1):
+        if claim.status is not ClaimStatus.ESTABLISHED:
+            return said.NOT_PROVEN, f"lifetime {number}: {claim.reason}"
+    return said.INVARIANT, claims[-1].reason
+
+
+def _bounds(runs: Sequence[Lifetimes], prompts: tuple[int, int]) -> Bounds:
+    changed, of = prompts
+    told = [
+        run.summary.counted(_INVARIANT, Effect.BATCH, Endpoint.TEXT_CHANGES).compared_tokens
+        for run in runs
+    ]
+    known = [tokens for tokens in told if tokens is not None]
+    tokens = sum(known) if len(known) == len(told) else None
+    if changed:
+        return Bounds(of, tokens, None, None)
+    by_token = upper_bound(0, tokens) if tokens else None
+    return Bounds(of, tokens, upper_bound(0, of) if of else None, by_token)
+
+
+def _traits(run: Lifetimes) -> Traits:
+    return traits_of_run(run.files, _INVARIANT)
+
+
+def _stack(run: Lifetimes) -> dict[str, str | None]:
+    """What it holds for, in a line each."""
+    stack, metadata = run.summary.stack, run.files.metadata
+    gpus = metadata.get("gpus") or [{}]
+    on_gpu = stack.device == "cuda"
+    return {
+        "vllm": stack.vllm,
+        "device": stack.device,
+        "device_name": stack.device_name,
+        "capability": gpus[0].get("compute_cap") if on_gpu else None,
+        "driver": gpus[0].get("driver_version") if on_gpu else None,
+        "torch": (metadata.get("versions") or {}).get("torch"),
+        "prefix_caching": stack.prefix_caching,
+        "async_scheduling": stack.async_scheduling,
+        "harness": (metadata.get("versions") or {}).get("harness"),
+        "git_commit": metadata.get("git_commit"),
+    }
+
+
+def _arguments(files: RunFiles) -> dict[Mode, dict[str, Any]]:
+    found: dict[Mode, dict[str, Any]] = {}
+    for startup in files.startups:
+        for _, start in startup.answering():
+            found[Mode(startup.mode)] = dict(start.facts.get("arguments") or {})
+    return found
+
+
+def _differences(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    found = []
+    for model, differences in (metadata.get("mode_parity") or {}).items():
+        for one in differences:
+            told = f"{one['standard']} in standard, {one['invariant']} in batch-invariant"
+            found.append(f"{model}: {one['name']}: {told}")
+    return tuple(found)
+
+
+def _proofs(lifetime: int, files: RunFiles) -> Iterable[Proof]:
+    for startup in files.startups:
+        for _, start in startup.answering():
+            lines = tuple(line.text for line in start.evidence.lines if line.text)
+            workers = start.worker_proof.lines if start.worker_proof else ()
+            yield Proof(lifetime, Mode(startup.mode), start.verdict, lines, workers)
+
+
+def _known(
+    judged: Sequence[Judged], cells: Sequence[Counts], counted: _Counted
+) -> tuple[Named, ...]:
+    """Entries that this stack has or may have, and that show where a change was seen here."""
+    under = {cell.schedule for cell in cells if cell.changed and cell.mode is _INVARIANT}
+    shows = {"batch"} if under else set()
+    shows |= {"cache"} if counted.cache else set()
+    shows |= {"noise"} if counted.noise[_INVARIANT] else set()
+    return tuple(
+        Named(one.id, one.title, one.threads, one.workaround)
+        for one in fitting(judged, shows, under)
+    )
+
+
+def _not_covered(
+    counted: _Counted, cells: Sequence[Counts], wanted: Iterable[str], lifetimes: int
+) -> Iterable[str]:
+    seen = {cell.schedule for cell in cells}
+    if missing := [one for one in wanted if one not in seen]:
+        yield f"schedules: {', '.join(missing)}"
+    if missing := [str(size) for size in _BOUNDARY if size not in counted.steps]:
+        yield f"engine steps of {', '.join(missing)} tokens"
+    if not counted.split:
+        yield "a prompt that is prefilled in pieces"
+    if lifetimes < 2:
+        yield "more than one server lifetime"
+    yield "more than one GPU, other models, other arguments than these"

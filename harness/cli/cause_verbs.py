@@ -1,0 +1,168 @@
+"""``harness certify`` and what follows it: from a changed answer to its cause, and a case of it."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from harness import jobs
+from harness.cli.terminal import RESULTS, Loaded, Quiet, Results, tell, with_spec
+
+_Fresh = Annotated[bool, Option(help="Never resume; start anew.")]
+_AsJson = Annotated[bool, Option("--json", help="Print the result as JSON.")]
+_Port = Annotated[int | None, Option(help="Port on this machine.")]
+_Command = Annotated[str | None, Option(help="Command that starts vLLM here (native backend).")]
+_Image = Annotated[str | None, Option(help="Image in place of the run's (docker backend).")]
+_Out = Annotated[Path | None, Option("-o", "--out", help="The case file.")]
+
+
+@with_spec
+def certify(
+    loaded: Loaded,
+    schedules: Annotated[
+        str, Option(help="How batches are sent.")
+    ] = "synchronized,gated,staggered,wide",
+    widths: Annotated[str, Option(help="Prompts of a batch, comma separated.")] = "2,4,8,16,32,64",
+    prompts: Annotated[int, Option(min=1, help="Prompts, the population's first.")] = 64,
+    lifetimes: Annotated[int, Option(min=1, help="Server lifetimes of each mode.")] = 3,
+    vary_steps: Annotated[
+        bool,
+        Option(
+            "--vary-steps/--no-vary-steps",
+            help="Later lifetimes hold a step to 256, 257 and 255 tokens, so that prefills split.",
+        ),
+    ] = True,
+    of: Annotated[
+        list[Path] | None, Option("--of", help="Certify this run instead; may be repeated.")
+    ] = None,
+    results: Results = RESULTS,
+    out: Annotated[Path | None, Option("-o", "--out", help="Folder for the certificate.")] = None,
+    fresh: _Fresh = False,
+    as_json: _AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """One verdict for one stack: invariant within a bound, not invariant, vacuous or not proven.
+
+    Asks the first prompts alone and in batches of every width, under every schedule, in both modes
+    and several server lifetimes. Standard mode is the positive control. Exit 1 unless invariant.
+    Writes certificate.json, .md (with a block for an upstream thread) and .html.
+
+    \b
+      harness certify --profile demo --widths 2,8 --prompts 16 --lifetimes 2
+      harness certify --profile controlled --image vllm/vllm-openai:v0.19.1
+      harness certify --of results/run-1 --of results/run-2 --out certificate
+    """
+    if of:
+        modes = jobs.certifying.read_schedules(schedules)
+        return tell(jobs.certifying.certified(of, modes, out), as_json)
+    asked = jobs.certifying.Asked(
+        jobs.certifying.read_schedules(schedules),
+        jobs.runs.read_sizes(widths),
+        prompts,
+        lifetimes,
+        vary_steps,
+    )
+    tell(
+        jobs.certifying.certify_stack(loaded, asked, results, out, quiet=quiet, fresh=fresh),
+        as_json,
+    )
+
+
+def shrink(
+    run: Annotated[Path, Argument(help="Run folder.")],
+    record: Annotated[str, Argument(help="Its record_id, or task/sample.")],
+    out: _Out = None,
+    results: Results = RESULTS,
+    trials: Annotated[int, Option(min=4, help="Most askings of batches.")] = 400,
+    port: _Port = None,
+    native_command: _Command = None,
+    image: _Image = None,
+    as_json: _AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find the fewest companions that still change an answer, and write it as a case file.
+
+    Starts a server as the run's was, asks for the record's batch, and takes companions away while the
+    answer still changes (delta debugging); then simpler schedules are tried. A flaky change is asked
+    for more often. Exit 1 where the change does not come again.
+
+    \b
+      harness shrink results/run-1 4f1d0c2b9a8e7766
+      harness shrink results/run-1 mmlu/s12 --port 18010 -o case.json
+    """  # noqa: E501
+    where = _where(results, quiet, port, native_command, image)
+    tell(jobs.cases.shrink(run, record, where, out, most=trials), as_json)
+
+
+def replay(
+    case: Annotated[Path, Argument(help="Case file of harness shrink.")],
+    check: Annotated[
+        bool,
+        Option("--check", help="Only work its hashes and numbers out again, without a server."),
+    ] = False,
+    results: Results = RESULTS,
+    port: _Port = None,
+    native_command: _Command = None,
+    image: _Image = None,
+    as_json: _AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Ask a server for a case again, and say whether it reproduces. Exit 1 where it does not.
+
+    \b
+      harness replay case.json
+      harness replay case.json --port 18010 --native-command "python -m vllm.entrypoints.openai.api_server"
+      harness replay case.json --check
+    """  # noqa: E501
+    if check:
+        return tell(jobs.cases.check(case), as_json)
+    where = _where(results, quiet, port, native_command, image)
+    tell(jobs.cases.replay(case, where), as_json)
+
+
+def _where(
+    results: Path, quiet: bool, port: int | None, command: str | None, image: str | None
+) -> "jobs.cases.Where":
+    given = {"port": port, "native_command": command, "image": image}
+    overrides = {name: value for name, value in given.items() if value is not None}
+    return jobs.cases.Where(results, overrides, quiet)
+
+
+@with_spec
+def matrix(
+    loaded: Loaded,
+    axis: Annotated[
+        list[str],
+        Option("--axis", help="attention, attention=FA3|FA2, or NAME=ARGS|ARGS; repeat it."),
+    ],
+    crossed: Annotated[
+        bool, Option("--crossed", help="Measure every combination once before anything else.")
+    ] = False,
+    schedules: Annotated[str, Option(help="How batches are sent.")] = "synchronized,staggered",
+    widths: Annotated[str, Option(help="Prompts of a batch, comma separated.")] = "8",
+    prompts: Annotated[int, Option(min=1, help="Prompts, the population's first.")] = 24,
+    most: Annotated[int, Option(min=3, help="Lifetimes of one cell at most.")] = 12,
+    results: Results = RESULTS,
+    out: Annotated[Path | None, Option("-o", "--out", help="Folder for table and figure.")] = None,
+    as_json: _AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Which axis takes the change away: one at a time from a base, then several together.
+
+    The first value of each axis is the base. Named axes: attention, prefix_cache, graphs,
+    async_scheduling, schedule, width, tensor_parallel, dtype, plugin, mode; any other name takes
+    vLLM's arguments (and NAME=VALUE variables) between bars. The mode is the spec's last. Exit 1
+    where the cause is unknown. The same command goes on where it was cut.
+
+    \b
+      harness matrix --profile controlled --axis "attention=FA3|FA2|TRITON_ATTN" --axis prefix_cache
+      harness matrix --profile demo --axis plugin --axis "dtype=bfloat16|float32"
+      harness matrix -c my.yaml --axis "slots=--max-num-seqs 64|--max-num-seqs 8" --crossed
+    """
+    asked = jobs.certifying.Asked(
+        jobs.certifying.read_schedules(schedules), jobs.runs.read_sizes(widths), prompts, 1
+    )
+    found = jobs.matrix.matrix(
+        loaded, tuple(axis), asked, results, out, crossed=crossed, most=most, quiet=quiet
+    )
+    tell(found, as_json)

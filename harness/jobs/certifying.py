@@ -1,0 +1,182 @@
+"""A certificate of one stack: runs of both modes, a server lifetime each, and what they came to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import msgspec
+
+from harness import conduct
+from harness.candidates import Candidate
+from harness.cause import Certificate, CertificateVerdict, certify, read_lifetime
+from harness.errors import GateFailed, UsageError, nearest
+from harness.jobs import Done
+from harness.jobs.runs import conducted
+from harness.report import certificate_document, write_document
+from harness.settings import Expect, LoadedSpec, RunSpec
+from harness.tasks import Population
+from harness.words import MODES, Asking, BackendName, DispatchMode
+
+_SLOTS = re.compile(r"--max-num-seqs[= ](\d+)")
+_BUDGET = "--max-num-batched-tokens"
+_STEPS = (None, 256, 257, 255)
+"""Tokens of a step, a lifetime each: the server's own, then round where kernels change."""
+_FORMATS = ("md", "json", "html")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a certificate is to rest on.
+
+    Attributes:
+        schedules: how batches are sent.
+        widths: prompts of a batch.
+        prompts: of the population, its first ones.
+        lifetimes: server lifetimes of each mode.
+        vary_steps: whether later lifetimes hold steps to 256, 257 and 255 tokens, so that prompts
+            are split over steps and steps are round the size at which kernels change.
+    """
+
+    schedules: tuple[DispatchMode, ...]
+    widths: tuple[int, ...]
+    prompts: int
+    lifetimes: int
+    vary_steps: bool = True
+
+
+def certify_stack(
+    loaded: LoadedSpec, asked: Asked, results: Path, out: Path | None, *, quiet: bool, fresh: bool
+) -> Done:
+    """Run what a certificate takes, and write it; the same command goes on where it was cut.
+
+    Raises:
+        UsageError: an input is wrong.
+        HarnessError: as `harness.conduct.run`.
+    """
+    folders = []
+    for number in range(1, asked.lifetimes + 1):
+        prepared = conduct.prepare(_lifetime(loaded, asked, number), source=rows_of(asked))
+        run_id = f"{loaded.spec.name}-certify-{prepared.fingerprint[:8]}-{number}"
+        options = conduct.RunOptions(results, None if fresh else run_id, fresh=fresh)
+        folders.append(conducted(prepared, options, quiet=quiet).folder)
+    return certified(folders, asked.schedules, out or folders[0].with_name(f"{folders[0].name}-of"))
+
+
+def certified(runs: Sequence[Path], schedules: Sequence[DispatchMode], out: Path | None) -> Done:
+    """The certificate of run folders that are there, written where ``out`` says.
+
+    Raises:
+        UsageError: one is no concluded run.
+    """
+    certificate = certify([read_lifetime(run) for run in runs], map(str, schedules))
+    name = runs[0].name
+    lines = [certificate.sentence, *_remarks(certificate)]
+    if out is not None:
+        document = certificate_document(certificate, name)
+        value = msgspec.to_builtins(certificate)
+        lines += [f"written   {path}" for path in write_document(document, _FORMATS, out, value)]
+    ok = certificate.verdict is CertificateVerdict.INVARIANT
+    failure = None if ok else GateFailed(f"{certificate.verdict}: {certificate.reason}")
+    return Done(lines, certificate, failure=failure)
+
+
+def rows_of(asked: Asked) -> conduct.CandidateSource:
+    """A source of candidates: each prompt under each schedule and width that the slots allow.
+
+    Raises:
+        UsageError: when called, where no schedule and width fit, or the population is too small.
+    """
+
+    def source(spec: RunSpec, population: Population) -> tuple[Candidate, ...]:
+        most = len(population.prompts)
+        slots = int((_SLOTS.findall(" ".join(spec.server.extra_args)) or ["0"])[-1])
+        fits = [
+            (schedule, width)
+            for schedule, width in product(asked.schedules, asked.widths)
+            if width <= most and _fits(schedule, width, slots)
+        ]
+        if not fits:
+            raise UsageError(
+                f"no schedule fits a width of {', '.join(map(str, asked.widths))} with {slots} "
+                f"slots and {most} prompts",
+                hint="other --widths, or --max-num-seqs in server.extra_args",
+            )
+        found = []
+        chosen = population.prompts[: asked.prompts]
+        for model, (schedule, width), prompt in product(spec.models[:1], fits, chosen):
+            found.append(
+                Candidate.model_validate(
+                    {
+                        "model": model.name,
+                        "task_name": prompt.task.name,
+                        "sample_id": prompt.sample.sample_id,
+                        "batch_size": width,
+                        "dispatch_mode": schedule,
+                        "phase": "certify",
+                        "domain": str(prompt.task.domain),
+                    }
+                )
+            )
+        return tuple(found)
+
+    return source
+
+
+def read_schedules(text: str) -> tuple[DispatchMode, ...]:
+    """Schedules from a flag, each once.
+
+    Raises:
+        UsageError: one is none.
+    """
+    words = tuple(dict.fromkeys(filter(None, text.split(","))))
+    for word in words:
+        if word not in set(DispatchMode):
+            hint = nearest(word, DispatchMode, "known")
+            raise UsageError(f"--schedules: '{word}'", hint=hint)
+    return tuple(map(DispatchMode, words))
+
+
+def _fits(schedule: DispatchMode, width: int, slots: int) -> bool:
+    """A wide batch holds more requests than the server runs at once, a gated one no more."""
+    if schedule is DispatchMode.WIDE:
+        return bool(slots) and width > slots
+    return schedule is not DispatchMode.GATED or not slots or width <= slots
+
+
+def _lifetime(loaded: LoadedSpec, asked: Asked, number: int) -> LoadedSpec:
+    """The spec of one lifetime: both modes, four askings, its own tokens a step."""
+    spec = loaded.spec
+    given = list(spec.server.extra_args)
+    steps = _STEPS[(number - 1) % len(_STEPS)] if asked.vary_steps else None
+    if spec.backend is not BackendName.EXTERNAL:
+        if not _SLOTS.search(" ".join(given)):
+            given += ["--max-num-seqs", str(max(2, max(asked.widths) // 2))]
+        if steps is not None:
+            given += [_BUDGET, str(steps)]  # the last one counts
+    server = spec.server.model_copy(update={"extra_args": tuple(given)})
+    controls = spec.controls.model_copy(
+        update={"askings": (Asking.S0, Asking.S1, Asking.B, Asking.S2)}
+    )
+    changes = {
+        "modes": MODES,
+        "server": server,
+        "controls": controls,
+        "expect": Expect(),
+        "dispatch_modes": "original",
+        "limit": None,
+        "candidates": (),
+    }
+    return replace(loaded, spec=spec.model_copy(update=changes))
+
+
+def _remarks(certificate: Certificate) -> Iterator[str]:
+    changed, of = certificate.control
+    yield f"control   standard mode changes {changed} of {of} prompts with the batch"
+    for one in certificate.known:
+        yield f"known     {one.id} ({', '.join(one.threads)}): {one.workaround}"
+    for gap in certificate.not_covered:
+        yield f"open      {gap}"

@@ -1,0 +1,114 @@
+"""Which axis takes a change away: cells measured, the answer, and its page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import msgspec
+
+from harness.cause import (
+    Attribution,
+    Axis,
+    Defect,
+    Explorer,
+    How,
+    fitting,
+    judge_stack,
+    traits_of_run,
+)
+from harness.errors import GateFailed
+from harness.jobs import Done
+from harness.jobs.certifying import Asked
+from harness.jobs.matrix_cells import Cells, read_axes
+from harness.numbers import count_of, percent, seconds_text
+from harness.records import read_run_files
+from harness.report import matrix_document, write_document
+from harness.settings import LoadedSpec
+
+_FORMATS = ("md", "json", "html")
+
+
+def matrix(
+    loaded: LoadedSpec,
+    axes: tuple[str, ...],
+    asked: Asked,
+    results: Path,
+    out: Path | None,
+    *,
+    crossed: bool,
+    most: int,
+    quiet: bool,
+) -> Done:
+    """Measure cells until it is known which axis takes the change away, or that it is not known.
+
+    Raises:
+        UsageError: an axis or an input is wrong.
+        HarnessError: as `harness.conduct.run`, where it is not the cell's own server that failed.
+    """
+    read = read_axes(axes)
+    cells = Cells(loaded, read, asked, results, quiet)
+    explorer = Explorer(read, cells, most)
+    if crossed:
+        _cross(explorer, read)
+    found = explorer.attribute()
+    known = _known(found, cells)
+    lines = list(_lines(found, known))
+    if out is not None:
+        document = matrix_document(found, read, known, loaded.spec.name)
+        value = {
+            **msgspec.to_builtins(found),
+            "known": [one.id for one in known],
+            "axes": {axis.name: axis.values for axis in read},
+            "runs": {
+                cell.name: [str(path) for path in cells.folders.get(cell.cell, ())]
+                for cell in found.cells
+            },
+        }
+        lines += [f"written   {path}" for path in write_document(document, _FORMATS, out, value)]
+    failure = GateFailed(found.reason) if found.how is How.UNKNOWN else None
+    return Done(lines, found, failure=failure)
+
+
+def _cross(explorer: Explorer, axes: tuple[Axis, ...]) -> None:
+    """Measure every combination once; what follows is then mostly known."""
+    for values in product(*(axis.values for axis in axes)):
+        pairs = zip(axes, values, strict=True)
+        cell = tuple((axis.name, value) for axis, value in pairs if value != axis.base)
+        explorer.ask(cell, 1)
+
+
+def _known(found: Attribution, cells: Cells) -> tuple[Defect, ...]:
+    """Entries that the base's stack has or may have, and that the same axis takes away."""
+    runs = cells.folders.get(())
+    if not runs or not found.removed_by or found.how is How.TOGETHER:
+        return ()
+    files = read_run_files(runs[0])
+    loaded, asked = cells.spec_of(())
+    mode = loaded.spec.modes[0]
+    release = files.metadata["versions"].get("vllm")
+    judged = judge_stack(release, traits_of_run(files, mode))
+    schedules = set(map(str, asked.schedules))
+    fits = [
+        defect
+        for axis, values in found.removed_by.items()
+        for value in values
+        for defect in fitting(judged, {"batch"}, schedules, (axis, value))
+    ]
+    return tuple({one.id: one for one in fits}.values())
+
+
+def _lines(found: Attribution, known: tuple[Defect, ...]) -> Iterator[str]:
+    yield f"{found.how}: {found.reason}"
+    for cell in found.cells:
+        room = "" if cell.bound is None else f", none: up to {percent(cell.bound)}"
+        said = f"{cell.changed} of {cell.prompts} prompts change{room}"
+        lifetimes = count_of(cell.lifetimes, "lifetime")
+        told = cell.not_seen if not cell.lifetimes else f"{said} in {lifetimes}"
+        cache = f"; cache {cell.cache}" if cell.cache else ""
+        yield f"  {cell.name:<32} {told}{cache}, {seconds_text(cell.seconds)}"
+    for one in known:
+        yield f"known     {one.id} ({', '.join(one.threads) or one.source}): {one.workaround}"
+    if found.removed_by and not known:
+        yield "known     no entry of the register fits"

@@ -1,0 +1,260 @@
+"""Axes as people name them, and one lifetime of a cell as a run: what `harness matrix` asks."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness import conduct
+from harness.cause import Axis, Cell, Seen, name_of
+from harness.errors import Interrupted, RunError, UsageError, nearest
+from harness.jobs.certifying import Asked, rows_of
+from harness.jobs.runs import conducted, read_sizes
+from harness.records import RECORDS, iter_records
+from harness.settings import Expect, LoadedSpec
+from harness.words import Asking, CachePolicy, DispatchMode, Effect, Mode
+
+Changes = dict[str, Any]
+_FLASH = {"FA2": "2", "FA3": "3"}
+_SWITCH = "VLLM_CPU_BATCH_INVARIANT_PARTS"
+_SAFE = re.compile(r"[^A-Za-z0-9.=-]+")
+_NAMED: dict[str, tuple[str, ...]] = {
+    "attention": ("FA3", "FA2", "TRITON_ATTN"),
+    "prefix_cache": ("on", "off"),
+    "graphs": ("on", "off"),
+    "async_scheduling": ("on", "off"),
+    "schedule": ("staggered", "gated"),
+    "width": ("8", "2"),
+    "tensor_parallel": ("2", "1"),
+    "dtype": ("bfloat16", "float32"),
+    "plugin": ("no-linear", "all", "no-norm"),
+    "mode": ("standard", "batch_invariant"),
+}
+"""Axes known by name, with the values that are tried where none are given."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A spec and the rows to ask, while values are put into them."""
+
+    server: Changes = field(default_factory=dict)
+    controls: Changes = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    modes: tuple[Mode, ...] = ()
+    schedules: tuple[DispatchMode, ...] = ()
+    widths: tuple[int, ...] = ()
+
+
+def read_axes(texts: Iterable[str]) -> tuple[Axis, ...]:
+    """Axes from flags: ``attention``, ``attention=FA3|FA2``, or a free ``name=ARGS|ARGS``.
+
+    Raises:
+        UsageError: a name without values that is none of ours, one value only, or a name twice.
+    """
+    found: dict[str, Axis] = {}
+    for text in texts:
+        name, given, told = text.partition("=")
+        values = tuple(told.split("|")) if given else _NAMED.get(name, ())
+        if not values:
+            hint = nearest(name, _NAMED, "known axes")
+            raise UsageError(f"--axis: '{name}' has no values", hint=f"{hint}; or {name}=A|B")
+        if len(set(values)) < 2 or len(set(values)) < len(values):
+            raise UsageError(
+                f"--axis: '{text}' needs two values or more, each another",
+                hint="the first is the base: --axis attention=FA3|TRITON_ATTN",
+            )
+        if name in found:
+            raise UsageError(f"--axis: '{name}' is given twice")
+        found[name] = Axis(name, values)
+        for value in values:
+            _put(_Draft(), name, value)  # refuses a value that means nothing
+    return tuple(found.values())
+
+
+def _put(draft: _Draft, name: str, value: str) -> _Draft:
+    """The draft with one axis at one value.
+
+    Raises:
+        UsageError: the axis has no such value.
+    """
+    setter = _SETTERS.get(name)
+    if setter is None:
+        return _free(draft, value)
+    try:
+        return setter(draft, value)
+    except ValueError:
+        known = ", ".join(_NAMED[name])
+        raise UsageError(f"--axis {name}: '{value}' is no value of it", hint=known) from None
+
+
+def _attention(draft: _Draft, value: str) -> _Draft:
+    version = _FLASH.get(value)
+    backend = "FLASH_ATTN" if version else value
+    more = ("--attention-config", f'{{"flash_attn_version": {version}}}') if version else ()
+    changed = replace(draft, server={**draft.server, "attention_backend": backend})
+    return replace(changed, arguments=(*draft.arguments, *more))
+
+
+def _on_off(value: str) -> bool:
+    if value not in ("on", "off"):
+        raise ValueError(value)
+    return value == "on"
+
+
+def _prefix_cache(draft: _Draft, value: str) -> _Draft:
+    return replace(draft, controls={**draft.controls, "prefix_caching": CachePolicy(value)})
+
+
+def _graphs(draft: _Draft, value: str) -> _Draft:
+    eager = "--no-enforce-eager" if _on_off(value) else "--enforce-eager"
+    return replace(draft, arguments=(*draft.arguments, eager))
+
+
+def _async(draft: _Draft, value: str) -> _Draft:
+    _on_off(value)
+    return replace(draft, controls={**draft.controls, "async_scheduling": value})
+
+
+def _schedule(draft: _Draft, value: str) -> _Draft:
+    return replace(draft, schedules=(DispatchMode(value),))
+
+
+def _width(draft: _Draft, value: str) -> _Draft:
+    return replace(draft, widths=read_sizes(value))
+
+
+def _tensor_parallel(draft: _Draft, value: str) -> _Draft:
+    return replace(draft, arguments=(*draft.arguments, "--tensor-parallel-size", str(int(value))))
+
+
+def _dtype(draft: _Draft, value: str) -> _Draft:
+    return replace(draft, server={**draft.server, "dtype": value})
+
+
+def _plugin(draft: _Draft, value: str) -> _Draft:
+    return replace(draft, environment={**draft.environment, _SWITCH: value})
+
+
+def _mode(draft: _Draft, value: str) -> _Draft:
+    return replace(draft, modes=(Mode(value),))
+
+
+def _free(draft: _Draft, value: str) -> _Draft:
+    """Arguments for vLLM as a shell would split them; ``NAME=VALUE`` is a variable."""
+    words = shlex.split(value)
+    named = [word.partition("=") for word in words if re.match(r"[A-Z][A-Z0-9_]*=", word)]
+    rest = tuple(word for word in words if not re.match(r"[A-Z][A-Z0-9_]*=", word))
+    variables = {name: told for name, _, told in named}
+    changed = replace(draft, environment={**draft.environment, **variables})
+    return replace(changed, arguments=(*draft.arguments, *rest))
+
+
+_SETTERS: dict[str, Callable[[_Draft, str], _Draft]] = {
+    "attention": _attention,
+    "prefix_cache": _prefix_cache,
+    "graphs": _graphs,
+    "async_scheduling": _async,
+    "schedule": _schedule,
+    "width": _width,
+    "tensor_parallel": _tensor_parallel,
+    "dtype": _dtype,
+    "plugin": _plugin,
+    "mode": _mode,
+}
+
+
+@dataclass(slots=True)
+class Cells:
+    """Asks for cells: a run folder each lifetime, kept, so that the same command goes on.
+
+    Attributes:
+        loaded: the spec under all axes.
+        axes: with their base values.
+        asked: rows of each run.
+        results: the folder of run folders.
+        folders: the runs of each cell so far.
+    """
+
+    loaded: LoadedSpec
+    axes: tuple[Axis, ...]
+    asked: Asked
+    results: Path
+    quiet: bool = False
+    folders: dict[Cell, list[Path]] = field(default_factory=dict)
+
+    def spec_of(self, cell: Cell) -> tuple[LoadedSpec, Asked]:
+        """The spec and the rows of a cell."""
+        values = {axis.name: axis.base for axis in self.axes} | dict(cell)
+        draft = _Draft()
+        for name, value in values.items():
+            draft = _put(draft, name, value)
+        spec = self.loaded.spec
+        server = {
+            **draft.server,
+            "extra_args": (*spec.server.extra_args, *draft.arguments),
+            "env": {**spec.server.env, **draft.environment},
+        }
+        controls = {**draft.controls, "askings": (Asking.S0, Asking.S1, Asking.B, Asking.S2)}
+        changes = {
+            "server": spec.server.model_copy(update=server),
+            "controls": spec.controls.model_copy(update=controls),
+            "modes": draft.modes or spec.modes[-1:],
+            "expect": Expect(),
+            "dispatch_modes": "original",
+            "limit": None,
+            "candidates": (),
+        }
+        loaded = replace(self.loaded, spec=spec.model_copy(update=changes))
+        schedules = draft.schedules or self.asked.schedules
+        widths = draft.widths or self.asked.widths
+        return loaded, replace(self.asked, schedules=schedules, widths=widths)
+
+    def __call__(self, cell: Cell, number: int) -> Seen:
+        """One lifetime of a cell.
+
+        Raises:
+            UsageError, EnvironmentError_, Interrupted: what is wrong is not the cell's.
+        """
+        loaded, asked = self.spec_of(cell)
+        prepared = conduct.prepare(loaded, source=rows_of(asked))
+        name = _SAFE.sub("_", name_of(cell))[:60]
+        run_id = f"{loaded.spec.name}-matrix-{prepared.fingerprint[:8]}-{name}-{number}"
+        options = conduct.RunOptions(self.results, run_id, kind="matrix")
+        began = time.monotonic()
+        try:
+            done = conducted(prepared, options, quiet=self.quiet)
+        except Interrupted:
+            raise
+        except RunError as error:
+            return _nothing(f"{type(error).__name__}: {error.message}", began)
+        self.folders.setdefault(cell, []).append(done.folder)
+        if done.failure is not None:
+            first = done.validation.failures[0]
+            return _nothing(f"{first.check}: {first.message}", began)
+        return _seen(done, time.monotonic() - began)
+
+
+def _nothing(why: str, began: float) -> Seen:
+    return Seen(frozenset(), 0, not_seen=why, seconds=time.monotonic() - began)
+
+
+def _seen(done: conduct.Conclusion, seconds: float) -> Seen:
+    """What a run's records show, by prompt; answers under other schedules count alike."""
+    prompts, changed, cached = set[str](), set[str](), set[str]()
+    noise = mixed = 0
+    for _, record in iter_records(done.folder / RECORDS):
+        prompt = record.prompt_sha256 or f"{record.task_name}/{record.sample_id}"
+        prompts.add(prompt)
+        batch, cache, time_alone = (record.effect(effect) for effect in Effect)
+        changed |= {prompt} if batch and batch.text else set()
+        cached |= {prompt} if cache and cache.text else set()
+        noise += bool(time_alone and time_alone.text)
+        mixed += bool(record.witness and record.witness.B and record.witness.B.mixed_steps)
+    told = frozenset(changed)
+    return Seen(told, len(prompts), "", noise, len(cached), mixed, seconds)

@@ -1,0 +1,88 @@
+"""``harness certify``: on kept GPU runs, and on a stand-in server whose causes are scripted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.cause import CertificateVerdict, certify, read_lifetime
+
+KEPT = Path(__file__).parents[2] / "results/reference"
+STANDARD = {"mode": "standard"}
+SMALL = ("--widths", "2,8", "--prompts", "8", "--lifetimes", "1", "--quiet")
+
+
+@pytest.mark.parametrize(
+    "run", ["h100-vllm-0.19.1-schedules-fa3", "h200-vllm-0.19.1-unselected-fa3"]
+)
+def test_on_a_gpu_the_fa3_defect_is_found_blind_and_named(run):
+    found = certify([read_lifetime(KEPT / run)])
+    assert found.verdict is CertificateVerdict.NOT_INVARIANT
+    (known,) = found.known
+    assert known.threads[0] == "vllm-project/vllm#51902"
+
+
+@pytest.mark.parametrize(
+    "run", ["h100-vllm-0.19.1-schedules-triton", "h200-vllm-0.19.1-unselected-fa2"]
+)
+def test_on_a_gpu_another_kernel_is_invariant_within_a_bound_and_no_defect_is_named(run):
+    found = certify([read_lifetime(KEPT / run)])
+    assert found.verdict is CertificateVerdict.INVARIANT
+    assert 0 < found.bounds.by_prompt < 0.3
+    assert not found.known
+
+
+def test_the_prefix_cache_alone_is_no_proof_of_anything_and_is_named_apart():
+    found = certify([read_lifetime(KEPT / "h100-vllm-0.19.1-smollm2-135m")])
+    assert found.verdict is CertificateVerdict.VACUOUS
+    assert [one.id for one in found.known] == ["fa3-cached-prefix"]
+
+
+def test_several_runs_are_several_lifetimes_and_their_tokens_add_up():
+    runs = [read_lifetime(KEPT / f"h200-vllm-0.19.1-unselected-{one}") for one in ("fa2", "triton")]
+    one, both = certify(runs[:1]), certify(runs)
+    assert both.lifetimes == 2
+    assert both.bounds.tokens == 2 * one.bounds.tokens
+    assert both.bounds.prompts == one.bounds.prompts  # the same prompts say nothing more
+    assert any(both.between_lifetimes.values())  # two kernels: another text alone
+    assert both.verdict is CertificateVerdict.NOT_PROVEN
+
+
+def test_a_stack_whose_standard_mode_alone_changes_is_certified(place):
+    place.causes(STANDARD)
+    code, out, err = place.harness("certify", "-c", "spec.yaml", *SMALL, "-o", "certificate")
+    assert code == 0, err
+    assert out.startswith("invariant within")
+    told = json.loads(Path("certificate/certificate.json").read_text())
+    assert {cell["schedule"] for cell in told["seen"]} == {
+        *("synchronized", "gated", "staggered", "wide")
+    }
+    page = Path("certificate/certificate.md").read_text()
+    assert "batch invariance: invariant within" in page
+    assert "positive control: standard mode changes 8 of 8 prompts" in page
+    # the same command again asks nothing and says the same
+    assert (
+        place.harness("certify", "-c", "spec.yaml", *SMALL)[1].splitlines()[0]
+        == (out.splitlines()[0])
+    )
+
+
+def test_a_mode_that_changes_is_refused_and_one_without_a_control_is_vacuous(place):
+    place.causes(STANDARD, {"mode": "batch_invariant", "mixed": True, "of": 0.6})
+    code, out, err = place.harness("certify", "-c", "spec.yaml", *SMALL, "--json", "--fresh")
+    assert code == 1
+    told = json.loads(out)
+    assert told["verdict"] == "not invariant"
+    assert told["ties"] > 0  # the stand-in's gap is 0.01
+    assert "error: not invariant" in err
+    place.causes()
+    code, out, _ = place.harness("certify", "-c", "spec.yaml", *SMALL, "--fresh")
+    assert (code, out.partition(":")[0]) == (1, "vacuous")
+
+
+def test_a_schedule_that_is_none_is_named_with_the_nearest(place):
+    code, _, err = place.harness("certify", "-c", "spec.yaml", "--schedules", "stagered")
+    assert code == 2
+    assert "did you mean 'staggered'?" in err
