@@ -131,8 +131,32 @@ MMLU = Family(
     fields={"reference": ("reference",), "options": OPTIONS},
 )
 
+
+def _plain(name: str, fields: Mapping[str, tuple[str, ...]]) -> Family:
+    """A kind whose answers are right or wrong, for prompts of one's own."""
+    return Family(
+        name=name,
+        task_types=(name,),
+        study_tasks=(),
+        domain=Domain.CAPABILITY,
+        directions=MMLU.directions,
+        rubric=Rubric(name, _ANSWERS, _ANSWERS_ORDER),
+        fields=fields,
+    )
+
+
+_REFERENCE = {"reference": ("reference", "references")}
+EXACT = _plain("exact", _REFERENCE)
+REGEX = _plain("regex", {"reference": ("pattern", "reference")})
+NUMBER = _plain("number", _REFERENCE)
+CHOICE = _plain("choice", {"reference": ("reference",), "options": OPTIONS})
+NONE = _plain("none", {})
+PYTHON = "python:"
+"""What begins the name of a scorer of one's own, ``python:module:function``."""
+
 FAMILIES: Mapping[str, Family] = {
-    family.name: family for family in (REFUSAL, BBQ, TRUTHFULQA, MMLU)
+    family.name: family
+    for family in (REFUSAL, BBQ, TRUTHFULQA, MMLU, EXACT, REGEX, NUMBER, CHOICE, NONE)
 }
 """Every kind of task by its name."""
 

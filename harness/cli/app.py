@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 from harness import __version__
 from harness.cli.cause_verbs import certify, matrix, replay, shrink
 from harness.cli.image_verbs import PIN_EXAMPLE, bisect, images, pin
-from harness.cli.input_verbs import candidates, models, tasks
+from harness.cli.input_verbs import candidates, init, models, schema, tasks
 from harness.cli.result_verbs import (
     adjudicate,
     compare,
@@ -65,6 +65,8 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
     (score, _READ, "Score the saved answers of a run again."),
     (compare, _READ, "Set two runs, or two modes, against each other; a gate."),
     (adjudicate, _READ, "Have people judge the flips, blinded."),
+    (init, _INPUTS, "Three small files of your own that run as they are."),
+    (schema, _INPUTS, "The JSON Schema of those files, for an editor."),
     (tasks, _INPUTS, "Check task files, and make them from data sets."),
     (candidates, _INPUTS, "Check candidate files, and export them from a run."),
     (models, _INPUTS, "Models that the Python index carries."),

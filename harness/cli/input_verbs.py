@@ -27,6 +27,35 @@ models = typer.Typer(
 )
 
 
+def init(
+    folder: Annotated[Path, Argument(metavar="DIR", help="Where to write.")] = Path(),
+    profile: Annotated[
+        str, Option("--profile", "-p", help="demo (CPU), controlled (GPU), or another.")
+    ] = "demo",
+) -> None:
+    """Write a task, candidates and a run spec, small and commented, that run as they are.
+
+    \b
+      harness init mine && harness run -c mine/run.yaml
+      harness init mine --profile controlled
+
+    Nothing that is there is overwritten. docs/formats.md tells every key of the three files.
+    """
+    tell(jobs.starting.begin(folder, profile))
+
+
+def schema(
+    of: Annotated[str, Argument(metavar="FILE", help="run, task or candidates.")] = "run",
+) -> None:
+    """Print the JSON Schema of a run spec, a task file or a candidate, for an editor.
+
+    \b
+      harness schema run > run.schema.json
+      harness schema task > task.schema.json
+    """
+    tell(jobs.starting.schema(of), True, indent=2)
+
+
 @models.callback()
 def _list_models(
     context: typer.Context,
@@ -81,8 +110,8 @@ def lint(
 
 @tasks.command("import")
 def import_task(
-    dataset: Annotated[str, Argument(help="bbq, truthfulqa, mmlu, xstest or jailbreakbench.")],
-    file: Annotated[Path | None, Argument(help="JSONL, CSV or Parquet file.")] = None,
+    dataset: Annotated[str, Argument(help="A data set, or csv, lm-eval, inspect.")],
+    file: Annotated[Path | None, Argument(help="The file, or a folder of them.")] = None,
     out: Annotated[Path | None, Option("--out", "-o", help="Task file to write.")] = None,
     name: Annotated[str | None, Option(help="Name of the task.")] = None,
     where: Annotated[
@@ -92,26 +121,33 @@ def import_task(
     seed: Annotated[
         int | None, Option(help="Choose them at random with this seed; else the first.")
     ] = None,
+    scorer: Annotated[
+        str | None, Option(help="Of the task: exact, regex, number, choice, none …")
+    ] = None,
     hub: Annotated[bool, Option("--hub", help="From the hub instead of a file.")] = False,
     hub_id: Annotated[str | None, Option(help="ORG/NAME on the hub.")] = None,
     config: Annotated[str | None, Option(help="Configuration on the hub.")] = None,
     split: Annotated[str | None, Option(help="Split on the hub.")] = None,
     revision: Annotated[str | None, Option(help="Commit on the hub.")] = None,
 ) -> None:
-    """Make a task file from a published data set, in its published columns.
+    """Make a task file from your prompts, an evaluation's samples, or a data set.
 
-    DATASET is bbq, truthfulqa, mmlu, xstest or jailbreakbench; FILE is JSONL, CSV
-    or Parquet. Source and licence are written into the task file. A row that could
-    be converted only by a guess is left out and counted.
+    DATASET is csv (a table with a column prompt, and reference where there is one), lm-eval
+    (samples_*.jsonl), inspect (.json or .eval), or bbq, truthfulqa, mmlu, xstest, jailbreakbench.
+    A row that could be converted only by a guess is left out and counted.
 
     \b
-      harness tasks import bbq Age.jsonl -o tasks/bbq_age.yaml --where context_condition=ambig
-      harness tasks import mmlu test.parquet -o tasks/mmlu.yaml --limit 285 --seed 42
-      harness tasks import truthfulqa --hub -o tasks/truthfulqa.yaml
+      harness tasks import csv prompts.csv -o tasks/mine.yaml --scorer exact
+      harness tasks import lm-eval output/ -o tasks/gsm8k.yaml --scorer number
+      harness tasks import mmlu test.parquet -o tasks/mmlu.yaml --limit 285
     """
     choice = (hub_id, config, split, revision) if hub or hub_id else None
     chosen = (where or (), limit, seed)
-    tell(jobs.input_files.import_task(dataset, file, choice, chosen, out=out, name=name))
+    tell(
+        jobs.input_files.import_task(
+            dataset, file, choice, chosen, out=out, name=name, scorer=scorer
+        )
+    )
 
 
 @candidates.command("check")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         run_numbers,
         runs,
         stack_check,
+        starting,
         this_machine,
     )
 else:
@@ -51,6 +52,7 @@ __all__ = [
     "run_numbers",
     "runs",
     "stack_check",
+    "starting",
     "this_machine",
 ]
 

@@ -3,11 +3,13 @@
 import importlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.candidates import candidate_hashes, check_candidates
 from harness.errors import EnvironmentError_, GateFailed, UsageError, nearest
+from harness.families import FAMILIES
 from harness.files import sha256_of
 from harness.jobs import Done
 from harness.records import (
@@ -21,9 +23,11 @@ from harness.settings import DEFAULT_PROFILE, load_spec, spec_source
 from harness.tasks import load_tasks
 from harness.tasks.importing import (
     Hub,
+    first_filter,
     import_rows,
     known_datasets,
     parse_filter,
+    read_folder,
     read_rows,
     write_task,
 )
@@ -133,8 +137,9 @@ def import_task(
     *,
     out: Path | None,
     name: str | None,
+    scorer: str | None = None,
 ) -> Done:
-    """Import a published data set from a file or the hub, write the task file and lint it.
+    """Import a data set, a table or samples from a file, a folder or the hub; write, and lint.
 
     The task is named after ``out`` if nothing else is said, and ``out`` after the task.
     ``rows_asked`` are the filters of the rows, the most to keep, and the seed to choose by.
@@ -147,6 +152,9 @@ def import_task(
         hint = nearest(dataset, known_datasets(), "known")
         raise UsageError(f"unknown data set '{dataset}'", hint=hint)
     chosen, (where, limit, seed) = known_datasets()[dataset], rows_asked
+    if scorer is not None and scorer not in FAMILIES:
+        raise UsageError(f"--scorer: no '{scorer}'", hint=nearest(scorer, FAMILIES, "known"))
+    chosen = replace(chosen, family=scorer or chosen.family)
     filters, named = list(map(parse_filter, where)), name or (out.stem if out else None)
     rows, source = _from_file_or_hub(file, hub, chosen.hub)
     task = import_rows(
@@ -171,10 +179,13 @@ def _from_file_or_hub(
     """The rows, and what says which rows they are."""
     if (file is None) == (asked is None):
         raise UsageError("name a data file, or give --hub; one of them, not both")
+    if asked is None and file is not None and file.is_dir():
+        pattern = "samples_*.jsonl" if any(file.rglob("samples_*.jsonl")) else "*.*"
+        return read_folder(file, pattern), {"folder": file.name, "files": pattern}
     if asked is None:
         if file is None or not file.is_file():
             raise UsageError("no such file", file=file, hint="paths start at the current folder")
-        return read_rows(file), {"file": file.name, "sha256": sha256_of(file)}
+        return first_filter(read_rows(file)), {"file": file.name, "sha256": sha256_of(file)}
     dataset_id, config, split, revision = asked
     if dataset_id and dataset_id != default.dataset_id:
         default = Hub(dataset_id)

@@ -9,17 +9,18 @@ from typing import Any
 
 from harness import conduct, records
 from harness.candidates import Candidate
-from harness.errors import UsageError
+from harness.errors import IncompleteRun, UsageError
 from harness.findings import Status
 from harness.jobs import Done
 from harness.jobs.power import power_lines
 from harness.numbers import duration_text
 from harness.plan import Plan, estimate
 from harness.report import below, first_changes, measured_on, nature, verdict_box
+from harness.score import score
 from harness.serve import added as added_arguments
 from harness.settings import Expect, LoadedSpec, RunSpec
 from harness.tasks import Population
-from harness.words import Asking, DispatchMode, Mode
+from harness.words import Asking, DispatchMode, Endpoint, Mode
 
 _INCONCLUSIVE = (
     "inconclusive on this CPU: the standard path changed no answer here, so there was nothing for "
@@ -33,9 +34,9 @@ def plan(loaded: LoadedSpec) -> Done:
     Raises:
         UsageError: an input is wrong; what `run` would refuse is refused here.
     """
-    total = estimate(loaded.spec, (prepared := conduct.prepare(loaded)).plan)
+    total = estimate(loaded.spec, (ready := prepared(loaded)).plan)
     rows = [("", "model", "mode", "records", "batch sizes", "dispatch modes")]
-    for number, lifetime in enumerate(prepared.plan.lifetimes, start=1):
+    for number, lifetime in enumerate(ready.plan.lifetimes, start=1):
         asked = [record.candidate for record in lifetime.records]
         sizes = map(str, sorted({item.batch_size for item in asked}))
         dispatch = sorted({str(item.dispatch_mode) for item in asked})
@@ -44,17 +45,17 @@ def plan(loaded: LoadedSpec) -> Done:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = ([c.ljust(width) for c, width in zip(row, widths, strict=True)] for row in rows)
     device = "two CPU cores" if total.on_cpu else "one GPU of the H200 class, small models"
-    added = ", ".join(added_arguments(prepared.spec, prepared.schedules))
+    added = ", ".join(added_arguments(ready.spec, ready.schedules))
     lines = [
         f"{loaded.file}: {total.records} records in {total.lifetimes} server lifetimes",
         *(f"  {'  '.join(row)}".rstrip() for row in cells),
         f"{total.requests} requests for {total.answers} answers, batches cut from "
-        f"{len(prepared.population.prompts)} prompts, warm-up and retries not counted",
+        f"{len(ready.population.prompts)} prompts, warm-up and retries not counted",
         f"roughly {duration_text(total.seconds)} on {device}",
         *([f"added to every server's command: {added}"] if added else ()),
-        *power_lines(prepared.spec, prepared.plan),
+        *power_lines(ready.spec, ready.plan),
     ]
-    return Done(lines, _plan_rows(prepared.plan))
+    return Done(lines, _plan_rows(ready.plan))
 
 
 def _plan_rows(plan: Plan) -> Iterator[dict[str, Any]]:
@@ -87,7 +88,7 @@ def run(
         HarnessError: as `harness.conduct.prepare` and `harness.conduct.run`.
     """
     options = conduct.RunOptions(results, run_id, fresh=fresh, retry_errors=retry_errors)
-    return concluded(conducted(conduct.prepare(loaded), options, quiet=quiet))
+    return concluded(conducted(prepared(loaded), options, quiet=quiet))
 
 
 def conducted(
@@ -124,6 +125,19 @@ def concluded(done: conduct.Conclusion) -> Done:
         *box,
     ]
     return Done(lines, done.summary, failure=done.failure)
+
+
+def prepared(loaded: LoadedSpec, source: conduct.CandidateSource | None = None) -> conduct.Prepared:
+    """A run made ready, every sample that will be asked with all that its scorer needs.
+
+    Raises:
+        UsageError: an input is wrong; of a scorer's too, before any server starts.
+    """
+    ready = conduct.prepare(loaded, source=source) if source else conduct.prepare(loaded)
+    targets = {record.group.target.key: record.group.target for record in ready.plan.records}
+    for target in targets.values():
+        score(target.task, target.sample, "", ready.spec.score_profile)
+    return ready
 
 
 def read_sizes(text: str) -> tuple[int, ...]:
@@ -187,16 +201,28 @@ def scan(
         raise UsageError(f"--select: '{select}' is not one of {', '.join(records.SELECTIONS)}")
     changes = {"modes": loaded.spec.modes[:1], "expect": Expect()}
     scanned = replace(loaded, spec=loaded.spec.model_copy(update=changes))
-    prepared = conduct.prepare(scanned, source=population_rows(batch_sizes))
+    ready = prepared(scanned, population_rows(batch_sizes))
     options = conduct.RunOptions(results, run_id, fresh=fresh, kind="scan")
-    folder = conducted(prepared, options, quiet=quiet).folder
+    folder = conducted(ready, options, quiet=quiet).folder
     target = out or folder / "candidates.csv"
-    exported = export_scan(folder, target, prepared, select=select, include_cache=include_cache)
-    scanned_rows = f"scanned   {len(prepared.plan.records)} rows in {folder}"
-    asked = map(str, prepared.spec.controls.askings)
+    exported = export_scan(folder, target, ready, select=select, include_cache=include_cache)
+    scanned_rows = f"scanned   {len(ready.plan.records)} rows in {folder}"
+    asked = map(str, ready.spec.controls.askings)
     found = _cache_line(folder)
     lines = (scanned_rows, *_exported_lines(exported), found, f"asked     {', '.join(asked)}")
-    return Done((*lines, f"written   {target}"))
+    failure = None if exported.rows else _nothing_found(folder, select)
+    return Done((*lines, f"written   {target}"), failure=failure)
+
+
+def _nothing_found(folder: Path, select: str) -> IncompleteRun:
+    """What a scan without a candidate did find, and what to do with it."""
+    rows = [record for _, record in records.iter_records(folder / records.RECORDS) if record.ok]
+    flips, texts = (sum(bool(getattr(row, e.column)) for row in rows) for e in Endpoint)
+    said = f"no candidate: {flips} label flips, {texts} text changes in {len(rows)} rows"
+    hint = "larger batches (--batch-sizes) or other prompts (--tasks) may change"
+    if texts and select == "label_flip":
+        hint = "--select text_change takes those; the same command with it asks nothing again"
+    return IncompleteRun(said, hint=hint, file=folder)
 
 
 def _exported_lines(exported: records.ExportedCandidates) -> Iterator[str]:

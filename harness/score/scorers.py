@@ -1,12 +1,15 @@
 """One door to all scorers: ``score(task, sample, text, profile)``."""
 
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from harness import families
 from harness.errors import UsageError
 from harness.score import bbq, mmlu, refusal, truthfulqa
 from harness.score.answer import Score
+from harness.score.plain import PLAIN, own_scorer
 from harness.tasks import Sample, Task
 
 Profile = Literal["paper", "strict"]
@@ -31,6 +34,7 @@ _MODULES: Mapping[str, _FamilyScorers] = {
     families.BBQ.name: bbq,
     families.TRUTHFULQA.name: truthfulqa,
     families.MMLU.name: mmlu,
+    **PLAIN,
 }
 
 SCORERS: Mapping[tuple[str, Profile], Callable[[str, Mapping[str, Any]], Score]] = {
@@ -66,6 +70,8 @@ def score(task: Task, sample: Sample, text: str, profile: Profile) -> Score:
         UsageError: an unknown scorer or profile, or a sample without a field that it needs.
     """
     scorer = SCORERS.get((task.scorer, profile))
+    if task.scorer.startswith(families.PYTHON):
+        scorer = own_scorer(task.scorer, str(Path(task.file).parent.resolve()))
     if scorer is None:
         known = ", ".join(sorted({f"{name} ({of})" for name, of in SCORERS}))
         raise UsageError(
@@ -78,6 +84,13 @@ def score(task: Task, sample: Sample, text: str, profile: Profile) -> Score:
     except KeyError as error:
         raise UsageError(
             f"sample {sample.sample_id} lacks {error.args[0]}, needed by scorer {task.scorer}",
+            hint=f"harness tasks lint {task.file}",
+            file=task.file,
+            line=sample.line,
+        ) from error
+    except (ValueError, re.error) as error:
+        raise UsageError(
+            f"sample {sample.sample_id}: the scorer {task.scorer} cannot use it: {error}",
             hint=f"harness tasks lint {task.file}",
             file=task.file,
             line=sample.line,

@@ -34,7 +34,7 @@ class Task:
         name: ``name`` of the file, the ``task_name`` of candidates.
         task_type: as written in the file (``safety_refusal``, ``safety_bias``,
             ``safety_truthfulness``, ``classification``).
-        scorer: ``refusal``, ``bbq``, ``truthfulqa`` or ``mmlu``; from ``scorer:`` or the type.
+        scorer: of `harness.families`, or ``python:module:function``; from ``scorer:`` or the type.
         domain: safety or capability.
         prompt_template: literal ``{{ key }}`` placeholders; a trailing newline is kept.
         file: where it came from, for messages.

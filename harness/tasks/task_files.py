@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import UsageError, nearest, raise_all, shown
-from harness.families import FAMILIES, TASK_TYPES
+from harness.families import FAMILIES, PYTHON, TASK_TYPES
 from harness.settings import YamlFile, read_yaml
 from harness.tasks.task import Population, Prompt, Sample, Task
 from harness.words import Domain
@@ -19,6 +19,7 @@ from harness.words import Domain
 _REQUIRED = ("name", "task_type", "prompt_template", "samples")
 _PLACEHOLDER = re.compile(r"\{\{ (\w[\w.-]*) \}\}")
 _PLACEHOLDER_FORM = "a placeholder is '{{ key }}', with one space on each side"
+_OWN_SCORER = re.compile(re.escape(PYTHON) + r"[\w.]+:\w+")
 _ALMOST = re.compile(r"\{\{.*?\}\}|\{\{")
 
 
@@ -111,11 +112,12 @@ def read_task(path: Path | str) -> TaskReading:
     samples = list(_samples(document, mistakes))
     if not is_task:
         return TaskReading(document, mistakes=tuple(mistakes))
-    family = TASK_TYPES.get(data["task_type"])
+    scorer = str(data.get("scorer", ""))
+    family = TASK_TYPES.get(data.get("task_type", "")) or FAMILIES.get(scorer)
     task = Task(
         name=data["name"],
-        task_type=data["task_type"],
-        scorer=data.get("scorer", family.name if family else ""),
+        task_type=str(data.get("task_type", scorer)),
+        scorer=scorer or (family.name if family else ""),
         domain=Domain(data.get("domain", family.domain if family else Domain.SAFETY)),
         prompt_template=data["prompt_template"],
         samples=tuple(samples),
@@ -159,6 +161,8 @@ def render(task: Task, sample: Sample) -> str:
 def _head_mistakes(data: Mapping[Any, Any]) -> Iterator[tuple[str, str, str | None]]:
     """Key, what is wrong, and what to do; scorer and domain may follow from a known task type."""
     for key in _REQUIRED:
+        if key == "task_type" and key not in data and "scorer" in data:
+            continue
         if key not in data:
             others = [str(name) for name in data if name not in _REQUIRED]
             yield key, f"key '{key}' is missing", nearest(key, others)
@@ -174,7 +178,8 @@ def _head_mistakes(data: Mapping[Any, Any]) -> Iterator[tuple[str, str, str | No
     ):
         yield "prompt_template", f"unreadable placeholder {shown(text)}", _PLACEHOLDER_FORM
     for key, choices in (("scorer", tuple(FAMILIES)), ("domain", tuple(map(str, Domain)))):
-        if key in data and data[key] not in choices:
+        own = key == "scorer" and _OWN_SCORER.fullmatch(str(data.get(key)))
+        if key in data and data[key] not in choices and not own:
             why = f"{key}: must be one of {', '.join(choices)}, not {shown(data[key])}"
             yield key, why, nearest(data[key], choices)
     if isinstance(task_type, str) and task_type not in TASK_TYPES and "scorer" not in data:

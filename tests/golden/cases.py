@@ -34,7 +34,7 @@ def _case(name: str, commands: str, reads: str = "", collects: str = "") -> Case
 _VERBS = (
     *("run", "ablation", "plan", "summarize", "validate", "report", "score", "scan", "doctor"),
     *("certify", "matrix", "shrink", "replay"),
-    *("pin", "bisect", "compare", "compose", "clean", "runs", "show", "open"),
+    *("pin", "bisect", "compare", "compose", "clean", "runs", "show", "open", "init", "schema"),
     *("tasks", "candidates", "models", "images", "adjudicate"),
 )
 VERBS_WITH_PARTS = {

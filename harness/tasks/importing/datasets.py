@@ -255,6 +255,51 @@ def _jailbreakbench(row: Row, number: int) -> dict[str, Any]:
     }
 
 
+@_rows_of("csv")
+def _table(row: Row, number: int) -> dict[str, Any]:
+    """Any table with a prompt a row; other columns are kept under their names."""
+    given = optional(row, "id", "sample_id", "doc_id")
+    reference = optional(row, "reference", "answer", "target")
+    known = {"id": f"row_{number}" if given is None else str(given)}
+    known["prompt"] = str(column(row, "prompt", "question", "input", "text"))
+    known |= {} if reference is None else {"reference": nested(reference)}
+    return {**{k: v for k, v in row.items() if v not in (None, "")}, **known}
+
+
+@_rows_of("lm-eval")
+def _lm_eval(row: Row, number: int) -> dict[str, Any]:
+    """A document of a sample file: the prompt as it was sent, and the target."""
+    arguments = nested(column(row, "arguments"))
+    while isinstance(arguments, Mapping | Sequence) and not isinstance(arguments, str):
+        if not arguments:
+            raise RowSkipped("no prompt in arguments")
+        values = list(arguments.values()) if isinstance(arguments, Mapping) else list(arguments)
+        arguments = values[0]
+    if not isinstance(arguments, str) or not arguments.strip():
+        raise RowSkipped("no prompt in arguments")
+    return _asked(f"doc_{row.get('doc_id', number)}", arguments, optional(row, "target"))
+
+
+@_rows_of("inspect")
+def _inspect(row: Row, number: int) -> dict[str, Any]:
+    """A sample of an inspect log; of a conversation the last turn of the user is taken."""
+    asked = column(row, "input")
+    if isinstance(asked, Sequence) and not isinstance(asked, str):
+        turns = [turn for turn in asked if isinstance(turn, Mapping) and turn.get("role") == "user"]
+        content = turns[-1].get("content") if turns else None
+        parts = content if isinstance(content, list) else []
+        texts = [str(part.get("text", "")) for part in parts if isinstance(part, Mapping)]
+        asked = content if isinstance(content, str) else "".join(texts)
+    if not str(asked).strip():
+        raise RowSkipped("no text of a user")
+    return _asked(str(row.get("id", number)), str(asked), optional(row, "target"))
+
+
+def _asked(sample_id: str, prompt: str, reference: Any) -> dict[str, Any]:
+    target = {"references": reference} if isinstance(reference, list) else {"reference": reference}
+    return {"id": sample_id, "prompt": prompt, **({} if reference is None else target)}
+
+
 @cache
 def known_datasets() -> Mapping[str, Dataset]:
     """Every data set by its name, in the order of ``datasets.yaml``."""

@@ -10,6 +10,7 @@ import importlib
 import io
 import json
 import sys
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import isnan
@@ -37,7 +38,7 @@ def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     suffix = path.suffix.lower()
     if suffix not in _READERS:
         why = f"cannot tell what kind of file this is: suffix '{suffix}'"
-        raise UsageError(why, file=path, hint="known: .jsonl, .json, .csv, .tsv, .parquet")
+        raise UsageError(why, file=path, hint="known: .jsonl, .json, .csv, .tsv, .parquet, .eval")
     return _READERS[suffix](path)
 
 
@@ -129,6 +130,8 @@ def _json(path: Path) -> Iterator[Mapping[str, Any]]:
         raise UsageError(why, file=path, line=error.lineno) from error
     except (ValueError, RecursionError) as error:
         raise UsageError("not readable as JSON", file=path, line=1) from error
+    if isinstance(rows, dict) and isinstance(rows.get("samples"), list):
+        rows = rows["samples"]  # a log of inspect
     if not isinstance(rows, list):
         raise UsageError("not a JSON list of rows", file=path, line=1)
     for row in rows:
@@ -171,9 +174,47 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         raise UsageError(f"not readable as Parquet: {reason}", file=path) from error
 
 
+def _inspect_archive(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The samples of an inspect log in its archive form, in the order of their names."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.startswith("samples/")]
+            for name in sorted(name for name in names if name.endswith(".json")):
+                yield json.loads(archive.read(name))
+    except FileNotFoundError as error:
+        raise UsageError("no such file", file=path) from error
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise UsageError(f"not readable as an inspect log: {error}", file=path) from error
+
+
+def read_folder(folder: Path, pattern: str) -> Iterator[Mapping[str, Any]]:
+    """The rows of every such file of a folder, in file-name order, each document once.
+
+    lm-evaluation-harness writes a line a filter: those of a file's first filter are taken.
+
+    Raises:
+        UsageError: no such file is there, or one cannot be read.
+    """
+    found = sorted(path for path in folder.rglob(pattern) if path.suffix.lower() in _READERS)
+    if not found:
+        raise UsageError(f"no {pattern} here", file=folder)
+    for path in found:
+        yield from first_filter(read_rows(path))
+
+
+def first_filter(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Rows whose ``filter`` is that of the first row; all where there is none."""
+    first: Any = None
+    for number, row in enumerate(rows):
+        first = row.get("filter") if not number else first
+        if row.get("filter") == first:
+            yield row
+
+
 _READERS: Mapping[str, Callable[[Path], Iterator[Mapping[str, Any]]]] = {
     **dict.fromkeys((".jsonl", ".ndjson"), lambda path: (row for _, row in files.read_rows(path))),
     ".json": _json,
+    ".eval": _inspect_archive,
     ".csv": _csv,
     ".tsv": _csv,
     ".parquet": _parquet,

@@ -170,5 +170,5 @@ def _of_samples(task: Task, longest: int) -> Iterator[tuple[str, str, Sample]]:
             message = f"same prompt as {twin.sample_id}, line {twin.line}"
             yield "duplicate-prompt", message, sample
     for sample in task.samples:
-        for check in CHECKS[task.scorer]:
+        for check in CHECKS.get(task.scorer, ()):
             yield from ((rule_id, message, sample) for rule_id, message in check(sample.fields))

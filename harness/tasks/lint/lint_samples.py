@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from harness.errors import shown
-from harness.families import BBQ, FAMILIES, MMLU, TRUTHFULQA, Family
+from harness.families import (
+    BBQ,
+    CHOICE,
+    EXACT,
+    FAMILIES,
+    MMLU,
+    NUMBER,
+    REGEX,
+    TRUTHFULQA,
+    Family,
+)
 from harness.tasks.answer_options import (
     STUDY_UNKNOWN,
     is_unknown_option,
@@ -138,3 +148,44 @@ def _mmlu(fields: Mapping[str, Any]) -> Broken:
         yield "mmlu-no-options", "no options"
     for option in sorted({option for option in options if options.count(option) > 1}):
         yield "mmlu-duplicate-option", shown(option)
+
+
+@_asked_of(EXACT)
+@_asked_of(NUMBER)
+@_asked_of(REGEX)
+@_asked_of(CHOICE)
+def _reference(fields: Mapping[str, Any]) -> Broken:
+    """That there is something to judge an answer by."""
+    given = [fields[key] for key in ("reference", "references", "pattern") if fields.get(key)]
+    if not given and fields.get("reference") != 0:
+        yield "plain-no-reference", "no reference"
+
+
+@_asked_of(REGEX)
+def _pattern(fields: Mapping[str, Any]) -> Broken:
+    """That a pattern can be read."""
+    try:
+        re.compile(str(fields.get("pattern") or fields.get("reference") or ""))
+    except re.error as error:
+        yield "plain-bad-pattern", str(error)
+
+
+@_asked_of(CHOICE)
+def _options(fields: Mapping[str, Any]) -> Broken:
+    """That the reference is one of the options."""
+    options, reference = options_of(fields), fields.get("reference")
+    letters = [chr(ord("A") + at) for at in range(len(options) or _MOST_LETTERS)]
+    known = reference in options or str(reference).strip().upper() in letters
+    if not known and not (type(reference) is int and 0 <= reference < len(letters)):
+        yield "plain-no-such-option", f"reference {shown(reference)}"
+
+
+@_asked_of(NUMBER)
+def _is_number(fields: Mapping[str, Any]) -> Broken:
+    """That references and tolerance are numbers."""
+    value = fields.get("references") or fields.get("reference")
+    for one in (*(value if isinstance(value, list) else [value]), fields.get("tolerance", 0)):
+        try:
+            float(str(one).replace(",", ""))
+        except ValueError:
+            yield "plain-no-number", shown(one)

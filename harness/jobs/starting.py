@@ -1,0 +1,110 @@
+"""The first files of one's own, and what editors check such files by."""
+
+import csv
+import io
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from harness.candidates import Candidate
+from harness.errors import UsageError
+from harness.families import FAMILIES
+from harness.files import write_whole
+from harness.jobs import Done
+from harness.settings import RunSpec, load_spec, profile_names
+from harness.tasks import load_task
+from harness.words import DispatchMode, Domain
+
+SCHEMAS = ("run", "task", "candidates")
+_COLUMNS = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
+_ABOUT = {
+    "demo": "a small real model on this machine's CPU (make engine); on a GPU: controlled",
+    "controlled": "NVIDIA GPU and Docker, every confound pinned; without a GPU: demo",
+}
+_BATCH = 4
+_WAY = DispatchMode.SYNCHRONIZED
+
+
+def begin(folder: Path, profile: str) -> Done:
+    """Write a task, candidates and a run spec that run as they are; nothing is overwritten.
+
+    Raises:
+        UsageError: no such profile, or a file is there already.
+    """
+    if profile not in profile_names():
+        raise UsageError(f"no profile '{profile}'", hint=f"known: {', '.join(profile_names())}")
+    model = load_spec(profile).spec.models[0].name
+    starter = files("harness.settings").joinpath("starter")
+    task, run = (starter.joinpath(n).read_text("utf-8") for n in ("prompts.yaml", "run.yaml"))
+    place = "" if folder == Path() else f"{folder}/"
+    about = _ABOUT.get(profile, "a shipped spec")
+    texts = {
+        folder / "tasks" / "my_prompts.yaml": task,
+        folder / "run.yaml": run.format(folder=place, profile=profile, about=about),
+    }
+    if there := next((path for path in (*texts, folder / "candidates.csv") if path.exists()), None):
+        raise UsageError("there already", file=there, hint="name another folder: harness init DIR")
+    for path, text in texts.items():
+        write_whole(path, text, parents=True)
+    samples = load_task(folder / "tasks" / "my_prompts.yaml").samples
+    named = ((model, "my_prompts", sample.sample_id, _BATCH, str(_WAY)) for sample in samples)
+    table = io.StringIO(newline="")
+    csv.writer(table, lineterminator="\n").writerows([_COLUMNS, *named])
+    write_whole(folder / "candidates.csv", table.getvalue())
+    spec = folder / "run.yaml"
+    return Done(
+        (
+            *(f"wrote  {path}" for path in (*texts, folder / "candidates.csv")),
+            f"next   harness plan -c {spec}   (what it would do)",
+            f"       harness run  -c {spec}",
+            f"       harness scan -c {spec} --batch-sizes 4,8   (which prompts change)",
+        )
+    )
+
+
+def schema(of: str) -> Done:
+    """The JSON Schema of a run spec, a task file or a row of candidates.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if of not in SCHEMAS:
+        raise UsageError(f"no schema '{of}'", hint=f"known: {', '.join(SCHEMAS)}")
+    made = {"run": _run_schema, "task": _task_schema, "candidates": Candidate.model_json_schema}
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"harness {of}"}
+    return Done((), {**made[of](), **head})
+
+
+def _run_schema() -> dict[str, Any]:
+    """Of a spec file: what it extends may give what a run needs."""
+    found = RunSpec.model_json_schema()
+    found["properties"]["extends"] = {
+        "description": "A shipped profile whose keys this file's replace.",
+        "enum": profile_names(),
+    }
+    found.pop("required", None)
+    return found
+
+
+def _task_schema() -> dict[str, Any]:
+    text = {"type": "string", "minLength": 1}
+    own = {"type": "string", "pattern": r"^python:[\w.]+:\w+$"}
+    sample = {
+        "type": "object",
+        "required": ["id"],
+        "properties": {"id": {"type": ["string", "integer"]}},
+    }
+    return {
+        "type": "object",
+        "required": ["name", "prompt_template", "samples"],
+        "anyOf": [{"required": ["task_type"]}, {"required": ["scorer"]}],
+        "properties": {
+            "name": text,
+            "task_type": text,
+            "scorer": {"anyOf": [{"enum": list(FAMILIES)}, own]},
+            "domain": {"enum": [str(domain) for domain in Domain]},
+            "prompt_template": text,
+            "description": {"type": "string"},
+            "samples": {"type": "array", "minItems": 1, "items": sample},
+        },
+    }

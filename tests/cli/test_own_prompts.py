@@ -1,0 +1,117 @@
+"""Prompts of one's own in a few commands, none of them refused."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.settings import spec_keys
+from harness.settings.run_spec import dotted
+from harness.tasks import load_task
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as left:
+        main([str(word) for word in words])
+    code, told = left.value.code, capsys.readouterr()
+    return (code if isinstance(code, int) else 0), told.out + told.err
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("profile", ["demo", "controlled"])
+def test_what_init_writes_is_planned_as_it_is(capsys, tmp_path: Path, profile: str) -> None:
+    assert said(capsys, "init", "mine", "-p", profile)[0] == 0
+    code, text = said(capsys, "plan", "-c", "mine/run.yaml")
+    assert code == 0, text
+    assert "8 prompts" in text
+    assert said(capsys, "tasks", "lint", "mine/tasks")[0] == 0
+    assert said(capsys, "candidates", "check", "mine/candidates.csv", "-c", "mine/run.yaml")[0] == 0
+
+
+def test_init_overwrites_nothing(capsys) -> None:
+    assert said(capsys, "init")[0] == 0
+    code, text = said(capsys, "init")
+    assert (code, "there already" in text) == (2, True)
+
+
+@pytest.mark.parametrize("of", ["run", "task", "candidates"])
+def test_a_schema_is_json_and_names_the_keys(capsys, of: str) -> None:
+    code, text = said(capsys, "schema", of)
+    assert code == 0
+    keys = {"run": "extends", "task": "scorer", "candidates": "batch_size"}
+    assert keys[of] in json.loads(text)["properties"]
+
+
+def test_formats_md_tells_every_key_of_a_run_spec_and_what_it_means() -> None:
+    text = (DOCS / "formats.md").read_text("utf-8")
+    missing = [dotted(k.path) for k in spec_keys() if f"| `{dotted(k.path)}` |" not in text]
+    assert missing == []
+    assert [k.meaning for k in spec_keys() if k.meaning.replace("\n", " ") not in text] == []
+
+
+def test_a_table_becomes_a_task_with_its_other_columns(capsys, tmp_path: Path) -> None:
+    Path("p.csv").write_text("id,prompt,answer,topic\na,What is 1+1?,2,sums\nb,Say hi,,greetings\n")
+    code, text = said(
+        capsys, "tasks", "import", "csv", "p.csv", "-o", "t.yaml", "--scorer", "number"
+    )
+    assert code == 0, text
+    task = load_task("t.yaml")
+    assert task.scorer == "number"
+    assert task.samples[0].fields["reference"] == "2"
+    assert task.samples[0].fields["topic"] == "sums"
+
+
+def test_lm_eval_samples_of_a_folder_become_a_task_each_document_once(capsys) -> None:
+    Path("out/m").mkdir(parents=True)
+    rows = [
+        {
+            "doc_id": n,
+            "target": str(n),
+            "filter": kind,
+            "arguments": {"gen_args_0": {"arg_0": f"Q{n}"}},
+        }
+        for n in range(3)
+        for kind in ("strict", "flexible")
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    Path("out/m/samples_gsm8k_2026.jsonl").write_text(text)
+    code, told = said(capsys, "tasks", "import", "lm-eval", "out", "-o", "t.yaml")
+    assert code == 0, told
+    task = load_task("t.yaml")
+    assert [s.fields["prompt"] for s in task.samples] == ["Q0", "Q1", "Q2"]
+    assert task.scorer == "none"
+
+
+@pytest.mark.parametrize("form", ["json", "eval"])
+def test_an_inspect_log_becomes_a_task(capsys, form: str) -> None:
+    turns = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hello?"}]
+    samples = [{"id": 1, "input": turns, "target": "hi"}, {"id": 2, "input": "bye?", "target": []}]
+    path = Path(f"log.{form}")
+    if form == "json":
+        path.write_text(json.dumps({"samples": samples}))
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            for sample in samples:
+                archive.writestr(f"samples/{sample['id']}_epoch_1.json", json.dumps(sample))
+    code, told = said(capsys, "tasks", "import", "inspect", path, "-o", "t.yaml")
+    assert code == 0, told
+    assert [s.fields["prompt"] for s in load_task("t.yaml").samples] == ["hello?", "bye?"]
+
+
+def test_a_sample_that_cannot_be_scored_is_refused_before_a_server_starts(capsys) -> None:
+    said(capsys, "init")
+    task = Path("tasks/my_prompts.yaml")
+    task.write_text(task.read_text().replace(", reference: 42", ""))
+    code, text = said(capsys, "plan", "-c", "run.yaml")
+    assert code == 2
+    assert "lacks reference" in text
