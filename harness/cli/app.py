@@ -7,6 +7,7 @@ when it is called, so that ``harness --help`` stays quick.
 import gc
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -105,6 +106,16 @@ def _of_all_verbs(
     """Paired batch-invariance ablation for vLLM."""
 
 
+def with_flags_of(words: Sequence[str], *, whole_help: bool) -> None:
+    """Give the verbs among these words their flags of the run spec; others need none loaded."""
+    for info in (*app.registered_commands, *images.registered_commands):
+        listed = _LISTED.setdefault(id(info), info.callback)
+        if listed in SPEC_VERBS and listed.__name__ in words:
+            from harness.settings import with_spec_flags
+
+            info.callback = with_spec_flags(SPEC_VERBS[listed], whole_help=whole_help)
+
+
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line; an expected error is one message on stderr and its exit code.
 
@@ -118,14 +129,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
         sys.exit(0)
     whole = _HELP_ALL in words
     words = ["--help" if word == _HELP_ALL else word for word in words]
-    named = {*words, *os.environ.get("COMP_WORDS", "").split()}
     try:
-        for info in (*app.registered_commands, *images.registered_commands):
-            listed = _LISTED.setdefault(id(info), info.callback)
-            if listed in SPEC_VERBS and listed.__name__ in named:
-                from harness.settings import with_spec_flags
-
-                info.callback = with_spec_flags(SPEC_VERBS[listed], whole_help=whole)
+        with_flags_of([*words, *os.environ.get("COMP_WORDS", "").split()], whole_help=whole)
         result = typer.main.get_command(app).main(words, prog_name="harness", standalone_mode=False)
         insist_on_output()
         sys.exit(result if isinstance(result, int) else 0)

@@ -30,6 +30,7 @@ _SHIPPED = "packaged:"
 """In front of a path that starts in the package: what ships with the harness."""
 _PANEL = "Run spec (every key of the file; the flag wins; --help-all shows all)"
 _OFTEN = ("--model", "--modes", "--candidates", "--tasks")
+_OF_CANDIDATES = ("run", "plan")
 _ASKING = ("run", "plan", "scan", "ablation")
 _TEXT_LISTS = ("extra_args", "gpu_device_ids")
 _ONE_OR_MORE: tuple[KeyPath, ...] = (
@@ -149,6 +150,8 @@ def with_spec_flags(
             texts = value if isinstance(value, (list, tuple)) else [value]
             pairs += [(flag.name, text) for text in texts if text is not None]
         loaded = load_spec(source, apply_flags(pairs))
+        if command.__name__ in _OF_CANDIDATES and source == default and not pairs:
+            _refuse_nothing(command.__name__, loaded.spec)
         for note in loaded.notes:
             typer.echo(note, err=True)
         command(**{first.name: loaded}, **arguments)
@@ -178,6 +181,17 @@ def with_spec_flags(
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {item.name: item.annotation for item in parameters}
     return run
+
+
+def _refuse_nothing(verb: str, spec: RunSpec) -> None:
+    """Where nothing was named and the default's candidates are not here, say what can be."""
+    missing = [file for file in spec.candidates if not Path(file).exists()]
+    if missing:
+        hint = (
+            f"`harness {verb} --profile demo` needs no GPU; `harness init DIR` writes your own; "
+            f"the study: put {missing[0]} there, or name yours with --candidates"
+        )
+        raise UsageError(f"harness {verb}: nothing to {verb} was named", hint=hint)
 
 
 def _keyword(name: str, annotation: Any) -> inspect.Parameter:

@@ -1,0 +1,139 @@
+"""Every command that README, docs, help pages and the Makefile show is one that the program takes.
+
+Each is parsed by the program itself, flags, values and arguments; nothing is started. A run spec's
+own commands (``run``, ``scan``, ``ablation`` of a shipped profile) are planned as well.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from golden.folders import FOLDERS
+
+from harness.cli import main
+from harness.cli.app import app, with_flags_of
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
+_BLOCK = re.compile(r"^```[a-z]*\n(.*?)^```", re.M | re.S)
+_INLINE = re.compile(r"`((?:\.venv/bin/)?harness [^`]+)`")
+_COMMAND = re.compile(r"(?:^|[\s;&(])(?:\.venv/bin/)?harness\s+([a-z].*)")
+_ENDS = re.compile(r"\s+(?:#|\||&&|\|\||;|>|2>|<|\().*$")
+_TARGETS = ("demo", "doctor", "smoke", "ablation", "images-compare", "clean")
+_VALUES = {"…": "x", "${{ github.run_id }}": "1", "$IMAGE": "a:b", "$image": "a:b"}
+
+
+def _commands(text: str) -> Iterator[str]:
+    """The arguments of each ``harness`` command in a text, a continued line as one."""
+    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
+        if line.lstrip("@ ").startswith(("echo", "||")):
+            continue
+        line = re.sub(r"\s# .*", "", line)
+        for part in re.split(r"(?:&&|;|\|)(?=\s)", line):
+            if found := _COMMAND.search(f" {part}"):
+                yield _ENDS.sub("", found[1]).strip().rstrip(".,:)")
+
+
+def shown() -> list[tuple[str, str]]:
+    """Where a command stands, and its arguments."""
+    found: list[tuple[str, str]] = []
+    for page in dict.fromkeys(PAGES):
+        text = page.read_text("utf-8")
+        for block in _BLOCK.findall(text):
+            found += [(page.name, command) for command in _commands(block)]
+        for inline in _INLINE.findall(_BLOCK.sub("", text)):
+            found += [(page.name, command) for command in _commands(inline)]
+    for name, text in _helps():
+        found += [(f"{name} --help", command) for command in _commands(text)]
+    made = subprocess.run(
+        ["make", "-n", "-B", "A=a:b", "B=c:d", *_TARGETS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found += [("Makefile", command) for command in _commands(made.stdout)]
+    return list(dict.fromkeys(found))
+
+
+def _helps() -> Iterator[tuple[str, str]]:
+    """Every verb and the text of its help."""
+    for group in (app, *(added.typer_instance for added in app.registered_groups)):
+        of_group = "" if group is app else f"{group.info.name} "
+        yield of_group.strip(), _examples(str(group.info.help), group.info.epilog)
+        for verb in group.registered_commands:
+            named = verb.name or verb.callback.__name__
+            yield f"{of_group}{named}", _examples(str(verb.help), verb.epilog)
+
+
+def _examples(text: str, epilog: object) -> str:
+    """What of a help is set as it is typed, and its last line."""
+    shown = [part for part in text.split("\n\n") if part.lstrip().startswith("\b")]
+    return "\n".join([*shown, epilog if isinstance(epilog, str) else ""])
+
+
+COMMANDS = shown()
+_WHOLE = re.compile(r"^[a-z-]+( [a-z-]+)?$")
+
+
+def parsed(words: list[str]) -> str:
+    """The verb that the words name, after the program has read every one of them."""
+    with_flags_of(words, whole_help=True)
+    command, name = typer.main.get_command(app), "harness"
+    context = command.make_context(name, list(words))
+    while hasattr(command, "resolve_command"):
+        rest = [*context._protected_args, *context.args]
+        if not rest:
+            break
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, rest, parent=context)
+    return str(name)
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[f"{p}: {c}" for p, c in COMMANDS])
+def test_a_command_that_is_shown_is_one_that_the_program_takes(page: str, command: str) -> None:
+    for sign, value in _VALUES.items():
+        command = command.replace(sign, value)
+    words = shlex.split(command)
+    if _WHOLE.match(command) and page.endswith(".md"):
+        words = [*words, "--help"]  # a verb named in a sentence, without its arguments
+    words = ["--help" if word == "--help-all" else word for word in words]
+    code = 0
+    try:
+        assert parsed(words)
+    except typer.Exit as left:
+        code = left.exit_code
+    assert code == 0
+
+
+def test_there_are_commands_on_every_kind_of_page() -> None:
+    pages = {page for page, _ in COMMANDS}
+    assert {"README.md", "Makefile", "ci-gate.md", "formats.md", "run --help"} <= pages
+    assert len(COMMANDS) > 100
+
+
+def test_the_gate_of_the_docs_is_green_and_red_on_a_planted_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gates = [command for page, command in COMMANDS if page == "ci-gate.md" and "-o gate" in command]
+    words = shlex.split(gates[0].replace("${{ github.run_id }}", "1"))
+    monkeypatch.chdir(tmp_path)
+    FOLDERS["demo"](tmp_path / "results" / "production")
+    for planted, code in (("same", 0), ("later", 1)):
+        tonight = tmp_path / "results" / "gate-1"
+        shutil.rmtree(tonight, ignore_errors=True)
+        FOLDERS["demo" if planted == "same" else planted](tonight)
+        for path in (tonight / "vllm_records.jsonl", tonight / "metadata.json"):
+            path.write_text(path.read_text("utf-8").replace("004810-demo", "004811-demo"), "utf-8")
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        said = capsys.readouterr()
+        assert left.value.code == code, (planted, said.out, said.err)
+        assert (tmp_path / "gate" / "comparison.html").is_file()
