@@ -25,16 +25,18 @@ from harness.cause.case_file import (
 from harness.cause.certificate import (
     Certificate,
     CertificateVerdict,
-    Counts,
     Lifetimes,
     certify,
     read_lifetime,
 )
+from harness.cause.certificate_counts import Counts
+from harness.cause.costs import FEWEST_BLOCKS, Cost, Reading, costs
 from harness.cause.defects import Defect, Has, Judged, Trait, fitting, judge_stack, known_defects
 from harness.cause.shrinking import Shrinker, Tally, Trial
 from harness.cause.traits import Traits, traits_of, traits_of_run, with_axis
 
 __all__ = [
+    "FEWEST_BLOCKS",
     "Attribution",
     "Axis",
     "Case",
@@ -45,6 +47,7 @@ __all__ = [
     "CellTotal",
     "Certificate",
     "CertificateVerdict",
+    "Cost",
     "Counts",
     "Defect",
     "Explorer",
@@ -52,6 +55,7 @@ __all__ = [
     "How",
     "Judged",
     "Lifetimes",
+    "Reading",
     "Seen",
     "Shrinker",
     "Tally",
@@ -60,6 +64,7 @@ __all__ = [
     "Trial",
     "certify",
     "check_case",
+    "costs",
     "fitting",
     "judge_stack",
     "known_defects",

@@ -6,9 +6,7 @@ claims and validations, the counts from their records. What their checks refuse 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -23,10 +21,11 @@ from harness.analyse import (
     read_validation,
     upper_bound,
 )
+from harness.cause.certificate_counts import Counts, Gathered
 from harness.cause.defects import Judged, fitting, judge_stack
-from harness.cause.traits import Traits, traits_of_run
-from harness.records import Closeness, Record, RunFiles, iter_records, read_run_files
-from harness.words import MODES, Asking, Effect, Endpoint, Mode
+from harness.cause.traits import traits_of_run
+from harness.records import Closeness, RunFiles, iter_records, read_run_files
+from harness.words import MODES, Effect, Endpoint, Mode
 
 SCHEMA = 1
 _STANDARD, _INVARIANT = MODES
@@ -41,23 +40,6 @@ class CertificateVerdict(StrEnum):
     NOT_INVARIANT = "not invariant"
     VACUOUS = "vacuous"
     NOT_PROVEN = "not proven"
-
-
-class Counts(Struct, frozen=True):
-    """Rows of one schedule and width in one mode, over all lifetimes; B against S1, by text.
-
-    Attributes:
-        rows, changed: rows, and those that change with the batch.
-        prompts, changed_prompts: the same by prompt.
-    """
-
-    schedule: str
-    width: int
-    mode: Mode
-    rows: int
-    changed: int
-    prompts: int
-    changed_prompts: int
 
 
 class Bounds(Struct, frozen=True):
@@ -167,39 +149,6 @@ class Certificate(Struct, frozen=True, kw_only=True):
         return f"{self.verdict}: {self.reason}"
 
 
-@dataclass(slots=True)
-class _Counted:
-    """What is gathered from the records of all lifetimes."""
-
-    rows: dict[tuple[str, int, Mode], list[tuple[str, bool]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    alone: dict[tuple[Mode, str], set[str]] = field(default_factory=lambda: defaultdict(set))
-    noise: dict[Mode, int] = field(default_factory=lambda: dict.fromkeys(MODES, 0))
-    steps: set[int] = field(default_factory=set)
-    split: int = 0
-    closeness: list[Closeness] = field(default_factory=list)
-    cache: int = 0
-
-    def add(self, record: Record) -> None:
-        """Count one record that is ok."""
-        batch, noise = record.effect(Effect.BATCH), record.effect(Effect.NOISE)
-        prompt = record.prompt_sha256 or f"{record.task_name}/{record.sample_id}"
-        changed = bool(batch and batch.text)
-        self.rows[record.dispatch_mode, record.batch_size, record.mode].append((prompt, changed))
-        self.noise[record.mode] += bool(noise and noise.text)
-        if text := record.hash_of(Asking.S1):
-            self.alone[record.mode, prompt].add(text)
-        cache = record.effect(Effect.CACHE)
-        self.cache += record.mode is _INVARIANT and bool(cache and cache.text)
-        seen = record.witness.B if record.witness else None
-        if seen is not None:
-            self.split += bool(seen.split_prefills)
-            self.steps |= {seen.largest_step} if seen.largest_step else set()
-        if changed and record.mode is _INVARIANT and record.divergence:
-            self.closeness.append(record.divergence.closeness)
-
-
 class Lifetimes(Struct, frozen=True):
     """One run: its files, its summary and its validation."""
 
@@ -226,19 +175,17 @@ def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificat
         runs: in their order.
         wanted: schedules that were to be seen.
     """
-    counted = _Counted()
+    counted = Gathered()
     for run in runs:
         for _, record in iter_records(run.files.records_path):
             if record.ok:
                 counted.add(record)
-    cells = tuple(_cell(key, rows) for key, rows in sorted(counted.rows.items()))
-    by_mode = {mode: _prompts(counted, mode) for mode in MODES}
-    moved = {
-        mode: sum(len(texts) > 1 for (of, _), texts in counted.alone.items() if of is mode)
-        for mode in MODES
-    }
+    cells = counted.cells()
+    by_mode = {mode: counted.prompts(mode) for mode in MODES}
+    moved = {mode: counted.moved(mode) for mode in MODES}
     verdict, reason = _verdict(runs, by_mode, moved)
-    judged = judge_stack(runs[0].summary.stack.vllm, _traits(runs[0]))
+    traits = traits_of_run(runs[0].files, _INVARIANT)
+    judged = judge_stack(runs[0].summary.stack.vllm, traits)
     last = runs[-1]
     return Certificate(
         verdict=verdict,
@@ -265,20 +212,6 @@ def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificat
         not_covered=tuple(_not_covered(counted, cells, wanted, len(runs))),
         runs={run.files.folder.name: str(run.files.metadata.get("fingerprint")) for run in runs},
     )
-
-
-def _cell(key: tuple[str, int, Mode], rows: Sequence[tuple[str, bool]]) -> Counts:
-    schedule, width, mode = key
-    changed = {prompt for prompt, moved in rows if moved}
-    prompts = {prompt for prompt, _ in rows}
-    moved = sum(moved for _, moved in rows)
-    return Counts(schedule, width, mode, len(rows), moved, len(prompts), len(changed))
-
-
-def _prompts(counted: _Counted, mode: Mode) -> tuple[int, int]:
-    """Prompts of a mode that change in any row of any lifetime, of all of its prompts."""
-    rows = [row for key, found in counted.rows.items() if key[2] is mode for row in found]
-    return len({prompt for prompt, moved in rows if moved}), len({prompt for prompt, _ in rows})
 
 
 def _verdict(
@@ -334,10 +267,6 @@ def _bounds(runs: Sequence[Lifetimes], prompts: tuple[int, int]) -> Bounds:
     return Bounds(of, tokens, upper_bound(0, of) if of else None, by_token)
 
 
-def _traits(run: Lifetimes) -> Traits:
-    return traits_of_run(run.files, _INVARIANT)
-
-
 def _stack(run: Lifetimes) -> dict[str, str | None]:
     """What it holds for, in a line each."""
     stack, metadata = run.summary.stack, run.files.metadata
@@ -383,7 +312,7 @@ def _proofs(lifetime: int, files: RunFiles) -> Iterable[Proof]:
 
 
 def _known(
-    judged: Sequence[Judged], cells: Sequence[Counts], counted: _Counted
+    judged: Sequence[Judged], cells: Sequence[Counts], counted: Gathered
 ) -> tuple[Named, ...]:
     """Entries that this stack has or may have, and that show where a change was seen here."""
     under = {cell.schedule for cell in cells if cell.changed and cell.mode is _INVARIANT}
@@ -397,7 +326,7 @@ def _known(
 
 
 def _not_covered(
-    counted: _Counted, cells: Sequence[Counts], wanted: Iterable[str], lifetimes: int
+    counted: Gathered, cells: Sequence[Counts], wanted: Iterable[str], lifetimes: int
 ) -> Iterable[str]:
     seen = {cell.schedule for cell in cells}
     if missing := [one for one in wanted if one not in seen]:

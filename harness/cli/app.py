@@ -15,7 +15,7 @@ from typer import Option
 from typer.exceptions import TyperException
 
 from harness import __version__
-from harness.cli.cause_verbs import certify, matrix, replay, shrink
+from harness.cli.cause_verbs import bench, certify, matrix, replay, shrink
 from harness.cli.image_verbs import PIN_EXAMPLE, bisect, images, pin
 from harness.cli.input_verbs import candidates, init, models, schema, tasks
 from harness.cli.result_verbs import (
@@ -57,6 +57,7 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
     (matrix, _CAUSE, "Which axis takes a change away."),
     (shrink, _CAUSE, "The smallest batch that changes an answer, as a file."),
     (replay, _CAUSE, "Ask a server for such a case again."),
+    (bench, _CAUSE, "What the mode costs, with intervals."),
     (runs, _READ, "The runs that are here, with their state."),
     (show, _READ, "A run's first screen, or one of its changes."),
     (open_, _READ, "A run's report in the browser."),

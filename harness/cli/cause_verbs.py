@@ -8,6 +8,7 @@ from typer import Argument, Option
 from harness import jobs
 from harness.cli.terminal import RESULTS, Loaded, Quiet, Results, tell, with_spec
 
+_Overlap = Annotated[int, Option(min=1, help="Servers that run at once, on one GPU or CPU.")]
 _Fresh = Annotated[bool, Option(help="Never resume; start anew.")]
 _AsJson = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 _Port = Annotated[int | None, Option(help="Port on this machine.")]
@@ -32,6 +33,7 @@ def certify(
             help="Later lifetimes hold a step to 256, 257 and 255 tokens, so that prefills split.",
         ),
     ] = True,
+    overlap: _Overlap = 1,
     of: Annotated[
         list[Path] | None, Option("--of", help="Certify this run instead; may be repeated.")
     ] = None,
@@ -61,6 +63,7 @@ def certify(
         prompts,
         lifetimes,
         vary_steps,
+        overlap,
     )
     tell(
         jobs.certifying.certify_stack(loaded, asked, results, out, quiet=quiet, fresh=fresh),
@@ -142,6 +145,7 @@ def matrix(
     widths: Annotated[str, Option(help="Prompts of a batch, comma separated.")] = "8",
     prompts: Annotated[int, Option(min=1, help="Prompts, the population's first.")] = 24,
     most: Annotated[int, Option(min=3, help="Lifetimes of one cell at most.")] = 12,
+    overlap: _Overlap = 1,
     results: Results = RESULTS,
     out: Annotated[Path | None, Option("-o", "--out", help="Folder for table and figure.")] = None,
     as_json: _AsJson = False,
@@ -160,9 +164,40 @@ def matrix(
       harness matrix -c my.yaml --axis "slots=--max-num-seqs 64|--max-num-seqs 8" --crossed
     """
     asked = jobs.certifying.Asked(
-        jobs.certifying.read_schedules(schedules), jobs.runs.read_sizes(widths), prompts, 1
+        jobs.certifying.read_schedules(schedules),
+        jobs.runs.read_sizes(widths),
+        prompts,
+        lifetimes=1,
+        overlap=overlap,
     )
     found = jobs.matrix.matrix(
         loaded, tuple(axis), asked, results, out, crossed=crossed, most=most, quiet=quiet
     )
     tell(found, as_json)
+
+
+@with_spec
+def bench(
+    loaded: Loaded,
+    axis: Annotated[
+        str, Option(help="What is set in ratio, as of harness matrix; the first value is the base.")
+    ] = "mode=standard|batch_invariant",
+    concurrent: Annotated[str, Option(help="Prompts at once, comma separated.")] = "1,8,32,128,256",
+    blocks: Annotated[int, Option(help="Blocks of a server lifetime each arm; 5 at least.")] = 5,
+    results: Results = RESULTS,
+    out: Annotated[Path | None, Option("-o", "--out", help="Folder for table and figure.")] = None,
+    as_json: _AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """What the mode costs: start-up, first token, each token, throughput; ratios with intervals.
+
+    Each block starts a server of each arm, the order turned from block to block. The same command
+    goes on where it was cut.
+
+    \b
+      harness bench --profile controlled --image vllm/vllm-openai:v0.19.1 -o cost
+      harness bench --profile demo --concurrent 1,8 --axis "mode=standard|batch_invariant"
+      harness bench --profile controlled --axis "attention=FA3|FA2|TRITON_ATTN"
+    """
+    sizes = jobs.runs.read_sizes(concurrent)
+    tell(jobs.benching.bench(loaded, axis, sizes, blocks, results, out, quiet=quiet), as_json)

@@ -15,6 +15,7 @@ from harness.errors import HarnessError
 if TYPE_CHECKING:
     from harness.jobs import (
         ablation_steps,
+        benching,
         cases,
         certifying,
         compare_runs,
@@ -41,6 +42,7 @@ __all__ = [
     "Done",
     "Remark",
     "ablation_steps",
+    "benching",
     "cases",
     "certifying",
     "compare_runs",

@@ -15,6 +15,7 @@ from harness.cause import Axis, Cell, Seen, name_of
 from harness.errors import Interrupted, RunError, UsageError, nearest
 from harness.jobs.certifying import Asked, rows_of
 from harness.jobs.runs import conducted, read_sizes
+from harness.jobs.together import Work, at_once
 from harness.records import RECORDS, iter_records
 from harness.settings import Expect, LoadedSpec
 from harness.words import Asking, CachePolicy, DispatchMode, Effect, Mode
@@ -22,6 +23,7 @@ from harness.words import Asking, CachePolicy, DispatchMode, Effect, Mode
 Changes = dict[str, Any]
 _FLASH = {"FA2": "2", "FA3": "3"}
 _SWITCH = "VLLM_CPU_BATCH_INVARIANT_PARTS"
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*=")
 _SAFE = re.compile(r"[^A-Za-z0-9.=-]+")
 _NAMED: dict[str, tuple[str, ...]] = {
     "attention": ("FA3", "FA2", "TRITON_ATTN"),
@@ -49,6 +51,51 @@ class _Draft:
     modes: tuple[Mode, ...] = ()
     schedules: tuple[DispatchMode, ...] = ()
     widths: tuple[int, ...] = ()
+
+    def served(self, **settings: object) -> _Draft:
+        """With settings of the server."""
+        return replace(self, server=self.server | settings)
+
+    def controlled(self, **settings: object) -> _Draft:
+        """With controls."""
+        return replace(self, controls=self.controls | settings)
+
+    def given(self, words: Iterable[str]) -> _Draft:
+        """With arguments for vLLM; ``NAME=VALUE`` is a variable."""
+        words = tuple(words)
+        pairs = [word.partition("=") for word in words if _VARIABLE.match(word)]
+        variables = {name: value for name, _, value in pairs}
+        rest = tuple(word for word in words if not _VARIABLE.match(word))
+        environment = {**self.environment, **variables}
+        return replace(self, environment=environment, arguments=(*self.arguments, *rest))
+
+
+def _attention(draft: _Draft, value: str) -> _Draft:
+    """A backend, or FLASH_ATTN with a generation stated."""
+    if value not in _FLASH:
+        return draft.served(attention_backend=value)
+    version = f'{{"flash_attn_version": {_FLASH[value]}}}'
+    return draft.served(attention_backend="FLASH_ATTN").given(("--attention-config", version))
+
+
+def _on(value: str) -> bool:
+    if value not in ("on", "off"):
+        raise ValueError(value)
+    return value == "on"
+
+
+_SETTERS: dict[str, Callable[[_Draft, str], _Draft]] = {
+    "attention": _attention,
+    "prefix_cache": lambda d, v: d.controlled(prefix_caching=CachePolicy(v)),
+    "graphs": lambda d, v: d.given([f"--{'no-' if _on(v) else ''}enforce-eager"]),
+    "async_scheduling": lambda d, v: d.controlled(async_scheduling="on" if _on(v) else "off"),
+    "schedule": lambda d, v: replace(d, schedules=(DispatchMode(v),)),
+    "width": lambda d, v: replace(d, widths=read_sizes(v)),
+    "tensor_parallel": lambda d, v: d.given(("--tensor-parallel-size", str(int(v)))),
+    "dtype": lambda d, v: d.served(dtype=v),
+    "plugin": lambda d, v: d.given([f"{_SWITCH}={v}"]),
+    "mode": lambda d, v: replace(d, modes=(Mode(v),)),
+}
 
 
 def read_axes(texts: Iterable[str]) -> tuple[Axis, ...]:
@@ -78,95 +125,18 @@ def read_axes(texts: Iterable[str]) -> tuple[Axis, ...]:
 
 
 def _put(draft: _Draft, name: str, value: str) -> _Draft:
-    """The draft with one axis at one value.
+    """The draft with one axis at one value; a free one's are split as a shell would.
 
     Raises:
         UsageError: the axis has no such value.
     """
-    setter = _SETTERS.get(name)
-    if setter is None:
-        return _free(draft, value)
+    if name not in _SETTERS:
+        return draft.given(shlex.split(value))
     try:
-        return setter(draft, value)
+        return _SETTERS[name](draft, value)
     except ValueError:
         known = ", ".join(_NAMED[name])
         raise UsageError(f"--axis {name}: '{value}' is no value of it", hint=known) from None
-
-
-def _attention(draft: _Draft, value: str) -> _Draft:
-    version = _FLASH.get(value)
-    backend = "FLASH_ATTN" if version else value
-    more = ("--attention-config", f'{{"flash_attn_version": {version}}}') if version else ()
-    changed = replace(draft, server={**draft.server, "attention_backend": backend})
-    return replace(changed, arguments=(*draft.arguments, *more))
-
-
-def _on_off(value: str) -> bool:
-    if value not in ("on", "off"):
-        raise ValueError(value)
-    return value == "on"
-
-
-def _prefix_cache(draft: _Draft, value: str) -> _Draft:
-    return replace(draft, controls={**draft.controls, "prefix_caching": CachePolicy(value)})
-
-
-def _graphs(draft: _Draft, value: str) -> _Draft:
-    eager = "--no-enforce-eager" if _on_off(value) else "--enforce-eager"
-    return replace(draft, arguments=(*draft.arguments, eager))
-
-
-def _async(draft: _Draft, value: str) -> _Draft:
-    _on_off(value)
-    return replace(draft, controls={**draft.controls, "async_scheduling": value})
-
-
-def _schedule(draft: _Draft, value: str) -> _Draft:
-    return replace(draft, schedules=(DispatchMode(value),))
-
-
-def _width(draft: _Draft, value: str) -> _Draft:
-    return replace(draft, widths=read_sizes(value))
-
-
-def _tensor_parallel(draft: _Draft, value: str) -> _Draft:
-    return replace(draft, arguments=(*draft.arguments, "--tensor-parallel-size", str(int(value))))
-
-
-def _dtype(draft: _Draft, value: str) -> _Draft:
-    return replace(draft, server={**draft.server, "dtype": value})
-
-
-def _plugin(draft: _Draft, value: str) -> _Draft:
-    return replace(draft, environment={**draft.environment, _SWITCH: value})
-
-
-def _mode(draft: _Draft, value: str) -> _Draft:
-    return replace(draft, modes=(Mode(value),))
-
-
-def _free(draft: _Draft, value: str) -> _Draft:
-    """Arguments for vLLM as a shell would split them; ``NAME=VALUE`` is a variable."""
-    words = shlex.split(value)
-    named = [word.partition("=") for word in words if re.match(r"[A-Z][A-Z0-9_]*=", word)]
-    rest = tuple(word for word in words if not re.match(r"[A-Z][A-Z0-9_]*=", word))
-    variables = {name: told for name, _, told in named}
-    changed = replace(draft, environment={**draft.environment, **variables})
-    return replace(changed, arguments=(*draft.arguments, *rest))
-
-
-_SETTERS: dict[str, Callable[[_Draft, str], _Draft]] = {
-    "attention": _attention,
-    "prefix_cache": _prefix_cache,
-    "graphs": _graphs,
-    "async_scheduling": _async,
-    "schedule": _schedule,
-    "width": _width,
-    "tensor_parallel": _tensor_parallel,
-    "dtype": _dtype,
-    "plugin": _plugin,
-    "mode": _mode,
-}
 
 
 @dataclass(slots=True)
@@ -215,17 +185,31 @@ class Cells:
         widths = draft.widths or self.asked.widths
         return loaded, replace(self.asked, schedules=schedules, widths=widths)
 
+    def work_of(self, cell: Cell, number: int) -> Work:
+        """The run of a lifetime of a cell.
+
+        Raises:
+            UsageError: an input is wrong.
+        """
+        loaded, asked = self.spec_of(cell)
+        prepared = conduct.prepare(loaded, source=rows_of(asked))
+        name = _SAFE.sub("_", name_of(cell))[:60]
+        run_id = f"{loaded.spec.name}-matrix-{prepared.fingerprint[:8]}-{name}-{number}"
+        return prepared, conduct.RunOptions(self.results, run_id, kind="matrix")
+
+    def ahead(self) -> None:
+        """Ask side by side for what will be asked first: the base thrice, each value once."""
+        values = [((axis.name, value),) for axis in self.axes for value in axis.others]
+        first: list[tuple[Cell, int]] = [((), 1), *((one, 1) for one in values), ((), 2), ((), 3)]
+        at_once([self.work_of(*one) for one in first], self.asked.overlap)
+
     def __call__(self, cell: Cell, number: int) -> Seen:
         """One lifetime of a cell.
 
         Raises:
             UsageError, EnvironmentError_, Interrupted: what is wrong is not the cell's.
         """
-        loaded, asked = self.spec_of(cell)
-        prepared = conduct.prepare(loaded, source=rows_of(asked))
-        name = _SAFE.sub("_", name_of(cell))[:60]
-        run_id = f"{loaded.spec.name}-matrix-{prepared.fingerprint[:8]}-{name}-{number}"
-        options = conduct.RunOptions(self.results, run_id, kind="matrix")
+        prepared, options = self.work_of(cell, number)
         began = time.monotonic()
         try:
             done = conducted(prepared, options, quiet=self.quiet)

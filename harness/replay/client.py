@@ -176,10 +176,12 @@ class CompletionsClient:
         connection: int = 0,
         salt: str | None = None,
         sent: Callable[[], object] | None = None,
+        max_tokens: int | None = None,
     ) -> Reply:
         """The completion of one prompt, sent on the numbered connection.
 
         Args:
+            max_tokens: in place of the settings' own.
             salt: what keeps the prompt's blocks in the prefix cache from every other request.
             sent: called when the request has left, its body included.
 
@@ -187,7 +189,7 @@ class CompletionsClient:
             RequestFailed: the attempt failed.
         """
         place = {"connection": connection, "count": 1}
-        return (await self._post(prompt, salt=salt, sent=sent, **place))[0]
+        return (await self._post(prompt, salt=salt, sent=sent, most=max_tokens, **place))[0]
 
     async def complete_list(
         self, prompts: Sequence[str], *, salt: str | None = None
@@ -302,6 +304,7 @@ class CompletionsClient:
         connection: int,
         salt: str | None,
         sent: Callable[[], object] | None = None,
+        most: int | None = None,
     ) -> tuple[Reply, ...]:
         await self._open(connection + 1)
         started = time.perf_counter()
@@ -310,7 +313,7 @@ class CompletionsClient:
                 connection,
                 "/v1/completions",
                 method="POST",
-                body=self._body(prompt, salt),
+                body=self._body(prompt, salt) | ({"max_tokens": most} if most else {}),
                 extensions=_tracing(sent),
             )
             latency = time.perf_counter() - started

@@ -84,8 +84,10 @@ class Dispatcher:
         self.prompt_ids: tuple[tuple[int, ...] | None, ...] = ()
         """The tokens of each of its prompts, where the server returns them."""
 
-    async def solo(self, prompt: str) -> Answer:
+    async def solo(self, prompt: str, *, max_tokens: int | None = None) -> Answer:
         """The answer to the prompt alone, with the attempts that it took.
+
+        ``max_tokens`` stands in place of the settings' own, where it is given.
 
         Raises:
             RequestFailed: it still fails after the last attempt, or cannot be retried.
@@ -95,7 +97,7 @@ class Dispatcher:
 
         async def send(attempt: int) -> tuple[Reply, ...]:
             salt = self._cache.salt(asking, attempt)
-            return (await self._client.complete_one(prompt, salt=salt),)
+            return (await self._client.complete_one(prompt, salt=salt, max_tokens=max_tokens),)
 
         return (await self._with_retries(send))[0]
 

@@ -4,6 +4,7 @@ Pure but for `load_report` and `comparison_document`, which read what runs left,
 writes reports.
 """
 
+from harness.report.bench_page import bench_document
 from harness.report.certificate_page import certificate_document
 from harness.report.document import Change, Document, Look
 from harness.report.documents import (
@@ -34,6 +35,7 @@ __all__ = [
     "Look",
     "answer_lines",
     "below",
+    "bench_document",
     "boxed",
     "certificate_document",
     "changes_of",

@@ -42,6 +42,7 @@ class Look(StrEnum):
     IMAGES = "images"
     CERTIFICATE = "certificate"
     MATRIX = "matrix"
+    BENCH = "bench"
 
 
 class Brief(StrEnum):
@@ -142,14 +143,24 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class RatioRow:
+    """A ratio with its interval, ``None`` where there is none; drawn on a scale of doublings."""
+
+    label: str
+    ratio: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
-    """Parts of one kind: groups of a forest plot under their names, flows, matrices, bars, spreads.
+    """Parts of one kind: groups of a forest plot under their names, flows, matrices, bars …
 
     Flows have a square a candidate; with ``counted`` each drawing says what its squares are.
     """
 
-    look: Literal["forest", "flows", "matrices", "bars", "spreads"]
-    parts: tuple[tuple[str, tuple[ForestRow, ...]] | Flow | Matrix | Bar | Spread, ...]
+    look: Literal["forest", "flows", "matrices", "bars", "spreads", "ratios"]
+    parts: tuple[tuple[str, tuple[ForestRow, ...]] | Flow | Matrix | Bar | Spread | RatioRow, ...]
     counted: bool = True
 
 

@@ -3,10 +3,12 @@
 Colours come from the page's style sheet by class, so that a figure follows light, dark and print.
 """
 
+from math import log2
+
 from markupsafe import Markup, escape
 
 from harness.hostile import visible
-from harness.report.document import Bar, Flow, ForestRow, Matrix, Spread
+from harness.report.document import Bar, Flow, ForestRow, Matrix, RatioRow, Spread
 
 MOST_SQUARES = 600
 _SHAPES = ((75, 22, 5), (220, 16, 10), (MOST_SQUARES, 11, 20))
@@ -179,3 +181,27 @@ def spread_chart(spread: Spread) -> Markup:
     drawn += _text("first divergent token →", (PLOT_LEFT + width) / 2, base + 36, "axis-name")
     title = f"Where answers in a batch leave those alone, {spread.mode}: outlined all, filled those"
     return _picture(drawn, width, base + 42, f"{title} with another label", "bars")
+
+
+def ratio_chart(rows: tuple[RatioRow, ...]) -> Markup:
+    """A line a ratio on a scale of doublings, with the interval; the upright line is 1."""
+    left, step, width = 150, 24, 360
+    ends = [abs(log2(v)) for row in rows for v in (row.ratio, row.low, row.high) if v]
+    most = max(1.0, *ends)
+    middle, height = left + width / 2, PLOT_TOP + step * len(rows)
+
+    def at(value: float) -> float:
+        return middle + log2(value) / most * width / 2
+
+    drawn = _path(f"M{middle:g} {PLOT_TOP - 6}V{height}", "grid")
+    for doubling in range(-int(most), int(most) + 1):
+        text = f"{2**doubling:g}×"
+        drawn += _text(text, at(2.0**doubling), height + 16, "tick")
+    for index, row in enumerate(rows):
+        y = PLOT_TOP + step * (index + 0.5)
+        inside = _text(row.label, left - 10, y + 4, "tick", "end")
+        if row.low is not None and row.high is not None:
+            inside += _path(f"M{at(row.low):.1f} {y:g}H{at(row.high):.1f}", "ci invariant")
+        inside += _path(f"M{at(row.ratio):.1f} {y:g}h.01", "point invariant")
+        drawn += _named("g", f"{row.label}: {row.ratio:.2f} times", inside)
+    return _picture(drawn, left + width + 20, height + 26, "Ratio to the base", "bars")

@@ -20,6 +20,7 @@ from harness.report.figures import (
     flow_chart,
     forest_axis,
     forest_mark,
+    ratio_chart,
     score_matrix,
     spread_chart,
 )
@@ -34,7 +35,15 @@ _PAGES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_DRAWINGS = (flow_chart, forest_axis, forest_mark, score_matrix, batch_size_chart, spread_chart)
+_DRAWINGS = (
+    flow_chart,
+    forest_axis,
+    forest_mark,
+    score_matrix,
+    batch_size_chart,
+    spread_chart,
+    ratio_chart,
+)
 _PAGES.globals |= {tool.__name__: tool for tool in (percent, mode_words, *_DRAWINGS)}
 # an identifier that may break where a reader would break it
 _PAGES.filters["breakable"] = lambda text: Markup(

@@ -22,6 +22,7 @@ FILES = {
         "junit": "comparison.xml",
         "github": "comparison-github.md",
     },
+    Look.BENCH: {name: f"bench.{name}" for name in ("md", "json", "html")},
     Look.MATRIX: {name: f"matrix.{name}" for name in ("md", "json", "html")},
     Look.CERTIFICATE: {name: f"certificate.{name}" for name in ("md", "json", "html")},
     Look.IMAGES: {name: f"image-difference.{name}" for name in ("md", "json", "html")},

@@ -86,3 +86,21 @@ def test_a_schedule_that_is_none_is_named_with_the_nearest(place):
     code, _, err = place.harness("certify", "-c", "spec.yaml", "--schedules", "stagered")
     assert code == 2
     assert "did you mean 'staggered'?" in err
+
+
+def test_lifetimes_that_run_at_once_leave_what_those_one_after_the_other_do(place):
+    place.causes(STANDARD)
+    flags = ("--widths", "2,8", "--prompts", "6", "--lifetimes", "2", "--overlap", "2", "--quiet")
+    code, _, err = place.harness("certify", "-c", "spec.yaml", *flags, "-o", "certificate")
+    assert code == 0, err
+    told = json.loads(Path("certificate/certificate.json").read_text())
+    assert (told["verdict"], told["lifetimes"]) == ("invariant", 2)
+    assert len(told["runs"]) == len(set(told["runs"])) == 2
+    assert {one["lifetime"] for one in told["proofs"]} == {1, 2}
+
+
+def test_servers_that_would_take_each_others_memory_are_not_started_at_once(place):
+    flags = ("--profile", "controlled", "--tasks", "tasks", "--overlap", "3")
+    code, _, err = place.harness("certify", *flags)
+    assert code == 2
+    assert "--kv-cache-memory-bytes" in err

@@ -33,7 +33,7 @@ def _case(name: str, commands: str, reads: str = "", collects: str = "") -> Case
 
 _VERBS = (
     *("run", "ablation", "plan", "summarize", "validate", "report", "score", "scan", "doctor"),
-    *("certify", "matrix", "shrink", "replay"),
+    *("certify", "matrix", "shrink", "replay", "bench"),
     *("pin", "bisect", "compare", "compose", "clean", "runs", "show", "open", "init", "schema"),
     *("tasks", "candidates", "models", "images", "adjudicate"),
 )

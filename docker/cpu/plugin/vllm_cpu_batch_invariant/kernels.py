@@ -37,6 +37,16 @@ def gemm_by_row(
     return torch.cat(results).view(*x.shape[:-1], -1)
 
 
+def gemm_whole(
+    layer: CpuLinearLayer,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """The layer's own GEMM as it is: a planted defect, for the part ``no-linear``."""
+    return layer.cpu_linear(x, weight, bias)
+
+
 def pairwise_sum(x: torch.Tensor) -> torch.Tensor:
     """Sum over the last dimension by halving it, so that the order is the same for every row.
 
@@ -73,3 +83,19 @@ def mean_dim(
     total = pairwise_sum(columns) if count else columns.new_zeros(columns.shape[:-1])
     mean = (total / count).to(result_type)
     return mean.reshape([1 if d in dims else n for d, n in enumerate(x.shape)]) if keepdim else mean
+
+
+def mean_of_float(
+    x: torch.Tensor,
+    dim: Sequence[int] | None,
+    keepdim: bool = False,
+    *,
+    dtype: torch.dtype | None = None,
+) -> torch.Tensor:
+    """``aten::mean.dim`` with PyTorch's own sum: a planted defect, for the part ``no-norm``."""
+    dims = list(dim) if dim else list(range(x.ndim))
+    count = 1
+    for d in dims:
+        count *= x.shape[d]
+    wide = x.to(torch.promote_types(dtype or x.dtype, torch.float32))
+    return (torch.sum(wide, dims, keepdim) / max(count, 1)).to(dtype or x.dtype)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+
 import torch
 from vllm.logger import init_logger
 
@@ -11,6 +14,8 @@ from vllm_cpu_batch_invariant import __version__, kernels
 logger = init_logger("vllm.plugins.cpu_batch_invariant")
 
 _OPERATOR = "aten::mean.dim"
+PARTS = "VLLM_CPU_BATCH_INVARIANT_PARTS"
+"""``all``, or ``no-linear`` or ``no-norm``: what is left as it is, a defect planted on purpose."""
 # The registration lasts as long as this object does.
 _library: torch.library.Library | None = None
 
@@ -43,7 +48,8 @@ def enable() -> None:
     """Replace the linear layers' GEMM and ``aten::mean.dim``; a second call does nothing.
 
     Raises:
-        RuntimeError: the model is to be compiled, which would bypass the replacements.
+        RuntimeError: the model is to be compiled, which would bypass the replacements; or the
+            parts have another name.
     """
     global _library
     if _library is not None:
@@ -51,8 +57,16 @@ def enable() -> None:
     _require_eager()
     from vllm.model_executor.layers import utils
 
-    utils.cpu_unquantized_gemm = kernels.gemm_by_row
-    _library = _register_override()
+    parts = os.environ.get(PARTS, "all")
+    if parts not in ("all", "no-linear", "no-norm"):
+        raise RuntimeError(f"{PARTS}={parts}: all, no-linear or no-norm")
+    planted = parts == "no-linear"
+    utils.cpu_unquantized_gemm = kernels.gemm_whole if planted else kernels.gemm_by_row
+    _library = _register_override(kernels.mean_of_float if parts == "no-norm" else kernels.mean_dim)
+    if parts != "all":
+        logger.warning(
+            "%s=%s: a defect is planted, this server is not batch-invariant", PARTS, parts
+        )
     logger.info(
         "vllm_cpu_batch_invariant %s: batch-invariant kernels active. operator: %s, "
         "dispatch key: CPU, linear layers: one GEMM call a row",
@@ -73,7 +87,7 @@ def ask_for_tiles() -> None:
         ask()
 
 
-def _register_override() -> torch.library.Library:
+def _register_override(mean: Callable[..., torch.Tensor]) -> torch.library.Library:
     """Register the mean, and let PyTorch say so.
 
     PyTorch warns of a replaced kernel once a process, and importing vLLM already uses that up;
@@ -83,7 +97,7 @@ def _register_override() -> torch.library.Library:
     warned_always = torch.is_warn_always_enabled()
     torch.set_warn_always(True)
     try:
-        library.impl(_OPERATOR, kernels.mean_dim, "CPU")
+        library.impl(_OPERATOR, mean, "CPU")
     finally:
         torch.set_warn_always(warned_always)
     return library

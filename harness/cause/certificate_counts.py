@@ -1,0 +1,83 @@
+"""What a certificate counts in the records of its lifetimes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from harness.records import Closeness, Record
+from harness.words import MODES, Asking, Effect, Mode
+
+_INVARIANT = Mode.BATCH_INVARIANT
+
+
+class Counts(Struct, frozen=True):
+    """Rows of one schedule and width in one mode, over all lifetimes; B against S1, by text.
+
+    Attributes:
+        rows, changed: rows, and those that change with the batch.
+        prompts, changed_prompts: the same by prompt.
+    """
+
+    schedule: str
+    width: int
+    mode: Mode
+    rows: int
+    changed: int
+    prompts: int
+    changed_prompts: int
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What is gathered from the records of all lifetimes."""
+
+    rows: dict[tuple[str, int, Mode], list[tuple[str, bool]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    alone: dict[tuple[Mode, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    noise: dict[Mode, int] = field(default_factory=lambda: dict.fromkeys(MODES, 0))
+    steps: set[int] = field(default_factory=set)
+    split: int = 0
+    closeness: list[Closeness] = field(default_factory=list)
+    cache: int = 0
+
+    def add(self, record: Record) -> None:
+        """Count one record that is ok."""
+        batch, noise = record.effect(Effect.BATCH), record.effect(Effect.NOISE)
+        prompt = record.prompt_sha256 or f"{record.task_name}/{record.sample_id}"
+        changed = bool(batch and batch.text)
+        self.rows[record.dispatch_mode, record.batch_size, record.mode].append((prompt, changed))
+        self.noise[record.mode] += bool(noise and noise.text)
+        if text := record.hash_of(Asking.S1):
+            self.alone[record.mode, prompt].add(text)
+        cache = record.effect(Effect.CACHE)
+        self.cache += record.mode is _INVARIANT and bool(cache and cache.text)
+        seen = record.witness.B if record.witness else None
+        if seen is not None:
+            self.split += bool(seen.split_prefills)
+            self.steps |= {seen.largest_step} if seen.largest_step else set()
+        if changed and record.mode is _INVARIANT and record.divergence:
+            self.closeness.append(record.divergence.closeness)
+
+    def cells(self) -> tuple[Counts, ...]:
+        """Each schedule and width in each mode."""
+        found = []
+        for (schedule, width, mode), rows in sorted(self.rows.items()):
+            changed = {prompt for prompt, moved in rows if moved}
+            prompts = {prompt for prompt, _ in rows}
+            moved = sum(moved for _, moved in rows)
+            counts = (len(rows), moved, len(prompts), len(changed))
+            found.append(Counts(schedule, width, mode, *counts))
+        return tuple(found)
+
+    def prompts(self, mode: Mode) -> tuple[int, int]:
+        """Prompts of a mode that change in any row of any lifetime, of all of its prompts."""
+        rows = [row for key, found in self.rows.items() if key[2] is mode for row in found]
+        return len({prompt for prompt, moved in rows if moved}), len({prompt for prompt, _ in rows})
+
+    def moved(self, mode: Mode) -> int:
+        """Prompts whose text alone is another one in another lifetime or row."""
+        return sum(len(texts) > 1 for (of, _), texts in self.alone.items() if of is mode)

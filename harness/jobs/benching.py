@@ -1,0 +1,130 @@
+"""What a mode, or another axis, costs: blocks of server lifetimes, measured and set in ratio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness import conduct
+from harness.cause import FEWEST_BLOCKS, Axis, Cost, Reading, costs
+from harness.errors import UsageError
+from harness.files import read_json, write_json
+from harness.jobs import Done
+from harness.jobs.certifying import Asked, rows_of
+from harness.jobs.matrix_cells import Cells, read_axes
+from harness.plan import Lifetime
+from harness.records import Answer, read_run_files
+from harness.replay import Dispatcher
+from harness.report import bench_document, write_document
+from harness.settings import LoadedSpec
+from harness.words import DispatchMode
+
+_FORMATS = ("md", "json", "html")
+_ALONE = 3
+"""Prompts that are asked alone in a block, for the first token and the time of each."""
+
+
+def bench(
+    loaded: LoadedSpec,
+    axis: str,
+    concurrent: Sequence[int],
+    blocks: int,
+    results: Path,
+    out: Path | None,
+    *,
+    quiet: bool,
+) -> Done:
+    """Measure blocks of one lifetime an arm; a block that is there is not measured again.
+
+    Raises:
+        UsageError: an axis, or fewer blocks than an interval takes.
+        HarnessError: as `harness.conduct.run`.
+    """
+    if blocks < FEWEST_BLOCKS:
+        raise UsageError(f"--blocks: {blocks}", hint=f"at least {FEWEST_BLOCKS}, for an interval")
+    (read,) = read_axes([axis])
+    cells = Cells(loaded, (read,), Asked((DispatchMode.SYNCHRONIZED,), (2,), 2, 1), results, quiet)
+    readings: list[Reading] = []
+    for block in range(1, blocks + 1):
+        # turned from block to block: A B, B A, A B …
+        arms = read.values if block % 2 else read.values[::-1]
+        for arm in arms:
+            readings += _lifetime(cells, read, arm, block, concurrent)
+    found = costs(readings, read.base)
+    lines = [f"cost of {read.name} over {read.base}, {blocks} blocks", *map(_line, found)]
+    if out is not None:
+        document = bench_document(found, read, blocks, loaded.spec.name)
+        value: dict[str, Any] = {
+            "axis": read.name,
+            "base": read.base,
+            "blocks": blocks,
+            "costs": msgspec.to_builtins(found),
+            "readings": msgspec.to_builtins(readings),
+        }
+        lines += [f"written   {path}" for path in write_document(document, _FORMATS, out, value)]
+    return Done(lines, found)
+
+
+def _line(one: Cost) -> str:
+    room = "" if one.low is None else f" [{one.low:.2f}, {one.high:.2f}]"
+    means = f"{one.base:.4g} and {one.other:.4g} {one.unit}"
+    return f"  {one.measure:<22} {one.arm}: {one.ratio:.2f} times{room}  ({means})"
+
+
+def _lifetime(
+    cells: Cells, axis: Axis, arm: str, block: int, concurrent: Sequence[int]
+) -> list[Reading]:
+    """The readings of one arm in one block, from its folder where they are there."""
+    loaded, _ = cells.spec_of(() if arm == axis.base else ((axis.name, arm),))
+    prepared = conduct.prepare(loaded, source=rows_of(cells.asked))
+    place = cells.results / f"{loaded.spec.name}-bench-{prepared.fingerprint[:8]}-{block}"
+    kept = place / "readings.json"
+    if kept.is_file():
+        return msgspec.convert(read_json(kept)["readings"], list[Reading])
+    found: list[Reading] = []
+    texts = [prompt.text for prompt in prepared.population.prompts]
+
+    async def work(_: Lifetime, dispatcher: Dispatcher, __: object) -> None:
+        found.extend([one async for one in _measured(dispatcher, texts, concurrent, arm, block)])
+
+    options = conduct.RunOptions(cells.results, place.name, kind="bench")
+    progress = conduct.RunProgress() if cells.quiet else conduct.ConsoleProgress()
+    folder = conduct.with_server(prepared, options, progress, work)
+    starts = [one for startup in read_run_files(folder).startups for one in startup.starts]
+    ready = starts[-1].ready_after_s if starts else None
+    if ready:
+        found.insert(0, Reading(block, arm, "start-up", "s", ready))
+    write_json(folder / kept.name, {"readings": msgspec.to_builtins(found)})
+    return found
+
+
+async def _measured(
+    dispatcher: Dispatcher, texts: Sequence[str], concurrent: Sequence[int], arm: str, block: int
+) -> AsyncIterator[Reading]:
+    """Alone first, then ever more at once; each wave is of other prompts than the one before."""
+    prompts = cycle(texts)
+    firsts, rest = list[float](), list[float]()
+    for prompt in islice(prompts, _ALONE):
+        one = await dispatcher.solo(prompt, max_tokens=1)
+        whole = await dispatcher.solo(prompt)
+        firsts.append(one.latency_s or 0.0)
+        more = len(whole.token_ids or ()) - 1
+        if more > 0:
+            rest.append(((whole.latency_s or 0.0) - firsts[-1]) / more)
+    yield Reading(block, arm, "first token alone", "s", sum(firsts) / len(firsts))
+    if rest and sum(rest) > 0:
+        yield Reading(block, arm, "each token alone", "s", sum(rest) / len(rest))
+    for width in concurrent:
+        batch = list(islice(prompts, width))
+        if width == 1:
+            answers: Sequence[Answer] = (await dispatcher.solo(batch[0]),)
+        else:
+            answers = await dispatcher.batch(batch, DispatchMode.SYNCHRONIZED)
+        tokens = sum(len(answer.token_ids or ()) for answer in answers)
+        wall = max(answer.latency_s or 0.0 for answer in answers)
+        if wall and tokens:
+            yield Reading(block, arm, f"throughput at {width}", "tokens/s", tokens / wall)

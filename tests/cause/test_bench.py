@@ -1,0 +1,69 @@
+"""What the mode costs: ratios of paired blocks, and the verb on the stand-in server."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from harness.cause import Reading, costs
+
+
+def readings(*blocks, measure="start-up"):
+    for n, values in enumerate(blocks, start=1):
+        for arm, value in zip(("standard", "batch_invariant"), values, strict=True):
+            yield Reading(n, arm, measure, "s", value)
+
+
+def test_a_ratio_is_of_paired_blocks_and_a_drift_of_the_machine_cancels():
+    (found,) = costs(list(readings((1, 2), (10, 20), (100, 200))), "standard")
+    assert found.ratio == pytest.approx(2)
+    assert (found.low, found.high) == (pytest.approx(2), pytest.approx(2))
+    assert found.blocks == 3
+
+
+def test_the_interval_is_students_and_holds_the_truth_in_95_of_100():
+    chance, held = random.Random(3), 0
+    for _ in range(600):
+        pairs = [(1.0, 1.5 * 2 ** chance.gauss(0, 0.2)) for _ in range(5)]
+        (found,) = costs(list(readings(*pairs)), "standard")
+        held += found.low <= 1.5 <= found.high
+    assert 0.93 <= held / 600 <= 0.97
+
+
+def test_a_ratio_turned_round_is_its_inverse():
+    pairs = [(1.0, 1.3), (1.1, 1.2), (0.9, 1.4)]
+    (one,) = costs(list(readings(*pairs)), "standard")
+    (other,) = costs(list(readings(*pairs)), "batch_invariant")
+    assert one.ratio * other.ratio == pytest.approx(1)
+    assert one.low * other.high == pytest.approx(1)
+
+
+def test_a_block_that_lacks_an_arm_is_left_out():
+    rows = list(readings((1, 2), (1, 2)))[:-1]
+    (found,) = costs(rows, "standard")
+    assert (found.blocks, found.low) == (1, None)
+
+
+def test_fewer_than_five_blocks_are_refused(place):
+    code, _, err = place.harness("bench", "-c", "spec.yaml", "--blocks", "3")
+    assert code == 2
+    assert "at least 5" in err
+
+
+def test_both_modes_are_measured_in_blocks_and_drawn(place):
+    place.causes()
+    flags = ("--concurrent", "1,4", "-o", "cost", "--quiet")
+    code, out, err = place.harness("bench", "-c", "spec.yaml", *flags)
+    assert code == 0, err
+    told = json.loads(Path("cost/bench.json").read_text())
+    names = {one["measure"]: one for one in told["costs"]}
+    assert {"start-up", "first token alone", "throughput at 1", "throughput at 4"} <= set(names)
+    assert all(one["blocks"] == 5 for one in told["costs"] if "token alone" not in one["measure"])
+    assert names["throughput at 4"]["base"] > names["throughput at 1"]["base"]
+    assert "batch_invariant: " in out
+    assert "Ratio to the base" in Path("cost/bench.html").read_text()
+    # what is there is not measured again
+    assert place.harness("bench", "-c", "spec.yaml", *flags)[1] == out
