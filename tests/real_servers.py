@@ -128,7 +128,7 @@ class ByHand:
         spec = load_spec("demo-tiny").spec
         server = spec.server
         command = [
-            *(str(ROOT / server.native_command.split()[0]), *server.native_command.split()[1:]),
+            *(str(ROOT / server.native_argv[0]), *server.native_argv[1:]),
             *("--model", str(ROOT / spec.models[0].hf_id), "--host", "127.0.0.1"),
             *("--port", str(self.port), "--served-model-name", "demo-llama"),
             *("--no-enable-prefix-caching", "--enable-logging-iteration-details"),

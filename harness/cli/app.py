@@ -29,7 +29,19 @@ from harness.cli.result_verbs import (
     summarize,
     validate,
 )
-from harness.cli.run_verbs import CLEAN_EXAMPLE, ablation, clean, compose, doctor, plan, run, scan
+from harness.cli.run_verbs import (
+    CLEAN_EXAMPLE,
+    ablation,
+    clean,
+    compose,
+    demo,
+    doctor,
+    engine,
+    plan,
+    run,
+    scan,
+    where,
+)
 from harness.cli.terminal import SPEC_VERBS, examples_first, hold_streams
 from harness.errors import EnvironmentError_, HarnessError
 from harness.files import refusal
@@ -46,12 +58,15 @@ _RUN, _READ = "Run", "Read what a run left"
 _CAUSE = "From a change to its cause"
 _INPUTS, _VERSIONS = "Prompts, candidates, models", "Images and versions"
 _VERBS: tuple[tuple[Any, str, str], ...] = (
+    (demo, _RUN, "The whole ablation on this machine's CPU, set-up included."),
     (run, _RUN, "Ask every candidate alone and in its batch, and compare."),
     (ablation, _RUN, "The whole ablation: check, smoke, scan, run, report."),
     (plan, _RUN, "What a run would do; no server is started."),
     (scan, _RUN, "Find the prompts that change in a batch."),
     (doctor, _RUN, "Check this machine, or a stack, for a run."),
     (compose, _RUN, "A Docker Compose file with both servers."),
+    (engine, _RUN, "Install the CPU engine that the demo runs on."),
+    (where, _RUN, "Where a file that ships with the harness lies."),
     (clean, _RUN, "End what a killed run left behind."),
     (certify, _CAUSE, "One verdict for one stack, within a bound."),
     (matrix, _CAUSE, "Which axis takes a change away."),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from typer import Option
+from typer import Argument, Option
 
 from harness import jobs
 from harness.cli.terminal import (
@@ -200,6 +200,46 @@ def compose(
         typer.echo(text, nl=False)
     else:
         write_whole(out, text, parents=True)
+
+
+def demo(
+    profile: Annotated[str, Option("--profile", "-p", help="demo or demo-tiny.")] = "demo",
+    results: Results = RESULTS,
+    port: Annotated[int | None, Option(help="Of the server; else the profile's.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """The whole ablation on this machine's CPU, with a real vLLM server and a small model.
+
+    Looks at the machine first; then installs the CPU engine (in a checkout into
+    .venv-cpu, else into ~/.cache/harness/engine; HARNESS_ENGINE names another folder)
+    and fetches the model, once.
+
+    
+      harness demo
+      harness demo --profile demo-tiny
+    """
+    tell(jobs.demo.demo(profile, results, port, note, quiet=quiet))
+
+
+def engine() -> None:
+    """Install the CPU engine that the demo runs on, unless it is there.
+
+    
+      harness engine
+      PYTHON=python3.12 HARNESS_ENGINE=/opt/engine harness engine
+    """
+    tell(jobs.demo.install_engine())
+
+
+def where(name: Annotated[str, Argument(help="As it is called in a checkout.")] = "") -> None:
+    """Print where a file that ships with the harness lies.
+
+    
+      bash "$(harness where runpod_start.sh)"
+      docker compose -f "$(harness where compose/gpu.yaml)" up standard
+      "$(harness where docker/cpu/build.sh)"
+    """
+    say([jobs.this_machine.where(name)])
 
 
 def clean(

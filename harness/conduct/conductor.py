@@ -283,8 +283,8 @@ def _conclude(plan: Plan, bench: Bench) -> Conclusion:
     summary, validation = summarise_run(folder.path), validate_run(folder.path)
     folder.write(_SUMMARY, msgspec.to_builtins(summary))
     folder.write(_VALIDATION, msgspec.to_builtins(validation))
+    bench.metadata.close(exit_code=0 if validation.ok else 1)  # the report tells this session's end
     reports = tuple(write_reports(folder.path, summary=summary, validation=validation))
-    bench.metadata.close(exit_code=0 if validation.ok else 1)
     return Conclusion(folder.path, summary, validation, reports)
 
 

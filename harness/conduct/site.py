@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -47,13 +46,13 @@ class Site:
     def vllm_release(self, spec: RunSpec) -> str | None:
         """The vLLM that a server of ours will run; ``None`` where it cannot be told beforehand."""
         if spec.backend is BackendName.NATIVE:
-            return interpreter_versions(shlex.split(spec.server.native_command)[0]).vllm
+            return interpreter_versions(spec.server.native_argv[0]).vllm
         return self.versions().get("vllm")
 
     def server_packages(self, spec: RunSpec) -> Mapping[str, str]:
         """Versions of what a server of ours will run, as far as they can be told beforehand."""
         if spec.backend is BackendName.NATIVE:
-            return interpreter_versions(shlex.split(spec.server.native_command)[0]).packages
+            return interpreter_versions(spec.server.native_argv[0]).packages
         return self.versions()
 
     def verify_unchanged(self) -> None:

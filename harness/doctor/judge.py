@@ -112,7 +112,7 @@ def _server(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
     if native is not None:
         remedy = "install vLLM there, or set --native-command"
         if native.is_cpu_engine:
-            remedy = "install the CPU engine: make engine"
+            remedy = "install the CPU engine: harness engine"
         empty = native.vllm is None
         cases = {"away": not native.found, "unread": empty and not native.is_python, "empty": empty}
         yield _say("server command", cases, native=native, remedy=remedy)

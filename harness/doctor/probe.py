@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import shutil
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -15,6 +14,7 @@ from harness.errors import EnvironmentError_, UsageError
 from harness.images import ImageLock, ImageVersions, Presence, find_image, presence
 from harness.machine import Versions, interpreter_versions, read_gpus, this_host
 from harness.models import PREFIX, weights_folder
+from harness.places import is_of_engine
 from harness.serve import check_port_free, external_refusal, sweep_everything
 from harness.serve.docker import PODMAN_HEEDS_CDI, connect, engine_gpu_access, podman_release
 from harness.settings import ModelSpec, RunSpec
@@ -49,7 +49,7 @@ def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
     return Facts(
         engine=engine,
         image=image,
-        native=_native(spec.server.native_command) if native else None,
+        native=_native(spec.server.native_argv[0]) if native else None,
         gpus=gpus.found,
         gpu_trouble=gpus.trouble,
         visible=None if visible is None else tuple(filter(None, visible.split(","))),
@@ -64,8 +64,7 @@ def probe(spec: RunSpec, *, lock: Path, results: Path) -> Facts:
     )
 
 
-def _native(command: str) -> NativeFacts:
-    program = next(iter(shlex.split(command)), "")
+def _native(program: str) -> NativeFacts:
     found = shutil.which(program) is not None
     versions = interpreter_versions(program) if found else Versions()
     return NativeFacts(
@@ -75,7 +74,7 @@ def _native(command: str) -> NativeFacts:
         vllm=versions.vllm,
         torch=versions.torch,
         shm_bytes=_free_bytes(Path("/dev/shm")),
-        is_cpu_engine=".venv-cpu" in program,
+        is_cpu_engine=is_of_engine(program),
     )
 
 

@@ -16,6 +16,7 @@ from msgspec.structs import force_setattr
 from harness.errors import UsageError
 from harness.files import write_whole
 from harness.images.reference import ImageReference
+from harness.places import shipped
 from harness.settings import read_yaml
 
 DEFAULT_LOCK = Path("docker/images.lock.yaml")
@@ -95,11 +96,13 @@ class ImageLock:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a lock file; a missing one is an empty lock.
+        """Read a lock file; a missing one is an empty lock, the default one what ships.
 
         Raises:
             UsageError: it is not a lock file.
         """
+        if path == DEFAULT_LOCK and not path.exists():
+            path = shipped(str(DEFAULT_LOCK))
         if not path.exists():
             return cls()
         data = read_yaml(path).data

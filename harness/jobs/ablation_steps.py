@@ -133,7 +133,8 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: str) -> Abl
         raise UsageError("no such file", file=missing[0], hint=hint)
     scans = bool(missing) or "candidates" not in loaded.given
     # of the settings and of what is asked: an edited task or candidate file is another run
-    digest = hashlib.sha256(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode())
+    settings = spec.model_dump(mode="json", exclude={"candidates", "tasks"})
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     named = () if scans else tuple(map(Path, spec.candidates))
     for path in (*named, *sorted(Path(spec.tasks).glob("*.yaml"))):
         digest.update(path.read_bytes())

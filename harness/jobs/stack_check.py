@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,7 @@ def _findings(judged: Collection[Judged]) -> list[Finding]:
 
 def _release(spec: RunSpec, lock: Path) -> str | None:
     if spec.backend is BackendName.NATIVE:
-        return interpreter_versions(shlex.split(spec.server.native_command)[0]).vllm
+        return interpreter_versions(spec.server.native_argv[0]).vllm
     if spec.backend is BackendName.EXTERNAL:
         return None
     entry, tag = ImageLock.load(lock).get(spec.image), _IN_TAG.search(spec.image)

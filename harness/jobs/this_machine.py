@@ -13,6 +13,7 @@ from harness.images import ImageLock, ImageReference
 from harness.jobs import Done
 from harness.machine import GpuAccess
 from harness.models import PREFIX, faults, fetch, known_models, shelf
+from harness.places import shipped
 from harness.serve import compose_file, sweep_everything
 from harness.settings import RunSpec
 
@@ -83,6 +84,18 @@ def fetch_model(name: str, say: Callable[[str], object]) -> Done:
         EnvironmentError_: it cannot be had, or there is no room for it.
     """
     return Done([f"{name}: {fetch(name, say)}"])
+
+
+def where(name: str) -> Path:
+    """Where a file or folder that ships lies, by its name in a checkout.
+
+    Raises:
+        UsageError: nothing of that name ships.
+    """
+    if not (place := shipped(name)).exists():
+        hint = "such as runpod_start.sh, compose/gpu.yaml, candidates/population/tasks"
+        raise UsageError("nothing of that name ships with the harness", file=name, hint=hint)
+    return place
 
 
 def compose_text(

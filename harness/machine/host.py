@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from harness.places import user_cache
 from harness.words import Mode
 
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
@@ -52,7 +53,7 @@ class Host:
 
 def this_host(gpu: GpuAccess = GpuAccess.RUNTIME) -> Host:
     """The machine that this process runs on; honours ``XDG_CACHE_HOME`` and ``HF_HOME``."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = user_cache()
     return Host(
         name=socket.gethostname(),
         pid=os.getpid(),

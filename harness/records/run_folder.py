@@ -38,6 +38,7 @@ from harness.records.record import Record
 from harness.records.run_files import METADATA, RECORDS
 
 SUPERSEDED = "superseded_records.jsonl"
+_LAST = "report.html"  # of all that a concluded run gets
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +187,11 @@ class _Known(msgspec.Struct):
     does_not_count: str | None = None
     sessions: tuple[_Session, ...] = ()
 
-    @property
-    def done(self) -> bool:
+    def done(self, folder: Path) -> bool:
         """Whether its conclusion was written: a run killed before that is taken up again."""
         concluded = not self.sessions or self.sessions[-1].exit in (0, GateFailed.exit_code)
-        return self.does_not_count is not None or (self.complete and concluded)
+        written = self.complete and concluded and (folder / _LAST).exists()
+        return self.does_not_count is not None or written
 
 
 def find_unfinished(results: Path, fingerprint: str) -> str | None:
@@ -204,6 +205,6 @@ def find_unfinished(results: Path, fingerprint: str) -> str | None:
             known, changed = msgspec.convert(read_json(path), _Known), path.stat().st_mtime
         except (HarnessError, msgspec.ValidationError, OSError):
             continue
-        if known.fingerprint == fingerprint and not known.done:
+        if known.fingerprint == fingerprint and not known.done(path.parent):
             found.append((changed, path.parent.name))
     return max(found)[1] if found else None

@@ -8,7 +8,6 @@ nothing else; a golden test holds that.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,7 +223,7 @@ def launch_options(
     extension = Mount(str(WORKER_EXTENSION.parent), _EXTENSION_IN_CONTAINER, read_only=True)
     command: tuple[str, ...] = _ENTRYPOINT if in_container else ()
     if spec.backend is BackendName.NATIVE:
-        command = tuple(shlex.split(server.native_command))
+        command = server.native_argv
         if any(part.startswith("-W") for part in command[1:]):
             raise UsageError(
                 f"server.native_command holds -W: {_HIDES}", hint="take it out of the command"

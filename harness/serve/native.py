@@ -26,6 +26,7 @@ from msgspec import structs
 from harness.errors import EnvironmentError_, StartupFailed
 from harness.files import Lock
 from harness.machine import ProcessId, marked_processes
+from harness.places import is_of_engine
 from harness.secrets import redact_environment
 from harness.serve import supervisor
 from harness.serve.launch import LaunchOptions
@@ -38,6 +39,11 @@ from harness.words import BackendName
 _RECORDED_PREFIXES = ("VLLM_", "CUDA", "NCCL_", "TORCH", "OMP_", "HF_", "LD_", "NVIDIA_")
 _NEVER_INHERITED = ("VLLM_API_KEY",)
 _START_S = 30.0
+_NO_ENGINE = "`harness demo` installs the CPU engine and runs; `harness engine` only installs it"
+_NO_COMMAND = (
+    "set server.native_command, e.g. "
+    '--native-command "python -m vllm.entrypoints.openai.api_server"'
+)
 
 
 class NativeBackend:
@@ -55,8 +61,7 @@ class NativeBackend:
         if shutil.which(program) is None:
             raise EnvironmentError_(
                 f"the server command {program!r} is not an executable file here",
-                hint="set server.native_command, e.g. "
-                '--native-command "python -m vllm.entrypoints.openai.api_server"',
+                hint=_NO_ENGINE if is_of_engine(program) else _NO_COMMAND,
             )
         check_port_free(options.port)
 

@@ -15,6 +15,7 @@ import typer
 from pydantic import ValidationError
 
 from harness.errors import UsageError, nearest, raise_all, shown
+from harness.places import placed, shipped
 from harness.settings.old_spellings import replaced
 from harness.settings.run_spec import RunSpec
 from harness.settings.spec_flags import apply_flags, flag_of, merged, nested, spec_flags
@@ -24,10 +25,7 @@ from harness.settings.yaml_lines import KeyPath, YamlFile, read_yaml
 DEFAULT_PROFILE = "study-d"
 """The profile under the flags where a command names none: the study's own command line."""
 
-_PACKAGE = Path(__file__).resolve().parent.parent
-_PROFILES = _PACKAGE / "profiles"
-_SHIPPED = "packaged:"
-"""In front of a path that starts in the package: what ships with the harness."""
+_PROFILES = shipped("profiles")
 _PANEL = "Run spec (every key of the file; the flag wins; --help-all shows all)"
 _OFTEN = ("--model", "--modes", "--candidates", "--tasks")
 _OF_CANDIDATES = ("run", "plan")
@@ -295,9 +293,10 @@ def _tidy(data: Mapping[str, Any]) -> dict[str, Any]:
         here: Any = out.get("server") if sections else out
         if isinstance(here, dict) and here.get(key) is not None and not isinstance(here[key], list):
             here[key] = [here[key]]
-    out |= {"tasks": _placed(out["tasks"])} if "tasks" in out else {}
+    if isinstance(tasks := data.get("tasks"), str):
+        out["tasks"] = placed(tasks)
     if isinstance(out.get("candidates"), list):
-        out["candidates"] = [_placed(item) for item in out["candidates"]]
+        out["candidates"] = [placed(a) if isinstance(a, str) else a for a in out["candidates"]]
     server = out.get("server")
     if isinstance(server, dict):
         for key in _TEXT_LISTS:
@@ -308,14 +307,6 @@ def _tidy(data: Mapping[str, Any]) -> dict[str, Any]:
     if out.get("dispatch_modes") == ["original"]:
         out["dispatch_modes"] = "original"
     return out
-
-
-def _placed(path: Any) -> Any:
-    """A path of the package as one of this machine, short where it lies below this folder."""
-    if not isinstance(path, str) or not path.startswith(_SHIPPED):
-        return path
-    full = _PACKAGE / path.removeprefix(_SHIPPED)
-    return str(full.relative_to(Path.cwd()) if full.is_relative_to(Path.cwd()) else full)
 
 
 def _as_text(value: Any) -> Any:

@@ -6,6 +6,7 @@ the suggestion for a misspelt one.
 """
 
 import re
+import shlex
 import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_orig
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.errors import nearest
+from harness.places import placed
 from harness.settings.yaml_lines import KeyPath
 from harness.words import Asking, BackendName, CachePolicy, DispatchMode, Mode
 
@@ -73,6 +75,12 @@ class ServerSettings(BaseModel):
     """Further arguments for vLLM."""
     env: dict[str, str] = Field(default_factory=dict)
     """Variables for the server."""
+
+    @property
+    def native_argv(self) -> tuple[str, ...]:
+        """The native command's words, the program where it lies on this machine."""
+        program, *rest = shlex.split(self.native_command) or [""]
+        return placed(program), *rest
 
 
 class RequestSettings(BaseModel):

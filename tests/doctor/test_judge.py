@@ -140,7 +140,7 @@ def test_the_cpu_engine_needs_no_gpu_and_no_docker():
 def test_a_cpu_engine_that_is_not_installed_names_make_engine(native):
     facts = replace(FACTS, engine=None, image=None, native=native, gpus=())
     bad = [check for check in judge(facts, SPEC) if check.status is Status.FAILED]
-    assert [check.remedy for check in bad] == ["install the CPU engine: make engine"]
+    assert [check.remedy for check in bad] == ["install the CPU engine: harness engine"]
 
 
 @pytest.mark.parametrize(

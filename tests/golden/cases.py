@@ -32,6 +32,7 @@ def _case(name: str, commands: str, reads: str = "", collects: str = "") -> Case
 
 
 _VERBS = (
+    *("demo", "engine", "where"),
     *("run", "ablation", "plan", "summarize", "validate", "report", "score", "scan", "doctor"),
     *("certify", "matrix", "shrink", "replay", "bench"),
     *("pin", "bisect", "compare", "compose", "clean", "runs", "show", "open", "init", "schema"),
@@ -291,7 +292,8 @@ _ERRORS = [
     _case("error-missing", "summarize nothing\nvalidate nothing\nreport nothing\nscore nothing\n"
           "compare nothing demo\ncandidates export nothing -o flips.csv\n"
           "adjudicate export nothing -o sheets\nadjudicate import --key nothing.json\n"
-          "summarize inputs\nscore demo\nrun --profile demo-tiny\nscan --profile demo-tiny\n"
+          "summarize inputs\nscore demo\nrun --profile demo-tiny --tasks tasks\n"
+          "scan --profile demo-tiny --tasks tasks\n"
           "run -c nothing.yaml", "demo inputs"),
     _case("error-usage", "nothing\nsummarize\nsummarize demo --nothing\nreport demo --format pdf\n"
           "compare demo demo --fail-on new-label-flip\ncompare demo demo --format pdf\n"

@@ -84,6 +84,7 @@ def test_only_an_unfinished_run_of_the_same_questions_is_found(tmp_path):
         write_json(
             tmp_path / name / "metadata.json", {"fingerprint": fingerprint, "complete": complete}
         )
+    (tmp_path / "a/report.html").touch()
     assert find_unfinished(tmp_path, "x") == "b"
     assert find_unfinished(tmp_path, "z") is None
 

@@ -163,9 +163,9 @@ def case_native_stand_in(native_options: Callable[..., LaunchOptions]) -> Case:
 def case_native_vllm(free_port: int, host: Host) -> Case:
     """The real server with the demo's model, from the demo's own profile."""
     spec = load_spec("demo-tiny").spec
-    python = ROOT / spec.server.native_command
+    python = " ".join((str(ROOT / spec.server.native_argv[0]), *spec.server.native_argv[1:]))
     model = spec.models[0].model_copy(update={"hf_id": str(ROOT / spec.models[0].hf_id)})
-    server = spec.server.model_copy(update={"port": free_port, "native_command": str(python)})
+    server = spec.server.model_copy(update={"port": free_port, "native_command": python})
     spec = spec.model_copy(update={"server": server, "models": (model,)})
     return Case(
         NativeBackend(),

