@@ -154,9 +154,10 @@ def matrix(
     """Which axis takes the change away: one at a time from a base, then several together.
 
     The first value of each axis is the base. Named axes: attention, prefix_cache, graphs,
-    async_scheduling, schedule, width, tensor_parallel, dtype, plugin, mode; any other name takes
-    vLLM's arguments (and NAME=VALUE variables) between bars. The mode is the spec's last. Exit 1
-    where the cause is unknown. The same command goes on where it was cut.
+    async_scheduling, schedule, width, tensor_parallel, dtype, plugin, mode, and server (URL,LOG of
+    one that runs already); any other name takes vLLM's arguments and NAME=VALUE variables between
+    bars. The mode is the spec's last. Exit 1 where the cause is unknown. The same command goes on
+    where it was cut.
 
     \b
       harness matrix --profile controlled --axis "attention=FA3|FA2|TRITON_ATTN" --axis prefix_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 import time
@@ -17,8 +18,8 @@ from harness.jobs.certifying import Asked, rows_of
 from harness.jobs.runs import conducted, read_sizes
 from harness.jobs.together import Work, at_once
 from harness.records import RECORDS, iter_records
-from harness.settings import Expect, LoadedSpec
-from harness.words import Asking, CachePolicy, DispatchMode, Effect, Mode
+from harness.settings import Expect, ExternalServer, LoadedSpec
+from harness.words import Asking, BackendName, CachePolicy, DispatchMode, Effect, Mode
 
 Changes = dict[str, Any]
 _FLASH = {"FA2": "2", "FA3": "3"}
@@ -36,6 +37,7 @@ _NAMED: dict[str, tuple[str, ...]] = {
     "dtype": ("bfloat16", "float32"),
     "plugin": ("no-linear", "all", "no-norm"),
     "mode": ("standard", "batch_invariant"),
+    "server": (),
 }
 """Axes known by name, with the values that are tried where none are given."""
 
@@ -51,6 +53,7 @@ class _Draft:
     modes: tuple[Mode, ...] = ()
     schedules: tuple[DispatchMode, ...] = ()
     widths: tuple[int, ...] = ()
+    external: ExternalServer | None = None
 
     def served(self, **settings: object) -> _Draft:
         """With settings of the server."""
@@ -84,6 +87,14 @@ def _on(value: str) -> bool:
     return value == "on"
 
 
+def _running(value: str) -> ExternalServer:
+    """``URL``, or ``URL,LOG`` with the file that the server writes its log to."""
+    url, _, log = value.partition(",")
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(value)
+    return ExternalServer(url=url, log=log or None)
+
+
 _SETTERS: dict[str, Callable[[_Draft, str], _Draft]] = {
     "attention": _attention,
     "prefix_cache": lambda d, v: d.controlled(prefix_caching=CachePolicy(v)),
@@ -95,6 +106,7 @@ _SETTERS: dict[str, Callable[[_Draft, str], _Draft]] = {
     "dtype": lambda d, v: d.served(dtype=v),
     "plugin": lambda d, v: d.given([f"{_SWITCH}={v}"]),
     "mode": lambda d, v: replace(d, modes=(Mode(v),)),
+    "server": lambda d, v: replace(d, external=_running(v)),
 }
 
 
@@ -135,7 +147,7 @@ def _put(draft: _Draft, name: str, value: str) -> _Draft:
     try:
         return _SETTERS[name](draft, value)
     except ValueError:
-        known = ", ".join(_NAMED[name])
+        known = ", ".join(_NAMED[name]) or "URL, or URL,LOG"
         raise UsageError(f"--axis {name}: '{value}' is no value of it", hint=known) from None
 
 
@@ -171,7 +183,7 @@ class Cells:
             "env": {**spec.server.env, **draft.environment},
         }
         controls = {**draft.controls, "askings": (Asking.S0, Asking.S1, Asking.B, Asking.S2)}
-        changes = {
+        changes: Changes = {
             "server": spec.server.model_copy(update=server),
             "controls": spec.controls.model_copy(update=controls),
             "modes": draft.modes or spec.modes[-1:],
@@ -180,6 +192,9 @@ class Cells:
             "limit": None,
             "candidates": (),
         }
+        if draft.external is not None:
+            changes["backend"] = BackendName.EXTERNAL
+            changes["external"] = {changes["modes"][0]: draft.external}
         loaded = replace(self.loaded, spec=spec.model_copy(update=changes))
         schedules = draft.schedules or self.asked.schedules
         widths = draft.widths or self.asked.widths
@@ -193,7 +208,9 @@ class Cells:
         """
         loaded, asked = self.spec_of(cell)
         prepared = conduct.prepare(loaded, source=rows_of(asked))
-        name = _SAFE.sub("_", name_of(cell))[:60]
+        name = name_of(cell)
+        mark = hashlib.sha256(name.encode()).hexdigest()[:6]
+        name = f"{_SAFE.sub('_', name)[:40]}-{mark}" if cell else name
         run_id = f"{loaded.spec.name}-matrix-{prepared.fingerprint[:8]}-{name}-{number}"
         return prepared, conduct.RunOptions(self.results, run_id, kind="matrix")
 

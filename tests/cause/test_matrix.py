@@ -12,7 +12,7 @@ from harness.errors import UsageError
 from harness.jobs.certifying import Asked
 from harness.jobs.matrix_cells import Cells, read_axes
 from harness.settings import load_spec
-from harness.words import CachePolicy, DispatchMode, Mode
+from harness.words import BackendName, CachePolicy, DispatchMode, Mode
 
 ASKED = Asked((DispatchMode.STAGGERED,), (8,), 24, 1)
 SMALL = ("--widths", "4", "--prompts", "4", "--schedules", "staggered", "--quiet")
@@ -57,8 +57,25 @@ def test_a_free_axis_is_arguments_and_variables():
     assert spec.server.env["VLLM_X"] == "1"
 
 
+def test_servers_that_run_already_are_an_axis_too():
+    axes = ["server=http://127.0.0.1:1,a.log|http://127.0.0.1:2,b.log"]
+    spec, _ = spec_of(("server", "http://127.0.0.1:2,b.log"), axes=axes)
+    assert spec.backend is BackendName.EXTERNAL
+    (there,) = spec.external.values()
+    assert (there.url, there.log) == ("http://127.0.0.1:2", "b.log")
+
+
 @pytest.mark.parametrize(
-    "text", ["nonsense", "graphs=on", "graphs=on|maybe", "schedule=gated|gatd", "dtype=a|a"]
+    "text",
+    [
+        "nonsense",
+        "server",
+        "server=a|b",
+        "graphs=on",
+        "graphs=on|maybe",
+        "schedule=gated|gatd",
+        "dtype=a|a",
+    ],
 )
 def test_an_axis_that_means_nothing_is_refused(text):
     with pytest.raises(UsageError):
