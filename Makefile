@@ -64,7 +64,7 @@ ablation: setup ## doctor, smoke, scan if no CANDIDATES, full run, report; DRY_R
 	@$(HARNESS) ablation $(SPEC_FLAGS) $(if $(DRY_RUN),--dry-run)
 
 test: dev $(if $(PYTEST),engine) ## every test that this machine can run; says what it left out and why
-	@$(if $(PYTEST),.venv/bin/python -m pytest $(PYTEST),sh tests/side_by_side.sh)
+	@$(if $(PYTEST),.venv/bin/python -m pytest $(PYTEST),bash tests/side_by_side.sh)
 
 chaos: dev ## 15 minutes of kills, cuts, flips, full disks, fuzz; TRIALS=, MINUTES=, SEED=, ONLY=ROW
 	@.venv/bin/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES) \

@@ -28,6 +28,7 @@ fi
 log=${DOCKERD_LOG:-${TMPDIR:-/tmp}/dockerd.log}
 setsid dockerd >"$log" 2>&1 </dev/null &
 pid=$!
+trap 'kill "$pid"; exit 143' INT TERM HUP # nobody was told of it yet
 for _ in $(seq 60); do
     if answers; then
         echo "docker-up: dockerd $pid is up, its log is $log" >&2

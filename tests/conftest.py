@@ -5,12 +5,19 @@ Under ``CI`` only ``gpu`` may be left out; anything else that is missing fails t
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+
+def _ended(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+signal.signal(signal.SIGTERM, _ended)  # as Ctrl-C: fixtures end the servers that they started
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(Path(__file__).parent))  # the modules beside this file, by name
 pytest_plugins = ["real_servers"]

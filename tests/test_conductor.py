@@ -1,5 +1,6 @@
 """The conductor's parts that need no server: signals, estimates, fingerprints, what stays open."""
 
+import asyncio
 import itertools
 import json
 import re
@@ -11,13 +12,13 @@ import pytest
 import structlog
 
 from harness.conduct import ConsoleProgress, RunOptions, RunProgress, prepare, run
-from harness.conduct.lifetime import signals_deferred, sigterm_is_interrupt
+from harness.conduct.lifetime import ended_by_a_signal, signals_deferred, sigterm_is_interrupt
 from harness.conduct.logbook import open_logbook
 from harness.conduct.progress import Estimate
 from harness.conduct.run_facts import Metadata, not_controlled
 from harness.conduct.site import find_site
 from harness.doctor import Facts, ModelFacts, NativeFacts
-from harness.errors import EnvironmentError_, UsageError
+from harness.errors import EnvironmentError_, ServerDied, UsageError
 from harness.findings import Status
 from harness.jobs.ablation_steps import plan_ablation
 from harness.jobs.runs import population_rows
@@ -63,6 +64,44 @@ def test_sigterm_ends_a_run_as_an_interrupt_does_also_in_a_background_job(sigint
 def _terminated_in_a_run():
     with pytest.raises(KeyboardInterrupt), sigterm_is_interrupt():
         signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_ends_a_run_also_where_what_goes_on_takes_no_notice_of_it(monkeypatch):
+    monkeypatch.setattr("harness.conduct.lifetime._CANCEL_AGAIN_S", 0.02)
+    heard = []
+
+    async def work():
+        while True:
+            try:
+                if not heard:
+                    signal.raise_signal(signal.SIGTERM)
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                heard.append("cancelled")
+                if len(heard) > 2:
+                    raise
+
+    with pytest.raises(KeyboardInterrupt), sigterm_is_interrupt():
+        asyncio.run(ended_by_a_signal(work()))
+    assert len(heard) == 3
+
+
+def test_what_a_server_died_of_is_told_by_the_work_that_met_it():
+    async def work():
+        raise ServerDied("it died")
+
+    with pytest.raises(ServerDied, match="it died"):
+        asyncio.run(ended_by_a_signal(work()))
+
+
+def test_a_hangup_that_nohup_had_ignored_ends_no_run():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with sigterm_is_interrupt(), signals_deferred():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_signal_while_a_server_is_being_stopped_is_delivered_afterwards():

@@ -7,7 +7,7 @@ when it is called, so that ``harness --help`` stays quick.
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -42,9 +42,15 @@ from harness.cli.run_verbs import (
     scan,
     where,
 )
-from harness.cli.terminal import SPEC_VERBS, examples_first, hold_streams
-from harness.errors import EnvironmentError_, HarnessError
-from harness.files import refusal
+from harness.cli.terminal import (
+    SPEC_VERBS,
+    examples_first,
+    hold_signals,
+    hold_streams,
+    insist_on_room,
+    why_refused,
+)
+from harness.errors import EnvironmentError_, HarnessError, Interrupted
 
 app = typer.Typer(
     name="harness",
@@ -138,46 +144,50 @@ def main(argv: list[str] | None = None) -> NoReturn:
     A file that cannot be read or written is the environment's fault, whichever verb met it.
     """
     insist_on_output = hold_streams()
+    done = hold_signals() if argv is None else lambda: None
     gc.set_threshold(50_000)  # what imports leave stays; to look through it costs a short verb 4%
     words = sys.argv[1:] if argv is None else argv
+    try:
+        code, message = _outcome(words, insist_on_output)
+    except KeyboardInterrupt:
+        code, message = Interrupted.exit_code, "error: interrupted"
+    done()
+    if message is not None:
+        sys.stderr.write(f"{message}\n")
+    sys.exit(code)
+
+
+def _outcome(words: list[str], insist_on_output: Callable[[], None]) -> tuple[int, str | None]:
+    """Play a command line; its exit code, and what is left to say on stderr."""
     if words[:1] in (["--version"], ["-V"]):
         sys.stdout.write(f"harness {__version__}\n")
-        sys.exit(0)
-    whole = _HELP_ALL in words
-    words = ["--help" if word == _HELP_ALL else word for word in words]
+        return 0, None
     try:
+        whole = _HELP_ALL in words
+        words = ["--help" if word == _HELP_ALL else word for word in words]
         with_flags_of([*words, *os.environ.get("COMP_WORDS", "").split()], whole_help=whole)
+        if not {"--help", "-h"} & set(words):
+            insist_on_room()
         result = typer.main.get_command(app).main(words, prog_name="harness", standalone_mode=False)
         insist_on_output()
-        sys.exit(result if isinstance(result, int) else 0)
     except HarnessError as error:
-        _fail(str(error), error.exit_code)
-    except OSError as error:
-        if error.filename is not None:
-            _fail(f"{error.filename}: {error.strerror}", EnvironmentError_.exit_code)
-        _fail(
-            str(refusal(error, "this process", "the system refuses it")),
-            EnvironmentError_.exit_code,
-        )
-    except MemoryError:
-        _fail("there is not enough memory (ulimit -v, or this machine's)", 3)
+        return error.exit_code, f"error: {error}"
     except TyperException as error:
-        _usage(error)
-    except (typer.Abort, KeyboardInterrupt) as error:
-        _fail("aborted" if isinstance(error, typer.Abort) else "interrupted", 130)
+        return _usage(error)
+    except typer.Abort:
+        return Interrupted.exit_code, "error: aborted"
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        if (why := why_refused(error)) is None:
+            raise
+        return EnvironmentError_.exit_code, f"error: {why}"
+    return (result if isinstance(result, int) else 0), None
 
 
-def _usage(error: TyperException) -> NoReturn:
+def _usage(error: TyperException) -> tuple[int, str]:
     """One line for a flag that does not exist or fit; the help where nothing was typed."""
     message = getattr(error, "format_message", lambda: str(error))()
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
-        sys.stderr.write(message + "\n")
-        sys.exit(2)
+        return 2, message
     where = f" (see `{context.command_path} --help`)" if context is not None else ""
-    _fail(f"{message}{where}", getattr(error, "exit_code", 2))
-
-
-def _fail(message: str, exit_code: int) -> NoReturn:
-    sys.stderr.write(f"error: {message}\n")
-    sys.exit(exit_code)
+    return getattr(error, "exit_code", 2), f"error: {message}{where}"

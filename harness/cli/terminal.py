@@ -1,4 +1,4 @@
-"""What verbs share: options that several take, and how a result is printed."""
+"""What verbs share: options that several take, how a result is printed, what a process needs."""
 
 import errno
 import inspect
@@ -6,15 +6,23 @@ import io
 import json
 import os
 import re
+import resource
+import signal
 import sys
+import threading
+from _thread import interrupt_main
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 from typer import Argument, Option
 
+from harness.errors import EnvironmentError_
+from harness.files import refusal
 from harness.jobs import Done, Remark
+from harness.numbers import size_text
 
 if TYPE_CHECKING:
     from harness.settings import LoadedSpec
@@ -25,6 +33,9 @@ else:
 Verb = Callable[..., None]
 _DIFFERS = re.compile("⟪[^⟫]*(⟫|$)")
 _COLOURS = {"FAILED": "red", "FAIL": "red", "pass": "green", "ok ": "green", "warning": "yellow"}
+_LEAST_ROOM = 512 << 20
+"""Bytes of address space in which numpy, scipy and a run's threads are loaded and work."""
+_SOON_S, _M_ARENA_MAX = 0.02, -8
 _STREAMS = {1: "stdout", 2: "stderr"}
 SPEC_VERBS: dict[Verb, Verb] = {}
 """Verbs with the spec flags, by what stands for them until one is asked for."""
@@ -94,6 +105,75 @@ def hold_streams() -> Callable[[], None]:
             raise OSError(lost.errno, lost.strerror, "standard output")
 
     return check
+
+
+def insist_on_room() -> None:
+    """Refuse an address space in which a library would hang, or end the process, while it loads.
+
+    The libraries of numpy and scipy start a thread a core, which nothing here has work for. That
+    they do not is told to them and, other than by ``os.environ``, to no server.
+
+    Raises:
+        EnvironmentError_: ``ulimit -v`` leaves too little.
+    """
+    os.putenv("OPENBLAS_NUM_THREADS", os.environ.get("OPENBLAS_NUM_THREADS", "1"))
+    room, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if room == resource.RLIM_INFINITY:
+        return
+    with suppress(OSError, AttributeError):  # each thread would reserve 64 MiB
+        import ctypes
+
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+    if room < _LEAST_ROOM:
+        raise EnvironmentError_(
+            f"this process may use {size_text(room)} of address space and needs "
+            f"{size_text(_LEAST_ROOM)}",
+            hint=f"ulimit -v {_LEAST_ROOM >> 10}, or more for the server, or unlimited",
+        )
+
+
+def why_refused(error: Exception) -> str | None:
+    """What the system refused this process, in a line; ``None`` where it was not the system."""
+    if isinstance(error, RuntimeError):
+        threads = "no further thread can be started here (ulimit -u, ulimit -v, or a container's)"
+        return threads if "start new thread" in str(error) else None
+    if isinstance(error, ImportError) and "failed to map segment" not in str(error):
+        return None
+    if not isinstance(error, OSError):
+        return "there is not enough memory (ulimit -v, or this machine's)"
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    try:
+        Path.cwd()
+    except OSError:
+        return "the working folder is gone (cd into one that is there)"
+    return str(refusal(error, "this process", "the system refuses it"))
+
+
+def hold_signals() -> Callable[[], None]:
+    """See to it that no Ctrl-C is lost: where Python would ignore one, it comes again.
+
+    It may come while Python runs what it ignores the errors of, such as a destructor.
+
+    Returns:
+        What to call when all is done: from then on a signal ends the process and says nothing.
+    """
+    before = sys.unraisablehook
+
+    def hook(ignored: "sys.UnraisableHookArgs", /) -> None:
+        if issubclass(ignored.exc_type, KeyboardInterrupt):
+            threading.Timer(_SOON_S, interrupt_main).start()
+        else:
+            before(ignored)
+
+    sys.unraisablehook = hook
+
+    def done() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+
+    return done
 
 
 def with_spec(verb: Verb) -> Verb:

@@ -26,6 +26,7 @@ from harness.conduct.schedules import settled
 from harness.conduct.site import Site, find_site
 from harness.conduct.startups import parity_of_modes, startup_file, supersede
 from harness.errors import (
+    EnvironmentError_,
     GateFailed,
     HarnessError,
     ImageMismatch,
@@ -162,6 +163,8 @@ def _attended(
             raise error from None
         except OSError as failed:
             refused = refusal(failed, failed.filename or folder.path)
+            if not folder.path.is_dir():
+                refused = EnvironmentError_("the run folder is gone", file=folder.path)
             metadata.end(refused)
             raise refused from failed
         except HarnessError as failure:

@@ -6,11 +6,13 @@ kernel path is not proven, and again from the whole log after the server has sto
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from secrets import token_hex
 from types import FrameType
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
@@ -41,6 +43,7 @@ log = structlog.get_logger()
 Handler = Callable[[int, FrameType | None], object]
 Answered = Callable[[Record], Record]
 Work = Callable[[Lifetime, Dispatcher, Answered], Awaitable[None]]
+_CANCEL_AGAIN_S = 3.0
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -75,7 +78,7 @@ def run_lifetime(bench: Bench, lifetime: Lifetime, options: LaunchOptions, work:
         log.info("server_ready", seconds=startup.start.ready_after_s, log=startup.start.log)
         startup.identify()
         _insist_on_identity(startup, lifetime, server)
-        asyncio.run(_serve(bench, lifetime, server, startup, work))
+        asyncio.run(ended_by_a_signal(_serve(bench, lifetime, server, startup, work)))
     _insist(startup, lifetime, server)
 
 
@@ -101,6 +104,20 @@ def _started(
         yield server, startup
 
 
+async def ended_by_a_signal(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for work that is cancelled until it ends: what it is in the middle of may lose one."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+    task.result()
+
+
 async def _serve(
     bench: Bench, lifetime: Lifetime, server: Server, startup: Startup, work: Work
 ) -> None:
@@ -121,8 +138,7 @@ async def _serve(
             cache=PrefixCache(
                 client,
                 spec.controls.prefix_caching,
-                salted_with=f"{bench.folder.run_id}/{lifetime.mode}/{lifetime.model.name}/"
-                f"{startup.number}",
+                salted_with=token_hex(16),  # a server may outlive many runs of one name
             ),
             gate=Gate(client, watch),
             watch=watch,
@@ -209,13 +225,18 @@ def _handled(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _is_ignored_hangup(number: signal.Signals) -> bool:
+    return number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+
+
 def sigterm_is_interrupt() -> AbstractContextManager[None]:
     """Turn SIGTERM and SIGHUP into KeyboardInterrupt for the duration.
 
     SIGINT gets Python's own handler: a shell starts its background jobs with SIGINT ignored, and
-    what is ignored would swallow the others too.
+    what is ignored would swallow the others too. A SIGHUP that nohup had ignored stays so.
     """
-    others = dict.fromkeys(_ENDS[1:], lambda *_: signal.raise_signal(signal.SIGINT))
+    heard = [number for number in _ENDS[1:] if not _is_ignored_hangup(number)]
+    others = dict.fromkeys(heard, lambda *_: signal.raise_signal(signal.SIGINT))
     return _handled({signal.SIGINT: signal.default_int_handler, **others})
 
 
@@ -224,7 +245,8 @@ def signals_deferred() -> Iterator[None]:
     """Hold SIGINT, SIGTERM and SIGHUP back until the block has ended, then deliver the first."""
     caught: list[int] = []
     try:
-        with _handled(dict.fromkeys(_ENDS, lambda number, _: caught.append(number))):
+        held = [number for number in _ENDS if not _is_ignored_hangup(number)]
+        with _handled(dict.fromkeys(held, lambda number, _: caught.append(number))):
             yield
     finally:
         if caught:

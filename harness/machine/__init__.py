@@ -26,6 +26,7 @@ from harness.machine.processes import (
     ProcessId,
     end_processes,
     marked_processes,
+    processes_with,
     wait_gone,
 )
 
@@ -51,6 +52,7 @@ __all__ = [
     "interpreter_versions",
     "marked_processes",
     "parse_gpus",
+    "processes_with",
     "read_gpus",
     "this_host",
     "wait_gone",

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,22 +69,57 @@ class Owner:
         process = {LABEL_PID: str(self.pid), LABEL_PID_STARTED: str(self.started)}
         return {LABEL_RUN: run_id, LABEL_HOST: self.host, **process}
 
+    @property
+    def mark(self) -> str:
+        """The process as one word, for the environment of what it starts."""
+        return f"{self.pid}/{self.started}/{self.host}"
+
+    @classmethod
+    def marked(cls, text: str) -> Owner | None:
+        """The process that a `mark` names; ``None`` where the text is none."""
+        pid, _, rest = text.partition("/")
+        started, _, host = rest.partition("/")
+        known = pid.isdecimal() and started.isdecimal() and host
+        return cls(host, int(pid), int(started)) if known else None
+
     def is_gone(self) -> bool:
         """Whether the process has certainly ended; never true for one on another host."""
-        return self.host == socket.gethostname() and not ProcessId(self.pid, self.started).alive
+        if self.host != socket.gethostname():
+            return False
+        if self.started:
+            return not ProcessId(self.pid, self.started).alive
+        try:  # a machine without /proc does not tell since when a process runs
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
+        return False
 
 
 def marked_processes(variable: str, value: str) -> tuple[ProcessId, ...]:
     """Every process of this user whose initial environment holds ``variable=value``."""
-    mark = f"{variable}={value}".encode()
-    found = []
+    return tuple(process for process, held in processes_with(variable) if held[variable] == value)
+
+
+def processes_with(variable: str) -> Iterator[tuple[ProcessId, dict[str, str]]]:
+    """Every process of this user whose initial environment holds a variable, with all of that.
+
+    Not those of other process id namespaces (containers): their ids mean something else there.
+    """
+    here = Path("/proc/self/ns/pid")
     for entry in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
-            if mark in entry.read_bytes().split(b"\0"):
-                process = ProcessId.of(int(entry.parent.name))
-                if process is not None and process.alive and process.pid != os.getpid():
-                    found.append(process)
-    return tuple(found)
+            data = entry.read_bytes()
+            if f"{variable}=".encode() not in data:
+                continue
+            pairs = (part.partition("=") for part in data.decode(errors="replace").split("\0"))
+            held = {name: value for name, found, value in pairs if found}
+            process = ProcessId.of(int(entry.parent.name))
+            if variable not in held or process is None or process.pid == os.getpid():
+                continue
+            if process.alive and (entry.parent / "ns/pid").samefile(here):
+                yield process, held
 
 
 def end_processes(processes: tuple[ProcessId, ...], *, grace_s: float) -> None:

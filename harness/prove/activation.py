@@ -21,13 +21,15 @@ from harness.prove.evidence import (
     evidence_rule,
     parse_version,
 )
-from harness.prove.server_log import LogLine, ServerLog
+from harness.prove.server_log import HEADER, LogLine, ServerLog
 from harness.records import LogEvidence
 from harness.words import Mode, Verdict
 
 _IN_A_TRACEBACK = re.compile(
     r'^.*\bFile "\S*/vllm/model_executor/(?:layers|determinism)/batch_invariant\.py", line \d+'
 )
+_LATE = re.compile(rf"^\s*(?:{HEADER}|\[W[^\]]*\] Warning: torch\.\S*)?(?:{TRACES.pattern})")
+"""How a line of the invariant path begins, wherever it stands; what quotes one begins otherwise."""
 _SUPPRESSORS = {
     "PYTHONWARNINGS": "hides torch's override warning",
     "TORCH_CPP_LOG_LEVEL": "hides the BLAS line",
@@ -197,6 +199,10 @@ def _judge_standard(
         for name, why in _SUPPRESSORS.items()
         if environment.get(name)
     ]
+    serving = read.lines[len(read.startup) :]
+    late = [line for line in serving if line.may_be_engine and _LATE.match(line.text)]
+    if late:
+        missing.append(f"lines in their order: line {late[0].number} follows the start it is of")
     contaminated = bool(_traces(read)) or environment.get(_MODE_VARIABLE) in _TRUE
     for row in rule.required if rule else ():
         # set by an argument and not by the mode it tells nothing

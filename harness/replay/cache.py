@@ -30,7 +30,7 @@ class PrefixCache:
     Args:
         client: asks the server.
         policy: what a request may find there.
-        salted_with: what no other lifetime is named by; salts are worked out from it.
+        salted_with: drawn for this one use of a server; salts are worked out from it.
         sleep: how to wait, in seconds.
     """
 
@@ -49,7 +49,7 @@ class PrefixCache:
         self._untold = False
 
     def salt(self, asking: int, attempt: int, place: int = 0) -> str | None:
-        """The ``cache_salt`` of one request, under ``salted``: the same in every run of this name.
+        """The ``cache_salt`` of one request, under ``salted``: no other request has the same.
 
         Args:
             asking: its number in the lifetime.

@@ -1,34 +1,48 @@
-"""Servers whose harness is gone: found by an owner file or a label, ended only if surely ours.
+"""Servers whose harness is gone: found by mark, owner file or label, ended only if surely ours.
 
-A native server's environment holds ``HARNESS_SERVER=<random mark>``, which every process that it
-starts inherits, and an owner file in the run folder holds the same mark. A process id that has
-been given to someone else since has another start time and no mark. Containers carry labels.
+A native server's environment holds ``HARNESS_SERVER=<random mark>``, its run and the process of its
+harness; every process that it starts inherits them. An owner file in the run folder holds the same
+mark, and how long the server may take. A process id that has been given to someone else since has
+another start time and no mark. Containers carry labels.
 """
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from harness.errors import EnvironmentError_
 from harness.files import write_json
-from harness.machine import ProcessId, end_processes, marked_processes, wait_gone
+from harness.machine import (
+    Owner,
+    ProcessId,
+    end_processes,
+    marked_processes,
+    processes_with,
+    wait_gone,
+)
 
 SERVER_MARK = "HARNESS_SERVER"
 RUN_MARK = "HARNESS_RUN_ID"
+OWNER_MARK = "HARNESS_OWNER"
 OWNER_SUFFIX = ".pid.json"
+_GRACE_S, _LONGEST_GRACE_S = 30.0, 600.0
+"""How long a server may take to end whose owner file does not say it."""
 
 
 class OwnerFile(msgspec.Struct, frozen=True, kw_only=True):
-    """Who started a native server: ``native_<mode>_<model>.pid.json``, beside the server's log.
+    """Who started a native server: ``<its log's stem>.pid.json``, beside the log.
 
     Attributes:
         mark: the value of ``HARNESS_SERVER`` in the server's environment.
         supervisor: the process that ends it when the harness is gone.
         grace_s: how long the server may take to end politely.
+        host: where all these processes are; empty in a file of an earlier release: here.
     """
 
     schema_version: int = 1
@@ -38,70 +52,163 @@ class OwnerFile(msgspec.Struct, frozen=True, kw_only=True):
     supervisor: ProcessId | None
     server_pid: int
     grace_s: float
+    host: str = msgspec.field(default_factory=socket.gethostname)
 
     def write(self, path: Path) -> None:
         """Write the file for a server that was just started."""
         write_json(path, msgspec.to_builtins(self))
 
     @classmethod
-    def read(cls, path: Path) -> OwnerFile | None:
-        """The file as written; ``None`` if it is gone or was cut off while being written."""
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError):
-            return None
+    def read(cls, path: Path) -> OwnerFile:
+        """The file as written.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is damaged.
+        """
+        return msgspec.json.decode(path.read_bytes(), type=cls)
 
     @property
-    def harness_alive(self) -> bool:
-        """Whether the harness that started it still runs."""
-        return self.harness is not None and self.harness.alive
+    def harness_gone(self) -> bool:
+        """Whether the harness that started it has certainly ended."""
+        if self.harness is None:
+            return self.host == socket.gethostname()
+        return Owner(self.host, self.harness.pid, self.harness.start_time).is_gone()
 
     def sweep(self, path: Path) -> bool:
         """End whatever is left of this server and remove its file; whether anything was left.
 
         A supervisor that still works is given its time first: it ends the server politely.
         """
+        grace_s = min(max(self.grace_s, 0.0), _LONGEST_GRACE_S)
         supervisor = (self.supervisor,) if self.supervisor and self.supervisor.alive else ()
         left = bool(supervisor) or bool(marked_processes(SERVER_MARK, self.mark))
         if supervisor:
-            wait_gone(supervisor, self.grace_s + 10.0)
+            wait_gone(supervisor, grace_s + 10.0)
         while rest := marked_processes(SERVER_MARK, self.mark):
-            end_processes(rest, grace_s=self.grace_s)
+            end_processes(rest, grace_s=grace_s)
         path.unlink(missing_ok=True)
         return left
 
 
-def sweep_folder(run_folder: Path) -> tuple[str, ...]:
-    """End the native servers of this run folder whose harness is gone.
-
-    Returns:
-        One line for a person on each server that was ended.
-    """
-    ended = []
-    for path in sorted(run_folder.glob(f"*{OWNER_SUFFIX}")):
-        owner = OwnerFile.read(path)
-        if owner is None:
-            with contextlib.suppress(OSError):
-                path.unlink()
-        elif not owner.harness_alive and owner.sweep(path):
-            name = path.name.removesuffix(OWNER_SUFFIX)
-            ended.append(f"ended the server {name} (pid {owner.server_pid}) of a killed run")
-    return tuple(ended)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Swept:
     """What a sweep did, as lines for a person.
 
     Attributes:
         lines: what was ended or removed, or would be.
         kept: what belongs to a harness that may be alive.
-        notes: what could not be looked at, such as an engine that does not answer.
+        notes: what could not be looked at or judged, such as an engine that does not answer.
     """
 
-    lines: tuple[str, ...]
-    kept: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    lines: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, other: Swept) -> None:
+        """Take another sweep's lines in."""
+        self.lines += other.lines
+        self.kept += other.kept
+        self.notes += other.notes
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """The processes of one native server, as their environments tell."""
+
+    mark: str
+    run_id: str
+    owner: Owner | None
+    processes: tuple[ProcessId, ...]
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether the harness that started it may be alive."""
+        return self.owner is not None and not self.owner.is_gone()
+
+    @property
+    def pid(self) -> int:
+        """Its first process."""
+        return min(process.pid for process in self.processes)
+
+    def sweep(self, *, dry_run: bool) -> Swept:
+        """End them where their harness is certainly gone."""
+        about = f"a server (pid {self.pid}) of run {self.run_id} that no owner file names"
+        if self.owner is None:
+            return Swept(kept=[f"{about} (which harness started it is not known)"])
+        if self.is_owned:
+            return Swept(kept=[f"{about} (its harness is alive)"])
+        if dry_run:
+            return Swept([f"would end {about}"])
+        while rest := marked_processes(SERVER_MARK, self.mark):
+            end_processes(rest, grace_s=_GRACE_S)
+        return Swept([f"ended {about}: its harness was killed"])
+
+
+def sweep_folder(
+    run_folder: Path, *, dry_run: bool = False, living: Sequence[Living] | None = None
+) -> Swept:
+    """End the native servers of this run folder whose harness is gone, whatever its files say.
+
+    Args:
+        run_folder: named as the run.
+        dry_run: change nothing.
+        living: the native servers of this machine, where they were looked for already.
+    """
+    swept, marks, damaged = Swept(), set[str](), dict[Path, str]()
+    found = _living() if living is None else living
+    ours = [one for one in found if one.run_id == run_folder.name]
+    for path in sorted(run_folder.glob(f"*{OWNER_SUFFIX}")):
+        try:
+            owner = OwnerFile.read(path)
+        except (OSError, ValueError) as error:
+            damaged[path] = str(error)
+            continue
+        marks.add(owner.mark)
+        name, pid = path.name.removesuffix(OWNER_SUFFIX), owner.server_pid
+        about = f"the server {name} (pid {pid}) of run {owner.run_id}"
+        if owner.host != socket.gethostname():
+            swept.kept.append(f"{about} (on host {owner.host})")
+        elif not owner.harness_gone or any(one.is_owned for one in ours if one.mark == owner.mark):
+            swept.kept.append(f"{about} (its harness is alive)")
+        elif dry_run:
+            swept.lines.append(f"would end {about}")
+        elif owner.sweep(path):
+            swept.lines.append(f"ended {about}: its harness was killed")
+    for one in ours:
+        if one.mark not in marks:
+            swept.add(one.sweep(dry_run=dry_run))
+    for path, why in damaged.items():
+        swept.add(_sweep_damaged(path, why, ours, dry_run=dry_run))
+    return swept
+
+
+def _sweep_damaged(path: Path, why: str, ours: Sequence[Living], *, dry_run: bool) -> Swept:
+    """Remove an owner file that cannot be read, where no server of its run lives here."""
+    run_id, said = path.parent.name, f"{path} cannot be read ({why})"
+    if left := [one for one in ours if marked_processes(SERVER_MARK, one.mark)]:
+        return Swept(
+            kept=[f"{said}: it may name process {left[0].pid} of run {run_id}, which lives"]
+        )
+    about = f"{said}, and no process of run {run_id} lives on this machine"
+    if dry_run:
+        return Swept([f"would remove it: {about}"])
+    try:
+        path.unlink()
+    except OSError as error:
+        return Swept(kept=[f"{about}, but it cannot be removed: {error.strerror}"])
+    return Swept([f"removed it: {about}"])
+
+
+def _living() -> Iterator[Living]:
+    """Every native server whose processes live on this machine."""
+    found: dict[str, list[tuple[ProcessId, dict[str, str]]]] = {}
+    for process, held in processes_with(SERVER_MARK):
+        found.setdefault(held[SERVER_MARK], []).append((process, held))
+    for mark, members in found.items():
+        held = {OWNER_MARK: "", RUN_MARK: ""} | members[0][1]
+        owner = Owner.marked(held[OWNER_MARK])
+        yield Living(mark, held[RUN_MARK], owner, tuple(process for process, _ in members))
 
 
 def sweep_everything(results: Path, *, run_id: str | None, dry_run: bool) -> Swept:
@@ -112,20 +219,17 @@ def sweep_everything(results: Path, *, run_id: str | None, dry_run: bool) -> Swe
         run_id: only this run.
         dry_run: change nothing.
     """
-    lines: list[str] = []
-    kept: list[str] = []
-    for folder in [results / run_id] if run_id else sorted(results.glob("*")):
-        for path in sorted(folder.glob(f"*{OWNER_SUFFIX}")):
-            if owner := OwnerFile.read(path):
-                about = f"server pid {owner.server_pid} of run {owner.run_id}"
-                if owner.harness_alive:
-                    kept.append(f"{about} (its harness is alive)")
-                elif dry_run:
-                    lines.append(f"would end {about}")
-        if not dry_run:
-            lines.extend(sweep_folder(folder))
-    containers = _sweep_containers(run_id, dry_run=dry_run)
-    return Swept((*lines, *containers.lines), (*kept, *containers.kept), containers.notes)
+    swept, living = Swept(), list(_living())
+    folders = [results / run_id] if run_id else sorted(results.glob("*"))
+    for folder in folders:
+        swept.add(sweep_folder(folder, dry_run=dry_run, living=living))
+    if run_id is None:  # those of another results folder, or of one that is gone
+        for one in living:
+            elsewhere = one.run_id not in {folder.name for folder in folders}
+            if elsewhere and one.owner is not None and not one.is_owned:
+                swept.add(one.sweep(dry_run=dry_run))
+    swept.add(_sweep_containers(run_id, dry_run=dry_run))
+    return swept
 
 
 def _sweep_containers(run_id: str | None, *, dry_run: bool) -> Swept:
@@ -134,11 +238,11 @@ def _sweep_containers(run_id: str | None, *, dry_run: bool) -> Swept:
     try:
         client = connect()
     except EnvironmentError_ as error:
-        return Swept((), (), (f"containers were not looked at: {error.message}",))
+        return Swept(notes=[f"containers were not looked at: {error.message}"])
     with contextlib.closing(client):
         found = find_leftovers(client, run_id)
-        kept = tuple(str(left) for left in found if not left.owner_gone)
+        kept = [str(left) for left in found if not left.owner_gone]
         if dry_run:
-            return Swept(tuple(f"would remove {left}" for left in found if left.owner_gone), kept)
+            return Swept([f"would remove {left}" for left in found if left.owner_gone], kept)
         removed = remove_leftovers(client, found)
-        return Swept(tuple(f"removed {left}" for left in removed), kept)
+        return Swept([f"removed {left}" for left in removed], kept)

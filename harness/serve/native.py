@@ -25,12 +25,19 @@ from msgspec import structs
 
 from harness.errors import EnvironmentError_, StartupFailed
 from harness.files import Lock
-from harness.machine import ProcessId, marked_processes
+from harness.machine import Owner, ProcessId, marked_processes
 from harness.places import is_of_engine
 from harness.secrets import redact_environment
 from harness.serve import supervisor
 from harness.serve.launch import LaunchOptions
-from harness.serve.leftovers import OWNER_SUFFIX, RUN_MARK, SERVER_MARK, OwnerFile, sweep_folder
+from harness.serve.leftovers import (
+    OWNER_MARK,
+    OWNER_SUFFIX,
+    RUN_MARK,
+    SERVER_MARK,
+    OwnerFile,
+    sweep_folder,
+)
 from harness.serve.log_files import last_lines, new_log
 from harness.serve.ports import PortOwner, check_port_free, lock_port, strange_listener
 from harness.serve.protocol import Server, ServerState
@@ -67,7 +74,8 @@ class NativeBackend:
 
     def sweep(self, run_folder: Path) -> tuple[str, ...]:
         """End servers that a killed run of this folder left behind."""
-        return sweep_folder(run_folder)
+        swept = sweep_folder(run_folder)
+        return (*swept.lines, *swept.kept, *swept.notes)
 
     def start(self, options: LaunchOptions, run_folder: Path) -> NativeServer:
         """Start a server below a supervisor and return once its process exists.
@@ -103,6 +111,7 @@ class NativeServer(Server):
             **options.environment,
             SERVER_MARK: self._mark,
             RUN_MARK: options.run_id,
+            OWNER_MARK: Owner.this().mark,
             # keeps vLLM's process titles from wiping the mark out of /proc/<pid>/environ
             "SPT_NOENV": "1",
         }
@@ -112,7 +121,8 @@ class NativeServer(Server):
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._status_fd = -1
         self.pid = 0
-        self._owner_path = run_folder / f"{options.log_stem}{OWNER_SUFFIX}"
+        # as the log, a file of its own for each start: none is written over
+        self._owner_path = self.log_path.with_suffix(OWNER_SUFFIX)
         self._owner = OwnerFile(
             mark=self._mark,
             run_id=options.run_id,

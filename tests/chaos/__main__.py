@@ -52,6 +52,8 @@ def main() -> int:
         left = [row.name for row in rows if row.docker]
         rows = [row for row in rows if not row.docker]
         say(f"no Docker engine answers; left out: {', '.join(left) or 'nothing'}")
+    if not rows:
+        return 3
     campaign = Campaign(rows, asked)
     outcomes = campaign.run()
     say(table(rows, outcomes))

@@ -241,6 +241,8 @@ class Bench:
         removed: bool,
     ) -> None:
         """What a forked child does: turn into the harness. Does not return."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)  # whatever the campaign was started under
         os.setsid()
         os.chdir(cwd or self.folder)
         os.environ.update(environment, COLUMNS="80", PYTHONPATH=str(ROOT))

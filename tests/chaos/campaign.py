@@ -43,7 +43,7 @@ class Play:
 
     def bench(self, backend: str = "native", name: str = "trial") -> Bench:
         """A workplace with fresh inputs."""
-        port = free_port(21000 + 600 * self.number + os.getpid() % 80)
+        port = free_port(_first_port(self.number) + os.getpid() % 80)
         bench = Bench(self.place / name, port, backend, self.rng)
         bench.lay_out()
         bench.run_ids = set()
@@ -63,9 +63,14 @@ class Play:
         return bench, records
 
 
+def _first_port(number: int) -> int:
+    """Of a worker's own ports; the workers of another campaign that goes on have others."""
+    return 21000 + 600 * ((number + 4 * os.getppid()) % 18)
+
+
 @functools.cache
 def _undisturbed(place: Path, backend: str, number: int) -> dict[str, Json]:
-    bench = Bench(place, free_port(21500 + 600 * number), backend, random.Random(0))
+    bench = Bench(place, free_port(_first_port(number) + 500), backend, random.Random(0))
     bench.lay_out()
     said = bench.run(*bench.command()).insist_on(0)
     insist("every check passed" in said.out, f"the undisturbed run: {said}")

@@ -110,8 +110,9 @@ def limits(play: Play) -> None:
         number = rng.randrange(150, 700)
         said = bench.run(*bench.command(), real=True, limits={resource.RLIMIT_AS: number << 20})
         play.note(kind, number, "MiB: exit", said.code)
+        said.insist_on(*((ENVIRONMENT,) if number < 512 else (FINE, ENVIRONMENT, INCOMPLETE)))
         again(bench, undisturbed)
-        return  # the interpreter itself may have no room to say more
+        return
     else:
         number = 0
         said = bench.run(*bench.command(), limits={resource.RLIMIT_CPU: 600})

@@ -139,7 +139,7 @@ def pin_twice(play: Play) -> None:
         insist(code != FINE or image in found, f"{image} was pinned and is not in the lock")
 
 
-@row("compare-images", share=0.1, docker=True)
+@row("compare-images", share=0.4, docker=True)
 def compare_images(play: Play) -> None:
     """`images compare` is interrupted; the same command completes both runs."""
     rng = play.rng

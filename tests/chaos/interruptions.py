@@ -148,12 +148,15 @@ def _interrupted(
         real = rng.random() < 0.1
         running = bench.start(*command, real=real)
         moment = _moment(play, bench, running)
+        there = _records(bench)
         strike(bench, running)
         said = running.said(bench.insist_whole)
         play.note(f"{kind} {moment}{', a fresh interpreter' * real}: exit {said.code}")
         late = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)  # before or after its handlers
         said.insist_on(FINE, *codes, *(late if "harness" in kind else ()))
         if said.code == FINE and _runs(bench):
+            too_late = INTERRUPTED not in codes or there > PROMPTS * len(MODES) - 2
+            insist(too_late, f"a signal was lost: {there} records were there when it was sent")
             bench.insist_concluded(undisturbed, _run_id(bench))
             break
         bench.insist_whole()

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.prove import EvidenceTag, read_activation
@@ -328,6 +328,7 @@ def test_an_override_by_another_module_proves_nothing():
     assert verdict(text, INVARIANT) is Verdict.INCONCLUSIVE
 
 
+@settings(deadline=None)  # a busy machine
 @given(st.lists(st.text(), max_size=5), st.sampled_from([*block_of(H200_INVARIANT), "x"]))
 def test_request_text_after_serving_began_never_changes_a_verdict(texts: list[str], quoted: str):
     logged = "\n".join(f"(APIServer pid=1218) {text}{quoted}" for text in texts)
@@ -405,3 +406,16 @@ def test_what_proves_the_invariant_path_contaminates_a_standard_log(row: Evidenc
 
 def test_every_row_of_evidence_has_a_tag_of_its_own():
     assert len({row.tag for row in EVIDENCE}) == len(EVIDENCE)
+
+
+@pytest.mark.parametrize("name", [n for n, (_, at) in EXPECTED.items() if at is Verdict.ACTIVE])
+def test_an_invariant_log_is_never_clean_wherever_a_sign_of_serving_was_moved_to(name: str):
+    rows = log(name).split("\n")
+    signs = [n for n, row in enumerate(rows) if "startup complete" in row or " HTTP/1.1" in row]
+    for sign in (signs[0], signs[-1]):
+        for place in range(0, sign, 7):
+            moved = [*rows[:place], rows[sign], *rows[place:sign], *rows[sign + 1 :]]
+            swapped = list(rows)
+            swapped[place], swapped[sign] = rows[sign], rows[place]
+            for changed in (moved, swapped):
+                assert verdict("\n".join(changed), Mode.STANDARD) is not Verdict.CLEAN, place

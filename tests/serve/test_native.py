@@ -16,7 +16,7 @@ import pytest
 from harness.errors import EnvironmentError_
 from harness.machine import ProcessId
 from harness.serve import LaunchOptions, read_log, sweep_folder
-from harness.serve.leftovers import OwnerFile
+from harness.serve.leftovers import OwnerFile, Swept
 from harness.serve.native import NativeBackend, NativeServer
 
 TREE = Path(__file__).parent / "stand_in_processes.py"
@@ -99,8 +99,7 @@ def test_an_owner_file_exists_as_long_as_the_server(start_native: Start, until: 
     server = start_native(tree())
     path = server.log_path.parent / "native_standard_tiny.pid.json"
     owner = OwnerFile.read(path)
-    assert owner is not None
-    assert owner.harness_alive
+    assert not owner.harness_gone
     assert owner.server_pid == server.pid
     assert owner.run_id == "test-run"
     server.stop()
@@ -174,7 +173,8 @@ from harness.words import BackendName, Mode
 folder, port, command = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 spec = RunSpec(backend=BackendName.NATIVE, models=(ModelSpec(name="tiny", hf_id="a/b"),), tasks="t",
                server=ServerSettings(port=port, native_command=command, stop_timeout_s=1))
-server = NativeBackend().start(launch_options(spec, spec.models[0], Mode.STANDARD), folder)
+options = launch_options(spec, spec.models[0], Mode.STANDARD, run_id=folder.name)
+server = NativeBackend().start(options, folder)
 print(server._supervisor.pid, flush=True)
 if sys.argv[4] == "exit":
     while "pids" not in server.log_path.read_text():
@@ -229,17 +229,20 @@ def test_a_sweep_ends_what_is_left_when_the_supervisor_was_killed_too(other_harn
     until(lambda: not alive(supervisor))
     assert alive(parent)
     assert alive(child)
-    lines = sweep_folder(folder)
+    told = sweep_folder(folder)
     assert not alive(parent)
     assert not alive(child)
-    assert lines == (f"ended the server native_standard_tiny (pid {parent}) of a killed run",)
+    name = f"the server native_standard_tiny (pid {parent}) of run {folder.name}"
+    assert told.lines == [f"ended {name}: its harness was killed"]
     assert not list(folder.glob("*.pid.json"))
 
 
 def test_a_sweep_leaves_the_server_of_a_living_harness_alone(other_harness):
     harness, _, (parent, _), folder = other_harness()
     try:
-        assert sweep_folder(folder) == ()
+        told = sweep_folder(folder)
+        assert told.lines == []
+        assert "its harness is alive" in told.kept[0]
         assert alive(parent)
     finally:
         harness.kill()
@@ -260,14 +263,95 @@ def test_a_sweep_never_ends_a_process_that_only_has_the_same_id(tmp_path: Path):
         text = (tmp_path / "native_standard_tiny.pid.json").read_text()
         old = re.sub(r'"start_time": \d+', '"start_time": 1', text)
         (tmp_path / "native_standard_tiny.pid.json").write_text(old)
-        assert sweep_folder(tmp_path) == ()
+        assert sweep_folder(tmp_path) == Swept()
         assert bystander.poll() is None
     finally:
         bystander.kill()
         bystander.wait()
 
 
-def test_a_truncated_owner_file_does_not_stop_a_sweep(tmp_path: Path):
-    (tmp_path / "native_standard_tiny.pid.json").write_text('{"mark": ')
-    assert sweep_folder(tmp_path) == ()
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("damage", ['{"mark": ', "", "[]", '{"mark": 7}', "\xff"])
+def test_a_damaged_owner_file_is_named_and_goes_where_no_server_of_its_run_lives(
+    tmp_path: Path, damage: str
+):
+    path = tmp_path / "native_standard_tiny.pid.json"
+    path.write_bytes(damage.encode("latin-1"))
+    would = sweep_folder(tmp_path, dry_run=True)
+    assert path.exists()
+    assert would.lines[0].startswith("would remove")
+    told = sweep_folder(tmp_path)
+    assert not path.exists()
+    assert str(path) in told.lines[0]
+    assert "cannot be read" in told.lines[0]
+    assert f"no process of run {tmp_path.name} lives" in told.lines[0]
+
+
+def _damage(path: Path, how: str) -> None:
+    text = path.read_text()
+    if how == "gone":
+        path.unlink()
+    elif how == "cut":
+        path.write_text(text[:40])
+    elif how == "another mark":
+        path.write_text(re.sub(r'"mark": ".', '"mark": "x', text))
+    else:
+        path.write_text(re.sub(r'"pid": \d+', '"pid": 1', text))
+
+
+HOWS = ("gone", "cut", "another mark", "other processes")
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_living_server_is_ended_with_its_dead_harness_whatever_became_of_its_owner_file(
+    other_harness, until: Until, how: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("harness.serve.leftovers._GRACE_S", 0.5)
+    harness, supervisor, (parent, child), folder = other_harness("stubborn")
+    os.kill(supervisor, signal.SIGKILL)
+    harness.kill()
+    harness.wait()
+    until(lambda: not alive(supervisor))
+    _damage(folder / "native_standard_tiny.pid.json", how)
+    told = sweep_folder(folder)
+    assert not alive(parent)
+    assert not alive(child)
+    assert any("ended" in line and "its harness was killed" in line for line in told.lines)
+    assert not list(folder.glob("*.pid.json"))
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_the_server_of_a_living_harness_stays_whatever_became_of_its_owner_file(
+    other_harness, how: str
+):
+    harness, _, (parent, _), folder = other_harness()
+    try:
+        _damage(folder / "native_standard_tiny.pid.json", how)
+        told = sweep_folder(folder)
+        assert alive(parent)
+        assert not any("ended" in line for line in told.lines)
+        assert any("its harness is alive" in line for line in told.kept)
+        if how == "cut":
+            assert any("cannot be read" in line for line in told.kept)
+            assert (folder / "native_standard_tiny.pid.json").exists()
+    finally:
+        harness.kill()
+        harness.wait()
+
+
+def test_an_owner_file_of_another_host_stays(tmp_path: Path):
+    path = tmp_path / "native_standard_tiny.pid.json"
+    somewhere = OwnerFile(
+        mark="m",
+        run_id="r",
+        harness=ProcessId(1, 1),
+        supervisor=None,
+        server_pid=1,
+        grace_s=0.1,
+        host="somewhere-else",
+    )
+    somewhere.write(path)
+    told = sweep_folder(tmp_path)
+    assert path.exists()
+    assert told.kept == [
+        "the server native_standard_tiny (pid 1) of run r (on host somewhere-else)"
+    ]

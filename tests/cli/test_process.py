@@ -1,0 +1,97 @@
+"""What a command needs of its process: memory, a working folder, signals that are heard."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+HARNESS = f"{sys.executable} -m harness"
+
+
+def shell(command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=ENVIRONMENT,
+        check=False,
+        timeout=120,
+    )
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False
+    )
+
+
+@pytest.mark.parametrize("verb", ["plan --profile demo", "validate results/reference", "clean"])
+def test_too_little_address_space_is_one_line_and_exit_3(verb):
+    done = shell(f"ulimit -v 250000; {HARNESS} {verb}")
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert line == (
+        "error: this process may use 256.0 MB of address space and needs 536.9 MB "
+        "(ulimit -v 524288, or more for the server, or unlimited)"
+    )
+
+
+def test_half_a_gibibyte_of_address_space_is_enough():
+    done = shell(f"ulimit -v 524288; {HARNESS} plan --profile demo")
+    assert done.returncode == 0, done.stderr
+    assert shell(f"ulimit -v 250000; {HARNESS} --help").returncode == 0
+
+
+@pytest.mark.parametrize("verb", ["plan --profile demo", "run --profile demo", "compose"])
+def test_a_working_folder_that_is_gone_is_named(tmp_path, verb):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = shell(f"rmdir ../gone; {HARNESS} {verb}", cwd=gone)
+    assert done.returncode in (2, 3)
+    assert len(done.stderr.splitlines()) == 1
+    if done.returncode == 3:
+        assert done.stderr == "error: the working folder is gone (cd into one that is there)\n"
+
+
+IGNORED = """
+import os, signal, time
+from harness.cli.terminal import hold_signals
+hold_signals()
+class Late:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            pass
+try:
+    Late()
+    time.sleep(5)
+    print("lost")
+except KeyboardInterrupt:
+    print("heard")
+"""
+
+
+def test_a_signal_that_comes_where_python_ignores_errors_is_heard_and_says_nothing():
+    done = python(IGNORED)
+    assert (done.stdout, done.stderr) == ("heard\n", "")
+
+
+def test_any_other_error_that_is_ignored_is_still_told():
+    done = python(IGNORED.replace("os.kill(os.getpid(), signal.SIGINT)", "1 / 0"))
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_a_signal_after_the_last_word_ends_the_process_without_a_traceback():
+    done = python(
+        "import os, signal\n"
+        "from harness.cli.terminal import hold_signals\n"
+        "hold_signals()()\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
