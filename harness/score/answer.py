@@ -12,22 +12,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.flips import flips
-from harness.score.folding import fold, raw_span
+from harness.score.folding import fold, raw_span, wordings
+from harness.score.form import BOX, THINKING, undressed, value_of_object
 
 _ASKING = r"(?:user|human|instruction|context|question(?:\s*\#?\d+)?|q\d*)"
-_ANSWERING = r"(?:(?:gpt4 correct )?assistant|ai|bot|chatbot|model|response|answer)"
+_ANSWERING = (
+    r"(?:(?:gpt4 correct )?assistant|ai|bot|chatbot|model|me|claude|chatgpt|gpt-?4\w?"
+    r"|(?:(?:my|the) )?(?:(?:final|correct|best|short) )?(?:answer|response|output|reply|result)"
+    rf"|{wordings('answer')}|{wordings('answer_joined')})"
+)
 _SPEAKER = r"(?:assistant|model|ai|bot|chatbot)"
 _MARKUP = r"(?:\#+\s*|\*\*|__)?"
 _COLON = r"(?:\*\*|__)?\s*:(?:\*\*|__)?"
-_BOX = r"(?:answer|final|final_answer|output|response|solution)"
 _SPECIAL_TOKEN = (
     r"(?:<\|[a-z0-9_\u2581 ]+\|>|</?s>|\[/?(?:INST|BOS|EOS|gMASK)\]|<(?:start|end)_of_turn>"
-    rf"|<(?:bos|eos|sop|eop|unused\d+)>|</{_BOX}>)"
+    rf"|<(?:bos|eos|sop|eop|unused\d+)>|</{BOX}>)"
 )
 _NAME_ENDS = rf"(?=[ ]*(?:\n|$|{_SPECIAL_TOKEN}))"
 _TOKENS = rf"(?:\s|{_SPECIAL_TOKEN})*"
 _OPENING = re.compile(
-    rf"(?:\s|\[INST\][^\[]{{0,4000}}\[/INST\]|<{_BOX}>"
+    rf"(?:\s|\[INST\][^\[]{{0,4000}}\[/INST\]|<{BOX}>"
     rf"|{_SPECIAL_TOKEN}(?: *{_SPEAKER}{_NAME_ENDS})?)*"
     rf"(?:(?:assistant{_NAME_ENDS}|\#+ *(?:assistant|answer|response|final answer) *\n"
     rf"|(?-i:model)\n){_TOKENS})?",
@@ -58,17 +62,15 @@ _TURN = re.compile(
 )
 _THINKING = re.compile(
     # what ends it: a closing tag, or the channel or tag that holds the answer
-    r"(?P<closes>< ?/ ?(?:seed:)?{name} ?>|\[/think\]|\u25c1/{name}\u25b7|<\|end_of_{name}\|>"
-    r"|<\|(?:end_{name}|/{name})\|>|<channel\|>|<unused95>|<(?:final_)?answer>"
-    r"|<\|channel\|>\s*final\b[^<\n]{{0,80}}<\|message\|>|(?-i:assistantfinal))"
-    r"|< ?(?:seed:)?{name}(?: [^<>\n]{{0,80}})?>|\[think\]|\u25c1{name}\u25b7"
-    r"|<\|(?:begin|start)_of_{name}\|>|<\|(?:start_)?{name}\|>|<unused94>(?:thought)?"
+    rf"(?P<closes>< ?/ ?(?:seed:)?{THINKING} ?>|\[/think\]|\u25c1/{THINKING}\u25b7"
+    rf"|<\|end_of_{THINKING}\|>"
+    rf"|<\|(?:end_{THINKING}|/{THINKING})\|>|<channel\|>|<unused95>|<(?:final_)?answer>"
+    r"|<\|channel\|>\s*final\b[^<\n]{0,80}<\|message\|>|(?-i:assistantfinal))"
+    rf"|< ?(?:seed:)?{THINKING}(?: [^<>\n]{{0,80}})?>|\[think\]|\u25c1{THINKING}\u25b7"
+    rf"|<\|(?:begin|start)_of_{THINKING}\|>|<\|(?:start_)?{THINKING}\|>|<unused94>(?:thought)?"
     r"|<\|channel\|>\s*(?:analysis|commentary)\b|<\|channel>\s*thought\b"
     # the channel's name where its tokens were left out
-    r"|\A\s*(?-i:analysis)(?=(?-i:[A-Z]))".format(
-        name=r"(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis|rationale"
-        r"|(?:inner_)?monologue|chain_of_thought|cot|deliberation|planning)"
-    ),
+    r"|\A\s*(?-i:analysis)(?=(?-i:[A-Z]))",
     re.I,
 )
 _BACKTICK = re.compile(r"(?<=[^\W\d_])`(?=[^\W\d_])")
@@ -124,14 +126,14 @@ class Answer:
     Attributes:
         raw: the completion as the server sent it.
         text: the folded answer: turn markers, prefixes and outer whitespace cut away.
-        offset: where ``text`` starts in ``fold(raw)``.
+        places: where in ``fold(raw)`` each character of ``text`` stands.
         scorer: name that goes into every score made from it.
         unfinished: whether it ends in thinking that does not come to an end.
     """
 
     raw: str
     text: str
-    offset: int
+    places: Sequence[int]
     scorer: str
     unfinished: bool = False
 
@@ -178,7 +180,7 @@ class Answer:
             return self.score(value, label, rule)
         if origin is not None:
             start, end = origin[start], origin[end - 1] + 1
-        raw_start, raw_end = raw_span(self.raw, self.offset + start, self.offset + end)
+        raw_start, raw_end = raw_span(self.raw, self.places[start], self.places[end - 1] + 1)
         matched = self.raw[raw_start:raw_end]
         return Score(value, label, rule, (raw_start, raw_end), matched, self.scorer)
 
@@ -199,7 +201,8 @@ def read_answer(raw: str, scorer: str, *, letters: bool = False) -> Answer:
     Where the answer may be one of ``letters``, a leading ``A:`` is an answer and not the name of a
     turn. The ``text`` is empty when nothing but whitespace and markers is there.
     """
-    said = _STRUCK.sub(lambda struck: " " * len(struck.group()), fold(raw).rstrip())
+    said, places = undressed(fold(raw).rstrip())
+    said = _STRUCK.sub(lambda struck: " " * len(struck.group()), said)
     folded, unfinished = _without_thinking(said)
     start = _after(_OPENING, folded, 0)
     if _ASKED_FIRST.match(folded, start):
@@ -210,9 +213,13 @@ def read_answer(raw: str, scorer: str, *, letters: bool = False) -> Answer:
         start = _after(_PREFIX if letters else _PREFIX_OR_A, folded, start)
     start = _after(_RULED, folded, start) if letters else start
     turn = _TURN.search(folded, start)
-    region = folded[start : turn.start() if turn else len(folded)]
-    offset = start + len(region) - len(region.lstrip())
-    return Answer(raw, region.strip(), offset, scorer, unfinished)
+    end = turn.start() if turn else len(folded)
+    if value := value_of_object(folded[start:end]):
+        start, end = start + value[0], start + value[1]
+    region = folded[start:end]
+    start += len(region) - len(region.lstrip())
+    text = region.strip()
+    return Answer(raw, text, places[start : start + len(text)], scorer, unfinished)
 
 
 def _after(pattern: re.Pattern[str], text: str, start: int) -> int:

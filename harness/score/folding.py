@@ -4,7 +4,11 @@
 equal under NFKC fold to the same string.
 """
 
+import re
 import unicodedata
+from functools import cache
+
+from harness.files import packaged
 
 _FOLDS: dict[int, str | None] = {
     **dict.fromkeys(map(ord, "‘’‚‛′ʼ＇ʹʻʽˈˊꞌ՚׳‹›"), "'"),
@@ -15,6 +19,9 @@ _FOLDS: dict[int, str | None] = {
     **dict.fromkeys((*range(0x200B, 0x2010), *range(0x202A, 0x202F)), None),
     **dict.fromkeys((*range(0x2066, 0x206A), *range(0xFE00, 0xFE10)), None),
     **dict.fromkeys(map(ord, "\u2028\u2029\u0085\v\f"), "\n"),
+    # letters on a dark ground
+    **{0x1F150 + place: chr(ord("A") + place) for place in range(26)},
+    **{0x1F170 + place: chr(ord("A") + place) for place in range(26)},
     **dict.fromkeys(map(ord, "\t\u1680\u2800\u115f\u1160"), " "),
 }
 
@@ -62,3 +69,10 @@ def _starts_piece(raw: str, start: int, position: int) -> bool:
     joined = unicodedata.normalize("NFKC", before + char)
     apart = unicodedata.normalize("NFKC", before) + unicodedata.normalize("NFKC", char)
     return joined == apart
+
+
+@cache
+def wordings(name: str) -> str:
+    """One list of ``choice_words.yaml`` as a pattern of alternatives, the longest first."""
+    words = packaged("harness.score", "choice_words.yaml", dict[str, list[str]])[name]
+    return "|".join(re.escape(fold(word)) for word in sorted(words, key=len, reverse=True))

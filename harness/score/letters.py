@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from harness.score.answer import Answer
-from harness.score.folding import fold
+from harness.score.folding import wordings
 
 SEVERAL = -1
 """The option of a choice that is none: the answer names several."""
@@ -24,7 +24,10 @@ MOST_LETTERS = 2000
 _LATEX = r"\\(?:boxed|fbox|text(?:bf|rm)?|math(?:rm|bf|bb)?)\{"
 _WRAP = rf"(?:[\s(\[{{*_$`\"'<|-]|\\[(\[]|{_LATEX}){{0,12}}"
 _CLOSE = r"(?:[)\]}*_$`\"'>|]|\\[)\]]){0,8}"
-_NOUN = r"(?:(?:option|choice|letter|answer)s?\s{1,4})?"
+_NOUN = (
+    rf"(?:(?:(?:option|choice|letter|answer)s?|{wordings('answer')})\s{{1,4}}"
+    rf"|(?:{wordings('answer_joined')})\s{{0,4}})?"
+)
 _BE = (
     r"(?:is|was|would be|should be|must be|will be|has to be|can only be|has got to be|seems to be"
     r"|appears to be)"
@@ -38,21 +41,19 @@ _GOES_ON = (
     r"|instead|is|was|isn't|wasn't|seems|looks|appears|cannot|can't|can be|must|would|should"
     r"|could|versus|vs|makes|weil|denn|da|parce|car|porque|perch\u00e9)\b"
 )
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
-_ARTICLES = frozenset({"a", "an", "the"})
+_ARTICLE = rf"(?:(?:{wordings('articles')})\s{{1,4}})?"
 _ELSEWHERE = (
-    r"(?:\b(?:antwort|richtige option|bonne option|opci\u00f3n|op\u00e7\u00e3o"
-    r"|\u0432\u0430\u0440\u0438\u0430\u043d\u0442|l\u00f6sung|r\u00e9ponse|respuesta|risposta|resposta|antwoord|odpowied\u017a|cevap"
-    r"|\u043e\u0442\u0432\u0435\u0442|\u0111\u00e1p \u00e1n)(?:\s(?:correcta?|corretta|correta"
-    r"|exacte|finale?|\u0111\u00fang))?"
-    r"(?:\s(?:ist|lautet|w\u00e4re|est|es|\u00e8|\u00e9|is|to|l\u00e0)\b[\s*_]{0,4}:?|[\s*_]{0,4}[:=-])"
-    r"|(?:\u7b54\u6848|\u6b63\u786e\u9009\u9879|\u6b63\u78ba\u9078\u9805|\u6b63\u89e3|\u7b54\u3048|\u6b63\u7b54|\uc815\ub2f5|\ub2f5)"
-    r"\s{0,2}(?:\u5e94\u8be5\u662f|\u61c9\u8a72\u662f|\u662f|\u4e3a|\u70ba|\u9009|\u9078|\u306f|\uc740|\ub294|:)[\s*_]{0,4}:?"
-    r"|(?<!\u4e0d)(?<!\u4e0d\u5e94\u8be5)(?:\u9009\u62e9?|\u9078\u64c7?))"
+    rf"(?:\b(?:{wordings('answer')})(?:\s[^\W\d_]+){{0,2}}?"
+    rf"(?:\s(?:{wordings('is')})\b[\s*_]{{0,4}}:?|[\s*_]{{0,4}}[:=-])"
+    rf"|(?:{wordings('answer_joined')})\s{{0,2}}(?:{wordings('is_joined')})[\s*_]{{0,4}}:?"
+    rf"|(?<!\u4e0d)(?<!\u4e0d\u5e94\u8be5)(?:{wordings('picks_joined')}))"
+    rf"(?:\s{{1,4}}(?:{wordings('articles')})(?=\s))?"
 )
 """``The answer is`` in other languages."""
-_STATED = re.compile(
-    rf"(?:{_ELSEWHERE}|\banswer(?:(?:\s{{1,4}}(?:here\s)?{_BE}\b|'s\b)[\s*_]{{0,4}}:?|[\s*_\"']{{0,4}}(?:[:=\u2192\u21d2\u27a1]|-{{1,2}}>?)))"
+STATED = re.compile(
+    rf"(?:{_ELSEWHERE}|\banswer(?:(?:\s(?:to|for)\s[^.,:;\n]{{1,40}}?)?(?:,[^.,:;\n]{{1,30}},)?"
+    rf"(?:\s{{1,4}}(?:here\s)?{_BE}\b|'s\b)[\s*_]{{0,4}}:?"
+    r"|[\s*_\"']{0,4}(?:[:=\u2192\u21d2\u27a1]|-{1,2}>?)))"
     r"\s{0,8}",
     re.I,
 )
@@ -68,32 +69,48 @@ _LISTED = re.compile(
     rf"[^\w\n]*B{_MARKED}(?!\s{{1,4}}(?:is|was|isn't)\b)",
     re.I,
 )
-_REPEATED_OPTIONS = re.compile(r"\W*A[).:](?:[^\n]*\n\W*B[).:]|[^\n.]*\sB[).:][^\n.]*\sC[).:])")
+REPEATED_OPTIONS = re.compile(r"\W*A[).:](?:[^\n]*\n\W*B[).:]|[^\n.]*\sB[).:][^\n.]*\sC[).:])")
 
 _IN_WORD = r"[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
 """What makes a letter beside it a part of a word: not a script that sets no spaces."""
 _LETTER = re.compile(rf"(?<!{_IN_WORD})(?<!\w')([A-Za-z])(?!{_IN_WORD})(?!'[A-Za-z])")
 _ALONE = re.compile(
-    rf"(?:[^\w\n\u274c\u2716\u2717\u2718\u00ac~!]|_){{0,8}}(?:\d{{1,2}}[.)]\s{{0,4}})?{_WRAP}{_NOUN}"
-    rf"{_WRAP}([a-z]){_CLOSE}[^\w\n]{{0,4}}\s*$",
+    rf"(?:[^\w\n\u274c\u2716\u2717\u2718\u00ac~!]|_){{0,8}}(?:\d{{1,2}}[.)]\s{{0,4}})?{_WRAP}"
+    rf"(?:the\s)?{_NOUN}{_WRAP}([a-z])(?:\W{{1,4}}\1\b){{0,40}}\s?(?:{wordings('after')})?"
+    rf"{_CLOSE}[^\w\n]{{0,4}}\s*$",
     re.I | re.M,
 )
+_JOINT = re.compile(r"\W*(?:or|and|and/or|versus|vs|oder|ou|o)\W*", re.I)
+"""A line between two letters."""
 _TURN_ROUND = (
-    r"(?:correction|actually|no wait|wait|I mean|I meant|or rather|make that|on second thoughts?"
+    r"(?:correction|(?:scratch|strike) that|oops|actually|no wait|wait|I mean|I meant|or rather"
+    r"|make that|on second thoughts?"
     r"|chang(?:e|ed|ing)(?: it| that| my answer)? to|switch(?:ed|ing)? to)"
 )
+_ALL_BUT = (
+    r"\b(?:none|nothing|all|everything|every \w+|each \w+)(?: (?:of|the|them|these"
+    r"|others?|options|choices)){0,3} (?:but|except(?: for)?|other than|apart from|besides)\s{1,4}"
+)
+"""Of one letter the reverse is said of what is said of all others."""
+_ONLY_ONE = re.compile(rf"{_ALL_BUT}{_NOUN}{_WRAP}$", re.I)
 _BEFORE_STATED = re.compile(
-    rf"(?:{_STATED.pattern}"
+    rf"(?:{STATED.pattern}"
     rf"|\b(?:correct|best|right|only|final|my) (?:option|choice|one|letter|pick|guess){_CLOSE}"
     rf"\s{{1,4}}{_BE}\b:?\s{{1,4}}"
-    r"|\b(?:correct|right|solution|conclusion|result|choice|option|selection|pick|guess|vote|ans\.?)"
+    rf"|\b(?:{wordings('picks')})\s{{1,4}}{_ARTICLE}"
+    r"|\b(?:finally|ultimately|in the end|settl(?:e|ing) on|stick(?:ing)? with|leaves?"
+    r"|leaving)[,:]?"
+    r"\s{1,4}(?:only\s|just\s)?|(?:^|[.!?,;\n]\s{0,4})(?:must be|going with|picking|choosing)\s"
+    rf"|{_ALL_BUT}"
+    r"|\b(?:correct|right|solution|conclusion|result|choice|option|letter|selection|pick|guess"
+    r"|vote|ans\.?)"
     r"(?: (?:option|choice))?[*_]{0,3}\s{0,4}:\s{0,4}|\bans\.\s"
     r"|\b(?:I|we)(?:'d|'ll|'m| would| will| am)? (?:choose|pick|select|say|answer|vote(?: for)?"
     rf"|(?:go|going) (?:with|for)|think|believe|guess)(?: that)?(?: it(?:'s| {_BE}))?\s{{1,4}}"
     r"|\blet(?:'s| us) (?:go with|say|pick)\s|(?:^|[.!?\n]\s{0,4})(?:choose|select|pick)\s"
     rf"|\b(?:it|that|this)(?:'s| {_BE})\s{{1,4}}|\bsondern\s|\bsino\s|\u800c\u662f\s{{0,2}}"
     rf"|\b{_TURN_ROUND}\b[,.:;!\s-]{{1,4}}"
-    r"|(?:^|[.!?,;\n-]\s{0,4})no(?:pe)?[,:;.!]\s{1,4}(?:sorry[,.]?\s)?"
+    r"|(?:^|[.!?,;\n-]\s{0,4})no(?:pe)?[,:;.!] {1,4}(?:sorry[,.]?\s)?"
     rf"|\bnot\s{{1,4}}{_NOUN}{_WRAP}[a-z]{_CLOSE},?\s{{1,4}}but\s{{1,4}}(?:rather\s)?)"
     rf"{_HEDGE}{_NOUN}{_WRAP}$",
     re.I,
@@ -102,34 +119,61 @@ _PREFERRED = re.compile(
     rf"{_CLOSE}\s{{1,4}}(?:is|was|must be|has to be|seems|looks|appears)(?: to be)?\s{{0,4}}"
     r"(?:$|[.!,;\n]|(?:\s(?:clearly|also|definitely|obviously|indeed|therefore|thus|both|all)){0,2}"
     r"\s{0,4}(?:the\s)?(?:one\b|answer\b"
-    r"|(?:most |more )?(?:correct|right|true|best|accurate|appropriate|likely|plausible)\b))"
-    rf"|{_CLOSE}\s{{1,4}}(?:remains|fits|works|holds|applies|makes (?:the most )?sense"
+    r"|(?:(?:most|more|partially|exactly|actually|clearly|by far|even|much|far) ){0,2}"
+    r"(?:correct|right|true|best|better|accurate|appropriate|likely|plausible)\b))"
+    rf"|{_CLOSE}\s{{1,4}}(?:is|was|would be) (?:too|as well|my (?:choice|pick|answer|vote|guess))\b"
+    rf"|{_CLOSE}\s{{1,4}}(?:isn't|is not|wasn't|was not) (?:incorrect|wrong|false|invalid|untrue)\b"
+    rf"|{_CLOSE}\s{{1,4}}(?:remains|fits|works|holds|applies|wins|does too|is left"
+    rf"|makes (?:the most )?sense"
     r"|makes the best sense|best (?:fits|matches|answers|describes)|matches best|stands out|it is"
     r"|\((?:right|correct)"
     r"|(?:alone|only) is (?:correct|right|true))\b"
-    rf"|{_CLOSE}\s{{1,4}}does\s{{0,4}}[.!]|{_CLOSE}\s{{0,4}}[:-]\s{{0,4}}(?:correct|right|true|yes)\b",
+    rf"|{_CLOSE}\s{{1,4}}does\s{{0,4}}[.!]|{_CLOSE}\s{{0,4}}[:-]\s{{0,4}}(?:correct|right|true"
+    rf"|yes)\b",
     re.I,
 )
 """After a letter of which it is said that it is the right one."""
 _LONE = re.compile(
-    r"(?:^|[.!?;)\n]\s{0,4}|\s-\s|,\s(?=but|so|hence|thus|therefore))(?:(?:so|thus|hence|therefore"
-    r"|sure|ok|okay|of course|certainly|yes|yeah|probably|definitely|clearly|obviously|likely"
+    r"(?:^|[.!?:;)\n]\s{0,4}|\s-\s|(?<!thing)(?<!none)(?<!all)(?:,|(?<=\w))\s(?=but|so|hence|thus"
+    r"|therefore))(?:(?:so|thus|hence|therefore"
+    r"|sure|ok|okay|eh|hm|of course|certainly|yes|yeah|probably|definitely|clearly|obviously|likely"
     r"|most likely|maybe|perhaps|then|well|right|again|but|only|just|hmm|um|ah|oh|alright)"
-    rf"[,:!.]?\s{{1,4}}){{0,3}}{_NOUN}{_WRAP}$",
+    rf"[,:!.]?\s{{1,4}}){{0,3}}"
+    rf"(?:(?:a |{_ARTICLE})(?:[^\W\d_]{{2,15}}\s)?(?:{wordings('answer')})\s{{1,4}}{_ARTICLE}"
+    rf"|{_NOUN}){_WRAP}$",
     re.I,
 )
 _LONE_ENDS = re.compile(
-    rf"{_CLOSE}(?: (?:only|alone|and nothing else))?\s{{0,4}}(?:[.!?;]|$)", re.I | re.M
+    rf"{_CLOSE}(?: (?:only|alone|and nothing else|all the way|for sure|obviously|definitely"
+    rf"|of course)"
+    rf"|\s?(?:{wordings('after')}))?\s{{0,4}}(?:[.!;\u0964\u3002]|$)",
+    re.I | re.M,
 )
 """What stands around a letter that is a sentence of its own."""
 _BEFORE_OPENING = re.compile(rf"{_WRAP}{_NOUN}{_WRAP}", re.I)
+_AFTER_SENTENCE = re.compile(rf"{_CLOSE}\s{{1,4}}(?:is|was|seems|looks|sounds|beats)\b(?! an? )")
+"""After a letter about which a sentence begins: it is weighed when another one comes along."""
 _AFTER_OPENING = re.compile(
     r"[)\]}*_$`\"'>|]+|[.:,;][*_]{0,3}(?=\s|$)|\s[-:=]\s|\s\("
-    r"|\s(?:is|was|isn't|wasn't|because|since|as|rather than|instead of|over|not|seems|looks)\b",
+    r"|\s(?:isn't|because|since|as|rather than|instead of|over|not)\b",
     re.I,
 )
+_GIVES_REASON = re.compile(rf"{_CLOSE}\s{{1,4}}(?:because|since)\b", re.I)
+_OPTION_TEXT = re.compile(r"[)\]}*_$`\"'>]{0,6}[).:][*_]{0,3}\s{1,4}(?!Incorrect|Wrong)[A-Z]")
+"""After a letter the words of its option, which say nothing about it (``B) Cannot be known``)."""
+_VERDICT = re.compile(
+    rf"(?<![\w'])([A-Z]){_CLOSE}\s{{0,2}}[).:=-]?\s{{0,3}}(?:is\s|was\s)?(?:(?P<right>(?:correct"
+    rf"|right"
+    r"|true|yes)\b|[\u2713\u2714\u2705\u2611])|(?P<wrong>(?:incorrect|wrong|false|no"
+    r"|not (?:correct|right|true))\b|[\u2717\u2718\u274c\u2716\u00d7]))(?!,? (?:true|false|yes"
+    r"|no)\b)",
+    re.I,
+)
+"""A letter and whether it is right, in a list of such."""
 _BEFORE_DENIED = re.compile(
     r"(?:\b(?:not|never|neither|nor|than|instead of|except|exclude|eliminate|reject|discard|strike"
+    r"|forget|ignore|dismiss|unlike|compared (?:with|to)|beats|better than|(?:incorrect|wrong):"
+    r"|(?:can't|cannot|won't|wouldn't) (?:say|claim)(?: that)?(?: it(?:'s| is))?"
     r"|although|though|while|whereas|even if|rul(?:e|ing) out|cross out|over"
     r"|doubt(?: that)? it(?:'s| is)|(?:don't|do not|wouldn't|would not) (?:think|believe|say"
     r"|choose|pick|select)(?: that)?(?: it(?:'s| is)| the answer is)?)|n't"
@@ -138,7 +182,8 @@ _BEFORE_DENIED = re.compile(
     re.I,
 )
 _AFTER_REJECTED = re.compile(
-    rf"{_CLOSE}\s{{1,4}}(?:(?:isn't|wasn't|aren't|weren't|cannot be|can't be|doesn't|does not)\b"
+    rf"{_CLOSE}\s{{1,4}}(?!(?:isn't|is not|wasn't|was not) (?:incorrect|wrong|false|invalid"
+    rf"|untrue))(?:(?:isn't|wasn't|aren't|weren't|cannot be|can't be|doesn't|does not)\b"
     r"|(?:is|was|are|were|seems|looks|seemed|looked|can be|may be|might be|sounds)\s{1,4}"
     r"(?:(?:clearly|also|definitely|obviously|just|simply|initially|tempting but|both|all|therefore"
     r"|thus)\s{1,4}){0,2}"
@@ -150,32 +195,31 @@ _AFTER_REJECTED = re.compile(
     re.I,
 )
 _BETWEEN_JOINED = re.compile(
-    rf"{_CLOSE}\s{{0,4}}(?:\(\s{{0,2}}(?:or|and|maybe|possibly|perhaps)\s{{1,4}}"
+    rf"{_CLOSE}\s{{0,4}}(?:[(\[]\s{{0,2}}(?:or|and|maybe|possibly|perhaps)\s{{1,4}}"
     r"|[,/|&+\u3001\u2228]\s{0,4}(?:(?:or|and)\s{1,4})?"
-    r"|[.?!]{1,3}\s{0,4}(?:or|and)\s{1,4}|(?<=[)\]]\s)|\d[.)]\s{1,4}|is\s\w{1,12},?\s{1,4}(?:and|but)\s{1,4}so\s(?:is|does)\s{1,4}"
+    r"|[.?!]{1,3}\s{0,4}(?:or|and)\s{1,4}|(?<=[)\]]\s)|\d[.)]\s{1,4}|is\s\w{1,12},?\s{1,4}(?:and"
+    r"|but)\s{1,4}so\s(?:is|does)\s{1,4}"
     r"|(?:and/or|or|and|versus|vs\.?|plus|as well as|along with|together with"
     r"|oder|und|ou|et|o|y|e|\u0438\u043b\u0438|\u0438)\s{1,4}"
-    r"|(?:\u6216\u8005?|\u548c|\u4e0e|\u8207|\u53ca|\u3068|\u304b|\u307e\u305f\u306f|\ub610\ub294)\s{0,4})"
+    r"|(?:\u6216\u8005?|\u548c|\u4e0e|\u8207|\u53ca|\u3068|\u304b|\u307e\u305f\u306f"
+    r"|\ub610\ub294)\s{0,4})"
     rf"(?:(?:maybe|possibly|perhaps|also|even|either)\s{{1,4}}){{0,2}}{_NOUN}{_WRAP}",
     re.I,
 )
-_BETWEEN_LISTED = re.compile(rf"{_CLOSE}\s{{0,2}};\s{{0,4}}{_NOUN}{_WRAP}", re.I)
+_ASIDE = re.compile(
+    rf"\b(?:unlike|compared (?:with|to)|instead of|rather than|besides) {_NOUN}{_WRAP}$", re.I
+)
+"""Before a letter that the one after the comma is set against."""
+_BETWEEN_LISTED = re.compile(
+    rf"{_CLOSE}\s{{0,2}};\s{{0,4}}{_NOUN}{_WRAP}|{_CLOSE}\s{{0,2}}=?{_WRAP}(?<=[^\w'\"-])", re.I
+)
 _CORRECTED = re.compile(
     r"\b(?:but|actually|however|no|wait|rather|instead|correction|hmm|sorry|mean|meant"
     r"|second thoughts?|first|initially|nope|chang\w+|switch\w*)\b",
     re.I,
 )
-_NAME_DENIED = re.compile(
-    r"(?:\b(?:not|never|neither|nor|than|instead of|except|isn't|wasn't)|n't)"
-    r"(?: (?!but\b)[\w']+){0,3}\W{0,3}$",
-    re.I,
-)
-_NAME_REJECTED = re.compile(
-    r"\W{0,3} (?:is|was|are|were)(?:n't| not)? (?:(?:the|a) )?(?:wrong|incorrect)\b"
-    r"|\W{0,3} (?:is|was)(?:n't| not) (?:(?:the|my) )?(?:one|answer|right|correct|choice)\b",
-    re.I,
-)
-_WINDOW = 80
+WINDOW = 80
+_DENIED = "denied"
 
 
 class Choice(NamedTuple):
@@ -205,20 +249,49 @@ def explicit_letter(answer: Answer, options: int) -> Choice | None:
     Returns:
         ``None`` where no letter is given; `SEVERAL` where more than one is and none is preferred.
     """
-    if _REPEATED_OPTIONS.match(answer.text):
-        return None
     line = answer.first_line[:LINE]
+    marked = _marked_letter(answer.text[:LINE], options)
+    if marked or REPEATED_OPTIONS.match(answer.text):
+        return marked
     if (alone := _ALONE.match(line)) and (option := option_of(alone[1])) < options:
         # nothing but letters, a line each, is a list of them
-        lines = [_ALONE.match(other) for other in answer.text.split("\n", 8) if other.strip()]
+        others = (o for o in answer.text.split("\n", 8) if o.strip() and not _JOINT.fullmatch(o))
+        lines = [_ALONE.match(other) for other in others]
         if all(lines) and len({hit and option_of(hit[1]) for hit in lines}) > 1:
             return Choice(SEVERAL, "letter:several", alone.span(1))
         return Choice(option, "letter:alone", alone.span(1))
-    mentions = list(_mentions(line, options))
+    every = list(_mentions(line, options))
+    mentions = [mention for mention in every if mention.rule != _DENIED]
     for rule in ("stated", "opening", "preferred", "delimited"):
         if chosen := _choice(line, mentions, rule, f"letter:{rule}"):
             return chosen
+    first = next((m for m in mentions if m.rule == "sentence"), None)
+    if first:
+        several = {m.option for m in mentions if m.rule} != {first.option}
+        rule = "letter:several" if several else "letter:sentence"
+        return Choice(SEVERAL if several else first.option, rule, (first.start, first.start + 1))
+    left = set(range(options)) - {mention.option for mention in every if mention.rule == _DENIED}
+    if len(left) == 1 and options > 3:
+        return Choice(left.pop(), "letter:left", (every[0].start, every[-1].start + 1))
     return None
+
+
+def _marked_letter(text: str, options: int) -> Choice | None:
+    """The one letter of a list of letters, each with its verdict, that is right."""
+    verdicts = [hit for hit in _VERDICT.finditer(text) if option_of(hit[1]) < options]
+    right = {option_of(hit[1]) for hit in verdicts if hit["right"]}
+    wrong = {option_of(hit[1]) for hit in verdicts if hit["wrong"]}
+    said = {(hit["right"] or hit["wrong"]).lower() for hit in verdicts}
+    # two lines, true and false, may be the options themselves
+    if not right or not wrong - right or (said <= {"true", "false"} and len(right | wrong) < 3):
+        return None
+    hit = next(hit for hit in verdicts if hit["right"])
+    if _BEFORE_STATED.search(text, max(0, hit.start() - WINDOW), hit.start()) or right & wrong:
+        return None
+    option, rule = (
+        (right.pop(), "letter:marked") if len(right) == 1 else (SEVERAL, "letter:several")
+    )
+    return Choice(option, rule, hit.span(1))
 
 
 def later_letter(answer: Answer, options: int) -> Choice | None:
@@ -226,23 +299,6 @@ def later_letter(answer: Answer, options: int) -> Choice | None:
     mentions = [m for m in _mentions(answer.text, options) if m.rule == "stated"]
     group = [mention for mention in mentions if mention.group == mentions[0].group]
     return _choice(answer.text, group, "stated", "letter:stated_later")
-
-
-def chosen_option(
-    answer: Answer, options: Sequence[str], letters: int, *, anywhere: bool
-) -> Choice | None:
-    """The option of the first line: its letter, else a name, which a letter stated later overrules.
-
-    A sentence with an option in it (``Iron conducts.``) may only begin to weigh it; an option that
-    is the whole line, or that ``answer is`` precedes, is chosen.
-    """
-    if chosen := explicit_letter(answer, letters):
-        return chosen
-    if named := named_option(answer, options, anywhere=anywhere):
-        before, after = answer.text[: named.span[0]], answer.first_line[named.span[1] :]
-        settled = _STATED.search(before) or not (_words(before) or _words(after))
-        return named if settled else later_letter(answer, letters) or named
-    return None
 
 
 def option_of(letter: str) -> int:
@@ -256,13 +312,19 @@ def _mentions(text: str, options: int) -> Iterator[_Mention]:
     last = 0
     for hit in islice(_LETTER.finditer(text), MOST_LETTERS):
         start, end = hit.span()
-        before, after = text[max(0, start - _WINDOW) : start], text[end : end + _WINDOW]
+        before, after = text[max(0, start - WINDOW) : start], text[end : end + WINDOW]
         goes_on = re.match(_GOES_ON, after, re.I)
-        article = hit[1] in "Aa" and re.match(r"\s+[a-z]", after) and not goes_on
+        article = hit[1] in "Aa" and not goes_on and re.match(r"\s+[a-z]", after)
+        article = article or (hit[1] == "a" and re.match(r"\s+[A-Z]\b", after))
         if option_of(hit[1]) >= options or article:
             continue
         joined = groups and (
-            _BETWEEN_JOINED.fullmatch(text, last, start)
+            (
+                _BETWEEN_JOINED.fullmatch(text, last, start)
+                and not _ASIDE.search(groups[-1][0][1])
+                # "between B and C, C"
+                and all(hit[1].upper() != other[1].upper() for other, *_ in groups[-1])
+            )
             # "A; B", but not "not A; B" and not "B; A is wrong"
             or (
                 _BETWEEN_LISTED.fullmatch(text, last, start)
@@ -276,12 +338,21 @@ def _mentions(text: str, options: int) -> Iterator[_Mention]:
         last = end
     for number, group in enumerate(groups):
         # "A, C and D are wrong", "neither A nor B"
-        if _BEFORE_DENIED.search(group[0][1]) or _AFTER_REJECTED.match(group[-1][2]):
-            continue
+        denied = _turned_down(group[0][1], group[-1][2])
         for hit, before, after in group:
-            if not (_BEFORE_DENIED.search(before) or _AFTER_REJECTED.match(after)):
-                rule = _put(text, hit, before, after)
-                yield _Mention(option_of(hit[1]), hit.start(), rule, number)
+            down = denied or _turned_down(before, after)
+            rule = _DENIED if down else _put(text, hit, before, after)
+            yield _Mention(option_of(hit[1]), hit.start(), rule, number)
+
+
+def _turned_down(before: str, after: str) -> bool:
+    """Whether what stands around a letter, or a row of them, says that it is not chosen."""
+    if _ONLY_ONE.search(before):
+        return False
+    if _BEFORE_DENIED.search(before):
+        return True
+    stated = _OPTION_TEXT.match(after) or (after[:1] in ":)" and _BEFORE_STATED.search(before))
+    return _AFTER_REJECTED.match(after) is not None and not stated
 
 
 def _put(text: str, hit: re.Match[str], before: str, after: str) -> str:
@@ -294,12 +365,17 @@ def _put(text: str, hit: re.Match[str], before: str, after: str) -> str:
         return "stated"
     if large and _PREFERRED.match(after):
         return "preferred"
-    if _BEFORE_OPENING.fullmatch(text, 0, hit.start()) and _AFTER_OPENING.match(after):
+    sentence = _AFTER_SENTENCE.match(after)
+    opens = _BEFORE_OPENING.fullmatch(text, 0, hit.start())
+    if opens and not sentence and _AFTER_OPENING.match(after):
         return "opening"
-    if large and after.startswith(")"):
+    if large and after.startswith(")") and not sentence:
         return "delimited"
-    if large and _LONE.search(before) and _LONE_ENDS.match(after):
+    lone = large and not listed and _LONE.search(before)
+    if lone and (_LONE_ENDS.match(after) or _GIVES_REASON.match(after)):
         return "opening"
+    if opens and sentence:
+        return "sentence"
     return "joined" if large or re.match(r"[)\]}]", after) else ""
 
 
@@ -318,48 +394,3 @@ def _choice(text: str, mentions: Sequence[_Mention], rule: str, name: str) -> Ch
     ):
         return Choice(SEVERAL, "letter:several", (first.start, first.start + 1))
     return Choice(chosen.option, name, (chosen.start, chosen.start + 1))
-
-
-def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> Choice | None:
-    """The one option (texts in letter order) whose words stand in the first line, articles aside.
-
-    Unless they may stand ``anywhere`` in it, they open the line, after the option's letter or
-    without it, or follow ``answer is``. A name that is turned down (``not the baker``) is none.
-
-    Returns:
-        ``None`` when no option or more than one is named.
-    """
-    if _REPEATED_OPTIONS.match(answer.text):
-        return None
-    line = answer.first_line
-    words = _words(line)
-    said = [word.group().lower() for word in words]
-    found: dict[int, tuple[int, int]] = {}
-    for index, option in enumerate(options):
-        wanted = [word.group().lower() for word in _words(fold(option))]
-        places = (i for i in range(len(said)) if wanted and said[i : i + len(wanted)] == wanted)
-        for first in places:
-            start, end = words[first].start(), words[first + len(wanted) - 1].end()
-            before = line[max(0, start - _WINDOW) : start]
-            if not (_NAME_DENIED.search(before) or _NAME_REJECTED.match(line, end)):
-                found[index] = first, first + len(wanted)
-                break
-    named = [
-        index
-        for index, (first, last) in found.items()
-        # "the baker's son" names no "baker" beside itself
-        if not any((f, n) != (first, last) and f <= first and last <= n for f, n in found.values())
-    ]
-    if len(named) != 1:
-        return None
-    first, last = found[named[0]]
-    stated = _STATED.search(line)
-    after = [i for i, word in enumerate(words) if stated and word.start() >= stated.end()]
-    lettered = first == 1 and len(said[0]) == 1 and option_of(said[0]) == named[0]
-    if not (anywhere or first == 0 or lettered or after[:1] == [first]):
-        return None
-    return Choice(named[0], "option:named", (words[first].start(), words[last - 1].end()))
-
-
-def _words(text: str) -> list[re.Match[str]]:
-    return [word for word in _WORD.finditer(text) if word.group().lower() not in _ARTICLES]

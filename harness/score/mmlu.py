@@ -10,7 +10,8 @@ from typing import Any
 
 from harness.families import MMLU
 from harness.score.answer import Score, read_answer
-from harness.score.letters import SEVERAL, chosen_option, later_letter, option_of
+from harness.score.choices import chosen_option
+from harness.score.letters import SEVERAL, later_letter, option_of
 from harness.tasks import options_of
 
 PAPER, STRICT = "mmlu/paper/2", "mmlu/strict/3"
