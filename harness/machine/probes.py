@@ -18,11 +18,15 @@ _MIB = 2**20
 _GPU_QUERY = "index,name,compute_cap,memory.total,memory.free,driver_version,uuid"
 _GPU_FIELDS = _GPU_QUERY.split(",")
 _FORMS = {
-    "driver_version": re.compile(r"\d{3}\.\d+(?:\.\d+)?"),
+    "driver_version": re.compile(r"\d{3,4}\.\d+(?:\.\d+)?"),
     "compute_cap": re.compile(r"\d{1,2}\.\d"),
     "uuid": re.compile(r"(?:GPU|MIG)-[\w/-]+"),
 }
 _NO_DEVICE = "No devices were found"
+_HEADER = "index, name"
+_NOT_READ = re.compile(r"\[[^\]]*\]|N/A|ERR!|")
+"""What stands in a field in place of a value."""
+_BROKEN = re.compile(r"\[(?:GPU |Unknown |Reset)[^\]]*\]|ERR!")
 _RECORDED_GPU_FIELDS = ("name", "compute_cap", "memory.total", "driver_version", "uuid")
 _PACKAGES = ("docker", "httpx", "tenacity", "pandas", "scipy", "structlog", "pydantic")
 # Nothing of PyTorch is imported: that takes long and may look for a GPU.
@@ -78,8 +82,10 @@ def read_gpus() -> Gpus:
     """The GPUs of this machine; one that cannot be read is trouble, and not absent."""
     table = _gpu_table()
     gpus = parse_gpus(table, _said("nvidia-smi") if table else "")
-    lines = (line.strip() for line in table.splitlines() if not _gpu_rows(line))
-    trouble = tuple(line for line in lines if line and not line.startswith(_NO_DEVICE))
+    lines = (
+        line.strip() for line in table.splitlines() if not _gpu_rows(line) or _BROKEN.search(line)
+    )
+    trouble = tuple(line for line in lines if line and not line.startswith((_NO_DEVICE, _HEADER)))
     if not table and Path("/proc/driver/nvidia/gpus").is_dir():
         trouble = ("nvidia-smi is missing, and the driver shows GPUs",)
     return Gpus(gpus, trouble)
@@ -125,7 +131,7 @@ def _gpu_rows(table: str) -> list[dict[str, str]]:
     found = []
     for line in table.splitlines():
         index, *rest = (value.strip() for value in line.split(","))
-        if not index.isdigit() or len(rest) < 2:
+        if not index.isdigit() or len(rest) < 2 or all(map(_NOT_READ.fullmatch, rest)):
             continue
         row = dict.fromkeys(_GPU_FIELDS, "[N/A]") | {"index": index, "name": rest[0]}
         for name, form in _FORMS.items():

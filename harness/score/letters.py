@@ -18,7 +18,7 @@ SEVERAL = -1
 
 LINE = 2000
 """Characters of a first line in which its letter is looked for; a stated one counts anywhere."""
-MOST_LETTERS = 2000
+MOST_LETTERS = 800
 """Letters that are looked at, from the first on."""
 
 _LATEX = r"\\(?:boxed|fbox|text(?:bf|rm)?|math(?:rm|bf|bb)?)\{"

@@ -25,7 +25,7 @@ from harness.serve.launch import LaunchOptions
 from harness.serve.log_files import copy_log, new_log
 from harness.serve.own_endpoints import server_info
 from harness.serve.protocol import Server, ServerState
-from harness.serve.readiness import is_final, listed_models, remedy
+from harness.serve.readiness import is_final, is_page, listed_models, remedy
 from harness.settings import ExternalServer as Given
 from harness.wire import Heard, NotHeard, ask, authorization, hidden, line_to
 from harness.words import BackendName, Mode
@@ -185,6 +185,12 @@ def external_refusal(
             if isinstance(heard, Heard) and is_final(heard):
                 message = f"the {mode} server at {where} refuses {path}: {heard}"
                 return EnvironmentError_(message, hint=remedy(heard, mode))
+            if isinstance(heard, Heard) and path == "/v1/models" and is_page(heard):
+                return EnvironmentError_(
+                    f"{where} answers {path} with a web page, not with a list of models",
+                    hint=f"external.{mode}.url leads to a log-in, a gateway or another program: "
+                    "give the root of the vLLM server itself",
+                )
     return None
 
 

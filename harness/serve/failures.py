@@ -6,6 +6,7 @@ know is found by its form: the first exception that is not a mere report of anot
 
 import re
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -26,6 +27,13 @@ _ECHO = re.compile(
     r"|see (?:the )?stack trace|check the stack trace|See root cause above|KeyboardInterrupt",
     re.IGNORECASE,
 )
+_ABOUT_A_REQUEST = re.compile(
+    r"^(?:INFO|WARNING|ERROR|DEBUG) [\d: -]+\[(?:serving\w*|logger|request_logger|dump_input)\.py"
+)
+_REQUEST_OPENS = re.compile(r"(?:Received request|Generated response)\b.*(?:prompt|output): ['\"]")
+_REQUEST_CLOSES = re.compile(r"['\"], (?:params|output_token_ids|lora_request)\b")
+"""A prompt with line breaks goes on until its parameters, or the next line of a logger."""
+_LEVELLED = re.compile(r"^(?:INFO|WARNING|ERROR|DEBUG|CRITICAL) \d\d-\d\d [\d:]+ \[[^\]]*\] ")
 _QUOTE_WIDTH = 400
 _FALLBACK_LINES = 5
 
@@ -128,17 +136,11 @@ def classify_startup_failure(
     tail = tail[-_FALLBACK_LINES:]
     if meaning := known.out_of_memory if oom_killed else _of_signal(known, exit_code):
         return StartupFailure(meaning.kind, meaning.cause, tail, meaning.remedy)
-    lines = read.complaints
-    reports = (line for line in lines if _EXCEPTION.match(line) and not _ECHO.search(line))
+    errors, warnings = _complaints(read)
+    reports = (line for line in errors if _EXCEPTION.match(line) and not _ECHO.search(line))
     root = next((line[:_QUOTE_WIDTH] for line in reports), None)
-    for signature in known.signatures:
-        pattern = re.compile("|".join(signature.says))
-        line = next((line for line in lines if pattern.search(line)), None)
-        if line is not None:
-            quote = [line.strip()[:_QUOTE_WIDTH]]
-            if signature.with_exception and root is not None and root not in quote:
-                quote.insert(0, root)
-            return StartupFailure(signature.kind, signature.cause, tuple(quote), signature.remedy)
+    if found := _known_failure(known, errors, root, read.complaints):
+        return found
     if root is not None:
         return StartupFailure(
             FailureKind.EXCEPTION,
@@ -146,12 +148,53 @@ def classify_startup_failure(
             (root,),
             "read the traceback in the log; it is vLLM's own",
         )
+    if found := _known_failure(known, warnings, None, warnings):
+        return found
     cause, remedy = "the server ended by itself without an error", "something asked it to stop"
     if exit_code != 0:
         code = "" if exit_code is None else f" (exit code {exit_code})"
         cause = f"the log names no cause{code}"
         remedy = "try the command line of the start-up file by hand"
     return StartupFailure(FailureKind.UNKNOWN, cause, tail, f"look into the log; {remedy}")
+
+
+def _complaints(read: ServerLog) -> tuple[list[str], list[str]]:
+    """What the log complains of, its warnings apart: they are read where nothing else is said."""
+    asked: set[str] = set()
+    open_ = False
+    for line in read.lines:
+        own = _LEVELLED.match(line.text)
+        if (open_ and not own) or _ABOUT_A_REQUEST.match(line.text):
+            asked.add(_said(line.text))
+        open_ = not _REQUEST_CLOSES.search(line.text) and (
+            bool(_REQUEST_OPENS.search(line.text)) or (open_ and not own)
+        )
+    warned = {_said(line.text) for line in read.lines if line.text.startswith("WARNING ")}
+    said = [line for line in read.complaints if line not in asked]
+    return [line for line in said if line not in warned], [line for line in said if line in warned]
+
+
+def _said(text: str) -> str:
+    """A line without its level, time and place."""
+    return text.split("] ", 1)[-1] if _LEVELLED.match(text) else text
+
+
+def _known_failure(
+    known: KnownFailures, lines: Sequence[str], root: str | None, quotable: Sequence[str]
+) -> StartupFailure | None:
+    """What the first signature that fits a line says; quoted is the first line that it fits.
+
+    ``root`` is the first exception; a warning may say best what an error then only follows from.
+    """
+    for signature in known.signatures:
+        pattern = re.compile("|".join(signature.says))
+        if any(map(pattern.search, lines)):
+            line = next(line for line in quotable if pattern.search(line))
+            quote = [line.strip()[:_QUOTE_WIDTH]]
+            if signature.with_exception and root is not None and root not in quote:
+                quote.insert(0, root)
+            return StartupFailure(signature.kind, signature.cause, tuple(quote), signature.remedy)
+    return None
 
 
 def _of_signal(known: KnownFailures, exit_code: int | None) -> Meaning | None:

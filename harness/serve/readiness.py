@@ -7,6 +7,7 @@ gone, who lets one wait is busy.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -35,7 +36,23 @@ _GRACE_S = 5.0
 """How long who refused a request may take to show that it has ended, or to listen again."""
 _UNHEALTHY_S = 60.0
 """How long ``/health`` may say anything but 200: a proxy that reloads, an engine that gives up."""
+_UNREACHED = re.compile(
+    r"\[Errno (?:-\d+|101|110|113)\]|getaddrinfo|nodename nor servname|Name or service"
+)
+"""A name that is not resolved or a way that is not found says nothing of who listens at its end."""
 _NOT_YET = frozenset({408, 425, 429})
+
+
+_ADVICE = {
+    402: "the account of that key has no credit left: add some, or give external.{mode}.url of "
+    "another server",
+    407: "a proxy on the way wants its own credentials: put them into HTTPS_PROXY, or name the "
+    "server's host in NO_PROXY",
+    451: "who runs it may not serve it to you, for legal reasons: give external.{mode}.url of "
+    "another server",
+    501: "what answers at external.{mode}.url is no vLLM: give the server's own root",
+}
+"""What to do about a status of a server that someone else runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +152,8 @@ def _ask(client: httpx.Client, began: float) -> Readiness | _NotReady:
             heard = ask(client, path)
             if not heard.ok:
                 return _NotReady(f"{path}: {heard}", heard if is_final(heard) else None)
+        if is_page(heard):
+            return _NotReady(f"{path}: a web page, no vLLM", heard)
         models = listed_models(heard)
     except NotHeard as error:
         return _NotReady(f"{path}: {error}")
@@ -162,9 +181,17 @@ def listed_models(heard: Heard) -> tuple[str, ...]:
 def is_final(heard: Heard) -> bool:
     """Whether an answer will be the same later: a redirection, or what the request is blamed for.
 
-    A 5xx may pass, and so may "too early", "too many requests" and a time-out of the server's own.
+    A 5xx may pass, and so may "too early", "too many requests" and a time-out of the server's own;
+    "not implemented" does not.
     """
-    return 300 <= heard.status < 500 and heard.status not in _NOT_YET
+    return (300 <= heard.status < 500 or heard.status in (501, 505)) and (
+        heard.status not in _NOT_YET
+    )
+
+
+def is_page(heard: Heard) -> bool:
+    """Whether an answer is a page for people: a log-in, a gateway, another program's."""
+    return heard.ok and heard.body.lstrip()[:1] == b"<"
 
 
 def remedy(heard: Heard, mode: Mode) -> str:
@@ -174,6 +201,8 @@ def remedy(heard: Heard, mode: Mode) -> str:
             f"external.{mode}.api_key_env (--external-api-key-env {mode}=VARIABLE) names the "
             "environment variable with its key"
         )
+    if heard.status in _ADVICE:
+        return _ADVICE[heard.status].format(mode=mode)
     return f"external.{mode}.url is the server's root: http://host:port, without /v1"
 
 
@@ -220,20 +249,25 @@ class Liveness:
         Raises:
             ServerDied: with the cause, the last log lines and the log's path.
         """
-        began, before = time.monotonic(), 0.0
+        since = began = time.monotonic()
+        before = longest = 0.0
         async with httpx.AsyncClient(**self._line) as client:
             while True:
                 why, patience_s = await self._problem(client)
                 if not why:
                     return
+                now = time.monotonic()
                 if patience_s != before:
-                    began, before = time.monotonic(), patience_s
-                if time.monotonic() - began >= patience_s:
+                    since, before = now, patience_s
+                longest = max(longest, patience_s)
+                # of troubles that take turns each begins anew, so all together have an end too
+                if now - since >= patience_s or now - began >= longest:
                     raise describe_death(self._server, why=why)
                 await asyncio.sleep(2 * _TICK_S)
 
     async def _problem(self, client: httpx.AsyncClient) -> tuple[str, float]:
         """What is wrong with ``/health``, if anything, and how long that may last."""
+        began = time.monotonic()
         asked = asyncio.ensure_future(ask_async(client, "/health"))
         try:
             while not asked.done():
@@ -243,9 +277,11 @@ class Liveness:
                 await asyncio.wait([asked], timeout=_TICK_S * 5)
             heard = asked.result()
         except NotHeard as error:
-            if error.slow:  # it has had its time
-                return f"/health: {error}", 0.0
-            return f"/health: {error}", _GRACE_S if error.refused else self._patience_s
+            why = f"/health: {error}"
+            if error.slow and time.monotonic() - began >= self._patience_s:  # it has had its time
+                return why, 0.0
+            gone = error.refused and not _UNREACHED.search(why)
+            return why, _GRACE_S if gone else self._patience_s
         finally:
             asked.cancel()
         return ("" if heard.ok else f"/health: {heard}"), _UNHEALTHY_S

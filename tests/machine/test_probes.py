@@ -71,6 +71,9 @@ def test_a_machine_without_nvidia_smi_has_no_gpu(monkeypatch, tmp_path):
 
 HANDLE = "Unable to determine the device handle for GPU0000:02:00.0: Unknown Error"
 GOOD = "0, NVIDIA H100, 9.0, 81559 MiB, 81079 MiB, 580.82.07, GPU-7c1f"
+UNKNOWN = "1" + ", [Unknown Error]" * 6
+LOST = "0" + ", [GPU is lost]" * 6
+RESET = "0, NVIDIA A100, 8.0, [GPU requires reset], [GPU requires reset], 550.54.15, GPU-1"
 OLD = """case "$*" in
 *compute_cap*) echo 'Field "compute_cap" is not a valid field to query.'; exit 2 ;;
 *) echo '0, Tesla T4, 15109 MiB, 14900 MiB, 470.57.02, GPU-4' ;;
@@ -89,6 +92,11 @@ esac"""
         ("echo 'Failed to initialize NVML: Insufficient Permissions' >&2; exit 4", [],
          ["Failed to initialize NVML: Insufficient Permissions"]),
         ("echo 'No devices were found'; exit 6", [], []),
+        (f"echo '{GOOD}'; echo '{UNKNOWN}'", ["NVIDIA H100"], [UNKNOWN]),
+        (f"echo '{LOST}'", [], [LOST]),
+        (f"echo '{RESET}'", ["NVIDIA A100"], [RESET]),
+        (f"echo 'index, name, compute_cap'; echo '{GOOD}'", ["NVIDIA H100"], []),
+        ("echo '0, Orin (nvgpu), [N/A], [N/A], [N/A], N/A, '", ["Orin (nvgpu)"], []),
         (OLD, ["Tesla T4"], []),
     ],
 )  # fmt: skip

@@ -231,13 +231,42 @@ def test_who_refuses_is_not_waited_for(external: Options, says: bytes):
             ExternalBackend().check(options)
 
 
+@pytest.mark.parametrize("page", [b"<html>Sign in</html>", b"\n<!DOCTYPE html><p>nginx</p>"])
+def test_a_web_page_is_no_list_of_models_and_ends_the_run_at_once(external: Options, page: bytes):
+    with HostileServer({"*": answer(page)}) as server:
+        options = replace(external(), base_url=server.url)
+        with pytest.raises(EnvironmentError_, match="with a web page"):
+            ExternalBackend().check(options)
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        ("402 Payment Required", "credit"),
+        ("407 Proxy Authentication Required", "NO_PROXY"),
+        ("451 Unavailable For Legal Reasons", "legal"),
+        ("501 Not Implemented", "no vLLM"),
+        ("403 Forbidden", "api_key_env"),
+        ("404 Not Found", "without /v1"),
+    ],
+)
+def test_each_refusal_has_its_advice(external: Options, status: str, advice: str):
+    says = {"/health": answer(b""), "/v1/models": answer(b"", status)}
+    with HostileServer(says) as server, pytest.raises(EnvironmentError_) as caught:
+        ExternalBackend().check(replace(external(), base_url=server.url))
+    assert advice in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("path", ["/health", "/v1/models"])
 def test_who_is_slow_or_loads_is_waited_for(external: Options, path: str):
     with HostileServer({"*": answer(b""), path: answer(b"", "503 Service Unavailable")}) as server:
         ExternalBackend().check(replace(external(), base_url=server.url))
 
 
-@pytest.mark.parametrize("says", UNREADABLE.values(), ids=UNREADABLE.keys())
+NO_PAGE = {name: says for name, says in UNREADABLE.items() if name != "a page"}
+
+
+@pytest.mark.parametrize("says", NO_PAGE.values(), ids=NO_PAGE.keys())
 def test_whatever_a_server_says_of_itself_it_is_taken_as_it_is(
     external: Options, tmp_path: Path, says: bytes
 ):

@@ -373,3 +373,83 @@ def test_a_model_that_the_hub_does_not_show_is_no_gated_one():
     failure = classify_startup_failure(text, 1)
     assert "spelling of models[].hf_id" in failure.remedy
     assert "licence" not in failure.remedy
+
+
+ENGINE = "(EngineCore pid=7) ERROR 11-23 17:00:00 [core.py:1] "
+CAUSE = f"{ENGINE}ValueError: Unknown quantization method: foo."
+
+
+@pytest.mark.parametrize(
+    "warning",
+    [
+        "FlashInfer not available: ModuleNotFoundError: No module named 'flashinfer'",
+        "DeepGEMM backend is not available or outdated. Please install",
+        "Could not write usage stats: [Errno 30] Read-only file system",
+        "Cannot save torch.compile cache: [Errno 28] No space left on device",
+        "Failed to send usage: Max retries exceeded with url: /usage (stats.vllm.ai)",
+        "HTTP Error 429 thrown while requesting HEAD https://huggingface.co/x; Too Many Requests",
+        "NCCL: Error while creating shared memory segment, falling back",
+    ],
+)
+def test_a_warning_never_outranks_an_error_and_speaks_where_nothing_else_does(warning: str):
+    line = f"(EngineCore pid=7) WARNING 11-23 17:00:00 [x.py:1] {warning}"
+    assert classify_startup_failure(f"{line}\n{CAUSE}", 1).kind is FailureKind.EXCEPTION
+    alone = classify_startup_failure(line, 1)
+    assert alone.kind not in (FailureKind.EXCEPTION, FailureKind.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "(APIServer pid=1) INFO 11-23 17:00:00 [logger.py:39] Received request c: prompt: 'W\n"
+        "{}\nwhy?', params: SamplingParams(n=1)",
+        "(APIServer pid=1) INFO 11-23 17:00:00 [logger.py:39] Received request c: prompt: 'W\n{}",
+        "(APIServer pid=1) INFO 11-23 17:00:00 [logger.py:60] Generated response c: output: 'W\n"
+        "{}\n', output_token_ids: [1]",
+        "(APIServer pid=1) ERROR 11-23 17:00:00 [serving.py:60] Error in preprocessing: text '{}'",
+        "(EngineCore pid=7) ERROR 11-23 17:00:00 [dump_input.py:69] NewRequestData(text='{}')",
+    ],
+)
+@pytest.mark.parametrize("text", ["torch.OutOfMemoryError: CUDA out of memory", "[Errno 28] full"])
+def test_no_line_of_a_prompt_is_a_cause(quoted: str, text: str):
+    log = quoted.format(text)
+    assert classify_startup_failure(log, 1).kind is FailureKind.UNKNOWN
+    assert classify_startup_failure(f"{log}\n{CAUSE}", 1).kind is FailureKind.EXCEPTION
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (
+            f"EntryNotFoundError: 404 Client Error. Entry Not Found for url: {HUB}",
+            "model_not_found",
+        ),
+        ("OfflineModeIsEnabled: Cannot reach the hub: offline mode is enabled.", "model_not_found"),
+        (
+            "Your request to access model a/b is awaiting a review from the repo authors.",
+            "gated_model",
+        ),
+        ("We had to rate limit your IP (1.2.3.4).", "hub_limit"),
+        ("torch.AcceleratorError: CUDA error: cudaErrorSystemNotReady", "cuda"),
+        ("RuntimeError: PytorchStreamWriter failed writing file: file write failed", "disk_full"),
+        ("RuntimeError: Permission denied (os error 13)", "permission"),
+        ("OSError: error while attempting to bind on address: permission denied", "permission"),
+        ("RuntimeError: CUDA error: out of memory", "out_of_memory"),
+        ("RuntimeError: CUDA driver error: out of memory", "out_of_memory"),
+        ("MemoryError", "out_of_memory"),
+        ("terminate called after throwing an instance of 'std::bad_alloc'", "out_of_memory"),
+        ("OSError: [Errno 12] Cannot allocate memory", "out_of_memory"),
+        ("CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=all", "no_device"),
+        ("load library failed: libnvidia-ml.so.1: cannot open shared object file", "no_device"),
+        ("initialization error: nvml error: driver/library version mismatch", "cuda"),
+        ("CUDA error: the provided PTX was compiled with an unsupported toolchain.", "cuda"),
+        ("ptxas fatal   : Value 'sm_121a' is not defined for option 'gpu-name'", "architecture"),
+        (
+            "requests.ConnectionError: HTTPConnectionPool(host='127.0.0.1'): Max retries exceeded "
+            "with url: /v1/traces",
+            "exception",
+        ),
+    ],
+)
+def test_what_many_programs_say_has_its_signature(text: str, kind: str):
+    assert classify_startup_failure(ENGINE + text, 1).kind.value == kind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -246,6 +247,42 @@ def test_a_closed_port_is_gone_after_a_moment_although_the_process_runs(at):
         url = server.url
     with pytest.raises(ServerDied, match="no longer answers; /health: ConnectError"):
         looked_at(at(url), patience_s=300)
+
+
+def taking_turns(*kinds: str | int) -> httpx.MockTransport:
+    """A ``/health`` whose answers and failures take turns."""
+    turn = itertools.cycle(kinds)
+
+    def answers(_: httpx.Request) -> httpx.Response:
+        kind = next(turn)
+        if isinstance(kind, int):
+            return httpx.Response(kind)
+        raise httpx.ReadError("") if kind == "reset" else httpx.ConnectError(kind)
+
+    return httpx.MockTransport(answers)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "[Errno -3] Temporary failure in name resolution",
+        "[Errno -2] Name or service not known",
+        "[Errno 113] No route to host",
+    ],
+)
+def test_a_name_or_a_way_that_is_not_found_is_waited_out(at, trouble):
+    line = taking_turns(*[trouble] * 3, 200)
+    asyncio.run(Liveness(at("http://there"), patience_s=60, transport=line)())
+
+
+@pytest.mark.parametrize("turns", [("refused", "reset"), ("refused", "refused", 503)])
+def test_troubles_that_take_turns_have_an_end(at, monkeypatch, turns):
+    monkeypatch.setattr("harness.serve.readiness._UNHEALTHY_S", 3.0)
+    monkeypatch.setattr("harness.serve.readiness._GRACE_S", 2.0)
+    began = time.monotonic()
+    with pytest.raises(ServerDied):
+        asyncio.run(Liveness(at("http://there"), patience_s=1, transport=taking_turns(*turns))())
+    assert time.monotonic() - began < 15
 
 
 def test_the_process_decides_while_health_hangs(at):
