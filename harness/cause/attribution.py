@@ -237,7 +237,7 @@ class Explorer:
 
     def _together(self) -> dict[str, tuple[str, ...]]:
         """The fewest axes whose values take it away together, from all of them downwards."""
-        most = max((len(axis.others) for axis in self.axes), default=0)
+        most, refused = max((len(axis.others) for axis in self.axes), default=0), False
         for place in range(most):
             full = tuple(
                 (axis.name, axis.others[min(place, len(axis.others) - 1)])
@@ -246,6 +246,9 @@ class Explorer:
             )
             if len(full) > 1 and self._is_clean(full):
                 return {axis: (value,) for axis, value in self._fewest(full)}
+            refused |= len(full) > 1 and bool(self.seen[full][0].not_seen)
+        if not refused:  # all at once were seen, and the change is still there
+            return {}
         pairs = combinations([(a.name, v) for a in self.axes for v in a.others], 2)
         for pair in pairs:
             if pair[0][0] != pair[1][0] and self._is_clean(pair):

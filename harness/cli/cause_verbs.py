@@ -13,6 +13,7 @@ _Fresh = Annotated[bool, Option(help="Never resume; start anew.")]
 _AsJson = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 _Port = Annotated[int | None, Option(help="Port on this machine.")]
 _Command = Annotated[str | None, Option(help="Command that starts vLLM here (native backend).")]
+_Server = Annotated[str | None, Option(help="URL,LOG of a server that runs already.")]
 _Image = Annotated[str | None, Option(help="Image in place of the run's (docker backend).")]
 _Out = Annotated[Path | None, Option("-o", "--out", help="The case file.")]
 
@@ -80,6 +81,7 @@ def shrink(
     port: _Port = None,
     native_command: _Command = None,
     image: _Image = None,
+    server: _Server = None,
     as_json: _AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -93,7 +95,7 @@ def shrink(
       harness shrink results/run-1 4f1d0c2b9a8e7766
       harness shrink results/run-1 mmlu/s12 --port 18010 -o case.json
     """  # noqa: E501
-    where = _where(results, quiet, port, native_command, image)
+    where = _where(results, quiet, port, native_command, image, server)
     tell(jobs.cases.shrink(run, record, where, out, most=trials), as_json)
 
 
@@ -107,6 +109,7 @@ def replay(
     port: _Port = None,
     native_command: _Command = None,
     image: _Image = None,
+    server: _Server = None,
     as_json: _AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -119,14 +122,19 @@ def replay(
     """  # noqa: E501
     if check:
         return tell(jobs.cases.check(case), as_json)
-    where = _where(results, quiet, port, native_command, image)
+    where = _where(results, quiet, port, native_command, image, server)
     tell(jobs.cases.replay(case, where), as_json)
 
 
 def _where(
-    results: Path, quiet: bool, port: int | None, command: str | None, image: str | None
+    results: Path,
+    quiet: bool,
+    port: int | None,
+    native_command: str | None,
+    image: str | None,
+    server: str | None,
 ) -> "jobs.cases.Where":
-    given = {"port": port, "native_command": command, "image": image}
+    given = {"port": port, "native_command": native_command, "image": image, "server": server}
     overrides = {name: value for name, value in given.items() if value is not None}
     return jobs.cases.Where(results, overrides, quiet)
 

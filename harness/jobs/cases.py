@@ -31,6 +31,7 @@ from harness.errors import GateFailed, UsageError
 from harness.files import write_whole
 from harness.findings import Status
 from harness.jobs import Done
+from harness.jobs.matrix_cells import Changes, running_server
 from harness.jobs.runs import conducted
 from harness.numbers import count_of
 from harness.plan import Lifetime
@@ -48,7 +49,7 @@ from harness.records import (
 from harness.replay import Dispatcher
 from harness.settings import Expect, LoadedSpec, RunSpec
 from harness.tasks import Population, Prompt
-from harness.words import Asking, DispatchMode, Effect, Mode
+from harness.words import Asking, BackendName, DispatchMode, Effect, Mode
 
 _SIMPLER = (DispatchMode.GATED, DispatchMode.PROMPT_LIST, DispatchMode.SYNCHRONIZED)
 """Schedules to try in place of another, from the one whose steps are always the same."""
@@ -66,7 +67,8 @@ class Where:
 
     Attributes:
         results: the folder of run folders.
-        overrides: settings of the server that are this machine's own: port, command, image.
+        overrides: settings of the server that are this machine's own: port, command, image, or a
+            server that runs already (``server``).
     """
 
     results: Path
@@ -133,7 +135,9 @@ def shrink(run: Path, record: str, where: Where, out: Path | None, *, most: int)
     files = read_run_files(run)
     changed = _record(files.records_path, record)
     loaded = _spec_of(files.spec, changed.mode, where, f"{files.folder / METADATA}")
-    prepared = conduct.prepare(loaded, source=lambda *_: (_candidate(changed),))
+    names = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
+    row = Candidate.model_validate(dict(zip(names, changed.key, strict=True)))
+    prepared = conduct.prepare(loaded, source=lambda *_: (row,))
     group = prepared.plan.records[0].group
     if changed.group is not None and tuple(map(str, changed.group)) != group.ids:
         raise UsageError(
@@ -229,12 +233,6 @@ def _record(path: Path, name: str) -> Record:
     )
 
 
-def _candidate(record: Record) -> Candidate:
-    model, task, sample, size, dispatch = record.key
-    named = {"model": model, "task_name": task, "sample_id": sample}
-    return Candidate.model_validate(named | {"batch_size": size, "dispatch_mode": dispatch})
-
-
 def _spec_of(told: Any, mode: Mode, where: Where, source: str) -> LoadedSpec:
     """The settings of a run or of a case, for one mode, with this machine's own.
 
@@ -247,18 +245,27 @@ def _spec_of(told: Any, mode: Mode, where: Where, source: str) -> LoadedSpec:
         hint = "it was written by another version"
         raise UsageError(f"its settings cannot be read: {error}", file=source, hint=hint) from None
     over = where.overrides
-    server = spec.server.model_copy(update={k: v for k, v in over.items() if k != "image"})
+    own: Changes = {key: over[key] for key in ("port", "native_command") if key in over}
     request = spec.request.model_copy(update={"logprobs": spec.request.logprobs or 2})
-    changes = {
+    changes: Changes = {
         "modes": (mode,),
-        "server": server,
+        "server": spec.server.model_copy(update=own),
         "request": request,
         "expect": Expect(),
         "dispatch_modes": "original",
         "limit": None,
         "candidates": (),
-        **({"image": over["image"]} if "image" in over else {}),
     }
+    if "native_command" in over:
+        changes["backend"] = BackendName.NATIVE
+    if "image" in over:
+        changes |= {"backend": BackendName.DOCKER, "image": over["image"]}
+    if "server" in over:
+        try:
+            there = running_server(over["server"])
+        except ValueError:
+            raise UsageError(f"--server: '{over['server']}'", hint="URL, or URL,LOG") from None
+        changes |= {"backend": BackendName.EXTERNAL, "external": {mode: there}}
     return LoadedSpec(spec.model_copy(update=changes), {}, source)
 
 

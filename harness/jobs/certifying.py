@@ -71,7 +71,8 @@ def certify_stack(
         works.append((prepared, conduct.RunOptions(results, run_id, kind="certify")))
     at_once(works, asked.overlap)
     folders = [conducted(*work, quiet=quiet).folder for work in works]
-    return certified(folders, asked.schedules, out or folders[0].with_name(f"{folders[0].name}-of"))
+    page = out or results / f"{folders[0].name.removesuffix('-1')}-certificate"
+    return certified(folders, asked.schedules, page)
 
 
 def certified(runs: Sequence[Path], schedules: Sequence[DispatchMode], out: Path | None) -> Done:

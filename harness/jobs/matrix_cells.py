@@ -87,8 +87,12 @@ def _on(value: str) -> bool:
     return value == "on"
 
 
-def _running(value: str) -> ExternalServer:
-    """``URL``, or ``URL,LOG`` with the file that the server writes its log to."""
+def running_server(value: str) -> ExternalServer:
+    """``URL``, or ``URL,LOG`` with the file that the server writes its log to.
+
+    Raises:
+        ValueError: it is no URL.
+    """
     url, _, log = value.partition(",")
     if not url.startswith(("http://", "https://")):
         raise ValueError(value)
@@ -106,7 +110,7 @@ _SETTERS: dict[str, Callable[[_Draft, str], _Draft]] = {
     "dtype": lambda d, v: d.served(dtype=v),
     "plugin": lambda d, v: d.given([f"{_SWITCH}={v}"]),
     "mode": lambda d, v: replace(d, modes=(Mode(v),)),
-    "server": lambda d, v: replace(d, external=_running(v)),
+    "server": lambda d, v: replace(d, external=running_server(v)),
 }
 
 
