@@ -21,6 +21,7 @@ from harness.cli.input_verbs import candidates, init, models, schema, tasks
 from harness.cli.result_verbs import (
     adjudicate,
     compare,
+    export,
     open_,
     report,
     runs,
@@ -86,6 +87,7 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
     (validate, _READ, "Whether a run counts; exit 1 if not."),
     (report, _READ, "Markdown, HTML, JUnit XML, step summary."),
     (score, _READ, "Score the saved answers of a run again."),
+    (export, _READ, "The records as a table, the rates as a drawing."),
     (compare, _READ, "Set two runs, or two modes, against each other; a gate."),
     (adjudicate, _READ, "Have people judge the flips, blinded."),
     (init, _INPUTS, "Three small files of your own that run as they are."),

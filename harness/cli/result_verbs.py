@@ -83,6 +83,24 @@ def open_(run: RunPath) -> None:
     tell(jobs.run_list.opened(run))
 
 
+def export(
+    run: RunPath,
+    form: Annotated[str, Option("--format", help="csv, parquet or svg.")] = "csv",
+    out: Annotated[Path | None, Option("--out", "-o", help="File; default: beside RUN.")] = None,
+) -> None:
+    """Write a run's records as a table (CSV, Parquet), or its rates as a drawing (SVG).
+
+    \b
+      harness export results/20260524_172010
+      harness export results/20260524_172010 --format parquet -o records.parquet
+      harness export results/20260524_172010 --format svg
+
+    A row a candidate and mode, with every answer; texts stand as they were answered, so a
+    spreadsheet may take one for a formula.
+    """
+    tell(jobs.opened_run.export(run, form, out))
+
+
 def validate(
     run: Annotated[Path, Argument(help="Run folder or records file.")],
     require_modes: Annotated[

@@ -15,7 +15,7 @@ from harness.jobs import Done
 from harness.jobs.power import power_lines
 from harness.numbers import duration_text
 from harness.plan import Plan, estimate
-from harness.report import below, first_changes, measured_on, nature, verdict_box
+from harness.report import below, first_changes, fitted, measured_on, nature, verdict_box
 from harness.score import score
 from harness.serve import added as added_arguments
 from harness.settings import Expect, LoadedSpec, RunSpec
@@ -124,7 +124,8 @@ def concluded(done: conduct.Conclusion) -> Done:
         *filter(None, [nature(done.summary, files)]),
         *box,
     ]
-    return Done(lines, done.summary, failure=done.failure)
+    fitting = [part for line in lines for part in fitted(line)]
+    return Done(fitting, done.summary, failure=done.failure)
 
 
 def prepared(loaded: LoadedSpec, source: conduct.CandidateSource | None = None) -> conduct.Prepared:

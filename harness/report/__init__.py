@@ -14,6 +14,7 @@ from harness.report.documents import (
     run_document,
 )
 from harness.report.matrix_page import matrix_document
+from harness.report.rates_drawing import rates_svg
 from harness.report.run_report import (
     changes_of,
     first_changes,
@@ -55,6 +56,7 @@ __all__ = [
     "nature",
     "outcome_lines",
     "prompts_of",
+    "rates_svg",
     "rendered",
     "run_document",
     "screen_lines",

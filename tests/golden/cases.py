@@ -35,7 +35,8 @@ _VERBS = (
     *("demo", "engine", "where"),
     *("run", "ablation", "plan", "summarize", "validate", "report", "score", "scan", "doctor"),
     *("certify", "matrix", "shrink", "replay", "bench"),
-    *("pin", "bisect", "compare", "compose", "clean", "runs", "show", "open", "init", "schema"),
+    *("pin", "bisect", "compare", "compose", "clean", "runs", "show", "open"),
+    *("export", "init", "schema"),
     *("tasks", "candidates", "models", "images", "adjudicate"),
 )
 VERBS_WITH_PARTS = {
@@ -177,6 +178,13 @@ _CHANGED = [
         "demo",
     ),
     _case("validate-other-log", "validate other-log\nvalidate other-log --json", "other-log"),
+    _case(
+        "export",
+        "export demo -o records.csv\nexport demo --format svg -o rates.svg\n"
+        "export demo --format pdf",
+        "demo",
+        "rates.svg",
+    ),
     _case(
         "runs",
         "runs --results .\nruns --results . --json\nruns",
