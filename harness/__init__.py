@@ -4,11 +4,10 @@ In Python: ``harness.open_run("results/RUN")`` gives ``.records`` (a pandas Data
 ``.summary``, ``.claims``, ``.flips()`` and ``.to_html()``; `docs/python.md` shows them.
 """
 
+import os
 from importlib import import_module as _import
 from os import PathLike
 from typing import Any
-
-import os
 
 if os.name == "nt":
     raise SystemExit("harness needs Linux or macOS: on Windows use WSL 2 (wsl --install)")
