@@ -30,6 +30,8 @@ _IN_A_TRACEBACK = re.compile(
 )
 _LATE = re.compile(rf"^\s*(?:{HEADER}|\[W[^\]]*\] Warning: torch\.\S*)?(?:{TRACES.pattern})")
 """How a line of the invariant path begins, wherever it stands; what quotes one begins otherwise."""
+_NO_TEXT = re.compile("[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
+"""What no server writes: a byte that is not UTF-8 is read as U+FFFD."""
 _SUPPRESSORS = {
     "PYTHONWARNINGS": "hides torch's override warning",
     "TORCH_CPP_LOG_LEVEL": "hides the BLAS line",
@@ -199,6 +201,8 @@ def _judge_standard(
         for name, why in _SUPPRESSORS.items()
         if environment.get(name)
     ]
+    if damaged := next((line for line in read.startup if _NO_TEXT.search(line.text)), None):
+        missing.append(f"the start as it was written: line {damaged.number} holds what is no text")
     serving = read.lines[len(read.startup) :]
     late = [line for line in serving if line.may_be_engine and _LATE.match(line.text)]
     if late:

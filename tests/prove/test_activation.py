@@ -419,3 +419,11 @@ def test_an_invariant_log_is_never_clean_wherever_a_sign_of_serving_was_moved_to
             swapped[place], swapped[sign] = rows[sign], rows[place]
             for changed in (moved, swapped):
                 assert verdict("\n".join(changed), Mode.STANDARD) is not Verdict.CLEAN, place
+
+
+@pytest.mark.parametrize("damage", ["\ufffd", "\x00", "\x1f", "\x7f"])
+def test_a_standard_log_whose_start_was_damaged_is_not_clean(damage: str):
+    for name, at in ((n, at) for n, (at, _) in EXPECTED.items() if at is Verdict.CLEAN):
+        text = log(name)
+        assert verdict(insert_before(text, "Starting to load model", damage), STANDARD) is not at
+        assert verdict(text + damage, STANDARD) is at  # what is asked later may hold anything
