@@ -134,10 +134,11 @@ _PREFERRED = re.compile(
 )
 """After a letter of which it is said that it is the right one."""
 _LONE = re.compile(
-    r"(?:^|[.!?:;)\n]\s{0,4}|\s-\s|(?<!thing)(?<!none)(?<!all)(?:,|(?<=\w))\s(?=but|so|hence|thus"
+    r"(?:^|[.!?:;)\n]\s{0,4}|\s-\s|(?<!thing)(?<!none)(?<!all)(?:,|(?<=\w))\s(?=but|so|however|yet|hence|thus"
     r"|therefore))(?:(?:so|thus|hence|therefore"
     r"|sure|ok|okay|eh|hm|of course|certainly|yes|yeah|probably|definitely|clearly|obviously|likely"
-    r"|most likely|maybe|perhaps|then|well|right|again|but|only|just|hmm|um|ah|oh|alright)"
+    r"|most likely|maybe|perhaps|then|well|right|again|but|however|yet|only|just|hmm|um|ah|oh"
+    r"|alright)"
     rf"[,:!.]?\s{{1,4}}){{0,3}}"
     rf"(?:(?:a |{_ARTICLE})(?:[^\W\d_]{{2,15}}\s)?(?:{wordings('answer')})\s{{1,4}}{_ARTICLE}"
     rf"|{_NOUN}){_WRAP}$",
