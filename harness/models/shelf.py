@@ -111,7 +111,7 @@ def insist_fetched(hf_ids: Iterable[str]) -> None:
             raise EnvironmentError_(
                 f"its {', '.join(wrong)} are not as made" if there else "the model is not here",
                 file=shelf() / name,
-                hint=f"`harness models fetch {name}` fetches it; {_INSTEAD}",
+                hint=f"`harness demo` or `harness models fetch {name}` fetches it; {_INSTEAD}",
             )
 
 
