@@ -79,7 +79,7 @@ def run_lifetime(bench: Bench, lifetime: Lifetime, options: LaunchOptions, work:
         startup.identify()
         _insist_on_identity(startup, lifetime, server)
         asyncio.run(ended_by_a_signal(_serve(bench, lifetime, server, startup, work)))
-    _insist(startup, lifetime, server)
+    _insist(startup, lifetime, server, alone=len(bench.spec.modes) == 1)
 
 
 @contextmanager
@@ -153,7 +153,7 @@ async def _serve(
         evidence = startup.judge()
         startup.save()
         bench.metadata.learn_from_server(server.options, evidence)
-        _insist(startup, lifetime, server)
+        _insist(startup, lifetime, server, alone=len(spec.modes) == 1)
         bench.progress.server_ready(start.ready_after_s or 0.0, start.verdict)
         before = await client.metrics()
         startup.see_process(read_process(before))
@@ -177,10 +177,17 @@ async def _serve(
             start.metrics = asdict(metrics_delta(read_metrics(before), read_metrics(after)))
 
 
-def _insist(startup: Startup, lifetime: Lifetime, server: Server) -> None:
-    """Claim nothing of a server whose log does not prove its mode."""
+def _insist(startup: Startup, lifetime: Lifetime, server: Server, *, alone: bool) -> None:
+    """Claim nothing of a server whose log does not prove its mode.
+
+    A server that somebody else runs and that gave no log is asked where its mode is the run's only
+    one: its answers are recorded, validation refuses them as unproven, and no claim counts them.
+    """
     _insist_on_identity(startup, lifetime, server)
-    wanted, found = PROVEN[lifetime.mode], startup.start
+    wanted, found, asked = PROVEN[lifetime.mode], startup.start, server.options
+    theirs = asked.backend is BackendName.EXTERNAL and not asked.external_log
+    if alone and theirs and found.verdict == str(Verdict.INCONCLUSIVE):
+        return
     if found.verdict != str(wanted):
         raise ModeNotProven(
             f"{lifetime.model.name} / {lifetime.mode}: the log says {found.evidence['verdict']}, "

@@ -16,12 +16,15 @@ from harness.secrets import names_a_secret
 from harness.settings.old_spellings import GONE
 from harness.settings.run_spec import members_of, spec_keys
 from harness.settings.yaml_lines import KeyPath
-from harness.words import DispatchMode
+from harness.words import DispatchMode, Mode
 
 Parse = Callable[[list[str]], Any]
 
 _MORE_ARGUMENTS = "extra_args+"
 """The key of ``server`` that adds to ``extra_args`` where the plain key replaces it."""
+
+_URL: KeyPath = ("external", "url")
+"""Stands for the three keys that ask a server that is there."""
 
 _ALIASES: dict[KeyPath, tuple[str, ...]] = {
     ("backend",): ("--server-backend",),
@@ -79,9 +82,11 @@ def spec_flags() -> tuple[Flag, ...]:
         also, repeatable = _ALIASES.get(path, ()), path in _REPEATABLE
         flags.append(Flag(name, path, meaning, parse, also, repeatable, key.optional))
     log = "The log of such a server, for proof (MODE=PATH; repeatable)."
+    there = "A server that is there: its root; one mode, unproven without --external-log (URL)."
     secret = "The variable with such a server's key, by name (MODE=VARIABLE; repeatable)."
     more = "One more argument for vLLM, after the file's (repeatable)."
     flags += [
+        Flag("--url", _URL, there, _last(str, "a URL")),
         Flag("--external-log", ("external",), log, _pairs_of("log"), repeatable=True),
         Flag(
             "--external-api-key-env",
@@ -132,7 +137,20 @@ def apply_flags(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
         except ValueError as error:
             mistakes.append(UsageError(f"{name}: {error}"))
     raise_all(mistakes)
-    return overrides
+    return _of_url(overrides)
+
+
+def _of_url(overrides: dict[str, object]) -> dict[str, object]:
+    """With ``--url``: the external backend, one mode (standard unless said), and its server."""
+    url = overrides.pop(".".join(map(str, _URL)), None)
+    if url is None:
+        return overrides
+    modes = overrides.setdefault("modes", [str(Mode.STANDARD)])
+    if not isinstance(modes, list) or len(modes) != 1:
+        hint = "--external MODE=URL once for each mode"
+        raise UsageError("--url is the server of one mode", hint=hint)
+    server = {"backend": "external", "external": {modes[0]: {"url": url}}}
+    return merged(server, overrides)
 
 
 def nested(overrides: Mapping[str, object], below: Mapping[str, Any]) -> dict[str, Any]:

@@ -156,3 +156,29 @@ def test_all_wrong_flags_are_told_at_once() -> None:
 def test_a_key_inside_a_mapping_or_list_is_shown_as_the_flag_that_holds_it() -> None:
     assert flag_of(("server", "env", "A")) == "--env"
     assert flag_of(("models", 0, "hf_id")) == "--model"
+
+
+def test_one_url_is_a_server_of_one_mode() -> None:
+    spec = load_spec("demo-tiny", apply_flags([("--url", "http://there:8000/v1")])).spec
+    assert (str(spec.backend), [*map(str, spec.modes)]) == ("external", ["standard"])
+    assert [server.url for server in spec.external.values()] == ["http://there:8000"]
+
+
+def test_one_url_takes_the_mode_and_the_log_that_are_given() -> None:
+    flags = [
+        ("--url", "http://there:8000"),
+        ("--modes", "batch_invariant"),
+        ("--external-log", "batch_invariant=server.log"),
+    ]
+    ((mode, server),) = load_spec("demo-tiny", apply_flags(flags)).spec.external.items()
+    assert (str(mode), server.url, server.log) == (
+        "batch_invariant",
+        "http://there:8000",
+        "server.log",
+    )
+
+
+def test_one_url_for_two_modes_is_refused() -> None:
+    flags = [("--url", "http://there:8000"), ("--modes", "standard,batch_invariant")]
+    with pytest.raises(UsageError, match="the server of one mode"):
+        apply_flags(flags)
