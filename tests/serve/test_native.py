@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -189,7 +190,7 @@ def other_harness(tmp_path: Path, free_port: int, until: Until) -> Callable[...,
     """Another harness process with a server; its handle, its supervisor's id and its server's."""
 
     def start(behaviour: str = "plain", then: str = "wait") -> tuple:
-        folder = tmp_path / "run"
+        folder = tmp_path / f"run-{secrets.token_hex(4)}"  # no other test's
         process = subprocess.Popen(
             [sys.executable, "-c", HARNESS, folder, str(free_port), tree(behaviour), then],
             stdout=subprocess.PIPE,
