@@ -14,9 +14,9 @@ task_type: classification
 prompt_template: |
   {{ question }}
 samples:
-  - {id: k0, question: "One?"}
-  - {id: k1, question: "Two?"}
-  - {id: k2, question: "Three?"}
+  - {id: k0, question: "One?", reference: A}
+  - {id: k1, question: "Two?", reference: B}
+  - {id: k2, question: "Three?", reference: C}
 """
 CANDIDATES = """\
 model,task_name,sample_id,batch_size,dispatch_mode
