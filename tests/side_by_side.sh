@@ -5,7 +5,7 @@
 # together. What they said follows the report of the others.
 set -m # each part is a process group: when this script ends, whatever ends it, nothing of them stays
 python=.venv/bin/python
-together="tests/invalid tests/test_identity_end_to_end.py tests/test_schedules_end_to_end.py"
+together="tests/invalid tests/test_identity_end_to_end.py tests/test_schedules_end_to_end.py tests/test_cause_end_to_end.py"
 apart=$(printf -- '--ignore=%s ' $together)
 told=$(mktemp -d)
 

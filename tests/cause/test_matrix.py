@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+from cause.conftest import STAND_IN
 
 from harness.cause import Axis
 from harness.errors import UsageError
 from harness.jobs.certifying import Asked
 from harness.jobs.matrix_cells import Cells, read_axes
+from harness.serve import free_port
 from harness.settings import load_spec
 from harness.words import BackendName, CachePolicy, DispatchMode, Mode
 
@@ -103,3 +109,32 @@ def test_what_no_axis_takes_away_is_unknown(place):
     code, out, _ = place.harness("matrix", "-c", "spec.yaml", *axes, *SMALL)
     assert code == 1
     assert out.startswith("unknown: no value of any axis")
+
+
+def test_servers_that_run_already_are_asked_and_told_apart(place, tmp_path):
+    sides, processes = [], []
+    try:
+        for name, causes in (("planted", [{"mode": "batch_invariant"}]), ("whole", [])):
+            Path(f"{name}.json").write_text(json.dumps(causes))
+            port, log = free_port(18750 + 10 * len(sides)), tmp_path / f"{name}.log"
+            command = [sys.executable, "-S", "-E", str(STAND_IN), "--model", "example/tiny"]
+            command += ["--served-model-name", "tiny", "--port", str(port), "--host", "127.0.0.1"]
+            told = {"VLLM_BATCH_INVARIANT": "1", "STAND_IN_CAUSES": f"{tmp_path}/{name}.json"}
+            with log.open("wb") as stream:
+                processes.append(
+                    subprocess.Popen(command, stdout=stream, stderr=stream, env=os.environ | told)
+                )
+            sides.append(f"http://127.0.0.1:{port},{log}")
+        deadline = time.monotonic() + 60
+        while not all("startup complete" in Path(s.split(",")[1]).read_text() for s in sides):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        axis = f"server={'|'.join(sides)}"
+        code, out, err = place.harness("matrix", "-c", "spec.yaml", "--axis", axis, *SMALL)
+        assert code == 0, err
+        assert out.startswith(f"one axis: the change goes away with server ({sides[1]})")
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(20)
