@@ -64,7 +64,9 @@ def _exact(text: str, fields: Mapping[str, Any], name: str) -> Score:
 def _regex(text: str, fields: Mapping[str, Any], name: str) -> Score:
     """``correct`` where the pattern is found anywhere in the answer (Python's ``re``)."""
     found = re.search(str(families.REGEX.value(fields, "reference")), text)
-    return _judged(bool(found), "pattern", found.span() if found else None, text, name)
+    return _judged(
+        bool(found), "pattern", found.span() if found and found.group() else None, text, name
+    )
 
 
 def _number(text: str, fields: Mapping[str, Any], name: str) -> Score:
