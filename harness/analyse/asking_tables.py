@@ -232,3 +232,63 @@ class Unseen(Struct, frozen=True):
                 "found in the cache"
             )
         return None
+
+
+_FEWEST_CONTROLS = 3
+
+
+class CarriedEndpoint(Struct, frozen=True):
+    """What the carrying rows show of labels, or of texts.
+
+    Attributes:
+        answers: standard against batch-invariant mode by different answers.
+        control: by schedule, different answers that change in standard mode.
+        standard: rows that change in standard mode, by answers there that count and are no other
+            prompt's too.
+    """
+
+    answers: PairTest
+    control: dict[str, Rate]
+    standard: int
+
+    @property
+    def seen_under(self) -> list[str]:
+        """Schedules under which standard mode's changes show that one would have been seen.
+
+        Where a path changed as often as c of n answers, all n would stay the same with a chance of
+        ``(1 - c/n)^n``, under ``e^-c``: under 5% from three on.
+        """
+        return [name for name, found in self.control.items() if found.count >= _FEWEST_CONTROLS]
+
+
+class Carried(Struct, frozen=True):
+    """The rows that carry a claim.
+
+    Attributes:
+        rows: of the pairs of records that both modes have, those that do.
+        prompts, answers: their prompts, and these with one for all of the same long answer.
+        left_out: rows that do not, by the reason that applies first.
+        scarce: by mode, rows whose prompt was surely alone for most of its answer in the batch.
+        cache_differs: rows of which an asking after the first found other tokens in the cache in
+            one mode than in the other.
+    """
+
+    rows: Rate
+    prompts: int
+    answers: int
+    left_out: dict[str, int]
+    scarce: dict[Mode, int]
+    cache_differs: int
+    endpoints: EffectTable[CarriedEndpoint]
+
+    @property
+    def told(self) -> str:
+        """What carries the claim, where it is not every row; else empty."""
+        if self.rows.count == self.rows.n and self.answers == self.prompts:
+            return ""
+        lacks = [f"{n} left out: {why}" for why, n in self.left_out.items() if n]
+        shared = f", with {self.answers} different answers" * (self.answers < self.prompts)
+        return (
+            f"it rests on {self.rows.count} of {self.rows.n} rows ({self.prompts} prompts{shared})"
+            + "".join(f"; {lack}" for lack in lacks)
+        )

@@ -5,6 +5,7 @@ Each is called by the name of its finding. Their order is that of a reader's que
 
 import numpy as np
 
+from harness.analyse.carried import scarce_rows
 from harness.analyse.checked import (
     Checked,
     Look,
@@ -18,6 +19,7 @@ from harness.analyse.checked import (
     warning,
 )
 from harness.analyse.computing import servers_compute
+from harness.analyse.stack import tokens_a_step
 from harness.words import MODES
 
 OF_RECORDS: dict[str, Look] = {}
@@ -210,6 +212,12 @@ def _batches_shared_steps(run: Checked) -> Outcome:
         return failed(
             f"{len(bad)} record(s) are vacuous: the batch's requests never shared an engine step, "
             "or a solo one did: ",
+            at(bad),
+        )
+    if bad := run.lines(scarce_rows(run.records, tokens_a_step(run.files))):
+        return warning(
+            f"{len(bad)} record(s) hardly were in a batch: fewer engine steps were shared than "
+            "half of the prompt's answer takes: ",
             at(bad),
         )
     seen, of = int((ok_ & witnessed).sum()), int(ok_.sum())

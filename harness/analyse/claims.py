@@ -22,7 +22,7 @@ from harness.analyse.summary import Claim, ClaimStatus, Summary
 from harness.analyse.wider_claims import never_established
 from harness.numbers import p_equals
 from harness.records import Pairing, Records
-from harness.words import MODES, Effect, Endpoint, Mode
+from harness.words import MIXING, MODES, Effect, Endpoint, Mode
 
 _ESTABLISHED, _REFUTED = ClaimStatus.ESTABLISHED, ClaimStatus.REFUTED
 _NOT = ClaimStatus.NOT_ESTABLISHED
@@ -137,6 +137,11 @@ def _standard_changes(run: Ledger) -> Verdict:
         return _NOT, f"{says}: {bounded(batch)}"
     says += _late(run.summary.askings[_STANDARD])
     reason = run.unproven() or run.noise() or run.cached(_STANDARD) or run.unscored()
+    if not reason and not run.carried.standard:
+        reason = (
+            "none of these rows counts: an answer is empty, a loop or long and that of another "
+            "prompt too, or the batch sent again (B2) is answered otherwise"
+        )
     if reason:
         return _NOT, f"{says}; {reason}"
     noise = run.counted(_STANDARD, Effect.NOISE)
@@ -176,11 +181,12 @@ def _removes_change(run: Ledger) -> Verdict:
     p = p_equals(cells.p_two_sided)
     says = f"{standard.told} in standard mode, none in batch-invariant; by prompt {p}"
     reason = run.unproven() or run.noise() or run.unwitnessed() or run.unseen()
-    reason = reason or run.cached(_STANDARD) or run.comparable()
-    if reason or cells.p_two_sided >= ALPHA:
-        why = reason or "too few prompts to tell the modes apart"
-        return _NOT, f"{says}; {why}; {bounded(left)}"
-    return _ESTABLISHED, f"{says}; {bounded(left)}; {_under(run)}"
+    reason = reason or run.unlike() or run.cached(_STANDARD) or run.comparable()
+    if not reason and cells.p_two_sided >= ALPHA:
+        reason = "too few prompts to tell the modes apart"
+    if reason := reason or run.weak():
+        return _NOT, f"{says}; {reason}; {bounded(left)}"
+    return _ESTABLISHED, f"{says}; {bounded(left)}; {_under(run)}{run.resting()}"
 
 
 @_claim("In batch-invariant mode the {} does not depend on the batch")
@@ -196,7 +202,7 @@ def _invariant(run: Ledger) -> Verdict:
             + (f"; {reason}" if reason else ""),
         )
     reason = run.unproven() or run.noise() or run.unwitnessed() or run.unseen()
-    reason = reason or run.comparable()
+    reason = reason or run.unlike() or run.comparable()
     if not reason and not run.counted(_STANDARD, Effect.BATCH).rows.count:
         reason = (
             "nothing shows that a change would have been seen: standard mode changed none either"
@@ -209,7 +215,9 @@ def _invariant(run: Ledger) -> Verdict:
             "seen under one kind of schedule only: it takes two, one of which lets a prefill join "
             f"running decodes (staggered or wide) for {_FEWEST_MIXED} prompts or more; here {mixed}"
         )
-    says = f"{bounded(left)}; {_under(run)}"
+    if not reason:
+        reason = _uncontrolled(run)
+    says = f"{bounded(left)}; {_under(run)}{run.resting()}"
     return (_NOT, f"{reason}; {says}") if reason else (_ESTABLISHED, says)
 
 
@@ -230,13 +238,15 @@ def _paths_differ(run: Ledger) -> Verdict:
     if sent := pairs.dispatches:
         p = p_equals(sent.p_two_sided)
         says += f"; by dispatch {sent.first_only} and {sent.second_only}, {p}"
-    reason = run.unproven() or run.noise() or run.unwitnessed()
+    reason = run.unproven() or run.noise() or run.unwitnessed() or run.unlike()
     reason = reason or run.cached(_STANDARD) or run.cached(_INVARIANT) or run.comparable()
+    if not reason and cells.p_two_sided < ALPHA:
+        reason = run.weak()
     if unasked := _unasked(run):
         reason = unasked[1]
     if reason or cells.p_two_sided >= ALPHA:
         return _NOT, f"{says}; {reason}" if reason else says
-    return _ESTABLISHED, says
+    return _ESTABLISHED, f"{says}{run.resting()}"
 
 
 @_claim("The change of the {} with the batch depends on the kernel path of the tested stack")
@@ -260,10 +270,33 @@ def _kernel_path(run: Ledger) -> Verdict:
     )
 
 
+def _uncontrolled(run: Ledger) -> str | None:
+    """Why a change would not have been seen under two schedules, one of them mixing, if so."""
+    seen = run.carried.seen_under
+    if not MIXING.intersection(seen):
+        found = sum(run.carried.control[n].count for n in MIXING if n in run.carried.control)
+        return (
+            "nothing shows that a change would have been seen where a prefill joins running "
+            f"decodes (staggered or wide): there standard mode changes {found} answers that count"
+        )
+    if len(seen) < 2:
+        return "nothing shows that a change would have been seen under another schedule"
+    return run.weak()
+
+
 def _under(run: Ledger) -> str:
-    """The schedules under which it was seen, and where."""
-    schedules = ", ".join(run.summary.schedules) or "no recorded schedule"
-    return f"under {schedules}, on {run.summary.stack.place}"
+    """The schedules under which it was seen, those where it could not have been, and the place."""
+    control, seen = run.carried.control, run.carried.seen_under
+    told = ", ".join(
+        f"{name} (standard mode changes {control[name].count} of {control[name].n} answers there)"
+        for name in seen
+    )
+    if blind := [name for name in run.summary.schedules if name not in seen]:
+        told = (f"{told}; not " if told else "no schedule, ") + (
+            f"under {', '.join(blind)}, where standard mode changes too few answers that count to "
+            "show that one would have been seen"
+        )
+    return f"under {told}; on {run.summary.stack.place}"
 
 
 def _following(ledgers: Sequence[Ledger], records: Records, pairing: Pairing) -> list[Claim]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.analyse.checked import Checked, Outcome, failed, ok
+from harness.analyse.statistics import ALPHA, mcnemar
 from harness.records import IntArray
 from harness.words import MODES, Mode
 
@@ -60,7 +61,7 @@ def servers_compute(run: Checked) -> Outcome:
         if idle := _idle(f"{name}, {way}", answers.values()):
             told.add((model, mode))
             bad += idle
-    if bad := bad + _of_companions(run):
+    if bad := bad + _of_companions(run) + _of_one_mode(lifetimes):
         return failed("the server does not show that it computes: ", bad)
     return ok(f"{len(servers)} server(s) answer different prompts differently")
 
@@ -75,8 +76,11 @@ def _lifetimes(run: Checked) -> Mapping[_Lifetime, dict[_Prompt, _Said]]:
         _starts(run)[ok].tolist(), *columns, strict=True
     ):
         model, task, sample, _, way = run.records.keys[key]
-        said = _Said(idle, (solo, batch), tokens)
-        found[model, mode, start, way].setdefault((task, sample), said)
+        said = found[model, mode, start, way].setdefault(
+            (task, sample), _Said(idle, (solo, batch), tokens)
+        )
+        if idle and not said.idle:
+            found[model, mode, start, way][task, sample] = said._replace(idle=True)
     return found
 
 
@@ -96,6 +100,25 @@ def _starts(run: Checked) -> IntArray:
             if own.sum() == len(numbers):
                 starts[own] = np.array(numbers, np.int32)
     return starts
+
+
+def _of_one_mode(lifetimes: Mapping[_Lifetime, dict[_Prompt, _Said]]) -> list[str]:
+    """A path of kernels that breaks answers which the other path gives well: an exact test."""
+    idle: dict[tuple[str, int], dict[_Prompt, bool]] = defaultdict(dict)
+    for (model, mode, *_), answers in lifetimes.items():
+        of = idle[model, mode]
+        of |= {prompt: said.idle or of.get(prompt, False) for prompt, said in answers.items()}
+    bad = []
+    for model in sorted({model for model, _ in idle}):
+        standard, invariant = idle[model, 0], idle[model, 1]
+        both = [(standard[p], invariant[p]) for p in standard.keys() & invariant.keys()]
+        only = both.count((True, False)), both.count((False, True))
+        if mcnemar(*only).two_sided < ALPHA:
+            bad.append(
+                f"{model}: answers are empty or a few tokens over and over to {only[0]} prompts in "
+                f"standard mode only, and to {only[1]} in batch-invariant mode only"
+            )
+    return bad
 
 
 def _of_companions(run: Checked) -> list[str]:

@@ -21,6 +21,7 @@ from harness.analyse.beside import (
     noise_floor,
     retries,
 )
+from harness.analyse.carried import carried_of
 from harness.analyse.claims import claim_ledger
 from harness.analyse.effects import (
     effects_of,
@@ -30,7 +31,7 @@ from harness.analyse.effects import (
     witnessed_of,
 )
 from harness.analyse.rates import Pairs
-from harness.analyse.stack import stack_of
+from harness.analyse.stack import stack_of, tokens_a_step
 from harness.analyse.summary import LabelsByProfile, ProfileFlips, Summary
 from harness.analyse.tables import (
     breakdowns,
@@ -118,7 +119,8 @@ def summarise(
         clusters=clusters(records, pairing),
         retries={mode: retries(records, counted) for mode, counted in rows.items()},
         latency={mode: latency(records, counted) for mode, counted in rows.items()},
-        stack=stack_of(context),
+        stack=stack_of(context, records),
+        carried=carried_of(records, pairing, tokens_a_step(context) if context else 1),
         flips=list_flips(records, pairing),
     )
     failed = {}

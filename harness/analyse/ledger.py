@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.analyse.asking_tables import Counted, EffectPairs
+from harness.analyse.asking_tables import CarriedEndpoint, Counted, EffectPairs
 from harness.analyse.statistics import ALPHA
 from harness.analyse.summary import ClaimStatus, Summary
-from harness.words import MODES, Effect, Endpoint, Mode
+from harness.numbers import p_equals
+from harness.words import MODES, CachePolicy, Effect, Endpoint, Mode
 
 _INVARIANT = MODES[1]
 _BESIDE = ("modes_present", "rows_per_mode", "logs_unchanged", "run_finished")
@@ -44,7 +45,53 @@ class Ledger:
             return "no candidate has a record in both modes"
         if summary.pairs.left_out:
             return f"{summary.pairs.left_out} candidates lack a record in one of the modes"
+        if sampled := summary.stack.sampled:
+            return (
+                f"{', '.join(sampled)}: answers that are not the likeliest tokens say nothing "
+                "about kernels"
+            )
         return next((why for check, why in self.failed.items() if check not in _BESIDE), None)
+
+    @property
+    def carried(self) -> CarriedEndpoint:
+        """What the rows show that carry a claim."""
+        assert self.summary.carried is not None
+        return self.summary.carried.endpoints.of(self.endpoint)
+
+    def unlike(self) -> str | None:
+        """Why the two modes' batches are not alike, if so."""
+        carried = self.summary.carried
+        if carried is None:
+            return None
+        for mode, rows in carried.scarce.items():
+            if rows:
+                return (
+                    f"{rows} rows hardly were in a batch in {mode.words} mode: fewer engine steps "
+                    "were shared than half of their answer takes"
+                )
+        policy = self.summary.stack.prefix_caching
+        lasting = policy not in set(CachePolicy) or not CachePolicy(policy).forbids_earlier
+        if carried.cache_differs and lasting:
+            return (
+                f"in {carried.cache_differs} rows an asking found other tokens in the cache in one "
+                "mode than in the other"
+            )
+        return None
+
+    def weak(self) -> str | None:
+        """Why the rows that carry a claim do not tell the modes apart, if so."""
+        cells = self.carried.answers
+        if cells.p_two_sided < ALPHA:
+            return None
+        return (
+            f"by different answers that count, {cells.first_only} change in standard mode only and "
+            f"{cells.second_only} in batch-invariant only, {p_equals(cells.p_two_sided)}: too few"
+        )
+
+    def resting(self) -> str:
+        """What a claim rests on, where it is not every row; else empty."""
+        told = self.summary.carried.told if self.summary.carried else ""
+        return f"; {told}" if told else ""
 
     def counted(self, mode: Mode, effect: Effect | None) -> Counted:
         """How often a comparison differs in a mode."""

@@ -1,13 +1,22 @@
 """The serving stack and the design of a run, as far as its files say: what a claim is bound to."""
 
+import json
+import re
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 from msgspec import Struct
 
-from harness.records import RunFiles
+from harness.records import Records, RunFiles
+from harness.words import BackendName
 
 Json = Mapping[str, Any]
+_GREEDY = {"temperature": (0,), "n": (1,), "best_of": (1,), "use_beam_search": (False,)}
+"""Values under which every token is the likeliest one."""
+_NEUTRAL = {"top_p": (1,), "top_k": (0, -1), "min_p": (0,), "repetition_penalty": (1,)}
+_NO_MATTER = {"max_tokens", "seed", "timeout_s", "max_attempts", "logprobs"}
+_A_STEP = re.compile(r"num_spec\w*_tokens\W+(\d+)")
 
 
 class Stack(Struct, frozen=True):
@@ -19,6 +28,8 @@ class Stack(Struct, frozen=True):
         device_name: the device's own name.
         vllm: the server's version.
         temperature: of every request.
+        sampled: what makes the answers other than the likeliest tokens, such as ``temperature
+            0.9``, as the settings or any record say.
         prefix_caching, async_scheduling: ``server_default``, ``off`` or ``on``.
         order: which of solo and batched comes first, or the askings of a row in their order.
         prefix_cache_hits: prompt tokens that the servers took from their prefix caches.
@@ -39,6 +50,7 @@ class Stack(Struct, frozen=True):
     device_name: str | None = None
     vllm: str | None = None
     temperature: float | None = None
+    sampled: tuple[str, ...] = ()
     prefix_caching: str | None = None
     async_scheduling: str | None = None
     order: str | None = None
@@ -62,10 +74,40 @@ class Stack(Struct, frozen=True):
         return f"{where}, vLLM {self.vllm}" if self.vllm else f"{where}, vLLM version not recorded"
 
 
-def stack_of(files: RunFiles | None) -> Stack:
-    """Read the stack off a run's files; everything is unknown without them."""
+def sampled_by(records: Records, request: Json) -> tuple[str, ...]:
+    """What makes answers other than greedy: of the settings of a request, and of the records."""
+    told = [json.loads(one)["sampling"] for one in records.frame["settings"].cat.categories]
+    found = [
+        f"{name} {value}"
+        for sampling in (request, *(one for one in told if isinstance(one, Mapping)))
+        for name, value in sampling.items()
+        if value is not None and name not in _NO_MATTER
+        if value not in (_GREEDY | _NEUTRAL).get(name, ((0,) if name.endswith("penalty") else ()))
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def tokens_a_step(files: RunFiles) -> float:
+    """Tokens that one engine step may give a request: 1, or more under speculative decoding.
+
+    Infinite where it is not known how many: a server of ours was started with what its settings
+    name, and somebody else's log may not be at hand.
+    """
+    given = map(str, _object(files.spec, "server").get("extra_args") or ())
+    most = inf if any("speculative" in one for one in given) else 1.0
+    told = [start.speculation for s in files.startups for _, start in s.answering()]
+    if None in told and files.spec.get("backend") == BackendName.EXTERNAL:
+        return inf
+    counts = [_A_STEP.search(one) for one in told if one]
+    if counts and all(counts):
+        most = 1.0 + max(int(one[1]) for one in counts if one)
+    return most if counts or not any(told) else inf
+
+
+def stack_of(files: RunFiles | None, records: Records) -> Stack:
+    """Read the stack off a run's files; of records alone only how they were sampled is known."""
     if files is None:
-        return Stack()
+        return Stack(sampled=sampled_by(records, {}))
     metadata, spec = files.metadata, files.spec
     controls, request = _object(spec, "controls"), _object(spec, "request")
     device = _object(metadata, "device")
@@ -82,6 +124,7 @@ def stack_of(files: RunFiles | None) -> Stack:
         device_name=device.get("name") or _first_gpu(metadata),
         vllm=versions.get("vllm") or versions.get("server_vllm"),
         temperature=request.get("temperature"),
+        sampled=sampled_by(records, request),
         prefix_caching=controls.get("prefix_caching"),
         async_scheduling=controls.get("async_scheduling"),
         order=_order(controls),

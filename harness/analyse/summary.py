@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from harness.analyse.asking_tables import (
     ByPrompt,
+    Carried,
     Counted,
     EffectPairs,
     EffectTable,
@@ -323,6 +324,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     paired_askings: OfEffects[EffectPairs] | None = None
     witnessed: dict[Mode, Witnessed] = field(default_factory=dict)
     unseen: dict[Mode, Unseen] = field(default_factory=dict)
+    carried: Carried | None = None
     schedules: tuple[str, ...] = ()
     labels_by_profile: LabelsByProfile | None = None
     cross_mode: CrossMode = CrossMode()

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import inf
 from typing import NamedTuple
 
 import msgspec
@@ -39,6 +40,7 @@ class Oddity(NamedTuple):
     Attributes:
         of: ``answer`` or ``witness``.
         context: tokens of prompt and answer, where a context that was full would explain it.
+        tokens_a_step: that speculative decoding would have to give, where it would explain it.
     """
 
     of: str
@@ -46,6 +48,7 @@ class Oddity(NamedTuple):
     reason: str
     model: str
     context: int | None = None
+    tokens_a_step: float = inf
 
 
 @dataclass(slots=True)
@@ -225,8 +228,12 @@ def oddities(row: Row, line: int, asked: Sequence[tuple[Asking, AnswerRow]]) -> 
     for asking, seen in row.witness.each():
         requests = row.batch_size if asking in (Asking.B, Asking.B2) else None
         tokens = told[asking].tokens if asking in told else 0
-        if reason := _odd_steps(seen, tokens, requests):
+        if reason := _odd_steps(seen, requests):
             yield Oddity("witness", line, f"{asking} {reason}", row.model)
+        elif seen.steps is not None and seen.steps < tokens:
+            reason = f"{asking} took {seen.steps} steps for {tokens} tokens"
+            fast = tokens / seen.steps if seen.steps else inf
+            yield Oddity("witness", line, reason, row.model, tokens_a_step=fast)
 
 
 def _odd_length(answer: AnswerRow, limit: int | None) -> str:
@@ -239,14 +246,14 @@ def _odd_length(answer: AnswerRow, limit: int | None) -> str:
     return "is a text of no token" if tokens == 0 and said else ""
 
 
-def _odd_steps(seen: Witness, tokens: int, requests: int | None) -> str:
-    """A step gives a request one token at most, and admits no more requests than were sent."""
+def _odd_steps(seen: Witness, requests: int | None) -> str:
+    """A step admits no more requests than were sent, and no more steps are mixed than there are."""
     if requests is not None and (seen.admitted_first_step or 0) > requests:
         return f"had {seen.admitted_first_step} requests admitted, of {requests}"
     if not 0 <= (seen.shared_decode_share or 0) <= 1:
         return f"shared {seen.shared_decode_share} of its decode steps"
-    if seen.steps is not None and seen.steps < max(tokens, seen.mixed_steps or 0):
-        return f"took {seen.steps} steps for {tokens} tokens"
+    if seen.steps is not None and seen.steps < (seen.mixed_steps or 0):
+        return f"took {seen.steps} steps, of which {seen.mixed_steps} mixed prefill and decode"
     return ""
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
+from math import inf
 from typing import NamedTuple
 
 from harness.flips import ScoreState, score_state
@@ -91,6 +92,54 @@ def witnessed(row: Row) -> tuple[bool, bool, bool]:
     alone = [one for one in (seen.S0, seen.S1, seen.S2) if one and one.source]
     vacuous = not all(one.shared for one in batches) or any(one.shared for one in alone)
     return all(one and one.source for one in askings), vacuous, any(b.mixed_steps for b in batches)
+
+
+class Meeting(NamedTuple):
+    """What the counts of a row's batches say of how much its prompt met the others.
+
+    Of two batches, the one that shared fewer steps.
+
+    Attributes:
+        shared_steps, lone_steps: steps in which two requests or more decoded, and the other steps.
+        tokens: of the prompt's answer in it; -1 where they are not recorded.
+        at_once: whether the first step admitted the whole batch.
+    """
+
+    shared_steps: float = 0.0
+    lone_steps: float = inf
+    tokens: int = _UNKNOWN
+    at_once: bool = False
+
+
+def meeting(row: Row) -> Meeting:
+    """How much a row's prompt met the others; nothing is sure without a witness of its batches."""
+    seen = row.witness
+    pairs = ((seen.B, row.batched), (seen.B2, row.askings.B2)) if seen else ()
+    met = [
+        Meeting(
+            share * witness.steps,
+            (1 - share) * witness.steps,
+            answer.tokens,
+            witness.admitted_first_step == row.batch_size,
+        )
+        for witness, answer in pairs
+        if witness and answer and witness.steps is not None
+        if (share := witness.shared_decode_share) is not None
+    ]
+    return min(met, default=Meeting())
+
+
+def cached_of(row: Row) -> str:
+    """What each asking found in the cache, and the companions, in one word to compare."""
+    told = row.askings
+    found = [
+        one.cached_tokens if one else None
+        for one in (row.solo, told.S1, row.batched, told.B2, told.S2)
+    ]
+    return json.dumps([*found, *map(json.loads, _CACHED.findall(bytes(row.companions)))])
+
+
+_CACHED = re.compile(rb'"cached_tokens": ?(null|\d+)')
 
 
 def tokens_moved(row: Row) -> bool:

@@ -23,7 +23,10 @@ from harness.records.batches import oddities
 from harness.records.divergence import first_difference
 from harness.records.effects import (
     NOTHING_SHOWN,
+    Meeting,
+    cached_of,
     effect_tokens,
+    meeting,
     raw_hash,
     retokenized,
     shown,
@@ -225,11 +228,16 @@ class RecordsBuilder:
         seen = np.array([witnessed(row) for row in watched], np.bool_)
         for name, values in zip(("witnessed", "vacuous", "mixed"), seen.T, strict=True):
             self._put(name, _spread(values, len(rows)))
-        answered = rows if any(columns["solo"]) or any(columns["batched"]) else rows[:1]
-        told = np.array([told_of(row) for row in answered], np.int32).T
-        for name, values in zip(("compared_tokens", "cache_moved"), told, strict=False):
+        met = np.array([meeting(row) for row in watched], np.float64)
+        for name, values in zip(Meeting._fields, met.T, strict=True):
             self._put(name, _spread(values, len(rows)))
-        for name, values in zip(("degenerate", "tokens_moved"), told[2:] > 0, strict=True):
+        told = self._check and any(columns["solo"])
+        self._put_words("cached", [cached_of(row) if told else None for row in rows])
+        answered = rows if any(columns["solo"]) or any(columns["batched"]) else rows[:1]
+        shown_of = np.array([told_of(row) for row in answered], np.int32).T
+        for name, values in zip(("compared_tokens", "cache_moved"), shown_of, strict=False):
+            self._put(name, _spread(values, len(rows)))
+        for name, values in zip(("degenerate", "tokens_moved"), shown_of[2:] > 0, strict=True):
             self._put(name, _spread(values, len(rows)))
         self._put("start", np.array([start or 0 for start in columns["start"]], np.int32))
         tokens = np.array([effect_tokens(row) for row in answered], np.int32)

@@ -163,6 +163,9 @@ class Records:
         tokens_moved: whether two askings have one text of other token ids.
         cache_moved: whether B found another number of its tokens in the cache than S1: 1, 0, and
             -1 where that is not known.
+        shared_steps, lone_steps, tokens, at_once: how much its prompt met the others (`Meeting`).
+        cached: category of what each asking and each companion found in the cache (lenient
+            reader).
         start: which start of its server answered, from 1; 0 where not recorded.
         s1_after_batch: whether S1 was asked after B, as in schema 1.
         solo_repeats, batch_repeats: answers to the same with nothing changed but time: S2 to S1, B2

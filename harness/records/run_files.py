@@ -105,9 +105,12 @@ class Start(Struct, frozen=True):
         return int(told) if isinstance(told, str) and told.isdigit() else None
 
     @property
-    def speculates(self) -> bool:
-        """Whether its engine decodes several tokens in a step."""
-        return _object(self.facts, "engine").get("speculative_config") not in (None, "None")
+    def speculation(self) -> str | None:
+        """Speculative decoding in the server's words, empty for none; ``None``: not told."""
+        told = [_object(self.facts, "engine"), _object(self.facts, "arguments")]
+        told.append(_object(self.server_info or {}, "vllm_config"))
+        said = [str(config.get("speculative_config")) for config in told if config]
+        return next((one for one in said if one not in ("None", "{}")), "") if said else None
 
     @property
     def failure(self) -> str | None:

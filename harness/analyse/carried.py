@@ -1,0 +1,167 @@
+"""Which rows carry a claim, and what they show: by different answers, and by schedule.
+
+An answer that is empty or a loop, one that ended long before the other mode's, one whose batch is
+answered otherwise when sent again, and one whose prompt is not sure to have met another in a step
+show nothing of the batch; prompts with one and the same long answer show it once. docs/verdict.md
+argues each bound.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from harness.analyse.asking_tables import Carried, CarriedEndpoint, EffectTable
+from harness.analyse.effects import by_unit
+from harness.analyse.rates import Rate
+from harness.analyse.tables import paired_counts, paired_statistics, rate
+from harness.records import BoolArray, IntArray, Pairing, Records
+from harness.words import MODES, Effect, Endpoint
+
+LONG = 8
+"""Tokens of which an answer has more that is not given to several prompts by chance."""
+_KINDS = {Endpoint.LABEL_FLIPS: "flip", Endpoint.TEXT_CHANGES: "text"}
+
+
+def carried_of(records: Records, pairing: Pairing, tokens_a_step: float = 1) -> Carried:
+    """Which rows carry a claim.
+
+    Args:
+        records, pairing: of the run.
+        tokens_a_step: that one request may be given at most (speculative decoding: more than 1).
+    """
+    complete = pairing.complete(records)
+    slots = [pairing.slots[mode][complete] for mode in MODES]
+    carries, left_out = np.ones(len(slots[0]), dtype=bool), dict[str, int]()
+    for why, bad in _flaws(records, slots, tokens_a_step).items():
+        left_out[why] = int((carries & bad).sum())
+        carries &= ~bad
+    prompt = records.prompts[complete]
+    answers = _answers(records, slots, prompt)
+    answer = answers[carries]
+    return Carried(
+        rate(int(carries.sum()), len(carries)),
+        np.unique(prompt[carries]).size,
+        np.unique(answer).size,
+        left_out,
+        {
+            mode: int(_scarce(records, pairing.rows(mode), tokens_a_step).sum())
+            for mode in pairing.modes()
+        },
+        int(cache_differs(records, pairing).sum()),
+        EffectTable(*(_endpoint(records, pairing, e, carries, answers) for e in Endpoint)),
+    )
+
+
+def _flaws(records: Records, slots: list[IntArray], per_step: float) -> dict[str, BoolArray]:
+    """By reason, which pairs carry nothing."""
+
+    def either(name: str) -> BoolArray:
+        one, other = (records.column(name)[slot] > 0 for slot in slots)
+        return np.asarray(one | other)
+
+    standard, invariant = (records.column(f"{Effect.BATCH}_tokens")[slot] for slot in slots)
+    sure = [_sure(records, slot, per_step) for slot in slots]
+    return {
+        "an answer is empty or a few tokens over and over": either("degenerate"),
+        "the batch sent again (B2) is answered otherwise": either("batch_repeat_changes"),
+        "batch-invariant mode gave less than half of standard mode's tokens": (
+            (invariant >= 0) & (2 * invariant < standard)
+        ),
+        "no count shows that its prompt met another in a step of its batch": ~(sure[0] & sure[1]),
+    }
+
+
+def _own_steps(records: Records, rows: IntArray, per_step: float) -> Any:
+    """Decode steps that a prompt's answer in its batch took at least."""
+    return np.ceil((records.column("tokens")[rows] - 1) / per_step)
+
+
+def _sure(records: Records, rows: IntArray, per_step: float) -> BoolArray:
+    """Whose prompt has met another: its answer took more steps than were anybody's own alone."""
+    lone, at_once = (records.column(name)[rows] for name in ("lone_steps", "at_once"))
+    return np.asarray((lone < _own_steps(records, rows, per_step)) | (at_once > 0))
+
+
+def _scarce(records: Records, rows: IntArray, per_step: float) -> BoolArray:
+    """Whose prompt was alone for most of its answer: fewer steps were shared than half of it."""
+    shared, lone = (records.column(name)[rows] for name in ("shared_steps", "lone_steps"))
+    ok = records.column("ok")[rows]
+    few = 2 * shared < _own_steps(records, rows, per_step)
+    return np.asarray(ok & few & np.isfinite(lone))
+
+
+def scarce_rows(records: Records, tokens_a_step: float = 1) -> BoolArray:
+    """Of every record, whether its prompt was surely alone for most of its answer in the batch."""
+    return _scarce(records, np.arange(len(records), dtype=np.int32), tokens_a_step)
+
+
+def _answers(records: Records, slots: list[IntArray], prompt: IntArray) -> IntArray:
+    """A number for each prompt, one for all that have a long answer in common in a mode."""
+    parent = {number: number for number in prompt.tolist()}
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = number = parent[parent[number]]
+        return number
+
+    for slot in slots:
+        long = records.column("compared_tokens")[slot] > LONG
+        for side in ("solo_hash", "batch_hash"):
+            said = dict[str, int]()
+            texts = records.column(side)[slot][long].tolist()
+            for text, number in zip(texts, prompt[long].tolist(), strict=True):
+                parent[root(number)] = root(said.setdefault(text, number))
+    return np.array([root(number) for number in prompt.tolist()], dtype=np.int32)
+
+
+def _shared(answers: IntArray, prompt: IntArray) -> BoolArray:
+    """Whether a prompt's answer is that of another prompt too."""
+    pairs = np.unique(np.stack([answers, prompt]), axis=1)
+    return np.asarray(np.bincount(pairs[0], minlength=1)[answers] > 1)
+
+
+def _endpoint(
+    records: Records, pairing: Pairing, endpoint: Endpoint, carries: BoolArray, answers: IntArray
+) -> CarriedEndpoint:
+    complete, answer = pairing.complete(records), answers[carries]
+    name = f"{Effect.BATCH}_{_KINDS[endpoint]}"
+    slots = [pairing.slots[mode][complete] for mode in MODES]
+    standard, changed = slots[0], [records.column(name)[slot[carries]] == 1 for slot in slots]
+    ways = records.candidates["dispatch_mode"].to_numpy()[complete][carries].astype(str)
+
+    def control(way: str) -> Rate:
+        own = ways == way
+        return rate(*(np.unique(answer[own & of]).size for of in (changed[0], own)))
+
+    poor = (records.column("degenerate") > 0) | (records.column("batch_repeat_changes") > 0)
+    shows = ((records.column(name) == 1) & ~poor)[standard]
+    return CarriedEndpoint(
+        paired_statistics(*paired_counts(*by_unit(answer, *changed))),
+        {way: control(way) for way in sorted(set(ways))},
+        int((shows & ~_shared(answers, records.prompts[complete])).sum()),
+    )
+
+
+def cache_differs(records: Records, pairing: Pairing) -> BoolArray:
+    """Of every record of batch-invariant mode, whether it found in the cache what standard did not.
+
+    The first asking (S0) is left out, for it finds what other rows left; what is unknown differs
+    from nothing.
+    """
+    found = np.zeros(len(records), dtype=bool)
+    complete = pairing.complete(records)
+    slots = [pairing.slots[mode][complete] for mode in MODES]
+    cached = [records.column("cached")[slot] for slot in slots]
+    other = np.flatnonzero((cached[0] != cached[1]) & (cached[0] >= 0) & (cached[1] >= 0))
+    words = [records.words("cached", slot[other]) for slot in slots]
+    for row, one, two in zip(slots[1][other].tolist(), *words, strict=True):
+        found[row] = _differ(str(one), str(two))
+    return found
+
+
+def _differ(one: str, other: str) -> bool:
+    pairs = [*zip(json.loads(one), json.loads(other), strict=False)][1:]
+    return any(None not in pair and pair[0] != pair[1] for pair in pairs)
