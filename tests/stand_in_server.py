@@ -13,7 +13,7 @@ from harness.words import Mode
 
 VERSION = "0.19.1"
 _CONFIG = (
-    "model='{model}', speculative_config=None, dtype=torch.float16, max_seq_len=2048, "
+    "model='{model}', speculative_config={speculation}, dtype=torch.float16, max_seq_len=2048, "
     "tensor_parallel_size={ranks}, pipeline_parallel_size=1, "
     "disable_custom_all_reduce={invariant}, device_config=cuda, seed=0, enable_prefix_caching=False"
 )
@@ -33,13 +33,20 @@ _OPERATORS = ("_log_softmax", "bmm", "_softmax", "mean.dim")
 
 
 def log_of(
-    mode: str, *, version: str = VERSION, ranks: int = 1, model: str = "m", **arguments: Any
+    mode: str,
+    *,
+    version: str = VERSION,
+    ranks: int = 1,
+    model: str = "m",
+    speculation: str | None = None,
+    **arguments: Any,
 ) -> str:
     """The log of one server from its first line to the one that says that it serves."""
     invariant = mode == "batch_invariant"
     stamp = "INFO 11-28 00:00:00 [core.py:105]"
     given = {"model": model, "dtype": "float16", "max_model_len": 2048, **arguments}
-    config = _CONFIG.format(model=model, ranks=ranks, invariant=invariant)
+    told = {"model": model, "ranks": ranks, "invariant": invariant, "speculation": speculation}
+    config = _CONFIG.format(**told)
     lines = [
         f"(APIServer pid=1) {stamp}  ▄▄ ▄█  version {version}",
         f"(APIServer pid=1) {stamp} non-default args: {given}",

@@ -234,7 +234,8 @@ class Unseen(Struct, frozen=True):
         return None
 
 
-_FEWEST_CONTROLS = 3
+CONTROLS = 3
+"""Answers that standard mode has to change under a schedule for one to be seen there."""
 
 
 class CarriedEndpoint(Struct, frozen=True):
@@ -258,7 +259,7 @@ class CarriedEndpoint(Struct, frozen=True):
         Where a path changed as often as c of n answers, all n would stay the same with a chance of
         ``(1 - c/n)^n``, under ``e^-c``: under 5% from three on.
         """
-        return [name for name, found in self.control.items() if found.count >= _FEWEST_CONTROLS]
+        return [name for name, found in self.control.items() if found.count >= CONTROLS]
 
 
 class Carried(Struct, frozen=True):

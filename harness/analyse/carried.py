@@ -50,28 +50,49 @@ def carried_of(records: Records, pairing: Pairing, tokens_a_step: float = 1) -> 
             mode: int(_scarce(records, pairing.rows(mode), tokens_a_step).sum())
             for mode in pairing.modes()
         },
-        int(cache_differs(records, pairing).sum()),
+        len(cache_differs(records, pairing)[0]),
         EffectTable(*(_endpoint(records, pairing, e, carries, answers) for e in Endpoint)),
     )
 
 
+def _either(records: Records, slots: list[IntArray], name: str) -> BoolArray:
+    one, other = (records.column(name)[slot] > 0 for slot in slots)
+    return np.asarray(one | other)
+
+
 def _flaws(records: Records, slots: list[IntArray], per_step: float) -> dict[str, BoolArray]:
     """By reason, which pairs carry nothing."""
-
-    def either(name: str) -> BoolArray:
-        one, other = (records.column(name)[slot] > 0 for slot in slots)
-        return np.asarray(one | other)
-
-    standard, invariant = (records.column(f"{Effect.BATCH}_tokens")[slot] for slot in slots)
     sure = [_sure(records, slot, per_step) for slot in slots]
+    again = _either(records, slots, "batch_repeat_changes")
+    return _of_answers(records, slots) | {
+        "the batch sent again (B2) is answered otherwise": again,
+        "no count shows that its prompt met another in a step of its batch": ~(sure[0] & sure[1]),
+    }
+
+
+def _of_answers(records: Records, slots: list[IntArray]) -> dict[str, BoolArray]:
+    standard, invariant = (records.column(f"{Effect.BATCH}_tokens")[slot] for slot in slots)
+    idle = _either(records, slots, "degenerate")
     return {
-        "an answer is empty or a few tokens over and over": either("degenerate"),
-        "the batch sent again (B2) is answered otherwise": either("batch_repeat_changes"),
+        "an answer is empty or a few tokens over and over": idle,
         "batch-invariant mode gave less than half of standard mode's tokens": (
             (invariant >= 0) & (2 * invariant < standard)
         ),
-        "no count shows that its prompt met another in a step of its batch": ~(sure[0] & sure[1]),
     }
+
+
+def carry_little(records: Records, pairing: Pairing) -> dict[str, BoolArray]:
+    """By reason, the records whose own answers carry no claim, or none of their own."""
+    complete = pairing.complete(records)
+    slots = [pairing.slots[mode][complete] for mode in MODES]
+    flaws, prompt = _of_answers(records, slots), records.prompts[complete]
+    shared = _shared(_answers(records, slots, prompt), prompt)
+    flaws[f"another prompt has the same answer of more than {LONG} tokens"] = shared
+    found = {}
+    for why, bad in flaws.items():
+        found[why] = np.zeros(len(records), dtype=bool)
+        found[why][slots[1][bad]] = True
+    return found
 
 
 def _own_steps(records: Records, rows: IntArray, per_step: float) -> Any:
@@ -145,21 +166,21 @@ def _endpoint(
     )
 
 
-def cache_differs(records: Records, pairing: Pairing) -> BoolArray:
-    """Of every record of batch-invariant mode, whether it found in the cache what standard did not.
+def cache_differs(records: Records, pairing: Pairing) -> tuple[IntArray, IntArray]:
+    """The pairs of records of which an asking found other tokens in the cache in the other mode.
 
     The first asking (S0) is left out, for it finds what other rows left; what is unknown differs
     from nothing.
     """
-    found = np.zeros(len(records), dtype=bool)
     complete = pairing.complete(records)
-    slots = [pairing.slots[mode][complete] for mode in MODES]
-    cached = [records.column("cached")[slot] for slot in slots]
-    other = np.flatnonzero((cached[0] != cached[1]) & (cached[0] >= 0) & (cached[1] >= 0))
-    words = [records.words("cached", slot[other]) for slot in slots]
-    for row, one, two in zip(slots[1][other].tolist(), *words, strict=True):
-        found[row] = _differ(str(one), str(two))
-    return found
+    standard, invariant = (pairing.slots[mode][complete] for mode in MODES)
+    cached = records.column("cached")
+    known = (cached[standard] >= 0) & (cached[invariant] >= 0)
+    other = np.flatnonzero(known & (cached[standard] != cached[invariant]))
+    words = (records.words("cached", slot[other]) for slot in (standard, invariant))
+    differ = [_differ(str(one), str(two)) for one, two in zip(*words, strict=True)]
+    found = other[np.array(differ, dtype=bool)]
+    return standard[found], invariant[found]
 
 
 def _differ(one: str, other: str) -> bool:

@@ -9,7 +9,8 @@ from math import inf
 
 import numpy as np
 
-from harness.analyse.carried import cache_differs
+from harness.analyse.asking_tables import CONTROLS
+from harness.analyse.carried import cache_differs, carry_little
 from harness.analyse.checked import (
     Checked,
     Look,
@@ -180,11 +181,42 @@ def _same_cache_in_both_modes(run: Checked) -> Outcome:
         return ok(f"{policy}: no asking finds what an earlier one left")
     if not (run.records.column("cached") >= 0).any():
         return not_checked("what the askings found in the cache is not recorded")
-    if bad := run.lines(cache_differs(run.records, run.pairing)):
-        return warning(
-            f"{len(bad)} record(s) found other tokens in the cache than in standard mode: ", at(bad)
-        )
+    pairs, moved = cache_differs(run.records, run.pairing), run.records.column("cache_moved") == 1
+    # where B found other tokens than S1, `same_cache_for_s1_and_b` names it
+    rows = pairs[1][~(moved[pairs[0]] | moved[pairs[1]])]
+    if len(rows):
+        lines = at(run.records.column("line")[rows].tolist())
+        return warning(f"{len(rows)} record(s) found other tokens than in standard mode: ", lines)
     return ok("each asking found the same in the cache in both modes")
+
+
+@check(OF_EVIDENCE)
+def _answers_carry_claims(run: Checked) -> Outcome:
+    """What is empty, a loop, cut short or another prompt's answer too shows nothing of its own."""
+    if not run.records.checks.answers:
+        return not_checked("the records hold no answers")
+    found = carry_little(run.records, run.pairing)
+    if any(bad.any() for bad in found.values()):
+        told = [f"{why} ({bad.sum()})" for why, bad in found.items() if bad.any()]
+        rows = int(np.any([*found.values()], axis=0).sum())
+        return warning(f"{rows} candidate(s) carry no claim of their own: ", told)
+    return ok("every answer counts")
+
+
+@check(OF_EVIDENCE)
+def _changes_could_be_seen(run: Checked) -> Outcome:
+    """Where standard mode changes hardly anything, no change of the other path was to be seen."""
+    if len(run.pairing.modes()) < len(MODES):
+        return not_checked("only one mode was asked")
+    rows = run.pairing.rows(Mode.STANDARD)
+    changed = rows[run.records.column(f"{Effect.BATCH}_text")[rows] == 1]
+    ways = run.records.candidates["dispatch_mode"].to_numpy()
+    prompts, keys = run.records.prompts, run.records.column("key")
+    seen = {way: {*prompts[keys[changed]][ways[keys[changed]] == way].tolist()} for way in ways}
+    few = [f"{way} ({len(of)} prompts)" for way, of in sorted(seen.items()) if len(of) < CONTROLS]
+    if few:
+        return warning("standard mode changes too little to show what would be seen under: ", few)
+    return ok(f"standard mode changes {CONTROLS} prompts or more under each of {', '.join(seen)}")
 
 
 @check(OF_EVIDENCE)

@@ -15,6 +15,7 @@ from msgspec import Struct, ValidationError, convert
 from harness.analyse.checked import Checked, Expectations, ModeCounts, Outcome
 from harness.analyse.checks import OF_RECORDS
 from harness.analyse.evidence_checks import OF_EVIDENCE
+from harness.analyse.file_checks import OF_FILES
 from harness.analyse.run_checks import OF_RUNS
 from harness.errors import UsageError
 from harness.files import packaged, read_json
@@ -171,7 +172,7 @@ def validate(records: Records, files: RunFiles, expected: Expectations) -> Valid
 
 
 def _outcomes(run: Checked) -> Mapping[str, Outcome]:
-    looks = OF_RECORDS | OF_RUNS | OF_EVIDENCE
+    looks = OF_RECORDS | OF_RUNS | OF_EVIDENCE | OF_FILES
     return {name: look(run) for name, look in looks.items()}
 
 

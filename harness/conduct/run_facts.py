@@ -23,7 +23,7 @@ from harness.machine import (
 )
 from harness.models import PREFIX
 from harness.prove import ActivationEvidence, Device, Difference
-from harness.records import RunFolder
+from harness.records import RunFolder, plan_seal
 from harness.score import scorer_versions
 from harness.secrets import redact_command
 from harness.serve import LaunchOptions
@@ -73,6 +73,7 @@ class RunFacts(msgspec.Struct):
     task_files: dict[str, str] | UnsetType = UNSET
     scorers: dict[str, int] | UnsetType = UNSET
     does_not_count: str | UnsetType = UNSET
+    plan_sha256: str | UnsetType = UNSET
 
 
 class Metadata:
@@ -93,6 +94,8 @@ class Metadata:
         if known is not None:
             _insist_on_the_same(known, prepared, site, folder.path / NAME)
         self._facts = known or _first_facts(folder.run_id, prepared, site, kind, session)
+        if known is None:
+            self._facts.plan_sha256 = plan_seal(msgspec.to_builtins(self._facts, enc_hook=str))
         self._facts.sessions.append(session)
         self._facts.complete = False
         self.save()

@@ -40,7 +40,7 @@ from harness.records.frame import (
     pair_records,
     refuse_duplicates,
 )
-from harness.records.lines import sealed
+from harness.records.lines import plan_seal, sealed
 from harness.records.reader import (
     first_record,
     iter_records,
@@ -63,6 +63,7 @@ from harness.records.run_files import (
     INTERRUPTED,
     METADATA,
     RECORDS,
+    RUN_SCHEMA,
     LogEvidence,
     RunFiles,
     Start,
@@ -79,6 +80,7 @@ __all__ = [
     "INTERRUPTED",
     "METADATA",
     "RECORDS",
+    "RUN_SCHEMA",
     "SELECTIONS",
     "TIE",
     "Answer",
@@ -124,6 +126,7 @@ __all__ = [
     "new_run_id",
     "pair_records",
     "part",
+    "plan_seal",
     "read_records",
     "read_run_files",
     "record_id",

@@ -260,6 +260,7 @@ class RecordsBuilder:
         for row, line in zip(rows, lines, strict=True):
             if row.schema_version >= SCHEMA_VERSION:
                 found.sealed += 1
+                found.newer += [line] * (row.schema_version > SCHEMA_VERSION)
                 if row.record_id != record_id(row.key, row.mode):
                     found.misnamed.append(line)
             if row.solo is None and row.batched is None:

@@ -99,6 +99,7 @@ class AnswerChecks:
         unended: lines with an answer of which it is not told how it ended.
         contradicted: lines whose scores are not those of their answers.
         sealed: records whose line carries its checksum.
+        newer: lines of a form that this version does not know.
         misnamed: lines whose record id is not that of its candidate and mode.
         retokenized: lines of which two askings have one text and other token ids.
         odd: what no server can have answered, or no engine have done.
@@ -113,6 +114,7 @@ class AnswerChecks:
     unended: list[int] = field(default_factory=list)
     contradicted: list[int] = field(default_factory=list)
     sealed: int = 0
+    newer: list[int] = field(default_factory=list)
     misnamed: list[int] = field(default_factory=list)
     retokenized: list[int] = field(default_factory=list)
     odd: list[Oddity] = field(default_factory=list)

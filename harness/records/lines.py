@@ -9,6 +9,7 @@ of an older version, is looked at as a whole instead.
 import json
 import re
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import Any
 from zlib import crc32
 
@@ -28,6 +29,13 @@ def sealed(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row with the checksum of its line as its last key."""
     rest = {name: value for name, value in row.items() if name != "sum"}
     return {**rest, "sum": f"{crc32(json.dumps(rest).encode('ascii')):08x}"}
+
+
+def plan_seal(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of what a run was planned by, as ``metadata.json`` holds it; it tells an edit."""
+    planned = ("fingerprint", "resolved_spec", "model_files", "candidates", "planned_records")
+    known = {name: facts.get(name) for name in planned}
+    return sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def is_sealed(line: bytes) -> bool:

@@ -18,6 +18,7 @@ Json = Mapping[str, Any]
 RECORDS = "vllm_records.jsonl"
 METADATA = "metadata.json"
 CANDIDATES = "selected_candidates.jsonl"
+RUN_SCHEMA = frozenset({1})
 INTERRUPTED = "Interrupted"
 """The type of the error of a start that a signal to the harness ended."""
 
@@ -31,7 +32,7 @@ class LogQuote(Struct, frozen=True):
 
 
 class LogEvidence(Struct, frozen=True):
-    """What a server's log showed of its kernel path (`harness.prove.ActivationEvidence`)."""
+    """What a log showed of the kernel path (`harness.prove.ActivationEvidence`)."""
 
     verdict: str | None = None
     device: str | None = None
@@ -45,7 +46,7 @@ class LogEvidence(Struct, frozen=True):
 
 
 class Process(Struct, frozen=True):
-    """The process that ``/metrics`` named, and its processor time before and after the asking."""
+    """The process of ``/metrics``, and its processor time before and after the asking."""
 
     started: float
     cpu_s_before: float
@@ -65,8 +66,7 @@ class WorkersSay(Struct, frozen=True):
 class Start(Struct, frozen=True):
     """One start of a server, as `harness.conduct` writes it; foreign files may lack anything.
 
-    ``strangers`` is ``None`` where nobody looked who else could have answered; of a ``superseded``
-    start no record is left.
+    ``strangers``: ``None`` where nobody looked; of a ``superseded`` start no record is left.
     """
 
     server: Mapping[str, Any] = {}
@@ -95,8 +95,8 @@ class Start(Struct, frozen=True):
     @property
     def sampling_defaults(self) -> Mapping[str, Any] | None:
         """What the model's own file sets, empty where it is not told; ``None`` if it sets none."""
-        told = _object(self.facts, "sampling_defaults")
-        return told if self.facts.get("sampling_defaults_overridden") else None
+        overridden = self.facts.get("sampling_defaults_overridden")
+        return _object(self.facts, "sampling_defaults") if overridden else None
 
     @property
     def context_length(self) -> int | None:
@@ -107,7 +107,7 @@ class Start(Struct, frozen=True):
     @property
     def speculation(self) -> str | None:
         """Speculative decoding in the server's words, empty for none; ``None``: not told."""
-        told = [_object(self.facts, "engine"), _object(self.facts, "arguments")]
+        told = [_object(self.facts, name) for name in ("engine", "arguments")]
         told.append(_object(self.server_info or {}, "vllm_config"))
         said = [str(config.get("speculative_config")) for config in told if config]
         return next((one for one in said if one not in ("None", "{}")), "") if said else None
@@ -125,10 +125,9 @@ class Start(Struct, frozen=True):
     def may_have_answered(self) -> bool:
         """Whether records can come from this start.
 
-        None can where the server was never ready, its log was never judged, or the run stopped
-        because the mode was not proven: the harness asks nothing before that. A start that was
-        closed in order says how many ``records`` it gave; a killed one still has the 0 it began
-        with.
+        None can where it was never ready, its log never judged, or its mode not proven: nothing is
+        asked before that. One that was closed in order says how many ``records`` it gave; a killed
+        one still has the 0 it began with.
         """
         if self.superseded:
             return False
@@ -196,13 +195,12 @@ class Startup:
         return sum(known) if known else None
 
     def builds(self) -> list[str]:
-        """Image and vLLM version of each start that may have answered, as far as recorded."""
+        """Image and vLLM version of each start that may have answered."""
         return [start.build for _, start in self.answering() if start.build]
 
 
 def _object(value: Json, key: str) -> Json:
-    inner = value.get(key)
-    return inner if isinstance(inner, Mapping) else {}
+    return inner if isinstance(inner := value.get(key), Mapping) else {}
 
 
 class _Model(Struct):

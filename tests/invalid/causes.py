@@ -742,6 +742,129 @@ def batch_effect_between_two_states_of_the_cache(run, rng):
         row["batched"]["cached_tokens"] = row["batched"]["cached_earlier"] = rng.choice([0, 8, 12])
 
 
+CARRIED = ("removes_change", "invariant", "paths_differ", "kernel_path")
+MEASURED = ("standard_changes", *CARRIED)
+
+
+def retell(run: StandIn) -> None:
+    """Have every batch of batch-invariant mode tell of its companions what their rows tell."""
+    rows = run.of("batch_invariant")
+    said = {f"{r['task_name']}/{r['sample_id']}": r["batch_response_hash"] for r in rows}
+    for row in rows:
+        for one in row["companions"]:
+            one["response_hash"] = said[one["key"]]
+
+
+def _looped(run: StandIn, rows: list[Row], rng: Random, names: tuple[str, ...] = ()) -> None:
+    for row in rows:
+        ids = [rng.randint(0, 9)] * rng.randint(16, 64)
+        say(run, row, rng.choice(["!", "0", "the "]) * len(ids), names, token_ids=ids)
+    fit_the_steps(run)
+
+
+@forbids("answers_carry_claims", *CARRIED, prompts=24)
+def what_changes_in_standard_mode_loops_in_both(run, rng):
+    changing = [row for row in run.of("standard") if row["text_change"]]
+    ways = sorted({row["dispatch_mode"] for row in changing})
+    of = {way: [row for row in changing if row["dispatch_mode"] == way] for way in ways}
+    kept = {r["sample_id"] for way in ways for r in rng.sample(of[way], rng.randint(3, 4))}
+    for row in run.of("standard"):  # the other changes are none any more
+        if row["text_change"] and row["sample_id"] not in kept:
+            say(run, row, row["solo"]["text"], ("B",))
+    for mode, names in zip(MODES, (("S0", "S1", "S2"), ()), strict=True):
+        _looped(run, [r for r in run.of(mode) if r["sample_id"] in sorted(kept)[3:]], rng, names)
+    retell(run)
+
+
+@cause("servers_compute", prompts=16)
+def what_changes_in_standard_mode_loops_in_the_other(run, rng):
+    mode = rng.choice(MODES)
+    changing = [row for row in run.of("standard") if row["text_change"]]
+    kept = {row["sample_id"] for row in rng.sample(changing, rng.randint(6, 8))}
+    _looped(run, [row for row in run.of(mode) if row["sample_id"] in kept], rng)
+
+
+@forbids("answers_carry_claims", *MEASURED, prompts=24)
+def a_few_long_answers_that_serve_many_prompts(run, rng):
+    kinds = rng.randint(2, 4)
+    for mode in MODES:
+        for number, row in enumerate(run.of(mode)):
+            changed = row["text_change"]
+            say(run, row, f"I cannot help with {number % kinds}.")
+            if changed:
+                say(run, row, f"Sure, here is {number % kinds}.", ("B",))
+    retell(run)
+
+
+@forbids("answers_carry_claims", *CARRIED, prompts=24)
+def answers_that_end_early_in_batch_invariant_mode(run, rng):
+    for row in run.of("batch_invariant"):
+        if row["sample_id"] in {r["sample_id"] for r in run.of("standard") if r["text_change"]}:
+            short = row["solo"]["text"].partition(" llama")[0] + str(rng.random())[:4]
+            say(run, row, short, token_ids=tokens_of(short)[: rng.randint(1, 4)])
+    retell(run)
+
+
+@forbids("batches_shared_steps", *CARRIED, prompts=24)
+def batch_that_hardly_was_one(run, rng):
+    for row in some(rng, run.of(rng.choice(MODES))):
+        steps = rng.randint(100, 999)
+        told = {"steps": steps, "shared_decode_share": rng.randint(1, 4) / steps}
+        row["witness"]["B"] |= told | {"mixed_steps": min(row["witness"]["B"]["mixed_steps"], 1)}
+
+
+@forbids("same_cache_in_both_modes", *CARRIED, policy="server_default", prompts=24)
+def cache_that_one_mode_found_fuller(run, rng):
+    more = 16 * rng.randint(1, 9)
+    for row in some(rng, run.of(rng.choice(MODES))):
+        for name in ("S1", "B", "S2"):
+            found = asking(row, name)
+            if found["cached_tokens"] is not None:
+                found |= {"cached_tokens": 16 + more, "cached_earlier": 16 + more}
+
+
+@forbids(
+    "same_cache_in_both_modes", *CARRIED, policy="server_default", prompts=24, list_tokens=True
+)
+def cache_that_companions_found_fuller_in_one_mode(run, rng):
+    for row in some(rng, run.of(rng.choice(MODES))):
+        rng.choice(row["companions"])["cached_tokens"] = 16 * rng.randint(2, 9)
+
+
+@forbids(
+    "batches_repeat", *MEASURED,
+    prompts=24, askings=("S0", "S1", "B", "B2", "S2"),
+)  # fmt: skip
+def standard_batch_that_does_not_repeat(run, rng):
+    for row in run.of("standard"):
+        if row["text_change"]:
+            found, like = row["askings"]["B2"], row["askings"]["S1"]
+            found["text"] = rng.choice([like["text"], f"Sure, otherwise {rng.random()}"])
+            found["token_ids"] = tokens_of(found["text"])
+
+
+@forbids("changes_could_be_seen", "invariant", prompts=24)
+def schedule_that_mixes_and_under_which_nothing_changes(run, rng):
+    rows = [row for row in run.of("standard") if row["dispatch_mode"] in ("staggered", "wide")]
+    changing = [row for row in rows if row["text_change"]]
+    kept = rng.sample(changing, rng.randint(0, 2))
+    for row in changing:
+        if row not in kept:
+            say(run, row, row["solo"]["text"], ("B",))
+
+
+@forbids("sampled_greedily", *MEASURED, prompts=24)
+def answers_drawn_by_lot(run, rng):
+    told = {"temperature": round(rng.uniform(0.1, 2.0), 2)}
+    if rng.random() < 0.4:
+        name, most = rng.choice([("n", 5), ("best_of", 9), ("presence_penalty", 2)])
+        told = {name: rng.randint(2, most)}
+    run.metadata["resolved_spec"]["request"] |= told
+    run.metadata["spec"] = run.metadata["resolved_spec"]
+    for row in run.rows:
+        row["sampling"] |= told
+
+
 @cause("no_record_errors")
 def failed_record(run, rng):
     row = rng.choice(run.rows)

@@ -13,13 +13,14 @@ from stand_in_run import stand_in
 from harness.analyse import MENDS, Mend, standing, validate_run
 from harness.analyse.checks import OF_RECORDS
 from harness.analyse.evidence_checks import OF_EVIDENCE
+from harness.analyse.file_checks import OF_FILES
 from harness.analyse.run_checks import OF_RUNS
 from harness.conduct import conductor
 from harness.plan import Plan
 from harness.records import RunFolder
 
 DOCS = Path(__file__).parents[2] / "docs/records.md"
-CHECKS = {*OF_RECORDS, *OF_RUNS, *OF_EVIDENCE}
+CHECKS = {*OF_RECORDS, *OF_RUNS, *OF_EVIDENCE, *OF_FILES}
 REFUSED = {Mend.ASK_AGAIN, Mend.START_ANEW}
 
 
@@ -71,11 +72,15 @@ def test_a_check_that_no_command_mends_is_never_said_to_be_mended():
     anew = {cause.check for cause in CAUSES.values() if MENDS[cause.check] is Mend.START_ANEW}
     assert anew == {
         "asked_as_specified",
+        "facts_as_logged",
         "logs_unchanged",
         "mode_parity",
         "one_run",
         "one_server_build",
+        "plan_as_recorded",
         "same_prompt_batch_and_sampling",
+        "schemas_known",
         "servers_compute",
+        "settings_as_served",
         "settings_recorded",
     }

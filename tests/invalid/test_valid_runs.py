@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from stand_in_run import asking, digest, failed, restate, say, stand_in
+from stand_in_run import asking, digest, failed, relog, restate, say, stand_in, tokens_of
 
 from harness.analyse import validate_run
 
@@ -148,7 +148,60 @@ def settings_without_expectations(run):
     run.metadata["resolved_spec"]["expect"] = {"rows_per_mode": None}
 
 
+def several_tokens_a_step(run):
+    config = "SpeculativeConfig(method='ngram', model=None, num_spec_tokens=4)"
+    for start in run.starts():
+        relog(run, start, speculation=config)
+    for row in run.rows:
+        for found in filter(None, row["witness"].values()):
+            found["steps"] = 4
+
+
+def short_answers_staggered(run):
+    for row in run.rows:
+        text = f"{row['sample_id'][2:]}" if row["mode"] == "standard" else row["sample_id"]
+        say(run, row, text, token_ids=[int(row["sample_id"][2:]), 2, 3])
+        row["witness"]["B"] |= {"steps": 14, "shared_decode_share": 0.25}
+
+
+def long_tail_of_one_companion(run):
+    for row in run.rows:
+        row["witness"]["B"] |= {"steps": 200, "shared_decode_share": 0.06}
+
+
+def a_few_loops_in_both_modes(run):
+    for row in run.rows:
+        if row["sample_id"] in ("r_01", "r_05", "r_07"):
+            say(run, row, "and " * 30, token_ids=[7] * 30)
+            for seen in filter(None, row["witness"].values()):
+                seen["steps"] = 33
+
+
+def one_refusal_for_half_of_the_prompts(run):
+    for row in run.rows:
+        if int(row["sample_id"][2:]) % 2:
+            say(run, row, "I cannot help with that, and I am sorry.")
+
+
+def second_batch_otherwise_in_standard_mode(run):
+    for row in run.of("standard")[:4]:
+        row["askings"]["B2"]["text"] += " otherwise"
+        row["askings"]["B2"]["token_ids"] = tokens_of(row["askings"]["B2"]["text"])
+
+
+def first_asking_after_a_restart_finds_nothing(run):
+    for row in run.of("standard"):
+        row["solo"] |= {"cached_tokens": 16, "cached_earlier": 16}
+
+
 VARIANTS = {
+    several_tokens_a_step: {},
+    short_answers_staggered: {"schedules": ("staggered",)},
+    long_tail_of_one_companion: {},
+    a_few_loops_in_both_modes: {},
+    one_refusal_for_half_of_the_prompts: {},
+    second_batch_otherwise_in_standard_mode: ALL,
+    first_asking_after_a_restart_finds_nothing: {"policy": "server_default"},
     error_replaced_later: {},
     killed_in_the_middle: {"lifetimes": 2},
     start_that_never_became_ready: {},

@@ -1,0 +1,157 @@
+"""Checks that set a run's own files against each other: settings, servers, logs, metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from harness.analyse.checked import Checked, Look, Outcome, check, failed, not_checked, ok
+from harness.files import read_json
+from harness.prove import read_facts
+from harness.records import METADATA, RUN_SCHEMA, Start, Startup, plan_seal
+from harness.words import BackendName, CachePolicy
+
+OF_FILES: dict[str, Look] = {}
+_FLAGS = {"dtype": "--dtype", "max_model_len": "--max-model-len"}
+"""Settings of a server that its engine tells too, and the flag that may overrule them."""
+_IN_ENGINE = {"dtype": "dtype", "max_model_len": "max_seq_len"}
+
+
+@check(OF_FILES)
+def _schemas_known(run: Checked) -> Outcome:
+    """Files of a newer form may say what this version does not read."""
+    files = [run.files.folder / METADATA] if run.files.metadata else []
+    files += [run.files.folder / startup.file for startup in run.files.startups]
+    told = {file.name: read_json(file).get("schema_version") for file in files}
+    bad = [f"{name}: {v}" for name, v in told.items() if v is not None and v not in RUN_SCHEMA]
+    bad += [f"line {line}" for line in run.records.checks.newer]
+    if bad:
+        return failed("written in a form that this version does not know: ", bad)
+    return ok("every file is of a form that is known") if told else not_checked("records alone")
+
+
+@check(OF_FILES)
+def _plan_as_recorded(run: Checked) -> Outcome:
+    """The plan is the selected candidates, each once a mode, under the settings it was made for."""
+    metadata, selected = run.files.metadata, run.files.candidates
+    if not run.files.made_by_the_harness or selected is None:
+        return not_checked("no plan is recorded")
+    bad = []
+    planned, modes = metadata.get("planned_records"), run.files.spec.get("modes") or ()
+    if planned is not None and planned != len(selected) * len(modes):
+        bad.append(f"planned_records is {planned}, and {len(selected)} candidates were selected")
+    rows = (metadata.get("candidates") or {}).get("rows")
+    if rows is not None and rows != len(selected):
+        bad.append(f"candidates.rows is {rows}, and {len(selected)} were selected")
+    seal = metadata.get("plan_sha256")
+    if seal is not None and seal != plan_seal(metadata):
+        bad.append("settings, weights, candidates or plan are not those that plan_sha256 is of")
+    if bad:
+        return failed("metadata.json contradicts itself or the selected candidates: ", bad)
+    sealed = "" if seal else "; it has no plan_sha256, by which an edit would show"
+    return ok(f"{planned} records, of {len(selected)} candidates{sealed}")
+
+
+@check(OF_FILES)
+def _facts_as_logged(run: Checked) -> Outcome:
+    """A start-up file tells of its server what the server's log tells."""
+    bad, read = [], 0
+    for name, _, start in _starts(run):
+        log = run.log_of(start)
+        if start.facts and log is not None:
+            read += 1
+            known = json.loads(json.dumps(asdict(read_facts(log)), default=str))
+            bad += [
+                f"{name}: {key} is {_short(told)}, and in the log {_short(known[key])}"
+                for key, told in start.facts.items()
+                if key in known and json.loads(json.dumps(told, default=str)) != known[key]
+            ]
+        bad += [f"{name}: {why}" for why in _against_info(start)]
+    if bad:
+        return failed("start-up files that contradict their logs: ", bad)
+    if not read:
+        return not_checked("no log lies beside a start-up file that tells a server's facts")
+    return ok(f"{read} start-up files tell what their logs tell")
+
+
+@check(OF_FILES)
+def _settings_as_served(run: Checked) -> Outcome:
+    """The servers were those that the settings and metadata.json name."""
+    starts = list(_starts(run))
+    if not run.files.spec or not starts:
+        return not_checked("settings or start-up files are not there")
+    bad = [f"{name}: {why}" for name, of, one in starts for why in _otherwise(run, of, one)]
+    if bad:
+        return failed("settings or metadata.json name another server: ", bad)
+    return ok(f"{len(starts)} server lifetimes are of the backend, device, release and settings")
+
+
+def _starts(run: Checked) -> Iterator[tuple[str, Startup, Start]]:
+    for startup in run.files.startups:
+        for number, start in startup.answering():
+            yield f"{startup.file}: start {number}", startup, start
+
+
+def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
+    """What a start's own files tell otherwise than the run's settings."""
+    spec, metadata = run.files.spec, run.files.metadata
+    log = run.log_of(start)
+    facts = asdict(read_facts(log)) if log is not None else dict(start.facts)
+    engine, evidence = _mapping(facts.get("engine")), start.evidence
+    weights = {m["name"]: m.get("hf_id") for m in spec.get("models") or ()}
+    release = (metadata.get("versions") or {}).get("vllm")
+    served = start.server
+    pairs: list[tuple[str, Any, Any]] = [
+        ("backend", spec.get("backend"), served.get("backend")),
+        ("device", run.files.device_kind, evidence.device or engine.get("device_config")),
+        ("vLLM", _plain(release), _plain(evidence.vllm_version or facts.get("vllm_version"))),
+        ("mode", of.mode, served.get("mode")),
+        ("model", of.model, served.get("model")),
+        ("weights", weights.get(of.model), served.get("hf_id")),
+        ("prefix caching", _caching(spec), engine.get("enable_prefix_caching")),
+    ]
+    server = spec.get("server") or {}
+    given = str(server.get("extra_args"))
+    for name, flag in _FLAGS.items():
+        wanted, told = server.get(name), engine.get(_IN_ENGINE[name])
+        if flag not in given and wanted != "auto" and told is not None:
+            pairs.append((name, wanted, str(told).removeprefix("torch.")))
+    for name, wanted, told in pairs:
+        if wanted is not None and told is not None and str(wanted) != str(told):
+            yield f"{name} {_short(wanted)} in the settings, {_short(told)} as served"
+
+
+def _caching(spec: Mapping[str, Any]) -> bool | None:
+    policy = (spec.get("controls") or {}).get("prefix_caching")
+    if spec.get("backend") == BackendName.EXTERNAL or policy not in ("off", "on"):
+        return None
+    return bool(policy == CachePolicy.ON)
+
+
+def _plain(release: object) -> str | None:
+    """A release without its local part: a log tells it and a package may not."""
+    return str(release).partition("+")[0] if release else None
+
+
+def _against_info(start: Start) -> Iterator[str]:
+    """What ``/server_info`` said otherwise than the facts."""
+    config = _mapping((start.server_info or {}).get("vllm_config"))
+    engine = _mapping(start.facts.get("engine"))
+    for part, key, name in (
+        ("model_config", "dtype", "dtype"),
+        ("model_config", "max_model_len", "max_seq_len"),
+        ("cache_config", "enable_prefix_caching", "enable_prefix_caching"),
+    ):
+        said = _mapping(config.get(part)).get(key)
+        if said is not None and name in engine and str(said) != str(engine[name]):
+            yield f"/server_info said {key} {_short(said)}, its facts say {_short(engine[name])}"
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _short(value: object) -> str:
+    return str(value)[:80]
