@@ -40,7 +40,7 @@ def _plan_as_recorded(run: Checked) -> Outcome:
         return not_checked("no plan is recorded")
     bad = []
     planned, modes = metadata.get("planned_records"), run.files.spec.get("modes") or ()
-    if planned is not None and planned != len(selected) * len(modes):
+    if modes and planned is not None and planned != len(selected) * len(modes):
         bad.append(f"planned_records is {planned}, and {len(selected)} candidates were selected")
     rows = (metadata.get("candidates") or {}).get("rows")
     if rows is not None and rows != len(selected):
@@ -124,10 +124,9 @@ def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
 
 
 def _caching(spec: Mapping[str, Any]) -> bool | None:
-    policy = (spec.get("controls") or {}).get("prefix_caching")
-    if spec.get("backend") == BackendName.EXTERNAL or policy not in ("off", "on"):
-        return None
-    return bool(policy == CachePolicy.ON)
+    """Whether our own server was to have a cache, where the settings say that it was not."""
+    off = (spec.get("controls") or {}).get("prefix_caching") == CachePolicy.OFF
+    return False if off and spec.get("backend") != BackendName.EXTERNAL else None
 
 
 def _plain(release: object) -> str | None:

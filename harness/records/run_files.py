@@ -129,10 +129,8 @@ class Start(Struct, frozen=True):
         asked before that. One that was closed in order says how many ``records`` it gave; a killed
         one still has the 0 it began with.
         """
-        if self.superseded:
-            return False
-        if self.records is not None and (self.records or self.ended_at):
-            return bool(self.records)
+        if self.superseded or (self.records is not None and (self.records or self.ended_at)):
+            return bool(self.records) and not self.superseded
         if self.ready_after_s is None or self._error_type in ("StartupFailed", "ModeNotProven"):
             return False
         return self.judged is not None or self.verdict != Verdict.INCONCLUSIVE

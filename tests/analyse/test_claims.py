@@ -165,7 +165,9 @@ def test_a_clean_run_of_two_schedules_establishes_all_with_its_bounds(made: Make
     invariant = claims["invariant", "text_changes"].reason
     assert "13.91% of prompts" in invariant  # 1 - 0.05 ** (1 / 20)
     assert "a compared token" in invariant
-    assert "under staggered, synchronized" in invariant
+    assert (
+        "under staggered (standard mode changes 10 of 10 answers there), synchronized" in invariant
+    )
     assert claims["not_companions", None].status == "established"
 
 

@@ -23,6 +23,8 @@ from stand_in_run import (
 )
 from stand_in_server import judged, log_of, proof_of
 
+from harness.records import plan_seal
+
 Plant = Callable[[StandIn, Random], None]
 
 
@@ -865,6 +867,112 @@ def answers_drawn_by_lot(run, rng):
         row["sampling"] |= told
 
 
+# what one file of the run says against another
+
+
+def _settings(run: StandIn) -> Row:
+    return run.metadata["resolved_spec"]
+
+
+@cause("settings_as_served")
+def settings_of_another_number_type(run, rng):
+    _settings(run)["server"]["dtype"] = rng.choice(["bfloat16", "float32", "half", "float"])
+    run.metadata["note"] = rng.random()
+
+
+@cause("settings_as_served")
+def settings_of_another_length(run, rng):
+    _settings(run)["server"]["max_model_len"] = rng.randint(512, 2047)
+
+
+@cause("settings_as_served")
+def metadata_of_another_backend(run, rng):
+    _settings(run)["backend"] = "docker"
+    run.metadata["note"] = rng.random()
+
+
+@cause("settings_as_served")
+def metadata_of_another_device(run, rng):
+    run.metadata["device"]["kind"] = rng.choice(["cpu", "rocm", "tpu", "xpu"])
+    run.metadata["note"] = rng.random()
+
+
+@cause("settings_as_served", lifetimes=2)
+def metadata_of_another_release(run, rng):
+    run.metadata["versions"]["vllm"] = f"0.{rng.randint(20, 33)}.{rng.randint(0, 3)}"
+    run.metadata["note"] = rng.random()
+
+
+@cause("settings_as_served", lifetimes=2)
+def start_of_other_weights(run, rng):
+    rng.choice(run.starts())["server"]["hf_id"] = f"org/llama-{rng.randint(1, 999)}"
+
+
+@cause("facts_as_logged", lifetimes=2)
+def facts_of_a_start_up_file_edited(run, rng):
+    facts = rng.choice(run.starts())["facts"]
+    name, value = rng.choice(
+        [("vllm_version", f"0.{rng.randint(20, 33)}.0"), ("attention_backend", "TRITON_ATTN"),
+         ("max_num_batched_tokens", rng.randint(1, 8192)), ("async_scheduling", True),
+         ("sampling_defaults", {"repetition_penalty": rng.random()})]
+    )  # fmt: skip
+    facts[name] = value
+
+
+@cause("facts_as_logged", lifetimes=2)
+def engine_of_a_start_up_file_edited(run, rng):
+    engine = rng.choice(run.starts())["facts"]["engine"]
+    key = rng.choice(["dtype", "max_seq_len", "seed", "tensor_parallel_size", "speculative_config"])
+    engine[key] = str(rng.randint(3, 999))
+
+
+@cause("facts_as_logged", lifetimes=2)
+def server_info_that_contradicts_the_facts(run, rng):
+    part = rng.choice([{"dtype": "torch.float32"}, {"max_model_len": rng.randint(1, 999)}])
+    start = rng.choice(run.starts())
+    start["server_info"] = {"vllm_config": {"model_config": part}}
+    start["ready_after_s"] = rng.random() * 60
+
+
+@cause("plan_as_recorded")
+def more_records_planned_than_selected(run, rng):
+    run.metadata["planned_records"] += rng.choice([-2, -1, 1, 2]) * rng.randint(1, 9)
+
+
+@cause("plan_as_recorded")
+def fewer_candidates_counted_than_selected(run, rng):
+    run.metadata["candidates"]["rows"] -= rng.randint(1, 9)
+    run.metadata["note"] = rng.random()
+
+
+@cause("plan_as_recorded")
+def settings_edited_after_the_plan_was_sealed(run, rng):
+    run.metadata["plan_sha256"] = plan_seal(run.metadata)
+    edit = rng.choice(["fingerprint", "weights", "settings"])
+    if edit == "settings":
+        _settings(run)["server"]["gpu_memory_utilization"] = rng.random()
+    elif edit == "weights":
+        run.metadata["model_files"] = {"llama": digest(str(rng.random()))}
+    else:
+        run.metadata["fingerprint"] = digest(str(rng.random()))
+
+
+@cause("schemas_known")
+def metadata_of_a_form_to_come(run, rng):
+    run.metadata["schema_version"] = rng.randint(2, 999)
+
+
+@cause("schemas_known")
+def start_up_file_of_a_form_to_come(run, rng):
+    run.startups[rng.choice(sorted(run.startups))]["schema_version"] = rng.randint(2, 999)
+
+
+@cause("schemas_known")
+def records_of_a_form_to_come(run, rng):
+    for row in some(rng, run.rows):
+        row["schema_version"] = rng.randint(4, 999)
+
+
 @cause("no_record_errors")
 def failed_record(run, rng):
     row = rng.choice(run.rows)
@@ -957,6 +1065,7 @@ def candidates_left_out_of_records_and_list(run, rng):
     gone = {row["sample_id"] for row in some(rng, run.of("standard")[:9])}
     run.rows = [row for row in run.rows if row["sample_id"] not in gone]
     run.candidates = [row for row in run.candidates if row["sample_id"] not in gone]
+    run.metadata |= {"planned_records": len(run.rows), "candidates": {}}
 
 
 @cause("every_selected_candidate")

@@ -387,6 +387,9 @@ def _start(
         "started_at": began,
         "server": {
             "backend": backend,
+            "model": model,
+            "mode": mode,
+            "hf_id": f"org/{model}",
             "served_model_name": f"{model}@{nonce}",
             "docker": {"image_id": "sha256:" + "a" * 64} if backend == "docker" else {},
         },
@@ -421,6 +424,7 @@ def _metadata(
         "backend": backend,
         "modes": list(MODES),
         "models": [{"name": m, "hf_id": f"org/{m}", "revision": None} for m in models],
+        "server": {"dtype": "float16", "max_model_len": 2048, "extra_args": []},
         "request": {**SAMPLING, "timeout_s": 60.0, "max_attempts": 4},
         "controls": {
             "prefix_caching": policy,
