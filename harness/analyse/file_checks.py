@@ -101,7 +101,9 @@ def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
     facts = asdict(read_facts(log)) if log is not None else dict(start.facts)
     engine, evidence = _mapping(facts.get("engine")), start.evidence
     weights = {m["name"]: m.get("hf_id") for m in spec.get("models") or ()}
-    release = (metadata.get("versions") or {}).get("vllm")
+    builds = {build for startup in run.files.startups for build in startup.builds()}
+    # servers of several releases are the concern of `one_server_build`
+    release = (metadata.get("versions") or {}).get("vllm") if len(builds) < 2 else None
     served = start.server
     pairs: list[tuple[str, Any, Any]] = [
         ("backend", spec.get("backend"), served.get("backend")),

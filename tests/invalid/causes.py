@@ -440,7 +440,7 @@ def log_of_the_other_mode(run, rng):
     start = rng.choice(run.starts(mode))
     log = log_of(MODES[1 - MODES.index(mode)], model="org/llama")
     run.logs[start["log"]] = log.encode()
-    start["log_sha256"] = digest(log)
+    start |= {"log_sha256": digest(log), "facts": judged(log, mode)["facts"]}
 
 
 @cause("verdicts_follow_from_evidence", lifetimes=2)
@@ -1071,6 +1071,7 @@ def candidates_left_out_of_records_and_list(run, rng):
 @cause("every_selected_candidate")
 def candidate_that_was_not_selected(run, rng):
     run.candidates.remove(rng.choice(run.candidates))
+    run.metadata |= {"planned_records": 2 * len(run.candidates), "candidates": {}}
 
 
 @cause("modes_present")
