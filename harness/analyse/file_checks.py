@@ -17,6 +17,7 @@ OF_FILES: dict[str, Look] = {}
 _FLAGS = {"dtype": "--dtype", "max_model_len": "--max-model-len"}
 """Settings of a server that its engine tells too, and the flag that may overrule them."""
 _IN_ENGINE = {"dtype": "dtype", "max_model_len": "max_seq_len"}
+_ALSO: Mapping[object, str] = {"half": "float16", "float": "float32"}  # as vLLM reads --dtype
 
 
 @check(OF_FILES)
@@ -115,11 +116,12 @@ def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
         ("prefix caching", _caching(spec), engine.get("enable_prefix_caching")),
     ]
     server = spec.get("server") or {}
-    given = str(server.get("extra_args"))
-    for name, flag in _FLAGS.items():
+    given = str(server.get("extra_args")).replace("_", "-")
+    ours = spec.get("backend") != BackendName.EXTERNAL and "--config" not in given
+    for name, flag in _FLAGS.items() if ours else ():
         wanted, told = server.get(name), engine.get(_IN_ENGINE[name])
         if flag not in given and wanted != "auto" and told is not None:
-            pairs.append((name, wanted, str(told).removeprefix("torch.")))
+            pairs.append((name, _ALSO.get(wanted, wanted), str(told).removeprefix("torch.")))
     for name, wanted, told in pairs:
         if wanted is not None and told is not None and str(wanted) != str(told):
             yield f"{name} {_short(wanted)} in the settings, {_short(told)} as served"

@@ -67,6 +67,7 @@ parser.add_argument("--model")
 parser.add_argument("--host", default="0.0.0.0")
 parser.add_argument("--port", type=int, default=8000)
 parser.add_argument("--served-model-name")
+parser.add_argument("--max-model-len", default="512")
 known, _ = parser.parse_known_args()
 
 
@@ -290,6 +291,8 @@ def start_up_text():
     """A real server's log until it was ready."""
     name = "batch_invariant" if INVARIANT else "standard"
     text = (LOGS / f"vllm-0.32.0-cpu-plugin-{name}.log").read_text()
+    for told in ("max_seq_len=", "'max_model_len': "):  # of the server that wrote it: 512
+        text = text.replace(f"{told}512", f"{told}{known.max_model_len}")
     return text.partition("INFO:     Application startup complete.")[0].rstrip("\n")
 
 
