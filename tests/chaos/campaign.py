@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .bench import Bench, Broken, Json, content, free_port, insist
+from .bench import Bench, Broken, Json, content, free_port
 
 
 @dataclass
@@ -72,8 +72,7 @@ def _first_port(number: int) -> int:
 def _undisturbed(place: Path, backend: str, number: int) -> dict[str, Json]:
     bench = Bench(place, free_port(_first_port(number) + 500), backend, random.Random(0))
     bench.lay_out()
-    said = bench.run(*bench.command()).insist_on(0)
-    insist("every check passed" in said.out, f"the undisturbed run: {said}")
+    bench.run(*bench.command()).insist_on(0)  # else a check failed
     _load_readers(bench.path())
     return {row["record_id"]: content(row) for row in bench.lines()}
 
