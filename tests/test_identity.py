@@ -85,7 +85,7 @@ def answers(mode):
 
 
 def insist(startup, server, lifetime):
-    lifetimes._insist(startup, lifetime, server)
+    lifetimes._insist(startup, lifetime, server, alone=False)
 
 
 @pytest.mark.parametrize("mode", Mode)
