@@ -25,6 +25,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT
 _BLOCK = re.compile(r"^```[a-z]*\n(.*?)^```", re.M | re.S)
 _INLINE = re.compile(r"`((?:\.venv/bin/)?harness [^`]+)`")
 _COMMAND = re.compile(r"(?:^|[\s;&(])(?:\.venv/bin/)?harness\s+([a-z].*)")
+_WITHIN = re.compile(r"\$\((?:\.venv/bin/)?harness\s+([^)]*)\)")
 _ENDS = re.compile(r"\s+(?:#|\||&&|\|\||;|>|2>|<|\().*$")
 _TARGETS = ("demo", "doctor", "smoke", "ablation", "images-compare", "clean")
 _VALUES = {"…": "x", "${{ github.run_id }}": "1", "$IMAGE": "a:b", "$image": "a:b"}
@@ -36,6 +37,8 @@ def _commands(text: str) -> Iterator[str]:
         if line.lstrip("@ ").startswith(("echo", "||")):
             continue
         line = re.sub(r"\s# .*", "", line)
+        yield from _WITHIN.findall(line)
+        line = _WITHIN.sub("x", line)
         for part in re.split(r"(?:&&|;|\|)(?=\s)", line):
             if found := _COMMAND.search(f" {part}"):
                 yield _ENDS.sub("", found[1]).strip().rstrip(".,:)")
