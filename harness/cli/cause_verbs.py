@@ -8,8 +8,11 @@ from typer import Argument, Option
 from harness import jobs
 from harness.cli.terminal import RESULTS, Loaded, Quiet, Results, tell, with_spec
 
-_Overlap = Annotated[int, Option(min=1, help="Servers that run at once, on one GPU or CPU.")]
-_Fresh = Annotated[bool, Option(help="Never resume; start anew.")]
+_Overlap = Annotated[int, Option(min=1, metavar="N", help="Servers that run at once.")]
+_Widths = Annotated[str, Option(metavar="N,N", help="Prompts of a batch.")]
+_Schedules = Annotated[str, Option(metavar="…", help="How batches are sent.")]
+_Prompts = Annotated[int, Option(min=1, metavar="N", help="Prompts, the population's first.")]
+_Fresh = Annotated[bool, Option("--fresh", help="Never resume; start anew.")]
 _AsJson = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 _Port = Annotated[int | None, Option(help="Port on this machine.")]
 _Command = Annotated[str | None, Option(help="Command that starts vLLM here (native backend).")]
@@ -21,22 +24,16 @@ _Out = Annotated[Path | None, Option("-o", "--out", help="The case file.")]
 @with_spec
 def certify(
     loaded: Loaded,
-    schedules: Annotated[
-        str, Option(help="How batches are sent.")
-    ] = "synchronized,gated,staggered,wide",
-    widths: Annotated[str, Option(help="Prompts of a batch, comma separated.")] = "2,4,8,16,32,64",
-    prompts: Annotated[int, Option(min=1, help="Prompts, the population's first.")] = 64,
-    lifetimes: Annotated[int, Option(min=1, help="Server lifetimes of each mode.")] = 3,
-    vary_steps: Annotated[
-        bool,
-        Option(
-            "--vary-steps/--no-vary-steps",
-            help="Later lifetimes hold a step to 256, 257 and 255 tokens, so that prefills split.",
-        ),
-    ] = True,
+    schedules: _Schedules = "synchronized,gated,staggered,wide",
+    widths: _Widths = "2,4,8,16,32,64",
+    prompts: _Prompts = 64,
+    lifetimes: Annotated[int, Option(min=1, metavar="N", help="Lifetimes of each mode.")] = 3,
+    even_steps: Annotated[
+        bool, Option("--no-vary-steps", help="No steps of 255, 256, 257 tokens.")
+    ] = False,
     overlap: _Overlap = 1,
     of: Annotated[
-        list[Path] | None, Option("--of", help="Certify this run instead; may be repeated.")
+        list[Path] | None, Option("--of", metavar="<path>", help="Certify this run instead.")
     ] = None,
     results: Results = RESULTS,
     out: Annotated[Path | None, Option("-o", "--out", help="Folder for the certificate.")] = None,
@@ -46,9 +43,8 @@ def certify(
 ) -> None:
     """One verdict for one stack: invariant within a bound, not invariant, vacuous or not proven.
 
-    Asks the first prompts alone and in batches of every width, under every schedule, in both modes
-    and several server lifetimes. Standard mode is the positive control. Exit 1 unless invariant.
-    Writes certificate.json, .md (with a block for an upstream thread) and .html.
+    Standard mode is the positive control. Exit 1 unless invariant. Writes certificate.json, .md
+    (with a block for an upstream thread) and .html.
 
     \b
       harness certify --profile demo --widths 2,8 --prompts 16 --lifetimes 2
@@ -63,7 +59,7 @@ def certify(
         jobs.runs.read_sizes(widths),
         prompts,
         lifetimes,
-        vary_steps,
+        not even_steps,
         overlap,
     )
     tell(
@@ -144,15 +140,15 @@ def matrix(
     loaded: Loaded,
     axis: Annotated[
         list[str],
-        Option("--axis", help="attention, attention=FA3|FA2, or NAME=ARGS|ARGS; repeat it."),
+        Option("--axis", metavar="AXIS", help="attention=FA3|FA2, NAME=ARGS|ARGS …"),
     ],
     crossed: Annotated[
-        bool, Option("--crossed", help="Measure every combination once before anything else.")
+        bool, Option("--crossed", help="Measure every combination once first.")
     ] = False,
-    schedules: Annotated[str, Option(help="How batches are sent.")] = "synchronized,staggered",
-    widths: Annotated[str, Option(help="Prompts of a batch, comma separated.")] = "8",
-    prompts: Annotated[int, Option(min=1, help="Prompts, the population's first.")] = 24,
-    most: Annotated[int, Option(min=3, help="Lifetimes of one cell at most.")] = 12,
+    schedules: _Schedules = "synchronized,staggered",
+    widths: _Widths = "8",
+    prompts: _Prompts = 24,
+    most: Annotated[int, Option(min=3, metavar="N", help="Lifetimes of one cell at most.")] = 12,
     overlap: _Overlap = 1,
     results: Results = RESULTS,
     out: Annotated[Path | None, Option("-o", "--out", help="Folder for table and figure.")] = None,
@@ -161,16 +157,14 @@ def matrix(
 ) -> None:
     """Which axis takes the change away: one at a time from a base, then several together.
 
-    The first value of each axis is the base. Named axes: attention, prefix_cache, graphs,
-    async_scheduling, schedule, width, tensor_parallel, dtype, plugin, mode, and server (URL,LOG of
-    one that runs already); any other name takes vLLM's arguments and NAME=VALUE variables between
-    bars. The mode is the spec's last. Exit 1 where the cause is unknown. The same command goes on
-    where it was cut.
+    An axis's first value is the base. Axes: attention, prefix_cache, graphs, async_scheduling,
+    schedule, width, tensor_parallel, dtype, plugin, mode, server (URL,LOG); any other name takes
+    vLLM's arguments and variables between bars. Exit 1 where the cause is unknown.
 
     \b
-      harness matrix --profile controlled --axis "attention=FA3|FA2|TRITON_ATTN" --axis prefix_cache
+      harness matrix --profile controlled --axis "attention=FA3|FA2|TRITON_ATTN"
       harness matrix --profile demo --axis plugin --axis "dtype=bfloat16|float32"
-      harness matrix -c my.yaml --axis "slots=--max-num-seqs 64|--max-num-seqs 8" --crossed
+      harness matrix -c my.yaml --axis "slots=--max-num-seqs 64|--max-num-seqs 8"
     """
     asked = jobs.certifying.Asked(
         jobs.certifying.read_schedules(schedules),

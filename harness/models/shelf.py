@@ -22,7 +22,8 @@ from typing import Final
 import msgspec
 
 from harness.errors import EnvironmentError_, UsageError, nearest
-from harness.files import Lock, holder_of, packaged, sha256_of, write_whole
+from harness.files import packaged, sha256_of, write_whole
+from harness.locks import Lock, holder_of
 from harness.models.weights import unpack_gguf
 from harness.numbers import gigabytes_text
 from harness.places import shipped, user_cache

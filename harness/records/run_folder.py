@@ -20,11 +20,9 @@ import msgspec
 
 from harness.errors import EnvironmentError_, GateFailed, HarnessError
 from harness.files import (
-    Lock,
     append_bytes,
     append_text,
     cut,
-    holder_of,
     opened,
     read_json,
     sweep_temporary,
@@ -32,6 +30,7 @@ from harness.files import (
     write_rows,
     write_whole,
 )
+from harness.locks import Lock, holder_of
 from harness.records.lines import LineFault, is_sealed
 from harness.records.reader import iter_records
 from harness.records.record import Record

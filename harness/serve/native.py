@@ -24,7 +24,7 @@ from pathlib import Path
 from msgspec import structs
 
 from harness.errors import EnvironmentError_, StartupFailed
-from harness.files import Lock
+from harness.locks import Lock
 from harness.machine import Owner, ProcessId, marked_processes
 from harness.places import is_of_engine
 from harness.secrets import redact_environment

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import EnvironmentError_
-from harness.files import Lock, holder_of
+from harness.locks import Lock, holder_of
 
 _LISTEN = "0A"
 _LOCKS = Path("/tmp")

@@ -19,7 +19,7 @@ from docker.models.containers import Container
 from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_
-from harness.files import Lock
+from harness.locks import Lock
 from harness.machine import INVENTORY, Owner
 from harness.serve.container_options import ContainerOptions
 from harness.serve.docker.container import (

@@ -79,14 +79,12 @@ def started(
 
 
 @pytest.fixture
-def containers_of(engine: docker.DockerClient, run_id: str) -> Callable[[], list[str]]:
-    """Names of the containers of this test's run, ended ones too."""
-
-    def listed() -> list[str]:
-        found = engine.containers.list(all=True, filters={"label": f"harness.run-id={run_id}"})
-        return [str(container.name) for container in found]
-
-    return listed
+def containers_of(engine: docker.DockerClient, run_id: str) -> Iterator[Callable[[], list[str]]]:
+    """Names of the containers of this test's run, ended ones too; a failed test leaves none."""
+    ours = {"label": f"harness.run-id={run_id}"}
+    yield lambda: [str(one.name) for one in engine.containers.list(all=True, filters=ours)]
+    for container in engine.containers.list(all=True, filters=ours):
+        container.remove(force=True)
 
 
 @pytest.fixture
