@@ -81,16 +81,12 @@ def score(task: Task, sample: Sample, text: str, profile: Profile) -> Score:
         )
     try:
         return scorer(text, sample.fields)
-    except KeyError as error:
+    except (KeyError, ValueError, re.error) as error:
+        why = f": the scorer {task.scorer} cannot use it: {error}"
+        if isinstance(error, KeyError):
+            why = f" lacks {error.args[0]}, needed by scorer {task.scorer}"
         raise UsageError(
-            f"sample {sample.sample_id} lacks {error.args[0]}, needed by scorer {task.scorer}",
-            hint=f"harness tasks lint {task.file}",
-            file=task.file,
-            line=sample.line,
-        ) from error
-    except (ValueError, re.error) as error:
-        raise UsageError(
-            f"sample {sample.sample_id}: the scorer {task.scorer} cannot use it: {error}",
+            f"sample {sample.sample_id}{why}",
             hint=f"harness tasks lint {task.file}",
             file=task.file,
             line=sample.line,
