@@ -876,7 +876,7 @@ def _settings(run: StandIn) -> Row:
 
 @cause("settings_as_served")
 def settings_of_another_number_type(run, rng):
-    _settings(run)["server"]["dtype"] = rng.choice(["bfloat16", "float32", "half", "float"])
+    _settings(run)["server"]["dtype"] = rng.choice(["bfloat16", "float32", "float"])
     run.metadata["note"] = rng.random()
 
 
