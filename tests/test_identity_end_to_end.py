@@ -47,7 +47,7 @@ def test_the_report_shows_what_the_workers_say(proven):
     results, _, _ = proven
     report = (results / "first/report.md").read_text()
     assert "1 worker(s) say active" in report
-    assert "rank 0: GEMM vllm_cpu_batch_invariant.kernels.gemm_by_row" in report
+    assert "rank 0: GEMM vllm_cpu_batch_invariant.kernels.gemm_by_tile" in report
 
 
 def test_a_second_run_on_the_port_is_refused_before_anything_starts(proven):

@@ -6,6 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
+from vllm.logger import init_logger
+
+# vLLM configures handlers for its own name only.
+logger = init_logger("vllm.plugins.cpu_batch_invariant")
 
 Linear = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
 
@@ -16,25 +20,65 @@ class CpuLinearLayer(Protocol):
     cpu_linear: Linear
 
 
-def gemm_by_row(
+TILE = 16
+"""Rows of a GEMM call, a tile of AMX: a layer's weights are read once for all of them."""
+_alone: dict[tuple[int, int, torch.dtype], bool] = {}
+
+
+def gemm_by_tile(
     layer: CpuLinearLayer,
     x: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """The layer's own GEMM, called once a row.
+    """The layer's own GEMM, called for :data:`TILE` rows at a time, the last of them filled up.
 
-    vLLM's CPU GEMMs choose their order of summation by the number of rows; with one row a call
-    there is one order. Shapes: ``x`` (..., in), result (..., out).
+    vLLM's CPU GEMMs choose their order of summation by the number of rows; with one number of rows
+    there is one order. That a row's result hangs neither on its place in the tile nor on the rows
+    beside it is tried once for each size of layer; where it does, the GEMM is called once a row.
+    Shapes: ``x`` (..., in), result (..., out).
     """
     rows = x.reshape(-1, x.shape[-1])
-    if rows.shape[0] == 0:
-        # oneDNN refuses an empty product, and the weight may have been packed away: one row
-        # tells the output's width.
-        width = layer.cpu_linear(x.new_zeros(1, x.shape[-1]), weight, bias).shape[-1]
-        return x.new_empty(*x.shape[:-1], width)
-    results = [layer.cpu_linear(row, weight, bias) for row in rows.split(1)]
-    return torch.cat(results).view(*x.shape[:-1], -1)
+    first = layer.cpu_linear(_filled(rows[:TILE]), weight, bias)
+    # the weight may have been packed away: the product tells the layer's size
+    size = (rows.shape[1], first.shape[1], rows.dtype)
+    if size not in _alone:
+        _alone[size] = _rows_stand_alone(layer, rows.new_empty(TILE, rows.shape[1]), weight, bias)
+        if not _alone[size]:
+            logger.warning(
+                "linear layers of %s: a row hangs on its tile, one GEMM call a row", size
+            )
+    if not _alone[size]:
+        results = [layer.cpu_linear(row, weight, bias) for row in rows.split(1) if len(row)]
+    else:
+        rest = [_filled(part) for part in rows[TILE:].split(TILE) if len(part)]
+        results = [first, *(layer.cpu_linear(part, weight, bias) for part in rest)]
+    whole = torch.cat(results) if len(results) > 1 else (*results, first)[0]
+    return whole[: len(rows)].view(*x.shape[:-1], first.shape[1])
+
+
+def _filled(rows: torch.Tensor) -> torch.Tensor:
+    """A whole tile: the rows, and zeros below them."""
+    missing = TILE - len(rows)
+    return torch.nn.functional.pad(rows, (0, 0, 0, missing)) if missing else rows
+
+
+def _rows_stand_alone(
+    layer: CpuLinearLayer, like: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+) -> bool:
+    """Whether each row of a tile has one result, in every place and beside any rows."""
+    drawn = torch.randn(like.shape, generator=torch.Generator().manual_seed(0)).to(like.dtype)
+    once = layer.cpu_linear(drawn, weight, bias)
+    for place in range(TILE):
+        moved, wanted = drawn.roll(place, 0), once.roll(place, 0)
+        lonely = torch.zeros_like(moved)
+        lonely[place] = moved[place]
+        beside = layer.cpu_linear(moved, weight, bias)
+        if not torch.equal(beside, wanted):
+            return False
+        if not torch.equal(layer.cpu_linear(lonely, weight, bias)[place], wanted[place]):
+            return False
+    return True
 
 
 def gemm_whole(

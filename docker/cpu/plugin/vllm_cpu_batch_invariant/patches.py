@@ -6,12 +6,9 @@ import os
 from collections.abc import Callable
 
 import torch
-from vllm.logger import init_logger
 
 from vllm_cpu_batch_invariant import __version__, kernels
-
-# vLLM configures handlers for its own name only.
-logger = init_logger("vllm.plugins.cpu_batch_invariant")
+from vllm_cpu_batch_invariant.kernels import logger
 
 _OPERATOR = "aten::mean.dim"
 PARTS = "VLLM_CPU_BATCH_INVARIANT_PARTS"
@@ -61,7 +58,7 @@ def enable() -> None:
     if parts not in ("all", "no-linear", "no-norm"):
         raise RuntimeError(f"{PARTS}={parts}: all, no-linear or no-norm")
     planted = parts == "no-linear"
-    utils.cpu_unquantized_gemm = kernels.gemm_whole if planted else kernels.gemm_by_row
+    utils.cpu_unquantized_gemm = kernels.gemm_whole if planted else kernels.gemm_by_tile
     _library = _register_override(kernels.mean_of_float if parts == "no-norm" else kernels.mean_dim)
     if parts != "all":
         logger.warning(
@@ -69,9 +66,10 @@ def enable() -> None:
         )
     logger.info(
         "vllm_cpu_batch_invariant %s: batch-invariant kernels active. operator: %s, "
-        "dispatch key: CPU, linear layers: one GEMM call a row",
+        "dispatch key: CPU, linear layers: %d rows a GEMM call",
         __version__,
         _OPERATOR,
+        kernels.TILE,
     )
 
 
