@@ -11,7 +11,12 @@ told=$(mktemp -d)
 
 end() {
     trap '' INT TERM HUP
-    for part in $(jobs -p); do kill -- "-$part" 2>/dev/null; done
+    parts=$(jobs -p)
+    each() { for part in $parts; do kill "$1" -- "-$part" 2>/dev/null && echo alive; done; true; }
+    each -TERM >/dev/null
+    # a test that catches the signal for a run of its own goes on to the next test
+    for _ in $(seq 50); do [ -n "$(each -0)" ] || break; sleep 0.1; done
+    each -KILL >/dev/null
     wait
     rm -rf "$told"
 }

@@ -48,14 +48,23 @@ def _whose_environment_holds(mark: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-@pytest.mark.parametrize("script", [".ci/run", "tests/side_by_side.sh"])
-def test_a_signal_ends_the_script_and_every_process_that_it_started(tmp_path, script, number):
+SCRIPTS = (".ci/run", "tests/side_by_side.sh")
+CASES = [(s, n, "") for s in SCRIPTS for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+STUBBORN = "trap '' TERM INT HUP\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "number", "python"), [*CASES, (SCRIPTS[0], signal.SIGTERM, STUBBORN)]
+)
+def test_a_signal_ends_the_script_and_every_process_that_it_started(
+    tmp_path, script, number, python
+):
     for name in (".ci/run", "tests/side_by_side.sh"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     _program(tmp_path / ".ci/docker-up.sh", "#!/bin/sh\n")
-    _program(tmp_path / ".venv/bin/python", NOTES_AND_WAITS)
+    waits = NOTES_AND_WAITS.replace("sleep", f"{python}sleep")
+    _program(tmp_path / ".venv/bin/python", waits)
     _program(tmp_path / "docker/cpu/build.sh", "#!/bin/sh\n")
     for name in ("chromium", "docker", "mmdebstrap"):
         _program(tmp_path / "bin" / name, "#!/bin/sh\n")
