@@ -90,6 +90,13 @@ class Pattern(StrEnum):
     BOTH = "both"
     UNSTABLE = "unstable"
 
+    @property
+    def effect(self) -> Effect | None:
+        """What a row of the pattern shows; ``None`` where nothing moved, or all is noise."""
+        if self in (Pattern.SAME, Pattern.UNSTABLE):
+            return None
+        return Effect.CACHE if self is Pattern.CACHE else Effect.BATCH
+
 
 def pattern_of(s0: Hashable, s1: Hashable, b: Hashable, s2: Hashable) -> Pattern:
     """The pattern of four texts, or of what stands for them (their hashes)."""

@@ -1,7 +1,7 @@
 """What is made of runs: their numbers, reports and scores, a comparison, people's judgements."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from typer import Argument, Option
@@ -225,21 +225,26 @@ adjudicate = typer.Typer(
 def export_sheet(
     run: Annotated[Path, Argument(metavar="RUN", help="Run folder or records file.")],
     out: Annotated[Path, Option("-o", "--out", help="Folder for the sheet and the key.")],
+    by: Annotated[
+        Literal["flip", "pattern"],
+        Option(help="What is judged: label flips, or rows that batch or cache moved."),
+    ] = "flip",
     controls: Annotated[float, Option(help="Share of the sheet that is controls.")] = 0.2,
     seed: Annotated[int, Option(help="Draws order, sides and controls.")] = 0,
     tasks: Annotated[
         Path | None, Option(help="Task folder, for the prompts; default: the run's own.")
     ] = None,
 ) -> None:
-    """Write a blinded sheet of a run's flips, with controls mixed in, and its key.
+    """Write a blinded sheet of a run's flips or patterns, with controls mixed in, and its key.
 
     DIR/for_raters/ holds sheet.csv, the same for Label Studio, and the rubric; DIR/key.json says what
     is what and stays with you. Nothing that is there already is overwritten.
 
     \b
       harness adjudicate export results/20260524_172010-study-d -o sheets --controls 0.25 --seed 7
+      harness adjudicate export results/20260524_172010-study-d -o sheets --by pattern
     """  # noqa: E501
-    tell(jobs.run_numbers.send_out(run, out, controls=controls, seed=seed, tasks=tasks))
+    tell(jobs.run_numbers.send_out(run, out, by=by, controls=controls, seed=seed, tasks=tasks))
 
 
 @adjudicate.command("import")

@@ -160,8 +160,10 @@ def is_fresh(files: RunFiles, made: Path) -> bool:
     return files.is_run_folder and made.is_file() and made.stat().st_mtime_ns >= changed
 
 
-def send_out(run: Path, out: Path, *, controls: float, seed: int, tasks: Path | None) -> Done:
-    """Write a blinded sheet of a run's flips with its rubric, and the key beside them.
+def send_out(
+    run: Path, out: Path, *, by: people.By, controls: float, seed: int, tasks: Path | None
+) -> Done:
+    """Write a blinded sheet of a run's flips or patterns with its rubric, and the key beside them.
 
     Raises:
         UsageError: the run cannot be read, or ``out`` has an export already.
@@ -171,7 +173,9 @@ def send_out(run: Path, out: Path, *, controls: float, seed: int, tasks: Path | 
     prompts = report.prompts_of(files, tasks)
     rows = (record for _, record in iter_records(files.records_path))
     name = files.run_id or files.records_path.name
-    drawn = people.build_export(rows, run_id=name, prompts=prompts, controls=controls, seed=seed)
+    drawn = people.build_export(
+        rows, run_id=name, prompts=prompts, controls=controls, seed=seed, by=by
+    )
     raters, pretty = out / "for_raters", partial(json.dumps, ensure_ascii=False, indent=2)
     texts = {
         raters / "sheet.csv": "\ufeff" + people.sheet_csv(drawn.items),

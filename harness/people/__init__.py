@@ -6,7 +6,7 @@ Pure: sheets, keys and judgements are texts and values here; `harness adjudicate
 from harness.people.agreement import cohen_kappa, krippendorff_alpha, percent_agreement
 from harness.people.judgements import Judgement, read_judgements, refuse_repeats
 from harness.people.outcome import Outcome, adjudicate
-from harness.people.selection import Export, build_export
+from harness.people.selection import By, Export, build_export
 from harness.people.sheet import (
     RUBRICS,
     AnswerKey,
@@ -23,6 +23,7 @@ from harness.people.sheet import (
 __all__ = [
     "RUBRICS",
     "AnswerKey",
+    "By",
     "Export",
     "Item",
     "ItemKind",

@@ -10,7 +10,8 @@ from msgspec.structs import astuple
 from harness.analyse import wilson_interval
 from harness.people.agreement import cohen_kappa, krippendorff_alpha, percent_agreement
 from harness.people.judgements import Judgement
-from harness.people.sheet import CHANGES, RUBRICS, AnswerKey, ItemKind
+from harness.people.sheet import CHANGES, RUBRICS, AnswerKey, Item, ItemKind, KeyRow
+from harness.words import Pattern
 
 _CONDITIONS = ("solo", "batched")
 _Units = Mapping[str, Mapping[str, str]]
@@ -48,7 +49,7 @@ class Measures(Struct, frozen=True):
 
 
 class GenuineFlips(Struct, frozen=True):
-    """Flips on the sheet, those ``judged`` by anybody, and those called a change of behaviour.
+    """Flips (or items of one pattern) on the sheet, those ``judged`` by anybody, and the genuine.
 
     ``unresolved`` items have no majority and ask for one more rater; the shares are of the genuine
     among the resolved, ``unsure`` ones included.
@@ -87,8 +88,11 @@ class LabelCount(Struct, frozen=True):
     answers: int
 
 
-class Outcome(Struct, frozen=True):
-    """Everything that the judgements say; the content of ``adjudication.json``."""
+class Outcome(Struct, frozen=True, omit_defaults=True):
+    """Everything that the judgements say; the content of ``adjudication.json``.
+
+    ``by_pattern`` is what ``genuine_flips`` is, for the rows of each pattern of a sheet by pattern.
+    """
 
     schema_version: int
     run_id: str
@@ -101,6 +105,7 @@ class Outcome(Struct, frozen=True):
     controls: dict[str, Control]
     intra_rater: dict[str, Repeats]
     scorer_against_people: list[LabelCount]
+    by_pattern: dict[Pattern, GenuineFlips] = {}
 
 
 def adjudicate(judgements: Iterable[Judgement], key: AnswerKey) -> Outcome:
@@ -116,6 +121,7 @@ def adjudicate(judgements: Iterable[Judgement], key: AnswerKey) -> Outcome:
     raters = sorted({rater for given in votes.values() for rater in given})
     changes = {i: {r: j.behavioural_change for r, j in given.items()} for i, given in votes.items()}
     called, against = _labels(votes, key)
+    shown = [item for item in key.items.values() if item.kind is ItemKind.PATTERN]
     agreement = {"behavioural_change": _measures(changes, raters, ())} | {
         f"labels_{name}": _measures(called[name], raters, rubric.order)
         for name, rubric in RUBRICS.items()
@@ -143,11 +149,22 @@ def adjudicate(judgements: Iterable[Judgement], key: AnswerKey) -> Outcome:
         judged_items=len(votes),
         items=len(key.items),
         agreement=agreement,
-        genuine_flips=_genuine(changes, key),
+        genuine_flips=_genuine(
+            changes, [(i, i.rows) for i in key.items.values() if i.kind is ItemKind.FLIP]
+        ),
         controls=controls,
         intra_rater=repeats,
         scorer_against_people=[LabelCount(*what, n) for what, n in sorted(against.items())],
+        by_pattern={
+            pattern: _genuine(changes, of)
+            for pattern in Pattern
+            if (of := [(i, rows) for i in shown if (rows := _rows_of(i, pattern))])
+        },
     )
+
+
+def _rows_of(item: Item, pattern: Pattern) -> list[KeyRow]:
+    return [row for row in item.rows if row.pattern is pattern]
 
 
 def _labels(
@@ -205,13 +222,12 @@ def _measures(units: _Units, raters: Sequence[str], order: Sequence[str]) -> Mea
     )
 
 
-def _genuine(changes: _Units, key: AnswerKey) -> GenuineFlips:
-    flips = [item for item in key.items.values() if item.kind is ItemKind.FLIP]
-    judged = [item.item_id for item in flips if item.item_id in changes]
+def _genuine(changes: _Units, flips: Sequence[tuple[Item, Sequence[KeyRow]]]) -> GenuineFlips:
+    judged = [item.item_id for item, _ in flips if item.item_id in changes]
     verdicts = {item_id: _majority(changes[item_id].values()) for item_id in judged}
     resolved = {item_id: verdict for item_id, verdict in verdicts.items() if verdict}
     said = list(resolved.values())
-    modes = [(resolved.get(item.item_id), row.mode) for item in flips for row in item.rows]
+    modes = [(resolved.get(item.item_id), row.mode) for item, rows in flips for row in rows]
     genuine = Counter(mode for verdict, mode in modes if verdict == "yes")
     every = Counter(mode for verdict, mode in modes if verdict)
     return GenuineFlips(

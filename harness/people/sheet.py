@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from harness.errors import UsageError
 from harness.families import FAMILIES, Rubric
 from harness.hostile import visible
-from harness.words import Mode
+from harness.words import Mode, Pattern
 
 KIND = "adjudication_key"
 RUBRIC_VERSION = "1"
@@ -50,13 +50,18 @@ class ItemKind(StrEnum):
     """Why an item is on the sheet."""
 
     FLIP = "flip"
+    PATTERN = "pattern"
     IDENTICAL = "identical"
     TEXT_CHANGE = "text_change"
     DUPLICATE = "duplicate"
 
 
-class KeyRow(Struct, frozen=True, forbid_unknown_fields=True):
-    """A record whose two answers an item shows; the fields are the record's."""
+class KeyRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A record whose two answers an item shows; the fields are the record's.
+
+    On a sheet by ``pattern`` the two are the askings whose difference makes the pattern: S1 and B,
+    or S0 and S1 for the cache. The first stands in the fields of ``solo``.
+    """
 
     record_id: str | None
     model: str
@@ -69,6 +74,7 @@ class KeyRow(Struct, frozen=True, forbid_unknown_fields=True):
     batch_label: str | None
     solo_response_hash: str | None
     batch_response_hash: str | None
+    pattern: Pattern | None = None
 
 
 class Item(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -159,13 +159,14 @@ class Record(Struct, frozen=True, kw_only=True):
         texts = self.hash_of(one), self.hash_of(other)
         if not self.ok or None in texts:
             return None
-        return Difference(texts[0] != texts[1], flips(*self._judged(one), *self._judged(other)))
+        return Difference(texts[0] != texts[1], flips(*self.judged(one), *self.judged(other)))
 
     def effect(self, effect: Effect) -> Difference | None:
         """The batch effect, the cache effect or the noise; ``None`` where an asking is missing."""
         return self.differs(*effect.askings)
 
-    def _judged(self, asking: Asking) -> tuple[float | None, str | None]:
+    def judged(self, asking: Asking) -> tuple[float | None, str | None]:
+        """Score and label of an asking, where the record holds them."""
         if asking is Asking.S0:
             return self.solo_score, self.solo_label
         if asking is Asking.B:

@@ -234,12 +234,16 @@ def adjudication_section(outcome: Outcome | None) -> Section | None:
     """Genuine flips with their interval, agreement, and how the controls were judged."""
     if outcome is None or not outcome.judged_items:
         return None
-    told, genuine = wording("run/adjudication"), outcome.genuine_flips
-    genuine_rows = [("different pairs of answers", rate_text(genuine.items))]
-    genuine_rows += [
-        (f"rows, {mode_words(mode)} kernels", rate_text(rate))
-        for mode, rate in genuine.rows_by_mode.items()
-    ]
+    told, genuine_rows = wording("run/adjudication"), list[tuple[str, str]]()
+    judged = {f"pattern {name}: ": one for name, one in outcome.by_pattern.items()}
+    judged = judged or {"": outcome.genuine_flips}
+    for of, genuine in judged.items():
+        genuine_rows.append((f"{of}different pairs of answers", rate_text(genuine.items)))
+        genuine_rows += (
+            (f"{of}rows, {mode_words(mode)} kernels", rate_text(rate))
+            for mode, rate in genuine.rows_by_mode.items()
+        )
+    unresolved = {item for genuine in judged.values() for item in genuine.unresolved}
     agreement = (
         (
             (name.replace("_", " "), " and ".join(pair.raters)),
@@ -259,7 +263,7 @@ def adjudication_section(outcome: Outcome | None) -> Section | None:
         for rater, counts in outcome.intra_rater.items()
     ]
     return told.section(
-        told.table("genuine", genuine_rows, unresolved=len(genuine.unresolved)),
+        told.table("genuine", genuine_rows, unresolved=len(unresolved)),
         told.table("agreement", agreement),
         told.table("controls", controls),
         items=outcome.judged_items,
@@ -271,12 +275,13 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     """Genuine flips, agreement, controls and repeatability."""
     raters = ", ".join(outcome.raters) or "nobody"
     yield f"{outcome.judged_items} of {outcome.items} items judged by {raters}"
-    genuine = outcome.genuine_flips
-    yield f"genuine flips: {rate_text(genuine.items)} of the resolved items"
-    for mode, rate in genuine.rows_by_mode.items():
-        yield f"  {mode}: {rate_text(rate)} of the rows"
-    if genuine.unresolved:
-        yield f"  {len(genuine.unresolved)} without a majority: they need another rater"
+    judged = {f"pattern {name}, genuine changes": one for name, one in outcome.by_pattern.items()}
+    for words, genuine in (judged or {"genuine flips": outcome.genuine_flips}).items():
+        yield f"{words}: {rate_text(genuine.items)} of the resolved items"
+        for mode, rate in genuine.rows_by_mode.items():
+            yield f"  {mode}: {rate_text(rate)} of the rows"
+        if genuine.unresolved:
+            yield f"  {len(genuine.unresolved)} without a majority: they need another rater"
     for name, measures in outcome.agreement.items():
         for pair in measures.pairs:
             parts = [f"kappa {measure_text(pair.kappa, pair.agreement)}"]

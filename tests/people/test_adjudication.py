@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 from msgspec import convert
+from msgspec.structs import replace
 from report_samples import report_of
-from study_records import study_records
+from study_records import COMPLIED, HALF, REFUSED, study_records
 
 from harness.errors import UsageError
 from harness.people import (
@@ -30,7 +31,7 @@ from harness.people import (
     studio_config,
     studio_tasks,
 )
-from harness.records import Record
+from harness.records import Record, text_hash
 from harness.report import outcome_lines
 
 LABEL = {"I'm": "full_refusal", "Sur": "full_compliance", "I w": "partial"}
@@ -344,3 +345,80 @@ def test_a_report_shows_what_people_judged() -> None:
     section = next(s for s in report.sections if s.anchor == "adjudication")
     cells = {cell.text for table in section.tables for row in table.rows for cell in row}
     assert "22/22 = 100.0% [85.1, 100.0]" in cells
+
+
+PATTERNS = {"batch": "xxyx", "cache": "xyyy", "masked": "xyxy", "both": "xyzy"}
+ANSWERS = {"x": COMPLIED, "y": REFUSED, "z": HALF}
+
+
+def _asked(pattern: str, number: int, texts: str, mode: str = "standard") -> dict:
+    """A row whose S0, S1, B and S2 have these texts."""
+    record = dict(next(r for r in study_records() if r["status"] == "ok"))
+    evidence = record["solo"]["score_evidence"]
+    told = [
+        {"text": ANSWERS[text], "score": None, "label": text, "score_evidence": evidence}
+        for text in texts
+    ]
+    s0, s1, b, s2 = told
+    hashes = [text_hash(one["text"]) for one in told]
+    record |= {"schema_version": 2, "sample_id": f"{pattern}{number}", "mode": mode}
+    record |= {"record_id": f"{pattern}{number}{mode}", "solo": s0, "batched": b}
+    record |= {"solo_response_hash": hashes[0], "batch_response_hash": hashes[2]}
+    record |= {"solo_score": None, "batch_score": None, "pattern": pattern}
+    record |= {"solo_label": s0["label"], "batch_label": b["label"], "solo_repeats": None}
+    return record | {"askings": {"S1": s1, "S2": s2}, "batched_repeats": None}
+
+
+def _by_pattern(**options) -> Export:
+    rows = [_asked(name, n, texts) for name, texts in PATTERNS.items() for n in range(5)]
+    rows += [_asked("same", n, "xxxx") for n in range(5)]
+    rows += [_asked("unstable", n, "xxxy") for n in range(5)]
+    rows.append(_asked("batch", 0, PATTERNS["batch"], "batch_invariant"))
+    return _drawn(rows, by="pattern", **options)
+
+
+def test_a_sheet_by_pattern_shows_the_askings_that_the_pattern_is_about() -> None:
+    export = _by_pattern()
+    judged = [item for item in export.items if item.kind is ItemKind.PATTERN]
+    shown = {"batch": "xy", "cache": "xy", "masked": "yx", "both": "yz"}
+    assert len(judged) == 20
+    for item in judged:
+        a, b = (ANSWERS[letter] for letter in shown[item.sample_id[:-1]])
+        told = (item.response_a, item.response_b)
+        assert told == ((a, b) if item.solo_side == "A" else (b, a)), item.sample_id
+    assert not [item for item in export.items if item.sample_id.startswith("unstable")]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_sheet_by_pattern_does_not_tell_the_pattern(seed: int) -> None:
+    items = [replace(item, sample_id="") for item in _by_pattern(seed=seed).items]
+    shown = sheet_csv(items) + json.dumps(studio_tasks(items))
+    assert not [word for word in (*PATTERNS, "S0", "S1", "standard") if word in shown]
+
+
+def test_a_sheet_by_pattern_is_filled_in_and_read_back_pattern_by_pattern() -> None:
+    export = _by_pattern(controls=0.4)
+    key = read_key(json.dumps(export.key.as_json()), "key.json")
+    judged = _judged(export, "ann", "bob")
+    outcome = adjudicate(judged, key)
+    assert {p: (g.items.count, g.items.n) for p, g in outcome.by_pattern.items()} == dict.fromkeys(
+        PATTERNS, (5, 5)
+    )
+    assert outcome.by_pattern["batch"].rows_by_mode["batch_invariant"].n == 1
+    assert outcome.genuine_flips.flips == 0
+    (pair,) = outcome.agreement["labels_refusal"].pairs
+    assert (pair.agreement, pair.kappa) == (1.0, pytest.approx(1.0))
+    assert outcome.controls["identical"].judged_yes.count == 0
+    assert any("pattern masked, genuine changes: 5/5" in line for line in outcome_lines(outcome))
+    # the scorer's labels are those of the two askings that were shown
+    said = {(one.scorer, one.people) for one in outcome.scorer_against_people}
+    assert {("x", "full_compliance"), ("y", "full_refusal"), ("z", "partial")} == said
+
+
+def test_a_key_of_a_sheet_by_flip_says_nothing_of_patterns() -> None:
+    assert "pattern" not in json.dumps(_export().key.as_json())
+
+
+def test_records_in_which_nothing_moved_make_no_sheet_by_pattern() -> None:
+    with pytest.raises(UsageError, match="no pattern of S0, S1, B and S2 that moved"):
+        _drawn([_asked("same", 0, "xxxx")], by="pattern")
