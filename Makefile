@@ -18,7 +18,7 @@ CPU_IMAGE ?= harness-vllm-cpu:0.32.0
 MODEL ?= smollm2-135m-instruct-q4_1
 SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES) --rows-per-mode none)
 
-.PHONY: help preflight setup dev engine model demo demo-docker doctor smoke ablation test chaos lint bench images-compare diff clean
+.PHONY: help preflight setup dev engine model demo demo-docker doctor smoke ablation test chaos lint docs bench images-compare diff clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,6 +72,15 @@ chaos: dev ## 15 minutes of kills, cuts, flips, full disks, fuzz; TRIALS=, MINUT
 
 lint: dev ## ruff, mypy and the import contract
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+
+docs: .venv-docs/.ready ## the documentation as a site in build/site; a link or an anchor that leads nowhere fails
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	@echo "build/site/index.html"
+
+.venv-docs/.ready: requirements-docs.lock
+	@bash docker/cpu/engine/preflight.sh harness .venv-docs make || exit 3
+	@.venv-docs/bin/python -m pip install -qq --disable-pip-version-check -r requirements-docs.lock
+	@touch $@
 
 bench: dev ## time and memory of `harness summarize` on 306,996 x 2 records; AGAINST=CHECKOUT too
 	@.venv/bin/python benchmarks/summarize.py $(if $(AGAINST),--against $(AGAINST) --rounds 3)
