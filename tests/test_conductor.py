@@ -4,8 +4,10 @@ import asyncio
 import itertools
 import json
 import re
+import shutil
 import signal
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +22,7 @@ from harness.conduct.site import find_site
 from harness.doctor import Facts, ModelFacts, NativeFacts
 from harness.errors import EnvironmentError_, ServerDied, UsageError
 from harness.findings import Status
-from harness.jobs.ablation_steps import plan_ablation
+from harness.jobs.ablation_steps import plan_ablation, run_ablation
 from harness.jobs.runs import population_rows
 from harness.jobs.this_machine import check_machine
 from harness.records import RunFolder, find_unfinished
@@ -303,7 +305,7 @@ def test_another_score_profile_and_another_dtype_are_refused_with_the_difference
 
 
 def rewritten(folder, **changes):
-    path = folder.path / "metadata.json"
+    path = getattr(folder, "path", folder) / "metadata.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
@@ -312,7 +314,9 @@ def test_other_weights_and_another_scorer_are_refused_with_the_difference(spec, 
         noted(spec, folder)
         rewritten(folder, fingerprint="old", model_files={"demo-llama": "old"})
         assert "weights of demo-llama: 'old', now " in refused(prepared(spec), folder)
-        rewritten(folder, fingerprint=prepared(spec).fingerprint, scorers={"refusal/strict": 0})
+        rewritten(
+            folder.path, fingerprint=prepared(spec).fingerprint, scorers={"refusal/strict": 0}
+        )
         assert "refusal/strict: 0, now " in refused(prepared(spec), folder)
 
 
@@ -323,7 +327,9 @@ def test_another_image_and_other_packages_are_refused_and_the_first_are_kept(
         noted(spec, folder)
         device = {"kind": "cpu", "name": "x"}
         image = {"reference": "a", "image_id": "sha256:1", "versions": {}}
-        rewritten(folder, device=device, image=image, versions={"torch": "1", "vllm": "0.32.0+cpu"})
+        rewritten(
+            folder.path, device=device, image=image, versions={"torch": "1", "vllm": "0.32.0+cpu"}
+        )
         before = (folder.path / "metadata.json").read_bytes()
         site = find_site(spec.spec, RunProgress())
         packages = {"torch": "2", "vllm": "0.32.0"}
@@ -421,3 +427,18 @@ def test_a_check_of_a_model_that_the_ablation_does_not_serve_stops_nothing(
     assert Status.FAILED not in {one.status for one in found.values()}
     everything = check_machine(needs, tmp_path, tmp_path)
     assert Status.FAILED in {one.status for one in everything}
+
+
+def test_a_done_ablation_asks_nothing_of_the_machine(two_models, tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.jobs.ablation_steps.check_machine", lambda *_, **__: 1 / 0)
+    full = two_models.steps[-1]
+    folder = tmp_path / "results" / full.run_id
+    shutil.copytree(Path(__file__).parent / "golden/runs/demo", folder)
+    (folder / "report.html").touch()
+    rewritten(folder, fingerprint="of other settings")
+    with pytest.raises(ZeroDivisionError):
+        run_ablation(two_models, tmp_path / "results")
+    rewritten(folder, fingerprint=full.prepared.fingerprint)
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert run_ablation(two_models, tmp_path / "results").summary.mode("standard").records
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before

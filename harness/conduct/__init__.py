@@ -3,7 +3,7 @@
 `prepare` reads and checks and starts nothing; `run` does what of a plan is not done yet.
 """
 
-from harness.conduct.conductor import Conclusion, RunOptions, run, with_server
+from harness.conduct.conductor import Conclusion, RunOptions, concluded, run, with_server
 from harness.conduct.prepare import CandidateSource, Prepared, prepare
 from harness.conduct.progress import ConsoleProgress, RunProgress
 
@@ -14,6 +14,7 @@ __all__ = [
     "Prepared",
     "RunOptions",
     "RunProgress",
+    "concluded",
     "prepare",
     "run",
     "with_server",

@@ -43,6 +43,7 @@ from harness.records import (
     Record,
     RunFolder,
     find_unfinished,
+    is_concluded,
     iter_records,
     keep_tasks,
     new_run_id,
@@ -54,7 +55,8 @@ from harness.serve import LaunchOptions, launch_options
 from harness.words import BackendName
 
 _SUMMARY, _VALIDATION = "summary.json", "validation.json"
-_CONCLUSION = (_SUMMARY, _VALIDATION, "report.md", "report.html")
+_REPORTS = ("report.md", "report.html")
+_CONCLUSION = (_SUMMARY, _VALIDATION, *_REPORTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,17 @@ class Conclusion:
             file=self.folder / _VALIDATION,
             detail=self.validation.reasons,
         )
+
+
+def concluded(prepared: Prepared, folder: Path) -> Conclusion | None:
+    """What a run that is done came to, judged anew from its files; ``None`` where it is not done.
+
+    Nothing is written, and nothing of the machine that did it is needed.
+    """
+    if not is_concluded(folder, prepared.fingerprint):
+        return None
+    reports = tuple(path for name in _REPORTS if (path := folder / name).exists())
+    return Conclusion(folder, summarise_run(folder), validate_run(folder), reports)
 
 
 def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Conclusion:

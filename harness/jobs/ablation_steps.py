@@ -160,7 +160,7 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: str) -> Abl
 
 
 def run_ablation(ablation: Ablation, results: Path) -> conduct.Conclusion:
-    """Do what is not done yet, step by step.
+    """Do what is not done yet, step by step; where all is done, nothing of the machine is asked.
 
     Raises:
         EnvironmentError_: this machine cannot do it.
@@ -169,6 +169,12 @@ def run_ablation(ablation: Ablation, results: Path) -> conduct.Conclusion:
         RunError: as `harness.conduct.run`.
     """
     progress = conduct.ConsoleProgress()
+    full = ablation.steps[-1]
+    if full.name == FULL and ablation.candidates.exists():
+        prepared = full.prepared or conduct.prepare(full.loaded)
+        if done := conduct.concluded(prepared, results / full.run_id):
+            progress.note(f"done already, nothing is started: {done.folder}")
+            return done
     spec, served = ablation.needs
     checks = check_machine(spec, DEFAULT_LOCK, results, served=served)
     if failed := [check for check in checks if check.status is Status.FAILED]:

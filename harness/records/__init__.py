@@ -72,7 +72,13 @@ from harness.records.run_files import (
     read_run_files,
     startup_of,
 )
-from harness.records.run_folder import RunFolder, TornTail, find_unfinished, new_run_id
+from harness.records.run_folder import (
+    RunFolder,
+    TornTail,
+    find_unfinished,
+    is_concluded,
+    new_run_id,
+)
 from harness.records.task_copies import keep_tasks, task_folder
 
 __all__ = [
@@ -120,6 +126,7 @@ __all__ = [
     "first_difference",
     "first_record",
     "gap_of",
+    "is_concluded",
     "iter_records",
     "iter_values",
     "keep_tasks",

@@ -193,6 +193,12 @@ class _Known(msgspec.Struct):
         return self.does_not_count is not None or written
 
 
+def is_concluded(folder: Path, fingerprint: str) -> bool:
+    """Whether the run in ``folder`` asks what this fingerprint stands for, and was concluded."""
+    known = _known(folder / METADATA)
+    return known is not None and known.fingerprint == fingerprint and known.done(folder)
+
+
 def find_unfinished(results: Path, fingerprint: str) -> str | None:
     """The newest run in ``results`` with this fingerprint that was not concluded, or ``None``.
 
@@ -200,10 +206,14 @@ def find_unfinished(results: Path, fingerprint: str) -> str | None:
     """
     found = []
     for path in sorted(results.glob(f"*/{METADATA}")):
-        try:
-            known, changed = msgspec.convert(read_json(path), _Known), path.stat().st_mtime
-        except (HarnessError, msgspec.ValidationError, OSError):
-            continue
-        if known.fingerprint == fingerprint and not known.done(path.parent):
-            found.append((changed, path.parent.name))
+        known = _known(path)
+        if known and known.fingerprint == fingerprint and not known.done(path.parent):
+            found.append((path.stat().st_mtime, path.parent.name))
     return max(found)[1] if found else None
+
+
+def _known(path: Path) -> _Known | None:
+    try:
+        return msgspec.convert(read_json(path), _Known)
+    except (HarnessError, msgspec.ValidationError, OSError):
+        return None
