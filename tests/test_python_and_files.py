@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import struct
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,6 +20,7 @@ from harness.tasks import load_task
 
 ROOT = Path(__file__).parents[1]
 RUN = ROOT / "results" / "reference" / "h200-vllm-0.19.1-container"
+SHELL = shutil.which("sh")
 DEMO = ROOT / "tests" / "golden" / "runs" / "demo"
 
 
@@ -70,6 +73,43 @@ def test_a_drawing_is_xml_that_names_its_numbers(tmp_path: Path) -> None:
     text = (tmp_path / "rates.svg").read_text("utf-8")
     ElementTree.fromstring(text)
     assert "7/8 = 87.5%" in text
+
+
+def test_a_png_is_the_drawing_with_two_pixels_a_unit(tmp_path: Path) -> None:
+    assert exported(RUN, "svg", tmp_path / "rates.svg") == 0
+    assert exported(RUN, "png", tmp_path / "rates.png") == 0
+    data = (tmp_path / "rates.png").read_bytes()
+    assert data.startswith(b"\x89PNG")
+    drawing = ElementTree.parse(tmp_path / "rates.svg").getroot()
+    size = (int(drawing.attrib["width"]), int(drawing.attrib["height"]))
+    assert struct.unpack(">II", data[16:24]) == (2 * size[0], 2 * size[1])
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (None, "neither rsvg-convert nor a Chromium"),
+        ("#!/bin/sh\necho no display >&2; exit 1\n", "drew no PNG: no display"),
+        ("#!/nowhere\n", "drew no PNG"),
+    ],
+)
+def test_without_a_program_that_draws_one_line_says_what_to_install_or_take(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    program: str | None,
+    said: str,
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin/nothing")
+    if program:
+        (tmp_path / "rsvg-convert").write_text(program.replace("#!/bin/sh", f"#!{SHELL}"), "utf-8")
+        (tmp_path / "rsvg-convert").chmod(0o755)
+    assert exported(RUN, "png", tmp_path / "rates.png") == 3
+    error = capsys.readouterr().err
+    assert said in error
+    assert "--format svg" in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "rates.png").exists()
 
 
 def test_the_notebook_of_the_examples_runs(

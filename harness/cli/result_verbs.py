@@ -85,18 +85,18 @@ def open_(run: RunPath) -> None:
 
 def export(
     run: RunPath,
-    form: Annotated[str, Option("--format", help="csv, parquet or svg.")] = "csv",
+    form: Annotated[str, Option("--format", help="csv, parquet, svg or png.")] = "csv",
     out: Annotated[Path | None, Option("--out", "-o", help="File; default: beside RUN.")] = None,
 ) -> None:
-    """Write a run's records as a table (CSV, Parquet), or its rates as a drawing (SVG).
+    """Write a run's records as a table (CSV, Parquet), or its rates as a drawing (SVG, PNG).
 
     \b
       harness export results/20260524_172010
       harness export results/20260524_172010 --format parquet -o records.parquet
-      harness export results/20260524_172010 --format svg
+      harness export results/20260524_172010 --format png
 
     A row a candidate and mode, with every answer; texts stand as they were answered, so a
-    spreadsheet may take one for a formula.
+    spreadsheet may take one for a formula. A PNG takes rsvg-convert or a Chromium on PATH.
     """
     tell(jobs.opened_run.export(run, form, out))
 

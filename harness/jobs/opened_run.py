@@ -14,6 +14,7 @@ from harness.analyse import Claim, Summary, Validation
 from harness.errors import EnvironmentError_, UsageError
 from harness.files import write_whole
 from harness.jobs import Done
+from harness.jobs.raster import png_of
 from harness.jobs.run_numbers import numbers_of
 from harness.records import Answer, Record, RunFiles, iter_records, read_run_files
 from harness.words import Asking
@@ -21,7 +22,7 @@ from harness.words import Asking
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMATS = ("csv", "parquet", "svg")
+FORMATS = ("csv", "parquet", "svg", "png")
 _COLUMNS = (
     *("run_id", "model", "task_name", "sample_id", "batch_size", "dispatch_mode", "mode"),
     *("status", "error", "phase", "domain", "original_direction", "pattern"),
@@ -118,17 +119,19 @@ def export(run: Path, form: str, out: Path | None) -> Done:
 
     Raises:
         UsageError: an unknown form, or a run that cannot be read.
-        EnvironmentError_: Parquet without pyarrow, or a file that cannot be written.
+        EnvironmentError_: Parquet without pyarrow, a PNG without a program that draws one, or a
+            file that cannot be written.
     """
     if form not in FORMATS:
         raise UsageError(f"--format: no '{form}'", hint=f"known: {', '.join(FORMATS)}")
     opened = open_run(run)
-    name = "rates.svg" if form == "svg" else f"records.{form}"
+    name = f"rates.{form}" if form in {"svg", "png"} else f"records.{form}"
     target = out or opened.files.folder / name
     if form == "csv":
         write_whole(target, opened.records.to_csv(index=False), parents=True)
-    elif form == "svg":
-        write_whole(target, report.rates_svg(opened.summary), parents=True)
+    elif name.startswith("rates."):
+        drawing = report.rates_svg(opened.summary)
+        write_whole(target, drawing if form == "svg" else png_of(drawing), parents=True)
     else:
         _parquet(opened.records, target)
     return Done(_told(target, opened))

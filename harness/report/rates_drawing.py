@@ -9,7 +9,7 @@ from harness.report.in_words import headline
 from harness.report.sections_askings import name_of
 from harness.words import Endpoint, Mode
 
-_LEFT, _WIDE, _ROW, _TOP = 190, 400, 34, 66
+_LEFT, _WIDE, _ROW, _TOP = 236, 370, 34, 66
 _COLOURS = {Mode.STANDARD: "#c1531b", Mode.BATCH_INVARIANT: "#1766ac"}
 _TICKS = (0, 25, 50, 75, 100)
 
