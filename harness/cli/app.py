@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 
 from harness import __version__
 from harness.cli.cause_verbs import bench, certify, matrix, replay, shrink
+from harness.cli.experiment_verbs import trace
 from harness.cli.image_verbs import PIN_EXAMPLE, bisect, images, pin
 from harness.cli.input_verbs import candidates, init, models, schema, tasks
 from harness.cli.result_verbs import (
@@ -80,6 +81,7 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
     (shrink, _CAUSE, "The smallest batch that changes an answer, as a file."),
     (replay, _CAUSE, "Ask a server for such a case again."),
     (bench, _CAUSE, "What the mode costs, with intervals."),
+    (trace, _CAUSE, "Production traffic replayed, against each request alone."),
     (runs, _READ, "The runs that are here, with their state."),
     (show, _READ, "A run's first screen, or one of its changes."),
     (open_, _READ, "A run's report in the browser."),

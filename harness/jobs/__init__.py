@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         stack_check,
         starting,
         this_machine,
+        tracing,
     )
 else:
 
@@ -60,6 +61,7 @@ __all__ = [
     "stack_check",
     "starting",
     "this_machine",
+    "tracing",
 ]
 
 

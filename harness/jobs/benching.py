@@ -109,7 +109,7 @@ async def _measured(
     prompts = cycle(texts)
     firsts, rest = list[float](), list[float]()
     for prompt in islice(prompts, _ALONE):
-        one = await dispatcher.solo(prompt, max_tokens=1)
+        one = await dispatcher.solo(prompt, own={"max_tokens": 1})
         whole = await dispatcher.solo(prompt)
         firsts.append(one.latency_s or 0.0)
         more = len(whole.token_ids or ()) - 1

@@ -4,21 +4,27 @@ Everything goes through ``/v1/completions`` with raw prompts, no chat template.
 """
 
 from harness.records import Answer
+from harness.replay.asked import scored
 from harness.replay.cache import PrefixCache
-from harness.replay.client import CompletionsClient, RequestFailed
+from harness.replay.client import CompletionsClient
+from harness.replay.completion import RequestFailed
 from harness.replay.dispatch import Dispatcher
 from harness.replay.gate import Gate
 from harness.replay.session import ReplaySession, warm_up
+from harness.replay.timed import Due, Sent
 from harness.replay.witness import StepWatch
 
 __all__ = [
     "Answer",
     "CompletionsClient",
     "Dispatcher",
+    "Due",
     "Gate",
     "PrefixCache",
     "ReplaySession",
     "RequestFailed",
+    "Sent",
     "StepWatch",
+    "scored",
     "warm_up",
 ]

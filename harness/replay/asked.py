@@ -20,8 +20,9 @@ from harness.records import (
     Witnesses,
     text_hash,
 )
-from harness.score import score
+from harness.score import Profile, score
 from harness.settings import ModelSpec, RunSpec
+from harness.tasks import Prompt
 from harness.words import Asking, Status
 
 
@@ -44,6 +45,15 @@ class Asked:
     warmed: int | None = None
 
 
+def scored(answer: Answer, prompt: Prompt | None, profile: Profile) -> Answer:
+    """An answer with its judgement by the prompt's task; as it is where there is no prompt."""
+    if prompt is None:
+        return answer
+    verdict = score(prompt.task, prompt.sample, answer.text or "", profile)
+    reasons = Evidence(verdict.rule, verdict.span, verdict.matched, verdict.scorer)
+    return replace(answer, score=verdict.value, label=verdict.label, score_evidence=reasons)
+
+
 class Scribe:
     """Makes the records of one lifetime.
 
@@ -63,11 +73,7 @@ class Scribe:
         if witness is not None:
             row.witnesses[asking] = witness
         target = row.planned.group.target
-        verdict = score(target.task, target.sample, answer.text or "", self._spec.score_profile)
-        reasons = Evidence(verdict.rule, verdict.span, verdict.matched, verdict.scorer)
-        row.answers[asking] = replace(
-            answer, score=verdict.value, label=verdict.label, score_evidence=reasons
-        )
+        row.answers[asking] = scored(answer, target, self._spec.score_profile)
 
     def take_batch(
         self, row: Asked, asking: Asking, batch: Sequence[Answer], witness: Witness | None

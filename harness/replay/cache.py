@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from harness.prove import EngineMetrics, metrics_delta, read_metrics
 from harness.records import Answer
-from harness.replay.client import CompletionsClient, Reply, RequestFailed
+from harness.replay.client import CompletionsClient
+from harness.replay.completion import Reply, RequestFailed
 from harness.words import CachePolicy
 
 _RESET = "/reset_prefix_cache"

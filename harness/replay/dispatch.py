@@ -6,8 +6,8 @@ and a batch of which no two requests met in a step of the engine is sent again w
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import structlog
 from msgspec.structs import replace
@@ -19,17 +19,22 @@ from tenacity import (
     wait_exponential,
 )
 
+from harness.prove import EngineStep
 from harness.records import Answer, Witness
 from harness.replay.cache import PrefixCache
-from harness.replay.client import CompletionsClient, Reply, RequestFailed
+from harness.replay.client import CompletionsClient
+from harness.replay.completion import Reply, RequestFailed
 from harness.replay.finished import insist_finished
 from harness.replay.gate import Gate
+from harness.replay.timed import Due, Sent, send_on_time
 from harness.replay.witness import StepWatch
 from harness.words import DispatchMode
 
 log = structlog.get_logger()
 _BACKOFF = wait_exponential(multiplier=0.25, max=8.0)
 _LONGEST_PAUSE_S = 60.0
+_WARM = 64
+"""Connections that are open before requests leave at their own times."""
 
 
 class LivenessProbe(Protocol):
@@ -84,10 +89,12 @@ class Dispatcher:
         self.prompt_ids: tuple[tuple[int, ...] | None, ...] = ()
         """The tokens of each of its prompts, where the server returns them."""
 
-    async def solo(self, prompt: str, *, max_tokens: int | None = None) -> Answer:
+    async def solo(
+        self, prompt: str | Sequence[int], *, own: Mapping[str, Any] | None = None
+    ) -> Answer:
         """The answer to the prompt alone, with the attempts that it took.
 
-        ``max_tokens`` stands in place of the settings' own, where it is given.
+        ``own`` is what the request says in place of the settings: ``max_tokens``, ``seed`` …
 
         Raises:
             RequestFailed: it still fails after the last attempt, or cannot be retried.
@@ -97,7 +104,7 @@ class Dispatcher:
 
         async def send(attempt: int) -> tuple[Reply, ...]:
             salt = self._cache.salt(asking, attempt)
-            return (await self._client.complete_one(prompt, salt=salt, max_tokens=max_tokens),)
+            return (await self._client.complete_one(prompt, salt=salt, own=own),)
 
         return (await self._with_retries(send))[0]
 
@@ -120,6 +127,29 @@ class Dispatcher:
             return await self._concurrently(prompts, salts, apart)
 
         return await self._with_retries(send, as_list=mode is DispatchMode.PROMPT_LIST)
+
+    async def on_time(self, dues: Sequence[Due]) -> tuple[list[Sent], tuple[EngineStep, ...]]:
+        """Send requests at their own times, each once, and read the engine's account of its steps.
+
+        Returns:
+            What became of each, and the steps from the first that left to the last that ended;
+            none where the server's log does not show them.
+
+        Raises:
+            ServerDied: a request failed, and the probe found the server gone.
+            RequestFailed: the connections cannot be opened, or the cache not be emptied.
+        """
+        asking = self._next()
+        salts = [self._cache.salt(asking, 1, place) for place in range(len(dues))]
+        await self._client.warm(min(len(dues), _WARM))
+        await self._cache.before(as_list=False)
+        since = await self._watch.mark() if self._watch else None
+        sent = await send_on_time(self._client, dues, salts)
+        if any(one.error for one in sent):
+            await self._probe()
+        said = [one.reply.answer for one in sent if one.reply]
+        steps = await self._watch.steps(since, said) if self._watch and since else ()
+        return sent, steps
 
     def _next(self) -> int:
         """The number of an asking that begins now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.records import FINISHED, Answer
-from harness.replay.client import RequestFailed
+from harness.replay.completion import RequestFailed
 
 
 class Unfinished(RequestFailed):

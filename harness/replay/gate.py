@@ -13,7 +13,8 @@ from typing import Protocol
 
 import httpx
 
-from harness.replay.client import CompletionsClient, RequestFailed
+from harness.replay.client import CompletionsClient
+from harness.replay.completion import RequestFailed
 
 _PAUSE, _RESUME = "/pause?mode=keep", "/resume"
 _TRIES = 3

@@ -16,7 +16,7 @@ import structlog
 from harness.plan import BatchGroup, Lifetime, PlannedRecord
 from harness.records import Answer, Record, Witness
 from harness.replay.asked import Asked, Scribe
-from harness.replay.client import RequestFailed
+from harness.replay.completion import RequestFailed
 from harness.replay.dispatch import Dispatcher
 from harness.replay.finished import Unfinished
 from harness.settings import RunSpec

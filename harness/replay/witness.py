@@ -10,6 +10,7 @@ from typing import NamedTuple
 from harness.prove import (
     GAP,
     EngineMetrics,
+    EngineStep,
     log_witness,
     metrics_delta,
     metrics_witness,
@@ -97,6 +98,22 @@ class StepWatch:
             grown = metrics_delta(since.counters, read_metrics(await self._metrics()))
             found = metrics_witness(grown, answers)
         return found or Witness()
+
+    async def steps(self, since: Mark, answers: Sequence[Answer]) -> tuple[EngineStep, ...]:
+        """The engine's steps since then, once those of all the answers are there.
+
+        None where the log lost lines, or does not show as many tokens as the answers have.
+        """
+        due = sum(max(len(answer.token_ids or ()) - 1, 0) for answer in answers)
+        for wait in _WAITS_S:
+            text = self._text(since.log_bytes)
+            found = read_steps(text)
+            if GAP in text:
+                return ()
+            if sum(step.generation_tokens for step in found) >= due:
+                return found
+            await self._sleep(wait)
+        return ()
 
     async def _from_log(self, offset: int, answers: Sequence[Answer]) -> Witness | None:
         """Look until the lines that are still to come have come."""

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from harness.replay.cache import PrefixCache, left_by_earlier
-from harness.replay.client import CompletionsClient, RequestFailed
+from harness.replay.client import CompletionsClient
+from harness.replay.completion import RequestFailed
 from harness.replay.dispatch import Dispatcher
 from harness.settings.run_spec import RequestSettings
 from harness.words import CachePolicy, DispatchMode

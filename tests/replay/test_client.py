@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from harness.records import Likely
-from harness.replay.client import _IDLE_S, CompletionsClient, RequestFailed
+from harness.replay.client import _IDLE_S, CompletionsClient
+from harness.replay.completion import RequestFailed
 from harness.settings.run_spec import RequestSettings
 
 REQUEST = RequestSettings(max_tokens=8, temperature=0.0, seed=7)

@@ -10,7 +10,8 @@ import pytest
 
 from harness.errors import ServerDied
 from harness.records import Witness
-from harness.replay.client import CompletionsClient, RequestFailed
+from harness.replay.client import CompletionsClient
+from harness.replay.completion import RequestFailed
 from harness.replay.dispatch import Dispatcher
 from harness.settings.run_spec import RequestSettings
 from harness.words import DispatchMode

@@ -6,7 +6,8 @@ import json
 import httpx
 import pytest
 
-from harness.replay.client import CompletionsClient, RequestFailed
+from harness.replay.client import CompletionsClient
+from harness.replay.completion import RequestFailed
 from harness.replay.dispatch import Dispatcher
 from harness.replay.gate import SETTLE_S, Gate
 from harness.replay.witness import StepWatch

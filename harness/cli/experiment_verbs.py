@@ -1,0 +1,45 @@
+"""``harness trace`` and ``sample``: the experiments that the study left open."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from typer import Argument, Option
+
+from harness import jobs
+from harness.cli.terminal import RESULTS, Loaded, Quiet, Results, tell, with_spec
+
+_Fresh = Annotated[bool, Option("--fresh", help="Ask again what was asked.")]
+_AsJson = Annotated[bool, Option("--json", help="Print the result as JSON.")]
+_Out = Annotated[Path | None, Option("-o", "--out", help="Write the result here, as JSON.")]
+
+
+@with_spec
+def trace(
+    loaded: Loaded,
+    file: Annotated[Path, Argument(help="CSV, JSONL, or vLLM's saved results (.json).")],
+    factor: Annotated[
+        float, Option(min=1e-3, metavar="N", help="So many times as fast as it was recorded.")
+    ] = 1.0,
+    unit: Annotated[Literal["s", "ms"], Option(help="Of arrival times that are numbers.")] = "s",
+    clip: Annotated[
+        bool, Option("--clip", help="Cut requests that the server cannot hold.")
+    ] = False,
+    results: Results = RESULTS,
+    out: _Out = None,
+    fresh: _Fresh = False,
+    as_json: _AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Replay a production schedule with its real timing, against the same requests alone.
+
+    Each request is asked alone, then at its own time in the trace, then alone again. Whom it met
+    is read from the engine's own steps. Exit 1 where a request has no witness, failed, or changes
+    alone.
+
+    \b
+      harness trace trace.csv --profile demo
+      harness trace AzureLLMInferenceTrace_conv.csv --profile controlled --factor 4 --limit 500 --clip
+      harness trace mooncake.jsonl --unit ms -c my_run.yaml -o traffic.json
+    """  # noqa: E501
+    asked: Any = {"factor": factor, "unit": unit, "clip": clip, "fresh": fresh, "quiet": quiet}
+    tell(jobs.tracing.replay_trace(loaded, file, results, out, **asked), as_json)

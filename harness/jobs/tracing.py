@@ -1,0 +1,294 @@
+"""Production traffic replayed: every request at its own time, against the same request alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness import conduct
+from harness.errors import GateFailed, UsageError, nearest
+from harness.experiments import (
+    Arrival,
+    Met,
+    Request,
+    TraceOfMode,
+    TraceRow,
+    Traffic,
+    clipped,
+    neighbours,
+    read_trace,
+    refuse_long,
+    traffic,
+)
+from harness.files import read_rows, sha256_of, write_json, write_rows
+from harness.jobs import Done
+from harness.jobs.certifying import Asked, rows_of
+from harness.numbers import count_of, p_equals, percent
+from harness.plan import Lifetime
+from harness.records import Answer, new_run_id, text_hash
+from harness.replay import Dispatcher, Due, RequestFailed, Sent, scored
+from harness.settings import LoadedSpec
+from harness.tasks import Prompt
+from harness.words import DispatchMode, Mode, Status
+
+_ROWS = "trace.jsonl"
+_STRIDE = 7
+"""Tokens from where one made prompt begins to where the next one does."""
+
+
+def replay_trace(
+    loaded: LoadedSpec,
+    trace: Path,
+    results: Path,
+    out: Path | None,
+    *,
+    factor: float,
+    unit: str,
+    clip: bool,
+    fresh: bool,
+    quiet: bool,
+) -> Done:
+    """Replay a trace under each mode of the spec; a mode that is there is not asked again.
+
+    Raises:
+        UsageError: the trace cannot be read, or a request does not fit into the server.
+        HarnessError: as `harness.conduct.run`.
+    """
+    room = loaded.spec.server.max_model_len
+    arrivals = read_trace(trace, unit=unit, limit=loaded.spec.limit)
+    arrivals = clipped(arrivals, room) if clip else arrivals
+    refuse_long(arrivals, room, trace)
+    mark = f"{sha256_of(trace)} {factor!r} {unit} {clip} {loaded.spec.limit}"
+    mark += f" {new_run_id(results, '')}" if fresh else ""
+    rows: list[TraceRow] = []
+    folders = []
+    for mode in loaded.spec.modes:
+        folder, found = _of_mode(loaded, mode, arrivals, factor, trace, mark, results, quiet=quiet)
+        folders.append(folder)
+        rows += found
+    found_out = traffic(rows)
+    lines = [f"trace of {count_of(len(arrivals), 'request')}, {_span(arrivals, factor)}"]
+    lines += [line for mode, of in found_out.by_mode.items() for line in _lines(mode, of)]
+    lines += _compared(found_out)
+    lines += [f"rows      {folder / _ROWS}" for folder in folders]
+    if out is not None:
+        write_json(out, msgspec.to_builtins(found_out), parents=True)
+        lines.append(f"written   {out}")
+    failure = GateFailed("not countable", detail=found_out.gaps) if found_out.gaps else None
+    return Done(lines, found_out, failure=failure)
+
+
+def _of_mode(
+    loaded: LoadedSpec,
+    mode: Mode,
+    arrivals: Sequence[Arrival],
+    factor: float,
+    trace: Path,
+    mark: str,
+    results: Path,
+    *,
+    quiet: bool,
+) -> tuple[Path, list[TraceRow]]:
+    """The rows of one mode, from its folder where they are there."""
+    changes = {"modes": (mode,), "dispatch_modes": "original", "candidates": (), "limit": None}
+    own = replace(loaded, spec=loaded.spec.model_copy(update=changes))
+    # a server's plan has a row; a trace has its own requests
+    asked = Asked((DispatchMode.SYNCHRONIZED,), (2,), 1, 1)
+    prepared = conduct.prepare(own, source=rows_of(asked))
+    digest = sha256(f"{prepared.fingerprint} {mark}".encode()).hexdigest()[:8]
+    place = results / f"{loaded.spec.name}-trace-{digest}-{mode}"
+    if (place / _ROWS).is_file():
+        return place, [msgspec.convert(row, TraceRow) for _, row in read_rows(place / _ROWS)]
+    work = _Replay(prepared, mode, arrivals, factor, trace)
+    options = conduct.RunOptions(results, place.name, kind="trace")
+    progress = conduct.RunProgress() if quiet else conduct.ConsoleProgress()
+    folder = conduct.with_server(prepared, options, progress, work)
+    write_rows(folder / _ROWS, map(msgspec.to_builtins, work.rows))
+    return folder, work.rows
+
+
+class _Question:
+    """A request as it is sent, and how it was answered alone."""
+
+    def __init__(self, prompt: str | tuple[int, ...], tokens: int | None, of: Prompt | None):
+        self.prompt, self.of = prompt, of
+        # a length that is asked for is held: the answer neither ends before nor goes on
+        self.own: Mapping[str, Any] = (
+            {} if tokens is None else {"max_tokens": tokens, "ignore_eos": True}
+        )
+        told = json.dumps([prompt, self.own], sort_keys=True)
+        self.name = text_hash(told)
+        self.alone: list[Answer] = []
+        self.error = ""
+
+
+class _Replay:
+    """What is done with the server of one mode; ``rows`` are there afterwards."""
+
+    def __init__(
+        self,
+        prepared: conduct.Prepared,
+        mode: Mode,
+        arrivals: Sequence[Arrival],
+        factor: float,
+        trace: Path,
+    ) -> None:
+        self._prepared, self._mode = prepared, mode
+        self._arrivals, self._factor = arrivals, factor
+        self._by_key = {prompt.key: prompt for prompt in prepared.population.prompts}
+        self.rows: list[TraceRow] = []
+        for one in arrivals:
+            if one.sample is not None and one.sample not in self._by_key:
+                hint = nearest(one.sample, self._by_key)
+                raise UsageError(f"no sample '{one.sample}'", file=trace, line=one.line, hint=hint)
+
+    async def __call__(self, _: Lifetime, dispatcher: Dispatcher, __: object) -> None:
+        asked = await self._questions(dispatcher)
+        alone = list({question.name: question for question in asked}.values())
+        shared = {question.name: question for question in alone}
+        asked = [shared[question.name] for question in asked]
+        if not self._prepared.spec.controls.prefix_caching.forbids_earlier:
+            await self._alone(dispatcher, alone)  # then each finds its own prompt in the cache
+            for question in alone:
+                question.alone.clear()
+        await self._alone(dispatcher, alone)
+        dues = [
+            Due(arrival.at_s / self._factor, question.prompt, question.own)
+            for arrival, question in zip(self._arrivals, asked, strict=True)
+        ]
+        sent, steps = await dispatcher.on_time(dues)
+        await self._alone(dispatcher, alone)
+        answered = [place for place, one in enumerate(sent) if one.reply]
+        order = sorted(answered, key=lambda place: sent[place].sent_s or 0.0)
+        requests = [_request(sent[place]) for place in order]
+        met: dict[int, Met] = {}
+        if all(requests) and (found := neighbours(steps, [one for one in requests if one])):
+            met = dict(zip(order, found, strict=True))
+        self.rows += (
+            self._row(place, asked[place], dues[place], one, met.get(place), order)
+            for place, one in enumerate(sent)
+        )
+
+    async def _questions(self, dispatcher: Dispatcher) -> list[_Question]:
+        population = self._prepared.population.prompts
+        by_text = {prompt.text: prompt for prompt in population}
+        counted = [one.prompt_tokens for one in self._arrivals if one.prompt is None]
+        ids = await self._tokens(dispatcher, max((n for n in counted if n), default=0))
+        found = []
+        for place, one in enumerate(self._arrivals):
+            if one.prompt is not None:
+                found.append(_Question(one.prompt, one.answer_tokens, by_text.get(one.prompt)))
+            elif one.prompt_tokens is not None:
+                begin = place * _STRIDE % (len(ids) - one.prompt_tokens + 1)
+                made = tuple(ids[begin : begin + one.prompt_tokens])
+                found.append(_Question(made, one.answer_tokens, None))
+            else:
+                prompt = self._by_key[one.sample or population[place % len(population)].key]
+                found.append(_Question(prompt.text, one.answer_tokens, prompt))
+        return found
+
+    async def _tokens(self, dispatcher: Dispatcher, most: int) -> list[int]:
+        """Tokens to make prompts of: the population's own, as the server tells them."""
+        ids: list[int] = []
+        wanted = most + _STRIDE * len(self._arrivals) if most else 0
+        for prompt in self._prepared.population.prompts:
+            if len(ids) < wanted:
+                await dispatcher.solo(prompt.text, own={"max_tokens": 1})
+                ids += dispatcher.prompt_ids[0] or ()
+        if wanted and not ids:
+            raise UsageError(
+                "the server does not tell a prompt's tokens, so none of a given length is made",
+                hint="give a trace with prompts",
+            )
+        return ids * -(-most // max(1, len(ids)))  # a longer prompt says them again
+
+    async def _alone(self, dispatcher: Dispatcher, questions: Sequence[_Question]) -> None:
+        """Ask each once, one after the other."""
+        profile = self._prepared.spec.score_profile
+        for question in questions:
+            try:
+                answer = await dispatcher.solo(question.prompt, own=question.own)
+            except RequestFailed as error:
+                question.error = f"alone: {error}"
+                continue
+            question.alone.append(scored(answer, question.of, profile))
+
+    def _row(
+        self,
+        place: int,
+        question: _Question,
+        due: Due,
+        sent: Sent,
+        met: Met | None,
+        order: Sequence[int],
+    ) -> TraceRow:
+        arrival, error = self._arrivals[place], sent.error or question.error
+        ok = not error and len(question.alone) == 2
+        answer = sent.reply.answer if sent.reply else None
+        return TraceRow(
+            row=place + 1,
+            line=arrival.line,
+            mode=self._mode,
+            status=Status.OK if ok else Status.ERROR,
+            error=error,
+            question=question.name,
+            key=question.of.key if question.of else None,
+            asked_prompt_tokens=arrival.prompt_tokens,
+            asked_answer_tokens=arrival.answer_tokens,
+            due_s=round(due.at_s, 6),
+            sent_s=sent.sent_s,
+            done_s=sent.done_s,
+            late_ms=None if sent.sent_s is None else round((sent.sent_s - due.at_s) * 1e3, 3),
+            alone=question.alone[0] if ok else None,
+            again=question.alone[1] if ok else None,
+            answer=answer and scored(answer, question.of, self._prepared.spec.score_profile),
+            witness=met.witness if met else None,
+            neighbours=tuple((order[n] + 1, steps) for n, steps in met.neighbours) if met else None,
+        )
+
+
+def _request(sent: Sent) -> Request | None:
+    """What the account of the engine's steps needs of a request; ``None`` where it is not told."""
+    answer = sent.reply.answer if sent.reply else Answer()
+    if answer.prompt_tokens is None or answer.cached_tokens is None or answer.token_ids is None:
+        return None
+    computed = answer.prompt_tokens - answer.cached_tokens
+    return Request(computed, len(answer.token_ids), answer.finish_reason == "stop")
+
+
+def _span(arrivals: Sequence[Arrival], factor: float) -> str:
+    recorded = arrivals[-1].at_s
+    return f"{recorded:.1f} s as recorded, replayed in {recorded / factor:.1f} s ({factor:g}x)"
+
+
+def _lines(mode: Mode, of: TraceOfMode) -> Iterator[str]:
+    yield f"{mode.words} kernels"
+    if of.late:
+        late = of.late
+        yield (
+            f"  arrival   p50 {late.p50_ms:.1f} ms, p99 {late.p99_ms:.1f} ms, at most "
+            f"{late.most_ms:.1f} ms from when it was due"
+        )
+    yield (
+        f"  witness   {of.witnessed} of {of.rows - of.errors} answered rows, {of.vacuous} of them "
+        f"met nobody; a row met {of.neighbours[0]:g} others in the median, {of.neighbours[1]} at "
+        "most"
+    )
+    yield f"  text      {of.text_changes} of {of.prompts - of.noise} prompts change in the traffic"
+    yield f"  label     {of.label_flips} of {of.labelled} judged prompts flip"
+    yield f"  noise     {of.noise} of {of.prompts} prompts change alone"
+    if of.bound is not None:
+        yield f"  bound     at most {percent(of.bound)} of prompts (one-sided 95%)"
+
+
+def _compared(found: Traffic) -> Iterator[str]:
+    if found.paired is not None:
+        one, other = found.paired
+        p = p_equals(found.p_two_sided)
+        yield f"modes     text by prompt: {one} standard only, {other} invariant only, {p}"

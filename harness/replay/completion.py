@@ -1,0 +1,146 @@
+"""What a server says to a completion, read into answers; and what is said where it cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+from harness.records import Answer, Likely
+
+_TOKEN_ID = "token_id:"
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Id = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+
+
+class RequestFailed(Exception):
+    """One attempt failed.
+
+    Attributes:
+        retryable: whether the same request may be sent again.
+        after_s: how long the server asks to wait before that, in seconds.
+    """
+
+    def __init__(self, message: str, *, retryable: bool, after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.after_s = after_s
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, and what the server said of the prompt itself.
+
+    Attributes:
+        answer: its ``cached_tokens`` are of this prompt alone, or not known.
+        prompt_ids: the prompt's tokens; ``None`` where the server does not return them.
+        request_tokens: prompt tokens of the whole request; ``None`` where it does not say.
+    """
+
+    answer: Answer
+    prompt_ids: tuple[int, ...] | None = None
+    request_tokens: int | None = None
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: _Count | None = None
+
+
+class _Usage(msgspec.Struct):
+    """What a completion says of its prompts."""
+
+    prompt_tokens: _Count | None = None
+    prompt_tokens_details: _Details | None = None
+
+    def cached(self, *, zero_left_out: bool) -> int | None:
+        """Tokens from the prefix cache; a missing number is a 0 only where one is left out."""
+        details = self.prompt_tokens_details
+        said = details.cached_tokens if details else None
+        return 0 if said is None and zero_left_out and self.prompt_tokens is not None else said
+
+
+class _Likely(msgspec.Struct):
+    """At each token of an answer the likeliest ones, by ``token_id:N``."""
+
+    top_logprobs: tuple[dict[str, float | None] | None, ...] | None = None
+
+    def choices(self) -> tuple[tuple[Likely, ...], ...] | None:
+        """Those with an id and a number, the likeliest first; two a place are kept."""
+        if self.top_logprobs is None:
+            return None
+        found = []
+        for place in self.top_logprobs:
+            told = (
+                Likely(int(name[len(_TOKEN_ID) :]), value)
+                for name, value in (place or {}).items()
+                if value is not None and name[len(_TOKEN_ID) :].isdigit()
+            )
+            found.append(tuple(sorted(told, key=lambda one: (-one.logprob, one.token))[:2]))
+        return tuple(found)
+
+
+class _Choice(msgspec.Struct):
+    index: int
+    text: str
+    finish_reason: str | None = None
+    token_ids: tuple[_Id, ...] | None = None
+    prompt_token_ids: tuple[_Id, ...] | None = None
+    logprobs: _Likely | None = None
+
+
+class _Completion(msgspec.Struct):
+    """An answer of ``/v1/completions``; a usage of another shape says nothing of the cache."""
+
+    choices: tuple[_Choice, ...]
+    usage: Any = None
+
+    @property
+    def told(self) -> _Usage:
+        """What it says of its prompts."""
+        try:
+            return msgspec.convert(self.usage, _Usage)
+        except msgspec.ValidationError:
+            return _Usage()
+
+
+def replies(said: object, count: int, latency: float, *, zero_left_out: bool) -> tuple[Reply, ...]:
+    """The reply to each of ``count`` prompts of one request, in their order.
+
+    Raises:
+        RequestFailed: it is no completion, or not of as many prompts.
+    """
+    try:
+        completion = msgspec.convert(said, _Completion)
+    except msgspec.ValidationError as error:
+        raise RequestFailed(f"the answer is not a completion: {error}", retryable=False) from error
+    by_index = {choice.index: choice for choice in completion.choices}
+    if len(completion.choices) != count or set(by_index) != set(range(count)):
+        raise RequestFailed(
+            f"asked for {count} prompts, got choices with indices "
+            f"{sorted(choice.index for choice in completion.choices)}",
+            retryable=False,
+        )
+    usage = completion.told
+    # of a list the usage holds the last prompt's tokens only
+    cached = usage.cached(zero_left_out=zero_left_out) if count == 1 else None
+    return tuple(
+        Reply(
+            Answer(
+                text=choice.text,
+                token_ids=choice.token_ids,
+                finish_reason=choice.finish_reason,
+                latency_s=round(latency, 6),
+                prompt_tokens=usage.prompt_tokens
+                if count == 1
+                else len(choice.prompt_token_ids)
+                if choice.prompt_token_ids
+                else None,
+                cached_tokens=cached,
+                likely=choice.logprobs.choices() if choice.logprobs else None,
+            ),
+            choice.prompt_token_ids,
+            usage.prompt_tokens,
+        )
+        for choice in map(by_index.__getitem__, range(count))
+    )
