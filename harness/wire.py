@@ -13,7 +13,7 @@ import json
 import os
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -27,6 +27,7 @@ MAX_BYTES = 64 * 2**20
 """The longest body that is read; a batch of answers with their token ids takes a few MiB."""
 _DEEPEST = 100
 _QUOTED = 300
+_LONGEST_LINE = 1 << 16
 _PLAIN = {"Accept-Encoding": "identity"}
 
 
@@ -157,6 +158,30 @@ def ask(
             return _heard(response, content)
     except Exception as error:  # decoders raise what they like
         raise _not_heard(error, client.headers) from error
+
+
+def follow(
+    client: httpx.Client, path: str, *, idle_s: float, headers: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """The lines of an answer that need not end, as they come, until none came for ``idle_s``.
+
+    Raises:
+        NotHeard: no answer, one that breaks off, or a status that is not 200.
+    """
+    limit = httpx.Timeout(client.timeout.connect, read=idle_s)
+    sent, began, left = {**_PLAIN, **(headers or {})}, False, b""
+    try:
+        with client.stream("GET", path, headers=sent, timeout=limit) as response:
+            if response.status_code != httpx.codes.OK:
+                raise ValueError(f"HTTP {response.status_code}")
+            began = True
+            for chunk in response.iter_bytes():
+                *lines, left = (left + chunk).split(b"\n")
+                yield from (_heard(response, bytearray(line)).text for line in lines)
+                left = left[:_LONGEST_LINE]
+    except Exception as error:  # decoders raise what they like
+        if not (began and isinstance(error, httpx.ReadTimeout)):
+            raise _not_heard(error, client.headers) from error
 
 
 async def ask_async(

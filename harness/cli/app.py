@@ -44,6 +44,7 @@ from harness.cli.run_verbs import (
     scan,
     where,
 )
+from harness.cli.runpod_verbs import runpod
 from harness.cli.terminal import (
     SPEC_VERBS,
     examples_first,
@@ -74,6 +75,7 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
     (doctor, _RUN, "Check this machine, or a stack, for a run."),
     (compose, _RUN, "A Docker Compose file with both servers."),
     (engine, _RUN, "Install the CPU engine that the demo runs on."),
+    (runpod, _RUN, "A run on a rented GPU: launch, status, logs, fetch, stop."),
     (where, _RUN, "Where a file that ships with the harness lies."),
     (clean, _RUN, "End what a killed run left behind."),
     (certify, _CAUSE, "One verdict for one stack, within a bound."),
@@ -120,7 +122,7 @@ for verb, panel, line in _VERBS:
             help=examples_first(verb),
         )
         added(verb)
-for group in (tasks, candidates, models, images, adjudicate):
+for group in (tasks, candidates, models, images, adjudicate, runpod):
     for part in group.registered_commands:
         part.help = examples_first(part.callback)
 

@@ -4,6 +4,7 @@
 """
 
 from harness.conduct.conductor import Conclusion, RunOptions, concluded, run, with_server
+from harness.conduct.lifetime import sigterm_is_interrupt
 from harness.conduct.prepare import CandidateSource, Prepared, prepare
 from harness.conduct.progress import ConsoleProgress, RunProgress
 
@@ -17,5 +18,6 @@ __all__ = [
     "concluded",
     "prepare",
     "run",
+    "sigterm_is_interrupt",
     "with_server",
 ]

@@ -22,7 +22,15 @@ from harness.report.run_report import (
     prompts_of,
     write_reports,
 )
-from harness.report.screen import answer_lines, below, boxed, fitted, screen_lines, verdict_box
+from harness.report.screen import (
+    COLUMNS,
+    answer_lines,
+    below,
+    boxed,
+    fitted,
+    screen_lines,
+    verdict_box,
+)
 from harness.report.sections_conduct import outcome_lines
 from harness.report.sections_images import inventory_lines
 from harness.report.standing import measured_on, nature
@@ -30,6 +38,7 @@ from harness.report.text import comparison_lines, detail_lines, gate_lines, head
 from harness.report.write import FILES, rendered, write_document
 
 __all__ = [
+    "COLUMNS",
     "FILES",
     "Change",
     "Document",

@@ -37,13 +37,14 @@ _VERBS = (
     *("certify", "matrix", "shrink", "replay", "bench", "trace"),
     *("pin", "bisect", "compare", "compose", "clean", "runs", "show", "open"),
     *("export", "init", "schema"),
-    *("tasks", "candidates", "models", "images", "adjudicate"),
+    *("tasks", "candidates", "models", "images", "adjudicate", "runpod"),
 )
 VERBS_WITH_PARTS = {
     "tasks": ("lint", "import"),
     "candidates": ("check", "export"),
     "images": ("list", "inventory", "diff", "compare", "bisect"),
     "adjudicate": ("export", "import"),
+    "runpod": ("launch", "status", "logs", "fetch", "stop", "template"),
 }
 _HELP = [
     Case("help", (("--help",), ())),

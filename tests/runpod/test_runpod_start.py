@@ -91,6 +91,7 @@ def pod(volume: Path, api: Api) -> Iterator[docker.models.containers.Container]:
         "HARNESS_CANDIDATES": "/workspace/candidates.csv",
         "HARNESS_FLAGS": f"--port {_free_port()}",
         "HARNESS_AT_END": "terminate",
+        "HARNESS_GPU": "none",
         "HARNESS_RUNPOD_API": api.url,
         "RUNPOD_POD_ID": "pod-1",
         "RUNPOD_API_KEY": KEY,
