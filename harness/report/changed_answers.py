@@ -129,7 +129,7 @@ def examples(groups: Iterable[Group]) -> tuple[Example, ...]:
     """The changes to see first: flips before others, the standard path's before another's.
 
     Of each kind the first of which both texts are known, of flips those whose labels both have a
-    score, and each prompt once before any is there twice.
+    score, and each prompt once.
     """
     by_group = ((group.anchor == "flips", change) for group in groups for change in group.changes)
     known = [
@@ -143,14 +143,18 @@ def examples(groups: Iterable[Group]) -> tuple[Example, ...]:
             one[0] and any(answer.scored.startswith(NONE) for answer in one[1].answers[0]),
         )
     )
-    first = {change.heading: (is_flip, change) for is_flip, change in reversed(known)}
-    known.sort(key=lambda one: (not one[0], first[one[1].heading][1] is not one[1]))
-    return tuple(_example(change, is_flip=is_flip) for is_flip, change in known[:MAX_EXAMPLES])
+    first: dict[str, tuple[bool, Change]] = {}
+    for is_flip, change in known:
+        first.setdefault(change.heading, (is_flip, change))
+    shown = list(first.values())[:MAX_EXAMPLES]
+    return tuple(_example(change, is_flip=is_flip) for is_flip, change in shown)
 
 
 def _example(change: Change, *, is_flip: bool) -> Example:
     alone, batched = change.answers[0]
     told = "example/label" if is_flip else "example/words"
+    if not is_flip and alone.scored.startswith(NONE):
+        told = "example/unscored"
     turn = _TURN.search(change.prompt or "")
     asked = (turn[1] if turn else change.prompt or "").strip()
     return Example(

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from harness.hostile import visible
 from harness.numbers import percent
+from harness.report.answer_windows import AnswerView
 from harness.report.document import Document, Look, mode_words
 from harness.report.figures import (
     batch_size_chart,
@@ -26,6 +27,17 @@ from harness.report.figures import (
 )
 
 _JOINTS = re.compile(r"([_/.:-])(?=\w)")
+_CODE = re.compile(r"`([^`\n]+)`")
+_TALL, _OF_A_LINE = 900, 40
+"""Characters that may need a bar on a phone; what the end of a line takes of them."""
+
+
+def scrolls(answer: AnswerView) -> bool:
+    """Whether a shown answer may be taller than its box, which the keyboard must then reach."""
+    shown = (piece.text for piece in answer.pieces or ())
+    return sum(len(text) + _OF_A_LINE * text.count("\n") for text in shown) > _TALL
+
+
 _PAGES = Environment(
     loader=PackageLoader("harness.report"),
     autoescape=True,
@@ -44,10 +56,15 @@ _DRAWINGS = (
     spread_chart,
     ratio_chart,
 )
-_PAGES.globals |= {tool.__name__: tool for tool in (percent, mode_words, *_DRAWINGS)}
+_PAGES.globals |= {tool.__name__: tool for tool in (percent, mode_words, scrolls, *_DRAWINGS)}
 # an identifier that may break where a reader would break it
 _PAGES.filters["breakable"] = lambda text: Markup(
     _JOINTS.sub(r"\1<wbr>", str(escape(visible(text))))
+)
+
+# what stands between two backticks, in a sentence of ours or in a stranger's
+_PAGES.filters["coded"] = lambda text: Markup(
+    _CODE.sub(r"<code>\1</code>", str(escape(visible(text))))
 )
 
 

@@ -62,3 +62,17 @@ def test_without_a_change_there_is_no_example():
     document = report_of(rows("same"))
     assert document.examples == ()
     assert 'class="example"' not in rendered(document, "html")
+
+
+def test_a_prompt_is_shown_once_though_it_changed_in_several_rows():
+    first, second = rows("flip", "flip")
+    again = first | {"batch_size": 32, "record_id": "f" * 16}
+    document = report_of([first, again, second])
+    assert [e.change for e in document.examples] == ["flip-1", "flip-3"]
+
+
+def test_of_answers_without_a_score_no_meaning_is_told():
+    row = rows("words")[0]
+    unread = {"solo_score": None, "batch_score": None, "solo_label": "unparsed"}
+    example = report_of([row | unread | {"batch_label": "unparsed"}]).examples[0]
+    assert "neither answer has a score: – (unparsed)" in example.said
