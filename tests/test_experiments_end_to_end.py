@@ -47,3 +47,29 @@ def test_a_trace_has_a_witness_on_every_row_and_says_whom_each_met(
     assert any(row["neighbours"] for row in asked)
     again, text = said(capsys, monkeypatch, *command)  # what is there is not asked again
     assert (again, text.count("16 of 16 answered rows")) == (0, 2)
+
+
+def test_the_same_seed_is_asked_alone_and_in_the_batch_in_both_modes(
+    flags, tmp_path, capsys, monkeypatch
+):
+    command = ("sample", *flags, "--temperature", 0.7, "--max-tokens", 12, "--results", tmp_path)
+    command += ("--samples", 3, "--prompts", 4, "--width", 4, "-o", tmp_path / "found.json")
+    code, text = said(capsys, monkeypatch, *command)
+    assert code == 0, text
+    found = json.loads((tmp_path / "found.json").read_text())
+    for of in found["by_mode"].values():
+        assert (of["rows"], of["errors"], of["vacuous"], of["noise"]) == (12, 0, 0, 0)
+        assert of["several"] > 0
+    assert found["by_mode"]["batch_invariant"]["text_changes"] == 0
+    rows = [json.loads(line) for file in tmp_path.glob("*/samples.jsonl") for line in file.open()]
+    assert len({row["seed"] for row in rows}) == 12  # the same ones in both modes
+
+
+def test_nothing_is_drawn_at_temperature_0_or_with_one_seed_for_all(
+    flags, tmp_path, capsys, monkeypatch
+):
+    code, text = said(capsys, monkeypatch, "sample", *flags, "--results", tmp_path)
+    assert (code, "a temperature above 0" in text) == (2, True), text
+    command = ("sample", *flags, "--temperature", 1, "--schedule", "prompt_list")
+    code, text = said(capsys, monkeypatch, *command)
+    assert (code, "has one seed for all its prompts" in text) == (2, True), text

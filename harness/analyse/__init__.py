@@ -11,6 +11,7 @@ from harness.analyse.from_records import read_summary, summarise, summarise_run
 from harness.analyse.rates import ModeTable, OfEndpoints, Paired, PairedTable, PairTest, Rate
 from harness.analyse.stack import Stack
 from harness.analyse.statistics import (
+    ALPHA,
     Interval,
     McNemar,
     clopper_pearson_interval,
@@ -72,6 +73,7 @@ from harness.records import (
 )
 
 __all__ = [
+    "ALPHA",
     "MENDS",
     "Attribute",
     "Breakdowns",

@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 
 from harness import __version__
 from harness.cli.cause_verbs import bench, certify, matrix, replay, shrink
-from harness.cli.experiment_verbs import trace
+from harness.cli.experiment_verbs import sample, trace
 from harness.cli.image_verbs import PIN_EXAMPLE, bisect, images, pin
 from harness.cli.input_verbs import candidates, init, models, schema, tasks
 from harness.cli.result_verbs import (
@@ -84,6 +84,7 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
     (replay, _CAUSE, "Ask a server for such a case again."),
     (bench, _CAUSE, "What the mode costs, with intervals."),
     (trace, _CAUSE, "Production traffic replayed, against each request alone."),
+    (sample, _CAUSE, "Answers drawn above temperature 0, alone and in a batch."),
     (runs, _READ, "The runs that are here, with their state."),
     (show, _READ, "A run's first screen, or one of its changes."),
     (open_, _READ, "A run's report in the browser."),

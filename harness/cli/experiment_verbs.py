@@ -7,6 +7,7 @@ from typer import Argument, Option
 
 from harness import jobs
 from harness.cli.terminal import RESULTS, Loaded, Quiet, Results, tell, with_spec
+from harness.words import DispatchMode
 
 _Fresh = Annotated[bool, Option("--fresh", help="Ask again what was asked.")]
 _AsJson = Annotated[bool, Option("--json", help="Print the result as JSON.")]
@@ -43,3 +44,37 @@ def trace(
     """  # noqa: E501
     asked: Any = {"factor": factor, "unit": unit, "clip": clip, "fresh": fresh, "quiet": quiet}
     tell(jobs.tracing.replay_trace(loaded, file, results, out, **asked), as_json)
+
+
+@with_spec
+def sample(
+    loaded: Loaded,
+    samples: Annotated[int, Option(min=2, metavar="K", help="Seeds of each prompt.")] = 8,
+    prompts: Annotated[
+        int, Option(min=2, metavar="N", help="Prompts, the population's first.")
+    ] = 32,
+    width: Annotated[int, Option(min=2, metavar="N", help="Prompts of a batch.")] = 8,
+    schedule: Annotated[DispatchMode, Option(help="How a batch is sent.")] = (
+        DispatchMode.SYNCHRONIZED
+    ),
+    results: Results = RESULTS,
+    out: _Out = None,
+    fresh: _Fresh = False,
+    as_json: _AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw answers above temperature 0, alone and in a batch with the same seed, and compare.
+
+    Two questions: whether the same seed gives the same text, and whether the labels are
+    distributed alike. Exit 1 where draws failed, seeds are not kept, or nothing was sampled.
+
+    \b
+      harness sample --profile demo --temperature 0.7
+      harness sample --profile controlled --temperature 1.0 --samples 16 --prompts 64 -o draws.json
+      harness sample --profile demo --temperature 0.7 --schedule staggered --width 16
+    """
+    asked = jobs.certifying.Asked((schedule,), (width,), prompts, 1)
+    tell(
+        jobs.sampling.sample(loaded, asked, samples, results, out, fresh=fresh, quiet=quiet),
+        as_json,
+    )

@@ -108,8 +108,17 @@ class Dispatcher:
 
         return (await self._with_retries(send))[0]
 
-    async def batch(self, prompts: Sequence[str], mode: DispatchMode) -> tuple[Answer, ...]:
+    async def batch(
+        self,
+        prompts: Sequence[str],
+        mode: DispatchMode,
+        *,
+        own: Sequence[Mapping[str, Any]] = (),
+    ) -> tuple[Answer, ...]:
         """The answers to all prompts together, as ``mode`` says, in the order of the prompts.
+
+        ``own`` is what each prompt's request says in place of the settings; a prompt list is one
+        request and has none.
 
         Raises:
             RequestFailed, ServerDied: as ``solo``.
@@ -122,9 +131,9 @@ class Dispatcher:
                 return await self._client.complete_list(prompts, salt=salt)
             salts = [self._cache.salt(asking, attempt, place) for place in range(len(prompts))]
             if mode is DispatchMode.GATED:
-                return await self._gated(prompts, salts, attempt)
+                return await self._gated(prompts, salts, own, attempt)
             apart = self._stagger_s if mode is DispatchMode.STAGGERED else 0.0
-            return await self._concurrently(prompts, salts, apart)
+            return await self._concurrently(prompts, salts, own, apart)
 
         return await self._with_retries(send, as_list=mode is DispatchMode.PROMPT_LIST)
 
@@ -157,7 +166,11 @@ class Dispatcher:
         return self._askings
 
     async def _concurrently(
-        self, prompts: Sequence[str], salts: Sequence[str | None], apart: float
+        self,
+        prompts: Sequence[str],
+        salts: Sequence[str | None],
+        own: Sequence[Mapping[str, Any]],
+        apart: float,
     ) -> tuple[Reply, ...]:
         """N requests over N warm connections, ``apart`` seconds from one to the next."""
         await self._client.warm(len(prompts))
@@ -166,13 +179,20 @@ class Dispatcher:
             if apart:
                 await self._sleep(place * apart)
             return await self._client.complete_one(
-                prompts[place], connection=place, salt=salts[place]
+                prompts[place],
+                connection=place,
+                salt=salts[place],
+                own=own[place] if own else None,
             )
 
         return await _all(asyncio.ensure_future(ask(place)) for place in range(len(prompts)))
 
     async def _gated(
-        self, prompts: Sequence[str], salts: Sequence[str | None], attempt: int
+        self,
+        prompts: Sequence[str],
+        salts: Sequence[str | None],
+        own: Sequence[Mapping[str, Any]],
+        attempt: int,
     ) -> tuple[Reply, ...]:
         """N requests that the server holds until all are there, and admits in one engine step."""
         if self._gate is None:
@@ -184,7 +204,11 @@ class Dispatcher:
                 sent += [
                     asyncio.ensure_future(
                         self._client.complete_one(
-                            prompt, connection=place, salt=salts[place], sent=left
+                            prompt,
+                            connection=place,
+                            salt=salts[place],
+                            sent=left,
+                            own=own[place] if own else None,
                         )
                     )
                     for place, prompt in enumerate(prompts)

@@ -34,7 +34,7 @@ def _case(name: str, commands: str, reads: str = "", collects: str = "") -> Case
 _VERBS = (
     *("demo", "engine", "where"),
     *("run", "ablation", "plan", "summarize", "validate", "report", "score", "scan", "doctor"),
-    *("certify", "matrix", "shrink", "replay", "bench", "trace"),
+    *("certify", "matrix", "shrink", "replay", "bench", "trace", "sample"),
     *("pin", "bisect", "compare", "compose", "clean", "runs", "show", "open"),
     *("export", "init", "schema"),
     *("tasks", "candidates", "models", "images", "adjudicate", "runpod"),
