@@ -50,9 +50,10 @@ mkdir -p "$results" "$HF_HOME" "$XDG_CACHE_HOME" \
 rm -f "$results/runpod_exit_code"
 exec > >(tee -a "$log") 2>&1
 
-child= giver=
+child= giver= signalled=
 # A stopped pod sends SIGTERM: the harness stops its server and keeps every record.
 on_signal() {
+    signalled=1
     [ -n "$child" ] || exit 130
     kill -TERM "$child" 2>/dev/null || true
 }
@@ -63,6 +64,8 @@ finish() {
     trap - EXIT TERM INT
     say "ended with exit code $code; log $log"
     echo "$code" > "$results/runpod_exit_code"
+    # Who stopped the pod from outside has said what is to become of it.
+    [ -z "$signalled" ] || { [ -z "$giver" ] || kill "$giver"; exit "$code"; }
     linger
     case $at_end in
         wait)
@@ -95,9 +98,19 @@ leave_pod() {
         say "not a pod, or no RUNPOD_API_KEY: nothing to $at_end"
         return
     fi
+    local tries=0
+    until end_pod; do
+        tries=$((tries + 1))
+        [ $tries -lt 5 ] || { say "the pod could not be ended: do it by hand"; return; }
+        say "the pod could not be ended; again in 30 s"
+        sleep 30
+    done
+}
+
+end_pod() {
     say "$at_end pod $RUNPOD_POD_ID"
     "$python" - "$at_end" "$RUNPOD_POD_ID" "${HARNESS_RUNPOD_API:-https://api.runpod.io/v2}" \
-        3<<<"$api_key" <<'P' || say "the pod could not be ended: do it by hand"
+        3<<<"$api_key" <<'P'
 import os, sys, urllib.request
 action, pod, api = sys.argv[1:]
 stop = action == "stop"

@@ -86,7 +86,11 @@ class RunPod:
             "dataCenterId": "US-KS-2",
             "cudaVersion": "13.0",
             "cost": 2.99,
-            "env": {"HARNESS_FETCH_TOKEN": "t" * 32, "HARNESS_MAX_HOURS": "4"},
+            "env": {
+                "HARNESS_FETCH_TOKEN": "t" * 32,
+                "HARNESS_MAX_HOURS": "4",
+                "HARNESS_AT_END": "stop",
+            },
             "locked": False,
             "runtime": None,
             "template": None,
@@ -95,6 +99,7 @@ class RunPod:
             **over,
         }
         self.pods[pod["id"]] = pod
+        self.statuses = [pod["status"]]
         self._give(pod)
         return pod
 
@@ -117,7 +122,9 @@ class RunPod:
         if set(body) & {"gpu", "cpu"} != {"gpu"} or not body["name"]:
             return problem(400, "exactly one of gpu or cpu")
         gpu = {**body["gpu"], "vcpuCount": 16, "memory": 188}
+        to_come = self.statuses
         pod = self.add(**{**body, "gpu": gpu, "status": "PROVISIONING"})
+        self.statuses = to_come
         self.started(body)
         return self.lost or (201, json.dumps(pod).encode())
 
@@ -167,6 +174,7 @@ class RunPod:
                 if body == {"action": "stop"} and pod["status"] == "EXITED":
                     return problem(409, "not valid for EXITED")
                 pod["status"] = "EXITED" if body["action"] == "stop" else "STARTING"
+                self.statuses = ["STARTING", "RUNNING"]
                 return 200, json.dumps(pod).encode()
             case ["GET", "logs"]:
                 events = (f"id: {n}\ndata: {line}\n\n" for n, line in enumerate(self.log))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from harness.secrets import redact_text
 TEMPLATE = "docker/runpod/template.json"
 _HEADS = ("pod", "status", "$/hour", "GPU", "name")
 _WIDEST = (16, 12, 7, 22)
-_IDLE_S = 3.0
+_IDLE_S, _MISSES = 3.0, 5
 _BY_CODE = {1: GateFailed, 2: UsageError, 3: EnvironmentError_}
 Say = Callable[[str], object]
 Agree = Callable[[str], bool]
@@ -93,10 +94,13 @@ def launch(
     watch = PodWatch(account, offer, say)
     with sigterm_is_interrupt():
         pod = watch.again(old) if old else watch.start()
-        say(f"pod {pod.id} is started and costs; end it: {end_command(pod.id)}")
-        if detach:
-            return Done(_by_itself(pod, wanted))
-        return _concluded(watch, pod, watch.until_the_end(pod), results)
+        try:
+            say(f"pod {pod.id} is started and costs; end it: {end_command(pod.id)}")
+            if detach:
+                return Done(_by_itself(pod, wanted))
+            return _concluded(watch, pod, watch.until_the_end(pod), results)
+        except KeyboardInterrupt:
+            raise watch.still_there(pod) from None
 
 
 def _by_itself(pod: Pod, order: Order) -> list[str]:
@@ -111,32 +115,26 @@ def _by_itself(pod: Pod, order: Order) -> list[str]:
 
 def _concluded(watch: PodWatch, pod: Pod, state: State, results: Path) -> Done:
     """Fetch what an ended run left, then end its pod, and say how the run ended."""
-    folder = _folder(results, pod)
+    folder, code = _folder(results, pod), state.exit_code
     try:
-        try:
-            fetched = runpod.fetch(
-                Door(pod, watch.account.sleep), folder, _again(pod, results), watch.say
-            )
-        except HarnessError as error:
-            why = f"its run ended with exit code {state.exit_code} and was not fetched whole"
-            raise watch.given_up(pod, f"{why}: {error.message}") from error
-        watch.end(pod)
-    except KeyboardInterrupt:
-        raise watch.still_there(pod) from None
-    left = (
-        "deleted with its volume" if watch.offer.order.delete else "stopped; its volume is billed"
-    )
+        door = Door(pod, watch.account.sleep)
+        fetched = runpod.fetch(door, folder, _again(pod, results), watch.say)
+    except (HarnessError, OSError) as error:
+        why = f"its run ended with exit code {code} and was not fetched whole: {error}"
+        raise watch.given_up(pod, why) from error
+    unfinished = code == RunError.exit_code  # and can go on, where its weights and caches are
+    deleted = watch.end(pod, keep=unfinished)
+    left = "deleted with its volume" if deleted else "stopped; its volume stays and is billed"
     lines = [*_fetched_lines(fetched, folder), f"pod {pod.id} is {left}"]
-    return Done(lines, failure=_failure(state.exit_code, folder))
-
-
-def _failure(code: int | None, folder: Path) -> HarnessError | None:
+    if not deleted:
+        lines += [f"  that ends too: {end_command(pod.id)} --delete"]
+    if unfinished:
+        lines += [f"  it goes on: harness runpod launch --resume {pod.id}"]
     if not code:
-        return None
+        return Done(lines)
     hint = f"the last lines of {folder / 'runpod_launch.log'} say why"
-    return _BY_CODE.get(code, RunError)(
-        f"the run in the pod ended with exit code {code}", hint=hint
-    )
+    message = f"the run in the pod ended with exit code {code}"
+    return Done(lines, failure=_BY_CODE.get(code, RunError)(message, hint=hint))
 
 
 def status(word: str | None) -> Done:
@@ -198,14 +196,21 @@ def _pod_lines(pod: Pod, state: State | None) -> Iterator[str]:
 
 def logs(word: str, tail: int, *, keep_on: bool) -> Iterator[str]:
     """The last lines of a pod's log, then, where asked for, what comes until the pod is over."""
-    account, last = Account(), ""
+    account, last, misses = Account(), "", 0
     pod: Pod | None = _pod(account, word)
     while pod is not None:
-        for line in account.log(pod.id, tail, _IDLE_S, last):
-            last, text = line.ts or last, told_line(line)
-            yield from report.fitted(text, indent="           ")
-        if not keep_on or pod.status in ("EXITED", "TERMINATED", "ERROR"):
+        try:
+            for line in account.log(pod.id, tail, _IDLE_S, last):
+                last = line.id
+                yield from report.fitted(told_line(line), indent=" " * 10)
+            misses = 0
+        except runpod.Unavailable:
+            misses += 1
+            if not keep_on or misses > _MISSES:
+                raise
+        if not misses and (not keep_on or pod.status in ("EXITED", "TERMINATED", "ERROR")):
             return
+        account.sleep(_IDLE_S)
         pod = account.pod(pod.id)
 
 
@@ -231,6 +236,7 @@ def fetch(word: str, results: Path, say: Say) -> Done:
         raise RunError(f"pod {pod.id} is {told(pod.status).lower()}", hint=hint)
     folder, again = _folder(results, pod), _again(pod, results)
     still = f"pod {pod.id} runs on and costs; end it: {end_command(pod.id)}"
+    say(still)
     try:
         fetched = runpod.fetch(Door(pod, account.sleep), folder, again, say)
     except KeyboardInterrupt:
@@ -281,6 +287,8 @@ def _pod(account: Account, word: str) -> Pod:
     Raises:
         UsageError: there is none.
     """
+    if re.fullmatch(r"[A-Za-z0-9]+", word) and (found := account.pod(word)):
+        return found
     pods = account.pods()
     for pod in pods:
         if word in (pod.id, pod.name):

@@ -102,11 +102,12 @@ class Pod(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class LogLine(msgspec.Struct, frozen=True):
-    """A line of a pod's log, with its time (RFC 3339) and its source, container or system."""
+    """A line of a pod's log: its time (RFC 3339), its source (container or system), its id."""
 
     line: str
     ts: str = ""
     source: str = ""
+    id: str = ""
 
 
 class _Page(msgspec.Struct, rename="camel"):
@@ -265,15 +266,19 @@ class Account:
     def log(self, pod_id: str, tail: int, idle_s: float, after: str = "") -> Iterator[LogLine]:
         """A pod's last lines, then what comes, until nothing came for ``idle_s``.
 
-        ``after`` is the time of the last line that is known; ``tail`` then does not count.
+        ``after`` is the id of the last line that is known, which is not told again; ``tail`` then
+        does not count.
         """
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": after} if after else {})}
-        path = f"{_of(pod_id)}/logs?tail={tail}"
+        path, known = f"{_of(pod_id)}/logs?tail={tail}", ""
         try:
             for line in follow(self._client, path, idle_s=idle_s, headers=headers):
-                if line.startswith("data:"):
+                if line.startswith("id:"):
+                    known = line[3:].strip()
+                elif line.startswith("data:") and (not known or known != after):
                     with suppress(msgspec.MsgspecError):
-                        yield msgspec.json.decode(line[5:], type=LogLine)
+                        said = msgspec.json.decode(line[5:], type=LogLine)
+                        yield msgspec.structs.replace(said, id=known or said.ts)
         except NotHeard as error:
             hint = "the same command again, or the pod's page at https://console.runpod.io/pods"
             raise unheard(error, "RunPod's log", hint) from error

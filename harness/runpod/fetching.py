@@ -206,10 +206,9 @@ def _is_whole(target: Path, item: Item) -> bool:
 def _taken(door: Door, item: Item, target: Path) -> bool:
     """Copy a file; whether it is the one that the pod listed."""
     part = target.with_name(f".{target.name}.part")
-    target.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(2):
         if not part.exists():
-            write_whole(part, b"")
+            write_whole(part, b"", parents=True)
         if part.stat().st_size > item.size:
             cut(part, 0)
         for data in _parts(door, item, part.stat().st_size):

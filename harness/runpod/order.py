@@ -24,7 +24,8 @@ PORT = 18900
 _SECRET = re.compile(r"\{\{\s*RUNPOD_SECRET_\w+\s*\}\}")
 _NOBODY = "YOU/"
 _PREFIX = "harness-"
-_MOST_SHOWN = 3
+_MOST_SHOWN, _DEAREST = 3, 1000.0
+_ENDS_ITSELF = ("stop", "terminate")
 
 
 class _Disk(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -129,6 +130,10 @@ class Order:
     @property
     def hours(self) -> float:
         """How long the pod may run, by its own clock: the run, and the time to fetch it."""
+        end = self.template.env.get("HARNESS_AT_END", "exit")
+        if end not in _ENDS_ITSELF:
+            hint = "--env HARNESS_AT_END=stop; should nobody watch it, it must end by itself"
+            raise UsageError(f"with HARNESS_AT_END={told(end)} the pod would never end", hint=hint)
         minutes = self._number("HARNESS_SERVE_MINUTES", "30")
         return self._number("HARNESS_MAX_HOURS") + minutes / 60
 
@@ -218,7 +223,7 @@ class Order:
 
     def _price(self, gpu: Gpu) -> float | None:
         listed = gpu.price.secure if self.cloud == "SECURE" else gpu.price.community
-        return listed or None
+        return listed if listed and 0 < listed < _DEAREST else None
 
 
 @dataclass(frozen=True, slots=True)

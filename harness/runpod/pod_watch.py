@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from harness.errors import EnvironmentError_, HarnessError, Interrupted, RunError
 from harness.numbers import duration_text
@@ -18,6 +19,7 @@ from harness.runpod.giving import State
 from harness.runpod.order import Offer
 
 _LOOKS, _STARTS_WITHIN_S, _PATIENCE_S, _GRACE_S = 3, 45 * 60, 15 * 60, 3600.0
+_LAG_S = 120.0  # between RunPod's answer and what it lists
 _OVER = ("EXITED", "TERMINATED")
 
 
@@ -47,6 +49,7 @@ class PodWatch:
     _since: float = field(default=0.0, init=False)
     _heard: float = field(default=0.0, init=False)
     _up: bool = field(default=False, init=False)
+    _alive: bool = field(default=False, init=False)
 
     def start(self) -> Pod:
         """Start the pod, once; where RunPod's answer is lost, look whether it is there.
@@ -74,25 +77,27 @@ class PodWatch:
 
     def again(self, pod: Pod) -> Pod:
         """Start a stopped pod once more; one that runs is taken as it is."""
-        if pod.status == "EXITED":
+        if pod.status in ("EXITED", "ERROR"):
             self.account.start(pod.id)
         return pod
 
-    def end(self, pod: Pod) -> None:
-        """End a pod whose run is fetched, as the order says.
+    def end(self, pod: Pod, *, keep: bool) -> bool:
+        """End a pod whose run is fetched; whether its volume went too, as the order says.
 
         Raises:
             RunError: it could not be ended.
         """
+        delete = self.offer.order.delete and not keep
         try:
-            (self.account.delete if self.offer.order.delete else self.account.stop)(pod.id)
+            (self.account.delete if delete else self.account.stop)(pod.id)
+            return delete
         except HarnessError as error:
             why = f"the run is fetched whole, and its pod could not be ended: {error.message}"
             raise self.lost(pod, why) from error
 
     def _priced(self, pod: Pod) -> Pod:
         """From now on what RunPod says that this pod costs is what is told."""
-        if pod.cost and pod.cost != self.offer.per_hour:
+        if pod.cost and 0 < pod.cost < inf and pod.cost != self.offer.per_hour:
             self.say(f"RunPod bills ${pod.cost:.2f} an hour, and listed ${self.offer.per_hour:.2f}")
             self.offer = replace(self.offer, per_hour=pod.cost)
         return pod
@@ -124,17 +129,11 @@ class PodWatch:
 
         Raises:
             RunError: the pod is gone, broken, or past its time; it was stopped where it could be.
-            Interrupted: by a signal; the pod goes on.
         """
         self._since = self._heard = self.clock()
-        try:
-            while True:
-                state = self._look(pod)
-                if state is not None:
-                    return state
-                self.account.sleep(self.every_s)
-        except KeyboardInterrupt:
-            raise self.still_there(pod) from None
+        while (state := self._look(pod)) is None:
+            self.account.sleep(self.every_s)
+        return state
 
     def _look(self, pod: Pod) -> State | None:
         """One look; the state of a run that has ended."""
@@ -150,7 +149,10 @@ class PodWatch:
             raise self.lost(pod, error.message) from error
         self._heard = self.clock()
         if now is None or now.status in _OVER:
+            if not self._alive and self.clock() - self._since < _LAG_S:
+                return None
             raise self._evicted(pod, now)
+        self._alive = True
         if now.status == "ERROR":
             raise self.given_up(pod, "RunPod says that it is in an error it cannot leave")
         state = self._state(now) if now.status == "RUNNING" else None
@@ -191,8 +193,8 @@ class PodWatch:
                 hint="launch again; `harness runpod fetch` copies what there is during a run too",
             )
         return RunError(
-            f"pod {pod.id} was stopped before its run had ended, by RunPod or by its own script; "
-            "its volume stays and is billed",
+            f"pod {pod.id} was stopped before its run was fetched: by RunPod, by itself or by "
+            "hand; its volume stays and is billed",
             hint=f"what happened: harness runpod logs {pod.id}; go on: "
             f"harness runpod launch --resume {pod.id}; end: {end_command(pod.id)} --delete",
         )
@@ -222,8 +224,8 @@ class PodWatch:
             f"no longer watched; pod {pod.id} STILL RUNS and costs "
             f"${self.offer.per_hour:.2f} an hour, until its limit of "
             f"{self.offer.order.hours:g} h",
-            hint=f"end it: {end_command(pod.id)}; or fetch what it makes: "
-            f"harness runpod fetch {pod.id}",
+            hint=f"end it: {end_command(pod.id)}; watch it again: "
+            f"harness runpod launch --resume {pod.id}",
         )
 
 

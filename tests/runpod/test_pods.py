@@ -114,12 +114,44 @@ def test_a_launch_watches_fetches_whole_and_deletes_the_pod(pods, play, tmp_path
 
 
 def test_a_run_that_failed_is_fetched_its_pod_ended_and_its_exit_code_kept(pods, play, tmp_path):
+    for number in (1, 2, 3, 77):
+        ended(pods, number)
+        code, _, said = play(*LAUNCH)
+        assert (code, pods.pods) == (number if number < 4 else 4, {})
+        assert f"ended with exit code {number}" in said
+        assert "runpod_launch.log" in said
+        copied(pods, tmp_path / "results/runpod-pod0")
+        pods.inner, pods.statuses = "", ["RUNNING"]
+
+
+def test_a_run_that_can_go_on_keeps_its_volume_and_says_how(pods, play, tmp_path):
     ended(pods, 4)
-    code, _, said = play(*LAUNCH)
-    assert (code, pods.pods) == (4, {})
+    code, out, said = play(*LAUNCH)
+    assert (code, pods.pods["pod0"]["status"]) == (4, "EXITED")
     assert "ended with exit code 4" in said
-    assert "runpod_launch.log" in said
+    assert "stopped; its volume stays and is billed" in out
+    assert "harness runpod stop pod0 --delete" in out
+    assert "harness runpod launch --resume pod0" in out
     copied(pods, tmp_path / "results/runpod-pod0")
+
+
+def test_a_run_that_cannot_be_fetched_stops_its_pod_and_keeps_its_volume(pods, play):
+    ended(pods)
+    pods.cuts = 99
+    code, _, said = play(*LAUNCH)
+    assert (code, pods.pods["pod0"]["status"]) == (4, "EXITED")
+    assert "ended with exit code 0 and was not fetched whole" in said
+    assert "its volume stays and is billed" in said
+    assert "harness runpod launch --resume pod0" in said
+
+
+def test_a_pod_that_cannot_be_ended_is_told_loudly(pods, play):
+    ended(pods)
+    pods.answers["DELETE /pods/pod0"] = [(500, b"")]
+    code, _, said = play(*LAUNCH)
+    assert code == 4
+    assert "fetched whole, and its pod could not be ended" in said
+    assert "MAY STILL RUN" in said
 
 
 def test_a_kept_pod_is_stopped_and_its_volume_named(pods, play):
@@ -127,7 +159,7 @@ def test_a_kept_pod_is_stopped_and_its_volume_named(pods, play):
     code, out, _ = play(*LAUNCH, "--keep")
     assert code == 0
     assert pods.pods["pod0"]["status"] == "EXITED"
-    assert "its volume is billed" in out
+    assert "its volume stays and is billed" in out
 
 
 def test_a_detached_launch_says_every_command_for_later(pods, play):
@@ -154,8 +186,10 @@ def test_no_capacity_at_the_start_is_told_in_runpods_words(pods, play):
     assert "another --gpu" in said
 
 
-def test_a_gpu_without_a_price_is_not_rented(pods, play):
-    code, _, said = play(*LAUNCH, "--cloud", "community")
+@pytest.mark.parametrize("price", [0, None, float("nan"), -1, 1e300])
+def test_a_gpu_without_a_price_is_not_rented(pods, play, price):
+    pods.gpus[0]["price"] = {"secure": price}
+    code, _, said = play(*LAUNCH)
     assert (code, pods.pods) == (3, {})
     assert "no price" in said
 
@@ -280,6 +314,21 @@ def test_a_stopped_pod_is_resumed_fetched_and_ended(pods, play, tmp_path):
     assert {"action": "start"} in pods.bodies
     assert pods.pods == {}
     copied(pods, tmp_path / "results/runpod-pod0")
+
+
+def test_a_pod_that_runs_is_watched_again(pods, play):
+    pods.add()
+    ended(pods)
+    code, _, said = play("launch", "--resume", "pod0", "--yes")
+    assert (code, pods.pods) == (0, {}), said
+    assert {"action": "start"} not in pods.bodies
+
+
+def test_a_pod_that_runpod_does_not_list_yet_is_waited_for(pods, play):
+    ended(pods)
+    pods.answers["GET /pods/pod0"] = [problem(404, "pod not found"), problem(429, "slow")]
+    code, _, said = play(*LAUNCH)
+    assert (code, pods.pods) == (0, {}), said
 
 
 def test_a_key_refused_in_the_middle_names_the_pod_that_still_costs(pods, play):
@@ -468,11 +517,20 @@ def test_hostile_names_and_logs_do_nothing_to_the_screen(pods, play):
 
 def test_followed_logs_end_with_the_pod(pods, play):
     pods.add()
-    pods.statuses = ["RUNNING", "EXITED"]
+    pods.statuses = ["RUNNING", "RUNNING", "EXITED"]
+    pods.answers["GET /pods/pod0/logs"] = [(200, b""), (502, HTML), (429, b"")]
     pods.log = [json.dumps({"line": "on", "ts": "2026-06-01T12:02:03Z", "source": "container"})]
     code, out, _ = play("logs", "pod0", "--follow")
-    assert code == 0
-    assert "12:02:03  on" in out
+    assert (code, out) == (0, "12:02:03  on\n")
+
+
+def test_a_log_that_does_not_come_is_told(pods, play):
+    pods.add()
+    pods.answers["GET /pods/pod0/logs"] = [(502, HTML)]
+    code, _, said = play("logs", "pod0")
+    assert code == 3
+    assert "HTTP 502" in said
+    assert "again" in said
 
 
 def test_stop_keeps_the_volume_and_delete_asks_first(pods, play):
@@ -512,6 +570,7 @@ def test_the_template_is_one_that_runpod_takes(pods, play):
         ("template --image a/b -e nonsense", "NAME=VALUE"),
         ("launch --image a/b --yes -e HARNESS_MAX_HOURS=", "no limit"),
         ("launch --image a/b --yes -e HARNESS_MAX_HOURS=nan", "no limit"),
+        ("launch --image a/b --yes -e HARNESS_AT_END=wait", "would never end"),
         ("template broken.json", "no RunPod template"),
         ("template missing.json", "no such file"),
         ("stop nobody", "there is none of ours"),
