@@ -7,6 +7,7 @@ from harness.analyse.asking_tables import ByPrompt, Counted, EffectPairs, Effect
 from harness.analyse.beside import noise_floor
 from harness.analyse.checked import Expectations, ModeCounts, key_name
 from harness.analyse.effects import by_unit
+from harness.analyse.file_checks import plan_again
 from harness.analyse.from_records import read_summary, summarise, summarise_run
 from harness.analyse.rates import ModeTable, OfEndpoints, Paired, PairedTable, PairTest, Rate
 from harness.analyse.stack import Stack
@@ -127,6 +128,7 @@ __all__ = [
     "pair_records",
     "paired_counts",
     "paired_statistics",
+    "plan_again",
     "rate",
     "read_records",
     "read_run_files",

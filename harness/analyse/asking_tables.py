@@ -186,7 +186,9 @@ class Unseen(Struct, frozen=True):
         companions_moved: of these, those that a batch answered otherwise.
         again: rows whose batch was sent twice (B2).
         again_moved: of these, those whose text changed.
-        tokens_moved: rows of which two askings have one text of other token ids.
+        tokens_moved: rows of which B has the text of S1, or of B2, in other token ids: a change
+            that no text shows.
+        tokens_unsteady: rows of which S2 has the text of S1 in other token ids.
         cache_moved: rows whose text changed with the batch, and whose B found other tokens of its
             prompt in the cache than S1: a change by the cache cannot be told from one by the batch.
         cache_unknown: rows whose text changed with the batch, of which that is not known.
@@ -198,6 +200,7 @@ class Unseen(Struct, frozen=True):
     again: int = 0
     again_moved: int = 0
     tokens_moved: int = 0
+    tokens_unsteady: int = 0
     cache_moved: int = 0
     cache_unknown: int = 0
     unsteady: int = 0
@@ -215,6 +218,8 @@ class Unseen(Struct, frozen=True):
                 f"{self.again_moved} of {self.again} rows change when the same batch is sent again "
                 "(B2)"
             )
+        if self.tokens_moved:
+            return f"{self.tokens_moved} rows have other token ids in the batch, in the same text"
         return None
 
     def of_the_cache(self, policy: str | None) -> str | None:

@@ -176,7 +176,8 @@ def _hashes_agree_with_texts(run: Checked) -> Outcome:
 def _equal_texts_equal_tokens(run: Checked) -> Outcome:
     """A batch may move tokens without the text: no change of text, and a change all the same."""
     if bad := run.records.checks.retokenized:
-        return warning("askings of one text have other token ids: ", at(bad))
+        told = [f"line {line} ({', '.join(e.words for e in moved)})" for line, moved in bad]
+        return warning(f"{len(bad)} record(s) have one text in other token ids: ", told)
     if not run.records.checks.answers:
         return not_checked("token ids are not recorded")
     return ok("askings of one text have one sequence of tokens")

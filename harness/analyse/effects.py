@@ -54,7 +54,8 @@ def _counted(
     there, changed = seen >= 0, seen == 1
     tokens = records.column(f"{effect}_tokens" if effect else "compared_tokens")[rows][there]
     compared = int(tokens.sum()) if len(tokens) and (tokens >= 0).all() else None
-    moved = changed.any() or records.column("tokens_moved")[rows][there].any()
+    retold = [records.column(f"{e}_retold")[rows][there] for e in ([effect] if effect else Effect)]
+    moved = changed.any() or np.any(retold)
     sent = records.dispatches[key]
     batched = effect in _OF_BATCHES and there.any() and (sent[there] >= 0).all()
 
@@ -226,7 +227,8 @@ def unseen_of(records: Records, rows: IntArray, mode: Mode) -> Unseen:
         companions_moved=sum(len(moved) for moved, _ in told),
         again=int((frame["batch_repeats"] > 0).sum()),
         again_moved=int((frame["batch_repeat_changes"] > 0).sum()),
-        tokens_moved=int(frame["tokens_moved"].sum()),
+        tokens_moved=int(frame[f"{Effect.BATCH}_retold"].sum()),
+        tokens_unsteady=int(frame[f"{Effect.NOISE}_retold"].sum()),
         cache_moved=int((changed["cache_moved"] == 1).sum()),
         cache_unknown=int((changed["cache_moved"] < 0).sum()),
         unsteady=sum(finds.unsteady(server) for server in list(finds.alone) if server[1] == mode),

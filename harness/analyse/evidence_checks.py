@@ -209,6 +209,8 @@ def _changes_could_be_seen(run: Checked) -> Outcome:
     if len(run.pairing.modes()) < len(MODES):
         return not_checked("only one mode was asked")
     rows = run.pairing.rows(Mode.STANDARD)
+    if (run.records.column(f"{Effect.BATCH}_text")[rows] < 0).any():
+        return not_checked("S1 was not asked of every row: no change is known to be the batch's")
     changed = rows[run.records.column(f"{Effect.BATCH}_text")[rows] == 1]
     ways = run.records.candidates["dispatch_mode"].to_numpy()
     prompts, keys = run.records.prompts, run.records.column("key")

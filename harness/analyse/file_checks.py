@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.analyse.checked import Checked, Look, Outcome, check, failed, not_checked, ok
+import numpy as np
+
+from harness.analyse.checked import Checked, Look, Outcome, at, check, failed, not_checked, ok
+from harness.errors import UsageError
 from harness.files import read_json
+from harness.plan import Asked, fingerprint, made_again
 from harness.prove import read_facts
-from harness.records import METADATA, RUN_SCHEMA, Start, Startup, plan_seal
-from harness.words import BackendName, CachePolicy
+from harness.records import (
+    METADATA,
+    PROMPT_HASHES,
+    RUN_SCHEMA,
+    BoolArray,
+    RunFiles,
+    Start,
+    Startup,
+    group_hash,
+    plan_seal,
+    record_id,
+)
+from harness.words import MODES, BackendName, CachePolicy
 
 OF_FILES: dict[str, Look] = {}
 _FLAGS = {"dtype": "--dtype", "max_model_len": "--max-model-len"}
@@ -49,10 +64,82 @@ def _plan_as_recorded(run: Checked) -> Outcome:
     seal = metadata.get("plan_sha256")
     if seal is not None and seal != plan_seal(metadata):
         bad.append("settings, weights, candidates or plan are not those that plan_sha256 is of")
+    if seal is None and run.records.checks.sealed:
+        bad.append("plan_sha256 is missing, which every run of this form has: it was taken out")
     if bad:
         return failed("metadata.json contradicts itself or the selected candidates: ", bad)
-    sealed = "" if seal else "; it has no plan_sha256, by which an edit would show"
+    sealed = "" if seal else "; it has no plan_sha256, for it is of an older form"
     return ok(f"{planned} records, of {len(selected)} candidates{sealed}")
+
+
+@check(OF_FILES)
+def _plan_made_again(run: Checked) -> Outcome:
+    """Settings, weights, candidates and prompts give the plan, and the records are of that plan."""
+    told = run.files.metadata.get("fingerprint")
+    planned = run.files.made_by_the_harness and run.files.spec
+    if not planned or run.files.candidates is None:
+        return not_checked("the records came without a plan of ours: nobody knows what was planned")
+    try:
+        found = plan_again(run.files)
+    except UsageError as error:
+        return failed(f"the plan cannot be made again: {error.message}")
+    if found is None:
+        return not_checked(
+            f"there is no {PROMPT_HASHES}: whether the records are of their plan is not known"
+        )
+    again, asked = found
+    if again != told:
+        return failed(
+            "settings, weights, candidates and prompts do not give the fingerprint of "
+            f"metadata.json: {_short(told)} there, {again} made again"
+        )
+    if bad := run.lines(_unplanned(run, asked)):
+        return failed("asked otherwise than planned (prompt, batch or place in it): ", at(bad))
+    return ok(f"settings, weights, candidates and prompts give the plan of {len(asked)} records")
+
+
+def plan_again(files: RunFiles) -> tuple[str, list[Asked]] | None:
+    """The fingerprint and the records of a run's plan; ``None`` where its prompts are not told.
+
+    Raises:
+        UsageError: its files contradict each other, or one is damaged.
+    """
+    prompts, spec = files.prompts(), files.spec
+    if prompts is None:
+        return None
+    models = [model["name"] for model in spec.get("models") or ()]
+    asked = made_again(models, spec.get("modes") or (), files.candidates or (), prompts)
+    weights = _mapping(files.metadata.get("model_files"))
+    return fingerprint(spec, weights, ((one.record_id, one.hashes) for one in asked)), asked
+
+
+def _unplanned(run: Checked, asked: Sequence[Asked]) -> BoolArray:
+    """Which records are of another prompt, batch or place than their candidate's in the plan.
+
+    Other checks name a candidate that was not selected, a record that contradicts itself, and one
+    that contradicts the other mode's.
+    """
+    planned = {one.record_id: one for one in asked}
+    keys, prompts = run.records.keys, run.records.frame["prompt"].astype(object).tolist()
+    columns = [run.records.column(name).tolist() for name in ("key", "mode", "group")]
+    bad = np.zeros(len(run.records), dtype=bool)
+    for row, (key, mode, group, prompt) in enumerate(zip(*columns, prompts, strict=True)):
+        one = planned.get(record_id(keys[key], MODES[mode]))
+        if one is not None:
+            batches = [group_hash(text, one.target_index) for text in _as_written(one.keys)]
+            bad[row] = group not in batches or prompt != one.hashes[one.target_index]
+    misplaced = [line for line, _ in run.records.checks.batches.misplaced]
+    bad &= ~np.isin(run.records.column("line"), misplaced)
+    pairs = [run.pairing.slots[mode][run.pairing.complete(run.records)] for mode in MODES]
+    for name in ("group", "prompt"):
+        unlike = run.records.column(name)[pairs[0]] != run.records.column(name)[pairs[1]]
+        bad[np.concatenate([slot[unlike] for slot in pairs])] = False
+    return bad
+
+
+def _as_written(keys: Sequence[str]) -> list[bytes]:
+    """A list of keys as a line may hold it, with blanks and without."""
+    return [json.dumps(keys, separators=how).encode() for how in ((", ", ": "), (",", ":"))]
 
 
 @check(OF_FILES)

@@ -125,7 +125,8 @@ def summarise(
     )
     failed = {}
     if context is not None:
-        refused = validate(records, context, expectations_of(context)).failures
+        validation = validate(records, context, expectations_of(context))
+        refused = validation.failures or validation.unbound
         failed = {finding.check: f"{finding.check}: {finding.message}" for finding in refused}
     return replace(
         summary,

@@ -12,7 +12,10 @@ from harness.numbers import p_equals
 from harness.words import MODES, CachePolicy, Effect, Endpoint, Mode
 
 _INVARIANT = MODES[1]
-_BESIDE = ("modes_present", "rows_per_mode", "logs_unchanged", "run_finished")
+_BESIDE = (
+    *("modes_present", "rows_per_mode", "logs_unchanged", "run_finished"),
+    "plan_made_again",
+)
 """Checks that refuse an incomplete folder: its records may still refute."""
 
 
@@ -120,6 +123,11 @@ class Ledger:
                 return (
                     f"the text of {noise.told} changes in {mode.words} mode when nothing changes "
                     "but time"
+                )
+            if retold := self.summary.unseen[mode].tokens_unsteady:
+                return (
+                    f"the token ids of {retold} rows change in {mode.words} mode when nothing "
+                    "changes but time, in the same text"
                 )
             if unsteady := self.summary.unseen[mode].unsteady:
                 return (

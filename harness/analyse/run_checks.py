@@ -11,6 +11,7 @@ from msgspec import convert
 
 from harness.analyse.checked import Checked, Look, Outcome, check, failed, key_name, not_checked, ok
 from harness.files import sha256_unpacked
+from harness.numbers import shortened
 from harness.prove import ServerFacts, by_the_mode, gap_in_proof, mode_parity, read_facts
 from harness.records import Start
 from harness.words import MODES, PROVEN, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
@@ -233,6 +234,10 @@ def _logs_unchanged(run: Checked) -> Outcome:
     insisted = kept or (run.files.made_by_the_harness and not run.records.of_schema_1)
     if insisted and (bad := _logs_without_hash(run)):
         return failed("the hash of its log is not told by ", bad)
+    if gone := _logs_elsewhere(run):
+        return not_checked(f"logs that are not here: {shortened(gone, len(gone))}")
+    if not kept and run.files.startups and run.files.spec.get("backend") == BackendName.EXTERNAL:
+        return ok("somebody else's servers, of which no log was given")
     if not kept:
         return not_checked("no start-up file holds the hash of its server's log")
     return ok(f"{len(kept)} server logs are as they were written")
@@ -244,9 +249,19 @@ def _logs_without_hash(run: Checked) -> list[str]:
         f"{startup.file}: start {number}"
         for startup in run.files.startups
         for number, start in enumerate(startup.starts, start=1)
-        if start.ended_at and not start.log_sha256 and not start.superseded
+        if (start.ended_at or start.records) and not start.log_sha256 and not start.superseded
         if start.server.get("backend") != BackendName.EXTERNAL and start.log
         if sha256_unpacked(run.files.folder / start.log)
+    ]
+
+
+def _logs_elsewhere(run: Checked) -> list[str]:
+    """Starts of our own servers that may have answered, and whose logs nobody can read again."""
+    return [
+        f"{startup.file}: start {number}"
+        for startup in run.files.startups
+        for number, start in startup.answering()
+        if start.server.get("backend") != BackendName.EXTERNAL and run.log_of(start) is None
     ]
 
 

@@ -45,6 +45,8 @@ _REMEDIES = {
     Mend.FAILS_NEVER: "",
 }
 MENDS = packaged("harness.analyse", "mends.yaml", dict[str, Mend])
+BINDING = ("plan_made_again", "logs_unchanged")
+"""Checks that have to be made, and not only not to fail, before anything is established."""
 _LINES = re.compile(r"(?:^| on )lines? (\d+)(?: and (\d+))?")
 _STARTUP = re.compile(r"startup_\S+\.json(?=:)")
 
@@ -86,6 +88,12 @@ class Validation(Struct, frozen=True, kw_only=True):
     def failures(self) -> tuple[Finding, ...]:
         """The checks that failed."""
         return tuple(f for f in self.findings if f.status is Status.FAILED)
+
+    @property
+    def unbound(self) -> tuple[Finding, ...]:
+        """Checks that could not be made, and without which nothing binds records to their plan."""
+        open_ = (f for f in self.findings if f.status is Status.NOT_CHECKED)
+        return tuple(finding for finding in open_ if finding.check in BINDING)
 
     @property
     def reasons(self) -> tuple[str, ...]:

@@ -39,7 +39,9 @@ from harness.files import refusal
 from harness.models import insist_fetched
 from harness.plan import Lifetime, Plan, remaining
 from harness.records import (
+    CANDIDATES,
     METADATA,
+    PROMPT_HASHES,
     Record,
     RunFolder,
     find_unfinished,
@@ -252,7 +254,9 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
         progress.note(f"{_set_aside(prepared.plan, folder)} failed records are asked again")
     plan = _left(prepared.plan, folder)
     candidates = (candidate.model_dump(mode="json") for candidate in prepared.candidates)
-    folder.write_rows("selected_candidates.jsonl", candidates)
+    folder.write_rows(CANDIDATES, candidates)
+    prompts = prepared.population.prompts
+    folder.write_rows(PROMPT_HASHES, ({"prompt": p.key, "sha256": p.sha256} for p in prompts))
     keep_tasks(folder.path, (task.file for task in prepared.population.tasks))
     if plan.records:
         for name in _CONCLUSION:  # of an earlier state: more records are about to come

@@ -1,33 +1,20 @@
 """From a spec to work that can begin: inputs read and checked, the plan made, nothing started."""
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from harness.candidates import Candidate, CandidateKey, candidate_hashes, load_candidates
 from harness.errors import UsageError
 from harness.files import sha256_of
 from harness.models import weights_folder
-from harness.plan import Plan, build_plan
+from harness.plan import Plan, build_plan, fingerprint
 from harness.settings import LoadedSpec, RunSpec
 from harness.tasks import Population, load_tasks
 from harness.words import DispatchMode
 
 CandidateSource = Callable[[RunSpec, Population], tuple[Candidate, ...]]
-NOT_THE_EXPERIMENT: Any = {
-    "schema_version": True,
-    "name": True,
-    "expect": True,
-    "external": True,
-    "candidates": True,
-    "candidate_source": True,
-    "tasks": True,
-    "server": {"port", "startup_timeout_s", "stop_timeout_s"},
-    "request": {"timeout_s"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +122,9 @@ def _planned(
             files = sorted(file for file in path.iterdir() if file.is_file())
             text = "".join(f"{file.name} {sha256_of(file)}\n" for file in files)
             weights[name] = hashlib.sha256(text.encode()).hexdigest()
-    settings: dict[str, Any] = spec.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT)
-    mark = hashlib.sha256(json.dumps([settings, weights], sort_keys=True).encode())
-    for record in plan.records:
-        mark.update(record.record_id.encode())
-        for prompt in record.group.prompts:
-            mark.update(prompt.sha256.encode())
-    return Prepared(loaded, population, candidates, plan, mark.hexdigest(), hashes, weights)
+    asked = ((one.record_id, (p.sha256 for p in one.group.prompts)) for one in plan.records)
+    mark = fingerprint(spec.model_dump(mode="json"), weights, asked)
+    return Prepared(loaded, population, candidates, plan, mark, hashes, weights)
 
 
 def _refuse_wrong_widths(spec: RunSpec, candidates: Sequence[Candidate]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from harness.conduct.prepare import NOT_THE_EXPERIMENT, Prepared
+from harness.conduct.prepare import Prepared
 from harness.conduct.site import Site
 from harness.errors import EnvironmentError_, HarnessError, UsageError, shown
 from harness.machine import (
@@ -22,6 +22,7 @@ from harness.machine import (
     interpreter_versions,
 )
 from harness.models import PREFIX
+from harness.plan import experiment_of
 from harness.prove import ActivationEvidence, Device, Difference
 from harness.records import RunFolder, plan_seal
 from harness.score import scorer_versions
@@ -157,7 +158,7 @@ def _insist_on_the_same(known: RunFacts, prepared: Prepared, site: Site, file: P
         raise UsageError(f"this run does not count: {known.does_not_count}", file=file, hint=_NEW)
     spec, differing = prepared.spec, list[str]()
     if known.fingerprint != prepared.fingerprint:
-        now = spec.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT)
+        now = experiment_of(spec.model_dump(mode="json"))
         differing += _differences(_leaves(known.resolved_spec), _leaves(now))
         weights = {f"weights of {name}": sha for name, sha in known.model_files.items()}
         now = {f"weights of {name}": sha for name, sha in prepared.model_files.items()}

@@ -5,19 +5,23 @@ Apart from `harness.jobs.run_numbers`, whose verbs need no scorer and no tasks.
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.analyse import plan_again
 from harness.errors import HarnessError, UsageError, nearest
 from harness.files import sha256_of, write_json, write_rows
 from harness.jobs import Done
 from harness.records import (
+    CANDIDATES,
     METADATA,
+    PROMPT_HASHES,
     RECORDS,
     first_record,
     iter_values,
     keep_tasks,
+    plan_seal,
     read_run_files,
     sealed,
     task_folder,
@@ -130,11 +134,16 @@ def rescore_run(run: Path, profile: str, tasks: Path | None, out: Path | None, s
     comparison = work.profiles.as_json()
     write_json(folder / _COMPARISON, {**comparison, "rescored_from": origin})
     if files.metadata:  # with these the folder is a run
-        for pattern in ("startup_*.json", "selected_candidates.jsonl"):
+        for pattern in ("startup_*.json", CANDIDATES, PROMPT_HASHES):
             for carried in files.folder.glob(pattern):
                 shutil.copyfile(carried, folder / carried.name)
         keep_tasks(folder, (task.file for task in population.tasks))
         spec = {**files.spec, "score_profile": chosen}
         told = {"task_files": population.files, "rescored_from": origin}
-        write_json(folder / METADATA, {**files.metadata, "resolved_spec": spec, **told})
+        metadata = {**files.metadata, "resolved_spec": spec, **told}
+        if planned := plan_again(replace(files, metadata=metadata)):
+            metadata["fingerprint"] = planned[0]
+        if "plan_sha256" in metadata:
+            metadata["plan_sha256"] = plan_seal(metadata)
+        write_json(folder / METADATA, metadata)
     return Done(work.lines(folder, show), comparison)

@@ -4,6 +4,7 @@ Pure: a plan is a value computed from the spec, the candidates and the populatio
 """
 
 from harness.plan.estimate import Estimate, estimate
+from harness.plan.fingerprint import Asked, experiment_of, fingerprint, made_again
 from harness.plan.planning import (
     BatchGroup,
     Lifetime,
@@ -15,6 +16,7 @@ from harness.plan.planning import (
 )
 
 __all__ = [
+    "Asked",
     "BatchGroup",
     "Estimate",
     "Lifetime",
@@ -23,5 +25,8 @@ __all__ = [
     "batch_group",
     "build_plan",
     "estimate",
+    "experiment_of",
+    "fingerprint",
+    "made_again",
     "remaining",
 ]

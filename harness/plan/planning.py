@@ -107,11 +107,20 @@ def batch_group(
     if position is None:
         raise UsageError(f"no sample '{sample_id}' of task '{task_name}' in the population")
     prompts = population.prompts
-    if not 1 <= batch_size <= len(prompts):
-        raise UsageError(f"batch size {batch_size} of a population of {len(prompts)} prompts")
+    places = batch_places(position, batch_size, len(prompts))
+    return BatchGroup(tuple(prompts[place] for place in places), position % batch_size)
+
+
+def batch_places(position: int, batch_size: int, of: int) -> list[int]:
+    """The places of a population of ``of`` prompts that share a batch with one (DESIGN 4.4).
+
+    Raises:
+        UsageError: the batch is larger than the population.
+    """
+    if not 1 <= batch_size <= of:
+        raise UsageError(f"batch size {batch_size} of a population of {of} prompts")
     start = position - position % batch_size
-    places = range(start, start + batch_size)
-    return BatchGroup(tuple(prompts[i % len(prompts)] for i in places), position - start)
+    return [place % of for place in range(start, start + batch_size)]
 
 
 def build_plan(spec: RunSpec, candidates: Sequence[Candidate], population: Population) -> Plan:

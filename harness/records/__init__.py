@@ -29,6 +29,7 @@ from harness.records.divergence import (
     first_difference,
     gap_of,
 )
+from harness.records.filling import group_hash
 from harness.records.frame import (
     BoolArray,
     Duplicate,
@@ -60,8 +61,10 @@ from harness.records.record import (
     record_id,
 )
 from harness.records.run_files import (
+    CANDIDATES,
     INTERRUPTED,
     METADATA,
+    PROMPT_HASHES,
     RECORDS,
     RUN_SCHEMA,
     LogEvidence,
@@ -82,9 +85,11 @@ from harness.records.run_folder import (
 from harness.records.task_copies import keep_tasks, task_folder
 
 __all__ = [
+    "CANDIDATES",
     "FINISHED",
     "INTERRUPTED",
     "METADATA",
+    "PROMPT_HASHES",
     "RECORDS",
     "RUN_SCHEMA",
     "SELECTIONS",
@@ -126,6 +131,7 @@ __all__ = [
     "first_difference",
     "first_record",
     "gap_of",
+    "group_hash",
     "is_concluded",
     "iter_records",
     "iter_values",

@@ -142,19 +142,6 @@ def cached_of(row: Row) -> str:
 _CACHED = re.compile(rb'"cached_tokens": ?(null|\d+)')
 
 
-def tokens_moved(row: Row) -> bool:
-    """Whether two askings have one text of other token ids: a change that no text shows."""
-    told = row.askings
-    known: dict[bytes, bytes] = {}
-    for one in (row.solo, told.S1, row.batched, told.B2, told.S2):
-        if one is None or (ids := bytes(one.token_ids)) == b"null":
-            continue
-        first = known.setdefault(bytes(one.text), ids)
-        if first != ids and json.loads(first) != json.loads(ids):
-            return True
-    return False
-
-
 class _Asked:
     """The hash and the judgement of each asking of a row."""
 
@@ -219,17 +206,20 @@ def _again(first: AnswerRow | None, repeats: Sequence[AnswerRow]) -> Repeats:
     return len(repeats), changes, flips
 
 
-def told_of(row: Row) -> tuple[int, int, bool, bool]:
-    """Of a row's answers: tokens compared, whether the cache moved, degenerate, tokens moved.
+def told_of(row: Row) -> tuple[int, int, bool, bool, bool, bool]:
+    """Of a row's answers: tokens compared, whether the cache moved, degenerate, and tokens moved.
 
-    Tokens compared are those of the shorter of S0 and B, -1 unless both have ids.
+    Tokens compared are those of the shorter of S0 and B, -1 unless both have ids. Tokens moved: by
+    the batch, by the cache and by time, in the order of `Effect`.
     """
     told = dict.fromkeys((bytes(one.text), bytes(one.token_ids)) for _, one in row.asked())
     idle = any(_degenerate(*one) for one in told)
     if row.solo is None or row.batched is None:
-        return -1, -1, idle, False
+        return -1, -1, idle, False, False, False
     tokens = row.solo.tokens if len(told) == 1 else min(row.solo.tokens, row.batched.tokens)
-    return tokens, _cache_moved(row), idle, len(told) > 1 and retokenized(row)
+    moved = retokenized(row) if len(told) > 1 else ()
+    batch, cache, noise = (effect in moved for effect in Effect)
+    return tokens, _cache_moved(row), idle, batch, cache, noise
 
 
 def effect_tokens(row: Row) -> tuple[int, int, int]:
@@ -243,11 +233,26 @@ def effect_tokens(row: Row) -> tuple[int, int, int]:
     return batch, cache, noise
 
 
-def retokenized(row: Row) -> bool:
-    """Whether two askings have one text and other token ids."""
-    told = [(bytes(one.text), bytes(one.token_ids)) for _, one in row.asked()]
-    known = {pair for pair in told if b"null" not in pair}
-    return len({text for text, _ in known}) < len(known)
+def retokenized(row: Row) -> list[Effect]:
+    """What moved the tokens of a text that stayed: a change that no text shows.
+
+    Of the batch: B has other token ids than S1 (than S0 where S1 was not asked), or than B2.
+    """
+    told = row.askings
+    alone = told.S1 or row.solo
+    pairs = {
+        Effect.BATCH: ((alone, row.batched), (row.batched, told.B2)),
+        Effect.CACHE: ((row.solo, told.S1),),
+        Effect.NOISE: ((told.S1, told.S2),),
+    }
+    return [e for e in Effect if any(_other_ids(*pair) for pair in pairs[e])]
+
+
+def _other_ids(one: AnswerRow | None, other: AnswerRow | None) -> bool:
+    if one is None or other is None or bytes(one.text) != bytes(other.text):
+        return False
+    ids = bytes(one.token_ids), bytes(other.token_ids)
+    return b"null" not in ids and ids[0] != ids[1] and json.loads(ids[0]) != json.loads(ids[1])
 
 
 _BLANK = re.compile(rb'"(?:\s|\\[nrtfb]|\\u00(?:[01]\w|20|a0))*"')

@@ -77,6 +77,11 @@ class _CodesOf(dict[Any, int]):
         return code
 
 
+def group_hash(ids: bytes, target_index: int | None) -> int:
+    """The number that a frame has for a batch, as it stands in a line, and the target's place."""
+    return hash((ids, target_index))
+
+
 def _settings(sampling: bytes, score_profile: str | None, hf_id: str | None) -> str | None:
     """The category of a sampling (as it stands in the file), a score profile and a hub id."""
     settings = {"sampling": json.loads(sampling), "score_profile": score_profile, "hf_id": hf_id}
@@ -161,7 +166,7 @@ class RecordsBuilder:
         self._put("sample_id", _coded(list(map(str, columns["sample_id"])), self._samples))
         self._put("batch_size", np.array(columns["batch_size"], np.int64))
         groups = zip(map(bytes, columns["group"]), columns["target_index"], strict=True)
-        hashes = [0 if group[0] == b"null" else hash(group) for group in groups]
+        hashes = [0 if raw == b"null" else group_hash(raw, place) for raw, place in groups]
         self._put("group", np.array(hashes, np.int64))
         sent = [0 if group == b"null" else hash(group) for group in map(bytes, columns["group"])]
         self._put("batch", np.array(sent, np.int64))
@@ -237,7 +242,8 @@ class RecordsBuilder:
         shown_of = np.array([told_of(row) for row in answered], np.int32).T
         for name, values in zip(("compared_tokens", "cache_moved"), shown_of, strict=False):
             self._put(name, _spread(values, len(rows)))
-        for name, values in zip(("degenerate", "tokens_moved"), shown_of[2:] > 0, strict=True):
+        names = ("degenerate", *(f"{effect}_retold" for effect in Effect))
+        for name, values in zip(names, shown_of[2:] > 0, strict=True):
             self._put(name, _spread(values, len(rows)))
         self._put("start", np.array([start or 0 for start in columns["start"]], np.int32))
         tokens = np.array([effect_tokens(row) for row in answered], np.int32)
@@ -266,6 +272,8 @@ class RecordsBuilder:
             if row.solo is None and row.batched is None:
                 continue
             found.answers += 1
+            if moved := retokenized(row):
+                found.retokenized.append((line, moved))
             endings, companions = row.endings(), row.told_companions() or ()
             endings.update([one.finish_reason for one in companions])
             if row.status is Status.OK:
@@ -290,7 +298,6 @@ class RecordsBuilder:
                 (found.unfinished, not endings <= _ENDINGS),
                 (found.unended, not row.is_of_schema_1 and None in endings),
                 (found.contradicted, contradicted),
-                (found.retokenized, retokenized(row)),
             ):
                 if fault:
                     lines_of.append(line)

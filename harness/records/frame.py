@@ -17,7 +17,7 @@ from harness.errors import UsageError
 from harness.flips import ScoreState
 from harness.records.batches import BatchFinds, Oddity
 from harness.records.record import RecordKey
-from harness.words import MODES, Asking, Mode
+from harness.words import MODES, Asking, Effect, Mode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +101,7 @@ class AnswerChecks:
         sealed: records whose line carries its checksum.
         newer: lines of a form that this version does not know.
         misnamed: lines whose record id is not that of its candidate and mode.
-        retokenized: lines of which two askings have one text and other token ids.
+        retokenized: lines of which two askings have one text and other token ids, and what moved.
         odd: what no server can have answered, or no engine have done.
         cache: what their askings took from the prefix cache.
         batches: what they say of their batches.
@@ -116,7 +116,7 @@ class AnswerChecks:
     sealed: int = 0
     newer: list[int] = field(default_factory=list)
     misnamed: list[int] = field(default_factory=list)
-    retokenized: list[int] = field(default_factory=list)
+    retokenized: list[tuple[int, list[Effect]]] = field(default_factory=list)
     odd: list[Oddity] = field(default_factory=list)
     cache: CacheFinds = field(default_factory=CacheFinds)
     batches: BatchFinds = field(default_factory=BatchFinds)
@@ -162,7 +162,8 @@ class Records:
         compared_tokens: tokens of the shorter of S0 and B; -1 where ids are not recorded;
             likewise batch_effect_tokens (S1 and B), cache_effect_tokens and noise_tokens.
         degenerate: whether any asking is empty or begins as a few tokens over and over.
-        tokens_moved: whether two askings have one text of other token ids.
+        batch_effect_retold: whether S1 and B, or B and B2, have one text of other token ids;
+            likewise cache_effect_retold (S0 and S1) and noise_retold (S1 and S2).
         cache_moved: whether B found another number of its tokens in the cache than S1: 1, 0, and
             -1 where that is not known.
         shared_steps, lone_steps, tokens, at_once: how much its prompt met the others (`Meeting`).

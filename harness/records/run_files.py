@@ -18,6 +18,8 @@ Json = Mapping[str, Any]
 RECORDS = "vllm_records.jsonl"
 METADATA = "metadata.json"
 CANDIDATES = "selected_candidates.jsonl"
+PROMPT_HASHES = "prompt_hashes.jsonl"
+"""Each prompt of the population in its order, by key and hash: what batches are cut from."""
 RUN_SCHEMA = frozenset({1})
 INTERRUPTED = "Interrupted"
 """The type of the error of a start that a signal to the harness ended."""
@@ -284,6 +286,17 @@ class RunFiles:
     def made_by_the_harness(self) -> bool:
         """Whether the metadata is the harness's own: then no file of a run may be missing."""
         return bool(self.metadata.get("sessions"))
+
+    def prompts(self) -> list[tuple[str, str]] | None:
+        """Key and hash of each prompt of the population; ``None`` where no file tells them.
+
+        Raises:
+            UsageError: the file is damaged.
+        """
+        path = self.folder / PROMPT_HASHES
+        if not (self.is_run_folder and lexists(path)):
+            return None
+        return [(str(row.get("prompt")), str(row.get("sha256"))) for _, row in read_rows(path)]
 
     @property
     def startup_errors(self) -> int:

@@ -176,7 +176,7 @@ def test_a_complete_run_passes_every_check(run):
     # these look at what records of schema 2 hold more: tests/invalid plants faults for them
     newer = {"batch_as_planned", "one_dispatch_a_batch", "every_asking_asked"}
     newer |= {"companions_warmed", "asked_as_specified", "every_record_has_a_lifetime"}
-    newer |= {"lines_sealed", "ids_are_of_their_candidates"}
+    newer |= {"plan_made_again", "lines_sealed", "ids_are_of_their_candidates"}
     newer |= {"batches_repeat", "companions_keep_their_answers", "same_cache_for_s1_and_b"}
     found = run.statuses()
     assert found.pop("changes_could_be_seen") == "warning"  # without S1 no change is shown

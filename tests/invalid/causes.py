@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from stand_in_run import (
+    KEY,
     MODES,
     VERDICTS,
     Row,
@@ -23,7 +24,7 @@ from stand_in_run import (
 )
 from stand_in_server import judged, log_of, proof_of
 
-from harness.records import plan_seal
+from harness.records import plan_seal, record_id
 
 Plant = Callable[[StandIn, Random], None]
 
@@ -33,15 +34,19 @@ class Cause(NamedTuple):
 
     Attributes:
         claims: for what is no fault of a run but forbids these claims: the check only warns.
+        says: what the check says of it.
     """
 
     check: str
     plant: Plant
     shape: dict[str, Any]
     claims: tuple[str, ...] = ()
+    says: str = "failed"
 
 
 CAUSES: dict[str, Cause] = {}
+CARRIED = ("removes_change", "invariant", "paths_differ", "kernel_path")
+MEASURED = ("standard_changes", *CARRIED)
 
 
 def cause(check: str, **shape: Any) -> Callable[[Plant], Plant]:
@@ -58,7 +63,18 @@ def forbids(check: str, *claims: str, **shape: Any) -> Callable[[Plant], Plant]:
     """Add a cause of which the check warns, and under which the claims are not established."""
 
     def added(plant: Plant) -> Plant:
-        CAUSES[plant.__name__.replace("_", " ")] = Cause(check, plant, shape, claims)
+        CAUSES[plant.__name__.replace("_", " ")] = Cause(check, plant, shape, claims, "warning")
+        return plant
+
+    return added
+
+
+def unbinds(check: str, **shape: Any) -> Callable[[Plant], Plant]:
+    """Add a cause for which the check cannot be made, and under which nothing is established."""
+
+    def added(plant: Plant) -> Plant:
+        about = check, plant, shape, MEASURED, "not_checked"
+        CAUSES[plant.__name__.replace("_", " ")] = Cause(*about)
         return plant
 
     return added
@@ -688,17 +704,25 @@ def companions_that_a_batch_broke(run, rng):
 # no fault of a run, and yet no claim
 
 
+def send_otherwise(run: StandIn, row: Row) -> None:
+    """Have the batch of a row sent in another way of the run's, in both modes and in the plan."""
+    key = [row[name] for name in KEY]
+    way = min({one["dispatch_mode"] for one in run.rows} - {row["dispatch_mode"]})
+    planned = next(one for one in run.candidates if key == [*map(one.get, KEY)])
+    for one in (row, run.partner(row), planned):
+        one["dispatch_mode"] = way
+        if "mode" in one:
+            one["record_id"] = record_id(tuple(one[name] for name in KEY), one["mode"])
+            one["witness"]["B"]["admitted_first_step"] = one["batch_size"]
+
+
 @forbids("companions_keep_their_answers", "invariant", "removes_change", prompts=24)
 def companion_answered_otherwise_than_alone(run, rng):
     row = rng.choice(run.of("batch_invariant"))
     key = rng.choice(row["companions"])["key"]
     gone = {f"{one['task_name']}/{one['sample_id']}": one["sample_id"] for one in run.rows}
     other = next(r for r in run.of("batch_invariant") if r["sample_id"] == gone[key])
-    # its own row was asked in another batch, so that no two records tell of one dispatch
-    for one in (other, run.partner(other)):
-        one["group"] = list(reversed(one["group"]))
-        one["companions"].reverse()
-        one["target_index"] = one["batch_size"] - 1 - one["target_index"]
+    send_otherwise(run, other)  # so that no two records tell of one dispatch
     text = digest(f"moved {rng.random()}")
     for mate in run.of("batch_invariant"):
         for one in mate["companions"]:
@@ -715,10 +739,7 @@ def companion_answered_in_two_ways_and_never_alone(run, rng):
     keep_candidates(run)
     mates = [r for r in run.of("batch_invariant") if one["key"] in r["group"]]
     mate = rng.choice(mates)
-    for other in (mate, run.partner(mate)):
-        other["group"] = list(reversed(other["group"]))
-        other["companions"].reverse()
-        other["target_index"] = other["batch_size"] - 1 - other["target_index"]
+    send_otherwise(run, mate)
     for told in mate["companions"]:
         if told["key"] == one["key"]:
             told["response_hash"] = digest(f"moved {rng.random()}")
@@ -744,8 +765,24 @@ def batch_effect_between_two_states_of_the_cache(run, rng):
         row["batched"]["cached_tokens"] = row["batched"]["cached_earlier"] = rng.choice([0, 8, 12])
 
 
-CARRIED = ("removes_change", "invariant", "paths_differ", "kernel_path")
-MEASURED = ("standard_changes", *CARRIED)
+def _retold(run: StandIn, rng: Random, rows: list[Row], names: tuple[str, ...]) -> None:
+    for row in some(rng, rows):
+        ids = [n + rng.randint(1, 99) for n in row["solo"]["token_ids"]]
+        for name in names:
+            asking(row, name)["token_ids"] = ids
+
+
+@forbids("equal_texts_equal_tokens", "invariant", "removes_change", prompts=24)
+def batch_that_moves_tokens_and_no_text(run, rng):
+    _retold(run, rng, run.of("batch_invariant"), ("B",))
+
+
+@forbids(
+    "equal_texts_equal_tokens", "invariant", "removes_change",
+    prompts=24, askings=("S0", "S1", "B", "B2", "S2"),
+)  # fmt: skip
+def second_batch_that_moves_tokens_and_no_text(run, rng):
+    _retold(run, rng, run.of("batch_invariant"), ("B2",))
 
 
 def retell(run: StandIn) -> None:
@@ -762,6 +799,11 @@ def _looped(run: StandIn, rows: list[Row], rng: Random, names: tuple[str, ...] =
         ids = [rng.randint(0, 9)] * rng.randint(16, 64)
         say(run, row, rng.choice(["!", "0", "the "]) * len(ids), names, token_ids=ids)
     fit_the_steps(run)
+
+
+@forbids("equal_texts_equal_tokens", *MEASURED, prompts=24)
+def tokens_that_move_with_time_alone(run, rng):
+    _retold(run, rng, run.of(rng.choice(MODES)), ("S2",))
 
 
 @forbids("answers_carry_claims", *CARRIED, prompts=24)
@@ -867,6 +909,22 @@ def answers_drawn_by_lot(run, rng):
         row["sampling"] |= told
 
 
+# what nobody can check any more
+
+
+@unbinds("plan_made_again", prompts=24)
+def prompts_of_the_plan_missing(run, rng):
+    run.prompts = None
+    run.metadata["note"] = rng.random()
+
+
+@unbinds("logs_unchanged", lifetimes=2)
+def logs_and_their_hashes_taken_out(run, rng):
+    for start in rng.sample(run.starts(), rng.randint(1, 3)):
+        del run.logs[start["log"]]
+        start["log_sha256"] = None
+
+
 # what one file of the run says against another
 
 
@@ -946,15 +1004,92 @@ def fewer_candidates_counted_than_selected(run, rng):
 
 
 @cause("plan_as_recorded")
-def settings_edited_after_the_plan_was_sealed(run, rng):
-    run.metadata["plan_sha256"] = plan_seal(run.metadata)
-    edit = rng.choice(["fingerprint", "weights", "settings"])
-    if edit == "settings":
+def seal_of_the_plan_taken_out(run, rng):
+    del run.metadata["plan_sha256"]
+    run.metadata["note"] = rng.random()
+
+
+@cause("plan_made_again")
+def settings_edited_and_sealed_again(run, rng):
+    edit = rng.choice(["attempts", "memory", "arguments", "warm-up"])
+    if edit == "attempts":
+        _settings(run)["request"]["max_attempts"] = rng.randint(5, 99)
+    elif edit == "warm-up":
+        _settings(run)["controls"]["warmup_requests"] = rng.randint(2, 99)
+    elif edit == "memory":
         _settings(run)["server"]["gpu_memory_utilization"] = rng.random()
-    elif edit == "weights":
-        run.metadata["model_files"] = {"llama": digest(str(rng.random()))}
     else:
-        run.metadata["fingerprint"] = digest(str(rng.random()))
+        _settings(run)["server"]["extra_args"] = [f"--max-num-seqs={rng.randint(1, 99)}"]
+    run.metadata["plan_sha256"] = plan_seal(run.metadata)
+
+
+@cause("plan_made_again")
+def weights_edited_and_sealed_again(run, rng):
+    run.metadata["model_files"] = {"llama": digest(str(rng.random()))}
+    run.metadata["plan_sha256"] = plan_seal(run.metadata)
+
+
+@cause("plan_made_again")
+def fingerprint_taken_out_or_edited(run, rng):
+    run.metadata["fingerprint"] = rng.choice([None, digest(str(rng.random()))])
+    run.metadata["note"] = rng.random()
+    run.metadata["plan_sha256"] = plan_seal(run.metadata)
+
+
+@cause("plan_made_again")
+def candidates_in_another_order_than_planned(run, rng):
+    rng.shuffle(run.candidates)
+
+
+@cause("plan_made_again")
+def prompts_in_another_order_than_planned(run, rng):
+    rng.shuffle(run.prompts)
+
+
+@cause("plan_made_again")
+def candidate_left_out_of_everything_that_is_not_hashed(run, rng):
+    row = rng.choice(run.rows)
+    run.rows = [one for one in run.rows if one["sample_id"] != row["sample_id"]]
+    keep_candidates(run)
+    run.metadata["plan_sha256"] = plan_seal(run.metadata)
+
+
+@cause("plan_made_again")
+def batch_of_other_prompts_in_both_modes(run, rng):
+    row = rng.choice(run.rows)
+    taken = set(row["group"])
+    own = f"{row['task_name']}/{row['sample_id']}"
+    outside = [one["prompt"] for one in run.prompts if one["prompt"] not in taken]
+    place = rng.choice([n for n, key in enumerate(row["group"]) if key != own])
+    key = rng.choice(outside)
+    for one in (row, run.partner(row)):
+        one["group"] = [key if n == place else old for n, old in enumerate(one["group"])]
+        one["companions"][place - (place > one["target_index"])]["key"] = key
+
+
+@cause("plan_made_again")
+def batch_sent_in_another_order_in_both_modes(run, rng):
+    row = rng.choice(run.rows)
+    group = rng.sample(row["group"], len(row["group"]))
+    while group == row["group"]:
+        rng.shuffle(group)
+    own = f"{row['task_name']}/{row['sample_id']}"
+    for one in (row, run.partner(row)):
+        told = {mate["key"]: mate for mate in one["companions"]}
+        one |= {"group": group, "target_index": group.index(own)}
+        one["companions"] = [told[key] for key in group if key != own]
+
+
+@cause("plan_made_again")
+def another_prompt_than_planned_in_both_modes(run, rng):
+    for row in some(rng, run.of("standard")):
+        prompt = digest(f"a template with a space more {rng.random()}")
+        row["prompt_sha256"] = run.partner(row)["prompt_sha256"] = prompt
+
+
+@cause("plan_as_recorded")
+def settings_edited_after_the_plan_was_sealed(run, rng):
+    _settings(run)["expect"]["note"] = rng.randint(1, 9999)
 
 
 @cause("schemas_known")
@@ -1122,6 +1257,11 @@ def metadata_without_its_settings(run, rng):
     gone = rng.choice([None, {}])
     for name in ("resolved_spec", "spec"):
         run.metadata[name] = gone
+
+
+@cause("logs_unchanged", lifetimes=2)
+def log_whose_hash_and_end_are_taken_out(run, rng):
+    rng.choice(run.starts()).update(log_sha256=None, ended_at=None)
 
 
 @cause("logs_unchanged", lifetimes=2)

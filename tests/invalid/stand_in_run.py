@@ -20,7 +20,8 @@ from typing import Any
 from stand_in_server import VERSION, judged, log_of, proof_of
 
 from harness.flips import flips
-from harness.records import record_id, sealed
+from harness.plan import fingerprint, made_again
+from harness.records import plan_seal, record_id, sealed
 from harness.words import pattern_of
 
 Row = dict[str, Any]
@@ -80,6 +81,7 @@ class StandIn:
     candidates: list[Row] | None
     logs: dict[str, bytes]
     tail: str = ""
+    prompts: list[Row] | None = None
 
     def copy(self) -> StandIn:
         return deepcopy(self)
@@ -96,7 +98,21 @@ class StandIn:
         if self.candidates is not None:
             text = "".join(json.dumps(row) + "\n" for row in self.candidates)
             (folder / "selected_candidates.jsonl").write_text(text)
+        if self.prompts is not None:
+            text = "".join(json.dumps(row) + "\n" for row in self.prompts)
+            (folder / "prompt_hashes.jsonl").write_text(text)
         return folder
+
+    def replan(self) -> None:
+        """Write fingerprint and seal anew, as a run would of what is planned now."""
+        spec = self.metadata["resolved_spec"]
+        if self.candidates is not None and self.prompts is not None and spec:
+            prompts = [(one["prompt"], one["sha256"]) for one in self.prompts]
+            keys = [tuple(row[k] for k in KEY) for row in self.candidates]
+            names = [model["name"] for model in spec["models"]]
+            plan = [(r.record_id, r.hashes) for r in made_again(names, MODES, keys, prompts)]
+            self.metadata["fingerprint"] = fingerprint(spec, {}, plan)
+        self.metadata["plan_sha256"] = plan_seal(self.metadata)
 
     def of(self, mode: str, model: str | None = None) -> list[Row]:
         """The rows of a mode, and of a model."""
@@ -136,6 +152,7 @@ def read_run(folder: Path) -> StandIn:
         json.loads((folder / "metadata.json").read_text()),
         lines("selected_candidates.jsonl"),
         {path.name: path.read_bytes() for path in folder.glob("*.log")},
+        prompts=lines("prompt_hashes.jsonl"),
     )
 
 
@@ -251,7 +268,8 @@ def _made(
         for model in models
         for n in range(prompts)
     ]
-    run = StandIn([], {}, {}, candidates, {})
+    hashes = [{"prompt": name, "sha256": digest(name)} for name in ids]
+    run = StandIn([], {}, {}, candidates, {}, prompts=hashes)
     for model in models:
         for mode in MODES:
             mine = [c for c in candidates if c["model"] == model]
@@ -274,6 +292,7 @@ def _made(
                 "verdict": VERDICTS[mode],
             }
     run.metadata = _metadata(models, candidates, policy, askings, proof, backend)
+    run.replan()
     return run
 
 

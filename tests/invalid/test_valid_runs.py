@@ -47,7 +47,7 @@ SHAPES = {
     "nothing changes": {"changed": lambda _: False},
     "everything changes": {"changed": lambda _: True},
     "last slice filled up": {"prompts": 10, "size": 4},
-    "batch larger than the population": {"prompts": 6, "size": 8},
+    "batch as large as the population": {"prompts": 7, "size": 7},
 }
 
 
@@ -238,5 +238,6 @@ def test_a_valid_shape_is_not_refused(name, tmp_path):
 def test_a_valid_variant_is_not_refused(change, tmp_path):
     run = stand_in(**VARIANTS[change])
     change(run)
+    run.replan()
     found = validate_run(run.write(tmp_path / "run"))
     assert found.ok, found.failures
