@@ -12,17 +12,19 @@ import numpy as np
 from harness.analyse.checked import Checked, Look, Outcome, at, check, failed, not_checked, ok
 from harness.errors import UsageError
 from harness.files import read_json
-from harness.plan import Asked, fingerprint, made_again
 from harness.prove import read_facts
 from harness.records import (
     METADATA,
     PROMPT_HASHES,
     RUN_SCHEMA,
+    Asked,
     BoolArray,
     RunFiles,
     Start,
     Startup,
+    fingerprint,
     group_hash,
+    made_again,
     plan_seal,
     record_id,
 )

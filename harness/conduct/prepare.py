@@ -9,7 +9,8 @@ from harness.candidates import Candidate, CandidateKey, candidate_hashes, load_c
 from harness.errors import UsageError
 from harness.files import sha256_of
 from harness.models import weights_folder
-from harness.plan import Plan, build_plan, fingerprint
+from harness.plan import Plan, build_plan
+from harness.records import fingerprint
 from harness.settings import LoadedSpec, RunSpec
 from harness.tasks import Population, load_tasks
 from harness.words import DispatchMode

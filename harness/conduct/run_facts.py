@@ -22,9 +22,8 @@ from harness.machine import (
     interpreter_versions,
 )
 from harness.models import PREFIX
-from harness.plan import experiment_of
 from harness.prove import ActivationEvidence, Device, Difference
-from harness.records import RunFolder, plan_seal
+from harness.records import RunFolder, experiment_of, plan_seal
 from harness.score import scorer_versions
 from harness.secrets import redact_command
 from harness.serve import LaunchOptions

@@ -4,7 +4,6 @@ Pure: a plan is a value computed from the spec, the candidates and the populatio
 """
 
 from harness.plan.estimate import Estimate, estimate
-from harness.plan.fingerprint import Asked, experiment_of, fingerprint, made_again
 from harness.plan.planning import (
     BatchGroup,
     Lifetime,
@@ -16,7 +15,6 @@ from harness.plan.planning import (
 )
 
 __all__ = [
-    "Asked",
     "BatchGroup",
     "Estimate",
     "Lifetime",
@@ -25,8 +23,5 @@ __all__ = [
     "batch_group",
     "build_plan",
     "estimate",
-    "experiment_of",
-    "fingerprint",
-    "made_again",
     "remaining",
 ]

@@ -6,7 +6,7 @@ from itertools import product
 
 from harness.candidates import Candidate, CandidateKey
 from harness.errors import UsageError
-from harness.records import record_id
+from harness.records import batch_places, record_id
 from harness.settings import ModelSpec, RunSpec
 from harness.tasks import Population, Prompt
 from harness.words import DispatchMode, Mode
@@ -109,18 +109,6 @@ def batch_group(
     prompts = population.prompts
     places = batch_places(position, batch_size, len(prompts))
     return BatchGroup(tuple(prompts[place] for place in places), position % batch_size)
-
-
-def batch_places(position: int, batch_size: int, of: int) -> list[int]:
-    """The places of a population of ``of`` prompts that share a batch with one (DESIGN 4.4).
-
-    Raises:
-        UsageError: the batch is larger than the population.
-    """
-    if not 1 <= batch_size <= of:
-        raise UsageError(f"batch size {batch_size} of a population of {of} prompts")
-    start = position - position % batch_size
-    return [place % of for place in range(start, start + batch_size)]
 
 
 def build_plan(spec: RunSpec, candidates: Sequence[Candidate], population: Population) -> Plan:

@@ -42,6 +42,13 @@ from harness.records.frame import (
     refuse_duplicates,
 )
 from harness.records.lines import plan_seal, sealed
+from harness.records.planned import (
+    Asked,
+    batch_places,
+    experiment_of,
+    fingerprint,
+    made_again,
+)
 from harness.records.reader import (
     first_record,
     iter_records,
@@ -95,6 +102,7 @@ __all__ = [
     "SELECTIONS",
     "TIE",
     "Answer",
+    "Asked",
     "Askings",
     "BoolArray",
     "Choice",
@@ -125,9 +133,12 @@ __all__ = [
     "Witness",
     "Witnesses",
     "WorkersSay",
+    "batch_places",
     "diverged",
+    "experiment_of",
     "export_candidates",
     "find_unfinished",
+    "fingerprint",
     "first_difference",
     "first_record",
     "gap_of",
@@ -136,6 +147,7 @@ __all__ = [
     "iter_records",
     "iter_values",
     "keep_tasks",
+    "made_again",
     "new_run_id",
     "pair_records",
     "part",

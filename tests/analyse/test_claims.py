@@ -132,8 +132,12 @@ Make = Callable[..., Ledger]
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Make:
-    """The ledger of a proven run: what each prompt says in standard mode, and in the invariant."""
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """The ledger of a proven run: what each prompt says in standard mode, and in the invariant.
+
+    What binds its records to a plan is left out: tests/invalid plants faults for that.
+    """
+    monkeypatch.setattr("harness.analyse.validate.BINDING", ())
 
     def make(
         standard: list[dict[str, str]], invariant: list[dict[str, str]], **more: Any
@@ -169,6 +173,16 @@ def test_a_clean_run_of_two_schedules_establishes_all_with_its_bounds(made: Make
         "under staggered (standard mode changes 10 of 10 answers there), synchronized" in invariant
     )
     assert claims["not_companions", None].status == "established"
+
+
+def test_records_that_no_plan_binds_establish_nothing_and_may_refute(
+    made: Make, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.undo()
+    assert not established(made([BATCH] * 20, [SAME] * 20))
+    claims = made([BATCH] * 20, [BATCH] * 20)
+    assert claims["invariant", "text_changes"].status == "refuted"
+    assert "nobody knows what was planned" in claims["standard_changes", "text_changes"].reason
 
 
 @pytest.mark.parametrize(

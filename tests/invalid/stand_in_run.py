@@ -20,8 +20,7 @@ from typing import Any
 from stand_in_server import VERSION, judged, log_of, proof_of
 
 from harness.flips import flips
-from harness.plan import fingerprint, made_again
-from harness.records import plan_seal, record_id, sealed
+from harness.records import fingerprint, made_again, plan_seal, record_id, sealed
 from harness.words import pattern_of
 
 Row = dict[str, Any]

@@ -11,8 +11,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from harness.errors import UsageError
-from harness.plan.planning import batch_places
-from harness.records import RecordKey, record_id
+from harness.records.record import RecordKey, record_id
 from harness.words import Mode
 
 _ELSEWHERE: Mapping[str, Sequence[str]] = {
@@ -60,6 +59,18 @@ def fingerprint(
     for name, hashes in asked:
         mark.update("".join((name, *hashes)).encode())
     return mark.hexdigest()
+
+
+def batch_places(position: int, batch_size: int, of: int) -> list[int]:
+    """The places of a population of ``of`` prompts that share a batch with one (DESIGN 4.4).
+
+    Raises:
+        UsageError: the batch is larger than the population.
+    """
+    if not 1 <= batch_size <= of:
+        raise UsageError(f"batch size {batch_size} of a population of {of} prompts")
+    start = position - position % batch_size
+    return [place % of for place in range(start, start + batch_size)]
 
 
 def made_again(
