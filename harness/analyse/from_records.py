@@ -126,8 +126,10 @@ def summarise(
     failed = {}
     if context is not None:
         validation = validate(records, context, expectations_of(context))
-        refused = validation.failures or validation.unbound
-        failed = {finding.check: f"{finding.check}: {finding.message}" for finding in refused}
+        failed = {one.check: f"{one.check}: {one.message}" for one in validation.failures}
+        failed = failed or {
+            one.check: f"{one.check} is not checked: {one.message}" for one in validation.unbound
+        }
     return replace(
         summary,
         claims=claim_ledger(summary, records, pairing, failed),

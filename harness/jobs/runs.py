@@ -208,9 +208,7 @@ def scan(
     target = out or folder / "candidates.csv"
     exported = export_scan(folder, target, ready, select=select, include_cache=include_cache)
     scanned_rows = f"scanned   {len(ready.plan.records)} rows in {folder}"
-    asked = map(str, ready.spec.controls.askings)
-    found = _cache_line(folder)
-    lines = (scanned_rows, *_exported_lines(exported), found, f"asked     {', '.join(asked)}")
+    lines = (scanned_rows, *_exported_lines(exported), _cache_line(folder), _asked_line(ready.spec))
     failure = None if exported.rows else _nothing_found(folder, select)
     return Done((*lines, f"written   {target}"), failure=failure)
 
@@ -239,6 +237,14 @@ def _exported_lines(exported: records.ExportedCandidates) -> Iterator[str]:
             f"left out  {exported.left_out} rows that the cache moved and not the batch "
             "(--include-cache keeps them)"
         )
+
+
+def _asked_line(spec: RunSpec) -> str:
+    """Which askings and which mode, and what was not asked."""
+    asked = spec.controls.askings
+    lacks = [str(one) for one in Asking if one not in asked]
+    lacks += [f"{mode.words} mode" for mode in Mode if mode not in spec.modes]
+    return f"asked     {', '.join(asked)} in {spec.modes[0].words} mode; not {', '.join(lacks)}"
 
 
 def _cache_line(folder: Path) -> str:
