@@ -47,6 +47,7 @@ class RunPod:
         statuses: what a pod's status is at each look; the last one stays.
         cuts: how many of the next parts of files the proxy cuts in the middle.
         parts: bytes that went through the proxy as parts of files.
+        hides: whether it keeps a pod's variables to itself.
         started: told the body of each pod that is created.
         lost: what is answered instead of a created pod.
     """
@@ -64,6 +65,7 @@ class RunPod:
     lost: tuple[int, bytes] | None = None
     started: Callable[[dict[str, Any]], object] = lambda _: None
     first: str = "pod0"
+    hides: bool = False
     url: str = ""
     inner: str = ""
     servers: list[ThreadingHTTPServer] = field(default_factory=list)
@@ -166,7 +168,7 @@ class RunPod:
                     pod["status"] = self.statuses.pop(0) if many else self.statuses[0]
                 if pod["status"] == "TERMINATED":
                     return problem(404, "pod not found")
-                return 200, json.dumps(pod).encode()
+                return 200, json.dumps({**pod, "env": {}} if self.hides else pod).encode()
             case ["DELETE"]:
                 del self.pods[pod["id"]]
                 return 204, b""

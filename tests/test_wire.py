@@ -31,7 +31,7 @@ from harness.replay import (
 )
 from harness.serve import ask_server_info, ask_workers, let_go, why_not_held
 from harness.settings.run_spec import RequestSettings
-from harness.wire import NotHeard, ask, authorization
+from harness.wire import NotHeard, ask, authorization, follow, line_to
 from harness.words import CachePolicy
 
 ANYTHING = {**UNREADABLE, **REFUSALS, **WRONG}
@@ -185,3 +185,27 @@ def test_a_key_that_the_server_repeats_is_not_told_on(monkeypatch):
         asked(server.url, lambda client: client.complete_one("a"), headers=headers)
     assert server.asked[0][1]["authorization"] == "Bearer canary-1234567890"
     assert "canary" not in str(failed.value)
+
+
+def followed(says) -> list[str]:
+    with (
+        HostileServer({"/log": says}) as server,
+        httpx.Client(**line_to(server.url, timeout=5)) as client,
+    ):
+        return list(follow(client, "/log", idle_s=0.3))
+
+
+def test_the_lines_of_a_stream_are_text_whatever_bytes_they_hold():
+    assert followed(answer(b"a\nb\xff\n")) == ["a", "b\ufffd"]
+
+
+def test_a_stream_that_does_not_begin_is_not_heard():
+    with pytest.raises(NotHeard) as error:
+        followed(slowly(1.0, answer(b"a\n")))
+    assert error.value.slow
+
+
+@by_name({"cut": answer(b"a\n", length=99), "404": said({}, "404 Not Found"), **UNREADABLE})
+def test_a_stream_of_any_form_ends_or_is_not_heard(says):
+    with suppress(NotHeard):
+        assert all(isinstance(line, str) for line in followed(says))

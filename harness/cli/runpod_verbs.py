@@ -49,6 +49,9 @@ def launch(
 
     GPU and price are shown first, and asked for. The key is read from RUNPOD_API_KEY.
     """
+    if resume and (image or env or template):
+        hint = "harness runpod launch --resume POD, without --image, --env and --template"
+        raise UsageError("a pod that is resumed stays as it was made", hint=hint)
     made = None if resume else jobs.pods.template_of(template, image, env or [])
     order = jobs.pods.order_of(made, gpu, count, cloud, min_cuda) if made else str(resume)
     ways = {"keep": keep, "detach": detach, "dry_run": dry_run}

@@ -125,7 +125,8 @@ def _concluded(watch: PodWatch, pod: Pod, state: State, results: Path) -> Done:
     unfinished = code == RunError.exit_code  # and can go on, where its weights and caches are
     deleted = watch.end(pod, keep=unfinished)
     left = "deleted with its volume" if deleted else "stopped; its volume stays and is billed"
-    lines = [*_fetched_lines(fetched, folder), f"pod {pod.id} is {left}"]
+    spent = " ".join(watch.spent().split())
+    lines = [*_fetched_lines(fetched, folder), f"pod {pod.id} is {left}; watched for {spent}"]
     if not deleted:
         lines += [f"  that ends too: {end_command(pod.id)} --delete"]
     if unfinished:
@@ -238,7 +239,8 @@ def fetch(word: str, results: Path, say: Say) -> Done:
     still = f"pod {pod.id} runs on and costs; end it: {end_command(pod.id)}"
     say(still)
     try:
-        fetched = runpod.fetch(Door(pod, account.sleep), folder, again, say)
+        with sigterm_is_interrupt():
+            fetched = runpod.fetch(Door(pod, account.sleep), folder, again, say)
     except KeyboardInterrupt:
         raise Interrupted(
             f"stopped by a signal; {still}", hint=f"it goes on there: {again}"

@@ -251,7 +251,8 @@ class Offer:
             f"disks      {volume.size} GB at {volume.path}, {template.disk} GB of the container; "
             "billed by RunPod as well, the first one also while the pod is stopped"
         )
-        yield f"image      {told(template.image)}"
+        moves = "" if "@sha256:" in template.image else " (a tag can move; name@sha256:… cannot)"
+        yield f"image      {told(template.image)}{moves}"
         shown = redact_environment(template.env).items()
         yield f"variables  {' '.join(f'{name}={told(value)}' for name, value in shown)}"
         end = "deleted with its volume" if order.delete else "stopped; its volume stays"

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf
 
+from msgspec import structs
+
 from harness.errors import EnvironmentError_, HarnessError, Interrupted, RunError
 from harness.numbers import duration_text
 from harness.runpod.account import Account, Pod, Unavailable, told
@@ -63,17 +65,18 @@ class PodWatch:
         name = str(body["name"])
         try:
             try:
-                return self._priced(self.account.create(body))
+                pod = self.account.create(body)
             except Unavailable as error:
                 if not error.carried_out:
                     raise
-                return self._priced(self._found(name, error))
+                pod = self._found(name, error)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"interrupted while pod {name} was asked for: it may be there and cost "
                 f"${self.offer.per_hour:.2f} an hour",
                 hint=f"`harness runpod status` lists it, `{end_command(name)}` ends it",
             ) from None
+        return self._priced(structs.replace(pod, env=body["env"]))
 
     def again(self, pod: Pod) -> Pod:
         """Start a stopped pod once more; one that runs is taken as it is."""
@@ -153,6 +156,7 @@ class PodWatch:
                 return None
             raise self._evicted(pod, now)
         self._alive = True
+        now = structs.replace(now, env={**pod.env, **now.env})
         if now.status == "ERROR":
             raise self.given_up(pod, "RunPod says that it is in an error it cannot leave")
         state = self._state(now) if now.status == "RUNNING" else None
@@ -167,6 +171,7 @@ class PodWatch:
         try:
             return Door(pod, self.account.sleep).state()
         except HarnessError as error:
+            self._up = True  # as far as anybody here can tell; its own clock ends it
             self._tell(f"running, and how far is not known: {error.message}")
         return None
 
@@ -182,8 +187,12 @@ class PodWatch:
         if text == self._shown:
             return
         self._shown = text
+        self.say(f"{self.spent()}  {text}")
+
+    def spent(self) -> str:
+        """The time and the money that have gone since the watching began."""
         hours = (self.clock() - self._since) / 3600
-        self.say(f"{hours * 60:5.0f} min  ${hours * self.offer.per_hour:6.2f}  {text}")
+        return f"{hours * 60:5.0f} min  ${hours * self.offer.per_hour:6.2f}"
 
     def _evicted(self, pod: Pod, now: Pod | None) -> HarnessError:
         if now is None or now.status == "TERMINATED":

@@ -24,7 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from . import answers, disks, files, images, inputs, interruptions, reuse  # noqa: F401 - the rows
+from . import answers, disks, files, images, inputs, interruptions, pods, reuse  # noqa: F401 - the rows
 from .bench import remove_own_images
 from .campaign import ROWS, Outcome, Row, play
 

@@ -246,6 +246,19 @@ def test_what_runpod_refuses_is_one_message_with_the_next_step(
     assert re.search(r"\(.*(export|add some|see|again).*\)", said.replace("\n", " ")), said
 
 
+def test_a_pod_whose_variables_are_not_shown_is_fetched_all_the_same(pods, play):
+    """By whoever launched it, who made the token."""
+    ended(pods)
+    pods.hides = True
+    code, _, said = play(*LAUNCH)
+    assert (code, pods.pods) == (0, {}), said
+
+
+def test_a_tag_is_told_apart_from_a_digest(pods, play):
+    assert "a tag can move" in play("launch", "--image", "you/pod:1", "--dry-run")[1]
+    assert "a tag can move" not in play("launch", "--image", "you/p@sha256:1", "--dry-run")[1]
+
+
 def test_a_wrong_key_is_refused_and_not_repeated(pods, play, monkeypatch):
     monkeypatch.setenv("RUNPOD_API_KEY", "rpa_another_canary")
     code, out, said = play("status")
@@ -574,6 +587,7 @@ def test_the_template_is_one_that_runpod_takes(pods, play):
         ("template broken.json", "no RunPod template"),
         ("template missing.json", "no such file"),
         ("stop nobody", "there is none of ours"),
+        ("launch --resume pod0 --image a/b --yes", "stays as it was made"),
     ],
 )
 def test_a_wrong_order_starts_nothing_and_says_what_to_do(pods, play, tmp_path, words, said_of):
