@@ -205,6 +205,9 @@ def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
         ("prefix caching", _caching(spec), engine.get("enable_prefix_caching")),
     ]
     server = spec.get("server") or {}
+    for name in ("tensor_parallel", "pipeline_parallel"):
+        if (size := server.get(name, 1)) != 1:
+            pairs.append((name, size, engine.get(f"{name}_size")))
     given = str(server.get("extra_args")).replace("_", "-")
     ours = spec.get("backend") != BackendName.EXTERNAL and "--config" not in given
     for name, flag in _FLAGS.items() if ours else ():

@@ -66,6 +66,8 @@ def traits_of(
         Trait.PREFIX_CACHE: frozenset({_cache(spec, given)}),
         **{trait: _count(size.findall(given)) for trait, size in _SIZE.items()},
     }
+    if spec.server.tensor_parallel > 1:
+        found[Trait.TENSOR_PARALLEL] = _count([str(spec.server.tensor_parallel)])
     if spec.server.dtype != "auto":
         found[Trait.DTYPE] = frozenset({spec.server.dtype})
     if capability:

@@ -12,6 +12,7 @@ from math import prod
 from msgspec import Struct, yaml
 
 from harness.doctor.machine_facts import Facts
+from harness.doctor.memory import ALLOWANCE, need_of, shape_of, ways_to_fit
 from harness.findings import Finding, Status
 from harness.machine import Gpu
 from harness.models import PREFIX
@@ -215,7 +216,7 @@ def _used(facts: Facts, spec: RunSpec) -> list[Gpu]:
     gpus = _gpus(facts, spec)
     sizes = _WORKERS.findall(" ".join(spec.server.extra_args))
     alike = len({gpu.name for gpu in gpus}) < 2
-    return gpus[: prod(map(int, sizes))] if alike else gpus
+    return gpus[: spec.server.workers * prod(map(int, sizes))] if alike else gpus
 
 
 def _release(text: str) -> tuple[int, ...]:
@@ -274,6 +275,46 @@ def _models(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
         yield _say("disk for weights", cases, folder=folder, free=free, wanted=wanted)
     elif facts.models:
         yield _say("model weights", {})
+
+
+@_check
+def _memory(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
+    """A line a model: what its configuration asks of each GPU, before anything is started."""
+    if spec.backend is BackendName.EXTERNAL or not facts.needs_gpu:
+        return
+    server = spec.server
+    used = _used(facts, spec)
+    totals = [gpu.memory_total for gpu in used if gpu.memory_total is not None]
+    room = (server.gpu_memory_utilization or 0.9) * min(totals, default=0)
+    tensor, pipeline = server.tensor_parallel, server.pipeline_parallel
+    for model in facts.models:
+        shape = shape_of(model.config, server.dtype) if model.config else None
+        if shape is None:
+            yield _say("memory for {model.name}", {"unknown": True}, model=model)
+            continue
+        need = need_of(shape, server.max_model_len, tensor=tensor, pipeline=pipeline)
+        ways = next(ways_to_fit(shape, server.max_model_len, room, pipeline), None)
+        left = room - need.weights - ALLOWANCE
+        cases = {
+            "heads": shape.heads % tensor,
+            "layers": pipeline > shape.layers,
+            "few": len(used) < server.workers and totals,
+            "unplaced": not totals,
+            "small": need.least > room and ways,
+            "large": need.least > room,
+        }
+        sizes = {"weights": need.weights, "sequence": need.sequence, "least": need.least}
+        told = {name: size / _GIB for name, size in {**sizes, "room": room}.items()}
+        counts = {"requests": int(left // need.sequence), "gpus": len(used), "ways": ways}
+        yield _say(
+            "memory for {model.name}",
+            cases,
+            model=model,
+            shape=shape,
+            server=server,
+            **told,
+            **counts,
+        )
 
 
 @_check

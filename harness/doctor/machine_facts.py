@@ -1,7 +1,9 @@
 """What the doctor found, as values; judged by `harness.doctor.judge` without looking again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.errors import HarnessError
 from harness.machine import Gpu
@@ -50,7 +52,8 @@ class ModelFacts:
     A folder of this machine (``local``), or ``cached`` completely enough to have a configuration.
     ``unknown``: the hub knows no public model of that name.
     ``gated`` (the hub asks for a token) is ``None`` if the hub was not asked or did not answer, and
-    ``weight_bytes``, estimated from the size in its name, if that says none.
+    ``weight_bytes``, estimated from the size in its name, if that says none. ``config`` is its
+    ``config.json``, ``None`` where that is neither here nor told by the hub.
     """
 
     name: str
@@ -60,6 +63,7 @@ class ModelFacts:
     gated: bool | None = None
     unknown: bool = False
     weight_bytes: int | None = None
+    config: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,17 @@
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from harness.doctor.machine_facts import EngineFacts, Facts, ImageFacts, ModelFacts, NativeFacts
 from harness.errors import EnvironmentError_, UsageError
+from harness.files import read_json
 from harness.images import ImageLock, ImageVersions, Presence, find_image, presence
 from harness.machine import Versions, interpreter_versions, read_gpus, this_host
 from harness.models import PREFIX, weights_folder
@@ -22,6 +25,7 @@ from harness.wire import Heard, NotHeard, ask
 from harness.words import BackendName
 
 _HUB = "https://huggingface.co/api/models/"
+_FILES = "https://huggingface.co/"
 _HUB_TIMEOUT_S = 3.0
 _ENGINE_TIMEOUT_S = 10.0
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
@@ -140,7 +144,21 @@ def _model(model: ModelSpec, weights: Path) -> ModelFacts:
     with suppress(NotHeard):
         gated = bool(said.member("gated")) if said and said.ok else None
     size = weight_bytes(model.hf_id)
-    return ModelFacts(model.name, model.hf_id, local, cached, gated, unknown, size)
+    here = found if local and found is not None else next(folder.glob("snapshots/*"), None)
+    config = _config(None if on_shelf and not local else here, model, ask=gated is False)
+    return ModelFacts(model.name, model.hf_id, local, cached, gated, unknown, size, config)
+
+
+def _config(folder: Path | None, model: ModelSpec, *, ask: bool) -> Mapping[str, Any] | None:
+    """A model's ``config.json`` from its folder, else from the hub where ``ask`` says so."""
+    with suppress(UsageError, NotHeard):
+        if folder is not None and (folder / "config.json").is_file():
+            return read_json(folder / "config.json")
+        url = f"{_FILES}{model.hf_id}/resolve/{model.revision or 'main'}/config.json"
+        said = _answer(url) if ask else None
+        if said is not None and said.ok and isinstance(value := said.json(), dict):
+            return value
+    return None
 
 
 def weight_bytes(hf_id: str) -> int | None:

@@ -106,7 +106,7 @@ _SETTERS: dict[str, Callable[[_Draft, str], _Draft]] = {
     "async_scheduling": lambda d, v: d.controlled(async_scheduling="on" if _on(v) else "off"),
     "schedule": lambda d, v: replace(d, schedules=(DispatchMode(v),)),
     "width": lambda d, v: replace(d, widths=read_sizes(v)),
-    "tensor_parallel": lambda d, v: d.given(("--tensor-parallel-size", str(int(v)))),
+    "tensor_parallel": lambda d, v: d.served(tensor_parallel=int(v)).controlled(worker_proof=True),
     "dtype": lambda d, v: d.served(dtype=v),
     "plugin": lambda d, v: d.given([f"{_SWITCH}={v}"]),
     "mode": lambda d, v: replace(d, modes=(Mode(v),)),

@@ -72,6 +72,9 @@ def server_arguments(
         yield from ("--gpu-memory-utilization", text if float(text) == fraction else repr(fraction))
     if server.attention_backend is not None:
         yield from ("--attention-backend", server.attention_backend)
+    for name, size in (("tensor", server.tensor_parallel), ("pipeline", server.pipeline_parallel)):
+        if size > 1:
+            yield from (f"--{name}-parallel-size", str(size))
     yield from ("--served-model-name", served)
     if model.revision is not None:
         yield from ("--revision", model.revision)

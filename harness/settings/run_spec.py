@@ -12,7 +12,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from harness.errors import nearest
 from harness.places import placed
@@ -65,6 +72,10 @@ class ServerSettings(BaseModel):
     """Seconds that a server has to stop before it is killed."""
     native_command: str = "python -m vllm.entrypoints.openai.api_server"
     """Command that starts vLLM, for the native backend."""
+    tensor_parallel: PositiveInt = 1
+    """GPUs that share every layer."""
+    pipeline_parallel: PositiveInt = 1
+    """Groups of GPUs that share the layers."""
     gpu_device_ids: tuple[str, ...] | None = None
     """Which GPUs; all when not given."""
     shm_size: str = "16g"
@@ -75,6 +86,18 @@ class ServerSettings(BaseModel):
     """Further arguments for vLLM."""
     env: dict[str, str] = Field(default_factory=dict)
     """Variables for the server."""
+
+    @model_serializer(mode="wrap")
+    def _one_is_left_out(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A server of one rank reads as it did before there were keys for more."""
+        told: dict[str, Any] = rest(self)
+        ones = [key for key in ("tensor_parallel", "pipeline_parallel") if told.get(key) == 1]
+        return {key: value for key, value in told.items() if key not in ones}
+
+    @property
+    def workers(self) -> int:
+        """Processes that run the model: tensor times pipeline parallel size."""
+        return self.tensor_parallel * self.pipeline_parallel
 
     @property
     def native_argv(self) -> tuple[str, ...]:

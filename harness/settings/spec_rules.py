@@ -38,6 +38,7 @@ _WORDS = (
     ("a valid boolean", "true or false"),
     ("an object", "a section with keys"),
 )
+_SIZES = ("--tensor-parallel-size", "-tp", "--pipeline-parallel-size", "-pp")
 _MODE_VARIABLE = "VLLM_BATCH_INVARIANT"
 _OWNED_ARGUMENTS = {
     "model": "models",
@@ -99,6 +100,8 @@ def complaints_about(spec: RunSpec) -> Iterator[Complaint]:
             hint = "S0 and B make a record; S1, S2 and B2 may be left out"
             yield ("controls", "askings"), f"asking {asking} is missing", hint
     yield from _about_server(spec.server)
+    if spec.server.workers > 1 and spec.backend is not BackendName.EXTERNAL:
+        yield from _about_ranks(spec)
     longest, room = spec.request.max_tokens, spec.server.max_model_len
     if longest >= room:
         message = f"{longest} leaves no room for a prompt in server.max_model_len {room}"
@@ -109,6 +112,19 @@ def complaints_about(spec: RunSpec) -> Iterator[Complaint]:
         if mode not in spec.external:
             hint = f"--external {mode}=http://host:port"
             yield ("backend",), f"backend external needs the URL of mode {mode}", hint
+
+
+def _about_ranks(spec: RunSpec) -> Iterator[Complaint]:
+    """Several ranks: each has to say which kernels it runs, and one place how many there are."""
+    if not spec.controls.worker_proof:
+        what = (
+            f"{spec.server.workers} ranks run the model, and each has to say which kernels it runs"
+        )
+        yield ("controls", "worker_proof"), what, "--worker-proof on"
+    for index, argument in enumerate(spec.server.extra_args):
+        if argument.partition("=")[0].replace("_", "-") in _SIZES:
+            hint = "use server.tensor_parallel and server.pipeline_parallel"
+            yield ("server", "extra_args", index), f"{argument} is said twice", hint
 
 
 def _about_external(path: KeyPath, server: ExternalServer) -> Iterator[Complaint]:

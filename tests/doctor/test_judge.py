@@ -28,7 +28,20 @@ from harness.words import BackendName
 GIB = 2**30
 GPU = Gpu(0, "NVIDIA H100", "580.82.07", (9, 0), 80 * GIB, 79 * GIB, "13.0")
 IMAGE = ImageFacts("vllm/vllm-openai:v0.19.1", "pinned", here=True, vllm="0.19.1", cuda="12.9")
-MODEL = ModelFacts("llama3.2-1b", "unsloth/Llama-3.2-1B-Instruct", local=False, cached=True)
+LLAMA_1B = {
+    "hidden_size": 2048,
+    "num_hidden_layers": 16,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 64,
+    "intermediate_size": 8192,
+    "vocab_size": 128256,
+    "tie_word_embeddings": True,
+    "torch_dtype": "bfloat16",
+}
+MODEL = ModelFacts(
+    "llama3.2-1b", "unsloth/Llama-3.2-1B-Instruct", local=False, cached=True, config=LLAMA_1B
+)
 FACTS = Facts(
     engine=EngineFacts(version="28.2.2", gpu_access="runtime", free_bytes=100 * GIB),
     image=IMAGE,
