@@ -109,7 +109,7 @@ class Ablation:
         spec, full = self.steps[0].loaded.spec, self.steps[-1].loaded.spec
         models = ", ".join(model.hf_id for model in full.models)
         image = f", image {spec.image}" if spec.backend is BackendName.DOCKER else ""
-        made = " (made by the scan: the score flips of the task folder)" if self.scans else ""
+        made = f" (made by the scan: the score flips of {full.tasks})" if self.scans else ""
         yield f"ablation {spec.name}: {', '.join(full.modes)} on {spec.backend}{image}"
         yield f"  models      {models} (downloaded to the Hugging Face cache if they are not there)"
         yield f"  candidates  {self.candidates}{made}"

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.tasks import Population, load_task, load_tasks
+from harness.places import shipped
+from harness.settings import load_spec
+from harness.tasks import Population, load_task, load_tasks, task_files
 from harness.words import Domain
 
 from .conftest import CHOICES, REFUSAL, Write
@@ -152,3 +154,20 @@ def test_a_sample_without_an_id_does_not_hide_a_prompt_that_lacks_a_text(write: 
         True,
         True,
     ]
+
+
+def test_the_prompts_of_any_model_are_the_demos_without_a_models_own_marks() -> None:
+    asked, of_the_demo = (
+        sorted(
+            (load_task(path) for path in task_files(shipped(folder))),
+            key=lambda task: task.task_type,
+        )
+        for folder in ("everyday/tasks", "demo/tasks")
+    )
+    samples, others = (
+        [[sample.fields for sample in task.samples] for task in tasks]
+        for tasks in (asked, of_the_demo)
+    )
+    assert samples == others
+    assert not any("<|" in task.prompt_template for task in asked)
+    assert load_spec("study-d").spec.tasks.endswith("everyday/tasks")
