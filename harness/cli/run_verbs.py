@@ -133,7 +133,7 @@ def scan(
     \b
       harness scan --profile demo --batch-sizes 8 --select text_change
       harness scan -c my_run.yaml --batch-sizes 8,32 --out my.csv
-      harness scan --url http://127.0.0.1:8000 --model mine=mine
+      harness scan --url http://127.0.0.1:8000
     """  # noqa: E501
     sizes = jobs.runs.read_sizes(batch_sizes)
     places = (results, run_id, sizes, select, out)

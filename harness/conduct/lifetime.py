@@ -72,7 +72,7 @@ def run_lifetime(bench: Bench, lifetime: Lifetime, options: LaunchOptions, work:
         ready = wait_until_ready(
             server,
             timeout_s=options.startup_timeout_s,
-            served_model=options.served_model_name,
+            served_model=server.options.served_model_name,
         )
         startup.start.ready_after_s = round(ready.seconds, 2)
         log.info("server_ready", seconds=startup.start.ready_after_s, log=startup.start.log)

@@ -11,6 +11,7 @@ from harness import conduct, records
 from harness.candidates import Candidate
 from harness.errors import IncompleteRun, UsageError
 from harness.findings import Status
+from harness.hostile import visible
 from harness.jobs import Done
 from harness.jobs.power import power_lines
 from harness.numbers import duration_text
@@ -18,7 +19,8 @@ from harness.plan import Plan, estimate
 from harness.report import below, first_changes, fitted, measured_on, nature, verdict_box
 from harness.score import score
 from harness.serve import added as added_arguments
-from harness.settings import Expect, LoadedSpec, RunSpec
+from harness.serve import served_models
+from harness.settings import Expect, LoadedSpec, ModelSpec, RunSpec
 from harness.tasks import Population
 from harness.words import Asking, DispatchMode, Endpoint, Mode
 
@@ -34,7 +36,7 @@ def plan(loaded: LoadedSpec) -> Done:
     Raises:
         UsageError: an input is wrong; what `run` would refuse is refused here.
     """
-    total = estimate(loaded.spec, (ready := prepared(loaded)).plan)
+    total = estimate((ready := prepared(loaded)).spec, ready.plan)
     rows = [("", "model", "mode", "records", "batch sizes", "dispatch modes")]
     for number, lifetime in enumerate(ready.plan.lifetimes, start=1):
         asked = [record.candidate for record in lifetime.records]
@@ -134,11 +136,29 @@ def prepared(loaded: LoadedSpec, source: conduct.CandidateSource | None = None) 
     Raises:
         UsageError: an input is wrong; of a scorer's too, before any server starts.
     """
+    if loaded.asks_for_models:
+        loaded = _with_the_servers_model(loaded)
     ready = conduct.prepare(loaded, source=source) if source else conduct.prepare(loaded)
     targets = {record.group.target.key: record.group.target for record in ready.plan.records}
     for target in targets.values():
         score(target.task, target.sample, "", ready.spec.score_profile)
     return ready
+
+
+def _with_the_servers_model(loaded: LoadedSpec) -> LoadedSpec:
+    """The spec with the one model that its servers, which run already, say that they serve."""
+    spec = loaded.spec
+    listed = {mode: served_models(mode, spec.external[mode]) for mode in spec.modes}
+    names = sorted({name for of_mode in listed.values() for name in of_mode})
+    if len(names) != 1:
+        raise UsageError(
+            f"{len(names)} models are served there: {', '.join(map(visible, names))}",
+            hint="say which with --model NAME=SERVED_NAME",
+        )
+    model = ModelSpec(name=names[0].rstrip("/").rpartition("/")[2] or names[0], hf_id=names[0])
+    given = {**loaded.given, "models": [model.model_dump()]}
+    models = {"models": (model,)}
+    return replace(loaded, spec=spec.model_copy(update=models), given=given, asks_for_models=False)
 
 
 def read_sizes(text: str) -> tuple[int, ...]:

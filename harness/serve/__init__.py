@@ -5,7 +5,7 @@ What a server is started with is computed by pure functions; the backends act on
 
 from harness.serve.compose_file import compose_file
 from harness.serve.container_options import LABEL_PREFIX, ContainerOptions, GpuRequest, Mount
-from harness.serve.external import external_refusal
+from harness.serve.external import external_refusal, served_models
 from harness.serve.failures import FailureKind, StartupFailure, classify_startup_failure
 from harness.serve.launch import LaunchOptions, launch_options
 from harness.serve.leftovers import Swept, sweep_everything, sweep_folder
@@ -49,6 +49,7 @@ __all__ = [
     "port_owner",
     "read_log",
     "safe_name",
+    "served_models",
     "server_evidence",
     "sweep_everything",
     "sweep_folder",

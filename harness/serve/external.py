@@ -194,6 +194,27 @@ def external_refusal(
     return None
 
 
+def served_models(
+    mode: Mode, server: Given, transport: httpx.BaseTransport | None = None
+) -> tuple[str, ...]:
+    """The names that a server of someone else lists.
+
+    Raises:
+        UsageError: no URL of a server, or the variable with its key is not set.
+        EnvironmentError_: it does not answer, refuses us, or lists nothing.
+    """
+    if refusal := external_refusal(mode, server, transport):
+        raise refusal
+    with _client(server.url, transport, authorization(server.api_key_env)) as client:
+        heard = _whatever(client, "/v1/models")
+    with suppress(NotHeard):
+        if isinstance(heard, Heard) and heard.ok and (names := listed_models(heard)):
+            return names
+    message = f"{without_url_password(server.url)} lists no model: {heard}"
+    hint = "wait until the server is ready, or name what it serves with --model NAME=NAME"
+    raise EnvironmentError_(message, hint=hint)
+
+
 def _whatever(client: httpx.Client, path: str) -> Heard | NotHeard:
     try:
         return ask(client, path)

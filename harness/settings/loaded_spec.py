@@ -7,7 +7,7 @@ the flag, that it came from.
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -21,6 +21,7 @@ from harness.settings.run_spec import RunSpec
 from harness.settings.spec_flags import apply_flags, flag_of, merged, nested, spec_flags
 from harness.settings.spec_rules import complaint_of, complaints_about
 from harness.settings.yaml_lines import KeyPath, YamlFile, read_yaml
+from harness.words import BackendName
 
 DEFAULT_PROFILE = "study-d"
 """The profile under the flags where a command names none: the study's own command line."""
@@ -46,12 +47,14 @@ class LoadedSpec:
 
     ``given`` is only what the file, what it extends, and the flags said; ``file`` is the profile or
     YAML file, as it was named; ``notes`` are what a person should know of how it was read.
+    ``asks_for_models``: the flags name servers of somebody else and no model, so it is theirs.
     """
 
     spec: RunSpec
     given: dict[str, Any]
     file: str
     notes: tuple[str, ...] = ()
+    asks_for_models: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,11 @@ def with_spec_flags(
             value = arguments.pop(name)
             texts = value if isinstance(value, (list, tuple)) else [value]
             pairs += [(flag.name, text) for text in texts if text is not None]
-        loaded = load_spec(source, apply_flags(pairs))
+        overrides = apply_flags(pairs)
+        loaded = load_spec(source, overrides)
+        theirs = loaded.spec.backend is BackendName.EXTERNAL
+        if theirs and source == default and "models" not in overrides:
+            loaded = replace(loaded, asks_for_models=True)
         if command.__name__ in _OF_CANDIDATES and source == default and not pairs:
             _refuse_nothing(command.__name__, loaded.spec)
         for note in loaded.notes:

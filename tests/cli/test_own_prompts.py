@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from answering_server import AnsweringServer
 
 from harness.cli import main
 from harness.settings import spec_keys
@@ -115,3 +116,49 @@ def test_a_sample_that_cannot_be_scored_is_refused_before_a_server_starts(capsys
     code, text = said(capsys, "plan", "-c", "run.yaml")
     assert code == 2
     assert "lacks reference" in text
+
+
+ONE_URL = ("--tasks", "mine/tasks", "--max-tokens", "8", "--quiet")
+
+
+def test_one_url_is_enough_for_a_scan_and_for_a_run_of_one_mode(capsys, tmp_path: Path) -> None:
+    assert said(capsys, "init", "mine")[0] == 0
+    with AnsweringServer("team/small") as server:
+        url = ("--url", f"{server.url}/v1")
+        code, text = said(
+            capsys, "scan", *url, *ONE_URL, "--limit", 1, "--batch-sizes", 4, "--run-id", "s"
+        )
+        assert (code, "0 label flips, 0 text changes in 2 rows" in text) == (4, True), text
+        Path("my.csv").write_text(
+            "model,task_name,sample_id,batch_size,dispatch_mode\n"
+            "small,my_prompts,sum,4,synchronized\n"
+        )
+        code, text = said(
+            capsys, "run", *url, *ONE_URL, "--candidates", "my.csv", "--run-id", "one"
+        )
+    assert "NOT COUNTABLE" in text
+    assert code == 1
+    (record,) = (Path("results/one") / "vllm_records.jsonl").read_text("utf-8").splitlines()
+    assert (json.loads(record)["model"], json.loads(record)["hf_id"]) == ("small", "team/small")
+    assert json.loads(record)["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("listed", "code", "told"),
+    [
+        ([], 3, "lists no model"),
+        (["a", "b"], 2, "2 models are served there: a, b (say which with --model"),
+    ],
+)
+def test_a_server_of_no_or_several_models_is_told_with_what_to_type(
+    capsys, listed: list[str], code: int, told: str
+) -> None:
+    assert said(capsys, "init", "mine")[0] == 0
+
+    def models(handler, _) -> bool:
+        handler.say(200, {"data": [{"id": name} for name in listed]})
+        return True
+
+    with AnsweringServer("x", v1__models=models) as server:
+        found, text = said(capsys, "scan", "--url", server.url, *ONE_URL)
+    assert (found, told in text, "Traceback" in text) == (code, True, False), text
