@@ -143,6 +143,8 @@ def seed_of(base: int, prompt: str, sample: int) -> int:
 def detectable_shift(pairs: int, discordance: float, power: float = _POWER) -> float:
     """The shift of a label's share that ``pairs`` find, all prompts moving alike (Connor 1987).
 
+    With the correction for counts that move in steps of two: 1 more pair.
+
     Args:
         pairs: draws judged on both sides.
         discordance: share of pairs with two labels: 0.5 at most for two labels drawn apart, the
@@ -150,7 +152,7 @@ def detectable_shift(pairs: int, discordance: float, power: float = _POWER) -> f
         power: of the two-sided test at half of 5%, as the smaller of two p values needs.
     """
     reach = special.ndtri(1 - ALPHA / 4) + special.ndtri(power)
-    return float(reach * math.sqrt(discordance / pairs))
+    return float(reach * math.sqrt(discordance / pairs) + 1 / pairs)
 
 
 def label_test(pairs: Sequence[Pair], *, resamples: int = RESAMPLES, seed: int = 0) -> LabelTest:
