@@ -50,7 +50,7 @@ mkdir -p "$results" "$HF_HOME" "$XDG_CACHE_HOME" \
 rm -f "$results/runpod_exit_code"
 exec > >(tee -a "$log") 2>&1
 
-child= giver= signalled=
+child= giver= guard= signalled=
 # A stopped pod sends SIGTERM: the harness stops its server and keeps every record.
 on_signal() {
     signalled=1
@@ -62,6 +62,7 @@ trap on_signal TERM INT
 finish() {
     local code=$?
     trap - EXIT TERM INT
+    [ -z "$guard" ] || kill "$guard" 2>/dev/null || true
     say "ended with exit code $code; log $log"
     echo "$code" > "$results/runpod_exit_code"
     # Who stopped the pod from outside has said what is to become of it.
@@ -79,6 +80,21 @@ finish() {
     exit "$code"
 }
 trap finish EXIT
+
+# Whatever hangs: a pod that is to end by itself ends an hour after its limits.
+guard_money() {
+    case $at_end in stop | terminate) ;; *) return 0 ;; esac
+    [ -n "${HARNESS_MAX_HOURS:-}" ] || return 0
+    (
+        trap - EXIT
+        trap 'kill $! 2>/dev/null; exit' TERM INT
+        sleep "${HARNESS_MAX_HOURS}h" "${HARNESS_SERVE_MINUTES:-30}m" "${HARNESS_GRACE_MINUTES:-60}m" &
+        wait $!
+        say "past its limits"
+        leave_pod
+    ) &
+    guard=$!
+}
 
 # Whoever launched the pod fetches the results and ends it; nobody there, it ends by itself.
 linger() {
@@ -223,6 +239,7 @@ give_results() {
     giver=$!
 }
 
+guard_money
 say "== environment"
 say "pod ${RUNPOD_POD_ID:-none}, image ${HARNESS_IMAGE:-not declared} (declared), $("$python" -V 2>&1)"
 insist_on_gpu

@@ -105,7 +105,8 @@ def launch(
 
 def _by_itself(pod: Pod, order: Order) -> list[str]:
     return [
-        f"pod {pod.id} runs by itself and stops after {order.hours:g} h at the latest",
+        f"pod {pod.id} runs by itself; once up, it stops within {order.hours:g} h,",
+        "and an hour later should it hang",
         f"  harness runpod status {pod.id}",
         f"  harness runpod logs {pod.id} --follow",
         f"  harness runpod fetch {pod.id}",

@@ -15,7 +15,7 @@ import msgspec
 from harness.errors import EnvironmentError_, UsageError, nearest
 from harness.files import read_json
 from harness.runpod.account import Gpu, NotPlaced, Pod, told
-from harness.secrets import names_a_secret, redact_environment
+from harness.secrets import names_a_secret, redact_environment, redact_text
 
 TOKEN = "HARNESS_FETCH_TOKEN"
 """The variable with the word that opens the pod's own server; made for each pod."""
@@ -80,12 +80,14 @@ def read_template(path: Path, image: str | None, variables: Mapping[str, str]) -
     template.env = {**template.env, **variables}
     if template.image.startswith(_NOBODY):
         hint = "--image NAME@sha256:… of yours, made as docs/runpod.md shows"
-        raise UsageError(f"the template names no image of yours: {template.image}", hint=hint)
+        message = f"the template names no image of yours: {told(template.image)}"
+        raise UsageError(message, hint=hint)
     if f"{PORT}/http" not in template.ports:
         hint = f'"ports": ["{PORT}/http"]; the run is fetched over it'
         raise UsageError(f"the template does not expose {PORT}/http", file=path, hint=hint)
     for name, value in template.env.items():
-        if names_a_secret(name) and value and not _SECRET.fullmatch(value):
+        telling = names_a_secret(name) or redact_text(value) != value
+        if telling and value and not _SECRET.fullmatch(value):
             hint = f"store it under RunPod's secrets, then {name}='{{{{ RUNPOD_SECRET_name }}}}'"
             raise UsageError(f"{name} holds a secret in the clear", hint=hint)
     return template

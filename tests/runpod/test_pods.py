@@ -580,6 +580,7 @@ def test_the_template_is_one_that_runpod_takes(pods, play):
     [
         ("template", "names no image of yours"),
         ("template --image a/b -e HF_TOKEN=hf_x", "secret in the clear"),
+        (f"template --image a/b -e NOTE=hf_{'x' * 30}", "secret in the clear"),
         ("template --image a/b -e nonsense", "NAME=VALUE"),
         ("launch --image a/b --yes -e HARNESS_MAX_HOURS=", "no limit"),
         ("launch --image a/b --yes -e HARNESS_MAX_HOURS=nan", "no limit"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -143,3 +144,29 @@ def test_a_pod_that_nobody_fetches_from_stops_itself(tmp_path, pod, runpod):
     assert runpod.pods["pod0"]["status"] == "EXITED"
     assert ("POST", "/pods/pod0/action") in runpod.asked
     assert shutil.which("nvidia-smi", path=os.defpath) or "HTTP 200" in done.stdout
+
+
+def test_a_script_that_hangs_ends_its_pod_all_the_same(tmp_path, pod, runpod):
+    smi(pod, "GPU 0: NVIDIA H100 80GB HBM3", 0)
+    runpod.add()
+    hangs = tmp_path / "venv/bin/harness"
+    hangs.write_text("#!/bin/bash\ntrap '' TERM\nsleep 30 &\nwait\n")
+    own = {
+        "HARNESS_VENV": str(tmp_path / "venv"),
+        "HARNESS_AT_END": "stop",
+        "HARNESS_RUNPOD_API": runpod.url,
+        "HARNESS_MAX_HOURS": "0.0001",
+        "HARNESS_SERVE_MINUTES": "0.001",
+        "HARNESS_GRACE_MINUTES": "0.02",
+    }
+    script = subprocess.Popen(
+        ["bash", SCRIPT], env={**pod, **own}, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while runpod.pods["pod0"]["status"] != "EXITED":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        os.killpg(script.pid, signal.SIGKILL)
+        script.communicate()
