@@ -26,8 +26,10 @@ def shell(command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
+    # tests in a background job ignore SIGINT, and what they start would too
+    heard = f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False
+        [sys.executable, "-c", heard], capture_output=True, text=True, env=ENVIRONMENT, check=False
     )
 
 
