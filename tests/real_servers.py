@@ -25,6 +25,7 @@ from harness.settings import load_spec
 from harness.words import DispatchMode, Mode
 
 ROOT = Path(__file__).resolve().parent.parent
+CHAT_TEMPLATE = "{% for turn in messages %}<{{ turn.role }}> {{ turn.content }}{% endfor %}"
 SLOTS = 8
 """Requests that the shared servers run at once; a wider batch has some that wait."""
 
@@ -98,6 +99,7 @@ def servers(tmp_path_factory):
     """A server of each mode: development endpoints, small blocks, the cache as by default."""
     running = {}
     arguments = ["--enforce-eager", "--block-size", "32", "--max-num-seqs", str(SLOTS)]
+    arguments += ["--chat-template", CHAT_TEMPLATE]
     try:
         for mode in Mode:
             changes = {

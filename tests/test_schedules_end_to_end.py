@@ -170,3 +170,27 @@ def test_a_server_without_development_endpoints_is_refused_or_fallen_back_from(
         "sent as synchronized (controls.gated_fallback)"
         in (tmp_path / "back/report.md").read_text()
     )
+
+
+def test_the_chat_endpoint_is_asked_in_the_models_own_template(servers, inputs, tmp_path):
+    both = {str(mode): at(server) for mode, server in servers.items()}
+    flags = (*external(**both), "--endpoint", "chat", "--logprobs", "2")
+    flags += ("--prefix-caching", "salted", "--dispatch-modes", "gated,staggered")
+    code, _, err = finish(begin(inputs, tmp_path, "chat", *flags))
+    assert code == 0, err
+    asked = answers(tmp_path / "chat")
+    told = httpx.post(
+        f"{servers[Mode.STANDARD].base_url}/tokenize",
+        json={"prompt": f"0. {LONG}\n", "model": "demo-llama"},
+        timeout=30,
+    )
+    assert min(one["prompt_tokens"] for one in asked) > told.json()["count"]  # the turn's own
+    assert all(len(one["likely"]) == len(one["token_ids"]) <= 8 and one["text"] for one in asked)
+    assert "asked in the model's chat template" in (tmp_path / "chat/report.md").read_text()
+
+
+def test_a_list_of_prompts_is_refused_for_the_chat_endpoint(found, inputs, tmp_path):
+    flags = ("--endpoint", "chat", "--dispatch-modes", "prompt_list")
+    code, _, err = finish(on(found, inputs, tmp_path, "list", *flags))
+    assert code == 2
+    assert "prompt_list: the chat endpoint takes one prompt a request" in err

@@ -20,7 +20,7 @@ MAKE = """\
 echo $$ >> "$PIDS"
 case "$*" in
     test) bash tests/side_by_side.sh ;;
-    "-s engine" | setup | dev | lint) ;;
+    "-s engine" | setup | dev | lint | docs) ;;
     *) sleep 600 ;;
 esac
 """

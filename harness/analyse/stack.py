@@ -15,7 +15,7 @@ Json = Mapping[str, Any]
 _GREEDY = {"temperature": (0,), "n": (1,), "best_of": (1,), "use_beam_search": (False,)}
 """Values under which every token is the likeliest one."""
 _NEUTRAL = {"top_p": (1,), "top_k": (0, -1), "min_p": (0,), "repetition_penalty": (1,)}
-_NO_MATTER = {"max_tokens", "seed", "timeout_s", "max_attempts", "logprobs"}
+_NO_MATTER = {"endpoint", "max_tokens", "seed", "timeout_s", "max_attempts", "logprobs"}
 _A_STEP = re.compile(r"num_spec\w*_tokens\W+(\d+)")
 
 

@@ -13,7 +13,7 @@ from harness.plan import Plan, build_plan
 from harness.records import fingerprint
 from harness.settings import LoadedSpec, RunSpec
 from harness.tasks import Population, load_tasks
-from harness.words import DispatchMode
+from harness.words import DispatchMode, RequestEndpoint
 
 CandidateSource = Callable[[RunSpec, Population], tuple[Candidate, ...]]
 
@@ -105,7 +105,7 @@ def _planned(
 ) -> Prepared:
     """The plan of these candidates, and what its run is known by."""
     spec = loaded.spec
-    _refuse_wrong_widths(spec, candidates)
+    _refuse_what_cannot_be_sent(spec, candidates)
     plan = build_plan(spec, candidates, population)
     if not plan.records:
         raise UsageError(
@@ -128,12 +128,20 @@ def _planned(
     return Prepared(loaded, population, candidates, plan, mark, hashes, weights)
 
 
-def _refuse_wrong_widths(spec: RunSpec, candidates: Sequence[Candidate]) -> None:
-    """A wide batch must hold more requests than the server runs at once, a gated one no more."""
+def _refuse_what_cannot_be_sent(spec: RunSpec, candidates: Sequence[Candidate]) -> None:
+    """A wide batch must hold more requests than the server runs at once, a gated one no more.
+
+    A list of prompts is one request, which only completions take.
+    """
 
     def sizes(mode: DispatchMode) -> set[int]:
         return {c.batch_size for c in candidates if c.dispatch_mode is mode}
 
+    if spec.request.endpoint is RequestEndpoint.CHAT and sizes(DispatchMode.PROMPT_LIST):
+        raise UsageError(
+            "dispatch mode prompt_list: the chat endpoint takes one prompt a request",
+            hint="other dispatch modes, or request.endpoint: completions",
+        )
     wide, gated = sizes(DispatchMode.WIDE), sizes(DispatchMode.GATED)
     # the last one counts, as it does for vLLM
     slots = re.findall(r"--max-num-seqs[= ](\d+)", " ".join(spec.server.extra_args))[-1:]

@@ -22,7 +22,7 @@ from harness.serve import added as added_arguments
 from harness.serve import served_models
 from harness.settings import Expect, LoadedSpec, ModelSpec, RunSpec
 from harness.tasks import Population
-from harness.words import Asking, DispatchMode, Endpoint, Mode
+from harness.words import Asking, DispatchMode, Endpoint, Mode, RequestEndpoint
 
 _INCONCLUSIVE = (
     "inconclusive on this CPU: the standard path changed no answer here, so there was nothing for "
@@ -183,7 +183,9 @@ def population_rows(batch_sizes: Sequence[int]) -> conduct.CandidateSource:
 
     def source(spec: RunSpec, population: Population) -> tuple[Candidate, ...]:
         most = len(population.prompts)
-        modes = spec.schedules((DispatchMode.SYNCHRONIZED, DispatchMode.PROMPT_LIST))
+        listed = spec.request.endpoint is not RequestEndpoint.CHAT
+        usual = (DispatchMode.SYNCHRONIZED, *([DispatchMode.PROMPT_LIST] if listed else []))
+        modes = spec.schedules(usual)
         for size in batch_sizes:
             if not 2 <= size <= most:
                 rule = f"is not between 2 and the population's {most} prompts"

@@ -1,6 +1,7 @@
 """The plan against a server: the completions client, the dispatch modes and the records.
 
-Everything goes through ``/v1/completions`` with raw prompts, no chat template.
+Prompts go to ``/v1/completions`` as they are; with ``request.endpoint: chat`` to the chat endpoint,
+where the server puts them into the model's own template.
 """
 
 from harness.records import Answer

@@ -1,4 +1,4 @@
-"""One HTTP attempt at ``/v1/completions``; whoever calls decides what to do when it fails.
+"""One HTTP attempt at a completion; whoever calls decides what to do when it fails.
 
 A failure is ``RequestFailed`` with ``retryable``: connection errors, time-outs, 429, 5xx and what
 cannot be read are; any other status, and an answer that does not fit the question, are not.
@@ -18,7 +18,7 @@ from harness.replay.completion import Reply, RequestFailed, replies
 from harness.secrets import without_url_password
 from harness.settings import RequestSettings
 from harness.wire import Heard, NotHeard, ask_async, line_to
-from harness.words import LOOPBACK
+from harness.words import LOOPBACK, RequestEndpoint
 
 _IDLE_S = 3.0
 """A connection idle for longer is not used again: vLLM's own end closes it after 5 s."""
@@ -57,6 +57,7 @@ class CompletionsClient:
         self._base_url = base_url
         self._model = model
         self._request = request
+        self._chat = request.endpoint is RequestEndpoint.CHAT
         self._headers = headers
         self._transport = transport
         self._connections: list[httpx.AsyncClient] = []
@@ -216,7 +217,7 @@ class CompletionsClient:
         try:
             heard = await self._on(
                 connection,
-                "/v1/completions",
+                self._request.endpoint.path,
                 method="POST",
                 body=self._body(prompt, salt) | dict(own or {}),
                 extensions=_tracing(sent),
@@ -228,22 +229,25 @@ class CompletionsClient:
             said = heard.json()
         except NotHeard as error:
             raise RequestFailed(str(error), retryable=True) from error
-        return replies(said, count, latency, zero_left_out=self._tells_cached)
+        return replies(said, count, latency, zero_left_out=self._tells_cached, chat=self._chat)
 
     def _body(
         self, prompt: str | Sequence[str] | Sequence[int], salt: str | None
     ) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self._model,
-            "prompt": prompt,
             "max_tokens": self._request.max_tokens,
             "temperature": self._request.temperature,
             "return_token_ids": True,
         }
+        turn = {"role": "user", "content": prompt}
+        body |= {"messages": [turn]} if self._chat else {"prompt": prompt}
         if self._request.seed is not None:
             body["seed"] = self._request.seed
         if self._request.logprobs is not None:
-            body |= {"logprobs": self._request.logprobs, "return_tokens_as_token_ids": True}
+            most = self._request.logprobs
+            body |= {"logprobs": True, "top_logprobs": most} if self._chat else {"logprobs": most}
+            body["return_tokens_as_token_ids"] = True
         if salt is not None:
             body["cache_salt"] = salt
         return body

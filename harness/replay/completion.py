@@ -104,14 +104,64 @@ class _Completion(msgspec.Struct):
             return _Usage()
 
 
-def replies(said: object, count: int, latency: float, *, zero_left_out: bool) -> tuple[Reply, ...]:
+class _Token(msgspec.Struct):
+    token: str
+    logprob: float | None = None
+
+
+class _Place(_Token):
+    top_logprobs: tuple[_Token, ...] = ()
+
+
+class _ChatLikely(msgspec.Struct):
+    content: tuple[_Place, ...] | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+
+
+class _ChatChoice(msgspec.Struct):
+    index: int
+    message: _Message
+    finish_reason: str | None = None
+    token_ids: tuple[_Id, ...] | None = None
+    logprobs: _ChatLikely | None = None
+
+
+class _Chat(msgspec.Struct):
+    """An answer of ``/v1/chat/completions``; what it says beside ``content`` is left out."""
+
+    choices: tuple[_ChatChoice, ...]
+    usage: Any = None
+    prompt_token_ids: tuple[_Id, ...] | None = None
+
+    def completion(self) -> _Completion:
+        """The same as a completion."""
+        return _Completion(tuple(map(self._choice, self.choices)), self.usage)
+
+    def _choice(self, choice: _ChatChoice) -> _Choice:
+        said, told = choice.message.content or "", choice.logprobs and choice.logprobs.content
+        places = told and tuple({one.token: one.logprob for one in p.top_logprobs} for p in told)
+        ids = choice.token_ids, self.prompt_token_ids
+        return _Choice(choice.index, said, choice.finish_reason, *ids, _Likely(places or None))
+
+
+def replies(
+    said: object, count: int, latency: float, *, zero_left_out: bool, chat: bool = False
+) -> tuple[Reply, ...]:
     """The reply to each of ``count`` prompts of one request, in their order.
+
+    ``chat`` says that the chat endpoint was asked, whose answers have another shape.
 
     Raises:
         RequestFailed: it is no completion, or not of as many prompts.
     """
     try:
-        completion = msgspec.convert(said, _Completion)
+        if chat:
+            completion = msgspec.convert(said, _Chat).completion()
+        else:
+            completion = msgspec.convert(said, _Completion)
     except msgspec.ValidationError as error:
         raise RequestFailed(f"the answer is not a completion: {error}", retryable=False) from error
     by_index = {choice.index: choice for choice in completion.choices}

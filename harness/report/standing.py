@@ -1,13 +1,13 @@
 """What stands above the numbers: result, device, whether they count; and the tests for CI."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.analyse import Summary, Validation
 from harness.compare import GateFinding
 from harness.findings import Finding, Status
 from harness.records import RunFiles
 from harness.report.document import Banner, Case, Change, Suite, Tone
-from harness.words import Endpoint, Mode
+from harness.words import Endpoint, Mode, RequestEndpoint
 
 MAX_FAILURES = 500
 """Flips under the batch-invariant path that CI is told one by one."""
@@ -29,7 +29,10 @@ def measured_on(summary: Summary, files: RunFiles) -> str:
     versions = (
         f"{name} {next(filter(None, of), 'version not recorded')}" for name, of in known.items()
     )
-    return " · ".join((": ".join(filter(None, device)), *versions))
+    request = files.spec.get("request")
+    chat = isinstance(request, Mapping) and request.get("endpoint") == RequestEndpoint.CHAT
+    asked = ("asked in the model's chat template",) if chat else ()
+    return " · ".join((": ".join(filter(None, device)), *versions, *asked))
 
 
 def nature(summary: Summary, files: RunFiles) -> str:

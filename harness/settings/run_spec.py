@@ -24,7 +24,7 @@ from pydantic import (
 from harness.errors import nearest
 from harness.places import placed
 from harness.settings.yaml_lines import KeyPath
-from harness.words import Asking, BackendName, CachePolicy, DispatchMode, Mode
+from harness.words import Asking, BackendName, CachePolicy, DispatchMode, Mode, RequestEndpoint
 
 _STRICT = ConfigDict(
     extra="forbid", frozen=True, use_enum_values=False, use_attribute_docstrings=True
@@ -110,6 +110,8 @@ class RequestSettings(BaseModel):
     """How a completion is asked for; ``timeout_s`` and ``max_attempts`` hold for each request."""
 
     model_config = _STRICT
+    endpoint: RequestEndpoint = RequestEndpoint.COMPLETIONS
+    """completions sends a prompt as it is, chat puts it into the model's own template."""
     max_tokens: PositiveInt = 256
     """Longest answer in tokens."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
