@@ -240,6 +240,8 @@ class CompletionsClient:
             "temperature": self._request.temperature,
             "return_token_ids": True,
         }
+        if self._chat and not isinstance(prompt, str):
+            raise RequestFailed("the chat endpoint takes one text, no tokens", retryable=False)
         turn = {"role": "user", "content": prompt}
         body |= {"messages": [turn]} if self._chat else {"prompt": prompt}
         if self._request.seed is not None:

@@ -142,9 +142,10 @@ class _Chat(msgspec.Struct):
 
     def _choice(self, choice: _ChatChoice) -> _Choice:
         said, told = choice.message.content or "", choice.logprobs and choice.logprobs.content
-        places = told and tuple({one.token: one.logprob for one in p.top_logprobs} for p in told)
+        places = [{one.token: one.logprob for one in place.top_logprobs} for place in told or ()]
+        likely = _Likely(tuple(places)) if places else None
         ids = choice.token_ids, self.prompt_token_ids
-        return _Choice(choice.index, said, choice.finish_reason, *ids, _Likely(places or None))
+        return _Choice(choice.index, said, choice.finish_reason, *ids, likely)
 
 
 def replies(
