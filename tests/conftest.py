@@ -11,6 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# an oracle's first import, or a busy machine, takes longer than any example
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", settings.get_profile("here"), max_examples=30)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 def _ended(*_: object) -> None:

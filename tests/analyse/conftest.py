@@ -5,11 +5,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
-
-# an oracle's first import takes longer than any example
-settings.register_profile("oracles", deadline=None)
-settings.load_profile("oracles")
 
 TABLES = Path(__file__).parents[1] / "data" / "paper_tables.json"
 REQUIRED = (

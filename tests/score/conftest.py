@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from harness.score import Score, score
 from harness.tasks.task import Sample, Task
@@ -21,8 +20,6 @@ FIELDS: dict[str, dict[str, Any]] = {
     "truthfulqa": {k: GOLDEN["truthfulqa"][k] for k in ("correct_answers", "incorrect_answers")},
     "mmlu": {"reference": "B"},
 }
-settings.register_profile("busy_machine", deadline=None)
-settings.load_profile("busy_machine")
 ScoreWith = Callable[..., Score]
 
 
