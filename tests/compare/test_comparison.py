@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from compared_runs import MODES, MadeRun, attempt, says
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import astuple
 from study_records import study_records
@@ -154,6 +154,7 @@ def test_two_modes_of_one_run_give_the_summarys_paired_table(tmp_path):
 OUTCOMES = st.lists(st.tuples(*[st.booleans()] * 4), min_size=1, max_size=12)
 
 
+@settings(max_examples=15)  # each writes two runs
 @given(OUTCOMES)
 def test_any_two_modes_give_the_summarys_paired_table(outcomes):
     with tempfile.TemporaryDirectory() as folder:
@@ -171,6 +172,7 @@ def test_any_two_modes_give_the_summarys_paired_table(outcomes):
     assert mode.solo.text_changes.count == 0
 
 
+@settings(max_examples=15)  # each writes two runs
 @given(OUTCOMES)
 def test_exchanging_the_sides_exchanges_new_and_gone(outcomes):
     with tempfile.TemporaryDirectory() as folder:
