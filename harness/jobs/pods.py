@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from harness.errors import (
     UsageError,
     nearest,
 )
-from harness.files import write_json
+from harness.files import refusal, write_json
 from harness.hostile import visible
 from harness.jobs import Done
 from harness.numbers import NONE, count_of, size_text
@@ -89,6 +90,7 @@ def launch(
         return Done([*shown, "nothing was started"])
     for line in shown:
         say(line)
+    _insist_writable(results)  # before there is anything that costs and cannot be kept
     if not agree(f"start it for ${offer.per_hour:.2f} an hour?"):
         return Done(["nothing was started"])
     watch = PodWatch(account, offer, say)
@@ -101,6 +103,15 @@ def launch(
             return _concluded(watch, pod, watch.until_the_end(pod), results)
         except KeyboardInterrupt:
             raise watch.still_there(pod) from None
+
+
+def _insist_writable(results: Path) -> None:
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refusal(error, results) from error
+    if not os.access(results, os.W_OK):
+        raise EnvironmentError_("cannot be written", file=results, hint="another --results")
 
 
 def _by_itself(pod: Pod, order: Order) -> list[str]:
@@ -144,20 +155,24 @@ def status(word: str | None) -> Done:
     account = Account()
     if word is None:
         ours = [pod for pod in account.pods() if runpod.is_ours(pod)]
-        rows = [dict(zip(_HEADS, _cells(pod), strict=True)) for pod in ours]
-        nothing = ["no pod of ours is there; nothing costs"]
-        return Done(_table([_HEADS, *map(_cells, ours)]) if ours else nothing, rows)
-    pod = _pod(account, word)
-    state = (
-        Door(pod, account.sleep).state()
-        if pod.status == "RUNNING" and runpod.TOKEN in pod.env
-        else None
-    )
-    lines = [
-        part for line in _pod_lines(pod, state) for part in report.fitted(line, indent="         ")
-    ]
-    value = dict(zip(_HEADS, _cells(pod), strict=True)) | {"run": state}
-    return Done(lines, value)
+        nothing = ["no pod of ours is there; nothing of ours costs"]
+        table = _table([_HEADS, *map(_cells, ours)]) if ours else nothing
+        return Done(table, [_row(pod) for pod in ours])
+    pod, state, why = _pod(account, word), None, "the pod's server is not up, yet or any more"
+    if pod.status == "RUNNING":
+        try:
+            state = Door(pod, account.sleep).state()
+        except HarnessError as error:
+            why = error.message
+    told_of = _pod_lines(pod, state, why)
+    lines = [part for line in told_of for part in report.fitted(line, indent=" " * 9)]
+    return Done(lines, _row(pod) | {"run": state})
+
+
+def _row(pod: Pod) -> dict[str, Any]:
+    names = ("id", "name", "status", "cloud", "image", "created_at")
+    row = {name: visible(getattr(pod, name)) for name in names}
+    return row | {"usd_per_hour": pod.cost, "gpu": pod.gpu}
 
 
 def _cells(pod: Pod) -> tuple[str, ...]:
@@ -179,14 +194,14 @@ def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in pairs).rstrip()
 
 
-def _pod_lines(pod: Pod, state: State | None) -> Iterator[str]:
+def _pod_lines(pod: Pod, state: State | None, why: str) -> Iterator[str]:
     shown, status_, cost, gpu, name = _cells(pod)
     yield f"pod      {shown}  {name}"
     yield f"status   {status_}{runpod.progress(state)}"
     yield f"GPU      {gpu}, {told(pod.cloud).lower()} cloud, since {told(pod.created_at) or NONE}"
     yield f"cost     ${cost} an hour now" + (", and its volume" if pod.mounts else "")
     if pod.status == "RUNNING" and state is None:
-        yield "run      not known: the pod's server is not up, yet or any more"
+        yield f"run      not known: {why}"
     if state is not None and state.exit_code is not None:
         yield f"run      ended with exit code {state.exit_code}"
     if pod.status == "RUNNING":
@@ -297,7 +312,11 @@ def _pod(account: Account, word: str) -> Pod:
         if word in (pod.id, pod.name):
             return pod
     known: list[Any] = [pod.id for pod in pods if runpod.is_ours(pod)]
-    hint = nearest(word, known, "there are") if known else "there is none of ours; nothing costs"
+    hint = (
+        nearest(word, known, "there are")
+        if known
+        else "there is none of ours; nothing of ours costs"
+    )
     raise UsageError(f"no pod {told(word)!r}", hint=hint)
 
 

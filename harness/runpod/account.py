@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -139,9 +139,11 @@ def insist_https(url: str, variable: str) -> str:
     Raises:
         UsageError: neither.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost"):
-        return url.rstrip("/")
+    with suppress(ValueError, httpx.InvalidURL):
+        parts = httpx.URL(url)
+        here = parts.scheme == "http" and parts.host in ("127.0.0.1", "localhost")
+        if here or (parts.scheme == "https" and re.fullmatch(r"[\w.-]+", parts.host)):
+            return url.rstrip("/")
     raise UsageError(
         f"{variable} is no https address, and a key would be sent to it",
         hint=f"unset {variable}, or set it to https://…",

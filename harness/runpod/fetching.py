@@ -7,6 +7,7 @@ where a cut leaves it. It gets its name once its SHA-256 is the pod's.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -53,7 +54,8 @@ class Door:
     """
 
     def __init__(self, pod: Pod, sleep: Sleep) -> None:
-        if TOKEN not in pod.env:
+        token = pod.env.get(TOKEN, "")
+        if not re.fullmatch(r"[\w-]+", token, re.ASCII):
             raise EnvironmentError_(
                 f"pod {pod.id} has no server to fetch from: it was not started by "
                 "`harness runpod launch`",
@@ -62,7 +64,7 @@ class Door:
         self._pod, self._sleep = pod, sleep
         pattern = os.environ.get(_PROXY) or _DEFAULT
         url = insist_https(pattern.replace("{pod}", pod.id).replace("{port}", str(PORT)), _PROXY)
-        headers = {**NAMES_ITSELF, "Authorization": f"Bearer {pod.env[TOKEN]}"}
+        headers = {**NAMES_ITSELF, "Authorization": f"Bearer {token}"}
         self._client = httpx.Client(**line_to(f"{url}/", timeout=_TIMEOUT_S, headers=headers))
 
     def state(self) -> State | None:

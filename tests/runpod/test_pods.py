@@ -55,7 +55,8 @@ def play(capsys: pytest.CaptureFixture[str]) -> Play:
             assert KEY not in text
             assert "\x1b" not in text
             assert "Traceback" not in text
-        assert all(len(line) <= 80 for line in said.out.splitlines()), said.out
+        lines = [] if "--json" in words else said.out.splitlines()
+        assert all(len(line) <= 80 for line in lines), said.out
         return int(left.value.code or 0), said.out, said.err
 
     return played
@@ -279,7 +280,7 @@ def test_a_rate_limit_is_waited_out(pods, play, monkeypatch):
     pods.answers["GET /pods"] = [problem(429, "slow down")] * 2
     code, out, _ = play("status")
     assert code == 0
-    assert "nothing costs" in out
+    assert "nothing of ours costs" in out
     assert slept == [1.0, 1.0]
 
 
@@ -291,8 +292,19 @@ def test_a_rate_limit_that_stays_is_told(pods, play):
     assert "wait 1 s" in said
 
 
-def test_the_key_goes_to_no_address_in_the_clear(pods, play, monkeypatch):
-    monkeypatch.setenv("HARNESS_RUNPOD_API", "http://example.com/v2")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/v2",
+        "https://",
+        "https://[",
+        "ftp://localhost",
+        "no url",
+        "http://localhost@x/",
+    ],
+)
+def test_the_key_goes_to_no_address_in_the_clear(pods, play, monkeypatch, url):
+    monkeypatch.setenv("HARNESS_RUNPOD_API", url)
     code, _, said = play("status")
     assert code == 2
     assert "no https address" in said
@@ -488,6 +500,34 @@ def test_the_pods_server_tells_nothing_without_the_token(pods, play):
     code, _, said = play("fetch", "pod0")
     assert code == 3
     assert "refused its own token (401)" in said
+    code, out, _ = play("status", "pod0")
+    assert code == 0
+    assert "not known: the pod's server refused its own token (401)" in out
+
+
+@pytest.mark.parametrize("token", ["é" * 32, "a\nb: c" * 9, "", "\x00" * 20])
+def test_a_token_that_is_none_is_no_more_than_a_fetch_that_fails(pods, play, token):
+    pods.add()
+    pods.pods["pod0"]["env"][TOKEN] = token
+    code, _, said = play("fetch", "pod0")
+    assert code in (3, 4), said
+    assert play("status", "pod0")[0] == 0
+
+
+def test_status_for_a_machine_has_numbers_and_no_variables(pods, play):
+    pods.add()
+    code, out, _ = play("status", "pod0", "--json")
+    found = json.loads(out)
+    assert (code, found["usd_per_hour"], found["run"]["records"]) == (0, 2.99, 3)
+    assert "t" * 32 not in out
+    assert json.loads(play("status", "--json")[1])[0]["id"] == "pod0"
+
+
+def test_where_nothing_can_be_written_nothing_is_rented(pods, play, tmp_path):
+    (tmp_path / "results").write_text("a file")
+    code, _, said = play(*LAUNCH)
+    assert (code, pods.pods) == (3, {})
+    assert "results" in said
 
 
 def test_a_pod_that_does_not_run_says_how_to_get_at_its_run(pods, play):

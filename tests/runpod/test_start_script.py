@@ -150,7 +150,7 @@ def test_a_script_that_hangs_ends_its_pod_all_the_same(tmp_path, pod, runpod):
     smi(pod, "GPU 0: NVIDIA H100 80GB HBM3", 0)
     runpod.add()
     hangs = tmp_path / "venv/bin/harness"
-    hangs.write_text("#!/bin/bash\ntrap '' TERM\nsleep 30 &\nwait\n")
+    hangs.write_text("#!/bin/bash\ntrap '' TERM\nsleep 6 &\nwait\n")
     own = {
         "HARNESS_VENV": str(tmp_path / "venv"),
         "HARNESS_AT_END": "stop",
