@@ -18,7 +18,7 @@ CPU_IMAGE ?= harness-vllm-cpu:0.32.0
 MODEL ?= smollm2-135m-instruct-q4_1
 SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES) --rows-per-mode none)
 
-.PHONY: help preflight setup dev engine model demo demo-docker doctor smoke ablation test chaos lint docs bench images-compare diff clean
+.PHONY: help preflight setup dev engine model demo demo-docker doctor smoke ablation test chaos lint docs bench images-compare clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -87,10 +87,6 @@ bench: dev ## time and memory of `harness summarize` on 306,996 x 2 records; AGA
 
 images-compare: setup ## A=IMAGE B=IMAGE: pin both, read both, run the candidates on both, compare
 	@$(HARNESS) images compare $(A) $(B) $(SPEC_FLAGS)
-
-diff: ## the former name of images-compare (harness images diff runs nothing)
-	@echo "make diff is now make images-compare; harness images diff compares contents only" >&2
-	@$(MAKE) --no-print-directory images-compare
 
 clean: ## stop and remove servers and containers whose harness is gone
 	@$(HARNESS) clean

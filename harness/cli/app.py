@@ -102,7 +102,7 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
     (models, _INPUTS, "Models that the Python index carries."),
     (images, _VERSIONS, "What is in an image, and what changed."),
     (pin, _VERSIONS, "Pin images by digest in the lock file."),
-    (bisect, _VERSIONS, "The first image at which the answers change."),
+    (bisect, _VERSIONS, "As images bisect."),
 )
 """Each verb, or group of verbs, with its panel and its line in the list, in their order."""
 _EPILOGS = {pin: PIN_EXAMPLE, clean: CLEAN_EXAMPLE}
@@ -121,6 +121,7 @@ for verb, panel, line in _VERBS:
             rich_help_panel=panel,
             short_help=line,
             help=examples_first(verb),
+            hidden=verb is bisect,  # its name is images bisect; this one is still taken
         )
         added(verb)
 for group in (tasks, candidates, models, images, adjudicate, runpod):

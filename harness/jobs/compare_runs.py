@@ -13,6 +13,7 @@ from harness.analyse import expectations_of, validate
 from harness.errors import GateFailed, IncompleteRun, UsageError, nearest
 from harness.jobs import Done
 from harness.jobs.run_numbers import add_step_summary, named, report_formats
+from harness.records import METADATA, RECORDS
 from harness.words import Mode
 
 _SAMPLES = "lm-evaluation-harness samples"
@@ -23,6 +24,7 @@ _OF_COMPLETENESS = frozenset(
         "answers_finished",
     )
 )
+_COMPLETED = "see `harness validate`; a run is completed by `harness run` with its id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def compare_any(
 def compare_run_folders(
     a: Path, b: Path, modes: Modes, gate: Gate, *, allow_subset: bool
 ) -> Compared:
-    """Compare two runs; each is validated, and a gate insists that both count.
+    """Compare two runs; each is validated first, and a gate insists that both count.
 
     Raises:
         UsageError: they cannot be read or are not comparable.
@@ -133,13 +135,11 @@ def compare_run_folders(
         GateFailed: a gate was asked for and a run does not pass its own validation.
     """
     mode_a, mode_b = modes
-    sides = {"A": compare.read_side(a)}
-    if b.resolve() != a.resolve():
-        sides["B"] = compare.read_side(b)
+    paths = {"A": a} if b.resolve() == a.resolve() else {"A": a, "B": b}
+    for name, path in paths.items() if gate else ():
+        _insist_on_records(name, path)
+    sides = {name: compare.read_side(path) for name, path in paths.items()}
     one, other = sides["A"], sides.get("B", sides["A"])
-    comparison = compare.compare_runs(
-        one, other, mode_a=mode_a, mode_b=mode_b, allow_subset=allow_subset
-    )
     defects: list[str] = []
     for name, side in sides.items():
         found = validate(side.records, side.files, expectations_of(side.files)).failures
@@ -150,11 +150,21 @@ def compare_run_folders(
             incomplete = not _OF_COMPLETENESS.isdisjoint(finding.check for finding in failures)
             kind = IncompleteRun if incomplete else GateFailed
             message = f"{name} does not count, so nothing is gated on it"
-            hint = "see `harness validate`; a run is completed by `harness run` with its id"
-            raise kind(message, file=side.records.path, hint=hint, detail=reasons)
+            raise kind(message, file=side.records.path, hint=_COMPLETED, detail=reasons)
         defects += (f"{name}: {reason}" for reason in reasons)
+    comparison = compare.compare_runs(
+        one, other, mode_a=mode_a, mode_b=mode_b, allow_subset=allow_subset
+    )
     verdicts = compare.judge(comparison, gate.conditions, gate.max_flip_rate)
     return Compared(comparison, verdicts, tuple(defects))
+
+
+def _insist_on_records(name: str, path: Path) -> None:
+    """A run that was begun and has no record yet is half a run; what is no run is told later."""
+    file = path / RECORDS
+    if (path / METADATA).is_file() and not (file.is_file() and file.stat().st_size):
+        message = f"{name} has no record yet, so nothing is gated on it"
+        raise IncompleteRun(message, file=file, hint=_COMPLETED)
 
 
 def write_comparison(compared: Compared, formats: Sequence[str], out: Folder) -> Iterator[Path]:

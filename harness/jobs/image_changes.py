@@ -17,8 +17,8 @@ from msgspec import structs, to_builtins
 from harness import images, report
 from harness.analyse import read_validation
 from harness.compare import Comparison, ModeComparison, Side, compare_runs, read_side
-from harness.conduct import RunOptions, prepare
-from harness.errors import RunError, UsageError, nearest
+from harness.conduct import RunOptions
+from harness.errors import EnvironmentError_, RunError, UsageError, nearest
 from harness.files import write_json
 from harness.hostile import visible
 from harness.jobs import Done
@@ -30,9 +30,9 @@ from harness.jobs.compare_runs import (
     write_comparison,
 )
 from harness.jobs.run_numbers import named, report_formats
-from harness.jobs.runs import conducted
+from harness.jobs.runs import conducted, prepared
 from harness.serve.docker import connect
-from harness.settings import LoadedSpec
+from harness.settings import LoadedSpec, RunSpec
 from harness.words import BackendName
 
 Progress = Callable[[str], None]
@@ -57,16 +57,23 @@ def pin(names: Iterable[str], lock: Path, progress: Progress) -> Done:
 
 
 def locked(lock: Path) -> Done:
-    """Each image of the lock, and whether this machine has it."""
-    client, known = connect(), images.ImageLock.load(lock).entries
-    rows = [(entry, images.presence(entry, client)) for _, entry in sorted(known.items())]
+    """Each image of the lock, and whether this machine has it: unknown without an engine."""
+    known, client, why = images.ImageLock.load(lock).entries, None, ""
+    try:
+        client = connect()
+    except EnvironmentError_ as error:
+        why = f"no engine says which of them are here: {error}"
+    rows = [
+        (entry, images.presence(entry, client).value if client else None)
+        for _, entry in sorted(known.items())
+    ]
     lines = [
-        f"{entry.image}: {entry.status}, {here.value}\n"
+        f"{entry.image}: {entry.status}{f', {here}' if here else ''}\n"
         f"  {entry.identity or 'no digest yet'}\n  {entry.versions}"
         for entry, here in rows
     ]
-    found = [{**to_builtins(entry), "here": here.value} for entry, here in rows]
-    return Done(lines, {"lock": str(lock), "images": found})
+    found = [{**to_builtins(entry), "here": here} for entry, here in rows]
+    return Done([*lines, *filter(None, [why])], {"lock": str(lock), "images": found})
 
 
 def inventory(image: str, form: str, progress: Progress, *, timeout_s: int) -> str:
@@ -127,6 +134,21 @@ class ImageRuns:
     quiet: bool
     retry_errors: bool
 
+    def check(self, *names: str) -> None:
+        """Look at all that lies on this machine, before an engine is asked or an image pulled.
+
+        Raises:
+            UsageError: a name is no image's, or the lock, the spec or its candidates are wrong.
+        """
+        for name in names:
+            images.ImageReference.parse(name)
+        images.ImageLock.load(images.DEFAULT_LOCK)
+        prepared(replace(self.loaded, spec=self._spec_on(names[0])))
+
+    def _spec_on(self, image: str) -> RunSpec:
+        changes = {"image": image, "backend": BackendName.DOCKER}
+        return self.loaded.spec.model_copy(update=changes)
+
     def run_on(self, image: images.ResolvedImage) -> Path:
         """Run, or complete, or find complete, the run on this image; its folder.
 
@@ -136,14 +158,12 @@ class ImageRuns:
         """
         # by digest; a local image has only its name, and the run's name has its id
         reference = image.requested if image.entry.digest is None else image.reference
-        changes = {"image": reference, "backend": BackendName.DOCKER}
-        spec = self.loaded.spec.model_copy(update=changes)
         given = {**self.loaded.given, "image": reference, "backend": str(BackendName.DOCKER)}
-        prepared = prepare(replace(self.loaded, spec=spec, given=given))
+        ready = prepared(replace(self.loaded, spec=self._spec_on(reference), given=given))
         digest = (image.entry.identity or image.image_id).removeprefix("sha256:")[:_SHORT]
-        name = f"image-{digest}-{prepared.fingerprint[:8]}"
+        name = f"image-{digest}-{ready.fingerprint[:8]}"
         options = RunOptions(self.results, name, retry_errors=self.retry_errors)
-        return conducted(prepared, options, quiet=self.quiet).folder
+        return conducted(ready, options, quiet=self.quiet).folder
 
 
 def _short_name(image: str) -> str:
@@ -165,6 +185,9 @@ def compare_by_answers(
         RunError, Interrupted: a run could not be completed; the same command goes on.
     """
     gate, chosen = Gate.parse(*asked, samples=False), chosen_formats(formats, out)
+    if a == b:
+        raise UsageError(f"{a} is given twice", hint="compare two runs with harness compare")
+    runs.check(a, b)
     client, progress = connect(), runs.progress
     pinned = [images.resolve_and_pin(image, client, progress=progress) for image in (a, b)]
     if pinned[0].image_id == pinned[1].image_id:
@@ -271,6 +294,7 @@ def bisect_images(
     if not watches:
         raise UsageError("--watch names nothing", hint=f"known: {', '.join(WATCHES)}")
     steps = images.image_range(images.read_image_list(images_from), good, bad, images_from)
+    runs.check(*steps)
     target = out or runs.results / f"bisect-{_short_name(good)}-{_short_name(bad)}.json"
     observer = _Observer(connect(), runs, watches, (steps[0], steps[-1]))
     found = images.find_step(steps, observer.observe, log=runs.progress)

@@ -11,10 +11,12 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from compared_runs import MadeRun, attempt, says
+from golden.folders import FOLDERS
 from lm_eval_samples import generated, write_samples
 
 from harness.cli.app import main
 from harness.compare import RUN_CONDITIONS, SAMPLE_CONDITIONS
+from harness.records import RECORDS
 
 
 @pytest.fixture
@@ -110,6 +112,19 @@ def test_an_incomplete_run_is_not_gated_on_and_exits_4(a, b, capsys):
     b.metadata["sessions"] = [{"exit": 4, "error": "the server stopped"}]
     assert compare(a, b, "--fail-on", "solo-changes") == 4
     assert "B does not count, so nothing is gated on it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lines", [0, 30, 60])
+@pytest.mark.parametrize("turned", [False, True])
+def test_half_a_run_under_a_gate_exits_4_whatever_it_lacks(tmp_path, capsys, lines, turned):
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    for folder in (whole, half):
+        FOLDERS["demo"](folder)
+    records = (half / RECORDS).read_text("utf-8").splitlines(keepends=True)
+    (half / RECORDS).write_text("".join(records[:lines]), "utf-8")
+    sides = (half, whole) if turned else (whole, half)
+    assert compare(*sides, "--fail-on", "new-label-flips") == 4
+    assert "nothing is gated on it" in capsys.readouterr().err
 
 
 def test_a_run_whose_record_failed_is_not_gated_on(a, b):
