@@ -130,6 +130,9 @@ def _asked_as_specified(run: Checked) -> Outcome:
     for line, model, told in first:
         settings = json.loads(told)
         sampling = settings["sampling"] or {}
+        if run.files.made_by_the_harness:
+            untold = [name for name in _SAMPLING if name not in sampling]
+            bad += [f"line {line}: {name} is not told" for name in untold]
         pairs = {
             name: (sampling[name], request.get(name)) for name in _SAMPLING if name in sampling
         }
@@ -335,6 +338,9 @@ def _every_record_has_a_lifetime(run: Checked) -> Outcome:
         ]
     if bad:
         return failed("records of a server that no start-up file tells of: ", bad)
+    told_of = [start for s in run.files.startups for _, start in s.answering()]
+    if not (counted or bad) and told_of and all(start.records is not None for start in told_of):
+        return ok("a start that was killed does not tell how many records it gave")
     if not counted:
         return not_checked("no start-up file says how many records its server gave")
     return ok(f"{counted} records, each from a start that is told of")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,6 +152,8 @@ def _facts_as_logged(run: Checked) -> Outcome:
     bad, read = [], 0
     for name, _, start in _starts(run):
         log = run.log_of(start)
+        if log is not None and not start.facts and run.files.made_by_the_harness:
+            bad.append(f"{name}: facts are missing")
         if start.facts and log is not None:
             read += 1
             known = json.loads(json.dumps(asdict(read_facts(log)), default=str))
@@ -173,6 +177,12 @@ def _settings_as_served(run: Checked) -> Outcome:
     if not run.files.spec or not starts:
         return not_checked("settings or start-up files are not there")
     bad = [f"{name}: {why}" for name, of, one in starts for why in _otherwise(run, of, one)]
+    device, gpus = (
+        run.files.device_name,
+        [g.get("name") for g in run.files.metadata.get("gpus") or ()],
+    )
+    if run.files.device_kind == "cuda" and gpus and device not in (None, *gpus):
+        bad.append(f"device {device}, and the machine had {', '.join(map(str, gpus))}")
     if bad:
         return failed("settings or metadata.json name another server: ", bad)
     return ok(f"{len(starts)} server lifetimes are of the backend, device, release and settings")
@@ -204,6 +214,14 @@ def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
         ("weights", weights.get(of.model), served.get("hf_id")),
         ("prefix caching", _caching(spec), engine.get("enable_prefix_caching")),
     ]
+    hashed = _mapping(metadata.get("model_files"))  # a folder is known by its hash, not its name
+    native = spec.get("backend") == BackendName.NATIVE and of.model not in hashed
+    if native and engine.get("model") and served.get("hf_id"):
+        loaded = str(engine["model"]).strip("'\"")
+        pairs.append(
+            ("weights", Path(str(served["hf_id"])).name.rpartition(":")[2], Path(loaded).name)
+        )
+    yield from _not_given(spec, served)
     server = spec.get("server") or {}
     for name in ("tensor_parallel", "pipeline_parallel"):
         if (size := server.get(name, 1)) != 1:
@@ -217,6 +235,23 @@ def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
     for name, wanted, told in pairs:
         if wanted is not None and told is not None and str(wanted) != str(told):
             yield f"{name} {_short(wanted)} in the settings, {_short(told)} as served"
+
+
+def _not_given(spec: Mapping[str, Any], served: Mapping[str, Any]) -> Iterator[str]:
+    """Settings that the command or the environment of a server of ours does not hold."""
+    command, server = served.get("command"), _mapping(spec.get("server"))
+    if spec.get("backend") != BackendName.NATIVE or not isinstance(command, list):
+        return
+    words = [*map(str, command)]
+    wanted = list(map(str, server.get("extra_args") or ()))
+    if (backend := server.get("attention_backend")) is not None:
+        wanted += ["--attention-backend", str(backend)]
+    if missing := Counter(wanted) - Counter(words):
+        yield f"{' '.join(missing)} in the settings, and not in the command"
+    given = _mapping(served.get("environment"))
+    for name, value in _mapping(server.get("env")).items():
+        if str(given.get(name)) != str(value):
+            yield f"{name} {_short(value)} in the settings, {_short(given.get(name))} as served"
 
 
 def _caching(spec: Mapping[str, Any]) -> bool | None:

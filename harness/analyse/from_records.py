@@ -30,6 +30,7 @@ from harness.analyse.effects import (
     unseen_of,
     witnessed_of,
 )
+from harness.analyse.ledger import UNCHECKED
 from harness.analyse.rates import Pairs
 from harness.analyse.stack import stack_of, tokens_a_step
 from harness.analyse.summary import LabelsByProfile, ProfileFlips, Summary
@@ -127,9 +128,8 @@ def summarise(
     if context is not None:
         validation = validate(records, context, expectations_of(context))
         failed = {one.check: f"{one.check}: {one.message}" for one in validation.failures}
-        failed = failed or {
-            one.check: f"{one.check} is not checked: {one.message}" for one in validation.unbound
-        }
+        if not failed and (lacks := validation.unbound):
+            failed[UNCHECKED] = f"{lacks[0].check} is not checked: {lacks[0].message}"
     return replace(
         summary,
         claims=claim_ledger(summary, records, pairing, failed),

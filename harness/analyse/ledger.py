@@ -12,9 +12,11 @@ from harness.numbers import p_equals
 from harness.words import MODES, CachePolicy, Effect, Endpoint, Mode
 
 _INVARIANT = MODES[1]
+UNCHECKED = "not_checked"
+"""Stands for every check that could not be made."""
 _BESIDE = (
     *("modes_present", "rows_per_mode", "logs_unchanged", "run_finished"),
-    "plan_made_again",
+    UNCHECKED,
 )
 """Checks that refuse an incomplete folder: its records may still refute."""
 

@@ -256,7 +256,7 @@ def _logs_without_hash(run: Checked) -> list[str]:
 
 
 def _logs_elsewhere(run: Checked) -> list[str]:
-    """Starts of our own servers that may have answered, and whose logs nobody can read again."""
+    """Starts of servers of ours that may have answered, whose logs nobody can read again."""
     return [
         f"{startup.file}: start {number}"
         for startup in run.files.startups

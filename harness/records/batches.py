@@ -217,7 +217,12 @@ def _misplaced(row: Row, group: list[str], companions: Sequence[CompanionRow]) -
 def oddities(row: Row, line: int, asked: Sequence[tuple[Asking, AnswerRow]]) -> Iterator[Oddity]:
     """What cannot be in a good record: lengths that no limit explains, and impossible steps."""
     limit = _limit(bytes(row.sampling))
+    texts: dict[bytes, bytes] = {}
     for asking, one in asked:
+        text, ids = bytes(one.text), bytes(one.token_ids)
+        if ids not in (b"null", b"[]") and texts.setdefault(ids, text) != text:
+            reason = f"{asking} is another text of the same tokens"
+            yield Oddity("answer", line, reason, row.model)
         if reason := _odd_length(one, limit):
             short = one.prompt_tokens and one.tokens < (limit or 0)
             context = (one.prompt_tokens or 0) + one.tokens if short else None

@@ -230,6 +230,15 @@ def other_sampling_than_the_settings_in_both_modes(run, rng):
 
 
 @cause("asked_as_specified")
+def sampling_that_is_not_told(run, rng):
+    gone = rng.choice([["temperature"], ["seed"], ["max_tokens", "temperature", "seed"]])
+    for row in run.rows:
+        for name in gone:
+            del row["sampling"][name]
+    run.metadata["note"] = rng.random()
+
+
+@cause("asked_as_specified")
 def weights_retagged_under_the_same_name(run, rng):
     path = f"org/llama-{rng.choice(['awq', 'gptq', 'v2', 'base'])}-{rng.randint(1, 9)}"
     for row in run.rows:
@@ -635,6 +644,13 @@ def answer_of_more_tokens_than_asked_for(run, rng):
 
 
 @cause("answers_possible")
+def text_edited_and_not_its_tokens(run, rng):
+    for row in some(rng, run.of("standard")):
+        say(run, row, row["batched"]["text"] + rng.choice([" ", "!", " edited"]), ("B",))
+        row["batched"]["token_ids"] = row["askings"]["S1"]["token_ids"]
+
+
+@cause("answers_possible")
 def text_of_no_token(run, rng):
     for row in some(rng, run.rows):
         for _, found in asked(row):
@@ -918,6 +934,20 @@ def prompts_of_the_plan_missing(run, rng):
     run.metadata["note"] = rng.random()
 
 
+@unbinds("equal_texts_equal_tokens", prompts=24)
+def token_ids_taken_out(run, rng):
+    for row in some(rng, run.rows):
+        for _, found in asked(row):
+            found["token_ids"] = None
+
+
+@unbinds("every_record_has_a_lifetime", lifetimes=2)
+def counts_of_records_taken_out(run, rng):
+    for start in run.starts():
+        start["records"] = None
+    run.metadata["note"] = rng.random()
+
+
 @unbinds("logs_unchanged", lifetimes=2)
 def logs_and_their_hashes_taken_out(run, rng):
     for start in rng.sample(run.starts(), rng.randint(1, 3)):
@@ -961,6 +991,35 @@ def metadata_of_another_release(run, rng):
     run.metadata["note"] = rng.random()
 
 
+@cause("settings_as_served")
+def arguments_that_no_server_was_given(run, rng):
+    server = _settings(run)["server"]
+    name = rng.choice(["extra_args", "attention_backend", "env"])
+    server[name] = {
+        "extra_args": [f"--max-num-seqs={rng.randint(1, 99)}"],
+        "attention_backend": rng.choice(["TRITON_ATTN", "FLASHINFER"]),
+        "env": {"VLLM_USE_FLASHINFER_SAMPLER": str(rng.randint(1, 99))},
+    }[name]
+    run.metadata["note"] = rng.random()
+
+
+@cause("settings_as_served")
+def weights_of_another_name_everywhere_but_in_the_log(run, rng):
+    other = f"org/other-{rng.randint(1, 9999)}"
+    for model in _settings(run)["models"]:
+        model["hf_id"] = other
+    for start in run.starts():
+        start["server"]["hf_id"] = other
+    for row in run.rows:
+        row["hf_id"] = other
+
+
+@cause("settings_as_served")
+def device_that_the_machine_does_not_have(run, rng):
+    run.metadata["gpus"] = [{"name": "a stand-in for a GPU"}]
+    run.metadata["device"]["name"] = f"another GPU {rng.random()}"
+
+
 @cause("settings_as_served", lifetimes=2)
 def start_of_other_weights(run, rng):
     rng.choice(run.starts())["server"]["hf_id"] = f"org/llama-{rng.randint(1, 999)}"
@@ -975,6 +1034,13 @@ def facts_of_a_start_up_file_edited(run, rng):
          ("sampling_defaults", {"repetition_penalty": rng.random()})]
     )  # fmt: skip
     facts[name] = value
+
+
+@cause("facts_as_logged", lifetimes=2)
+def facts_taken_out(run, rng):
+    for start in some(rng, run.starts()):
+        start["facts"] = {}
+    run.metadata["note"] = rng.random()
 
 
 @cause("facts_as_logged", lifetimes=2)
@@ -1011,15 +1077,13 @@ def seal_of_the_plan_taken_out(run, rng):
 
 @cause("plan_made_again")
 def settings_edited_and_sealed_again(run, rng):
-    edit = rng.choice(["attempts", "memory", "arguments", "warm-up"])
+    edit = rng.choice(["attempts", "memory", "warm-up"])
     if edit == "attempts":
         _settings(run)["request"]["max_attempts"] = rng.randint(5, 99)
     elif edit == "warm-up":
         _settings(run)["controls"]["warmup_requests"] = rng.randint(2, 99)
-    elif edit == "memory":
-        _settings(run)["server"]["gpu_memory_utilization"] = rng.random()
     else:
-        _settings(run)["server"]["extra_args"] = [f"--max-num-seqs={rng.randint(1, 99)}"]
+        _settings(run)["server"]["gpu_memory_utilization"] = rng.random()
     run.metadata["plan_sha256"] = plan_seal(run.metadata)
 
 
@@ -1134,7 +1198,9 @@ def edited_hash(run, rng):
 @cause("flags_agree_with_scores_and_hashes")
 def edited_text_of_a_repeat(run, rng):
     row = rng.choice(run.rows)
-    asking(row, rng.choice(["S1", "S2"]))["text"] += rng.choice([" ", ".", "!"])
+    found = asking(row, rng.choice(["S1", "S2"]))
+    found["text"] += rng.choice([" ", ".", "!"])
+    found["token_ids"] = tokens_of(found["text"])
 
 
 @cause("scores_agree_with_answers")

@@ -409,6 +409,11 @@ def _start(
             "mode": mode,
             "hf_id": f"org/{model}",
             "served_model_name": f"{model}@{nonce}",
+            "command": ["vllm", "serve", f"org/{model}", "--attention-backend", "FLASH_ATTN"],
+            "environment": {
+                "VLLM_BATCH_INVARIANT": str(int(mode == "batch_invariant")),
+                "VLLM_USE_FLASHINFER_SAMPLER": "0",
+            },
             "docker": {"image_id": "sha256:" + "a" * 64} if backend == "docker" else {},
         },
         "log": log,
@@ -442,7 +447,13 @@ def _metadata(
         "backend": backend,
         "modes": list(MODES),
         "models": [{"name": m, "hf_id": f"org/{m}", "revision": None} for m in models],
-        "server": {"dtype": "float16", "max_model_len": 2048, "extra_args": []},
+        "server": {
+            "dtype": "float16",
+            "max_model_len": 2048,
+            "attention_backend": "FLASH_ATTN",
+            "extra_args": [],
+            "env": {"VLLM_USE_FLASHINFER_SAMPLER": "0"},
+        },
         "request": {**SAMPLING, "timeout_s": 60.0, "max_attempts": 4},
         "controls": {
             "prefix_caching": policy,
