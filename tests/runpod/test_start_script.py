@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,3 +171,13 @@ def test_a_script_that_hangs_ends_its_pod_all_the_same(tmp_path, pod, runpod):
     finally:
         os.killpg(script.pid, signal.SIGKILL)
         script.communicate()
+
+
+def test_the_image_of_a_pod_is_built_with_all_that_its_wheel_takes_in():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    taken = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    lines = (ROOT / "docker/runpod/Dockerfile.dockerignore").read_text().splitlines()
+    let_in = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    left_out = [t for t in taken if not any(t == one or t.startswith(f"{one}/") for one in let_in)]
+    assert left_out == []
+    assert all((ROOT / path).exists() for path in taken)
