@@ -18,7 +18,7 @@ CPU_IMAGE ?= harness-vllm-cpu:0.32.0
 MODEL ?= smollm2-135m-instruct-q4_1
 SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES) --rows-per-mode none)
 
-.PHONY: help preflight setup dev engine model demo demo-docker doctor smoke ablation test chaos lint docs bench images-compare clean
+.PHONY: help preflight setup dev engine model demo demo-docker doctor smoke ablation test chaos invalid lint docs bench images-compare clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,9 @@ ablation: setup ## doctor, smoke, scan if no CANDIDATES, full run, report; DRY_R
 
 test: dev $(if $(PYTEST),engine) ## every test that this machine can run; says what it left out and why
 	@$(if $(PYTEST),.venv/bin/python -m pytest $(PYTEST),bash tests/side_by_side.sh)
+
+invalid: dev ## ten variations of every planted invalid run, each refused by its own check (CI: three)
+	@VARIATIONS=10 .venv/bin/python -m pytest -q -p no:cacheprovider tests/invalid/test_planted_runs.py
 
 chaos: dev ## 15 minutes of kills, cuts, flips, full disks, fuzz; TRIALS=, MINUTES=, SEED=, ONLY=ROW
 	@.venv/bin/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES) \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from hashlib import sha256
 from random import Random
 
@@ -13,7 +14,8 @@ from harness.analyse import summarise_run, validate_run
 from harness.cli import main
 from harness.errors import UsageError
 
-VARIATIONS = 10
+VARIATIONS = int(os.environ.get("VARIATIONS", "3"))
+"""Of each cause: three are one for each order of schedules below; `make invalid` takes ten."""
 ESTABLISHED = "established"
 WHOLE = ("standard_changes", "removes_change", "invariant", "paths_differ", "kernel_path")
 OF_THE_PLAN = ("plan_as_recorded", "plan_made_again")
@@ -63,7 +65,7 @@ def content(folder):
 
 
 @pytest.mark.parametrize("name", CAUSES)
-def test_each_of_ten_variations_is_refused_by_its_own_check_alone(name, tmp_path, capsys):
+def test_each_variation_is_refused_by_its_own_check_alone(name, tmp_path, capsys):
     refused, differing = 0, set()
     for variation in range(VARIATIONS):
         folder = planted(name, variation).write(tmp_path / str(variation))
