@@ -69,18 +69,12 @@ from harness.records.record import (
 )
 from harness.records.run_files import (
     CANDIDATES,
-    INTERRUPTED,
     METADATA,
     PROMPT_HASHES,
     RECORDS,
     RUN_SCHEMA,
-    LogEvidence,
     RunFiles,
-    Start,
-    Startup,
-    WorkersSay,
     read_run_files,
-    startup_of,
 )
 from harness.records.run_folder import (
     RunFolder,
@@ -88,6 +82,14 @@ from harness.records.run_folder import (
     find_unfinished,
     is_concluded,
     new_run_id,
+)
+from harness.records.start_up_file import (
+    INTERRUPTED,
+    LogEvidence,
+    Start,
+    Startup,
+    WorkersSay,
+    startup_of,
 )
 from harness.records.task_copies import keep_tasks, task_folder
 

@@ -12,7 +12,8 @@ from msgspec import Struct
 from harness.errors import UsageError
 from harness.files import read_json, read_rows
 from harness.records.record import RecordKey
-from harness.words import PROVEN, Asking, Mode, Verdict
+from harness.records.start_up_file import Startup, object_in, startup_of
+from harness.words import Asking, Mode
 
 Json = Mapping[str, Any]
 RECORDS = "vllm_records.jsonl"
@@ -21,186 +22,6 @@ CANDIDATES = "selected_candidates.jsonl"
 PROMPT_HASHES = "prompt_hashes.jsonl"
 """Each prompt of the population in its order, by key and hash: what batches are cut from."""
 RUN_SCHEMA = frozenset({1})
-INTERRUPTED = "Interrupted"
-"""The type of the error of a start that a signal to the harness ended."""
-
-
-class LogQuote(Struct, frozen=True):
-    """A line of a server's log, its number, and the process that wrote it."""
-
-    line: int | None = None
-    text: str | None = None
-    process: str | None = None
-
-
-class LogEvidence(Struct, frozen=True):
-    """What a log showed of the kernel path (`harness.prove.ActivationEvidence`)."""
-
-    verdict: str | None = None
-    device: str | None = None
-    vllm_version: str | None = None
-    torch_version: str | None = None
-    lines: tuple[LogQuote, ...] = ()
-    expected: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    workers: int | None = None
-
-
-class Process(Struct, frozen=True):
-    """The process of ``/metrics``, and its processor time before and after the asking."""
-
-    started: float
-    cpu_s_before: float
-    cpu_s_after: float
-
-
-class WorkersSay(Struct, frozen=True):
-    """What the workers said of their kernels (`harness.prove.WorkerProof`)."""
-
-    verdict: str
-    ranks: int = 0
-    expected_ranks: int | None = None
-    lines: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-
-
-class Start(Struct, frozen=True):
-    """One start of a server, as `harness.conduct` writes it; foreign files may lack anything.
-
-    ``strangers``: ``None`` where nobody looked; of a ``superseded`` start no record is left.
-    """
-
-    server: Mapping[str, Any] = {}
-    log: str | None = None
-    log_sha256: str | None = None
-    ready_after_s: float | None = None
-    records: int | None = None
-    ended_at: str | None = None
-    verdict: str | None = None
-    judged: LogEvidence | None = msgspec.field(default=None, name="evidence")
-    metrics: Mapping[str, Any] = {}
-    facts: Mapping[str, Any] = {}
-    started_at: str | None = None
-    strangers: tuple[str, ...] | None = None
-    process: Process | None = None
-    worker_proof: WorkersSay | None = None
-    server_info: Mapping[str, Any] | None = None
-    error: Any = None
-    superseded: bool = False
-
-    @property
-    def evidence(self) -> LogEvidence:
-        """What its log showed; nothing where it was not judged."""
-        return self.judged or LogEvidence()
-
-    @property
-    def sampling_defaults(self) -> Mapping[str, Any] | None:
-        """What the model's own file sets, empty where it is not told; ``None`` if it sets none."""
-        overridden = self.facts.get("sampling_defaults_overridden")
-        return _object(self.facts, "sampling_defaults") if overridden else None
-
-    @property
-    def context_length(self) -> int | None:
-        """Tokens that a prompt and its answer may have together; ``None`` where it is not told."""
-        told = _object(self.facts, "engine").get("max_seq_len")
-        return int(told) if isinstance(told, str) and told.isdigit() else None
-
-    @property
-    def speculation(self) -> str | None:
-        """Speculative decoding in the server's words, empty for none; ``None``: not told."""
-        told = [_object(self.facts, name) for name in ("engine", "arguments")]
-        told.append(_object(self.server_info or {}, "vllm_config"))
-        said = [str(config.get("speculative_config")) for config in told if config]
-        return next((one for one in said if one not in ("None", "{}")), "") if said else None
-
-    @property
-    def failure(self) -> str | None:
-        """Why it failed; ``None`` if it did not, or a signal to the harness ended it."""
-        if self.superseded or self._error_type == INTERRUPTED:
-            return None
-        if isinstance(self.error, Mapping):
-            return str(self.error.get("message", self.error))
-        return None if self.error is None else str(self.error)
-
-    @property
-    def may_have_answered(self) -> bool:
-        """Whether records can come from this start.
-
-        None can where it was never ready, its log never judged, or its mode not proven: nothing is
-        asked before that. One that was closed in order says how many ``records`` it gave; a killed
-        one still has the 0 it began with.
-        """
-        if self.superseded or (self.records is not None and (self.records or self.ended_at)):
-            return bool(self.records) and not self.superseded
-        if self.ready_after_s is None or self._error_type in ("StartupFailed", "ModeNotProven"):
-            return False
-        return self.judged is not None or self.verdict != Verdict.INCONCLUSIVE
-
-    @property
-    def _error_type(self) -> object:
-        return self.error.get("type") if isinstance(self.error, Mapping) else None
-
-    @property
-    def build(self) -> str:
-        """``image sha256:… , vLLM 0.19.1, cuda``; empty where nothing is recorded."""
-        image = _object(self.server, "docker").get("image_id")
-        version, device = self.evidence.vllm_version, self.evidence.device
-        parts = (image and f"image {image}", version and f"vLLM {version}", device)
-        return ", ".join(part for part in parts if part)
-
-
-@dataclass(frozen=True, slots=True)
-class Startup:
-    """One ``startup_<mode>_<model>.json``: every start of a server of one (model, mode).
-
-    Attributes:
-        attempts: the starts, oldest first, as written.
-        starts: the same, read.
-    """
-
-    file: str
-    model: str
-    mode: str
-    attempts: tuple[Json, ...]
-    starts: tuple[Start, ...]
-
-    @property
-    def last_error(self) -> str | None:
-        """The error of the last start, ``None`` if it had none; no start at all is an error."""
-        return self.starts[-1].failure if self.starts else "no start is recorded"
-
-    def unproven(self) -> list[tuple[int, str]]:
-        """Starts (from 1) whose server may have answered without its mode proven: the verdict."""
-        expected = PROVEN.get(Mode(self.mode)) if self.mode in set(Mode) else None
-        return [
-            (number, str(start.verdict))
-            for number, start in self.answering()
-            if start.verdict != expected
-        ]
-
-    def answering(self) -> list[tuple[int, Start]]:
-        """Starts (from 1) that may have produced records."""
-        numbered = enumerate(self.starts, start=1)
-        return [(number, start) for number, start in numbered if start.may_have_answered]
-
-    def answered(self) -> int:
-        """How many starts may have produced records."""
-        return len(self.answering())
-
-    def counter(self, name: str) -> float | None:
-        """An engine counter summed over the starts that read it, ``None`` if none did."""
-        read = (start.metrics.get(name) for start in self.starts if not start.superseded)
-        known = [float(value) for value in read if isinstance(value, int | float)]
-        return sum(known) if known else None
-
-    def builds(self) -> list[str]:
-        """Image and vLLM version of each start that may have answered."""
-        return [start.build for _, start in self.answering() if start.build]
-
-
-def _object(value: Json, key: str) -> Json:
-    return inner if isinstance(inner := value.get(key), Mapping) else {}
 
 
 class _Model(Struct):
@@ -312,17 +133,17 @@ class RunFiles:
     @property
     def versions(self) -> Json:
         """Of the packages, by name; empty where they are not recorded."""
-        return _object(self.metadata, "versions")
+        return object_in(self.metadata, "versions")
 
     @property
     def device_name(self) -> str | None:
         """The device's own name; ``None`` where it is not recorded."""
-        return _object(self.metadata, "device").get("name")
+        return object_in(self.metadata, "device").get("name")
 
     @property
     def device_kind(self) -> str | None:
         """``cpu`` or ``cuda``; ``None`` where it is not recorded."""
-        kind = _object(self.metadata, "device").get("kind")
+        kind = object_in(self.metadata, "device").get("kind")
         return kind if isinstance(kind, str) else None
 
     @property
@@ -378,20 +199,6 @@ def _metadata(path: Path) -> Json:
     except msgspec.ValidationError as error:
         raise UsageError(f"not a run's metadata: {error}", file=path) from error
     return value
-
-
-def startup_of(file: str, value: Json) -> Startup:
-    """What a start-up file says; one of an older form is one start.
-
-    Raises:
-        msgspec.ValidationError: a start holds something of another type.
-    """
-    attempts = value.get("attempts")
-    listed = attempts if isinstance(attempts, list) else [value]
-    starts = tuple(attempt for attempt in listed if isinstance(attempt, Mapping))
-    known = [{key: told for key, told in one.items() if told not in (None, {})} for one in starts]
-    model, mode = str(value.get("model")), str(value.get("mode"))
-    return Startup(file, model, mode, starts, msgspec.convert(known, tuple[Start, ...]))
 
 
 def _startup(path: Path) -> Startup:
