@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -214,13 +213,6 @@ def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
         ("weights", weights.get(of.model), served.get("hf_id")),
         ("prefix caching", _caching(spec), engine.get("enable_prefix_caching")),
     ]
-    hashed = _mapping(metadata.get("model_files"))  # a folder is known by its hash, not its name
-    native = spec.get("backend") == BackendName.NATIVE and of.model not in hashed
-    if native and engine.get("model") and served.get("hf_id"):
-        loaded = str(engine["model"]).strip("'\"")
-        pairs.append(
-            ("weights", Path(str(served["hf_id"])).name.rpartition(":")[2], Path(loaded).name)
-        )
     yield from _not_given(spec, served)
     server = spec.get("server") or {}
     for name in ("tensor_parallel", "pipeline_parallel"):

@@ -1004,17 +1004,6 @@ def arguments_that_no_server_was_given(run, rng):
 
 
 @cause("settings_as_served")
-def weights_of_another_name_everywhere_but_in_the_log(run, rng):
-    other = f"org/other-{rng.randint(1, 9999)}"
-    for model in _settings(run)["models"]:
-        model["hf_id"] = other
-    for start in run.starts():
-        start["server"]["hf_id"] = other
-    for row in run.rows:
-        row["hf_id"] = other
-
-
-@cause("settings_as_served")
 def device_that_the_machine_does_not_have(run, rng):
     run.metadata["gpus"] = [{"name": "a stand-in for a GPU"}]
     run.metadata["device"]["name"] = f"another GPU {rng.random()}"
