@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from math import isfinite
 from typing import Annotated, Any
 
 import msgspec
 
 from harness.records import Answer, Likely
 
-_TOKEN_ID = "token_id:"
+_TOKEN_ID = re.compile(r"token_id:([0-9]{1,10})")
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Id = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
@@ -72,9 +74,10 @@ class _Likely(msgspec.Struct):
         found = []
         for place in self.top_logprobs:
             told = (
-                Likely(int(name[len(_TOKEN_ID) :]), value)
+                Likely(int(id_[1]), value)
                 for name, value in (place or {}).items()
-                if value is not None and name[len(_TOKEN_ID) :].isdigit()
+                # a token that is ruled out has minus infinity, which is no number of JSON
+                if value is not None and isfinite(value) and (id_ := _TOKEN_ID.fullmatch(name))
             )
             found.append(tuple(sorted(told, key=lambda one: (-one.logprob, one.token))[:2]))
         return tuple(found)

@@ -65,7 +65,7 @@ _THINKING = re.compile(
     rf"(?P<closes>< ?/ ?(?:seed:)?{THINKING} ?>|\[/think\]|\u25c1/{THINKING}\u25b7"
     rf"|<\|end_of_{THINKING}\|>"
     rf"|<\|(?:end_{THINKING}|/{THINKING})\|>|<channel\|>|<unused95>|<(?:final_)?answer>"
-    r"|<\|channel\|>\s*final\b[^<\n]{0,80}<\|message\|>|(?-i:assistantfinal))"
+    r"|<\|channel\|>\s*final\b[^<\n]{0,80}(?:<\|constrain\|>[^<\n]{0,80})?<\|message\|>|(?-i:assistantfinal))"
     rf"|< ?(?:seed:)?{THINKING}(?: [^<>\n]{{0,80}})?>|\[think\]|\u25c1{THINKING}\u25b7"
     rf"|<\|(?:begin|start)_of_{THINKING}\|>|<\|(?:start_)?{THINKING}\|>|<unused94>(?:thought)?"
     r"|<\|channel\|>\s*(?:analysis|commentary)\b|<\|channel>\s*thought\b"

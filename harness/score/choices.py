@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from harness.score.answer import Answer
 from harness.score.folding import fold
+from harness.score.letter_forms import REPEATED_OPTIONS, STATED
 from harness.score.letters import (
-    REPEATED_OPTIONS,
-    STATED,
     WINDOW,
     Choice,
     explicit_letter,

@@ -10,7 +10,7 @@ import pytest
 
 from harness.records import Likely
 from harness.replay.client import _IDLE_S, CompletionsClient
-from harness.replay.completion import RequestFailed
+from harness.replay.completion import RequestFailed, replies
 from harness.settings.run_spec import RequestSettings
 
 REQUEST = RequestSettings(max_tokens=8, temperature=0.0, seed=7)
@@ -262,7 +262,8 @@ def test_after_a_cancelled_request_the_server_is_asked_again_at_once():
 
 def test_the_likeliest_tokens_come_with_an_answer_where_they_are_asked_for():
     seen = []
-    tops = [{"token_id:7": -0.25, "token_id:9": -1.5, "token_id:8": -3.0}, None]
+    odd = {"token_id:²": -1.0, f"token_id:{'9' * 5000}": -1.0}
+    tops = [{"token_id:7": -0.25, "token_id:9": -1.5, "token_id:8": -3.0, **odd}, None]
 
     def handler(request):
         seen.append(json.loads(request.content))
@@ -277,3 +278,10 @@ def test_the_likeliest_tokens_come_with_an_answer_where_they_are_asked_for():
     answer = asyncio.run(go())[0].answer
     assert answer.likely == ((Likely(7, -0.25), Likely(9, -1.5)), ())
     assert (seen[0]["logprobs"], seen[0]["return_tokens_as_token_ids"]) == (2, True)
+
+
+def test_a_token_that_is_ruled_out_is_none_of_the_likeliest():
+    ruled_out = {"top_logprobs": [{"token_id:7": -0.25, "token_id:9": float("-inf")}]}
+    choice = {"index": 0, "text": "x", "logprobs": ruled_out}
+    (reply,) = replies({"choices": [choice]}, 1, 0.1, zero_left_out=False)
+    assert reply.answer.likely == ((Likely(7, -0.25),),)

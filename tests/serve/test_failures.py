@@ -339,6 +339,11 @@ CUDA_SAYS = "Unexpected error from cudaGetDeviceCount(). Did you run some cuda f
         ),
         ("httpx.ConnectTimeout: timed out", FailureKind.HUB_UNREACHABLE),
         (
+            "huggingface_hub.errors.RepositoryNotFoundError: 401 Client Error.\n\nRepository Not "
+            "Found for url: https://huggingface.co/api/models/x/y.\nInvalid username or password.",
+            FailureKind.MODEL_NOT_FOUND,
+        ),
+        (
             f"RuntimeError: {CUDA_SAYS} Error 802: system not yet initialized",
             FailureKind.CUDA,
         ),
