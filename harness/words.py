@@ -134,16 +134,16 @@ class DispatchMode(StrEnum):
     def note(self) -> str:
         """How the requests of one batch reach the server."""
         return {
-            DispatchMode.SYNCHRONIZED: "N concurrent one-prompt requests, each "
+            DispatchMode.SYNCHRONIZED: "N concurrent one-prompt requests to /v1/completions, each "
             "on a connection of its own that was warmed just before",
             DispatchMode.PROMPT_LIST: "one request to /v1/completions with a list of N prompts; "
             "answers matched by choices[].index",
-            DispatchMode.GATED: "N one-prompt requests, held by the server "
+            DispatchMode.GATED: "N one-prompt requests to /v1/completions, held by the server "
             "(POST /pause?mode=keep) until all are there and admitted in one engine step (POST "
             "/resume); a batch of which the log does not show that is no batch",
-            DispatchMode.STAGGERED: "N one-prompt requests, one after the other "
+            DispatchMode.STAGGERED: "N one-prompt requests to /v1/completions, one after the other "
             "at a fixed interval (controls.stagger_ms), so that prefills join running decodes",
-            DispatchMode.WIDE: "N concurrent one-prompt requests, more than the "
+            DispatchMode.WIDE: "N concurrent one-prompt requests to /v1/completions, more than the "
             "server has slots (--max-num-seqs), so that waiting ones join running ones",
         }[self]
 

@@ -28,7 +28,7 @@ from harness.score import scorer_versions
 from harness.secrets import redact_command
 from harness.serve import LaunchOptions
 from harness.settings import RunSpec
-from harness.words import Asking, BackendName, DispatchMode
+from harness.words import Asking, BackendName, DispatchMode, RequestEndpoint
 
 NAME = "metadata.json"
 
@@ -235,7 +235,13 @@ def _first_facts(
         model_files=dict(prepared.model_files),
         planned_records=len(prepared.plan.records),
         dispatch_notes={
-            **{str(mode): mode.note for mode in DispatchMode if mode in used},
+            **{
+                str(mode): mode.note.replace(
+                    RequestEndpoint.COMPLETIONS.path, spec.request.endpoint.path
+                )
+                for mode in DispatchMode
+                if mode in used
+            },
             **prepared.dispatch_notes,
         },
         not_controlled=not_controlled(spec),
