@@ -4,7 +4,7 @@
 """
 
 from harness.conduct.conductor import Conclusion, RunOptions, concluded, run, with_server
-from harness.conduct.lifetime import sigterm_is_interrupt
+from harness.conduct.lifetime import Work, sigterm_is_interrupt
 from harness.conduct.prepare import CandidateSource, Prepared, prepare
 from harness.conduct.progress import ConsoleProgress, RunProgress
 
@@ -15,6 +15,7 @@ __all__ = [
     "Prepared",
     "RunOptions",
     "RunProgress",
+    "Work",
     "concluded",
     "prepare",
     "run",

@@ -18,9 +18,10 @@ import numpy as np
 from msgspec import Struct
 from scipy import special
 
-from harness.analyse import ALPHA, holm, mcnemar, upper_bound
+from harness.analyse import ALPHA, holm, upper_bound
+from harness.experiments.pairing import by_mode, paired
 from harness.records import Answer, Witness
-from harness.words import MODES, Mode, Status
+from harness.words import Mode, Status
 
 RESAMPLES = 9_999
 _EXACT_PAIRS = 12
@@ -217,16 +218,10 @@ def _randomised(
 
 def sampled(rows: Sequence[SampleRow]) -> Sampled:
     """What draws come to, by prompt."""
-    by_mode = {mode: own for mode in MODES if (own := [r for r in rows if r.mode is mode])}
-    told = {mode: _of_mode(own) for mode, own in by_mode.items()}
-    paired, p = None, None
-    if len(by_mode) == len(MODES):
-        one, other = (_changed(own) for own in by_mode.values())
-        both = one.keys() & other.keys()
-        first = sum(one[key] and not other[key] for key in both)
-        second = sum(other[key] and not one[key] for key in both)
-        paired, p = (first, second), mcnemar(first, second).two_sided
-    return Sampled(by_mode=told, paired=paired, p_two_sided=p, gaps=tuple(_gaps(told)))
+    parts = by_mode(rows)
+    told = {mode: _of_mode(own) for mode, own in parts.items()}
+    counts, p = paired([_changed(own) for own in parts.values()])
+    return Sampled(by_mode=told, paired=counts, p_two_sided=p, gaps=tuple(_gaps(told)))
 
 
 def _of_mode(rows: Sequence[SampleRow]) -> SampledOfMode:

@@ -7,10 +7,11 @@ from statistics import median
 
 from msgspec import Struct
 
-from harness.analyse import mcnemar, upper_bound
+from harness.analyse import upper_bound
+from harness.experiments.pairing import by_mode, paired
 from harness.flips import flips
 from harness.records import Answer, Witness
-from harness.words import MODES, Mode, Status
+from harness.words import Mode, Status
 
 
 class TraceRow(Struct, frozen=True, kw_only=True):
@@ -126,17 +127,10 @@ class Traffic(Struct, frozen=True, kw_only=True):
 
 def traffic(rows: Sequence[TraceRow]) -> Traffic:
     """What the rows of a trace come to, by prompt."""
-    by_mode = {mode: own for mode in MODES if (own := [r for r in rows if r.mode is mode])}
-    told = {mode: _of_mode(own) for mode, own in by_mode.items()}
-    paired, p = None, None
-    if len(by_mode) == len(MODES):
-        changed = [_changed(own) for own in by_mode.values()]
-        both = changed[0].keys() & changed[1].keys()
-        one, other = (
-            sum(a[name] and not b[name] for name in both) for a, b in (changed, changed[::-1])
-        )
-        paired, p = (one, other), mcnemar(one, other).two_sided
-    return Traffic(by_mode=told, paired=paired, p_two_sided=p, gaps=tuple(_gaps(told)))
+    parts = by_mode(rows)
+    told = {mode: _of_mode(own) for mode, own in parts.items()}
+    counts, p = paired([_changed(own) for own in parts.values()])
+    return Traffic(by_mode=told, paired=counts, p_two_sided=p, gaps=tuple(_gaps(told)))
 
 
 def _of_mode(rows: Sequence[TraceRow]) -> TraceOfMode:

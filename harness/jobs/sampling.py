@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from harness import conduct
-from harness.errors import GateFailed, UsageError
+from harness.errors import UsageError
 from harness.experiments import (
     LabelTest,
     Sampled,
@@ -20,9 +17,9 @@ from harness.experiments import (
     sampled,
     seed_of,
 )
-from harness.files import read_rows, write_json, write_rows
 from harness.jobs import Done
-from harness.jobs.certifying import Asked, rows_of
+from harness.jobs.certifying import Asked
+from harness.jobs.experiment_runs import Experiment, ended
 from harness.numbers import p_equals, percent
 from harness.plan import Lifetime, PlannedRecord
 from harness.records import Answer, Witness, new_run_id
@@ -31,7 +28,6 @@ from harness.settings import LoadedSpec
 from harness.tasks import Prompt
 from harness.words import DispatchMode, Mode, Status
 
-_ROWS = "samples.jsonl"
 _WORST = 0.5
 """Share of discordant pairs before anything is known: of two labels, drawn apart."""
 
@@ -60,11 +56,12 @@ def sample(
         hint = "--schedule synchronized, gated, staggered or wide"
         raise UsageError("a prompt list has one seed for all its prompts", hint=hint)
     mark = f"{samples} {new_run_id(results, '') if fresh else ''}"
+    drawn = Experiment("sample", SampleRow, "samples.jsonl", mark, results, quiet)
     rows: list[SampleRow] = []
-    folders = []
+    files = []
     for mode in loaded.spec.modes:
-        folder, found = _of_mode(loaded, mode, asked, samples, mark, results, quiet=quiet)
-        folders.append(folder)
+        file, found = drawn.of_mode(loaded, mode, asked, partial(_draws, mode, samples))
+        files.append(file)
         rows += found
     came_to = sampled(rows)
     most = detectable_shift(asked.prompts * samples, _WORST)
@@ -76,47 +73,23 @@ def sample(
     ]
     lines += [line for mode, of in came_to.by_mode.items() for line in _lines(mode, of)]
     lines += _compared(came_to)
-    lines += [f"rows      {folder / _ROWS}" for folder in folders]
-    if out is not None:
-        write_json(out, msgspec.to_builtins(came_to), parents=True)
-        lines.append(f"written   {out}")
-    failure = GateFailed("not countable", detail=came_to.gaps) if came_to.gaps else None
-    return Done(lines, came_to, failure=failure)
+    return ended(lines, files, came_to, came_to.gaps, out)
 
 
-def _of_mode(
-    loaded: LoadedSpec,
-    mode: Mode,
-    asked: Asked,
-    samples: int,
-    mark: str,
-    results: Path,
-    *,
-    quiet: bool,
-) -> tuple[Path, list[SampleRow]]:
-    """The draws of one mode, from its folder where they are there."""
-    changes = {"modes": (mode,), "dispatch_modes": "original", "candidates": (), "limit": None}
-    own = replace(loaded, spec=loaded.spec.model_copy(update=changes))
-    prepared = conduct.prepare(own, source=rows_of(asked))
-    digest = sha256(f"{prepared.fingerprint} {mark}".encode()).hexdigest()[:8]
-    place = results / f"{loaded.spec.name}-sample-{digest}-{mode}"
-    if (place / _ROWS).is_file():
-        return place, [msgspec.convert(row, SampleRow) for _, row in read_rows(place / _ROWS)]
-    rows: list[SampleRow] = []
+def _draws(
+    mode: Mode, samples: int, prepared: conduct.Prepared, rows: list[SampleRow]
+) -> conduct.Work:
+    """What is done with the server of one mode."""
 
     async def work(lifetime: Lifetime, dispatcher: Dispatcher, _: object) -> None:
         drawing = _Drawing(prepared, mode, dispatcher)
         for planned in lifetime.slices:
-            if not own.spec.controls.prefix_caching.forbids_earlier:
+            if not prepared.spec.controls.prefix_caching.forbids_earlier:
                 await drawing.warm(planned)
             for number in range(samples):
                 rows.extend(await drawing.draw(planned, number))
 
-    options = conduct.RunOptions(results, place.name, kind="sample")
-    progress = conduct.RunProgress() if quiet else conduct.ConsoleProgress()
-    folder = conduct.with_server(prepared, options, progress, work)
-    write_rows(folder / _ROWS, map(msgspec.to_builtins, rows))
-    return folder, rows
+    return work
 
 
 class _Drawing:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from harness import conduct
-from harness.errors import GateFailed, UsageError, nearest
+from harness.errors import UsageError, nearest
 from harness.experiments import (
     Arrival,
     Met,
@@ -26,9 +23,10 @@ from harness.experiments import (
     refuse_long,
     traffic,
 )
-from harness.files import read_rows, sha256_of, write_json, write_rows
+from harness.files import sha256_of
 from harness.jobs import Done
-from harness.jobs.certifying import Asked, rows_of
+from harness.jobs.certifying import Asked
+from harness.jobs.experiment_runs import Experiment, ended
 from harness.numbers import count_of, p_equals, percent
 from harness.plan import Lifetime
 from harness.records import Answer, new_run_id, text_hash
@@ -37,7 +35,6 @@ from harness.settings import LoadedSpec
 from harness.tasks import Prompt
 from harness.words import DispatchMode, Mode, Status
 
-_ROWS = "trace.jsonl"
 _STRIDE = 7
 """Tokens from where one made prompt begins to where the next one does."""
 
@@ -66,51 +63,21 @@ def replay_trace(
     refuse_long(arrivals, room, trace)
     mark = f"{sha256_of(trace)} {factor!r} {unit} {clip} {loaded.spec.limit}"
     mark += f" {new_run_id(results, '')}" if fresh else ""
+    replayed = Experiment("trace", TraceRow, "trace.jsonl", mark, results, quiet)
+    # a server's plan has a row; a trace has its own requests
+    asked = Asked((DispatchMode.SYNCHRONIZED,), (2,), 1, 1)
     rows: list[TraceRow] = []
-    folders = []
+    files = []
     for mode in loaded.spec.modes:
-        folder, found = _of_mode(loaded, mode, arrivals, factor, trace, mark, results, quiet=quiet)
-        folders.append(folder)
+        work = partial(_Replay, mode, arrivals, factor, trace)
+        file, found = replayed.of_mode(loaded, mode, asked, work)
+        files.append(file)
         rows += found
     found_out = traffic(rows)
     lines = [f"trace of {count_of(len(arrivals), 'request')}, {_span(arrivals, factor)}"]
     lines += [line for mode, of in found_out.by_mode.items() for line in _lines(mode, of)]
     lines += _compared(found_out)
-    lines += [f"rows      {folder / _ROWS}" for folder in folders]
-    if out is not None:
-        write_json(out, msgspec.to_builtins(found_out), parents=True)
-        lines.append(f"written   {out}")
-    failure = GateFailed("not countable", detail=found_out.gaps) if found_out.gaps else None
-    return Done(lines, found_out, failure=failure)
-
-
-def _of_mode(
-    loaded: LoadedSpec,
-    mode: Mode,
-    arrivals: Sequence[Arrival],
-    factor: float,
-    trace: Path,
-    mark: str,
-    results: Path,
-    *,
-    quiet: bool,
-) -> tuple[Path, list[TraceRow]]:
-    """The rows of one mode, from its folder where they are there."""
-    changes = {"modes": (mode,), "dispatch_modes": "original", "candidates": (), "limit": None}
-    own = replace(loaded, spec=loaded.spec.model_copy(update=changes))
-    # a server's plan has a row; a trace has its own requests
-    asked = Asked((DispatchMode.SYNCHRONIZED,), (2,), 1, 1)
-    prepared = conduct.prepare(own, source=rows_of(asked))
-    digest = sha256(f"{prepared.fingerprint} {mark}".encode()).hexdigest()[:8]
-    place = results / f"{loaded.spec.name}-trace-{digest}-{mode}"
-    if (place / _ROWS).is_file():
-        return place, [msgspec.convert(row, TraceRow) for _, row in read_rows(place / _ROWS)]
-    work = _Replay(prepared, mode, arrivals, factor, trace)
-    options = conduct.RunOptions(results, place.name, kind="trace")
-    progress = conduct.RunProgress() if quiet else conduct.ConsoleProgress()
-    folder = conduct.with_server(prepared, options, progress, work)
-    write_rows(folder / _ROWS, map(msgspec.to_builtins, work.rows))
-    return folder, work.rows
+    return ended(lines, files, found_out, found_out.gaps, out)
 
 
 class _Question:
@@ -129,20 +96,20 @@ class _Question:
 
 
 class _Replay:
-    """What is done with the server of one mode; ``rows`` are there afterwards."""
+    """What is done with the server of one mode; it appends to the rows that it is given."""
 
     def __init__(
         self,
-        prepared: conduct.Prepared,
         mode: Mode,
         arrivals: Sequence[Arrival],
         factor: float,
         trace: Path,
+        prepared: conduct.Prepared,
+        rows: list[TraceRow],
     ) -> None:
-        self._prepared, self._mode = prepared, mode
+        self._prepared, self._mode, self._rows = prepared, mode, rows
         self._arrivals, self._factor = arrivals, factor
         self._by_key = {prompt.key: prompt for prompt in prepared.population.prompts}
-        self.rows: list[TraceRow] = []
         for one in arrivals:
             if one.sample is not None and one.sample not in self._by_key:
                 hint = nearest(one.sample, self._by_key)
@@ -170,7 +137,7 @@ class _Replay:
         met: dict[int, Met] = {}
         if all(requests) and (found := neighbours(steps, [one for one in requests if one])):
             met = dict(zip(order, found, strict=True))
-        self.rows += (
+        self._rows += (
             self._row(place, asked[place], dues[place], one, met.get(place), order)
             for place, one in enumerate(sent)
         )

@@ -1,0 +1,40 @@
+"""Two modes compared by what changed in each, prompt by prompt."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from harness.analyse import mcnemar
+from harness.words import MODES, Mode
+
+
+class _Row(Protocol):
+    @property
+    def mode(self) -> Mode:
+        """Whose server answered."""
+
+
+R = TypeVar("R", bound=_Row)
+K = TypeVar("K")
+
+
+def by_mode(rows: Sequence[R]) -> dict[Mode, list[R]]:
+    """The rows of each mode that has any, the standard mode first."""
+    return {mode: own for mode in MODES if (own := [row for row in rows if row.mode is mode])}
+
+
+def paired(changed: Sequence[Mapping[K, bool]]) -> tuple[tuple[int, int] | None, float | None]:
+    """What changed in the first mode only and in the second only, and the exact McNemar test.
+
+    Args:
+        changed: for each mode, whether each prompt changed; a prompt of one mode alone is left out.
+
+    Returns:
+        ``None`` twice where there are not two modes.
+    """
+    if len(changed) != len(MODES):
+        return None, None
+    one, other = changed
+    both = one.keys() & other.keys()
+    first = sum(one[key] and not other[key] for key in both)
+    second = sum(other[key] and not one[key] for key in both)
+    return (first, second), mcnemar(first, second).two_sided

@@ -1,0 +1,82 @@
+"""What the experiments that write rows of their own share: a server a mode, the rows, the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from harness import conduct
+from harness.errors import GateFailed
+from harness.files import read_rows, write_json, write_rows
+from harness.jobs import Done
+from harness.jobs.certifying import Asked, rows_of
+from harness.settings import LoadedSpec
+from harness.words import Mode
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment(Generic[R]):
+    """An experiment: its name, what a row is and in which file rows lie, and what sets it apart.
+
+    ``mark`` goes into the folder's name beside the settings: other questions are another folder.
+    """
+
+    name: str
+    row: type[R]
+    file: str
+    mark: str
+    results: Path
+    quiet: bool
+
+    def of_mode(
+        self,
+        loaded: LoadedSpec,
+        mode: Mode,
+        asked: Asked,
+        work: Callable[[conduct.Prepared, list[R]], conduct.Work],
+    ) -> tuple[Path, list[R]]:
+        """The file and the rows of one mode, from its folder where they are there already.
+
+        Args:
+            asked: what the plan of its server has.
+            work: does the work with the server of a plan, and appends to the rows.
+
+        Raises:
+            HarnessError: as `harness.conduct.with_server`.
+        """
+        changes = {"modes": (mode,), "dispatch_modes": "original", "candidates": (), "limit": None}
+        own = replace(loaded, spec=loaded.spec.model_copy(update=changes))
+        prepared = conduct.prepare(own, source=rows_of(asked))
+        digest = sha256(f"{prepared.fingerprint} {self.mark}".encode()).hexdigest()[:8]
+        place = self.results / f"{loaded.spec.name}-{self.name}-{digest}-{mode}" / self.file
+        if place.is_file():
+            return place, [msgspec.convert(row, self.row) for _, row in read_rows(place)]
+        rows: list[R] = []
+        options = conduct.RunOptions(self.results, place.parent.name, kind=self.name)
+        progress = conduct.RunProgress() if self.quiet else conduct.ConsoleProgress()
+        conduct.with_server(prepared, options, progress, work(prepared, rows))
+        write_rows(place, map(msgspec.to_builtins, rows))
+        return place, rows
+
+
+def ended(
+    lines: Sequence[str], files: Sequence[Path], found: Any, gaps: Sequence[str], out: Path | None
+) -> Done:
+    """What an experiment tells at its end; written to ``out`` too, where it is given."""
+
+    def told() -> Iterator[str]:
+        yield from lines
+        yield from (f"rows      {file}" for file in files)
+        if out is not None:
+            write_json(out, msgspec.to_builtins(found), parents=True)
+            yield f"written   {out}"
+
+    failure = GateFailed("not countable", detail=tuple(gaps)) if gaps else None
+    return Done(list(told()), found, failure=failure)
