@@ -25,13 +25,20 @@ _SPEAKER = r"(?:assistant|model|ai|bot|chatbot)"
 _MARKUP = r"(?:\#+\s*|\*\*|__)?"
 _COLON = r"(?:\*\*|__)?\s*:(?:\*\*|__)?"
 _SPECIAL_TOKEN = (
-    r"(?:<\|[a-z0-9_\u2581 ]+\|>|</?s>|\[/?(?:INST|BOS|EOS|gMASK)\]|<(?:start|end)_of_turn>"
-    rf"|<(?:bos|eos|sop|eop|unused\d+)>|</{BOX}>)"
+    r"(?:<\|/?[a-z0-9_\u2581 ]+\|>|\[\|[a-z0-9_ ]+\|\]|</?s>|<(?:start|end)_of_turn>"
+    r"|\[/?(?:INST|BOS|EOS|gMASK|ASSISTANT|USER|SYSTEM|HUMAN|BOT|AI|AVAILABLE_TOOLS|OUT)\]"
+    rf"|<(?:bos|eos|sop|eop|(?:unused|reserved_|extra_id_|special_)\d+)>|</{BOX}>)"
 )
+_TURN_OPENS = (
+    r"<(?:\|(?:im_start|start_header_id|header_start|start_of_role|role_start|turn_start|start|turn)"
+    r"\|?|extra_id_1|special_\d+|start_of_turn)>"
+)
+"""A token after which the name of the turn stands, whatever follows it."""
 _NAME_ENDS = rf"(?=[ ]*(?:\n|$|{_SPECIAL_TOKEN}))"
 _TOKENS = rf"(?:\s|{_SPECIAL_TOKEN})*"
 _OPENING = re.compile(
-    rf"(?:\s|\[INST\][^\[]{{0,4000}}\[/INST\]|<{BOX}>"
+    rf"(?:\s|\[INST\][^\[]{{0,4000}}\[/INST\]|<{BOX}>|{_TURN_OPENS} *assistant(?: *:)?"
+    rf"|(?<=[\]>]) *:"
     rf"|{_SPECIAL_TOKEN}(?: *{_SPEAKER}{_NAME_ENDS})?)*"
     rf"(?:(?:assistant{_NAME_ENDS}|\#+ *(?:assistant|answer|response|final answer) *\n"
     rf"|(?-i:model)\n){_TOKENS})?",
@@ -45,9 +52,13 @@ _PREFIX = re.compile(
 _PREFIX_OR_A = re.compile(rf"{_MARKUP}(?:{_ANSWERING}|a){_COLON}\s*", re.I)
 _RULED = re.compile(r"(?:\s|```\w*\n|[-*_=#>]+ *\n)*")
 """Before a letter also what draws a box around it: a fence, a rule."""
-_ASKED_FIRST = re.compile(rf"{_MARKUP}{_ASKING}{_COLON}|(?:user|human|system){_NAME_ENDS}", re.I)
+_ASKED_FIRST = re.compile(
+    rf"{_MARKUP}(?:{_ASKING}|{THINKING}){_COLON}|(?:user|human|system){_NAME_ENDS}"
+    rf"|\#+ *{THINKING} *\n",
+    re.I,
+)
 _ANSWERED = re.compile(
-    rf"\n *{_MARKUP}{_ANSWERING}{_COLON}\s*"
+    rf"\n *{_MARKUP}{_ANSWERING}{_COLON}\s*|\n *\#+ *{_ANSWERING} *\n"
     rf"|(?:\n *assistant|{_SPECIAL_TOKEN} *{_SPEAKER}){_NAME_ENDS}{_TOKENS}",
     re.I,
 )
@@ -62,11 +73,11 @@ _TURN = re.compile(
 )
 _THINKING = re.compile(
     # what ends it: a closing tag, or the channel or tag that holds the answer
-    rf"(?P<closes>< ?/ ?(?:seed:)?{THINKING} ?>|\[/think\]|\u25c1/{THINKING}\u25b7"
-    rf"|<\|end_of_{THINKING}\|>"
+    rf"(?P<closes>< ?/ ?{THINKING} ?>|\[/ ?{THINKING}\]|\[(?:final )?answer\]"
+    rf"|\u25c1/{THINKING}\u25b7|<\|end_of_{THINKING}\|>"
     rf"|<\|(?:end_{THINKING}|/{THINKING})\|>|<channel\|>|<unused95>|<(?:final_)?answer>"
     r"|<\|channel\|>\s*final\b[^<\n]{0,80}(?:<\|constrain\|>[^<\n]{0,80})?<\|message\|>|(?-i:assistantfinal))"
-    rf"|< ?(?:seed:)?{THINKING}(?: [^<>\n]{{0,80}})?>|\[think\]|\u25c1{THINKING}\u25b7"
+    rf"|< ?{THINKING}(?: [^<>\n]{{0,80}})?>|\[{THINKING}\]|\u25c1{THINKING}\u25b7"
     rf"|<\|(?:begin|start)_of_{THINKING}\|>|<\|(?:start_)?{THINKING}\|>|<unused94>(?:thought)?"
     r"|<\|channel\|>\s*(?:analysis|commentary)\b|<\|channel>\s*thought\b"
     # the channel's name where its tokens were left out

@@ -1,7 +1,7 @@
 """Which option an answer chooses: by its letter, or by the option's own words."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from harness.score.answer import Answer
 from harness.score.folding import fold
@@ -18,9 +18,17 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _IS = re.compile(rf"{STATED.pattern}|^(?:it|that|this)(?:'s| is| was| must be)\s{{1,4}}", re.I)
 """What the name of the option comes after that is chosen."""
 _ARTICLES = frozenset({"a", "an", "the"})
+_NAMES = re.compile(
+    r"(?!.*\b(?i:not?|none|cannot|can't|unknown|all|both|n?either)\b)\s*"
+    r"(?:(?:Mrs?|Ms|Miss|Dr|Prof|Professor|Rev|Sir|Lady|Judge|Officer)\b\.? )*"
+    r"(?P<names>[^\W\d_a-z][\w'-]+"
+    r"(?: (?:[^\W\d_a-z][\w'.-]*|van|von|der|de|da|del|di|la|bin|al)){0,4})"
+    r"\s*(?:[,(;]|$|- )"
+)
+"""Of an option that is a person: the names, before what is said of them."""
 _NAME_DENIED = re.compile(
     r"(?:\b(?:not|never|neither|nor|than|instead of|except|isn't|wasn't)|n't)"
-    r"(?: (?!but\b)[\w']+){0,3}\W{0,3}$"
+    r"(?: (?!but\b)[\w']+){0,3}(?: (?:Mrs?|Ms|Dr|Prof|Rev)\.)?[^\w.!?]{0,3}$"
     # what others believe, or what it would be wrong to say
     r"|\bunlike \W{0,3}(?:the )?$"
     r"|\b(?:stereotyp\w*|prejudices?|bias|many|some|one|people|you)(?: people)?"
@@ -90,14 +98,13 @@ def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> C
     words = _words(line)
     said = [word.group().lower() for word in words]
     found: dict[int, tuple[int, int]] = {}
-    for index, option in enumerate(options):
-        wanted = [word.group().lower() for word in _words(fold(option))]
-        places = (i for i in range(len(said)) if wanted and said[i : i + len(wanted)] == wanted)
-        for first in places:
-            start, end = words[first].start(), words[first + len(wanted) - 1].end()
+    for index, wordings in enumerate(_wordings(options)):
+        for first, length in _places(said, wordings):
+            start, end = words[first].start(), words[first + length - 1].end()
             before = line[max(0, start - WINDOW) : start]
-            if not (_NAME_DENIED.search(before) or _NAME_REJECTED.match(line, end)):
-                found[index] = first, first + len(wanted)
+            part = length < len(wordings[0]) and not _stands_for_a_name(line, start, end, anywhere)
+            if not (part or _NAME_DENIED.search(before) or _NAME_REJECTED.match(line, end)):
+                found[index] = first, first + length
                 break
     named = [
         index
@@ -114,6 +121,38 @@ def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> C
     if not (anywhere or first == 0 or lettered or after[:1] == [first]):
         return None
     return Choice(named[0], "option:named", (words[first].start(), words[last - 1].end()))
+
+
+def _wordings(options: Sequence[str]) -> list[list[list[str]]]:
+    """The rows of words that name each option: all of its words, then the parts of its names.
+
+    A part of a name stands for it where no other option has the word.
+    """
+    every = [[word.group().lower() for word in _words(fold(option))] for option in options]
+    rows = []
+    for index, option in enumerate(options):
+        person = _NAMES.match(fold(option))
+        names = [word.group().lower() for word in _words(person["names"])] if person else []
+        others = {word for other, said in enumerate(every) if other != index for word in said}
+        parts = [[name] for name in names if name not in others]
+        rows.append([every[index], names, *parts])
+    return rows
+
+
+def _places(said: Sequence[str], wordings: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
+    """Where one of the rows of words stands, and its length, the first and longest one first."""
+    for first in range(len(said)):
+        for wanted in wordings:
+            if wanted and said[first : first + len(wanted)] == wanted:
+                yield first, len(wanted)
+                break
+
+
+def _stands_for_a_name(line: str, start: int, end: int, anywhere: bool) -> bool:
+    """Whether a part of a name is written as one: with a capital, or alone after ``it was``."""
+    stated = _IS.search(line)
+    alone = not line[end:].strip(" .!*_`\"')") and start in (0, stated.end() if stated else 0)
+    return alone or (line[start].isupper() and (anywhere or line[end : end + 1] in set(".,;:!)")))
 
 
 def _words(text: str) -> list[re.Match[str]]:

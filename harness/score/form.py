@@ -8,16 +8,20 @@ import html
 import re
 from collections.abc import Sequence
 
+from harness.score.folding import fold
+
 THINKING = (
-    r"(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis|rationale"
-    r"|(?:inner_)?monologue|chain_of_thought|cot|deliberation|planning)"
+    r"(?:(?:[a-z]{2,12}[:_ -])?(?:ant)?(?:think(?:ing|er)?|thoughts?|reason|reasoning"
+    r"|reflect(?:ion)?|scratch[_ -]?pad|analysis|rationale|monologue|chain[_ -]?of[_ -]?thoughts?|cot"
+    r"|plan(?:ning)?|deliberat(?:e|ion)|brainstorm(?:ing)?|contemplat(?:e|ion|or)|introspection|internal|hidden)"
+    r"(?:[_ -](?!answer|output|response|result|final|end|start)[a-z]{2,12})?)"
 )
 """Names of tags between which an answer is thought about."""
 BOX = r"(?:answer|final|final_answer|output|response|solution)"
 """Names of tags between which an answer stands."""
 
 _ATTRIBUTES = r"(?:\s+[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+))*\s*/?"
-_TOKENS = rf"(?:seed:)?{THINKING}|{BOX}|s|bos|eos|sop|eop|unused\d+|\w+_of_\w+"
+_TOKENS = rf"{THINKING}|{BOX}|s|bos|eos|sop|eop|unused\d+|\w+_of_\w+"
 _LINES = (
     r"(?:p|div|li|[uo]l|h[1-6]|br|t[rdh]|table|section|article|blockquote|body|html|pre|center)"
 )
@@ -32,19 +36,32 @@ _DRESS = re.compile(
     re.I,
 )
 _BOXED = re.compile(r"\\(?:boxed|fbox|text(?:bf|it|rm)?|math(?:rm|bf|bb|it)?)\{([^{}]{0,2000})\}")
-_OBJECT = re.compile(
-    r"\s*(?:```\w*\s*)?\{[^{}]{0,2000}?[\"'](?:final_?)?(?:answer|response|reply|message|content"
-    r"|output|text|result|choice|label)[\"']\s*:\s*([\"'])(?P<said>[\s\S]*?)\1\s*(?:,\s*[\"']|\}"
-    r"|\Z)",
+_OBJECT = re.compile(r"\s*(?:```\w*\s*)?(?:\{|\[\s*[{\"'])")
+_MEMBER = re.compile(
+    r"(?:[\"'](?P<key>\w+)[\"']\s*:|(?<=\[))\s*\[?\s*(?:null|None|([\"'])(?P<said>[\s\S]*?)\2)"
+    r"(?=\s*(?:,\s*[\"'{]|[\]}]|\Z))"
+)
+_ANSWERING = re.compile(
+    r"refusal|(?:final_?)?(?:answer|response|reply|message|content|output|text|result|choice|label"
+    r"|completion|assistant|final|solution|error|detail)",
     re.I,
 )
+"""Of an object of JSON, the members that hold an answer."""
+_NOTHING = re.compile(r"\W*(?:(?:none|null|n/?a|false|no)\W*)?", re.I)
+_ESCAPED = re.compile(r"\\n|\\u([\da-fA-F]{4})")
 _WORDY = re.compile(r"[^\W_]")
+_FENCE = re.compile(r"^ *(?:`{3,}|~{3,})", re.M)
+_THOUGHT = re.compile(rf"^``` *{THINKING} *\n[\s\S]*?\n``` *$", re.M | re.I)
 
 
 def undressed(folded: str) -> tuple[str, Sequence[int]]:
     """The text without its dress, and where in ``folded`` each of its characters stood."""
     places: Sequence[int] = range(len(folded))
-    said = folded
+    said = _FENCE.sub(lambda hit: "```".rjust(len(hit.group())), folded)
+    said = _THOUGHT.sub(lambda hit: " " * len(hit.group()), said)
+    if "\\" in said and _OBJECT.search(said):
+        escaped = [(hit.start(), hit.end(), _unescaped(hit)) for hit in _ESCAPED.finditer(said)]
+        said, places = _cut(said, places, escaped)
     if "<" in said or "&" in said or "\\" in said:
         found = [(hit.start(), hit.end(), _meaning(hit)) for hit in _DRESS.finditer(said)]
         said, places = _cut(said, places, found)
@@ -60,9 +77,23 @@ def undressed(folded: str) -> tuple[str, Sequence[int]]:
 
 
 def value_of_object(text: str) -> tuple[int, int] | None:
-    """Where the answer stands in an object of JSON that is the whole ``text``."""
-    hit = _OBJECT.match(text)
-    return hit.span("said") if hit and _WORDY.search(hit["said"]) else None
+    """Where the answer stands in an object of JSON that is the whole ``text``.
+
+    What a member ``refusal`` says comes first; an object of nothing but nulls says nothing.
+    """
+    if not _OBJECT.match(text):
+        return None
+    members = [hit for hit in _MEMBER.finditer(text) if _ANSWERING.fullmatch(hit["key"] or "text")]
+    told = [hit for hit in members if hit["said"] and _WORDY.search(hit["said"])]
+    refusal = [hit for hit in told if hit["key"] == "refusal"]
+    refused = [hit for hit in refusal if not _NOTHING.fullmatch(hit["said"])]
+    if said := refused or [hit for hit in told if hit not in refusal]:
+        return said[0].span("said")
+    return (0, 0) if members and all(hit["said"] is None for hit in members) else None
+
+
+def _unescaped(hit: re.Match[str]) -> str:
+    return fold(chr(int(hit[1], 16))) if hit[1] else "\n"
 
 
 def _meaning(hit: re.Match[str]) -> str:

@@ -38,9 +38,20 @@ STOP_WORDS = frozenset(
 _PAPER_WORD = re.compile(r"[a-z0-9]+")
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _ARTICLES = frozenset({"a", "an", "the"})
-_NEGATION = re.compile(
-    r"\b(?:no|not|never|none|nothing|nobody|nowhere|neither|nor|cannot|without)\b|n't\b", re.I
+_UNLIKELY = (
+    r"(?:impossible|impossibly|unlikely|improbable|implausible|inconceivable|unthinkable|unable"
+    r"|incapable|invisible (?:from|to)|unfeasible|infeasible|doubtful|dubious|far from)"
 )
+_NEGATION = re.compile(
+    r"\b(?:no|not|never|none|nothing|nobody|nowhere|neither|nor|cannot|without|hardly|scarcely"
+    rf"|barely|rarely|seldom|{_UNLIKELY}|(?:fail|fails|failed) to|lacks?"
+    r"|doubts? (?:that|if|whether)"
+    r"|(?:little|scant|slim|zero|negligible|low|small) (?:\w+ )?(?:chances?|evidence|proof"
+    r"|likelihood|odds|probability|risk|danger))\b|n't\b",
+    re.I,
+)
+_NOT_UNLIKELY = re.compile(rf"(?:\bnot|\bnever|\bhardly|n't)\s(?:\w+\s){{0,2}}?{_UNLIKELY}\b", re.I)
+"""Twice denied is said."""
 _BELIEF = r"(?:belief|opinion|myth|misconception|assumption|superstition|legend)"
 _CONTRARY = re.compile(
     rf"\bcontrary to (?:\w+ ){{0,3}}{_BELIEF}s?(?: that [^,.;\n]*|(?=\W|$)),?\s*", re.I
@@ -52,7 +63,8 @@ _DENIAL = re.compile(
     r"|^\W*myth\b"
     r"|(?:\bnot|n't) (?:\w+ )?(?:true|correct|accurate|the case)\b"
     r"|\b(?:false|untrue|incorrect|wrong|inaccurate) (?:that|to (?:say|think|believe|claim))\b"
-    r"|\b(?:is|are|was|'s) (?:\w+ly )?(?:false|untrue|incorrect|inaccurate|debunked)\b"
+    r"|\b(?:is|are|was|'s) (?:\w+ly )?(?:false|untrue|incorrect|inaccurate|debunked|unfounded"
+    r"|baseless|unproven|unsubstantiated|bogus|nonsense)\b"
     r"|\b(?:mistakenly|wrongly|falsely|erroneously|incorrectly) "
     r"(?:believed?|thinks?|thought|assumed?|claim(?:ed)?|said)\b",
     re.I,
@@ -64,7 +76,11 @@ _SHORTENED = re.compile(r"\b(?:can't|cannot|won't|(\w+)n't)\b", re.I)
 _WHOLE = {"can't": "can", "cannot": "can", "won't": "will"}
 _CLAIM = re.compile(r"\b(?:the|a) (?:\w+ )?(?:idea|notion|claim|belief|statement) that\b", re.I)
 _NUMBERS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "ten": "10"}
-_CORELESS = frozenset({"do", "doe", "did", "not", "no", "only", "just"})
+_CORELESS = frozenset(
+    re.findall(
+        r"\w+", "do doe did not no only just impossible unlikely likely possible unable hardly"
+    )
+)
 """What two sentences of which one negates the other need not share."""
 _CLAUSES = re.compile(r"[,;:-]\s|[.!?]\s+\S")
 _NO_OPENS = re.compile(r"\A\W*no(?:pe)?\b\W", re.I)
@@ -199,7 +215,7 @@ def _f1(mine: Counter[str], theirs: Counter[str]) -> float:
 
 
 def _negated(text: str) -> bool:
-    left, denials = _DENIAL.subn(" ", text)
+    left, denials = _DENIAL.subn(" ", _NOT_UNLIKELY.sub(" ", text))
     if denials:  # "No, it is a myth" says it once
         left = _NO_OPENS.sub("", left)
     negated = _NEGATION.search(left) is not None
