@@ -12,8 +12,9 @@ from harness.score.folding import fold
 
 THINKING = (
     r"(?:(?:[a-z]{2,12}[:_ -])?(?:ant)?(?:think(?:ing|er)?|thoughts?|reason|reasoning"
-    r"|reflect(?:ion)?|scratch[_ -]?pad|analysis|rationale|monologue|chain[_ -]?of[_ -]?thoughts?|cot"
-    r"|plan(?:ning)?|deliberat(?:e|ion)|brainstorm(?:ing)?|contemplat(?:e|ion|or)|introspection|internal|hidden)"
+    r"|reflect(?:ion)?|scratch[_ -]?pad|analysis|rationale|monologue|cot"
+    r"|chain[_ -]?of[_ -]?thoughts?|plan(?:ning)?|deliberat(?:e|ion)|brainstorm(?:ing)?"
+    r"|contemplat(?:e|ion|or)|introspection|internal|hidden)"
     r"(?:[_ -](?!answer|output|response|result|final|end|start)[a-z]{2,12})?)"
 )
 """Names of tags between which an answer is thought about."""
