@@ -70,6 +70,11 @@ class Seen(Struct, frozen=True):
     mixed: int = 0
     seconds: float = 0.0
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether it showed that nothing changes."""
+        return not (self.not_seen or self.changed or self.noise)
+
 
 Measure = Callable[[Cell, int], Seen]
 """One lifetime of a cell; the number says which, from 1."""
@@ -181,6 +186,22 @@ class Explorer:
             return self._say(How.UNKNOWN, {}, "the base no longer changes: it was not the axis")
         return self._say(how, clean, _told(how, clean))
 
+    def rounds(self) -> Iterator[list[tuple[Cell, int]]]:
+        """Lifetimes that `attribute` will ask for where what was seen goes on, to be asked ahead.
+
+        The second round follows from the first, which is asked for in between.
+        """
+        values = [((axis.name, value),) for axis in self.axes for value in axis.others]
+        first = [*(((), n) for n in range(1, _FIRST + 1)), *((cell, 1) for cell in values)]
+        yield first
+        for one in first:
+            self.ask(*one)
+        steady = all(one.changed for one in self.seen[()]) and not self._is_unsteady()
+        base, times = (2 * _FIRST, _STEADY_TIMES) if steady else (_FLAKY, _STEADY_TIMES + 1)
+        clean = [cell for cell in values if self.seen[cell][0].is_clean]
+        more = ((cell, n) for cell in clean for n in range(2, times + 1))
+        yield [*(((), n) for n in range(_FIRST + 1, base + 1)), *more]
+
     def _removers(self) -> tuple[How, dict[str, tuple[str, ...]]]:
         """Values that take it away alone, else several that do so together."""
         clean: dict[str, tuple[str, ...]] = {}
@@ -228,8 +249,7 @@ class Explorer:
     def _is_clean(self, cell: Cell) -> bool:
         """Whether no prompt changes in as many lifetimes as it takes, none of them empty."""
         for number in range(1, self.times + 1):
-            one = self.ask(cell, number)
-            if one.not_seen or one.changed or one.noise:
+            if not self.ask(cell, number).is_clean:
                 return False
         # a value under which prefills no longer join decodes has changed the schedule
         mixes = all(one.mixed for one in self.seen[()])

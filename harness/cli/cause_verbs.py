@@ -8,7 +8,6 @@ from typer import Argument, Option
 from harness import jobs
 from harness.cli.terminal import RESULTS, Loaded, Quiet, Results, tell, with_spec
 
-_Overlap = Annotated[int, Option(min=1, metavar="N", help="Servers that run at once.")]
 _Widths = Annotated[str, Option(metavar="N,N", help="Prompts of a batch.")]
 _Schedules = Annotated[str, Option(metavar="…", help="How batches are sent.")]
 _Prompts = Annotated[int, Option(min=1, metavar="N", help="Prompts, the population's first.")]
@@ -31,7 +30,6 @@ def certify(
     even_steps: Annotated[
         bool, Option("--no-vary-steps", help="No steps of 255, 256, 257 tokens.")
     ] = False,
-    overlap: _Overlap = 1,
     of: Annotated[
         list[Path] | None, Option("--of", metavar="<path>", help="Certify this run instead.")
     ] = None,
@@ -60,7 +58,6 @@ def certify(
         prompts,
         lifetimes,
         not even_steps,
-        overlap,
     )
     tell(
         jobs.certifying.certify_stack(loaded, asked, results, out, quiet=quiet, fresh=fresh),
@@ -149,7 +146,6 @@ def matrix(
     widths: _Widths = "8",
     prompts: _Prompts = 24,
     most: Annotated[int, Option(min=3, metavar="N", help="Lifetimes of one cell at most.")] = 12,
-    overlap: _Overlap = 1,
     results: Results = RESULTS,
     out: Annotated[Path | None, Option("-o", "--out", help="Folder for table and figure.")] = None,
     as_json: _AsJson = False,
@@ -171,7 +167,6 @@ def matrix(
         jobs.runs.read_sizes(widths),
         prompts,
         lifetimes=1,
-        overlap=overlap,
     )
     found = jobs.matrix.matrix(
         loaded, tuple(axis), asked, results, out, crossed=crossed, most=most, quiet=quiet

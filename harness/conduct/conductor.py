@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from harness.analyse import Summary, Validation, standing, summarise_run, validate_run
-from harness.conduct.lifetime import Answered, Bench, Work, run_lifetime, sigterm_is_interrupt
+from harness.conduct.lifetime import Answered, Bench, Work, run_lifetimes, sigterm_is_interrupt
 from harness.conduct.logbook import open_logbook
 from harness.conduct.prepare import Prepared
 from harness.conduct.progress import RunProgress
@@ -36,7 +36,9 @@ from harness.errors import (
     UsageError,
 )
 from harness.files import refusal
+from harness.machine import free_memory
 from harness.models import insist_fetched
+from harness.numbers import gigabytes_text
 from harness.plan import Lifetime, Plan, remaining
 from harness.records import (
     CANDIDATES,
@@ -57,6 +59,8 @@ from harness.serve import LaunchOptions, launch_options
 from harness.words import BackendName
 
 _SUMMARY, _VALIDATION = "summary.json", "validation.json"
+_ON_A_CPU = 7 << 29
+"""Bytes of a server of the CPU engine with a small model: 3.4 GiB were measured in the demo."""
 _REPORTS = ("report.md", "report.html")
 _CONCLUSION = (_SUMMARY, _VALIDATION, *_REPORTS)
 
@@ -72,6 +76,7 @@ class RunOptions:
         fresh: never take up an unfinished run.
         retry_errors: ask again for records that failed; their old lines are set aside.
         kind: ``run`` or ``scan``.
+        place: which of the runs that are done at once, from 0.
     """
 
     results: Path
@@ -79,6 +84,7 @@ class RunOptions:
     fresh: bool = False
     retry_errors: bool = False
     kind: str = "run"
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +151,9 @@ def with_server(prepared: Prepared, options: RunOptions, progress: RunProgress, 
         HarnessError: as `run`.
     """
     with _attended(prepared, options, progress) as (settled_run, bench):
-        launches = _launches(settled_run, settled_run.plan, bench.folder.run_id, bench.site)
+        launches = _launches(settled_run, settled_run.plan, options, bench.folder.path, bench.site)
         bench.site.backend.check(launches[0][1])
-        run_lifetime(bench, *launches[0], work)
+        run_lifetimes(bench, launches[:1], work)
         bench.metadata.close(exit_code=0)
         return bench.folder.path
 
@@ -163,7 +169,7 @@ def _attended(
     path = _choose_folder(prepared, options, progress)
     site = find_site(prepared.spec, progress)
     if not path.exists():
-        site.backend.check(_launches(prepared, prepared.plan, path.name, site)[0][1])
+        site.backend.check(_launches(prepared, prepared.plan, options, path, site)[0][1])
     with RunFolder(path) as folder, sigterm_is_interrupt():
         _insist_on_hope(folder, progress, retry_errors=options.retry_errors)
         open_logbook(folder.path / "harness.jsonl")
@@ -261,7 +267,7 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
     if plan.records:
         for name in _CONCLUSION:  # of an earlier state: more records are about to come
             (folder.path / name).unlink(missing_ok=True)
-        _run_lifetimes(prepared, plan, bench)
+        _run_lifetimes(prepared, plan, options, bench)
     else:
         progress.note(f"all {len(prepared.plan.records)} records are there already")
 
@@ -309,25 +315,29 @@ def _conclude(plan: Plan, bench: Bench) -> Conclusion:
 
 
 def _launches(
-    prepared: Prepared, plan: Plan, run_id: str, site: Site
+    prepared: Prepared, plan: Plan, options: RunOptions, folder: Path, site: Site
 ) -> list[tuple[Lifetime, LaunchOptions]]:
     spec = prepared.spec
     about: Any = {
-        "run_id": run_id,
+        "run_id": folder.name,
         "host": site.host,
         "image": site.image_reference,
         "schedules": prepared.schedules,
         "release": site.vllm_release(spec),
     }
-    return [
-        (lifetime, launch_options(spec, lifetime.model, lifetime.mode, nonce=token_hex(4), **about))
-        for lifetime in plan.lifetimes
-    ]
+    found = []
+    for place, lifetime in enumerate(plan.lifetimes):
+        own = spec.at_place(options.place, place % spec.server.overlap)
+        names = lifetime.model, lifetime.mode
+        found.append((lifetime, launch_options(own, *names, nonce=token_hex(4), **about)))
+    return found
 
 
-def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench) -> None:
-    launches = _launches(prepared, plan, bench.folder.run_id, bench.site)
-    bench.site.backend.check(launches[0][1])
+def _run_lifetimes(prepared: Prepared, plan: Plan, options: RunOptions, bench: Bench) -> None:
+    launches = _launches(prepared, plan, options, bench.folder.path, bench.site)
+    at_once = _with_room(bench)
+    for _, launch in launches[:at_once]:
+        bench.site.backend.check(launch)
     for note in dict.fromkeys(note for _, launch in launches for note in launch.notes):
         bench.progress.note(note)
     total = len(prepared.plan.records)
@@ -346,9 +356,21 @@ def _run_lifetimes(prepared: Prepared, plan: Plan, bench: Bench) -> None:
         )
         await session.replay(lifetime)
 
-    for lifetime, launch in launches:
-        structlog.contextvars.bind_contextvars(mode=str(lifetime.mode), model=lifetime.model.name)
-        run_lifetime(bench, lifetime, launch, work)
+    for first in range(0, len(launches), at_once):
+        run_lifetimes(bench, launches[first : first + at_once], work)
+
+
+def _with_room(bench: Bench) -> int:
+    """How many servers may run at once: on a CPU no more than its free memory holds."""
+    wanted, free = bench.spec.server.overlap, free_memory()
+    if wanted < 2 or free is None or not bench.spec.server.on_cpu:
+        return wanted
+    room = max(1, free // _ON_A_CPU)
+    if room < wanted:
+        has, takes = gigabytes_text(free), gigabytes_text(_ON_A_CPU)
+        told = f"{has} of memory are free and a server takes {takes}"
+        bench.progress.note(f"servers at once: {room} of {wanted}, {told}")
+    return min(wanted, room)
 
 
 def _kept(folder: RunFolder, of: str = "") -> str:

@@ -6,7 +6,7 @@ kernel path is not proven, and again from the whole log after the server has sto
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,50 +58,98 @@ class Bench:
     metadata: Metadata
 
 
-def run_lifetime(bench: Bench, lifetime: Lifetime, options: LaunchOptions, work: Work) -> None:
-    """Run one server from start to stop, with ``work`` in between.
+def run_lifetimes(
+    bench: Bench, group: Iterable[tuple[Lifetime, LaunchOptions]], work: Work
+) -> None:
+    """Run servers side by side from start to stop, with ``work`` on each in between.
+
+    Where one fails, the others are ended; theirs is noted as an interruption.
 
     Raises:
-        StartupFailed: it did not become ready.
-        ModeNotProven: its log does not show the kernel path that was asked for.
-        ServerDied: it stopped in the middle.
-        KeyboardInterrupt: passed on, after the server was stopped.
+        StartupFailed: one did not become ready.
+        ModeNotProven: a log does not show the kernel path that was asked for.
+        ServerDied: one stopped in the middle.
+        KeyboardInterrupt: passed on, after the servers were stopped.
     """
-    bench.progress.server_starting(lifetime.model.name, lifetime.mode)
-    with _started(bench, lifetime, options) as (server, startup):
-        ready = wait_until_ready(
-            server,
-            timeout_s=options.startup_timeout_s,
-            served_model=server.options.served_model_name,
-        )
-        startup.start.ready_after_s = round(ready.seconds, 2)
-        log.info("server_ready", seconds=startup.start.ready_after_s, log=startup.start.log)
-        startup.identify()
-        _insist_on_identity(startup, lifetime, server)
-        asyncio.run(ended_by_a_signal(_serve(bench, lifetime, server, startup, work)))
-    _insist(startup, lifetime, server, alone=len(bench.spec.modes) == 1)
-
-
-@contextmanager
-def _started(
-    bench: Bench, lifetime: Lifetime, options: LaunchOptions
-) -> Iterator[tuple[Server, Startup]]:
-    """A server that is there with all its parts or not at all, and is ended and written down."""
-    startup, written = Startup(bench.folder, lifetime), bench.folder.appended
     with ExitStack() as ends:
-        with signals_deferred():
-            server = bench.site.backend.start(options, bench.folder.path)
+        up = [_started(bench, lifetime, options, ends) for lifetime, options in group]
+        for one in up:
+            with one.blamed():
+                _wait(one)
+        asyncio.run(_side_by_side([_serve(bench, one, work) for one in up]))
+    for one in up:
+        _insist(one, alone=len(bench.spec.modes) == 1)
 
-            def end(_: object, error: BaseException | None, __: object) -> None:
-                startup.fail(error)
-                with signals_deferred():
-                    if options.backend is BackendName.EXTERNAL and lifetime.is_gated:
-                        let_go(server.base_url, headers=options.headers)  # ours ends anyway
-                    startup.close(records=bench.folder.appended - written)
 
-            ends.push(end)
-            startup.begin(server)
-        yield server, startup
+@dataclass(frozen=True, slots=True)
+class _Up:
+    """A server that was started, and what is written of its start."""
+
+    lifetime: Lifetime
+    server: Server
+    startup: Startup
+
+    def __str__(self) -> str:
+        return f"{self.lifetime.model.name} / {self.lifetime.mode}"
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Note what fails in the block as this server's."""
+        try:
+            yield
+        except Exception as error:
+            self.startup.fail(error)
+            raise
+
+
+def _wait(one: _Up) -> None:
+    """Wait until it answers, and see who it is."""
+    server, startup = one.server, one.startup
+    ready = wait_until_ready(
+        server,
+        timeout_s=server.options.startup_timeout_s,
+        served_model=server.options.served_model_name,
+        since=startup.begun,
+    )
+    startup.start.ready_after_s = round(ready.seconds, 2)
+    log.info("server_ready", seconds=startup.start.ready_after_s, log=startup.start.log)
+    startup.identify()
+    _insist_on_identity(one)
+
+
+def _started(bench: Bench, lifetime: Lifetime, options: LaunchOptions, ends: ExitStack) -> _Up:
+    """A server that is there with all its parts or not at all, and is ended and written down."""
+    bench.progress.server_starting(lifetime.model.name, lifetime.mode)
+    startup, key = Startup(bench.folder, lifetime), (lifetime.model.name, lifetime.mode)
+    before = bench.folder.appended[key]
+    with signals_deferred():
+        server = bench.site.backend.start(options, bench.folder.path)
+
+        def end(_: object, error: BaseException | None, __: object) -> None:
+            startup.interrupted_by(error)
+            with signals_deferred():
+                if options.backend is BackendName.EXTERNAL and lifetime.is_gated:
+                    let_go(server.base_url, headers=options.headers)  # ours ends anyway
+                startup.close(records=bench.folder.appended[key] - before)
+
+        ends.push(end)
+        startup.begin(server)
+    return _Up(lifetime, server, startup)
+
+
+async def _side_by_side(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all of it at once; the first failure ends the others."""
+    tasks = [asyncio.ensure_future(ended_by_a_signal(work)) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        while left := [task for task in tasks if not task.done()]:
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
 
 
 async def ended_by_a_signal(work: Coroutine[Any, Any, None]) -> None:
@@ -118,11 +166,16 @@ async def ended_by_a_signal(work: Coroutine[Any, Any, None]) -> None:
     task.result()
 
 
-async def _serve(
-    bench: Bench, lifetime: Lifetime, server: Server, startup: Startup, work: Work
-) -> None:
-    spec, start = bench.spec, startup.start
-    options = server.options
+async def _serve(bench: Bench, one: _Up, work: Work) -> None:
+    lifetime = one.lifetime
+    structlog.contextvars.bind_contextvars(mode=str(lifetime.mode), model=lifetime.model.name)
+    with one.blamed():
+        await _answered_by(bench, one, work)
+
+
+async def _answered_by(bench: Bench, one: _Up, work: Work) -> None:
+    spec, lifetime, server, startup = bench.spec, one.lifetime, one.server, one.startup
+    start, options = startup.start, server.options
     async with CompletionsClient(
         server.base_url,
         options.served_model_name,
@@ -153,11 +206,13 @@ async def _serve(
         evidence = startup.judge()
         startup.save()
         bench.metadata.learn_from_server(server.options, evidence)
-        _insist(startup, lifetime, server, alone=len(spec.modes) == 1)
-        bench.progress.server_ready(start.ready_after_s or 0.0, start.verdict)
+        _insist(one, alone=len(spec.modes) == 1)
+        bench.progress.server_ready(
+            lifetime.model.name, lifetime.mode, start.ready_after_s or 0.0, start.verdict
+        )
         before = await client.metrics()
         startup.see_process(read_process(before))
-        _insist_on_identity(startup, lifetime, server)
+        _insist_on_identity(one)
         startup.save()  # a killed run leaves behind who was asked
 
         def answered(record: Record) -> Record:
@@ -166,7 +221,7 @@ async def _serve(
             if not state.running:
                 raise describe_death(server, state)
             startup.look_for_strangers()
-            _insist_on_identity(startup, lifetime, server)
+            _insist_on_identity(one)
             return replace(record, start=startup.number)
 
         try:
@@ -177,46 +232,46 @@ async def _serve(
             start.metrics = asdict(metrics_delta(read_metrics(before), read_metrics(after)))
 
 
-def _insist(startup: Startup, lifetime: Lifetime, server: Server, *, alone: bool) -> None:
+def _insist(one: _Up, *, alone: bool) -> None:
     """Claim nothing of a server whose log does not prove its mode.
 
     A server that somebody else runs and that gave no log is asked where its mode is the run's only
     one: its answers are recorded, validation refuses them as unproven, and no claim counts them.
     """
-    _insist_on_identity(startup, lifetime, server)
-    wanted, found, asked = PROVEN[lifetime.mode], startup.start, server.options
+    _insist_on_identity(one)
+    server, found, asked = one.server, one.startup.start, one.server.options
+    wanted = PROVEN[one.lifetime.mode]
     theirs = asked.backend is BackendName.EXTERNAL and not asked.external_log
     if alone and theirs and found.verdict == str(Verdict.INCONCLUSIVE):
         return
     if found.verdict != str(wanted):
         raise ModeNotProven(
-            f"{lifetime.model.name} / {lifetime.mode}: the log says {found.evidence['verdict']}, "
+            f"{one}: the log says {found.evidence['verdict']}, "
             f"not {wanted}; nothing is claimed from this server",
             file=server.log_path,
-            hint=f"see the evidence in {startup.file}",
+            hint=f"see the evidence in {one.startup.file}",
             detail=tuple(f"missing: {item}" for item in found.evidence["missing"]),
         )
 
 
-def _insist_on_identity(startup: Startup, lifetime: Lifetime, server: Server) -> None:
+def _insist_on_identity(one: _Up) -> None:
     """Ask nothing where another server may answer, or a worker denies its mode."""
-    found, proof = startup.start, startup.start.worker_proof
-    who = f"{lifetime.model.name} / {lifetime.mode}"
+    found, proof, mode = one.startup.start, one.startup.start.worker_proof, one.lifetime.mode
     if found.strangers:
         raise ModeNotProven(
-            f"{who}: {found.strangers[0]}; nothing is claimed from this server",
-            file=server.log_path,
+            f"{one}: {found.strangers[0]}; nothing is claimed from this server",
+            file=one.server.log_path,
             hint="end the other server, or choose another --port; then start a new run",
             detail=tuple(found.strangers[1:]),
         )
-    if proof is not None and proof["verdict"] != PROVEN[lifetime.mode]:
-        hint = f"see worker_proof in {startup.file}"
+    if proof is not None and proof["verdict"] != PROVEN[mode]:
+        hint = f"see worker_proof in {one.startup.file}"
         if proof["verdict"] == Verdict.INCONCLUSIVE:
             hint += "; --worker-proof off rests on the log alone"
         raise ModeNotProven(
-            f"{who}: the workers say {proof['verdict']}, not {PROVEN[lifetime.mode]}; "
+            f"{one}: the workers say {proof['verdict']}, not {PROVEN[mode]}; "
             "nothing is claimed from this server",
-            file=server.log_path,
+            file=one.server.log_path,
             hint=hint,
             detail=tuple(f"missing: {item}" for item in proof["missing"]),
         )

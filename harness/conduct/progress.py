@@ -26,7 +26,7 @@ class RunProgress:
     def server_starting(self, model: str, mode: Mode) -> None:
         """A server is being started."""
 
-    def server_ready(self, seconds: float, verdict: str) -> None:
+    def server_ready(self, model: str, mode: Mode, seconds: float, verdict: str) -> None:
         """It answered after that many seconds, and the log says this of its mode."""
 
     def record_done(self, record: Record) -> None:
@@ -95,11 +95,12 @@ class ConsoleProgress(RunProgress):
         if self._bar is None:
             self.note(f"{self._where}: starting the server ({self._left()} left)")
 
-    def server_ready(self, seconds: float, verdict: str) -> None:
+    def server_ready(self, model: str, mode: Mode, seconds: float, verdict: str) -> None:
         """Say how long it took and what the log proves."""
         self._estimate.starts.append(seconds)
         self._starts_left = max(0, self._starts_left - 1)
         self._last = time.monotonic()
+        self._where = f"{model} / {mode}"
         self.note(f"{self._where}: ready after {seconds:.0f} s, mode {verdict}")
         self._update(self._where)
 

@@ -78,9 +78,11 @@ class Startup:
 
     Attributes:
         start: what is written of it by `save`; there from `begin` on.
+        begun: when that was, on the monotonic clock.
     """
 
     start: Start
+    begun: float
 
     def __init__(self, folder: RunFolder, lifetime: Lifetime) -> None:
         self.file = startup_file(lifetime.model.name, lifetime.mode)
@@ -91,7 +93,7 @@ class Startup:
 
     def begin(self, server: Server) -> None:
         """Write down that it was started."""
-        self._server = server
+        self._server, self.begun = server, time.monotonic()
         self.start = Start(now(), server.describe(), server.log_path.name)
         self._starts.attempts.append(self.start)
         self.save()
@@ -147,12 +149,16 @@ class Startup:
             )
         self.start.process = {**seen, "cpu_s_after": process.cpu_s}
 
-    def fail(self, error: BaseException | None) -> None:
-        """Note what ended it before its time; an interruption is no fault of the server's."""
-        if isinstance(error, KeyboardInterrupt):
-            self.start.error = {"type": INTERRUPTED, "message": "stopped by a signal"}
-        elif error is not None:
-            self.start.error = {"type": type(error).__name__, "message": str(error)}
+    def fail(self, error: Exception) -> None:
+        """Note what the server ended with before its time."""
+        self.start.error = {"type": type(error).__name__, "message": str(error)}
+
+    def interrupted_by(self, error: BaseException | None) -> None:
+        """Note what ended it before its time and was no fault of its own, if anything did."""
+        if error is not None and self.start.error is None:
+            by_signal = isinstance(error, KeyboardInterrupt)
+            why = "stopped by a signal" if by_signal else "stopped with the run's other server"
+            self.start.error = {"type": INTERRUPTED, "message": why}
 
     def close(self, *, records: int) -> None:
         """Stop the server, judge its whole log, and write down how it ended."""

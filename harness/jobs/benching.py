@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from harness.files import read_json, write_json
 from harness.jobs import Done
 from harness.jobs.certifying import Asked, rows_of
 from harness.jobs.matrix_cells import Cells, read_axes
+from harness.jobs.together import Turns, side_by_side
 from harness.plan import Lifetime
 from harness.records import Answer, read_run_files
 from harness.replay import Dispatcher
@@ -23,6 +26,8 @@ from harness.report import bench_document, write_document
 from harness.settings import LoadedSpec
 from harness.words import DispatchMode
 
+_Server = tuple[int, str]
+"""The block and the arm of a server lifetime."""
 _FORMATS = ("md", "json", "html")
 _ALONE = 3
 """Prompts that are asked alone in a block, for the first token and the time of each."""
@@ -40,6 +45,9 @@ def bench(
 ) -> Done:
     """Measure blocks of one lifetime an arm; a block that is there is not measured again.
 
+    Where the spec lets servers overlap, those of as many blocks as fit are up at once and are
+    measured one after the other, with the others idle; then start-up is not measured.
+
     Raises:
         UsageError: an axis, or fewer blocks than an interval takes.
         HarnessError: as `harness.conduct.run`.
@@ -48,12 +56,12 @@ def bench(
         raise UsageError(f"--blocks: {blocks}", hint=f"at least {FEWEST_BLOCKS}, for an interval")
     (read,) = read_axes([axis])
     cells = Cells(loaded, (read,), Asked((DispatchMode.SYNCHRONIZED,), (2,), 2, 1), results, quiet)
-    readings: list[Reading] = []
-    for block in range(1, blocks + 1):
-        # turned from block to block: A B, B A, A B …
-        arms = read.values if block % 2 else read.values[::-1]
-        for arm in arms:
-            readings += _lifetime(cells, read, arm, block, concurrent)
+    # turned from block to block: A B, B A, A B …
+    turned = (read.values[:: 1 if block % 2 else -1] for block in range(1, blocks + 1))
+    servers = [(block, arm) for block, arms in enumerate(turned, 1) for arm in arms]
+    bench = _Bench(cells, read, concurrent)
+    bench.ahead(servers)
+    readings = [reading for server in servers for reading in bench.lifetime(server)]
     found = costs(readings, read.base)
     lines = [f"cost of {read.name} over {read.base}, {blocks} blocks", *map(_line, found)]
     if out is not None:
@@ -75,35 +83,72 @@ def _line(one: Cost) -> str:
     return f"  {one.measure:<22} {one.arm}: {one.ratio:.2f} times{room}  ({means})"
 
 
-def _lifetime(
-    cells: Cells, axis: Axis, arm: str, block: int, concurrent: Sequence[int]
-) -> list[Reading]:
-    """The readings of one arm in one block, from its folder where they are there."""
-    loaded, _ = cells.spec_of(() if arm == axis.base else ((axis.name, arm),))
-    prepared = conduct.prepare(loaded, source=rows_of(cells.asked))
-    place = cells.results / f"{loaded.spec.name}-bench-{prepared.fingerprint[:8]}-{block}"
-    kept = place / "readings.json"
-    if kept.is_file():
-        return msgspec.convert(read_json(kept)["readings"], list[Reading])
-    found: list[Reading] = []
-    texts = [prompt.text for prompt in prepared.population.prompts]
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """What every server of a bench shares."""
 
-    async def work(_: Lifetime, dispatcher: Dispatcher, __: object) -> None:
-        found.extend([one async for one in _measured(dispatcher, texts, concurrent, arm, block)])
+    cells: Cells
+    axis: Axis
+    concurrent: Sequence[int]
 
-    options = conduct.RunOptions(cells.results, place.name, kind="bench")
-    progress = conduct.RunProgress() if cells.quiet else conduct.ConsoleProgress()
-    folder = conduct.with_server(prepared, options, progress, work)
-    starts = [one for startup in read_run_files(folder).startups for one in startup.starts]
-    ready = starts[-1].ready_after_s if starts else None
-    if ready:
-        found.insert(0, Reading(block, arm, "start-up", "s", ready))
-    write_json(folder / kept.name, {"readings": msgspec.to_builtins(found)})
-    return found
+    def ahead(self, servers: Sequence[_Server]) -> None:
+        """Have as many whole blocks up at once as may overlap, and measure one after the other."""
+        arms = len(self.axis.values)
+        width = self.cells.loaded.spec.server.overlap // arms * arms
+        left = [server for server in servers if not self._kept(server).is_file()]
+        for first in range(0, len(left), width) if width else ():
+            chunk = left[first : first + width]
+            turns = Turns(len(chunk))
+            side_by_side([partial(self._beside, turns, one) for one in enumerate(chunk)], width)
+
+    def _beside(self, turns: Turns, one: tuple[int, _Server], place: int) -> None:
+        number, server = one
+        with turns.failing_for_all():
+            self.lifetime(server, place, (turns, number))
+
+    def _kept(self, server: _Server) -> Path:
+        prepared = self._prepared(server)
+        name = f"{prepared.spec.name}-bench-{prepared.fingerprint[:8]}-{server[0]}"
+        return self.cells.results / name / "readings.json"
+
+    def _prepared(self, server: _Server) -> conduct.Prepared:
+        arm = server[1]
+        loaded, _ = self.cells.spec_of(() if arm == self.axis.base else ((self.axis.name, arm),))
+        return conduct.prepare(loaded, source=rows_of(self.cells.asked))
+
+    def lifetime(
+        self, server: _Server, place: int = 0, turn: tuple[Turns, int] | None = None
+    ) -> list[Reading]:
+        """The readings of one arm in one block, from its folder where they are there."""
+        kept, prepared = self._kept(server), self._prepared(server)
+        if kept.is_file():
+            return msgspec.convert(read_json(kept)["readings"], list[Reading])
+        found: list[Reading] = []
+        texts = [prompt.text for prompt in prepared.population.prompts]
+
+        async def work(_: Lifetime, dispatcher: Dispatcher, __: object) -> None:
+            if turn is not None:
+                await turn[0].wait(turn[1])
+            measured = _measured(dispatcher, texts, self.concurrent, server)
+            found.extend([one async for one in measured])
+            if turn is not None:
+                turn[0].over(turn[1])
+
+        where = self.cells.results, kept.parent.name
+        options = conduct.RunOptions(*where, kind="bench", place=place)
+        quiet = self.cells.quiet or turn is not None
+        progress = conduct.RunProgress() if quiet else conduct.ConsoleProgress()
+        folder = conduct.with_server(prepared, options, progress, work)
+        starts = [one for startup in read_run_files(folder).startups for one in startup.starts]
+        ready = starts[-1].ready_after_s if starts and turn is None else None
+        if ready:
+            found.insert(0, Reading(*server, "start-up", "s", ready))
+        write_json(folder / kept.name, {"readings": msgspec.to_builtins(found)})
+        return found
 
 
 async def _measured(
-    dispatcher: Dispatcher, texts: Sequence[str], concurrent: Sequence[int], arm: str, block: int
+    dispatcher: Dispatcher, texts: Sequence[str], concurrent: Sequence[int], server: _Server
 ) -> AsyncIterator[Reading]:
     """Alone first, then ever more at once; each wave is of other prompts than the one before."""
     prompts = cycle(texts)
@@ -115,9 +160,9 @@ async def _measured(
         more = len(whole.token_ids or ()) - 1
         if more > 0:
             rest.append(((whole.latency_s or 0.0) - firsts[-1]) / more)
-    yield Reading(block, arm, "first token alone", "s", sum(firsts) / len(firsts))
+    yield Reading(*server, "first token alone", "s", sum(firsts) / len(firsts))
     if rest and sum(rest) > 0:
-        yield Reading(block, arm, "each token alone", "s", sum(rest) / len(rest))
+        yield Reading(*server, "each token alone", "s", sum(rest) / len(rest))
     for width in concurrent:
         batch = list(islice(prompts, width))
         if width == 1:
@@ -127,4 +172,4 @@ async def _measured(
         tokens = sum(len(answer.token_ids or ()) for answer in answers)
         wall = max(answer.latency_s or 0.0 for answer in answers)
         if wall and tokens:
-            yield Reading(block, arm, f"throughput at {width}", "tokens/s", tokens / wall)
+            yield Reading(*server, f"throughput at {width}", "tokens/s", tokens / wall)

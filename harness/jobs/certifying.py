@@ -16,7 +16,7 @@ from harness.cause import Certificate, CertificateVerdict, certify, read_lifetim
 from harness.errors import GateFailed, UsageError, nearest
 from harness.jobs import Done
 from harness.jobs.runs import conducted
-from harness.jobs.together import at_once, insist_they_fit
+from harness.jobs.together import at_once
 from harness.records import new_run_id
 from harness.report import certificate_document, write_document
 from harness.settings import Expect, LoadedSpec, RunSpec
@@ -41,7 +41,6 @@ class Asked:
         lifetimes: server lifetimes of each mode.
         vary_steps: whether later lifetimes hold steps to 256, 257 and 255 tokens, so that prompts
             are split over steps and steps are round the size at which kernels change.
-        overlap: lifetimes that run at once.
     """
 
     schedules: tuple[DispatchMode, ...]
@@ -49,7 +48,6 @@ class Asked:
     prompts: int
     lifetimes: int
     vary_steps: bool = True
-    overlap: int = 1
 
 
 def certify_stack(
@@ -61,7 +59,6 @@ def certify_stack(
         UsageError: an input is wrong.
         HarnessError: as `harness.conduct.run`.
     """
-    insist_they_fit(loaded.spec, asked.overlap)
     works = []
     for number in range(1, asked.lifetimes + 1):
         prepared = conduct.prepare(_lifetime(loaded, asked, number), source=rows_of(asked))
@@ -69,7 +66,7 @@ def certify_stack(
         if fresh:
             run_id = f"{run_id}-{new_run_id(results, '')}".rstrip("-")
         works.append((prepared, conduct.RunOptions(results, run_id, kind="certify")))
-    at_once(works, asked.overlap)
+    at_once(works)
     folders = [conducted(*work, quiet=quiet).folder for work in works]
     page = out or results / f"{folders[0].name.removesuffix('-1')}-certificate"
     return certified(folders, asked.schedules, page)

@@ -22,7 +22,6 @@ from harness.errors import GateFailed
 from harness.jobs import Done
 from harness.jobs.certifying import Asked
 from harness.jobs.matrix_cells import Cells, read_axes
-from harness.jobs.together import insist_they_fit
 from harness.numbers import count_of, percent, seconds_text
 from harness.records import read_run_files
 from harness.report import matrix_document, write_document
@@ -50,9 +49,10 @@ def matrix(
     """
     read = read_axes(axes)
     cells = Cells(loaded, read, asked, results, quiet)
-    insist_they_fit(loaded.spec, asked.overlap)
-    cells.ahead()
     explorer = Explorer(read, cells, most)
+    if loaded.spec.server.overlap > 1:
+        for lifetimes in explorer.rounds():
+            cells.ahead(lifetimes)
     if crossed:
         _cross(explorer, read)
     found = explorer.attribute()

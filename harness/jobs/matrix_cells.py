@@ -218,11 +218,9 @@ class Cells:
         run_id = f"{loaded.spec.name}-matrix-{prepared.fingerprint[:8]}-{name}-{number}"
         return prepared, conduct.RunOptions(self.results, run_id, kind="matrix")
 
-    def ahead(self) -> None:
-        """Ask side by side for what will be asked first: the base thrice, each value once."""
-        values = [((axis.name, value),) for axis in self.axes for value in axis.others]
-        first: list[tuple[Cell, int]] = [((), 1), *((one, 1) for one in values), ((), 2), ((), 3)]
-        at_once([self.work_of(*one) for one in first], self.asked.overlap)
+    def ahead(self, lifetimes: Iterable[tuple[Cell, int]]) -> None:
+        """Ask side by side for what will be asked."""
+        at_once([self.work_of(*one) for one in lifetimes])
 
     def __call__(self, cell: Cell, number: int) -> Seen:
         """One lifetime of a cell.

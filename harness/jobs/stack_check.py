@@ -119,7 +119,7 @@ def _is_cpu(spec: RunSpec, lock: Path) -> bool:
         entry = ImageLock.load(lock).get(spec.image)
         built = entry is not None and entry.versions.torch is not None
         return (built and entry is not None and entry.versions.cuda is None) or "cpu" in spec.image
-    return any(name.startswith("VLLM_CPU_") for name in spec.server.env)
+    return spec.server.on_cpu
 
 
 def _config(spec: RunSpec) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Several runs at once, each in a process of its own: servers that share one machine's GPU.
+"""Several runs at once, each in a process of its own: servers that share one machine's GPUs.
 
 What a run leaves is the same as one after the other; whoever asked for it then takes each run up,
 finds all records there and concludes. A signal ends all of them, and their servers.
@@ -6,94 +6,126 @@ finds all records there and concludes. A signal ends all of them, and their serv
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from harness import conduct
-from harness.errors import HarnessError, Interrupted, UsageError
-from harness.settings import RunSpec
-from harness.words import BackendName
+from harness.errors import HarnessError, Interrupted, ServerDied
 
 Work = tuple[conduct.Prepared, conduct.RunOptions]
-_APART = 10
-"""Ports between two servers that run at once."""
+_FORK = multiprocessing.get_context("fork")
+_LOOK_AGAIN_S = 0.05
 
 
-def insist_they_fit(spec: RunSpec, overlap: int) -> None:
-    """Several servers on one GPU measure each other's memory unless told theirs.
+def at_once(works: Sequence[Work]) -> None:
+    """Do runs side by side, as many as have room for their servers; each ends in its own folder.
 
-    Raises:
-        UsageError: they were not.
-    """
-    if overlap < 2:
-        return
-    if spec.backend is BackendName.EXTERNAL:
-        raise UsageError("--overlap: servers that someone else runs are not started here")
-    on_cpu = any(name.startswith("VLLM_CPU_") for name in spec.server.env)
-    if not on_cpu and "--kv-cache-memory-bytes" not in " ".join(spec.server.extra_args):
-        share = f"{0.9 / overlap:.2f}"
-        raise UsageError(
-            f"--overlap {overlap}: each server would take the memory that the others leave",
-            hint="--extra-args '--kv-cache-memory-bytes 6000000000' and "
-            f"--gpu-memory-utilization {share} give each its own",
-        )
-
-
-def at_once(works: Sequence[Work], overlap: int) -> None:
-    """Do runs side by side, at most ``overlap`` at a time; how each ended is in its folder.
+    A run that fails beside others is the caller's to take up alone: what it lacked may have been
+    the room.
 
     Raises:
         Interrupted: a signal came; every run was ended first.
     """
-    if overlap < 2:
-        return
-    context = multiprocessing.get_context("fork")
-    waiting, running = list(enumerate(works)), list[Any]()
+    spec = works[0][0].spec
+    runs = spec.server.overlap // len(spec.modes)
+    if runs > 1:
+        side_by_side([partial(_run, work) for work in works], runs)
+
+
+def _run(work: Work, place: int) -> None:
+    prepared, options = work
+    conduct.run(prepared, replace(options, place=place), conduct.RunProgress())
+
+
+def side_by_side(works: Sequence[Callable[[int], object]], most: int) -> None:
+    """Do each in a process of its own, at most so many at a time; each is told its place.
+
+    Raises:
+        Interrupted: a signal came; all were ended first.
+    """
+    waiting, running, free = list(works), list[tuple[Any, int]](), list(range(most))
     with _passed_on(running):
         while waiting or running:
-            while waiting and len(running) < overlap:
-                place, work = waiting.pop(0)
-                child = context.Process(target=_alone, args=(work, place % overlap))
+            while waiting and free:
+                place = free.pop(0)
+                child = _FORK.Process(target=_alone, args=(waiting.pop(0), place))
                 child.start()
-                running.append(child)
-            running[0].join(0.2)
-            for child in [one for one in running if not one.is_alive()]:
-                running.remove(child)
+                running.append((child, place))
+            running[0][0].join(0.2)
+            for one in [one for one in running if not one[0].is_alive()]:
+                running.remove(one)
+                free.append(one[1])
 
 
-def _alone(work: Work, place: int) -> None:
-    """One run in a process of its own, on a port of its own; its messages stay in its folder."""
-    prepared, options = work
-    spec = prepared.spec
-    port = {"port": spec.server.port + _APART * (place + 1)}
-    server = spec.server.model_copy(update=port)
-    moved = replace(prepared.loaded, spec=spec.model_copy(update={"server": server}))
+def _alone(work: Callable[[int], object], place: int) -> None:
+    """Work in a process of its own, on ports of its own; its messages stay in its folder."""
     code = 0
     try:
-        conduct.run(replace(prepared, loaded=moved), options, conduct.RunProgress())
-    except HarnessError as error:  # the parent meets it again where it takes the run up
-        sys.stderr.write(f"{options.run_id}: {error.message}\n")
+        work(place)
+    except HarnessError as error:  # the parent meets it again where it takes the work up
+        sys.stderr.write(f"{error.message}\n")
         code = error.exit_code
     sys.stderr.flush()
     os._exit(code)
 
 
+class Turns:
+    """Processes that wait until all are ready, and then work one after the other.
+
+    Args:
+        of: how many; the first one's number is 0.
+    """
+
+    def __init__(self, of: int) -> None:
+        self._of = of
+        self._ready, self._turn = _FORK.Value("i", 0), _FORK.Value("i", 0)
+        self._failed = _FORK.Value("b", 0)
+
+    async def wait(self, number: int) -> None:
+        """Wait for one's turn.
+
+        Raises:
+            ServerDied: another one failed before it.
+        """
+        with self._ready.get_lock():
+            self._ready.value += 1
+        while self._ready.value < self._of or self._turn.value != number:
+            if self._failed.value:
+                raise ServerDied("a server that was to run beside this one failed")
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    @contextmanager
+    def failing_for_all(self) -> Iterator[None]:
+        """Tell the others where the block fails, so that none waits for ever."""
+        try:
+            yield
+        except BaseException:
+            self._failed.value = 1
+            raise
+
+    def over(self, number: int) -> None:
+        """It is the next one's turn."""
+        self._turn.value = number + 1
+
+
 @contextmanager
-def _passed_on(running: Sequence[Any]) -> Iterator[None]:
+def _passed_on(running: Sequence[tuple[Any, int]]) -> Iterator[None]:
     """Send SIGINT and SIGTERM on to the runs, wait for them, then be interrupted."""
 
     def pass_on(number: int, _: FrameType | None) -> None:
-        for child in running:
+        for child, _place in running:
             if child.pid and child.is_alive():
                 os.kill(child.pid, signal.SIGINT)
-        for child in running:
+        for child, _place in running:
             child.join()
         raise Interrupted("stopped by a signal", hint="the same command goes on from there")
 

@@ -3,7 +3,7 @@
 Probes never raise; what cannot be found out is said to be unknown.
 """
 
-from harness.machine.host import GpuAccess, Host, host_facts, this_host
+from harness.machine.host import GpuAccess, Host, free_memory, host_facts, this_host
 from harness.machine.probes import (
     VERSIONS_SCRIPT,
     Gpu,
@@ -45,6 +45,7 @@ __all__ = [
     "ProcessId",
     "Versions",
     "end_processes",
+    "free_memory",
     "git_commit",
     "gpu_facts",
     "harness_versions",

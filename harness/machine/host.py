@@ -64,6 +64,17 @@ def this_host(gpu: GpuAccess = GpuAccess.RUNTIME) -> Host:
     )
 
 
+def free_memory() -> int | None:
+    """Bytes that new processes may take without others giving way; ``None`` where nobody says."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = dict(line.split(":", 1) for line in lines)
+    said = found.get("MemAvailable", "").split()
+    return int(said[0]) * 1024 if said else None
+
+
 def host_facts() -> dict[str, Any]:
     """Platform, processor, cores and memory (bytes) of this machine."""
     processor: dict[str, str] = {}

@@ -10,7 +10,6 @@ from harness.plan.planning import Lifetime, Plan
 from harness.settings import RunSpec
 from harness.words import Asking
 
-_CPU_VARIABLE = "VLLM_CPU_KVCACHE_SPACE"
 _GPU_START_S, _GPU_TOKEN_S = 90.0, 0.003
 _CPU_START_S, _CPU_TOKEN_S = 30.0, 0.006
 
@@ -43,7 +42,7 @@ def estimate(spec: RunSpec, plan: Plan) -> Estimate:
         requests=solos + each * sum(one.dispatch_mode.requests(one.batch_size) for one in sent),
         answers=solos + each * sum(one.batch_size for one in sent),
         seconds=_seconds(spec, plan, waves),
-        on_cpu=_CPU_VARIABLE in spec.server.env,
+        on_cpu=spec.server.on_cpu,
     )
 
 
@@ -62,7 +61,8 @@ def _solos(spec: RunSpec, lifetime: Lifetime) -> int:
 
 
 def _seconds(spec: RunSpec, plan: Plan, waves: int) -> float:
-    """Server starts and one token step after the other."""
-    on_cpu = _CPU_VARIABLE in spec.server.env
+    """Server starts and one token step after the other, on as many servers as run at once."""
+    on_cpu = spec.server.on_cpu
     start_s, token_s = (_CPU_START_S, _CPU_TOKEN_S) if on_cpu else (_GPU_START_S, _GPU_TOKEN_S)
-    return len(plan.lifetimes) * start_s + waves * spec.request.max_tokens * token_s
+    alone = len(plan.lifetimes) * start_s + waves * spec.request.max_tokens * token_s
+    return alone / min(spec.server.overlap, max(1, len(plan.lifetimes)))

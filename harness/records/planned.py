@@ -19,7 +19,7 @@ _ELSEWHERE: Mapping[str, Sequence[str]] = {
         *("schema_version", "name", "expect", "external"),
         *("candidates", "candidate_source", "tasks"),
     ),
-    "server": ("port", "startup_timeout_s", "stop_timeout_s"),
+    "server": ("port", "startup_timeout_s", "stop_timeout_s", "overlap"),
     "request": ("timeout_s",),
 }
 """By section, the settings that change nothing of what is asked, or stand in the plan itself."""

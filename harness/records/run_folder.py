@@ -8,6 +8,7 @@ its own.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from harness.records.lines import LineFault, is_sealed
 from harness.records.reader import iter_records
 from harness.records.record import Record
 from harness.records.run_files import METADATA, RECORDS
+from harness.words import Mode
 
 SUPERSEDED = "superseded_records.jsonl"
 _LAST = "report.html"  # of all that a concluded run gets
@@ -53,7 +55,7 @@ class RunFolder:
 
     Attributes:
         path: the folder.
-        appended: records written through this object.
+        appended: records written through this object, by model and mode.
 
     Raises:
         EnvironmentError_: another living harness owns the folder, or it cannot be made.
@@ -77,7 +79,7 @@ class RunFolder:
                 hint="wait for it or choose another --run-id",
             )
         self._lock = lock
-        self.appended = 0
+        self.appended = Counter[tuple[str, Mode]]()
         sweep_temporary(path)
 
     @property
@@ -126,7 +128,7 @@ class RunFolder:
             EnvironmentError_: it cannot be written; of the line nothing is left.
         """
         append_text(self.records_path, record.line())
-        self.appended += 1
+        self.appended[record.model, record.mode] += 1
 
     def records(self) -> Iterator[Record]:
         """Every record so far, in the order in which they were written."""

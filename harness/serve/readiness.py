@@ -75,6 +75,7 @@ def wait_until_ready(
     *,
     timeout_s: float,
     served_model: str,
+    since: float | None = None,
     transport: httpx.BaseTransport | None = None,
     on_tick: Callable[[float, str], None] | None = None,
 ) -> Readiness:
@@ -84,6 +85,7 @@ def wait_until_ready(
         server: a server that was just started.
         timeout_s: how long it may take, in seconds.
         served_model: the name that ``/v1/models`` must list, with the lifetime's nonce in it.
+        since: when it was started, on the monotonic clock; now where it is not given.
         transport: replaces the network, for tests.
         on_tick: called about ten times a second with the seconds waited and the log's last line.
 
@@ -91,7 +93,8 @@ def wait_until_ready(
         StartupFailed: it ended, serves another model, or is not ready in time; with the cause,
             log lines, a remedy and the log's path.
     """
-    began, moved = time.monotonic(), 0.0
+    began = time.monotonic() if since is None else since
+    moved = time.monotonic() - began
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readiness")
     headers = server.options.headers
     line = line_to(

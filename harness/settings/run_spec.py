@@ -30,6 +30,8 @@ _STRICT = ConfigDict(
     extra="forbid", frozen=True, use_enum_values=False, use_attribute_docstrings=True
 )
 _OF_THE_API = re.compile(r"(?:/v1(?:/(?:chat/)?completions|/models)?|/health)?/*$")
+PORTS_OF_A_RUN = 10
+"""Ports between two runs that are done at once, and so the most servers of each."""
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
@@ -77,7 +79,7 @@ class ServerSettings(BaseModel):
     pipeline_parallel: PositiveInt = 1
     """Groups of GPUs that share the layers."""
     gpu_device_ids: tuple[str, ...] | None = None
-    """Which GPUs; all when not given."""
+    """Which GPUs; all when not given. Servers at once share them out."""
     shm_size: str = "16g"
     """Shared memory of the container."""
     volumes: tuple[str, ...] = ()
@@ -86,18 +88,26 @@ class ServerSettings(BaseModel):
     """Further arguments for vLLM."""
     env: dict[str, str] = Field(default_factory=dict)
     """Variables for the server."""
+    overlap: PositiveInt = 1
+    """Servers that run at once, each on a port of its own."""
 
     @model_serializer(mode="wrap")
     def _one_is_left_out(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A server of one rank reads as it did before there were keys for more."""
+        """One server of one rank reads as it did before there were keys for more."""
         told: dict[str, Any] = rest(self)
-        ones = [key for key in ("tensor_parallel", "pipeline_parallel") if told.get(key) == 1]
+        several = ("tensor_parallel", "pipeline_parallel", "overlap")
+        ones = [key for key in several if told.get(key) == 1]
         return {key: value for key, value in told.items() if key not in ones}
 
     @property
     def workers(self) -> int:
         """Processes that run the model: tensor times pipeline parallel size."""
         return self.tensor_parallel * self.pipeline_parallel
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether a variable says that vLLM's CPU engine is meant."""
+        return any(name.startswith("VLLM_CPU_") for name in self.env)
 
     @property
     def native_argv(self) -> tuple[str, ...]:
@@ -223,6 +233,22 @@ class RunSpec(BaseModel):
     """Servers of the external backend."""
     score_profile: Literal["paper", "strict"] = "strict"
     """Which scorers: the study's, or the better ones."""
+
+    def at_place(self, run: int, place: int) -> "RunSpec":
+        """The same for one of several servers at once: a port and, of several GPUs, its own.
+
+        Args:
+            run: which of the runs that are done at once, from 0.
+            place: which of the run's servers that run at once, from 0.
+        """
+        server = self.server
+        own: dict[str, Any] = {"port": server.port + PORTS_OF_A_RUN * run + place}
+        gpus, each = server.gpu_device_ids or (), server.workers
+        if len(gpus) >= 2 * each:
+            shares = len(gpus) // each
+            first = (run * len(self.modes) + place) % shares * each
+            own["gpu_device_ids"] = gpus[first : first + each]
+        return self.model_copy(update={"server": server.model_copy(update=own)})
 
     def schedules(self, own: Iterable[DispatchMode]) -> tuple[DispatchMode, ...]:
         """How a batch is sent whose candidates' own dispatch modes are ``own``, each way once."""

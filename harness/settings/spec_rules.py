@@ -102,6 +102,8 @@ def complaints_about(spec: RunSpec) -> Iterator[Complaint]:
     yield from _about_server(spec.server)
     if spec.server.workers > 1 and spec.backend is not BackendName.EXTERNAL:
         yield from _about_ranks(spec)
+    if spec.server.overlap > 1:
+        yield from _about_overlap(spec)
     longest, room = spec.request.max_tokens, spec.server.max_model_len
     if longest >= room:
         message = f"{longest} leaves no room for a prompt in server.max_model_len {room}"
@@ -125,6 +127,21 @@ def _about_ranks(spec: RunSpec) -> Iterator[Complaint]:
         if argument.partition("=")[0].replace("_", "-") in _SIZES:
             hint = "use server.tensor_parallel and server.pipeline_parallel"
             yield ("server", "extra_args", index), f"{argument} is said twice", hint
+
+
+def _about_overlap(spec: RunSpec) -> Iterator[Complaint]:
+    """Several servers on one GPU measure each other's memory unless each is told its own."""
+    path: KeyPath = ("server", "overlap")
+    server, overlap = spec.server, spec.server.overlap
+    if spec.backend is BackendName.EXTERNAL:
+        yield path, "servers that someone else runs are not started here", "leave --overlap out"
+    elif not server.on_cpu and "--kv-cache-memory-bytes" not in " ".join(server.extra_args):
+        yield (
+            path,
+            f"{overlap} servers at once: each would take the memory that the others leave",
+            "--extra-args '--kv-cache-memory-bytes 6000000000' and "
+            f"--gpu-memory-utilization {0.9 / overlap:.2f} give each its own",
+        )
 
 
 def _about_external(path: KeyPath, server: ExternalServer) -> Iterator[Complaint]:

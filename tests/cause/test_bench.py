@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,24 @@ def test_both_modes_are_measured_in_blocks_and_drawn(place):
     assert "Ratio to the base" in Path("cost/bench.html").read_text()
     # what is there is not measured again
     assert place.harness("bench", "-c", "spec.yaml", *flags)[1] == out
+
+
+def test_servers_that_are_up_at_once_are_measured_one_after_the_other(place):
+    place.causes()
+    flags = ("--concurrent", "4", "--overlap", "4", "-o", "cost", "--quiet")
+    code, _, err = place.harness("bench", "-c", "spec.yaml", *flags)
+    assert code == 0, err
+    told = json.loads(Path("cost/bench.json").read_text())
+    assert {one["measure"] for one in told["costs"]} >= {"throughput at 4"}
+    assert "start-up" not in {one["measure"] for one in told["readings"]}
+    kept = sorted(
+        Path("results").glob("stack-bench-*/readings.json"), key=lambda p: p.stat().st_mtime
+    )
+    assert len(kept) == 10
+    starts = [json.loads(next(one.parent.glob("startup_*")).read_text()) for one in kept]
+    ports = [one["attempts"][0]["server"]["port"] for one in starts]
+    assert len(set(ports[:4])) == 4
+    began = [datetime.fromisoformat(one["attempts"][0]["started_at"]) for one in starts]
+    ended = [datetime.fromisoformat(one["attempts"][0]["ended_at"]) for one in starts]
+    assert max(began[:4]) < min(ended[:4])  # all four were up before the first was done
+    assert max(ended[:4]) <= min(began[4:8])

@@ -90,7 +90,7 @@ def test_a_schedule_that_is_none_is_named_with_the_nearest(place):
 
 def test_lifetimes_that_run_at_once_leave_what_those_one_after_the_other_do(place):
     place.causes(STANDARD)
-    flags = ("--widths", "2,8", "--prompts", "6", "--lifetimes", "2", "--overlap", "2", "--quiet")
+    flags = ("--widths", "2,8", "--prompts", "6", "--lifetimes", "2", "--overlap", "4", "--quiet")
     code, _, err = place.harness("certify", "-c", "spec.yaml", *flags, "-o", "certificate")
     assert code == 0, err
     told = json.loads(Path("certificate/certificate.json").read_text())

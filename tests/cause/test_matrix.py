@@ -91,7 +91,8 @@ def test_an_axis_that_means_nothing_is_refused(text):
 def test_the_axis_that_takes_the_change_away_is_named_and_drawn(place):
     place.causes({"mode": "batch_invariant", "arguments": {"--kernel": "one"}})
     axes = ("--axis", "other=--x 1|--x 2", "--axis", "kernel=--kernel one|--kernel two")
-    code, out, err = place.harness("matrix", "-c", "spec.yaml", *axes, *SMALL, "-o", "matrix")
+    flags = (*SMALL, "--overlap", "4", "-o", "matrix")
+    code, out, err = place.harness("matrix", "-c", "spec.yaml", *axes, *flags)
     assert code == 0, err
     assert out.startswith("one axis: the change goes away with kernel (--kernel two)")
     assert "no entry of the register fits" in out
@@ -99,6 +100,8 @@ def test_the_axis_that_takes_the_change_away_is_named_and_drawn(place):
     assert told["removed_by"] == {"kernel": ["--kernel two"]}
     by_name = {cell["cell"][0][1] if cell["cell"] else "base": cell for cell in told["cells"]}
     assert by_name["base"]["changed"] == by_name["--x 2"]["changed"] == 4
+    # what was asked ahead is what would have been asked one after the other
+    assert [one["lifetimes"] for one in told["cells"]] == [6, 1, 3]
     assert by_name["--kernel two"]["bound"] == pytest.approx(1 - 0.05 ** (1 / 4))
     assert "Prompts that change with the batch" in Path("matrix/matrix.html").read_text()
 

@@ -1,0 +1,114 @@
+"""Both modes' servers of a run up at once: the same records, and each failure where it belongs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.conduct import conductor
+from harness.records import INTERRUPTED, RECORDS, iter_records
+from harness.settings import load_spec
+
+ROWS = "model,task_name,sample_id,batch_size,dispatch_mode\n" + "".join(
+    f"tiny,letters,{word},4,{mode}\n"
+    for mode in ("synchronized", "staggered")
+    for word in ("amber", "birch", "cedar", "delta")
+)
+CHANGES = {"mode": "standard", "of": 0.6}
+
+
+def answers(run):
+    """What each record says, without when."""
+    told = {}
+    for _, one in iter_records(Path("results") / run / RECORDS):
+        told[one.record_id] = (one.mode, one.ok, one.text_change, one.label_flip, one.start)
+    return told
+
+
+def starts(run):
+    """The attempts of both modes' servers."""
+    files = sorted((Path("results") / run).glob("startup_*.json"))
+    return [attempt for file in files for attempt in json.loads(file.read_text())["attempts"]]
+
+
+def test_two_servers_at_once_leave_the_records_that_one_after_the_other_do(place):
+    place.causes(CHANGES)
+    Path("candidates.csv").write_text(ROWS)
+    for run, flags in (("one", ()), ("both", ("--overlap", "2"))):
+        code, _, err = place.harness("run", "-c", "spec.yaml", "--run-id", run, *flags)
+        assert code == 0, err
+    assert answers("one") == answers("both")
+    assert len(answers("both")) == 16
+    both = starts("both")
+    assert len({one["server"]["port"] for one in both}) == 2
+    assert max(one["started_at"] for one in both) < min(one["ended_at"] for one in both)
+    assert [one["records"] for one in starts("both")] == [8, 8]
+    assert place.harness("validate", "results/both")[0] == 0
+
+
+def test_the_run_goes_on_with_the_other_number_of_servers(place):
+    place.causes(CHANGES)
+    Path("candidates.csv").write_text(ROWS)
+    command = Path(".venv-cpu/bin/python")
+    whole = command.read_text()
+    command.write_text(
+        whole.replace("exec ", '[ "$VLLM_BATCH_INVARIANT" = 1 ] && exit 3\nexec ', 2)
+    )
+    flags = ("run", "-c", "spec.yaml", "--run-id", "both")
+    code, _, err = place.harness(*flags, "--overlap", "2")
+    assert code == 4
+    assert "tiny / batch_invariant" in err
+    by_mode = {one["server"]["port"]: one["error"]["type"] for one in starts("both")}
+    assert sorted(by_mode.values()) == sorted([INTERRUPTED, "StartupFailed"])
+    command.write_text(whole)
+    code, _, err = place.harness(*flags)
+    assert code == 0, err
+    assert len(answers("both")) == 16
+    assert place.harness("validate", "results/both")[0] == 0
+
+
+def test_no_more_servers_are_started_than_the_memory_holds(place, monkeypatch):
+    place.causes(CHANGES)
+    Path("candidates.csv").write_text(ROWS)
+    monkeypatch.setattr(conductor, "free_memory", lambda: 5 << 30)
+    code, _, err = place.harness("run", "-c", "spec.yaml", "--run-id", "one", "--overlap", "2")
+    assert code == 0
+    assert "servers at once: 1 of 2, 5.37 GB of memory are free" in err
+    first, second = sorted(starts("one"), key=lambda one: one["started_at"])
+    assert first["ended_at"] <= second["started_at"]
+
+
+def test_several_gpus_are_shared_out_to_servers_at_once():
+    ranks = {"server.tensor_parallel": 2, "controls.worker_proof": True}
+    spec = load_spec("controlled", {"server.gpu_device_ids": ["0", "1", "2", "3"], **ranks}).spec
+    shares = [spec.at_place(run, place).server for run, place in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    assert [one.gpu_device_ids for one in shares] == [("0", "1"), ("2", "3")] * 2
+    assert len({one.port for one in shares}) == 4
+    alone = load_spec("controlled", {"server.gpu_device_ids": ["3"]}).spec
+    assert alone.at_place(2, 1).server.gpu_device_ids == ("3",)
+    assert "overlap" not in alone.model_dump()["server"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--profile", "controlled"), "--kv-cache-memory-bytes"),
+        (
+            (
+                "--profile",
+                "demo-tiny",
+                "--backend",
+                "external",
+                "--external",
+                "standard=http://127.0.0.1:1",
+            ),
+            "someone else",
+        ),
+    ],
+)
+def test_servers_that_cannot_share_are_not_started_at_once(place, flags, said):
+    code, _, err = place.harness("plan", *flags, "--tasks", "tasks", "--overlap", "2")
+    assert code == 2
+    assert said in err
