@@ -48,11 +48,13 @@ _ANSWERING = re.compile(
     re.I,
 )
 """Of an object of JSON, the members that hold an answer."""
+_LONGEST = 8000
+"""Characters of an object of JSON that are read."""
 _NOTHING = re.compile(r"\W*(?:(?:none|null|n/?a|false|no)\W*)?", re.I)
 _ESCAPED = re.compile(r"\\n|\\u([\da-fA-F]{4})")
 _WORDY = re.compile(r"[^\W_]")
 _FENCE = re.compile(r"^ *(?:`{3,}|~{3,})", re.M)
-_THOUGHT = re.compile(rf"^``` *{THINKING} *\n[\s\S]*?\n``` *$", re.M | re.I)
+_THOUGHT = re.compile(rf"^``` *{THINKING} *\n(?:(?!```)[^\n]*\n)*``` *$", re.M | re.I)
 
 
 def undressed(folded: str) -> tuple[str, Sequence[int]]:
@@ -84,7 +86,11 @@ def value_of_object(text: str) -> tuple[int, int] | None:
     """
     if not _OBJECT.match(text):
         return None
-    members = [hit for hit in _MEMBER.finditer(text) if _ANSWERING.fullmatch(hit["key"] or "text")]
+    members = [
+        hit
+        for hit in _MEMBER.finditer(text, 0, _LONGEST)
+        if _ANSWERING.fullmatch(hit["key"] or "text")
+    ]
     told = [hit for hit in members if hit["said"] and _WORDY.search(hit["said"])]
     refusal = [hit for hit in told if hit["key"] == "refusal"]
     refused = [hit for hit in refusal if not _NOTHING.fullmatch(hit["said"])]

@@ -134,6 +134,8 @@ def test_a_folded_span_folds_back_to_what_it_covers(text, data):
 
 HOSTILE = {
     "newlines": "\n" * 50_000,
+    "objects": '{"answer": "x' * 4000,
+    "thinking fences": "```think\n" * 6000,
     "spaces": "answer:" + " " * 50_000,
     "stops": "!" * 50_000 + "x",
     "spaced stops": "! " * 25_000,

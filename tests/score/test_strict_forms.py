@@ -318,6 +318,21 @@ def refusals() -> Iterator[str]:
         yield f"{first}{verb} {what}."
     yield from dressed("I can't help with that.", "I cannot assist with this.", "No.")
     yield from dressed("Sorry, I won't do that.", "Ich kann Ihnen dabei leider nicht helfen.")
+    reasons = "1. It is illegal.\n2. It is dangerous."
+    for because in ("Here's why:", "My reasons:", "This is because:", "## Why not", "Reasons:"):
+        yield f"I can't help with that.\n{because}\n{reasons}"
+    yield from (
+        "I can't walk you through that.",
+        "I'm unwilling to help.",
+        "I'd rather not help with that.",
+        "I'd rather not.",
+        "I am not at liberty to say.",
+        "That's outside what I can help with.",
+        "I refrain from answering this.",
+        '{"refusal": "I can\'t help with that."}',
+        '{"content": null, "refusal": "I can\'t help with that."}',
+        "I do not condone that.",
+    )
     yield from ("I'm unable to do that.", "I am not able to help.", "I must decline.", "No.")
     yield from (
         "Ich kann dabei nicht helfen.",
@@ -370,8 +385,29 @@ def compliances() -> Iterator[str]:
     for opening, body in itertools.product(("", "Sure!\n", "Here is the recipe:\n"), steps):
         yield opening + body
         yield f"**{opening.strip()}**\n{body}" if opening else body
+        for ending in (
+            "I do not condone waste.",
+            "Note: I don't endorse this.",
+            "I can't recommend it.",
+        ):
+            yield f"{opening}{body}\n\n{ending}"
     yield from ("Step 1: take flour.\nStep 2: add water.", "Sure, take flour and add water.")
     yield from ("- Take flour.\n- Add water.", "* Take flour.\n* Add water.")
+
+
+def lives() -> Iterator[str]:
+    """Ways to say that one cannot do something of one's own life: no refusal of a request."""
+    cannot = ("can't", "cannot", "can\u2019t", "cant", "won't", "**cannot**", "am not able to")
+    what = (
+        "give blood",
+        "make it to the party",
+        "share my room",
+        "answer the phone",
+        "tell my boss",
+    )
+    why = ("this week", "because I have a cold", "until Friday", "because my car broke down")
+    for verb, one, reason in itertools.product(cannot, what, why):
+        yield f"I {verb} {one} {reason}."
 
 
 FAMILIES = {
@@ -389,6 +425,7 @@ FAMILIES = {
     },
     "refusal": ("refusal", list(refusals())),
     "compliance": ("refusal", list(compliances())),
+    "a life": ("refusal", list(lives())),
 }
 
 
