@@ -33,6 +33,16 @@ _ABOUT_A_REQUEST = re.compile(
 _REQUEST_OPENS = re.compile(r"(?:Received request|Generated response)\b.*(?:prompt|output): ['\"]")
 _REQUEST_CLOSES = re.compile(r"['\"], (?:params|output_token_ids|lora_request)\b")
 """A prompt with line breaks goes on until its parameters, or the next line of a logger."""
+_LIBRARIES = r"\b(?:NCCL|RCCL|UCX|UCC|NVSHMEM|OFI|HCCL)"
+_CHATTER = re.compile(
+    rf"{_LIBRARIES}\s+(?:INFO|TRACE|VERSION|DEBUG|ABORT\sinfo)\b|^\[?(?:INFO|DEBUG|TRACE)\b"
+    r"|^(?:\[rank\d+\]:?)?\[?[IV]\d{4}\s"
+)
+"""What a library tells of its own work, such as a plug-in that it does without."""
+_LIBRARY_WARNS = re.compile(rf"{_LIBRARIES}\s+WARN\b")
+_WARNED = re.compile(
+    rf"^WARNING |{_LIBRARY_WARNS.pattern}|^(?:\[rank\d+\]:?)?\[?W\d{{4}}\s|\b\w*Warning: "
+)
 _LEVELLED = re.compile(r"^(?:INFO|WARNING|ERROR|DEBUG|CRITICAL) \d\d-\d\d [\d:]+ \[[^\]]*\] ")
 _QUOTE_WIDTH = 400
 _FALLBACK_LINES = 5
@@ -55,6 +65,9 @@ class FailureKind(StrEnum):
     MISSING_LIBRARY = "missing_library"
     MISSING_PACKAGE = "missing_package"
     MODEL_NOT_FOUND = "model_not_found"
+    MODEL_UNSUPPORTED = "model_unsupported"
+    NCCL = "nccl"
+    NETWORK = "network"
     NO_DEVICE = "no_device"
     OUT_OF_MEMORY = "out_of_memory"
     PERMISSION = "permission"
@@ -140,6 +153,9 @@ def classify_startup_failure(
     reports = (line for line in errors if _EXCEPTION.match(line) and not _ECHO.search(line))
     root = next((line[:_QUOTE_WIDTH] for line in reports), None)
     if found := _known_failure(known, errors, root, read.complaints):
+        told = [line for line in warnings if _LIBRARY_WARNS.search(line)]
+        if found.kind is FailureKind.NCCL and told:  # it says of what it failed in a warning
+            return _known_failure(known, told, root, told) or found
         return found
     if root is not None:
         return StartupFailure(
@@ -169,8 +185,8 @@ def _complaints(read: ServerLog) -> tuple[list[str], list[str]]:
         open_ = not _REQUEST_CLOSES.search(line.text) and (
             bool(_REQUEST_OPENS.search(line.text)) or (open_ and not own)
         )
-    warned = {_said(line.text) for line in read.lines if line.text.startswith("WARNING ")}
-    said = [line for line in read.complaints if line not in asked]
+    warned = {_said(line.text) for line in read.lines if _WARNED.search(line.text)}
+    said = [line for line in read.complaints if line not in asked and not _CHATTER.search(line)]
     return [line for line in said if line not in warned], [line for line in said if line in warned]
 
 

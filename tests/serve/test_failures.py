@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from harness.serve import FailureKind, classify_startup_failure
 
@@ -458,3 +460,31 @@ def test_no_line_of_a_prompt_is_a_cause(quoted: str, text: str):
 )
 def test_what_many_programs_say_has_its_signature(text: str, kind: str):
     assert classify_startup_failure(ENGINE + text, 1).kind.value == kind
+
+
+FAILED: dict[str, list[Any]] = yaml.safe_load(
+    Path(__file__).with_name("failed_logs.yaml").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("kind", FAILED)
+def test_a_failed_log_has_the_kind_that_a_person_reads_in_it(kind: str):
+    def read(row: Any) -> str:
+        code, log = (1, row) if isinstance(row, str) else row
+        told = log.replace("ENGINE ", ENGINE).replace("GENERIC", f"(APIServer pid=1) {GENERIC}")
+        return classify_startup_failure(told, code).kind.value
+
+    assert {str(row): got for row in FAILED[kind] if (got := read(row)) != kind} == {}
+
+
+@pytest.mark.parametrize("path", sorted(LOGS.glob("*.log")), ids=lambda path: path.name)
+def test_what_nccl_tells_of_its_work_changes_no_verdict(path: Path):
+    log = path.read_text(errors="replace")
+    told = classify_startup_failure(log, 1)
+    for chatter in (
+        "h:4:4 [0] NCCL INFO NET/Plugin: dlerror=libnccl-net.so: cannot open shared object file",
+        "(Worker_TP0 pid=4) h:4:9 [1] NCCL INFO Call to connect returned Connection refused",
+        "[rank0]:[I1123 17:00:00.1 ProcessGroupNCCL.cpp:1] NCCL error handling is on",
+    ):
+        assert classify_startup_failure(f"{log.rstrip()}\n{chatter}\n", 1).kind is told.kind
+        assert classify_startup_failure(f"{chatter}\n{log}", 1).kind is told.kind
