@@ -39,12 +39,20 @@ def log_of(
     ranks: int = 1,
     model: str = "m",
     speculation: str | None = None,
+    name: str = "m",
+    at: str = "00:00:00",
     **arguments: Any,
 ) -> str:
-    """The log of one server from its first line to the one that says that it serves."""
+    """The log of one server from its first line to the one that says that it serves.
+
+    Args:
+        name: under which it serves.
+        at: the time of its lines.
+    """
     invariant = mode == "batch_invariant"
-    stamp = "INFO 11-28 00:00:00 [core.py:105]"
+    stamp = f"INFO 11-28 {at} [core.py:105]"
     given = {"model": model, "dtype": "float16", "max_model_len": 2048, **arguments}
+    given["served_model_name"] = [name]
     told = {"model": model, "ranks": ranks, "invariant": invariant, "speculation": speculation}
     config = _CONFIG.format(**told)
     lines = [

@@ -1,7 +1,7 @@
 """What a check of a run is: a function of what is `Checked` that says its status and why."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -9,7 +9,8 @@ from msgspec import Struct
 from harness.files import sha256_unpacked, text_unpacked
 from harness.findings import Status
 from harness.numbers import shortened
-from harness.records import BoolArray, Pairing, RecordKey, Records, RunFiles, Start
+from harness.prove import ServerFacts, read_facts
+from harness.records import BoolArray, Pairing, RecordKey, Records, RunFiles, Start, object_in
 from harness.words import BackendName, Mode
 
 
@@ -42,6 +43,7 @@ class Checked:
     files: RunFiles
     expected: Expectations
     counts: Mapping[Mode, ModeCounts]
+    _facts: dict[str, ServerFacts] = field(default_factory=dict)
 
     def lines(self, chosen: BoolArray) -> list[int]:
         """The lines of the chosen records."""
@@ -54,6 +56,25 @@ class Checked:
         ours = start.server.get("backend") != BackendName.EXTERNAL
         known = start.log and ours and sha256_unpacked(path)
         return text_unpacked(path) if known and known == (start.log_sha256 or known) else None
+
+    def facts_of(self, start: Start) -> ServerFacts | None:
+        """What that log tells of its server, read once."""
+        name = str(start.log)
+        if name not in self._facts and (log := self.log_of(start)) is not None:
+            self._facts[name] = read_facts(log)
+        return self._facts.get(name)
+
+    def tells_process(self, start: Start) -> bool:
+        """Whether a run of this form must tell the process of ``/metrics``, which it read.
+
+        There is none where several API processes share the metrics, nor outside Linux.
+        """
+        facts = self.facts_of(start) or ServerFacts()
+        several = {"api_server_count", "data_parallel_size"}.intersection(facts.arguments)
+        several |= {"PROMETHEUS_MULTIPROC_DIR"} & set(object_in(start.server, "environment"))
+        host = object_in(self.files.metadata, "host")
+        linux = str(host.get("platform", "Linux")).startswith("Linux")
+        return bool(self.records.checks.sealed and start.metrics and linux and not several)
 
 
 class Outcome(NamedTuple):

@@ -13,7 +13,6 @@ import numpy as np
 from harness.analyse.checked import Checked, Look, Outcome, at, check, failed, not_checked, ok
 from harness.errors import UsageError
 from harness.files import read_json
-from harness.prove import read_facts
 from harness.records import (
     METADATA,
     PROMPT_HASHES,
@@ -150,12 +149,12 @@ def _facts_as_logged(run: Checked) -> Outcome:
     """A start-up file tells of its server what the server's log tells."""
     bad, read = [], 0
     for name, _, start in _starts(run):
-        log = run.log_of(start)
-        if log is not None and not start.facts and run.files.made_by_the_harness:
+        logged = run.facts_of(start)
+        if logged is not None and not start.facts and run.files.made_by_the_harness:
             bad.append(f"{name}: facts are missing")
-        if start.facts and log is not None:
+        if start.facts and logged is not None:
             read += 1
-            known = json.loads(json.dumps(asdict(read_facts(log)), default=str))
+            known = json.loads(json.dumps(asdict(logged), default=str))
             bad += [
                 f"{name}: {key} is {_short(told)}, and in the log {_short(known[key])}"
                 for key, told in start.facts.items()
@@ -196,8 +195,8 @@ def _starts(run: Checked) -> Iterator[tuple[str, Startup, Start]]:
 def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
     """What a start's own files tell otherwise than the run's settings."""
     spec, metadata = run.files.spec, run.files.metadata
-    log = run.log_of(start)
-    facts = asdict(read_facts(log)) if log is not None else dict(start.facts)
+    read = run.facts_of(start)
+    facts = asdict(read) if read is not None else dict(start.facts)
     engine, evidence = _mapping(facts.get("engine")), start.evidence
     weights = {m["name"]: m.get("hf_id") for m in spec.get("models") or ()}
     builds = {build for startup in run.files.startups for build in startup.builds()}
@@ -214,6 +213,10 @@ def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
         ("prefix caching", _caching(spec), engine.get("enable_prefix_caching")),
     ]
     yield from _not_given(spec, served)
+    there = _mapping((start.server_info or {}).get("system_env")).get("nvidia_gpu_models")
+    name = run.files.device_name
+    if run.files.device_kind == "cuda" and name and there and name not in str(there):
+        yield f"device {name} in metadata.json, {_short(there)} by the server's own account"
     server = spec.get("server") or {}
     for name in ("tensor_parallel", "pipeline_parallel"):
         if (size := server.get(name, 1)) != 1:

@@ -12,7 +12,7 @@ from msgspec import convert
 from harness.analyse.checked import Checked, Look, Outcome, check, failed, key_name, not_checked, ok
 from harness.files import sha256_unpacked
 from harness.numbers import shortened
-from harness.prove import ServerFacts, by_the_mode, gap_in_proof, mode_parity, read_facts
+from harness.prove import ServerFacts, by_the_mode, gap_in_proof, mode_parity
 from harness.records import Start
 from harness.words import MODES, PROVEN, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
 
@@ -102,7 +102,7 @@ def _own_server(run: Checked) -> Outcome:
         name = f"{startup.file}: start {number}"
         if start.strangers is None:
             bad.append(f"{name}: nobody looked who listened on its port")
-        elif start.process is None and start.ended_at and named:
+        elif start.process is None and start.ended_at and (named or run.tells_process(start)):
             bad.append(f"{name}: which process answered is not told")
         elif (why := _of_another_time(start)) and start.process:
             bad.append(f"{name}: the process that answered {why}")
@@ -315,9 +315,7 @@ def _set_otherwise(run: Checked) -> tuple[list[str], set[str]]:
     told_of: dict[str, set[str]] = {}
     for startup in sorted(run.files.startups, key=lambda s: s.mode != Mode.STANDARD):
         for number, start in startup.answering():
-            log = run.log_of(start)
-            facts = read_facts(log) if log is not None else start.facts
-            if facts:
+            if facts := run.facts_of(start) or start.facts:
                 known = facts if isinstance(facts, ServerFacts) else convert(facts, ServerFacts)
                 name = f"{startup.file}: start {number}"
                 starts.setdefault(startup.model, []).append((name, start, known))

@@ -16,6 +16,7 @@ from harness.analyse.checked import Checked, Expectations, ModeCounts, Outcome
 from harness.analyse.checks import OF_RECORDS
 from harness.analyse.evidence_checks import OF_EVIDENCE
 from harness.analyse.file_checks import OF_FILES
+from harness.analyse.log_checks import OF_LOGS
 from harness.analyse.run_checks import OF_RUNS
 from harness.errors import UsageError
 from harness.files import packaged, read_json
@@ -52,6 +53,8 @@ NOT_NEEDED = {
     *("batches_shared_steps", "witnesses_possible", "gated_in_one_step"),  # no witness, no absence
     *("every_asking_asked", "noise_floor", "changes_could_be_seen"),  # the ledger looks itself
     *("facts_as_logged", "own_server"),  # of somebody else's servers; ours are insisted on
+    *("asked_as_logged", "schedules_as_logged"),  # a log need not show steps; `logs_unchanged`
+    *("servers_as_logged", "asked_apart"),  # insists on the log itself
 }
 """Checks that need not be made for a claim: what they lack is looked at by the claim itself, or is
 nobody's to give. Any other that could not be made leaves records that nothing binds."""
@@ -188,7 +191,7 @@ def validate(records: Records, files: RunFiles, expected: Expectations) -> Valid
 
 
 def _outcomes(run: Checked) -> Mapping[str, Outcome]:
-    looks = OF_RECORDS | OF_RUNS | OF_EVIDENCE | OF_FILES
+    looks = OF_RECORDS | OF_RUNS | OF_EVIDENCE | OF_FILES | OF_LOGS
     return {name: look(run) for name, look in looks.items()}
 
 

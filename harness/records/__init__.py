@@ -30,6 +30,7 @@ from harness.records.divergence import (
     gap_of,
 )
 from harness.records.filling import group_hash
+from harness.records.footprints import NEAR_S, Footprint
 from harness.records.frame import (
     BoolArray,
     Duplicate,
@@ -89,6 +90,7 @@ from harness.records.start_up_file import (
     Start,
     Startup,
     WorkersSay,
+    object_in,
     startup_of,
 )
 from harness.records.task_copies import keep_tasks, task_folder
@@ -98,6 +100,7 @@ __all__ = [
     "FINISHED",
     "INTERRUPTED",
     "METADATA",
+    "NEAR_S",
     "PROMPT_HASHES",
     "RECORDS",
     "RUN_SCHEMA",
@@ -117,6 +120,7 @@ __all__ = [
     "ExportedCandidates",
     "FirstDifference",
     "FloatArray",
+    "Footprint",
     "IntArray",
     "Likely",
     "LineProblem",
@@ -151,6 +155,7 @@ __all__ = [
     "keep_tasks",
     "made_again",
     "new_run_id",
+    "object_in",
     "pair_records",
     "part",
     "plan_seal",

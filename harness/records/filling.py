@@ -279,6 +279,7 @@ class RecordsBuilder:
             if row.status is Status.OK:
                 found.odd += oddities(row, line, asked := row.asked())
                 found.batches.add(row, line, asked, companions)
+                found.footprints.add(row, line, asked)
                 for asking, one in asked:
                     found.cache.add(line, asking, one.cached_tokens, one.cached_earlier)
             sides = (

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from harness.errors import UsageError
 from harness.flips import ScoreState
 from harness.records.batches import BatchFinds, Oddity
+from harness.records.footprints import Footprints
 from harness.records.record import RecordKey
 from harness.words import MODES, Asking, Effect, Mode
 
@@ -105,6 +106,7 @@ class AnswerChecks:
         odd: what no server can have answered, or no engine have done.
         cache: what their askings took from the prefix cache.
         batches: what they say of their batches.
+        footprints: what the logs of their servers must show of them.
     """
 
     answers: int = 0
@@ -120,6 +122,7 @@ class AnswerChecks:
     odd: list[Oddity] = field(default_factory=list)
     cache: CacheFinds = field(default_factory=CacheFinds)
     batches: BatchFinds = field(default_factory=BatchFinds)
+    footprints: Footprints = field(default_factory=Footprints)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 from hashlib import sha256
+from itertools import count
 
 import pytest
 from stand_in_server import judged, log_of, proof_of
@@ -29,12 +30,15 @@ REQUIRED = [
 ]
 
 
+_TIMES = count()
+
+
 def _answer(text):
     return {
         "text": text,
         "token_ids": [1, 2],
         "finish_reason": "stop",
-        "latency_s": 0.1,
+        "latency_s": 0.1 + next(_TIMES) / 1000,
         "attempts": 1,
         "score": 1.0,
         "label": "refused",
@@ -100,7 +104,15 @@ def _record(number, mode):
     }
 
 
-LOGS = {verdict: log_of(mode) for verdict, mode in zip(("clean", "active"), MODES, strict=True)}
+STEPS = "".join(
+    f"(EngineCore pid=2) INFO 11-28 00:00:01 [core.py:359] Iteration(0): {begun} context requests, "
+    f"{begun} context tokens, {decoding} generation requests, {decoding} generation tokens\n"
+    for begun, decoding in ((1, 0), (0, 1), (4, 0), (0, 4))
+)
+"""Of a prompt alone, and of four in a batch; each has two tokens."""
+LOGS = {
+    verdict: log_of(mode) + STEPS for verdict, mode in zip(("clean", "active"), MODES, strict=True)
+}
 
 
 def _attempt(verdict, **more):
@@ -177,6 +189,7 @@ def test_a_complete_run_passes_every_check(run):
     newer = {"batch_as_planned", "one_dispatch_a_batch", "every_asking_asked"}
     newer |= {"companions_warmed", "asked_as_specified", "every_record_has_a_lifetime"}
     newer |= {"plan_made_again", "lines_sealed", "ids_are_of_their_candidates"}
+    newer |= {"schedules_as_logged"}
     newer |= {"batches_repeat", "companions_keep_their_answers", "same_cache_for_s1_and_b"}
     found = run.statuses()
     assert found.pop("changes_could_be_seen") == "warning"  # without S1 no change is shown

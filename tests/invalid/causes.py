@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from stand_in_run import (
     tokens_of,
 )
 from stand_in_server import judged, log_of, proof_of
+from stand_in_steps import without_steps
 
 from harness.records import plan_seal, record_id
 
@@ -135,8 +137,9 @@ def vacuous_second_batch(run, rng):
 def solo_asking_that_shared_a_step(run, rng):
     for row in some(rng, run.of(rng.choice(MODES))):
         how = rng.choice(
-            [{"admitted_first_step": 2}, {"shared_decode_share": 0.25}, {"mixed_steps": 1}]
-        )
+            [{"admitted_first_step": 2}, {"shared_decode_share": 0.25},
+             {"mixed_steps": 1, "shared_decode_share": 0.1}]
+        )  # fmt: skip
         row["witness"][rng.choice(["S0", "S1", "S2"])] |= how
 
 
@@ -144,7 +147,8 @@ def solo_asking_that_shared_a_step(run, rng):
 def gated_batch_admitted_in_several_steps(run, rng):
     rows = [r for r in run.of(rng.choice(MODES)) if r["dispatch_mode"] == "gated"]
     for row in some(rng, rows):
-        row["witness"]["B"]["admitted_first_step"] = rng.randint(1, row["batch_size"] - 1)
+        first = rng.randint(1, row["batch_size"] - 1)
+        row["witness"]["B"] |= {"admitted_first_step": first, "mixed_steps": 1}
 
 
 @cause("batch_as_planned")
@@ -370,7 +374,9 @@ def one_server_for_two_modes(run, rng):
 @cause("own_server", lifetimes=2)
 def one_served_name_in_two_lifetimes(run, rng):
     one, other = rng.sample(run.starts(), 2)
-    other["server"]["served_model_name"] = one["server"]["served_model_name"]
+    name = one["server"]["served_model_name"]
+    other["server"]["served_model_name"] = other["server"]["command"][-1] = name
+    relog(run, other)
 
 
 @cause("own_server", lifetimes=2)
@@ -462,16 +468,13 @@ def start_up_error(run, rng):
 @cause("verdicts_follow_from_evidence", lifetimes=2)
 def log_of_the_other_mode(run, rng):
     mode = rng.choice(MODES)
-    start = rng.choice(run.starts(mode))
-    log = log_of(MODES[1 - MODES.index(mode)], model="org/llama")
-    run.logs[start["log"]] = log.encode()
-    start |= {"log_sha256": digest(log), "facts": judged(log, mode)["facts"]}
+    relog(run, rng.choice(run.starts(mode)), of=MODES[1 - MODES.index(mode)])
 
 
 @cause("verdicts_follow_from_evidence", lifetimes=2)
 def log_that_shows_no_path(run, rng):
     start = rng.choice(run.starts("batch_invariant"))
-    lines = run.logs[start["log"]].decode().splitlines(keepends=True)
+    lines = without_steps(run.logs[start["log"]].decode()).splitlines(keepends=True)
     at = rng.randrange(4, len(lines) - 3)
     del lines[at : at + rng.randint(1, len(lines) - 2 - at)]
     log = "".join(lines)
@@ -567,12 +570,12 @@ def lifetime_of_which_no_process_is_told(run, rng):
 
 @cause("own_server", lifetimes=2)
 def process_older_than_its_start(run, rng):
-    rng.choice(run.starts())["process"]["started"] -= rng.randint(200, 90000)
+    rng.choice(run.starts())["process"]["started"] -= 900 * rng.randint(1, 99)
 
 
 @cause("own_server", lifetimes=2)
 def process_younger_than_its_readiness(run, rng):
-    rng.choice(run.starts())["process"]["started"] += rng.randint(200, 90000)
+    rng.choice(run.starts())["process"]["started"] += 900 * rng.randint(1, 99)
 
 
 @cause("every_record_has_a_lifetime", lifetimes=2)
@@ -869,7 +872,7 @@ def answers_that_end_early_in_batch_invariant_mode(run, rng):
 def batch_that_hardly_was_one(run, rng):
     for row in some(rng, run.of(rng.choice(MODES))):
         steps = rng.randint(100, 999)
-        told = {"steps": steps, "shared_decode_share": rng.randint(1, 4) / steps}
+        told = {"steps": steps, "shared_decode_share": rng.randint(1, 4) / (steps - 2)}
         row["witness"]["B"] |= told | {"mixed_steps": min(row["witness"]["B"]["mixed_steps"], 1)}
 
 
@@ -1045,6 +1048,217 @@ def server_info_that_contradicts_the_facts(run, rng):
     start = rng.choice(run.starts())
     start["server_info"] = {"vllm_config": {"model_config": part}}
     start["ready_after_s"] = rng.random() * 60
+
+
+# what a server's log says against records that were written anew with all their hashes
+
+
+def _rewrite_logs(run: StandIn, change: Callable[[str], str]) -> None:
+    """Write each log anew, and its hash."""
+    run.steps_kept = True
+    for start in run.starts():
+        log = change(run.logs[start["log"]].decode())
+        run.logs[start["log"]] = log.encode()
+        start["log_sha256"] = digest(log)
+
+
+def _rename(run: StandIn, way: str, to: str) -> None:
+    """Tell a schedule by another name in records, candidates and ids."""
+    for row in [*run.rows, *run.candidates]:
+        if row["dispatch_mode"] == way:
+            row["dispatch_mode"] = to
+        if "mode" in row:
+            row["record_id"] = record_id(tuple(row[name] for name in KEY), row["mode"])
+
+
+@cause("asked_as_logged")
+def answers_of_other_lengths_than_their_steps(run, rng):
+    run.steps_kept = True
+    for row in some(rng, run.of(rng.choice(MODES))):
+        length = rng.randint(20, 60)
+        ids = [rng.randint(100, 9999) for _ in range(length)]
+        say(run, row, f"I cannot help, at length {rng.random()}", token_ids=ids)
+        for seen in row["witness"].values():
+            if seen is not None:
+                seen["steps"] = length + 1
+
+
+@cause("asked_as_logged")
+def batches_that_shared_other_steps_than_logged(run, rng):
+    run.steps_kept = True
+    for row in some(rng, run.of(rng.choice(MODES))):
+        row["witness"]["B"] |= {"steps": rng.randint(14, 99), "shared_decode_share": rng.random()}
+
+
+@cause("asked_as_logged")
+def records_of_one_mode_told_as_those_of_the_other(run, rng):
+    for mode in MODES:
+        steps = {row["group"][0]: rng.randint(13, 999) for row in run.rows}
+        for row in run.of(mode):
+            row["witness"]["B"]["steps"] = steps[row["group"][0]] + MODES.index(mode) * 2000
+            row["witness"]["B"]["shared_decode_share"] = 0.5
+    run.log_steps()
+    run.steps_kept = True
+    for row in run.of("standard"):
+        other = run.partner(row)
+        row["mode"], other["mode"] = other["mode"], row["mode"]
+    for row in run.rows:
+        row["record_id"] = record_id(tuple(row[name] for name in KEY), row["mode"])
+
+
+@cause("asked_as_logged")
+def log_of_fewer_requests_than_records(run, rng):
+    gone = rng.randint(1, 4)
+
+    def shortened(log: str) -> str:
+        before, mark, last = log.rpartition("Iteration(1): ")
+        begun, rest = last.split(" ", 1)
+        return f"{before}{mark}{int(begun) - gone} {rest}"
+
+    _rewrite_logs(run, shortened)
+
+
+@cause("asked_as_logged")
+def log_without_the_steps_that_records_tell(run, rng):
+    kept = rng.randint(0, 9)
+
+    def without(log: str) -> str:
+        lines = log.splitlines(keepends=True)
+        steps = [line for line in lines if "Iteration(" in line]
+        return "".join(one for one in lines if one not in steps) + "".join(steps[:kept])
+
+    _rewrite_logs(run, without)
+
+
+@cause("schedules_as_logged", size=8, prompts=16)
+def batches_told_as_staggered_that_came_at_once(run, rng):
+    for way in {row["dispatch_mode"] for row in run.rows} - {"gated"}:
+        _rename(run, way, "staggered")
+    for row in run.rows:
+        if row["dispatch_mode"] == "staggered":
+            first = {"admitted_first_step": rng.randint(1, 5), "mixed_steps": 1}
+            row["witness"]["B"] |= first | {"steps": 11, "shared_decode_share": 0.9}
+
+
+@cause("schedules_as_logged")
+def gated_batches_of_a_server_that_never_paused(run, rng):
+    _rewrite_logs(run, lambda log: log.replace("POST /pause", f"GET /{rng.random()}"))
+
+
+@cause("schedules_as_logged")
+def gated_batches_told_as_another_schedule(run, rng):
+    run.steps_kept = True
+    _rename(run, "gated", rng.choice(["synchronized", "wide"]))
+
+
+@cause("schedules_as_logged")
+def fewer_requests_sent_than_records_tell(run, rng):
+    asked, gone = "POST /v1/completions", rng.randint(1, 30)
+    _rewrite_logs(run, lambda log: log.replace(asked, "GET /health", gone))
+
+
+@cause("asked_apart")
+def times_of_one_mode_copied_into_the_other(run, rng):
+    for row in rng.sample(run.of("standard"), rng.randint(3, 12)):
+        for name in ("solo", "batched"):
+            run.partner(row)[name]["latency_s"] = row[name]["latency_s"]
+
+
+@cause("asked_apart")
+def batched_answers_copied_from_those_alone(run, rng):
+    for row in rng.sample(run.of("batch_invariant"), rng.randint(3, 12)):
+        row["batched"] = dict(row["askings"]["S1"])
+
+
+@cause("asked_apart")
+def answers_of_one_mode_copied_into_the_other(run, rng):
+    for row in rng.sample(run.of("standard"), rng.randint(3, 12)):
+        other = run.partner(row)
+        other["solo"] = dict(row["solo"])
+        other["askings"] = json.loads(json.dumps(row["askings"]))
+
+
+@cause("servers_as_logged")
+def log_of_another_lifetime(run, rng):
+    start = rng.choice(run.starts())
+    name = f"llama@{rng.randrange(16**8):08x}"
+    start["server"]["served_model_name"] = name
+    start["server"]["command"][-1] = name
+
+
+@cause("servers_as_logged")
+def weights_renamed_everywhere_but_in_the_log(run, rng):
+    weights = f"org/llama-{rng.randint(2, 999)}"
+    _settings(run)["models"][0]["hf_id"] = weights
+    for row in run.rows:
+        row["hf_id"] = weights
+    for start in run.starts():
+        served = start["server"]
+        served["hf_id"] = weights
+        served["command"] = [weights if w == "org/llama" else w for w in served["command"]]
+
+
+@cause("servers_as_logged")
+def weights_renamed_everywhere_but_in_the_command(run, rng):
+    weights = f"org/llama-{rng.randint(2, 999)}"
+    _settings(run)["models"][0]["hf_id"] = weights
+    for row in run.rows:
+        row["hf_id"] = weights
+    for start in run.starts():
+        start["server"]["hf_id"] = weights
+
+
+@cause("servers_as_logged")
+def attention_backend_renamed_everywhere_but_in_the_log(run, rng):
+    backend = rng.choice(["TRITON_ATTN", "FLASHINFER"])
+    for start in run.starts():
+        relog(run, start, attention_backend=backend)
+    run.metadata["note"] = rng.random()
+
+
+@cause("servers_as_logged", lifetimes=2)
+def process_of_another_hour_than_the_log(run, rng):
+    start = rng.choice(run.starts())
+    later = rng.randint(200, 700) + 900 * rng.randint(0, 9)
+    began = datetime.fromisoformat(start["started_at"]) + timedelta(seconds=later)
+    start["started_at"] = began.isoformat()
+    start["process"]["started"] += later
+
+
+def _as_if_external(run: StandIn) -> None:
+    _settings(run)["backend"] = "external"
+    _settings(run)["controls"]["worker_proof"] = False
+    for start in run.starts():
+        start["server"]["backend"] = "external"
+        start |= {"worker_proof": None}
+
+
+@cause("servers_as_logged")
+def servers_told_as_somebody_elses(run, rng):
+    _as_if_external(run)
+    run.metadata["note"] = rng.random()
+
+
+@cause("servers_as_logged")
+def servers_told_as_somebody_elses_and_their_facts_taken_out(run, rng):
+    _as_if_external(run)
+    run.metadata["note"] = rng.random()
+    for start in run.starts():
+        start["server"] |= {"command": None, "served_model_name": "llama"}
+
+
+@cause("settings_as_served")
+def gpu_of_another_name_than_the_server_found(run, rng):
+    run.metadata["device"]["name"] = f"NVIDIA H{rng.randint(100, 300)}"
+    for start in run.starts():
+        start["server_info"] = {"system_env": {"nvidia_gpu_models": "GPU 0: NVIDIA A10"}}
+
+
+@cause("own_server", lifetimes=2)
+def processes_taken_out_of_every_start(run, rng):
+    for start in run.starts():
+        start["process"] = None
+    run.metadata["note"] = rng.random()
 
 
 @cause("plan_as_recorded")

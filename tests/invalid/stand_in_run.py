@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from stand_in_server import VERSION, judged, log_of, proof_of
+from stand_in_steps import served, without_steps
 
 from harness.flips import flips
 from harness.records import fingerprint, made_again, plan_seal, record_id, sealed
@@ -37,6 +39,10 @@ _ANSWERED = (
 )
 
 
+_SECONDS = partial(lambda times: round(0.03 + next(times) * 0.000137 % 0.02, 6), count(1))
+"""Another time for each answer."""
+
+
 def digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
@@ -53,9 +59,9 @@ def answer(text: str, *, cached: int | None = 0, earlier: int | None = 0) -> Row
         "text": text,
         "token_ids": tokens_of(text),
         "finish_reason": "stop",
-        "latency_s": 0.25,
+        "latency_s": _SECONDS(),
         "attempts": 1,
-        "prompt_tokens": 24,
+        "prompt_tokens": 200,
         "cached_tokens": cached,
         "cached_earlier": earlier,
         "score": float(refused),
@@ -81,12 +87,16 @@ class StandIn:
     logs: dict[str, bytes]
     tail: str = ""
     prompts: list[Row] | None = None
+    steps_kept: bool = False
 
     def copy(self) -> StandIn:
         return deepcopy(self)
 
     def write(self, folder: Path) -> Path:
+        """Put it on a disk; its logs show the steps of its records, unless they are to be kept."""
         folder.mkdir(parents=True)
+        if not self.steps_kept:
+            self.log_steps()
         lines = "".join(json.dumps(sealed(row)) + "\n" for row in self.rows)
         (folder / "vllm_records.jsonl").write_text(lines + self.tail)
         (folder / "metadata.json").write_text(json.dumps(self.metadata))
@@ -112,6 +122,20 @@ class StandIn:
             plan = [(r.record_id, r.hashes) for r in made_again(names, MODES, keys, prompts)]
             self.metadata["fingerprint"] = fingerprint(spec, {}, plan)
         self.metadata["plan_sha256"] = plan_seal(self.metadata)
+
+    def log_steps(self) -> None:
+        """Have each log that is as it was written show the steps of the records of its start."""
+        for startup in self.startups.values():
+            for number, start in enumerate(startup["attempts"], start=1):
+                log = self.logs.get(start["log"])
+                if log is None or sha256(log).hexdigest() != start["log_sha256"]:
+                    continue
+                model, mode, ok = startup["model"], startup["mode"], "ok"
+                rows = [row for row in self.of(mode, model) if row["status"] == ok]
+                mine = [row for row in rows if row["start"] in (number, None)]
+                text = without_steps(log.decode()) + served(mine)
+                self.logs[start["log"]] = text.encode()
+                start["log_sha256"] = digest(text)
 
     def of(self, mode: str, model: str | None = None) -> list[Row]:
         """The rows of a mode, and of a model."""
@@ -152,6 +176,7 @@ def read_run(folder: Path) -> StandIn:
         lines("selected_candidates.jsonl"),
         {path.name: path.read_bytes() for path in folder.glob("*.log")},
         prompts=lines("prompt_hashes.jsonl"),
+        steps_kept=True,
     )
 
 
@@ -203,14 +228,24 @@ def say(run: StandIn, row: Row, text: str, names: tuple[str, ...] = (), **more: 
                     one["response_hash"] = row["batch_response_hash"]
 
 
-def relog(run: StandIn, start: Row, **about: Any) -> None:
-    """Have a start's server log otherwise, and its file tell what that log shows."""
+def relog(run: StandIn, start: Row, *, of: str = "", **about: Any) -> None:
+    """Have a start's server log otherwise, and its file tell what that log shows.
+
+    Args:
+        of: the mode whose path the log shows, where it is not the start's own.
+    """
     mode = next(s["mode"] for s in run.startups.values() if start in s["attempts"])
-    model = start["server"]["served_model_name"].partition("@")[0]
-    ranks = start["evidence"]["workers"]
-    log = log_of(mode, ranks=ranks, **{"model": f"org/{model}", **about})
+    log = logged(start, of or mode, **about)
     run.logs[start["log"]] = log.encode()
-    start |= {"log_sha256": digest(log), **judged(log, mode)}
+    told = judged(log, mode)
+    start |= {"log_sha256": digest(log), **(told if not of else {"facts": told["facts"]})}
+
+
+def logged(start: Row, mode: str, **about: Any) -> str:
+    """The log of a start's server up to where it serves."""
+    name = start["server"]["served_model_name"]
+    own = {"model": f"org/{name.partition('@')[0]}", "name": name, "at": start["started_at"][11:19]}
+    return log_of(mode, ranks=start.get("evidence", {"workers": 1})["workers"], **own | about)
 
 
 def stand_in(**shape: Any) -> StandIn:
@@ -292,6 +327,7 @@ def _made(
             }
     run.metadata = _metadata(models, candidates, policy, askings, proof, backend)
     run.replan()
+    run.log_steps()
     return run
 
 
@@ -348,7 +384,7 @@ def _row(
         if at != place
     ]
     first = {"gated": size, "prompt_list": size}.get(schedule, 1)
-    mixed = 3 if schedule in ("staggered", "wide") else 0
+    mixed = min(size - 1, 9) if schedule in ("staggered", "wide") else int(first < size)
     batch = seen(admitted=first, share=0.9, mixed=mixed, source=source)
     alone = seen(admitted=1, share=0.0, source=source)
     row = {
@@ -397,9 +433,10 @@ def _start(
     order = len(run.logs)
     suffix = f".{number + 1}" if number else ""
     log = f"{backend}_{mode}_{model}{suffix}.log"
-    run.logs[log] = log_of(mode, ranks=ranks, model=f"org/{model}").encode()
     share, began = rows // lifetimes, f"2026-11-28T00:{order:02d}:00+00:00"
-    nonce = digest(log)[:8]
+    named, nonce = f"org/{model}", digest(log)[:8]
+    own = {"model": named, "name": f"{model}@{nonce}", "at": began[11:19]}
+    run.logs[log] = log_of(mode, ranks=ranks, **own).encode()
     queries, hits = (0.0, 0.0) if policy == "off" else (4096.0, 512.0 if policy in LASTING else 0.0)
     return {
         "started_at": began,
@@ -409,7 +446,10 @@ def _start(
             "mode": mode,
             "hf_id": f"org/{model}",
             "served_model_name": f"{model}@{nonce}",
-            "command": ["vllm", "serve", f"org/{model}", "--attention-backend", "FLASH_ATTN"],
+            "command": [
+                *("vllm", "serve", "--model", named, "--attention-backend", "FLASH_ATTN"),
+                *("--served-model-name", f"{model}@{nonce}"),
+            ],
             "environment": {
                 "VLLM_BATCH_INVARIANT": str(int(mode == "batch_invariant")),
                 "VLLM_USE_FLASHINFER_SAMPLER": "0",
@@ -460,6 +500,7 @@ def _metadata(
             "askings": list(askings),
             "worker_proof": proof,
             "iteration_log": True,
+            "stagger_ms": 20,
             "warmup_requests": 1,
         },
         "expect": {"rows_per_mode": len(candidates)},

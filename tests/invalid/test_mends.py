@@ -14,13 +14,14 @@ from harness.analyse import MENDS, Mend, standing, validate_run
 from harness.analyse.checks import OF_RECORDS
 from harness.analyse.evidence_checks import OF_EVIDENCE
 from harness.analyse.file_checks import OF_FILES
+from harness.analyse.log_checks import OF_LOGS
 from harness.analyse.run_checks import OF_RUNS
 from harness.conduct import conductor
 from harness.plan import Plan
 from harness.records import RunFolder
 
 DOCS = Path(__file__).parents[2] / "docs/records.md"
-CHECKS = {*OF_RECORDS, *OF_RUNS, *OF_EVIDENCE, *OF_FILES}
+CHECKS = {*OF_RECORDS, *OF_RUNS, *OF_EVIDENCE, *OF_FILES, *OF_LOGS}
 REFUSED = {Mend.ASK_AGAIN, Mend.START_ANEW}
 
 
@@ -73,6 +74,8 @@ def test_what_a_check_refuses_is_mended_by_the_command_that_is_named(name, tmp_p
 def test_a_check_that_no_command_mends_is_never_said_to_be_mended():
     anew = {cause.check for cause in CAUSES.values() if MENDS[cause.check] is Mend.START_ANEW}
     assert anew == {
+        "asked_apart",
+        "asked_as_logged",
         "asked_as_specified",
         "facts_as_logged",
         "logs_unchanged",
@@ -82,7 +85,9 @@ def test_a_check_that_no_command_mends_is_never_said_to_be_mended():
         "plan_as_recorded",
         "plan_made_again",
         "same_prompt_batch_and_sampling",
+        "schedules_as_logged",
         "schemas_known",
+        "servers_as_logged",
         "servers_compute",
         "settings_as_served",
         "settings_recorded",

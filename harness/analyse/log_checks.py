@@ -1,0 +1,262 @@
+"""Checks that read a server's log again for what records and start-up files tell of it.
+
+Who edits the records and works out every hash anew still has to make the log agree: how many steps
+each asking took, what was sent how often, by which name, from which weights, at what time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from harness.analyse.checked import Checked, Look, Outcome, at, check, failed, not_checked, ok
+from harness.analyse.logged_steps import LoggedSteps
+from harness.prove import ServerFacts
+from harness.records import NEAR_S, Start, Startup, object_in
+from harness.words import MODES, Asking, BackendName, DispatchMode, Mode, without_nonce
+
+OF_LOGS: dict[str, Look] = {}
+_EQUAL_OF_NEAR = 20
+_FEW = 3
+_ZONES_S = 900.0
+"""Local times differ from UTC by a multiple of this; a log's stamps name neither year nor zone."""
+_FIRST_WORDS_S = 120.0
+_STAMP = re.compile(r"^(?:\(\w+ pid=\d+\) )?[A-Z]+ (\d\d-\d\d \d\d:\d\d:\d\d) \[", re.MULTILINE)
+_OURS = ("command", "pid", "container", "docker", "port")
+"""What is known of a server that the harness started, and of no other."""
+_read = lru_cache(maxsize=16)(LoggedSteps)
+_Logs = dict[tuple[str, str, int], LoggedSteps]
+
+
+@check(OF_LOGS)
+def _asked_as_logged(run: Checked) -> Outcome:
+    """The steps of each asking, and as many requests as records tell, stand in the log."""
+    logs, seen = _logs(run), 0
+    odd = {one.line for one in run.records.checks.odd}
+    bad = []
+    for mark, (line, asking) in run.records.checks.footprints.first.items():
+        among = _of(logs, run, mark.model, mark.mode, mark.start)
+        if line in odd or not among:
+            continue
+        seen += 1
+        if not any(next(log.places(mark), None) for log in among):
+            bad.append(f"line {line}: {asking}")
+    if bad:
+        return failed("no steps in its server's log are those of ", bad)
+    for (model, mode, number), log in logs.items():
+        told = _told(run, model, mode, number)[0]
+        if log.count and told > log.prefills:
+            bad.append(f"{model} {mode}, start {number}: {told} told, {log.prefills} in the log")
+    if bad:
+        return failed("records tell of more requests than the log of their server: ", bad)
+    if not seen:
+        return not_checked("no log at hand shows the engine's steps of an asking")
+    return ok(f"the steps of every asking stand in the logs ({seen} kinds of askings)")
+
+
+@check(OF_LOGS)
+def _schedules_as_logged(run: Checked) -> Outcome:
+    """What was sent, and how, is what the log shows: requests, pauses, and time between them."""
+    logs = {where: log for where, log in _logs(run).items() if log.asked}
+    if not logs:
+        return not_checked("no log at hand shows the requests that were answered")
+    ways = set(run.records.candidates["dispatch_mode"])
+    ways |= {key[4] for key in run.files.candidates or ()}
+    bad = []
+    for (model, mode, number), log in logs.items():
+        _, sent, gated = _told(run, model, mode, number)
+        name = f"{model} {mode}, start {number}"
+        if sent > log.asked:
+            bad.append(f"{name}: {sent} requests told, {log.asked} in the log")
+        if gated > log.paused:
+            bad.append(f"{name}: {gated} gated batches, and {log.paused} pauses in the log")
+        if log.paused and DispatchMode.GATED not in ways:
+            bad.append(f"{name}: {log.paused} pauses in the log, and no gated batch")
+    if bad := bad or _not_staggered(run):
+        return failed("sent otherwise than the records tell: ", bad)
+    return ok(f"{len(logs)} logs show what was sent, and how")
+
+
+@check(OF_LOGS)
+def _asked_apart(run: Checked) -> Outcome:
+    """Two askings do not take the same time to the microsecond, but by chance."""
+    if not run.files.made_by_the_harness:
+        return not_checked("when these records were made, and how exactly, is not known")
+    finds, column = run.records.checks.footprints, run.records.column
+    lines, near = list(finds.equal), finds.near
+    both = run.pairing.complete(run.records)
+    one, other = (run.pairing.slots[mode][both] for mode in MODES)
+    for name in ("solo_latency", "batch_latency"):
+        apart = np.abs(column(name)[one] - column(name)[other])
+        lines += column("line")[other[(apart == 0) & (column(name)[one] > 0)]].tolist()
+        near += int(((apart > 0) & (apart < NEAR_S)).sum())
+    if len(lines) >= _FEW and len(lines) * _EQUAL_OF_NEAR > near:
+        told = at(sorted(set(lines)))
+        return failed("took as long, to the microsecond, as another asking: copied at ", told)
+    return ok(f"{len(lines)} askings took as long as another, of {near} that nearly did")
+
+
+@check(OF_LOGS)
+def _servers_as_logged(run: Checked) -> Outcome:
+    """A log is of the server that its start-up file tells: name, command, weights, time."""
+    bad, read = [], 0
+    for startup in run.files.startups:
+        for number, start in startup.answering():
+            log, name = run.log_of(start), f"{startup.file}: start {number}"
+            bad += [f"{name}: {why}" for why in _as_of_others(run, start)]
+            if log is not None:
+                read += 1
+                bad += [f"{name}: {why}" for why in _of_another(run, startup, start, log)]
+    if bad:
+        return failed("start-up files that tell of other servers than their logs: ", bad)
+    if not read:
+        return not_checked("no log lies beside a start-up file")
+    return ok(f"{read} logs are of the servers that the start-up files tell of")
+
+
+def _logs(run: Checked) -> _Logs:
+    """The logs at hand of servers of ours, by model, mode and number of the start."""
+    return {
+        (startup.model, startup.mode, number): _read(log)
+        for startup in run.files.startups
+        for number, start in startup.answering()
+        if (log := run.log_of(start)) is not None
+    }
+
+
+def _of(logs: _Logs, run: Checked, model: str, mode: Mode, start: int) -> list[LoggedSteps]:
+    """The log of a record; where it does not name its start, all of its server, or none."""
+    if start:
+        return [logs[model, mode, start]] if (model, mode, start) in logs else []
+    found = [log for (of, way, _), log in logs.items() if (of, way) == (model, mode)]
+    starts = sum(s.answered() for s in run.files.startups if (s.model, s.mode) == (model, mode))
+    return found if len(found) == starts else []
+
+
+def _told(run: Checked, model: str, mode: str, number: int) -> tuple[int, int, int]:
+    """At least so many prompts were asked of a start, in so many requests; its gated batches.
+
+    What rows have in common is counted once: a prompt's askings alone, and a batch's one dispatch.
+    """
+    records, column = run.records, run.records.column
+    keys, asked = column("key"), run.records.checks.batches.asked
+    mine = column("ok") & (records.candidates["model"].to_numpy()[keys] == model)
+    mine &= (column("mode") == list(MODES).index(Mode(mode))) & (column("start") == number)
+    every = set.intersection(*map(set, asked)) if asked else set[Asking]()
+    times = len(every & {Asking.B, Asking.B2})
+    alone = len(np.unique(records.prompts[keys[mine]])) * (len(every) - times)
+    _, first = np.unique(column("batch")[mine], return_index=True)
+    rows = np.flatnonzero(mine)[first]
+    batches = records.candidates.iloc[keys[rows[column("batch")[rows] != 0]]]
+    sizes = batches["batch_size"].to_numpy() * times
+    lists = (batches["dispatch_mode"] == DispatchMode.PROMPT_LIST).to_numpy()
+    requests = np.where(lists, times, sizes)
+    gated = int((batches["dispatch_mode"] == DispatchMode.GATED).sum()) * times
+    return alone + int(sizes.sum()), alone + int(requests.sum()), gated
+
+
+def _not_staggered(run: Checked) -> list[str]:
+    """Servers on a GPU whose staggered batches, most of them, came sooner than they were sent."""
+    stagger = float(object_in(run.files.spec, "controls").get("stagger_ms") or 0)
+    known = stagger and run.files.device_kind == "cuda"
+    alone, tokens = (run.records.column(name) for name in ("solo_latency", "compared_tokens"))
+    if not known or not (of := (alone > 0) & (tokens > 0)).any():
+        return []
+    token_ms = 1000 * float(np.median(alone[of] / tokens[of]))
+    logs, many, soon = _logs(run), Counter[str](), dict[str, list[str]]()
+    for mark, (line, _) in run.records.checks.footprints.first.items():
+        if mark.schedule != DispatchMode.STAGGERED or mark.seen.split_prefills:
+            continue
+        among = _of(logs, run, mark.model, mark.mode, mark.start)
+        places = [(log, *place) for log in among for place in log.places(mark)]
+        name = f"{mark.model} {mark.mode}"
+        many[name] += bool(places)
+        if places and all(log.sooner(begin, end, stagger, token_ms) for log, begin, end in places):
+            soon.setdefault(name, []).append(f"line {line}")
+    return [
+        f"{lines[0]}: staggered by {stagger:g} ms, and there sooner ({len(lines)} batches)"
+        for name, lines in soon.items()
+        if 2 * len(lines) > many[name]
+    ]
+
+
+def _as_of_others(run: Checked, start: Start) -> Iterator[str]:
+    """Signs that a server which is told as somebody else's was the harness's own."""
+    if start.server.get("backend") != BackendName.EXTERNAL:
+        return
+    known = [name for name in _OURS if start.server.get(name)]
+    name = str(start.server.get("served_model_name"))
+    if known or without_nonce(name) != name or start.worker_proof is not None:
+        yield f"told as somebody else's, and it was started here ({', '.join(known) or name})"
+    own = (BackendName.NATIVE, BackendName.DOCKER)
+    logs = sorted(path.name for way in own for path in run.files.folder.glob(f"{way}_*.log*"))
+    if logs:
+        yield f"told as somebody else's, and {logs[0]} is the log of one that was started here"
+
+
+def _of_another(run: Checked, startup: Startup, start: Start, log: str) -> Iterator[str]:
+    """What a log tells otherwise than the start-up file of the server that wrote it."""
+    facts, served = run.facts_of(start) or ServerFacts(), start.server
+    name = str(served.get("served_model_name"))
+    if facts.arguments and without_nonce(name) != name and name not in log:
+        yield f"its log does not name {name}"
+    command = served.get("command")
+    given = _flags(command) if isinstance(command, Sequence) else {}
+    for flag, value in given.items():
+        told = facts.arguments.get(flag.removeprefix("--").replace("-", "_"))
+        if not _alike(value, told):
+            yield f"{flag} {value} in its command, {str(told)[:80]} in its log"
+    folder = startup.model in object_in(run.files.metadata, "model_files")
+    weights, named = given.get("--model"), served.get("hf_id")
+    hub = weights and not folder and not weights.startswith("/")
+    if hub and weights != named and named in _settled(run):
+        yield f"weights {named}, and {weights} in its command"
+    yield from _of_another_hour(start, log, facts)
+
+
+def _settled(run: Checked) -> set[object]:
+    """The weights that the settings name; others are the concern of `settings_as_served`."""
+    return {model.get("hf_id") for model in run.files.spec.get("models") or ()}
+
+
+def _flags(command: Sequence[Any]) -> Mapping[str, str]:
+    """The flags of a command that have one value; the last one wins."""
+    words = [
+        part
+        for word in map(str, command)
+        for part in (word.split("=", 1) if word.startswith("--") else [word])
+    ]
+    pairs = itertools.pairwise(words)
+    return {one: value for one, value in pairs if one[:2] == "--" and value[:2] != "--"}
+
+
+def _alike(given: str, told: Any) -> bool:
+    """Whether a log's argument can be what was given; what cannot be compared can be."""
+    told = told[0] if isinstance(told, list) and len(told) == 1 else told
+    if isinstance(told, str):
+        return without_nonce(given).casefold() == told.rpartition("Enum.")[2].casefold()
+    try:
+        return isinstance(told, bool) or told is None or float(given) == float(told)
+    except (TypeError, ValueError):
+        return True
+
+
+def _of_another_hour(start: Start, log: str, facts: ServerFacts) -> Iterator[str]:
+    """Whether the process of ``/metrics`` began when its log does, whatever the time zone."""
+    first, process, ready = _STAMP.search(log), start.process, start.ready_after_s
+    if first is None or process is None or ready is None or not facts.arguments:
+        return
+    try:
+        year = datetime.fromisoformat(start.started_at or "").year
+        said = datetime.strptime(f"{year}-{first[1]}+0000", "%Y-%m-%d %H:%M:%S%z").timestamp()
+    except ValueError:  # not told
+        return
+    if (said - process.started + 5) % _ZONES_S > ready + _FIRST_WORDS_S:
+        yield f"its process began at {process.started:.0f}, and its log at {first[1]}"
