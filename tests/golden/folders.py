@@ -68,9 +68,9 @@ def _other_answers(run: Path) -> None:
 
 
 def _says(row: dict[str, Any], condition: str, answer: dict[str, Any]) -> None:
-    """Give a record another answer, with everything that follows from it."""
+    """Give a record another answer in its own time, with everything that follows from it."""
     short = {"solo": "solo", "batched": "batch"}[condition]
-    row[condition] = answer
+    row[condition] = {**answer, "latency_s": row[condition]["latency_s"]}
     row[f"{short}_score"], row[f"{short}_label"] = answer["score"], answer["label"]
     row[f"{short}_response_hash"] = sha256(answer["text"].encode()).hexdigest()
     if condition == "solo":
