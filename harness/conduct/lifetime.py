@@ -21,7 +21,7 @@ from harness.conduct.progress import RunProgress
 from harness.conduct.run_facts import Metadata
 from harness.conduct.site import Site
 from harness.conduct.startups import Startup
-from harness.errors import ModeNotProven
+from harness.errors import ModeNotProven, RunError
 from harness.plan import Lifetime
 from harness.prove import metrics_delta, read_metrics, read_process
 from harness.records import Record, RunFolder
@@ -226,6 +226,9 @@ async def _answered_by(bench: Bench, one: _Up, work: Work) -> None:
 
         try:
             await work(lifetime, dispatcher, answered)
+        except RequestFailed as error:  # of what is no record's own
+            hint = "the same command asks again"
+            raise RunError(f"a request failed: {error}", file=server.log_path, hint=hint) from error
         finally:
             after = await client.metrics()
             startup.see_process(read_process(after))

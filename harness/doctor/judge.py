@@ -288,7 +288,8 @@ def _memory(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
     room = (server.gpu_memory_utilization or 0.9) * min(totals, default=0)
     tensor, pipeline = server.tensor_parallel, server.pipeline_parallel
     for model in facts.models:
-        shape = shape_of(model.config, server.dtype) if model.config else None
+        args = server.extra_args
+        shape = shape_of(model.config, server.dtype, args) if model.config else None
         if shape is None:
             yield _say("memory for {model.name}", {"unknown": True}, model=model)
             continue
@@ -296,7 +297,7 @@ def _memory(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
         ways = next(ways_to_fit(shape, server.max_model_len, room, pipeline), None)
         left = room - need.weights - ALLOWANCE
         cases = {
-            "heads": shape.heads % tensor,
+            "heads": not shape.is_shared_by(tensor),
             "layers": pipeline > shape.layers,
             "few": len(used) < server.workers and totals,
             "unplaced": not totals,

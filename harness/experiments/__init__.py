@@ -4,6 +4,7 @@ Pure: what a trace and its samples are, what the engine's steps show of them, an
 """
 
 from harness.experiments.neighbours import Met, Request, neighbours
+from harness.experiments.pairing import Row
 from harness.experiments.sampling import (
     LabelTest,
     Sampled,
@@ -22,6 +23,7 @@ __all__ = [
     "LabelTest",
     "Met",
     "Request",
+    "Row",
     "SampleRow",
     "Sampled",
     "SampledOfMode",

@@ -1,5 +1,6 @@
 """Two modes compared by what changed in each, prompt by prompt."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
@@ -7,19 +8,31 @@ from harness.analyse import mcnemar
 from harness.words import MODES, Mode
 
 
-class _Row(Protocol):
+class Row(Protocol):
+    """A row of an experiment."""
+
     @property
     def mode(self) -> Mode:
         """Whose server answered."""
 
 
-R = TypeVar("R", bound=_Row)
+_FEWEST, _ALIKE = 8, 0.9
+R = TypeVar("R", bound=Row)
 K = TypeVar("K")
 
 
 def by_mode(rows: Sequence[R]) -> dict[Mode, list[R]]:
     """The rows of each mode that has any, the standard mode first."""
     return {mode: own for mode in MODES if (own := [row for row in rows if row.mode is mode])}
+
+
+def share_one_text(texts: Mapping[K, str | None]) -> bool:
+    """Whether a server says the same to nearly every prompt: it has not been asked anything then.
+
+    As `harness.analyse` asks of a run: more than nine in ten of eight prompts or more.
+    """
+    most = Counter(texts.values()).most_common(1)
+    return len(texts) >= _FEWEST and most[0][1] > _ALIKE * len(texts)
 
 
 def paired(changed: Sequence[Mapping[K, bool]]) -> tuple[tuple[int, int] | None, float | None]:

@@ -12,14 +12,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from functools import cache
 from hashlib import sha256
 
 import numpy as np
 from msgspec import Struct
-from scipy import special
+from numpy.typing import NDArray
+from scipy import special, stats
 
 from harness.analyse import ALPHA, holm, upper_bound
-from harness.experiments.pairing import by_mode, paired
+from harness.experiments.pairing import by_mode, paired, share_one_text
 from harness.records import Answer, Witness
 from harness.words import Mode, Status
 
@@ -27,7 +29,7 @@ RESAMPLES = 9_999
 _EXACT_PAIRS = 12
 """With so many pairs of two labels all changes of places are gone through."""
 _CHUNK = 256
-_POWER = 0.8
+_POWER, _CLOSE = 0.8, 1e-5
 Pair = tuple[str, Hashable, Hashable]
 """A prompt, and how its answer was judged alone and in the batch, drawn with the same seed."""
 
@@ -76,7 +78,8 @@ class LabelTest(Struct, frozen=True, kw_only=True):
         p_within: that any prompt's labels move, in whatever direction.
         p_adjusted: the smaller of both after Holm's correction: the test's own p.
         detectable: shift of a label's share that so many pairs, of which so many are discordant,
-            find with 80% power if all prompts move alike; ``None`` without a discordant pair.
+            find with 80% power if all prompts move alike; ``None`` without a discordant pair, and
+            where no shift is.
     """
 
     pairs: int
@@ -105,6 +108,7 @@ class SampledOfMode(Struct, frozen=True, kw_only=True):
         text_changes: of the others, prompts of which a seed gave another text in the batch.
         bound: one-sided 95% upper bound of the share of such prompts.
         labels: the test; ``None`` where nothing is judged.
+        computes: whether different prompts have different answers.
     """
 
     rows: int
@@ -116,6 +120,7 @@ class SampledOfMode(Struct, frozen=True, kw_only=True):
     text_changes: int
     bound: float | None
     labels: LabelTest | None
+    computes: bool
 
 
 class Sampled(Struct, frozen=True, kw_only=True):
@@ -141,19 +146,57 @@ def seed_of(base: int, prompt: str, sample: int) -> int:
     return int.from_bytes(sha256(f"{base}/{prompt}/{sample}".encode()).digest()[:4]) >> 1
 
 
-def detectable_shift(pairs: int, discordance: float, power: float = _POWER) -> float:
-    """The shift of a label's share that ``pairs`` find, all prompts moving alike (Connor 1987).
+def detectable_shift(
+    pairs: int, discordance: float, *, labels: int = 2, power: float = _POWER
+) -> float | None:
+    """The shift of a label's share that ``pairs`` find, all prompts moving alike.
 
-    With the correction for counts that move in steps of two: 1 more pair.
+    By the exact sign test of the discordant pairs (Connor 1987, without his approximation), at half
+    of 5% as the smaller of two p values needs. More labels dilute it as further degrees of freedom
+    do a chi-squared test.
 
     Args:
         pairs: draws judged on both sides.
         discordance: share of pairs with two labels: 0.5 at most for two labels drawn apart, the
-            less the more the seed fixes the answer.
-        power: of the two-sided test at half of 5%, as the smaller of two p values needs.
+            less the more the seed fixes the answer. A shift of more makes so many discordant.
+        labels: that were seen.
+        power: of the two-sided test.
+
+    Returns:
+        ``None`` where no shift is found as often.
     """
-    reach = special.ndtri(1 - ALPHA / 4) + special.ndtri(power)
-    return float(reach * math.sqrt(discordance / pairs) + 1 / pairs)
+    low, high = _CLOSE, 1.0
+    if not pairs or _power_of(high, pairs, discordance) < power:
+        return None
+    while high - low > _CLOSE:
+        middle = (low + high) / 2
+        enough = _power_of(middle, pairs, discordance) >= power
+        low, high = (low, middle) if enough else (middle, high)
+    reach = [_noncentrality(freedom, power) for freedom in (1, max(1, labels - 1))]
+    found = high * math.sqrt(reach[1] / reach[0])
+    return found if found <= 1 else None
+
+
+def _power_of(shift: float, pairs: int, discordance: float) -> float:
+    """How often a shift is found: over the numbers of discordant pairs, the sign test's power."""
+    rate = max(shift, discordance)
+    low, high = stats.binom.ppf((1e-9, 1 - 1e-9), pairs, rate).astype(int)
+    counts = np.arange(low, high + 1)
+    up = stats.binom.sf(_fewest(pairs)[counts] - 1, counts, (1 + shift / rate) / 2)
+    return float((stats.binom.pmf(counts, pairs, rate) * up).sum())
+
+
+@cache
+def _fewest(pairs: int) -> NDArray[np.float64]:
+    """Of 0, 1 ... discordant pairs, how many of one sign are found."""
+    found: NDArray[np.float64] = stats.binom.isf(ALPHA / 4, np.arange(pairs + 1), 0.5) + 1
+    return found
+
+
+def _noncentrality(freedom: int, power: float) -> float:
+    """Of a chi-squared test at half of 5% with that power."""
+    limit = special.chdtri(freedom, ALPHA / 2)
+    return float(special.chndtrinc(limit, freedom, 1 - power))
 
 
 def label_test(pairs: Sequence[Pair], *, resamples: int = RESAMPLES, seed: int = 0) -> LabelTest:
@@ -178,7 +221,7 @@ def label_test(pairs: Sequence[Pair], *, resamples: int = RESAMPLES, seed: int =
         p_shift=p_shift,
         p_within=p_within,
         p_adjusted=min(holm([p_shift, p_within])),
-        detectable=detectable_shift(len(pairs), rate) if moved else None,
+        detectable=detectable_shift(len(pairs), rate, labels=len(names)) if moved else None,
     )
 
 
@@ -245,6 +288,7 @@ def _of_mode(rows: Sequence[SampleRow]) -> SampledOfMode:
         text_changes=sum(changed.values()),
         bound=upper_bound(sum(changed.values()), len(changed)) if changed else None,
         labels=label_test(pairs) if pairs else None,
+        computes=not share_one_text({row.key: _hash(row.alone) for row in counted}),
     )
 
 
@@ -270,8 +314,12 @@ def _gaps(told: dict[Mode, SampledOfMode]) -> Iterator[str]:
                 f"{mode.words}: {of.noise} of {of.prompts} prompts change alone with one seed: "
                 "the server does not keep its seeds"
             )
-        if of.prompts and not of.several:
+        if not of.prompts:
+            yield f"{mode.words}: no draw counts"
+        elif not of.several:
             yield f"{mode.words}: no two seeds gave two texts: nothing was sampled"
+        if not of.computes:
+            yield f"{mode.words}: different prompts have the same answer"
 
 
 def _hash(answer: Answer | None) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 """What is read, and the columns that hold it, in lower case; the first one that is there counts."""
 _UNITS = {"s": 1.0, "ms": 1e-3}
+_MOST_TOKENS = 1e9
 
 
 class Arrival(NamedTuple):
@@ -82,7 +83,8 @@ def read_trace(path: Path, *, unit: str = "s", limit: int | None = None) -> tupl
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Each row with its line, its columns in lower case."""
-    if path.suffix == ".json":
+    suffix = path.suffix.lower()
+    if suffix == ".json":
         saved = {name.lower(): column for name, column in read_json(path).items()}
         known = [name for names in COLUMNS.values() for name in names]
         columns = {n: saved[n] for n in known if isinstance(saved.get(n), list)}
@@ -92,14 +94,30 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             raise UsageError(what, file=path, hint=hint)
         for place, values in enumerate(zip(*columns.values(), strict=True), 1):
             yield place, dict(zip(columns, values, strict=True))
-    elif path.suffix == ".jsonl":
+    elif suffix == ".jsonl":
         for line, row in read_rows(path):
-            yield line, {name.lower(): value for name, value in row.items()}
+            yield line, {name.strip().lower(): value for name, value in row.items()}
     else:
         csv.field_size_limit(1 << 24)
-        reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-        for row in reader:
-            yield reader.line_num, {str(name).strip().lower(): row[name] for name in row}
+        reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+        try:
+            yield from _cells(reader, path)
+        except csv.Error as error:
+            raise UsageError(f"not CSV: {error}", file=path, line=reader.line_num) from error
+
+
+def _cells(reader: Any, path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """Each row of a CSV file, by the names in its head."""
+    head = [name.strip().lower() for name in next(reader, [])]
+    if twice := [name for name in head if name and head.count(name) > 1]:
+        raise UsageError(f"column {twice[0]} is there twice", file=path, line=1)
+    for row in filter(None, reader):
+        line = reader.line_num - sum(cell.count("\n") for cell in row)
+        if len(row) != len(head):
+            what = f"{len(row)} cells, and the head has {len(head)}"
+            hint = 'a cell with a comma stands in "quotes"'
+            raise UsageError(what, file=path, line=line, hint=hint)
+        yield line, dict(zip(head, row, strict=True))
 
 
 def _arrival(
@@ -134,35 +152,47 @@ def _arrival(
             wrong(what, f"must be text, not {shown(text)}")
     if all(text is not None for text in texts.values()):
         wrong("sample", "a row has a prompt or names a sample, not both")
+    asks = [name for what in (*texts, "prompt_tokens") for name in COLUMNS[what] if name in cells]
+    has_text = any(text is not None for text in texts.values())
+    if asks and not has_text and of("prompt_tokens")[1] is None:
+        wrong(asks[0], "empty, so what was asked is not told")
     if len(mistakes) > before or at is None:
         return None
-    return Arrival(at, line, texts["prompt"], texts["sample"], *counts.values())
+    length = None if has_text else counts["prompt_tokens"]
+    return Arrival(at, line, texts["prompt"], texts["sample"], length, counts["answer_tokens"])
 
 
 def _seconds(value: Any, unit: float) -> float | None:
-    """A time as seconds: a number of the unit, or a date with its time (Azure's)."""
-    if isinstance(value, bool) or value is None:
-        return None
+    """A time as seconds: a number of the unit, or a date with its time (Azure's), UTC by itself."""
+    if (number := _number(value)) is not None:
+        return number * unit
+    # Azure writes seven digits of a second; Python reads up to six
+    head, dot, rest = str(value).strip().partition(".")
+    digits = rest[: next((i for i, c in enumerate(rest) if not c.isdigit()), len(rest))]
+    text = f"{head}{dot}{digits[:6].ljust(6, '0')}{rest[len(digits) :]}" if dot else head
     try:
-        number = float(value) * unit
-    except (TypeError, ValueError):
-        try:
-            # Azure writes seven digits of a second; Python reads up to six
-            head, dot, rest = str(value).strip().partition(".")
-            digits = rest[: next((i for i, c in enumerate(rest) if not c.isdigit()), len(rest))]
-            text = f"{head}{dot}{digits[:6].ljust(6, '0')}{rest[len(digits) :]}" if dot else head
-            return datetime.fromisoformat(text).timestamp()
-        except ValueError:
-            return None
-    return number if isfinite(number) else None
+        told = datetime.fromisoformat(text)
+        return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _whole(value: Any) -> int | None:
+    number = _number(value)
+    if number is None or not 1 <= number < _MOST_TOKENS or number != int(number):
+        return None
+    return int(number)
+
+
+def _number(value: Any) -> float | None:
+    """A number, or a text that is one; neither infinite nor none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or "_" in str(value):
+        return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (ValueError, OverflowError):
         return None
-    return int(number) if number >= 1 and number == int(number) and value is not True else None
+    return number if isfinite(number) else None
 
 
 def refuse_long(arrivals: Iterable[Arrival], room: int, path: Path) -> None:

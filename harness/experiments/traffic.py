@@ -8,7 +8,7 @@ from statistics import median
 from msgspec import Struct
 
 from harness.analyse import upper_bound
-from harness.experiments.pairing import by_mode, paired
+from harness.experiments.pairing import by_mode, paired, share_one_text
 from harness.flips import flips
 from harness.records import Answer, Witness
 from harness.words import Mode, Status
@@ -27,8 +27,10 @@ class TraceRow(Struct, frozen=True, kw_only=True):
         late_ms: the error of its arrival, ``sent_s`` less ``due_s`` in milliseconds.
         alone, again: S1 and S2: alone before the trace and after it.
         answer: B: in the trace.
-        witness: of its own steps; ``None`` where the engine's account does not add up.
-        neighbours: rows that shared a step with it, and how many steps.
+        witness: of its own steps, what is certain of it; ``None`` where the engine's account does
+            not add up.
+        neighbours: rows that shared a step with it, and how many steps; ``None`` too where requests
+            that left in the same moment may have changed places.
     """
 
     row: int
@@ -89,17 +91,20 @@ class TraceOfMode(Struct, frozen=True, kw_only=True):
         rows, errors: requests, and those that were not answered.
         witnessed: rows with a witness of their own; ``vacuous``: those of them that met nobody.
         late: errors of arrival; ``None`` where none left.
-        neighbours: rows that a counted row met, in the median and at most.
+        certain: those of which it is certain whom they met.
+        neighbours: rows that such a counted row met, in the median and at most.
         prompts: different requests with a counted row.
         text_changes, label_flips: of them, those that any row changes; ``labelled`` have a scorer.
         noise: of them, those answered otherwise alone the second time: nothing is claimed of them.
         bound: one-sided 95% upper bound of the share of prompts whose text changes, noise left out.
+        computes: whether different prompts have different answers.
     """
 
     rows: int
     errors: int
     witnessed: int
     vacuous: int
+    certain: int
     late: Late | None
     neighbours: tuple[float, int]
     prompts: int
@@ -108,6 +113,7 @@ class TraceOfMode(Struct, frozen=True, kw_only=True):
     label_flips: int
     noise: int
     bound: float | None
+    computes: bool
 
 
 class Traffic(Struct, frozen=True, kw_only=True):
@@ -139,13 +145,14 @@ def _of_mode(rows: Sequence[TraceRow]) -> TraceOfMode:
     changed = _changed(counted)
     judged = {row.question for row in counted if row.label_flip is not None}
     noise = {row.question for row in counted if row.is_noise}
-    met = sorted(len(row.neighbours or ()) for row in counted)
+    met = sorted(len(row.neighbours) for row in counted if row.neighbours is not None)
     late = [row.late_ms for row in rows if row.late_ms is not None]
     return TraceOfMode(
         rows=len(rows),
         errors=len(rows) - len(ok),
         witnessed=sum(row.witness is not None for row in ok),
-        vacuous=sum(row.witness is not None and not row.witness.shared for row in ok),
+        vacuous=sum(row.witness is not None and row.witness.alone for row in ok),
+        certain=sum(row.neighbours is not None for row in ok),
         late=_late(late),
         neighbours=(median(met), met[-1]) if met else (0, 0),
         prompts=len({row.question for row in counted}),
@@ -154,6 +161,7 @@ def _of_mode(rows: Sequence[TraceRow]) -> TraceOfMode:
         label_flips=len({r.question for r in counted if r.label_flip and not r.is_noise} - noise),
         noise=len(noise),
         bound=upper_bound(sum(changed.values()), len(changed)) if changed else None,
+        computes=not share_one_text({row.question: _hash(row.alone) for row in counted}),
     )
 
 
@@ -190,6 +198,8 @@ def _gaps(told: Mapping[Mode, TraceOfMode]) -> Iterable[str]:
             yield f"{mode.words}: {of.noise} of {of.prompts} prompts change alone, by noise"
         if not of.prompts:
             yield f"{mode.words}: no request met another one"
+        if not of.computes:
+            yield f"{mode.words}: different prompts have the same answer"
 
 
 def _hash(answer: Answer | None) -> str | None:

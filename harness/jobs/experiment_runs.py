@@ -11,14 +11,16 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from harness import conduct
-from harness.errors import GateFailed
+from harness.errors import GateFailed, UsageError
+from harness.experiments import Row
 from harness.files import read_rows, write_json, write_rows
 from harness.jobs import Done
 from harness.jobs.certifying import Asked, rows_of
 from harness.settings import LoadedSpec
 from harness.words import Mode
 
-R = TypeVar("R")
+R = TypeVar("R", bound=Row)
+_ANEW = "the rows were changed: --fresh asks anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +42,50 @@ class Experiment(Generic[R]):
         loaded: LoadedSpec,
         mode: Mode,
         asked: Asked,
+        count: Callable[[conduct.Prepared], int],
         work: Callable[[conduct.Prepared, list[R]], conduct.Work],
     ) -> tuple[Path, list[R]]:
         """The file and the rows of one mode, from its folder where they are there already.
 
         Args:
             asked: what the plan of its server has.
+            count: how many rows are due.
             work: does the work with the server of a plan, and appends to the rows.
 
         Raises:
+            UsageError: the rows that are there are not those that are due.
             HarnessError: as `harness.conduct.with_server`.
         """
         changes = {"modes": (mode,), "dispatch_modes": "original", "candidates": (), "limit": None}
         own = replace(loaded, spec=loaded.spec.model_copy(update=changes))
         prepared = conduct.prepare(own, source=rows_of(asked))
-        digest = sha256(f"{prepared.fingerprint} {self.mark}".encode()).hexdigest()[:8]
+        # a plan has not every prompt that may be asked, nor what an answer is judged by
+        tasks = sorted(prepared.population.files.values())
+        digest = sha256(f"{prepared.fingerprint} {self.mark} {tasks}".encode()).hexdigest()[:8]
         place = self.results / f"{loaded.spec.name}-{self.name}-{digest}-{mode}" / self.file
         if place.is_file():
-            return place, [msgspec.convert(row, self.row) for _, row in read_rows(place)]
+            return place, self._read(place, mode, count(prepared))
         rows: list[R] = []
         options = conduct.RunOptions(self.results, place.parent.name, kind=self.name)
         progress = conduct.RunProgress() if self.quiet else conduct.ConsoleProgress()
         conduct.with_server(prepared, options, progress, work(prepared, rows))
         write_rows(place, map(msgspec.to_builtins, rows))
         return place, rows
+
+    def _read(self, place: Path, mode: Mode, count: int) -> list[R]:
+        """The rows of a file, all that are due."""
+        rows = []
+        for line, told in read_rows(place):
+            try:
+                rows.append(msgspec.convert(told, self.row))
+            except msgspec.ValidationError as error:
+                raise UsageError(
+                    f"no row of this experiment: {error}", file=place, line=line, hint=_ANEW
+                ) from error
+        if len(rows) != count or any(row.mode is not mode for row in rows):
+            what = f"{len(rows)} rows, and {count} of {mode.words} mode are due"
+            raise UsageError(what, file=place, hint=_ANEW)
+        return rows
 
 
 def ended(

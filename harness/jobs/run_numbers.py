@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from msgspec import to_builtins
+from msgspec import ValidationError, convert, to_builtins
 
 from harness import people, report
 from harness.analyse import (
@@ -201,16 +201,21 @@ def take_in(sheets: Sequence[Path], key: Path, run: Path | None) -> Done:
     """
     answers, folder = people.read_key(read_text(key), str(key)), run or key.parent
     target = folder / "adjudications.jsonl"
-    known = [row for _, row in read_rows(target)] if target.is_file() else []
+    known = []
+    for line, row in read_rows(target) if target.is_file() else ():
+        try:
+            known.append(convert(row, people.Judgement))
+        except ValidationError as error:
+            raise UsageError(f"no judgement: {error}", file=target, line=line) from error
     new: list[people.Judgement] = []
     for sheet in sheets:
         judged = people.read_judgements(read_text(sheet), str(sheet), answers)
-        people.refuse_repeats(judged, [*known, *(item.as_json() for item in new)], str(sheet))
+        people.refuse_repeats(judged, [*known, *new], str(sheet))
         new += judged
     if new:
         append_text(target, "".join(json.dumps(item.as_json()) + "\n" for item in new))
-    mine = [people.Judgement(**row) for row in known if row.get("item_id") in answers.items]
-    outcome = people.adjudicate([*mine, *new], answers)
+    mine = [item for item in (*known, *new) if item.item_id in answers.items]
+    outcome = people.adjudicate(mine, answers)
     write_json(folder / "adjudication.json", to_builtins(outcome))
     added = Remark(f"{len(new)} new judgements in {target}")
     return Done([added, *report.outcome_lines(outcome)], outcome)

@@ -20,7 +20,7 @@ from harness.experiments import (
 from harness.jobs import Done
 from harness.jobs.certifying import Asked
 from harness.jobs.experiment_runs import Experiment, ended
-from harness.numbers import p_equals, percent
+from harness.numbers import count_of, p_equals, percent
 from harness.plan import Lifetime, PlannedRecord
 from harness.records import Answer, Witness, new_run_id
 from harness.replay import Dispatcher, RequestFailed, scored
@@ -60,16 +60,18 @@ def sample(
     rows: list[SampleRow] = []
     files = []
     for mode in loaded.spec.modes:
-        file, found = drawn.of_mode(loaded, mode, asked, partial(_draws, mode, samples))
+        work = partial(_draws, mode, samples)
+        file, found = drawn.of_mode(
+            loaded, mode, asked, lambda prepared: len(prepared.plan.records) * samples, work
+        )
         files.append(file)
         rows += found
     came_to = sampled(rows)
-    most = detectable_shift(asked.prompts * samples, _WORST)
+    prompts = len({row.key for row in rows})
     lines = [
-        f"temperature {request.temperature:g}, {asked.prompts} prompts, {samples} seeds each, "
-        f"batches of {asked.widths[0]} ({schedule})",
-        f"power     a shift of {percent(most)} of the draws is found in 80% of such experiments, "
-        "at worst",
+        f"temperature {request.temperature:g}, {count_of(prompts, 'prompt')}, {samples} seeds "
+        f"each, batches of {asked.widths[0]} ({schedule})",
+        f"power     {_power(detectable_shift(prompts * samples, _WORST))}, at worst",
     ]
     lines += [line for mode, of in came_to.by_mode.items() for line in _lines(mode, of)]
     lines += _compared(came_to)
@@ -175,9 +177,14 @@ def _label_lines(test: LabelTest) -> Iterator[str]:
         f"(the same way {p_equals(test.p_shift)}, prompt by prompt {p_equals(test.p_within)})"
     )
     moved = ", ".join(f"{name} {100 * by:+.1f}" for name, by in test.shifts.items() if by)
-    if test.detectable is not None:
-        found = f"80% power for a shift of {percent(test.detectable)} of the draws"
-        yield f"  shift     {moved or 'none'} (per cent of the draws); {found}"
+    if test.discordant:
+        yield f"  shift     {moved or 'none'} (per cent of the draws); {_power(test.detectable)}"
+
+
+def _power(shift: float | None) -> str:
+    if shift is None:
+        return "so few draws find no shift in 80% of such experiments"
+    return f"a shift of {percent(shift)} of the draws is found in 80% of such experiments"
 
 
 def _compared(found: Sampled) -> Iterator[str]:

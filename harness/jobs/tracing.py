@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from harness.settings import LoadedSpec
 from harness.tasks import Prompt
 from harness.words import DispatchMode, Mode, Status
 
+_LONGEST_S = 24 * 3600
 _STRIDE = 7
 """Tokens from where one made prompt begins to where the next one does."""
 
@@ -61,6 +63,15 @@ def replay_trace(
     arrivals = read_trace(trace, unit=unit, limit=loaded.spec.limit)
     arrivals = clipped(arrivals, room) if clip else arrivals
     refuse_long(arrivals, room, trace)
+    lasts_s = arrivals[-1].at_s / factor if isfinite(factor) else nan
+    if not lasts_s <= _LONGEST_S:
+        raise UsageError(
+            f"at a factor of {factor:g} this trace is replayed in {lasts_s / 3600:,.0f} hours, and "
+            f"at most {_LONGEST_S // 3600} are",
+            file=trace,
+            line=arrivals[-1].line,
+            hint="--unit ms where its times are milliseconds, --limit, or another --factor",
+        )
     mark = f"{sha256_of(trace)} {factor!r} {unit} {clip} {loaded.spec.limit}"
     mark += f" {new_run_id(results, '')}" if fresh else ""
     replayed = Experiment("trace", TraceRow, "trace.jsonl", mark, results, quiet)
@@ -70,7 +81,7 @@ def replay_trace(
     files = []
     for mode in loaded.spec.modes:
         work = partial(_Replay, mode, arrivals, factor, trace)
-        file, found = replayed.of_mode(loaded, mode, asked, work)
+        file, found = replayed.of_mode(loaded, mode, asked, lambda _: len(arrivals), work)
         files.append(file)
         rows += found
     found_out = traffic(rows)
@@ -184,6 +195,8 @@ class _Replay:
             except RequestFailed as error:
                 question.error = f"alone: {error}"
                 continue
+            if dispatcher.witness is None or not dispatcher.witness.alone:
+                question.error = "alone: nothing shows that it shared no step with another request"
             question.alone.append(scored(answer, question.of, profile))
 
     def _row(
@@ -216,7 +229,11 @@ class _Replay:
             again=question.alone[1] if ok else None,
             answer=answer and scored(answer, question.of, self._prepared.spec.score_profile),
             witness=met.witness if met else None,
-            neighbours=tuple((order[n] + 1, steps) for n, steps in met.neighbours) if met else None,
+            neighbours=(
+                tuple((order[n] + 1, steps) for n, steps in met.neighbours)
+                if met and met.neighbours is not None
+                else None
+            ),
         )
 
 
@@ -226,7 +243,8 @@ def _request(sent: Sent) -> Request | None:
     if answer.prompt_tokens is None or answer.cached_tokens is None or answer.token_ids is None:
         return None
     computed = answer.prompt_tokens - answer.cached_tokens
-    return Request(computed, len(answer.token_ids), answer.finish_reason == "stop")
+    stopped = answer.finish_reason == "stop"
+    return Request(computed, len(answer.token_ids), stopped, sent.sent_s or 0.0)
 
 
 def _span(arrivals: Sequence[Arrival], factor: float) -> str:
@@ -244,8 +262,8 @@ def _lines(mode: Mode, of: TraceOfMode) -> Iterator[str]:
         )
     yield (
         f"  witness   {of.witnessed} of {of.rows - of.errors} answered rows, {of.vacuous} of them "
-        f"met nobody; a row met {of.neighbours[0]:g} others in the median, {of.neighbours[1]} at "
-        "most"
+        f"met nobody; {of.certain} know whom they met: {of.neighbours[0]:g} others in the median, "
+        f"{of.neighbours[1]} at most"
     )
     yield f"  text      {of.text_changes} of {of.prompts - of.noise} prompts change in the traffic"
     yield f"  label     {of.label_flips} of {of.labelled} judged prompts flip"

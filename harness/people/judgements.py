@@ -3,9 +3,11 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct, ValidationError, convert
 
 from harness.errors import UsageError
 from harness.people.sheet import (
@@ -75,13 +77,13 @@ def read_judgements(text: str, file: str, key: AnswerKey) -> list[Judgement]:
     return judgements
 
 
-def refuse_repeats(new: Iterable[Judgement], known: Iterable[Mapping[str, Any]], file: str) -> None:
+def refuse_repeats(new: Iterable[Judgement], known: Iterable[Judgement], file: str) -> None:
     """Refuse a judgement of an item by a rater who has judged it in an earlier import.
 
     Raises:
         UsageError: with the file and line of each repeat.
     """
-    judged = {(row.get("item_id"), row.get("rater")): row.get("source") for row in known}
+    judged = {(one.item_id, one.rater): one.source for one in known}
     if repeats := [
         f"{j.source}: {j.rater} has judged {j.item_id} already ({judged[j.item_id, j.rater]})"
         for j in new
@@ -128,32 +130,61 @@ def _sheet_rows(text: str, file: str) -> Iterator[tuple[int, dict[str, str]]]:
         what = f"columns are missing: {', '.join(missing)}"
         raise UsageError(what, file=file, line=1, hint="fill in the sheet")
     start = 2
-    for row in reader:
-        yield start, {str(k): v or "" for k, v in row.items() if isinstance(v, str | None)}
-        start = reader.line_num + 1
+    try:
+        for row in reader:
+            yield start, {str(k): v or "" for k, v in row.items() if isinstance(v, str | None)}
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise UsageError(f"not CSV: {error}", file=file, line=start) from error
+
+
+class _Chosen(Struct):
+    choices: list[str] | None = None
+    text: str | list[str] | None = None
+
+
+class _Result(Struct):
+    value: _Chosen
+    from_name: str = ""
+
+
+class _Annotation(Struct):
+    was_cancelled: bool | None = None
+    completed_by: int | str | dict[str, Any] | None = None
+    lead_time: float | None = None
+    result: list[_Result] = []
+
+
+class _Task(Struct):
+    """What is read of a task in an export of Label Studio."""
+
+    data: dict[str, Any]
+    annotations: list[_Annotation] = []
 
 
 def _studio_rows(text: str, file: str) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         tasks = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"not JSON: {error}", file=file) from error
-    for number, task in enumerate(tasks if isinstance(tasks, list) else [tasks], 1):
-        data = task.get("data") if isinstance(task, Mapping) else None
-        if not isinstance(data, Mapping) or "item_id" not in data:
+    for number, value in enumerate(tasks if isinstance(tasks, list) else [tasks], 1):
+        try:
+            task = convert(value, _Task)
+        except ValidationError as error:
+            what = f"not a Label Studio task of this export: {error}"
+            raise UsageError(what, file=file, line=number) from error
+        shown = {key: told for key, told in task.data.items() if isinstance(told, str)}
+        if "item_id" not in shown:
             raise UsageError("not a Label Studio task of this export", file=file, line=number)
-        shown = {str(key): str(value) for key, value in data.items() if isinstance(value, str)}
-        for annotation in task.get("annotations") or ():
-            if annotation.get("was_cancelled"):
+        for annotation in task.annotations:
+            if annotation.was_cancelled:
                 continue
-            by, seconds = annotation.get("completed_by"), annotation.get("lead_time")
-            if isinstance(by, Mapping):
+            by = annotation.completed_by
+            if isinstance(by, dict):
                 by = by.get("email") or by.get("id")
-            given = {"rater": by, "seconds": seconds}
-            cells = {name: "" if value is None else str(value) for name, value in given.items()}
-            for result in annotation.get("result") or ():
-                value = result.get("value") or {}
-                chosen: str | Sequence[str] = value.get("choices") or value.get("text") or ()
-                words = chosen if isinstance(chosen, str) else " ".join(chosen)
-                cells[str(result.get("from_name"))] = words
+            given = {"rater": by, "seconds": annotation.lead_time}
+            cells = {name: "" if told is None else str(told) for name, told in given.items()}
+            for result in annotation.result:
+                chosen = result.value.choices or result.value.text or ()
+                cells[result.from_name] = chosen if isinstance(chosen, str) else " ".join(chosen)
             yield number, {**shown, **cells}

@@ -137,7 +137,10 @@ def build_export(
     for _ in range(math.ceil(len(flips) * controls / (1 - controls))):
         if spare := [kind for kind in counts if counts[kind] < len(kinds[kind])]:
             counts[min(spare, key=lambda kind: counts[kind])] += 1
-    lot, dealt = random.Random(seed), dict[str, Item]()
+    # ids of their own for each sheet: judgements of several lie in one file, and go by them
+    drawn = [item for pool in kinds.values() for item in pool]
+    about = sha256(f"{by} {controls!r} {sheet_csv(drawn)}".encode()).hexdigest()
+    lot, dealt = random.Random(f"{seed} {about}"), dict[str, Item]()
 
     def deal(item: Item, kind: ItemKind, of: str | None = None) -> None:
         while (item_id := f"{lot.getrandbits(48):012x}") in dealt:

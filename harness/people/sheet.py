@@ -23,6 +23,7 @@ from harness.hostile import visible
 from harness.words import Mode, Pattern
 
 KIND = "adjudication_key"
+_EXPORTED = "give the key.json of the export"
 RUBRIC_VERSION = "1"
 MAX_CELL = 30_000
 """Characters of an answer on the sheet; a spreadsheet's cell holds 32,767."""
@@ -133,9 +134,13 @@ def read_key(text: str, file: str) -> AnswerKey:
         if (value["kind"], value["schema_version"]) != (KIND, 1):
             raise UsageError("not an adjudication key of version 1", file=file)
         key = msgspec.convert(value, AnswerKey)
-    except (ValueError, KeyError, TypeError) as error:
-        hint = "give the key.json of the export"
-        raise UsageError(f"not an adjudication key: {error}", file=file, hint=hint) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(f"not an adjudication key: {error}", file=file, hint=_EXPORTED) from error
+    for name, item in key.items.items():
+        of = key.items.get(item.of) if item.of else item
+        whole = item.rubric in RUBRICS and item.rows and item.solo_side in ("A", "B")
+        if not whole or of is None or of.rubric != item.rubric:
+            raise UsageError(f"item '{name}' of the key was changed", file=file, hint=_EXPORTED)
     return replace(key, items={i: replace(item, item_id=i) for i, item in key.items.items()})
 
 

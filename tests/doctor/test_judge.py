@@ -29,6 +29,7 @@ GIB = 2**30
 GPU = Gpu(0, "NVIDIA H100", "580.82.07", (9, 0), 80 * GIB, 79 * GIB, "13.0")
 IMAGE = ImageFacts("vllm/vllm-openai:v0.19.1", "pinned", here=True, vllm="0.19.1", cuda="12.9")
 LLAMA_1B = {
+    "model_type": "llama",
     "hidden_size": 2048,
     "num_hidden_layers": 16,
     "num_attention_heads": 32,

@@ -60,8 +60,43 @@ def test_at_most_one_null_experiment_in_twenty_finds_a_difference(labels: str, k
 
 def test_a_planted_shift_is_found_with_the_power_that_is_stated() -> None:
     shift = detectable_shift(PROMPTS * SAMPLES, 0.5)
+    assert shift is not None
     found = sum(label_test(draws(1000 + seed, shift), resamples=999).is_found for seed in range(60))
     assert found / 60 >= 0.7  # 80% less the chance of 60 experiments
+
+
+@pytest.mark.parametrize(
+    ("pairs", "discordant", "shift"),
+    [(256, 2, 0.0352), (100, 3, 0.0894), (1000, 4, 0.0091), (256, 128, 0.1386), (32, 16, 0.3766)],
+)
+def test_the_power_is_that_of_pairs_that_differ_also_where_few_do(
+    pairs: int, discordant: int, shift: float
+) -> None:
+    """A shift of more than the discordant pairs makes all that differ, and these are counted."""
+    stated = detectable_shift(pairs, discordant / pairs)
+    assert stated == pytest.approx(shift, abs=1e-4)
+    lot = random.Random(pairs + discordant)
+    back = max(0.0, (discordant / pairs - stated) / 2)
+    times = 200
+    found = 0
+    for _ in range(times):
+        drawn = [lot.random() for _ in range(pairs)]
+        up, down = sum(x < stated + back for x in drawn), sum(x > 1 - back for x in drawn)
+        found += bool(up + down) and 2 * stats.binomtest(up, up + down).pvalue < 0.05
+    assert abs(found / times - 0.8) < 0.1
+
+
+def test_so_few_draws_that_no_shift_is_found_have_none() -> None:
+    assert detectable_shift(4, 0.5) is None  # the smallest p of four pairs is 1 in 8
+    assert detectable_shift(0, 0.5) is None
+    assert label_test([("p", "a", "c")]).detectable is None
+
+
+def test_a_third_label_asks_for_a_larger_shift() -> None:
+    two, three = (detectable_shift(1000, 0.5, labels=n) for n in (2, 3))
+    assert two is not None
+    assert three is not None
+    assert 1.05 < three / two < 1.25
 
 
 def test_shifts_that_go_both_ways_are_found_prompt_by_prompt() -> None:
@@ -137,6 +172,13 @@ def test_a_draw_whose_batch_was_none_is_no_evidence(more) -> None:
     of = found.by_mode[Mode.STANDARD]
     assert (of.vacuous, of.prompts, of.text_changes, of.labels) == (2, 0, 0, None)
     assert found.gaps
+
+
+def test_a_server_that_says_the_same_to_everything_was_not_asked_anything() -> None:
+    of = {f"q{n}": "aaabbb" for n in range(8)}
+    assert "different prompts have the same answer" in sampled([*rows(of)]).gaps[0]
+    other = {f"q{n}": "aaabbb" if n else "cccddd" for n in range(8)}
+    assert sampled([*rows(other)]).gaps == ()
 
 
 def test_the_modes_are_compared_by_the_prompts_that_both_count() -> None:

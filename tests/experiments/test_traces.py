@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,18 @@ def test_prompts_keep_their_lines_and_rows_their_order_of_arrival(write) -> None
         ("arrival_s,prompt_tokens\n0,0\n", 2, "must be a whole number of 1 or more, not '0'"),
         ("arrival_s,prompt,sample\n0,a,t/s\n", 2, "a prompt or names a sample, not both"),
         ("arrival_s,prompt\n", None, "no request in this trace"),
+        ("arrival_s,prompt_tokens\n0,inf\n", 2, "must be a whole number of 1 or more, not 'inf'"),
+        (f"arrival_s,prompt_tokens\n0,{'9' * 400}\n", 2, "must be a whole number of 1 or more"),
+        ("arrival_s,prompt_tokens\n0,1_000\n", 2, "must be a whole number of 1 or more"),
+        ("arrival_s,prompt\n0,Hello, you\n", 2, "3 cells, and the head has 2"),
+        ("arrival_s,prompt\n0,a\n1\n", 3, "1 cells, and the head has 2"),
+        ("arrival_s,prompt\n0,a\n1,\n", 3, "column prompt: empty"),
+        ("arrival_s,sample,prompt_tokens\n0,,\n", 2, "column sample: empty"),
+        ("arrival_s,arrival_s\n0,1\n", 1, "column arrival_s is there twice"),
+        ('arrival_s,prompt\n0,"a\n1,b\n', 3, "not CSV: unexpected end of data"),
+        (f"arrival_s,prompt\n0,{'x' * (1 << 24)}y\n", 2, "not CSV: field larger"),
+        ('arrival_s,prompt\n0,"a\nb"\nsoon,c\n', 4, "no time of arrival"),
+        ('arrival_s,prompt\nsoon,"a\nb"\n', 2, "no time of arrival"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_line(write, text, line, message) -> None:
@@ -117,3 +130,46 @@ def test_a_request_that_the_server_cannot_hold_is_refused_or_cut(write) -> None:
         (291, 109),
         (345, 55),
     ]
+
+
+@pytest.mark.parametrize("value", ["Infinity", "1e400", "9" * 400, "NaN", "-1", "true", "[]"])
+@pytest.mark.parametrize("column", ["arrival_s", "prompt_tokens"])
+def test_no_number_of_json_ends_in_anything_but_a_message(write, column: str, value: str) -> None:
+    cells = {"arrival_s": "0", "prompt_tokens": "3", column: value}
+    row = ", ".join(f'"{name}": {told}' for name, told in cells.items())
+    path = write("own.jsonl", f"{{{row}}}\n")
+    if (column, value) == ("arrival_s", "-1"):
+        assert read_trace(path)[0].at_s == 0
+        return
+    with pytest.raises(UsageError, match=f"column {column}"):
+        read_trace(path)
+
+
+def test_a_row_with_a_text_of_its_own_keeps_it_whatever_its_length_is_said_to_be(write) -> None:
+    rows = "0,,t/one,99999,7\n1,Hello,,99999,\n2,,,12,\n"
+    path = write("own.csv", f"arrival_s,prompt,sample,prompt_tokens,output_tokens\n{rows}")
+    found = read_trace(path)
+    assert [(one.prompt, one.sample, one.prompt_tokens) for one in found] == [
+        (None, "t/one", None),
+        ("Hello", None, None),
+        (None, None, 12),
+    ]
+    assert found[0].answer_tokens == 7
+    refuse_long(found, 2048, path)
+
+
+def test_times_without_a_zone_are_the_same_wherever_they_are_read(write, monkeypatch) -> None:
+    rows = "2024-03-31 01:59:59,1,1\n2024-03-31 03:00:01,1,1\n"  # a clock in Berlin springs here
+    path = write("azure.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n" + rows)
+    for zone in ("UTC", "Europe/Berlin"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        assert read_trace(path)[1].at_s == 3602
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_suffix_counts_in_any_case_and_so_do_names_of_columns(write) -> None:
+    assert read_trace(write("T.JSONL", '{"ARRIVAL_S": 1, " Prompt ": "x"}\n'))[0].prompt == "x"
+    assert len(read_trace(write("S.JSON", json.dumps(SAVED)))) == 2
+    assert read_trace(write("T.CSV", "\ufeffArrival_S , PROMPT\r\n0,x\r\n"))[0].prompt == "x"

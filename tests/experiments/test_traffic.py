@@ -35,6 +35,23 @@ def test_a_request_that_met_nobody_is_evidence_of_nothing() -> None:
     assert (found.vacuous, found.prompts, found.text_changes) == (1, 1, 0)
 
 
+def test_a_request_that_may_have_met_this_one_or_that_counts_if_it_met_one_for_certain() -> None:
+    least = Witness(shared_decode_share=0.5, source="log")
+    unsure = [
+        row("q", "aba", witness=least, neighbours=None),
+        row("r", witness=Witness(), neighbours=None),
+    ]
+    found = traffic([*unsure, row("other")])
+    of = found.by_mode[Mode.STANDARD]
+    assert (of.witnessed, of.vacuous, of.certain, of.prompts, of.text_changes) == (3, 0, 1, 2, 1)
+    assert (of.neighbours, found.gaps) == ((1, 1), ())
+
+
+def test_a_server_that_says_the_same_to_everything_was_not_asked_anything() -> None:
+    found = traffic([row(f"q{n}") for n in range(8)])
+    assert found.gaps == ("standard: different prompts have the same answer",)
+
+
 def test_a_request_without_a_witness_makes_the_trace_uncountable() -> None:
     found = traffic([row("q", "aba", witness=None, neighbours=None), row("other")])
     assert found.by_mode[Mode.STANDARD].text_changes == 0
@@ -61,8 +78,9 @@ def test_a_prompt_that_nothing_judges_has_no_label() -> None:
 
 
 def test_the_modes_are_compared_by_the_prompts_that_both_count() -> None:
-    standard = [row(f"q{n}", "aba") for n in range(8)]
-    quiet = [row(f"q{n}", mode=Mode.BATCH_INVARIANT) for n in range(7)]
+    texts = "aceg"
+    standard = [row(f"q{n}", f"{(a := texts[n % 4])}b{a}") for n in range(8)]
+    quiet = [row(f"q{n}", texts[n % 4] * 3, mode=Mode.BATCH_INVARIANT) for n in range(7)]
     found = traffic([*standard, *quiet])
     assert found.paired == (7, 0)
     assert found.p_two_sided == pytest.approx(2 / 2**7)

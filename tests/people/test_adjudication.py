@@ -244,7 +244,61 @@ def test_an_item_judged_in_an_earlier_import_is_refused() -> None:
     export = _export()
     judged = _judged(export, "ann")
     with pytest.raises(UsageError, match="are there already"):
-        refuse_repeats(judged[:1], [judged[0].as_json()], "ann.csv")
+        refuse_repeats(judged[:1], judged[:1], "ann.csv")
+
+
+def test_no_two_sheets_share_an_item_so_that_none_is_judged_on_another() -> None:
+    """One seed, one run: judgements of all sheets lie in one file, and go by the items' ids."""
+    rows = [_asked(name, n, texts) for name, texts in PATTERNS.items() for n in range(5)]
+    sheets = [_drawn(rows, by="pattern", seed=7), _drawn(rows[:-1], by="pattern", seed=7)]
+    sheets += [_export(seed=7, controls=share) for share in (0.2, 0.5)]
+    ids = [item for sheet in sheets for item in sheet.key.items]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        ["x"],
+        5,
+        {"a": 1},
+        [None],
+        [{"result": "x"}],
+        [{"result": ["x"]}],
+        [{"result": [{"value": ["a"]}]}],
+        [{"result": [{"value": {"choices": [1]}}]}],
+    ],
+)
+def test_an_export_of_label_studio_of_another_form_is_refused_with_its_task(annotations) -> None:
+    export = _export()
+    tasks = [{**studio_tasks(export.items)[0], "annotations": annotations}]
+    with pytest.raises(UsageError, match="not a Label Studio task") as refused:
+        read_judgements(json.dumps(tasks), "s.json", export.key)
+    assert refused.value.line == 1
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '[{"data": {"item_id": 5}}]', "[1]"])
+def test_what_is_no_export_of_label_studio_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        read_judgements(text, "s.json", _export().key)
+
+
+def test_a_cell_that_no_spreadsheet_holds_is_refused_with_its_line() -> None:
+    export = _export()
+    sheet = _filled(export, "ann") + '"' + "x" * (1 << 24) + 'y"\r\n'
+    with pytest.raises(UsageError, match="not CSV"):
+        read_judgements(sheet, "s.csv", export.key)
+
+
+@pytest.mark.parametrize(
+    "change", [{"rubric": "x"}, {"rows": []}, {"of": "nobody"}, {"solo_side": "C"}]
+)
+def test_a_key_that_was_changed_is_refused(change) -> None:
+    key = _export().key.as_json()
+    name = next(iter(key["items"]))
+    key["items"][name] |= change
+    with pytest.raises(UsageError, match=f"item '{name}' of the key was changed"):
+        read_key(json.dumps(key), "key.json")
 
 
 def test_rows_that_were_not_judged_are_left_out() -> None:
