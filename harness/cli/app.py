@@ -54,6 +54,7 @@ from harness.cli.terminal import (
     why_refused,
 )
 from harness.errors import EnvironmentError_, HarnessError, Interrupted
+from harness.hostile import visible
 
 app = typer.Typer(
     name="harness",
@@ -179,7 +180,7 @@ def _outcome(words: list[str], insist_on_output: Callable[[], None]) -> tuple[in
         result = typer.main.get_command(app).main(words, prog_name="harness", standalone_mode=False)
         insist_on_output()
     except HarnessError as error:
-        return error.exit_code, f"error: {error}"
+        return error.exit_code, f"error: {visible(str(error))}"
     except TyperException as error:
         return _usage(error)
     except typer.Abort:

@@ -180,7 +180,7 @@ def detectable_shift(
 def _power_of(shift: float, pairs: int, discordance: float) -> float:
     """How often a shift is found: over the numbers of discordant pairs, the sign test's power."""
     rate = max(shift, discordance)
-    low, high = stats.binom.ppf((1e-9, 1 - 1e-9), pairs, rate).astype(int)
+    low, high = (int(stats.binom.ppf(share, pairs, rate)) for share in (1e-9, 1 - 1e-9))
     counts = np.arange(low, high + 1)
     up = stats.binom.sf(_fewest(pairs)[counts] - 1, counts, (1 + shift / rate) / 2)
     return float((stats.binom.pmf(counts, pairs, rate) * up).sum())
@@ -189,8 +189,7 @@ def _power_of(shift: float, pairs: int, discordance: float) -> float:
 @cache
 def _fewest(pairs: int) -> NDArray[np.float64]:
     """Of 0, 1 ... discordant pairs, how many of one sign are found."""
-    found: NDArray[np.float64] = stats.binom.isf(ALPHA / 4, np.arange(pairs + 1), 0.5) + 1
-    return found
+    return np.asarray(stats.binom.isf(ALPHA / 4, np.arange(pairs + 1), 0.5)) + 1
 
 
 def _noncentrality(freedom: int, power: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from math import isfinite
@@ -34,6 +35,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 """What is read, and the columns that hold it, in lower case; the first one that is there counts."""
 _UNITS = {"s": 1.0, "ms": 1e-3}
 _MOST_TOKENS = 1e9
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Arrival(NamedTuple):
@@ -150,6 +152,8 @@ def _arrival(
     for what, text in texts.items():
         if text is not None and not isinstance(text, str):
             wrong(what, f"must be text, not {shown(text)}")
+        elif text is not None and _SURROGATE.search(text):
+            wrong(what, f"half of a surrogate pair cannot be sent: {shown(text)}")
     if all(text is not None for text in texts.values()):
         wrong("sample", "a row has a prompt or names a sample, not both")
     asks = [name for what in (*texts, "prompt_tokens") for name in COLUMNS[what] if name in cells]

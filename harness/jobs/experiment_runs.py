@@ -100,5 +100,5 @@ def ended(
             write_json(out, msgspec.to_builtins(found), parents=True)
             yield f"written   {out}"
 
-    failure = GateFailed("not countable", detail=tuple(gaps)) if gaps else None
-    return Done(list(told()), found, failure=failure)
+    failure = GateFailed("not countable", hint="--fresh asks again", detail=tuple(gaps))
+    return Done(list(told()), found, failure=failure if gaps else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from math import isfinite, nan
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,9 @@ def replay_trace(
     arrivals = read_trace(trace, unit=unit, limit=loaded.spec.limit)
     arrivals = clipped(arrivals, room) if clip else arrivals
     refuse_long(arrivals, room, trace)
-    lasts_s = arrivals[-1].at_s / factor if isfinite(factor) else nan
-    if not lasts_s <= _LONGEST_S:
+    if not isfinite(factor):
+        raise UsageError(f"--factor: {factor} is no number of times")
+    if (lasts_s := arrivals[-1].at_s / factor) > _LONGEST_S:
         raise UsageError(
             f"at a factor of {factor:g} this trace is replayed in {lasts_s / 3600:,.0f} hours, and "
             f"at most {_LONGEST_S // 3600} are",

@@ -56,6 +56,16 @@ def test_the_verbs_and_their_settings_complete_in_a_shell(tmp_path: Path) -> Non
     assert "--candidates" in completed("harness run --cand")
 
 
+def test_what_was_typed_or_read_moves_no_cursor_where_an_error_names_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["validate", "\x1b[2J\u202ex"])
+    told = capsys.readouterr().err
+    assert "⟦U+001B⟧[2J" in told
+    assert not {"\x1b", "\u202e"} & set(told)
+
+
 def test_a_run_is_listed_with_its_state(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = said(capsys, "runs", "--results", DEMO.parent)
     assert code == 0

@@ -169,6 +169,11 @@ def test_times_without_a_zone_are_the_same_wherever_they_are_read(write, monkeyp
     time.tzset()
 
 
+def test_half_of_a_surrogate_pair_is_refused_before_it_fails_to_be_sent(write) -> None:
+    with pytest.raises(UsageError, match="half of a surrogate pair"):
+        read_trace(write("own.jsonl", '{"arrival_s": 0, "prompt": "x\\ud800"}\n'))
+
+
 def test_a_suffix_counts_in_any_case_and_so_do_names_of_columns(write) -> None:
     assert read_trace(write("T.JSONL", '{"ARRIVAL_S": 1, " Prompt ": "x"}\n'))[0].prompt == "x"
     assert len(read_trace(write("S.JSON", json.dumps(SAVED)))) == 2

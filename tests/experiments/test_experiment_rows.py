@@ -1,0 +1,107 @@
+"""Rows of an experiment are taken up where they are whole, and asked anew for other questions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import conduct
+from harness.errors import UsageError
+from harness.experiments import SampleRow
+from harness.jobs.certifying import Asked
+from harness.jobs.experiment_runs import Experiment
+from harness.jobs.tracing import replay_trace
+from harness.places import placed
+from harness.settings import load_spec
+from harness.words import DispatchMode, Mode, Status
+
+DUE = 3
+
+
+def made(number: int) -> SampleRow:
+    told = {"mode": Mode.STANDARD, "status": Status.OK, "key": "t/s", "group": ("t/s",)}
+    return SampleRow(**told, sample=number, seed=number)
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[Path, bool]]:
+    """Asks over a server that is none; the file of rows, and whether it was asked."""
+    tasks = tmp_path / "tasks"
+    shutil.copytree(placed(load_spec("demo-tiny").spec.tasks), tasks)
+    loaded = load_spec("demo-tiny", {"tasks": str(tasks)})
+    experiment = Experiment("sample", SampleRow, "samples.jsonl", "", tmp_path / "results", True)
+    asked = Asked((DispatchMode.SYNCHRONIZED,), (2,), 1, 1)
+    served: list[str] = []
+
+    def with_server(_: object, options: conduct.RunOptions, *rest: object) -> None:
+        served.append(str(options.run_id))
+        (options.results / str(options.run_id)).mkdir(parents=True)
+
+    monkeypatch.setattr(conduct, "with_server", with_server)
+
+    def ask() -> tuple[Path, bool]:
+        before = len(served)
+        file, rows = experiment.of_mode(
+            *(loaded, Mode.STANDARD, asked, lambda _: DUE),
+            lambda _, rows: rows.extend(map(made, range(DUE))),
+        )
+        assert len(rows) == DUE
+        return file, len(served) > before
+
+    return ask
+
+
+def test_rows_that_are_there_are_not_asked_again(ask) -> None:
+    file, was_asked = ask()
+    assert was_asked
+    assert ask() == (file, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: [], "0 rows, and 3 of standard mode are due"),
+        (lambda lines: lines[:-1], "2 rows, and 3 of standard mode are due"),
+        (lambda lines: [*lines, lines[0]], "4 rows, and 3 of standard mode are due"),
+        (lambda lines: [line.replace("standard", "batch_invariant") for line in lines], "3 rows"),
+        (lambda lines: [*lines[:2], "{}"], "no row of this experiment"),
+        (lambda lines: [*lines[:2], lines[2][:-9]], "not JSON"),
+    ],
+)
+def test_rows_that_are_not_those_that_are_due_are_refused(ask, change, message: str) -> None:
+    file, _ = ask()
+    file.write_text("\n".join(change(file.read_text().splitlines())))
+    with pytest.raises(UsageError, match=message):
+        ask()
+
+
+def test_other_prompts_or_other_references_are_asked_anew(ask, tmp_path: Path) -> None:
+    file, _ = ask()
+    task = max((tmp_path / "tasks").glob("*.yaml"))
+    task.write_text(task.read_text() + "# another reference\n")
+    other, was_asked = ask()
+    assert was_asked
+    assert other != file
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit", "message"),
+    [
+        (float("inf"), "s", "is no number of times"),
+        (float("nan"), "s", "is no number of times"),
+        (1.0, "s", r"replayed in 1,000 hours"),
+        (1e-3, "ms", r"replayed in 1,000 hours"),
+    ],
+)
+def test_a_replay_that_nobody_waits_for_is_refused(
+    tmp_path: Path, factor: float, unit: str, message: str
+) -> None:
+    trace = tmp_path / "t.jsonl"
+    trace.write_text("".join(json.dumps({"arrival_s": at}) + "\n" for at in (0, 3_600_000)))
+    how = {"factor": factor, "unit": unit, "clip": False, "fresh": False, "quiet": True}
+    with pytest.raises(UsageError, match=message):
+        replay_trace(load_spec("demo-tiny"), trace, tmp_path, None, **how)
