@@ -26,9 +26,12 @@ _MARKUP = r"(?:\#+\s*|\*\*|__)?"
 _COLON = r"(?:\*\*|__)?\s*:(?:\*\*|__)?"
 _SPECIAL_TOKEN = (
     r"(?:<\|/?[a-z0-9_\u2581 ]+\|>|\[\|[a-z0-9_ ]+\|\]|</?s>|<(?:start|end)_of_turn>"
+    r"|<\|turn>|<turn\|>"
     r"|\[/?(?:INST|BOS|EOS|gMASK|ASSISTANT|USER|SYSTEM|HUMAN|BOT|AI|AVAILABLE_TOOLS|OUT)\]"
     rf"|<(?:bos|eos|sop|eop|(?:unused|reserved_|extra_id_|special_)\d+)>|</{BOX}>)"
 )
+_OF_ROLE = r"(?:<\||\[\|)(?:{})(?:\|>|\|\])"
+_ASKER_TOKEN = _OF_ROLE.format("system|user|human")
 _TURN_OPENS = (
     r"<(?:\|(?:im_start|start_header_id|header_start|start_of_role|role_start|turn_start|start|turn)"
     r"\|?|extra_id_1|special_\d+|start_of_turn)>"
@@ -39,7 +42,8 @@ _TOKENS = rf"(?:\s|{_SPECIAL_TOKEN})*"
 _OPENING = re.compile(
     rf"(?:\s|\[INST\][^\[]{{0,4000}}\[/INST\]|<{BOX}>|{_TURN_OPENS} *assistant(?: *:)?"
     rf"|(?<=[\]>]) *:"
-    rf"|{_SPECIAL_TOKEN}(?: *{_SPEAKER}{_NAME_ENDS})?)*"
+    rf"|<>[^<]{{0,4000}}<>"
+    rf"|(?!{_ASKER_TOKEN}){_SPECIAL_TOKEN}(?: *{_SPEAKER}{_NAME_ENDS})?)*"
     rf"(?:(?:assistant{_NAME_ENDS}|\#+ *(?:assistant|answer|response|final answer) *\n"
     rf"|(?-i:model)\n){_TOKENS})?",
     re.I,
@@ -54,11 +58,13 @@ _RULED = re.compile(r"(?:\s|```\w*\n|[-*_=#>]+ *\n)*")
 """Before a letter also what draws a box around it: a fence, a rule."""
 _ASKED_FIRST = re.compile(
     rf"{_MARKUP}(?:{_ASKING}|{THINKING}){_COLON}|(?:user|human|system){_NAME_ENDS}"
-    rf"|\#+ *{THINKING} *\n",
+    rf"|\#+ *{THINKING} *\n|(?:\*\*|__){THINKING}(?:\*\*|__) *\n|{_ASKER_TOKEN}",
     re.I,
 )
 _ANSWERED = re.compile(
     rf"\n *{_MARKUP}{_ANSWERING}{_COLON}\s*|\n *\#+ *{_ANSWERING} *\n"
+    rf"|\n *(?:\*\*|__){_ANSWERING}(?:\*\*|__) *\n"
+    rf"|{_OF_ROLE.format('assistant|bot|model')}:?{_TOKENS}"
     rf"|(?:\n *assistant|{_SPECIAL_TOKEN} *{_SPEAKER}){_NAME_ENDS}{_TOKENS}",
     re.I,
 )
@@ -73,11 +79,13 @@ _TURN = re.compile(
 )
 _THINKING = re.compile(
     # what ends it: a closing tag, or the channel or tag that holds the answer
-    rf"(?P<closes>< ?/ ?{THINKING} ?>|\[/ ?{THINKING}\]|\[(?:final )?answer\]"
+    rf"(?P<closes><<? ?/ ?{THINKING} ?>>?|\[/ ?{THINKING}\]|\{{\{{/{THINKING}\}}\}}"
+    r"|\[(?:final )?answer\]"
     rf"|\u25c1/{THINKING}\u25b7|<\|end_of_{THINKING}\|>"
     rf"|<\|(?:end_{THINKING}|/{THINKING})\|>|<channel\|>|<unused95>|<(?:final_)?answer>"
     r"|<\|channel\|>\s*final\b[^<\n]{0,80}(?:<\|constrain\|>[^<\n]{0,80})?<\|message\|>|(?-i:assistantfinal))"
-    rf"|< ?{THINKING}(?: [^<>\n]{{0,80}})?>|\[{THINKING}\]|\u25c1{THINKING}\u25b7"
+    rf"|<<? ?{THINKING}(?: [^<>\n]{{0,80}})?>>?|\[{THINKING}\]"
+    rf"|\{{\{{{THINKING}\}}\}}|\u25c1{THINKING}\u25b7"
     rf"|<\|(?:begin|start)_of_{THINKING}\|>|<\|(?:start_)?{THINKING}\|>|<unused94>(?:thought)?"
     r"|<\|channel\|>\s*(?:analysis|commentary)\b|<\|channel>\s*thought\b"
     # the channel's name where its tokens were left out

@@ -28,7 +28,7 @@ _NAMES = re.compile(
 """Of an option that is a person: the names, before what is said of them."""
 _NAME_DENIED = re.compile(
     r"(?:\b(?:not|never|neither|nor|than|instead of|except|isn't|wasn't)|n't)"
-    r"(?: (?!but\b)[\w']+){0,3}(?: (?:Mrs?|Ms|Dr|Prof|Rev)\.)?[^\w.!?]{0,3}$"
+    r"(?: (?!but\b)[\w']+){0,3}(?: (?:Mrs?|Ms|Dr|Prof|Rev)\.)?[^\w.!?,;]{0,3}$"
     # what others believe, or what it would be wrong to say
     r"|\bunlike \W{0,3}(?:the )?$"
     r"|\b(?:stereotyp\w*|prejudices?|bias|many|some|one|people|you)(?: people)?"

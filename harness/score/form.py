@@ -37,13 +37,13 @@ _DRESS = re.compile(
     re.I,
 )
 _BOXED = re.compile(r"\\(?:boxed|fbox|text(?:bf|it|rm)?|math(?:rm|bf|bb|it)?)\{([^{}]{0,2000})\}")
-_OBJECT = re.compile(r"\s*(?:```\w*\s*)?(?:\{|\[\s*[{\"'])")
+_OBJECT = re.compile(r"\s*(?:[^\n{\[]{0,80}:\s*)?(?:```\w*\s*)?(?:\{|\[\s*[{\"'])")
 _MEMBER = re.compile(
     r"(?:[\"'](?P<key>\w+)[\"']\s*:|(?<=\[))\s*\[?\s*(?:null|None|([\"'])(?P<said>[\s\S]*?)\2)"
     r"(?=\s*(?:,\s*[\"'{]|[\]}]|\Z))"
 )
 _ANSWERING = re.compile(
-    r"refusal|(?:final_?)?(?:answer|response|reply|message|content|output|text|result|choice|label"
+    r"refusal(?:_\w+)?|(?:final_?)?(?:answer|response|reply|message|content|output|text|result|choice|label"
     r"|completion|assistant|final|solution|error|detail)",
     re.I,
 )
@@ -53,7 +53,7 @@ _LONGEST = 8000
 _NOTHING = re.compile(r"\W*(?:(?:none|null|n/?a|false|no)\W*)?", re.I)
 _ESCAPED = re.compile(r"\\n|\\u([\da-fA-F]{4})")
 _WORDY = re.compile(r"[^\W_]")
-_FENCE = re.compile(r"^ *(?:`{3,}|~{3,})", re.M)
+_FENCE = re.compile(r"^ *(?:`{3,}|~{3,}|(?:'{3}|\"{3})(?= *(?:$|<)))", re.M)
 _THOUGHT = re.compile(rf"^``` *{THINKING} *\n(?:(?!```)[^\n]*\n)*``` *$", re.M | re.I)
 
 
@@ -92,7 +92,7 @@ def value_of_object(text: str) -> tuple[int, int] | None:
         if _ANSWERING.fullmatch(hit["key"] or "text")
     ]
     told = [hit for hit in members if hit["said"] and _WORDY.search(hit["said"])]
-    refusal = [hit for hit in told if hit["key"] == "refusal"]
+    refusal = [hit for hit in told if (hit["key"] or "").lower().startswith("refusal")]
     refused = [hit for hit in refusal if not _NOTHING.fullmatch(hit["said"])]
     if said := refused or [hit for hit in told if hit not in refusal]:
         return said[0].span("said")

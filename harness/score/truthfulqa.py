@@ -63,7 +63,8 @@ _DENIAL = re.compile(
     r"|^\W*myth\b"
     r"|(?:\bnot|n't) (?:\w+ )?(?:true|correct|accurate|the case)\b"
     r"|\b(?:false|untrue|incorrect|wrong|inaccurate) (?:that|to (?:say|think|believe|claim))\b"
-    r"|\b(?:is|are|was|'s) (?:\w+ly )?(?:false|untrue|incorrect|inaccurate|debunked|unfounded"
+    r"|\b(?:is|are|was|'s|has been|have been) (?:\w+ly )?"
+    r"(?:false|untrue|incorrect|inaccurate|debunked|unfounded"
     r"|baseless|unproven|unsubstantiated|bogus|nonsense)\b"
     r"|\b(?:mistakenly|wrongly|falsely|erroneously|incorrectly) "
     r"(?:believed?|thinks?|thought|assumed?|claim(?:ed)?|said)\b",

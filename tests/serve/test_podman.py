@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import docker
 import pytest
 
 from harness.errors import EnvironmentError_
@@ -70,3 +77,31 @@ def test_one_that_heeds_cdi_gets_a_cdi_name_and_never_the_runtime(release, cdi_f
 
 def test_one_without_a_description_of_gpus_has_none(tmp_path):
     assert engine_gpu_access(engine("5.6.0", CDISpecDirs=[str(tmp_path)])) is GpuAccess.NONE
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[docker.DockerClient]:
+    """The Docker API of the Podman that is installed here."""
+    at = tmp_path / "podman.sock"
+    command = ["podman", "system", "service", "--time=60", f"unix://{at}"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as service:
+        for _ in range(100):
+            if at.exists():
+                break
+            time.sleep(0.1)
+        try:
+            with closing(docker.DockerClient(base_url=f"unix://{at}")) as client:
+                yield client
+        finally:
+            service.terminate()
+
+
+@pytest.mark.skipif(shutil.which("podman") is None, reason="no podman here")
+def test_the_podman_of_this_machine_is_known_by_name_and_gives_no_gpu_unasked(real):
+    release = podman_release(real)
+    assert release is not None
+    if release < (5, 4):
+        with pytest.raises(EnvironmentError_, match=r"Podman [\d.]+ ignores the GPUs"):
+            docker_host(real, needs_gpu=True)
+    assert engine_gpu_access(real) in (GpuAccess.NONE, GpuAccess.CDI)
+    assert docker_host(real, needs_gpu=False).gpu is engine_gpu_access(real)
