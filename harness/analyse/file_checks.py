@@ -87,7 +87,9 @@ def _plan_made_again(run: Checked) -> Outcome:
         return failed(f"the plan cannot be made again: {error.message}")
     if found is None:
         return not_checked(
-            f"there is no {PROMPT_HASHES}: whether the records are of their plan is not known"
+            f"there is no {PROMPT_HASHES}: whether the records are of their plan is not known; "
+            f"the same `harness run` with --run-id {run.files.run_id} writes it, and asks only "
+            "what is missing"
         )
     again, asked = found
     if again != told:

@@ -1180,10 +1180,11 @@ def answers_of_one_mode_copied_into_the_other(run, rng):
 
 @cause("servers_as_logged")
 def log_of_another_lifetime(run, rng):
-    start = rng.choice(run.starts())
-    name = f"llama@{rng.randrange(16**8):08x}"
-    start["server"]["served_model_name"] = name
-    start["server"]["command"][-1] = name
+    served = rng.choice(run.starts())["server"]
+    old = served["served_model_name"]
+    name = f"{old.partition('@')[0]}@{rng.randrange(16**8):08x}"
+    served["served_model_name"] = name
+    served["command"] = [name if word == old else word for word in served["command"]]
 
 
 @cause("servers_as_logged")

@@ -52,6 +52,10 @@ KINDS = {
 }
 
 
+def test_there_are_at_least_fifteen_kinds_of_real_runs_and_they_differ():
+    assert len(set(KINDS.values())) >= 15
+
+
 @pytest.fixture(scope="module")
 def both(servers):
     return {str(mode): at(server) for mode, server in servers.items()}
