@@ -79,7 +79,7 @@ def _schedules_as_logged(run: Checked) -> Outcome:
             bad.append(f"{name}: {gated} gated batches, and {log.paused} pauses in the log")
         if log.paused and DispatchMode.GATED not in ways:
             bad.append(f"{name}: {log.paused} pauses in the log, and no gated batch")
-    if bad := bad or _not_staggered(run):
+    if bad := bad or _not_wide(run) or _not_staggered(run):
         return failed("sent otherwise than the records tell: ", bad)
     return ok(f"{len(logs)} logs show what was sent, and how")
 
@@ -160,6 +160,21 @@ def _told(run: Checked, model: str, mode: str, number: int) -> tuple[int, int, i
     requests = np.where(lists, times, sizes)
     gated = int((batches["dispatch_mode"] == DispatchMode.GATED).sum()) * times
     return alone + int(sizes.sum()), alone + int(requests.sum()), gated
+
+
+def _not_wide(run: Checked) -> list[str]:
+    """Starts whose wide batches all found a slot at once, by the slots that their logs tell."""
+    wide = run.records.candidates.query(f"dispatch_mode == '{DispatchMode.WIDE}'")
+    least = wide.groupby("model", observed=True)["batch_size"].min().to_dict()
+    return [
+        f"{startup.file}: start {number}: batches of {least[startup.model]} told as wide, and "
+        f"{slots} slots in its log"
+        for startup in run.files.startups
+        for number, start in startup.answering()
+        if startup.model in least and (facts := run.facts_of(start)) is not None
+        if isinstance(slots := facts.arguments.get("max_num_seqs"), int)
+        if slots >= least[startup.model]
+    ]
 
 
 def _not_staggered(run: Checked) -> list[str]:

@@ -541,7 +541,7 @@ def fewer_workers_asked_than_there_are(run, rng):
 @cause("mode_parity", lifetimes=2)
 def servers_set_otherwise_and_the_parity_as_it_was(run, rng):
     name, value = rng.choice(
-        [("max_num_seqs", rng.randint(1, 64)), ("attention_backend", "TRITON_ATTN"),
+        [("max_num_seqs", rng.randint(1, 3)), ("attention_backend", "TRITON_ATTN"),
          ("max_num_batched_tokens", rng.randint(512, 4096))]
     )  # fmt: skip
     for start in some(rng, run.starts("batch_invariant")):
@@ -551,7 +551,7 @@ def servers_set_otherwise_and_the_parity_as_it_was(run, rng):
 @cause("mode_parity", lifetimes=3)
 def one_lifetime_of_a_mode_set_otherwise(run, rng):
     start = run.starts("standard")[rng.randint(1, 2)]
-    relog(run, start, max_num_seqs=rng.randint(1, 99))
+    relog(run, start, max_num_seqs=rng.randint(1, 3), max_num_batched_tokens=rng.randint(1, 99))
 
 
 @cause("own_server", lifetimes=2)
@@ -1149,6 +1149,16 @@ def gated_batches_of_a_server_that_never_paused(run, rng):
 def gated_batches_told_as_another_schedule(run, rng):
     run.steps_kept = True
     _rename(run, "gated", rng.choice(["synchronized", "wide"]))
+
+
+@cause("schedules_as_logged")
+def batches_told_as_wide_that_found_a_slot_each(run, rng):
+    _rename(run, next(row["dispatch_mode"] for row in run.rows[::4] if row["dispatch_mode"] not in
+                      ("gated", "prompt_list")), "wide")  # fmt: skip
+    slots = rng.randint(4, 64)
+    for start in run.starts():
+        relog(run, start, max_num_seqs=slots)
+    run.metadata["note"] = rng.random()
 
 
 @cause("schedules_as_logged")
