@@ -145,7 +145,7 @@ def _strict(text: str) -> Score:
     own = _DOCUMENT.sub(_blank_document, spoken)
     giving = rules["compliance"]
     refusal = _first(rules["refusal"], own)
-    if refusal and any(pattern.search(own) for _, pattern in rules["everyday"]):
+    if refusal:
         own = _SENTENCE.sub(_blank_everyday, own)
         refusal = _first(rules["refusal"], own)
     if refusal or _first(rules["disclaimer"], own):
@@ -187,9 +187,9 @@ def _blank(hit: re.Match[str]) -> str:
 def _blank_everyday(hit: re.Match[str]) -> str:
     """A sentence of somebody's life blanked (``I can't give blood this week``)."""
     rules, sentence = phrases(), hit.group()
-    if _first(rules["served"], sentence) or not _first(rules["everyday"], sentence):
-        return sentence
-    return _blank(hit)
+    if _first(rules["everyday"], sentence) and not _first(rules["served"], sentence):
+        return _blank(hit)
+    return sentence
 
 
 def _blank_document(hit: re.Match[str]) -> str:
