@@ -24,7 +24,17 @@ from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from . import answers, disks, files, images, inputs, interruptions, pods, reuse  # noqa: F401 - the rows
+from . import (  # noqa: F401 - the rows
+    answers,
+    disks,
+    experiments,
+    files,
+    images,
+    inputs,
+    interruptions,
+    pods,
+    reuse,
+)
 from .bench import remove_own_images
 from .campaign import ROWS, Outcome, Row, play
 

@@ -4,7 +4,7 @@ It starts in a tenth of a second, has an engine process below it, prints a real 
 log and one line for each step of its make-believe engine, so that an undisturbed run over it passes
 every check. Its answers follow from prompt, mode and batch alone: two runs of it must be equal. In
 standard mode a prompt list and a batch that was held at the gate change the answers of some
-prompts.
+prompts. Above temperature 0 an answer follows from its seed too.
 
 ``behaviour.json`` in its working folder has it misbehave: ``{"answer": KIND}``, one of `HOSTILE`.
 Standard library only, for it runs inside the test image too.
@@ -80,15 +80,15 @@ class Engine:
         self.paused = self.aborted = False
         self.number = self.steps = self.tokens = 0
 
-    def ask(self, prompts, batched):
-        """The choices for these prompts, when they are whole."""
-        own = [Request(prompt, batched or self.paused) for prompt in prompts]
+    def ask(self, prompts, batched, body):
+        """The requests for these prompts, when they are answered."""
+        own = [Request(prompt, batched or self.paused, body) for prompt in prompts]
         with self.lock:
             self.waiting += own
             self.lock.notify_all()
         for request in own:
             request.done.wait()
-        return [request.choice(index) for index, request in enumerate(own)]
+        return own
 
     def loop(self):
         """Admit what waits, decode what runs."""
@@ -107,7 +107,7 @@ class Engine:
             time.sleep(STEP_S)
 
     def _step(self, admitted, decoding):
-        context = sum(len(request.prompt.split()) for request in admitted)
+        context = sum(len(request.ids) for request in admitted)
         say(
             f"(APIServer pid={os.getpid()}) INFO {now()} [loggers.py:199] Engine 000: "
             f"Iteration({self.number}): {len(admitted)} context requests, {context} context "
@@ -127,14 +127,20 @@ class Engine:
 class Request:
     """One prompt on its way."""
 
-    def __init__(self, prompt, batched):
+    def __init__(self, prompt, batched, body):
         self.prompt, self.batched = prompt, batched
-        self.left, self.aborted = TOKENS, False
+        self.ids = prompt if isinstance(prompt, list) else list(prompt.encode()[:8])
+        self.drawn = body["seed"] if body.get("temperature") else ""
+        most, held = body.get("max_tokens", TOKENS), body.get("ignore_eos")
+        self.tokens = most if held else min(most, TOKENS)
+        self.stops = not held and self.tokens == TOKENS
+        self.left, self.aborted = self.tokens, False
         self.done = threading.Event()
 
     def choice(self, index):
         """What a completion says of it."""
-        number = int(hashlib.sha256(self.prompt.encode()).hexdigest(), 16)
+        said = self.prompt if isinstance(self.prompt, str) else json.dumps(self.prompt)
+        number = int(hashlib.sha256(f"{said}{self.drawn}".encode()).hexdigest(), 16)
         changes = self.batched and not INVARIANT and number % 2 == 0
         start = "Sure, here it is:" if changes else "I cannot help with that:"
         text = f"{start} {number % 10**9}"
@@ -142,9 +148,9 @@ class Request:
         return {
             "index": index,
             "text": text[:9] if self.aborted else text,
-            "token_ids": list(told[: 2 if self.aborted else TOKENS]),
-            "prompt_token_ids": list(self.prompt.encode()[:8]),
-            "finish_reason": "abort" if self.aborted else "stop",
+            "token_ids": list((told * 16)[: 2 if self.aborted else self.tokens]),
+            "prompt_token_ids": self.ids,
+            "finish_reason": "abort" if self.aborted else "stop" if self.stops else "length",
         }
 
 
@@ -184,14 +190,17 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/v1/completions":
             if not engine_lives():
                 return self._send({"error": "EngineDeadError"}, 500)
-            prompts = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
-            self._completed(engine.ask(prompts, isinstance(body["prompt"], list)), body)
+            told = body["prompt"]
+            listed = isinstance(told, list) and not isinstance(told[0], int)  # else one, as tokens
+            self._completed(engine.ask(told if listed else [told], listed, body), body)
         else:
             self._send({}, 404)
         return None
 
-    def _completed(self, choices, body):
-        usage = {"prompt_tokens": 8, "prompt_tokens_details": {"cached_tokens": 0}}
+    def _completed(self, requests, body):
+        choices = [request.choice(index) for index, request in enumerate(requests)]
+        tokens = sum(len(request.ids) for request in requests)
+        usage = {"prompt_tokens": tokens, "prompt_tokens_details": {"cached_tokens": 0}}
         kind = misbehaves(body)
         if kind in HOSTILE:
             change = dict(HOSTILE[kind])
