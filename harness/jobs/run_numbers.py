@@ -200,6 +200,10 @@ def take_in(sheets: Sequence[Path], key: Path, run: Path | None) -> Done:
         EnvironmentError_: the judgements cannot be written.
     """
     answers, folder = people.read_key(read_text(key), str(key)), run or key.parent
+    own = read_run_files(folder).run_id if (folder / METADATA).is_file() else None
+    if own not in (None, answers.run_id):
+        what = f"this key is of run {answers.run_id}, and the folder is run {own}"
+        raise UsageError(what, file=key, hint="give that run with --run, or the key of its sheet")
     target = folder / "adjudications.jsonl"
     known = []
     for line, row in read_rows(target) if target.is_file() else ():

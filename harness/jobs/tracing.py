@@ -34,7 +34,7 @@ from harness.records import Answer, new_run_id, text_hash
 from harness.replay import Dispatcher, Due, RequestFailed, Sent, scored
 from harness.settings import LoadedSpec
 from harness.tasks import Prompt
-from harness.words import DispatchMode, Mode, Status
+from harness.words import DispatchMode, Mode, RequestEndpoint, Status
 
 _LONGEST_S = 24 * 3600
 _STRIDE = 7
@@ -63,6 +63,11 @@ def replay_trace(
     arrivals = read_trace(trace, unit=unit, limit=loaded.spec.limit)
     arrivals = clipped(arrivals, room) if clip else arrivals
     refuse_long(arrivals, room, trace)
+    made = next((one for one in arrivals if one.prompt_tokens is not None), None)
+    if made and loaded.spec.request.endpoint is RequestEndpoint.CHAT:
+        what = "a prompt of so many tokens cannot be made for the chat endpoint, which takes a text"
+        hint = "a trace with prompts, or --endpoint completions"
+        raise UsageError(what, file=trace, line=made.line, hint=hint)
     if not isfinite(factor):
         raise UsageError(f"--factor: {factor} is no number of times")
     if (lasts_s := arrivals[-1].at_s / factor) > _LONGEST_S:

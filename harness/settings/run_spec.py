@@ -27,7 +27,11 @@ from harness.settings.yaml_lines import KeyPath
 from harness.words import Asking, BackendName, CachePolicy, DispatchMode, Mode, RequestEndpoint
 
 _STRICT = ConfigDict(
-    extra="forbid", frozen=True, use_enum_values=False, use_attribute_docstrings=True
+    extra="forbid",
+    frozen=True,
+    use_enum_values=False,
+    use_attribute_docstrings=True,
+    allow_inf_nan=False,
 )
 _OF_THE_API = re.compile(r"(?:/v1(?:/(?:chat/)?completions|/models)?|/health)?/*$")
 PORTS_OF_A_RUN = 10

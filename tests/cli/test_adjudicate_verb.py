@@ -107,6 +107,26 @@ def test_the_same_sheet_twice_is_refused_and_nothing_is_added(sheets: Path) -> N
     assert (sheets / "adjudications.jsonl").read_bytes() == before
 
 
+def test_judgements_of_one_run_are_not_added_to_another(
+    sheets: Path, tmp_path: Path, capsys
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "metadata.json").write_text(json.dumps({"schema_version": 1, "run_id": "other"}))
+    command = ("adjudicate", "import", _fill(sheets, "ann"), "--key", sheets / "key.json")
+    assert _harness(*command, "--run", other) == 2
+    assert "and the folder is run other" in capsys.readouterr().err
+    assert [path.name for path in other.iterdir()] == ["metadata.json"]
+
+
+def test_a_judgement_that_was_changed_by_hand_is_refused_with_its_line(
+    sheets: Path, capsys
+) -> None:
+    (sheets / "adjudications.jsonl").write_text('{"item_id": ["x"]}\n')
+    assert _harness("adjudicate", "import", "--key", sheets / "key.json") == 2
+    assert "adjudications.jsonl:1: no judgement" in capsys.readouterr().err
+
+
 def test_one_bad_file_keeps_a_good_one_out(sheets: Path) -> None:
     good, bad = _fill(sheets, "ann"), _fill(sheets, "bob", change="perhaps")
     assert _harness("adjudicate", "import", good, bad, "--key", sheets / "key.json") == 2

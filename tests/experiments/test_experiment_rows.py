@@ -105,3 +105,14 @@ def test_a_replay_that_nobody_waits_for_is_refused(
     how = {"factor": factor, "unit": unit, "clip": False, "fresh": False, "quiet": True}
     with pytest.raises(UsageError, match=message):
         replay_trace(load_spec("demo-tiny"), trace, tmp_path, None, **how)
+
+
+def test_prompts_of_a_length_are_not_made_for_the_chat_endpoint(tmp_path: Path) -> None:
+    trace = tmp_path / "t.jsonl"
+    trace.write_text('{"arrival_s": 0, "prompt_tokens": 5}\n')
+    how = {"factor": 1.0, "unit": "s", "clip": False, "fresh": False, "quiet": True}
+    with pytest.raises(UsageError, match="cannot be made for the chat endpoint") as refused:
+        replay_trace(
+            load_spec("demo-tiny", {"request.endpoint": "chat"}), trace, tmp_path, None, **how
+        )
+    assert refused.value.line == 1

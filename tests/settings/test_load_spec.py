@@ -319,3 +319,10 @@ def test_what_cannot_be_asked_is_refused_with_what_can(flags, message):
 @pytest.mark.parametrize("name", profile_names())
 def test_every_profile_asks_four_times(name):
     assert load_spec(name).spec.controls.askings == ("S0", "S1", "B", "S2")
+
+
+@pytest.mark.parametrize("key", ["request.temperature", "request.timeout_s", "controls.stagger_ms"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_no_setting_is_infinite_or_no_number(key: str, value: float) -> None:
+    with pytest.raises(UsageError, match="must be a finite number"):
+        load_spec("demo-tiny", {key: value})
