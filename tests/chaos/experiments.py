@@ -39,7 +39,7 @@ def interrupted_trace(play: Play) -> None:
     _interrupted(play, "trace")
 
 
-@row("interrupted-sample", share=1, fast=1)
+@row("interrupted-sample", share=1)
 def interrupted_sample(play: Play) -> None:
     """The same with draws above temperature 0."""
     _interrupted(play, "sample")
