@@ -11,6 +11,7 @@ token, or in too many ways to be followed, is none: nothing is said of any reque
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, combinations, dropwhile, takewhile
@@ -173,10 +174,12 @@ def _after(
         tried = []
         for prefilling in split if left else ((),):
             done = [one for one, _ in whole if (one, left) not in prefilling]
-            running = [(at + requests[one].answer_tokens - 1, one) for one in done]
-            running += state.decoding
-            ahead = sum(requests[one].stopped for last, one in running if last <= at)
-            decoding = tuple(sorted(entry for entry in running if entry[0] > at))
+            decoding, ahead = state.decoding, 0
+            if done or (decoding and decoding[0][0] <= at):  # else the very same one goes on
+                running = [(at + requests[one].answer_tokens - 1, one) for one in done]
+                running += decoding
+                ahead = sum(requests[one].stopped for last, one in running if last <= at)
+                decoding = tuple(sorted(entry for entry in running if entry[0] > at))
             began = tuple(one for one, _ in whole)
             tried.append((_State(following, passed, prefilling, decoding, ahead), began))
         yield tried
@@ -232,6 +235,9 @@ def _told(
 
     mixed = so_far(s.context_requests > 0 and s.generation_requests > 0 for s in steps)
     shared = so_far(s.context_requests + s.generation_requests > 1 for s in steps)
+    order = sorted(range(len(spans)), key=lambda place: spans[place].first)
+    begun = [spans[place].first for place in order]
+    longest = max(span.last - span.first for span in spans)
     found = []
     for place, span in enumerate(spans):
         decodes, end = requests[place].answer_tokens - 1, span.last + 1
@@ -252,11 +258,12 @@ def _told(
             ),
             source="log",
         )
-        met = [
+        near = order[bisect_left(begun, span.first - longest) : bisect_left(begun, end)]
+        met = sorted(
             (other, one.certain, min(end, one.last + 1) - max(span.first, one.first))
-            for other, one in enumerate(spans)
-            if other != place and one.first < end and one.last >= span.first
-        ]
+            for other, one in ((other, spans[other]) for other in near)
+            if other != place and one.last >= span.first
+        )
         known = all(certain for _, certain, _ in met)
         found.append(Met(witness, tuple((one, n) for one, _, n in met) if known else None))
     return found
