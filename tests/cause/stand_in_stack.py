@@ -38,8 +38,8 @@ class Engine(base.Engine):
 class Request(base.Request):
     """A prompt whose answer is scripted."""
 
-    def __init__(self, prompt, batched):
-        super().__init__(prompt, batched)
+    def __init__(self, prompt, batched, body):
+        super().__init__(prompt, batched, body)
         self.left, self.width, self.mixed, self.others = TOKENS, 1, False, set()
 
     def choice(self, index):
