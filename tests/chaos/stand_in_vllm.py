@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -68,6 +69,7 @@ parser.add_argument("--host", default="0.0.0.0")
 parser.add_argument("--port", type=int, default=8000)
 parser.add_argument("--served-model-name")
 parser.add_argument("--max-model-len", default="512")
+parser.add_argument("--gpu-memory-utilization", dest="share", default="0.4")
 known, _ = parser.parse_known_args()
 
 
@@ -297,11 +299,20 @@ def now():
 
 
 def start_up_text():
-    """A real server's log until it was ready."""
+    """A real server's log until it was ready, with this one's time, name, weights and settings."""
     name = "batch_invariant" if INVARIANT else "standard"
     text = (LOGS / f"vllm-0.32.0-cpu-plugin-{name}.log").read_text()
-    for told in ("max_seq_len=", "'max_model_len': "):  # of the server that wrote it: 512
-        text = text.replace(f"{told}512", f"{told}{known.max_model_len}")
+    text = re.sub(r"\b\d\d-\d\d \d\d:\d\d:\d\d\b", now(), text)
+    for told, own in {  # of the server that wrote it, and of this one
+        "max_seq_len=512": f"max_seq_len={known.max_model_len}",
+        "'max_model_len': 512": f"'max_model_len': {known.max_model_len}",
+        "/models/demo": str(known.model),
+        "18144": str(known.port),
+        "127.0.0.1": known.host,
+        "demo-llama": str(known.served_model_name),
+        "'gpu_memory_utilization': 0.4": f"'gpu_memory_utilization': {known.share}",
+    }.items():
+        text = text.replace(told, own)
     return text.partition("INFO:     Application startup complete.")[0].rstrip("\n")
 
 
