@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import pairwise
 from typing import NamedTuple
 
 from harness.records.answers import Witness
@@ -47,7 +47,7 @@ class Footprints:
     Attributes:
         first: each mark, and the line and asking that first has it.
         equal: lines of which two askings took the same time to the microsecond.
-        near: pairs of askings of a record whose times are nearer than `NEAR_S` and not equal.
+        near: neighbours among the times of a record that are nearer than `NEAR_S` and not equal.
     """
 
     first: dict[Footprint, tuple[int, Asking]] = field(default_factory=dict)
@@ -56,10 +56,11 @@ class Footprints:
 
     def add(self, row: Row, line: int, asked: Sequence[tuple[Asking, AnswerRow]]) -> None:
         """One good record more."""
-        times = [one.latency_s for _, one in asked if one.latency_s]
-        for one, other in combinations(times, 2):
-            self.equal += [line] * (one == other)
-            self.near += 0 < abs(one - other) < NEAR_S
+        times = sorted([one.latency_s for _, one in asked if one.latency_s])
+        apart = [later - one for one, later in pairwise(times)]
+        self.near += sum([0 < time < NEAR_S for time in apart])
+        if 0 in apart:
+            self.equal.append(line)
         told = dict(asked)
         for asking, seen in row.witness.each() if row.witness else ():
             batch = asking in (Asking.B, Asking.B2)
