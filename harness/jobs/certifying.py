@@ -61,7 +61,7 @@ def certify_stack(
     """
     works = []
     for number in range(1, asked.lifetimes + 1):
-        prepared = conduct.prepare(_lifetime(loaded, asked, number), source=rows_of(asked))
+        prepared = conduct.prepare(_lifetime(loaded, asked, number), source=_rows(asked, number))
         run_id = f"{loaded.spec.name}-certify-{prepared.fingerprint[:8]}-{number}"
         if fresh:
             run_id = f"{run_id}-{new_run_id(results, '')}".rstrip("-")
@@ -153,11 +153,24 @@ def _fits(schedule: DispatchMode, width: int, slots: int) -> bool:
     return schedule is not DispatchMode.GATED or not slots or width <= slots
 
 
+def _steps(asked: Asked, number: int) -> int | None:
+    """Tokens of a step in one lifetime; ``None`` where they are the server's own."""
+    return _STEPS[(number - 1) % len(_STEPS)] if asked.vary_steps else None
+
+
+def _rows(asked: Asked, number: int) -> conduct.CandidateSource:
+    """The rows of one lifetime: a step of 256 tokens does not hold a gated batch's prompts."""
+    if _steps(asked, number) is None:
+        return rows_of(asked)
+    others = tuple(one for one in asked.schedules if one is not DispatchMode.GATED)
+    return rows_of(replace(asked, schedules=others or asked.schedules))
+
+
 def _lifetime(loaded: LoadedSpec, asked: Asked, number: int) -> LoadedSpec:
     """The spec of one lifetime: both modes, four askings, its own tokens a step."""
     spec = loaded.spec
     given = list(spec.server.extra_args)
-    steps = _STEPS[(number - 1) % len(_STEPS)] if asked.vary_steps else None
+    steps = _steps(asked, number)
     if spec.backend is not BackendName.EXTERNAL:
         if not _SLOTS.search(" ".join(given)):
             given += ["--max-num-seqs", str(max(2, max(asked.widths) // 2))]

@@ -22,7 +22,7 @@ from harness.errors import GateFailed
 from harness.jobs import Done
 from harness.jobs.certifying import Asked
 from harness.jobs.matrix_cells import Cells, read_axes
-from harness.numbers import count_of, percent, seconds_text
+from harness.numbers import count_of, duration_text, percent
 from harness.records import read_run_files
 from harness.report import matrix_document, write_document
 from harness.settings import LoadedSpec
@@ -110,7 +110,7 @@ def _lines(found: Attribution, known: tuple[Defect, ...]) -> Iterator[str]:
         lifetimes = count_of(cell.lifetimes, "lifetime")
         told = cell.not_seen if not cell.lifetimes else f"{said} in {lifetimes}"
         cache = f"; cache {cell.cache}" if cell.cache else ""
-        yield f"  {cell.name:<32} {told}{cache}, {seconds_text(cell.seconds)}"
+        yield f"  {cell.name:<32} {told}{cache}; {duration_text(cell.seconds)} of servers"
     for one in known:
         yield f"known     {one.id} ({', '.join(one.threads) or one.source}): {one.workaround}"
     if found.removed_by and not known:

@@ -17,7 +17,7 @@ from harness.errors import Interrupted, RunError, UsageError, nearest
 from harness.jobs.certifying import Asked, rows_of
 from harness.jobs.runs import conducted, read_sizes
 from harness.jobs.together import Work, at_once
-from harness.records import RECORDS, iter_records
+from harness.records import RECORDS, iter_records, read_run_files
 from harness.settings import Expect, ExternalServer, LoadedSpec
 from harness.words import Asking, BackendName, CachePolicy, DispatchMode, Effect, Mode
 
@@ -240,14 +240,14 @@ class Cells:
         if done.failure is not None:
             first = done.validation.failures[0]
             return _nothing(f"{first.check}: {first.message}", began)
-        return _seen(done, time.monotonic() - began)
+        return _seen(done)
 
 
 def _nothing(why: str, began: float) -> Seen:
     return Seen(frozenset(), 0, not_seen=why, seconds=time.monotonic() - began)
 
 
-def _seen(done: conduct.Conclusion, seconds: float) -> Seen:
+def _seen(done: conduct.Conclusion) -> Seen:
     """What a run's records show, by prompt; answers under other schedules count alike."""
     prompts, changed, cached = set[str](), set[str](), set[str]()
     noise = mixed = 0
@@ -259,5 +259,6 @@ def _seen(done: conduct.Conclusion, seconds: float) -> Seen:
         cached |= {prompt} if cache and cache.text else set()
         noise += bool(time_alone and time_alone.text)
         mixed += bool(record.witness and record.witness.B and record.witness.B.mixed_steps)
-    told = frozenset(changed)
-    return Seen(told, len(prompts), "", noise, len(cached), mixed, seconds)
+    starts = [one for startup in read_run_files(done.folder).startups for one in startup.starts]
+    seconds = sum(one.seconds for one in starts)  # also where it was asked ahead
+    return Seen(frozenset(changed), len(prompts), "", noise, len(cached), mixed, seconds)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -107,6 +108,16 @@ class Start(Struct, frozen=True):
         told.append(object_in(self.server_info or {}, "vllm_config"))
         said = [str(config.get("speculative_config")) for config in told if config]
         return next((one for one in said if one not in ("None", "{}")), "") if said else None
+
+    @property
+    def seconds(self) -> float:
+        """From its start to its end; 0 where one of them is not told."""
+        try:
+            ends = (self.started_at or "", self.ended_at or "")
+            began, ended = map(datetime.fromisoformat, ends)
+        except ValueError:
+            return 0.0
+        return (ended - began).total_seconds()
 
     @property
     def failure(self) -> str | None:

@@ -250,7 +250,8 @@ class RunSpec(BaseModel):
         gpus, each = server.gpu_device_ids or (), server.workers
         if len(gpus) >= 2 * each:
             shares = len(gpus) // each
-            first = (run * len(self.modes) + place) % shares * each
+            # turned from run to run, so that no mode has a card to itself
+            first = (run + place) % shares * each
             own["gpu_device_ids"] = gpus[first : first + each]
         return self.model_copy(update={"server": server.model_copy(update=own)})
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.cause import CertificateVerdict, certify, read_lifetime
+from harness.records import RECORDS, iter_records
+from harness.words import DispatchMode
 
 KEPT = Path(__file__).parents[2] / "results/reference"
 STANDARD = {"mode": "standard"}
@@ -97,6 +99,10 @@ def test_lifetimes_that_run_at_once_leave_what_those_one_after_the_other_do(plac
     assert (told["verdict"], told["lifetimes"]) == ("invariant", 2)
     assert len(told["runs"]) == len(set(told["runs"])) == 2
     assert {one["lifetime"] for one in told["proofs"]} == {1, 2}
+    # a gated batch's prompts do not fit the second lifetime's steps
+    runs = sorted(Path("results").glob("stack-certify-*-[12]"), key=lambda run: run.name[-1])
+    one, two = ({r.dispatch_mode for _, r in iter_records(run / RECORDS)} for run in runs)
+    assert one - two == {DispatchMode.GATED}
 
 
 def test_servers_that_would_take_each_others_memory_are_not_started_at_once(place):

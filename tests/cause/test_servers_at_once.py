@@ -84,7 +84,12 @@ def test_several_gpus_are_shared_out_to_servers_at_once():
     ranks = {"server.tensor_parallel": 2, "controls.worker_proof": True}
     spec = load_spec("controlled", {"server.gpu_device_ids": ["0", "1", "2", "3"], **ranks}).spec
     shares = [spec.at_place(run, place).server for run, place in ((0, 0), (0, 1), (1, 0), (1, 1))]
-    assert [one.gpu_device_ids for one in shares] == [("0", "1"), ("2", "3")] * 2
+    assert [one.gpu_device_ids for one in shares] == [
+        ("0", "1"),
+        ("2", "3"),
+        ("2", "3"),
+        ("0", "1"),
+    ]
     assert len({one.port for one in shares}) == 4
     alone = load_spec("controlled", {"server.gpu_device_ids": ["3"]}).spec
     assert alone.at_place(2, 1).server.gpu_device_ids == ("3",)
