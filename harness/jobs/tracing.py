@@ -28,6 +28,7 @@ from harness.files import sha256_of
 from harness.jobs import Done
 from harness.jobs.certifying import Asked
 from harness.jobs.experiment_runs import Experiment, ended
+from harness.machine import first_in_line
 from harness.numbers import count_of, p_equals, percent
 from harness.plan import Lifetime
 from harness.records import Answer, new_run_id, text_hash
@@ -146,7 +147,8 @@ class _Replay:
             Due(arrival.at_s / self._factor, question.prompt, question.own)
             for arrival, question in zip(self._arrivals, asked, strict=True)
         ]
-        sent, steps = await dispatcher.on_time(dues)
+        with first_in_line():
+            sent, steps = await dispatcher.on_time(dues)
         await self._alone(dispatcher, alone)
         answered = [place for place, one in enumerate(sent) if one.reply]
         order = sorted(answered, key=lambda place: sent[place].sent_s or 0.0)

@@ -122,6 +122,27 @@ def processes_with(variable: str) -> Iterator[tuple[ProcessId, dict[str, str]]]:
                 yield process, held
 
 
+@contextlib.contextmanager
+def first_in_line() -> Iterator[bool]:
+    """Be served before all other programs in the block, where this machine allows it.
+
+    Real-time scheduling of the calling thread (sched(7)); what it starts is served as ever.
+
+    Yields:
+        Whether it is allowed: to root, or by ``ulimit -r``.
+    """
+    try:
+        before = os.sched_getscheduler(0), os.sched_getparam(0)
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except (AttributeError, OSError):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        os.sched_setscheduler(0, *before)
+
+
 def end_processes(processes: tuple[ProcessId, ...], *, grace_s: float) -> None:
     """SIGTERM, then SIGKILL to those that are left after ``grace_s`` seconds."""
     for number, seconds in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
