@@ -85,7 +85,7 @@ def answers(mode):
 
 
 def insist(startup, server, lifetime):
-    lifetimes._insist(startup, lifetime, server, alone=False)
+    lifetimes._insist(lifetimes._Up(lifetime, server, startup), alone=False)
 
 
 @pytest.mark.parametrize("mode", Mode)
