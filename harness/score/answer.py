@@ -44,7 +44,8 @@ _OPENING = re.compile(
     rf"|(?<=[\]>]) *:"
     rf"|<>[^<]{{0,4000}}<>"
     rf"|(?!{_ASKER_TOKEN}){_SPECIAL_TOKEN}(?: *{_SPEAKER}{_NAME_ENDS})?)*"
-    rf"(?:(?:assistant{_NAME_ENDS}|\#+ *(?:assistant|answer|response|final answer) *\n"
+    rf"(?:(?:assistant{_NAME_ENDS}|\#+ *assistant *\n"
+    r"|(?:\#+ *)?(?:\*\*|__)?(?:(?:the|my|final|correct) ){0,2}(?:answer|response)(?:\*\*|__)? *\n"
     rf"|(?-i:model)\n){_TOKENS})?",
     re.I,
 )
@@ -56,6 +57,8 @@ _PREFIX = re.compile(
 _PREFIX_OR_A = re.compile(rf"{_MARKUP}(?:{_ANSWERING}|a){_COLON}\s*", re.I)
 _RULED = re.compile(r"(?:\s|```\w*\n|[-*_=#>]+ *\n)*")
 """Before a letter also what draws a box around it: a fence, a rule."""
+_FRAME = re.compile(r"\#{1,6} +(?=[^\n]+\s*\Z)|[\"'](?=[^\"\n]+[\"']\s*\Z)")
+"""Around a line that is all of the answer: a heading's mark, an opening quote."""
 _ASKED_FIRST = re.compile(
     rf"{_MARKUP}(?:{_ASKING}|{THINKING}){_COLON}|(?:user|human|system){_NAME_ENDS}"
     rf"|\#+ *{THINKING} *\n|(?:\*\*|__){THINKING}(?:\*\*|__) *\n|{_ASKER_TOKEN}",
@@ -235,6 +238,7 @@ def read_answer(raw: str, scorer: str, *, letters: bool = False) -> Answer:
     end = turn.start() if turn else len(folded)
     if value := value_of_object(folded[start:end]):
         start, end = start + value[0], start + value[1]
+    start = start if letters else _after(_FRAME, folded[:end], start)
     region = folded[start:end]
     start += len(region) - len(region.lstrip())
     text = region.strip()

@@ -15,7 +15,9 @@ from harness.score.letters import (
 )
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
-_IS = re.compile(rf"{STATED.pattern}|^(?:it|that|this)(?:'s| is| was| must be)\s{{1,4}}", re.I)
+_IS = re.compile(
+    rf"{STATED.pattern}|^\W{{0,8}}(?:it|that|this)(?:'s| is| was| must be)\s{{1,4}}", re.I
+)
 """What the name of the option comes after that is chosen."""
 _ARTICLES = frozenset({"a", "an", "the"})
 _NAMES = re.compile(
@@ -27,7 +29,7 @@ _NAMES = re.compile(
 )
 """Of an option that is a person: the names, before what is said of them."""
 _NAME_DENIED = re.compile(
-    r"(?:\b(?:not|never|neither|nor|than|instead of|except|isn't|wasn't)|n't)"
+    r"(?:\b(?:not|never|neither|nor|than|instead of|except|isn't|wasn't)|n't)[*_]{0,3}"
     r"(?: (?!but\b)[\w']+){0,3}(?: (?:Mrs?|Ms|Dr|Prof|Rev)\.)?[^\w.!?,;]{0,3}$"
     # what others believe, or what it would be wrong to say
     r"|\bunlike \W{0,3}(?:the )?$"
@@ -48,6 +50,16 @@ _NAME_REJECTED = re.compile(
     r"|[^.!?;,\n]{0,20} (?:may|might) or (?:may|might) not\b",
     re.I,
 )
+
+
+_REASON = re.compile(
+    r"(?:^\W*|[.!]\s)(?:since|because|as|given that|while|although) [^,\n]+,"
+    r"|(?:^|[.!]\s)[^.!?\n]+,? (?:so|therefore|thus|hence),? (?=it"
+    r"(?:'s| is| was| must| has| would)\b)"
+    r"|(?:,? (?:because|since|whereas)|, (?:as|while|given that)) [^.!?\n]*|\([^()\n]*\)",
+    re.I,
+)
+"""Why an option is chosen; who is named there is compared with the chosen one."""
 
 
 def chosen_option(
@@ -112,6 +124,10 @@ def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> C
         # "the baker's son" names no "baker" beside itself
         if not any((f, n) != (first, last) and f <= first and last <= n for f, n in found.values())
     ]
+    if anywhere and len(named) > 1:
+        why = [hit.span() for hit in _REASON.finditer(line)]
+        at = {index: words[found[index][0]].start() for index in named}
+        named = [i for i in named if not any(start <= at[i] < end for start, end in why)]
     if len(named) != 1:
         return None
     first, last = found[named[0]]

@@ -39,7 +39,10 @@ _DRESS = re.compile(
 _BOXED = re.compile(r"\\(?:boxed|fbox|text(?:bf|it|rm)?|math(?:rm|bf|bb|it)?)\{([^{}]{0,2000})\}")
 _OBJECT = re.compile(r"\s*(?:[^\n{\[]{0,80}:\s*)?(?:```\w*\s*)?(?:\{|\[\s*[{\"'])")
 _MEMBER = re.compile(
-    r"(?:[\"'](?P<key>\w+)[\"']\s*:|(?<=\[))\s*\[?\s*(?:null|None|([\"'])(?P<said>[\s\S]*?)\2)"
+    # a list of letters is no single one
+    r"(?:[\"'](?P<key>\w+)[\"']\s*:|(?<=\[))(?!\s*\[?\s*[\"']\(?[a-zA-Z][).]?[\"']"
+    r"\s*,\s*[\"'][^\"':]*[\"']\s*[,\]])"
+    r"\s*\[?\s*(?:null|None|([\"'])(?P<said>[\s\S]*?)\2)"
     r"(?=\s*(?:,\s*[\"'{]|[\]}]|\Z))"
 )
 _ANSWERING = re.compile(

@@ -34,8 +34,10 @@ _ELSEWHERE = (
 )
 """``The answer is`` in other languages."""
 STATED = re.compile(
-    rf"(?:{_ELSEWHERE}|\banswer(?:(?:\s(?:to|for)\s[^.,:;\n]{{1,40}}?)?(?:,[^.,:;\n]{{1,30}},)?"
-    rf"(?:\s{{1,4}}(?:here\s)?{_BE}\b|'s\b)[\s*_]{{0,4}}:?"
+    rf"(?:{_ELSEWHERE}|\banswer(?:(?:\s(?:to|for|that|which|I|we)(?:'d)?\s"
+    r"(?![^.,:;\n]{0,40}\b(?:not|wrong|incorrect|least)\b)[^.,:;\n]{1,40}?)?"
+    r"(?:,[^.,:;\n]{1,30},)?"
+    rf"(?:\s{{1,4}}[*]{{0,3}}(?:here\s)?{_BE}\b|'s\b)[\s*_]{{0,4}}:?"
     r"|[\s*_\"']{0,4}(?:[:=\u2192\u21d2\u27a1]|-{1,2}>?)))"
     r"\s{0,8}",
     re.I,
@@ -78,19 +80,26 @@ _ALL_BUT = (
 ONLY_ONE = re.compile(rf"{_ALL_BUT}{_NOUN}{_WRAP}$", re.I)
 BEFORE_STATED = re.compile(
     rf"(?:{STATED.pattern}"
-    rf"|\b(?:correct|best|right|only|final|my) (?:option|choice|one|letter|pick|guess){_CLOSE}"
+    r"|\b(?:correct|best|right|only|final|my) (?:option|choice|one|letter|pick|guess|statement)"
+    rf"{_CLOSE}"
     rf"\s{{1,4}}{_BE}\b:?\s{{1,4}}"
+    r"|\b(?:option|choice|one) (?:that|which) (?![^.,:;\n]{0,40}\b(?:not|wrong|incorrect|least"
+    r"|false|does|fails?|can)\b)"
+    rf"[^.,:;\n]{{1,40}}? {_BE}\s{{1,4}}"
+    r"|\b(?:(?:(?<=, )|^)which (?:is|means)|match(?:es|ing)|correspond(?:s|ing) to|points to"
+    r"|left with)\s{1,4}"
     rf"|\b(?:{wordings('picks')})\s{{1,4}}{_ARTICLE}"
     r"|\b(?:finally|ultimately|in the end|settl(?:e|ing) on|stick(?:ing)? with|leaves?"
-    r"|leaving)[,:]?"
+    r"|leaving)(?: (?:us|you))?(?: with)?[,:]?"
     r"\s{1,4}(?:only\s|just\s)?|(?:^|[.!?,;\n]\s{0,4})(?:must be|going with|picking|choosing)\s"
     rf"|{_ALL_BUT}"
     r"|\b(?:correct|right|solution|conclusion|result|choice|option|letter|selection|pick|guess"
     r"|vote|ans\.?)"
     r"(?: (?:option|choice))?[*_]{0,3}\s{0,4}:\s{0,4}|\bans\.\s"
-    r"|\b(?:I|we)(?:'d|'ll|'m| would| will| am)? (?:choose|pick|select|say|answer|vote(?: for)?"
-    rf"|(?:go|going) (?:with|for)|think|believe|guess)(?: that)?(?: it(?:'s| {_BE}))?\s{{1,4}}"
-    r"|\blet(?:'s| us) (?:go with|say|pick)\s|(?:^|[.!?\n]\s{0,4})(?:choose|select|pick)\s"
+    r"|\b(?:I|we)(?:'d|'ll|'m| would| will| am)? (?:choose|pick|select|prefer|say|answer"
+    rf"|vote(?: for)?|(?:go|going) (?:with|for)|think|believe|guess)(?: that)?(?: it(?:'s"
+    rf"| {_BE}))?\s{{1,4}}"
+    r"|\blet(?:'s| us) (?:go with|say|pick)\s|(?:^|[.!?\n]\s{0,4})(?:choose|select|pick|go with)\s"
     rf"|\b(?:it|that|this)(?:'s| {_BE})\s{{1,4}}|\bsondern\s|\bsino\s|\u800c\u662f\s{{0,2}}"
     rf"|\b{_TURN_ROUND}\b[,.:;!\s-]{{1,4}}"
     r"|(?:^|[.!?,;\n-]\s{0,4})no(?:pe)?[,:;.!] {1,4}(?:sorry[,.]?\s)?"
@@ -106,7 +115,12 @@ PREFERRED = re.compile(
     r"(?:$|[.!,;\n]|(?:\s(?:clearly|also|definitely|obviously|indeed|therefore|thus|both|all)){0,2}"
     r"\s{0,4}(?:the\s)?(?:one\b|answer\b"
     r"|(?:(?:most|more|partially|exactly|actually|clearly|by far|even|much|far) ){0,2}"
-    r"(?:correct|right|true|best|better|accurate|appropriate|likely|plausible)\b))"
+    r"(?:correct|right|true|best|better|accurate|appropriate|likely|plausible|reasonable"
+    r"|logical|suitable)\b"
+    r"|only (?:one|option|choice) (?:that|which) (?:fits|works|matches|holds|makes sense|is (?:"
+    r"correct|right|true))\b))"
+    rf"|{_CLOSE}\s{{1,4}}(?:as )?the (?:only |most )?(?:correct|right|best|likely) (?:answer|option"
+    r"|choice)\b"
     rf"|{_CLOSE}\s{{1,4}}(?:is|was|would be) (?:too(?=\s{{0,2}}(?:[.!,;\n]|$))"
     r"|as well|my (?:choice|pick|answer|vote|guess))\b"
     rf"|{_CLOSE}\s{{1,4}}(?:isn't|is not|wasn't|was not) (?:incorrect|wrong|false|invalid|untrue)\b"
@@ -121,10 +135,11 @@ PREFERRED = re.compile(
 )
 """After a letter of which it is said that it is the right one."""
 LONE = re.compile(
-    r"(?:^|[.!?:;)\n]\s{0,4}|\s-\s|(?<!thing)(?<!none)(?<!all)(?:,|(?<=\w))\s(?=but|so|however|yet|hence|thus"
+    r"(?:^\W{0,8}|[.!?:;)\n]\s{0,4}|\s-\s|(?<!thing)(?<!none)(?<!all)(?:,|(?<=\w))\s(?=but|so|however|yet|hence|thus"
     r"|therefore))(?:(?:so|thus|hence|therefore"
     r"|sure|ok|okay|eh|hm|of course|certainly|yes|yeah|probably|definitely|clearly|obviously|likely"
     r"|most likely|maybe|perhaps|then|well|right|again|but|however|yet|only|just|hmm|um|ah|oh"
+    r"|sorry|ergo|by (?:process of )?elimination"
     r"|alright)"
     rf"[,:!.]?\s{{1,4}}){{0,3}}"
     rf"(?:(?:a |{_ARTICLE})(?:[^\W\d_]{{2,15}}\s)?(?:{wordings('answer')})\s{{1,4}}{_ARTICLE}"
@@ -138,14 +153,18 @@ LONE_ENDS = re.compile(
     re.I | re.M,
 )
 """What stands around a letter that is a sentence of its own."""
-BEFORE_OPENING = re.compile(rf"{_WRAP}{_NOUN}{_WRAP}", re.I)
+BEFORE_OPENING = re.compile(
+    r"(?:\W{0,4}(?:sure|okay|ok|certainly|of course|absolutely|great question)[,:!.]{1,3}\s{1,4})?"
+    rf"{_WRAP}{_NOUN}{_WRAP}",
+    re.I,
+)
 AFTER_SENTENCE = re.compile(
     rf"{_CLOSE}{_ASIDES}\s{{1,4}}(?:(?:is|was|seems|looks|sounds|beats)\b(?! an? )|would be\b)"
 )
 """After a letter about which a sentence begins: it is weighed when another one comes along."""
 AFTER_OPENING = re.compile(
     r"[)\]}*_$`\"'>|]+|[.:,;][*_]{0,3}(?=\s|$)|\s[-:=]\s|\s\("
-    r"|\s(?:isn't|because|since|as|rather than|instead of|over|not)\b",
+    r"|\s(?:isn't|because|since|due to|as|rather than|instead of|over|not)\b",
     re.I,
 )
 GIVES_REASON = re.compile(rf"{_CLOSE}\s{{1,4}}(?:because|since)\b", re.I)
@@ -166,6 +185,10 @@ MARK_FIRST = re.compile(
     re.I,
 )
 """The same with the verdict before the letter."""
+IN_TURN = re.compile(
+    rf"[^\w\n]*A{_MARKED}[^\n]*\n+[^\w\n]*B{_MARKED}[^\n]*\n+[^\w\n]*C{_MARKED}", re.I
+)
+"""One option after the other is looked at, from the first line on."""
 ONE_BY_ONE = re.compile(r"^\W{0,8}(?:option|choice)\s{1,4}\W{0,2}([A-Z])\b\W{0,4}:", re.I | re.M)
 SO_NO = re.compile(r"[,:;-]\s{1,4}(?:so|hence|thus|therefore)?,?\s{0,4}no\W{0,4}$", re.I)
 """A line that talks about an option before the next one is looked at."""

@@ -27,6 +27,7 @@ from harness.score.letter_forms import (
     EACH,
     GIVES_REASON,
     GOES_ON,
+    IN_TURN,
     JOINT,
     LETTER,
     LISTED,
@@ -89,6 +90,7 @@ def explicit_letter(answer: Answer, options: int) -> Choice | None:
     rest = len(answer.first_line)
     one_by_one = {hit[1].upper() for hit in ONE_BY_ONE.finditer(answer.text)}
     weighed = first.rule in _WEIGHED or len(one_by_one) > 1 or SO_NO.search(answer.first_line)
+    weighed = weighed or IN_TURN.match(answer.text)
     if not weighed:  # said of itself, it stands unless it is taken back
         taken_back = CORRECTS.search(answer.text, rest)
         rest = taken_back.start() if taken_back else len(answer.text)
@@ -104,7 +106,9 @@ def _first_letter(answer: Answer, options: int) -> Choice | None:
         return marked
     if (alone := ALONE.match(line)) and (option := option_of(alone[1])) < options:
         # nothing but letters, a line each, is a list of them
-        others = (o for o in answer.text.split("\n", 8) if o.strip() and not JOINT.fullmatch(o))
+        others = (
+            o for o in answer.text.split("\n", 8) if re.search(r"\w", o) and not JOINT.fullmatch(o)
+        )
         lines = [ALONE.match(other) for other in others]
         if all(lines) and len({hit and option_of(hit[1]) for hit in lines}) > 1:
             return Choice(SEVERAL, "letter:several", alone.span(1))

@@ -19,8 +19,8 @@ from msgspec import Struct, convert
 from harness.prove import ServerLog
 
 _EXCEPTION = re.compile(
-    r"^(?:[A-Za-z_][\w]*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Repo|NotFound|Died)(?::|$)"
-    r"|^Exception: "
+    r"^(?:[A-Za-z_][\w]*\.)*[A-Z]\w*(?:(?:Error|Exception)(?:_\w+)?|Exit|Interrupt|Repo|NotFound"
+    r"|Died)(?::|$)|^(?:[a-z_]\w*\.)*(?:errors?|exceptions?)\.[A-Z]\w+: |^Exception: "
 )
 _ECHO = re.compile(
     r"Engine core initialization failed|WorkerProc initialization failed|EngineDeadError"

@@ -204,6 +204,10 @@ DRESS = [
     "Final answer: {}",
     "My answer: {}",
     "**Response:** {}",
+    "**Answer**\n\n{}",
+    "Answer\n{}",
+    "Final Answer\n\n{}",
+    "## **Response**\n{}",
     "Okay. {}",
     "Sure! {}",
 ]
