@@ -81,7 +81,8 @@ def bench(tmp_path: Path, free_port: int, run_id: str, stand_in_image: str) -> B
         "stop_timeout_s": 3,
         "shm_size": "64m",
         "dtype": "bfloat16",
-        "max_model_len": 1024,  # as the log that it prints
+        "max_model_len": 1024,  # as the log that it prints, and the share of memory
+        "gpu_memory_utilization": 0.4,
         "attention_backend": None,
         "volumes": [f"{ROOT}/tests/data/vllm_logs:/logs:ro"],
         "env": {"STAND_IN_LOG": f"/logs/{LOG}", "STAND_IN_DELAY": "0.3"},

@@ -2,8 +2,9 @@
 
 It exists to provoke faults that the real server cannot be made to show cheaply. ``STAND_IN`` in
 its environment chooses one: ``exits`` (at start, as a failed vLLM does), ``never_ready``,
-``other_model``. ``STAND_IN_LOG`` names a real server's log that it prints, ``STAND_IN_DELAY`` how
-many seconds an answer takes. ``STAND_IN_REUSEPORT`` shares the port as vLLM does.
+``other_model``. ``STAND_IN_LOG`` names a real server's log that it prints until that was ready,
+with its own time, name, weights and port; ``STAND_IN_DELAY`` is how many seconds an answer takes.
+``STAND_IN_REUSEPORT`` shares the port as vLLM does.
 ``POST /allocate`` takes memory until the limit kills it,
 ``POST /die`` exits.
 """
@@ -11,6 +12,7 @@ many seconds an answer takes. ``STAND_IN_REUSEPORT`` shares the port as vLLM doe
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -52,6 +54,7 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(3)
         elif self.path == "/v1/completions":
             time.sleep(float(os.environ.get("STAND_IN_DELAY", "0")))
+            print('INFO:     127.0.0.1:1 - "POST /v1/completions HTTP/1.1" 200 OK', flush=True)
             prompts = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
             self._send(
                 200,
@@ -74,6 +77,20 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+def start_up_text(text):
+    """Of a real server's log, told by this one."""
+    text = text.partition("INFO:     Application startup complete.")[0]
+    text = re.sub(r"\b\d\d-\d\d \d\d:\d\d:\d\d\b", time.strftime("%m-%d %H:%M:%S"), text)
+    for told, own in {
+        "/models/m384": str(known.model),
+        "'port': 18000": f"'port': {known.port}",
+        "'served_model_name': ['m']": f"'served_model_name': ['{known.served_model_name}']",
+        "served_model_name=m,": f"served_model_name={known.served_model_name},",
+    }.items():
+        text = text.replace(told, own)
+    return text
+
+
 def allocate():
     held = []
     while True:
@@ -89,7 +106,7 @@ signal.signal(signal.SIGTERM, end)
 print("first byte of the log", flush=True)
 print(f"stand-in server: {known} {rest} {behaviour}", file=sys.stderr, flush=True)
 if "STAND_IN_LOG" in os.environ:
-    print(Path(os.environ["STAND_IN_LOG"]).read_text(), flush=True)
+    print(start_up_text(Path(os.environ["STAND_IN_LOG"]).read_text()), flush=True)
 if behaviour == "exits":
     print("RuntimeError: Failed to infer device type", file=sys.stderr, flush=True)
     sys.exit(1)
