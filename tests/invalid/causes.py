@@ -541,7 +541,7 @@ def fewer_workers_asked_than_there_are(run, rng):
 @cause("mode_parity", lifetimes=2)
 def servers_set_otherwise_and_the_parity_as_it_was(run, rng):
     name, value = rng.choice(
-        [("max_num_seqs", rng.randint(1, 3)), ("attention_backend", "TRITON_ATTN"),
+        [("max_num_seqs", rng.randint(1, 3)), ("block_size", rng.choice((32, 64))),
          ("max_num_batched_tokens", rng.randint(512, 4096))]
     )  # fmt: skip
     for start in some(rng, run.starts("batch_invariant")):
