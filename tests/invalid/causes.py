@@ -1197,26 +1197,28 @@ def log_of_another_lifetime(run, rng):
     served["command"] = [name if word == old else word for word in served["command"]]
 
 
-@cause("servers_as_logged")
-def weights_renamed_everywhere_but_in_the_log(run, rng):
-    weights = f"org/llama-{rng.randint(2, 999)}"
-    _settings(run)["models"][0]["hf_id"] = weights
-    for row in run.rows:
-        row["hf_id"] = weights
-    for start in run.starts():
-        served = start["server"]
-        served["hf_id"] = weights
-        served["command"] = [weights if w == "org/llama" else w for w in served["command"]]
-
-
-@cause("servers_as_logged")
-def weights_renamed_everywhere_but_in_the_command(run, rng):
+def renamed_weights(run, rng):
+    """Other weights in settings, records and start-up files, but for the command; their name."""
     weights = f"org/llama-{rng.randint(2, 999)}"
     _settings(run)["models"][0]["hf_id"] = weights
     for row in run.rows:
         row["hf_id"] = weights
     for start in run.starts():
         start["server"]["hf_id"] = weights
+    return weights
+
+
+@cause("servers_as_logged")
+def weights_renamed_everywhere_but_in_the_log(run, rng):
+    weights = renamed_weights(run, rng)
+    for start in run.starts():
+        served = start["server"]
+        served["command"] = [weights if w == "org/llama" else w for w in served["command"]]
+
+
+@cause("servers_as_logged")
+def weights_renamed_everywhere_but_in_the_command(run, rng):
+    renamed_weights(run, rng)
 
 
 @cause("servers_as_logged")
