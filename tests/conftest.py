@@ -49,6 +49,13 @@ NEEDS = {"docker": _docker_missing, "vllm_cpu": _engine_missing, "gpu": _gpu_mis
 LEFT_OUT = pytest.StashKey[dict[str, tuple[int, str]]]()
 
 
+def pytest_itemcollected(item):
+    """`side_by_side.sh` finds a marked test by the words of its file."""
+    for mark in NEEDS:
+        if item.get_closest_marker(mark) and f"mark.{mark}" not in item.path.read_text("utf-8"):
+            raise pytest.UsageError(f"{item.path}: marked {mark}, and it does not say mark.{mark}")
+
+
 @pytest.hookimpl(trylast=True)  # what -m leaves out needs nothing
 def pytest_collection_modifyitems(config, items):
     missing = {}

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Every test, side by side: those that start real vLLM servers on the CPU wait for much of their
-# time. They begin when the CPU engine is installed and its image is there, which takes minutes of a
-# bare machine and which most of the others do not need; files that ask the same servers stay
-# together. What they said follows the report of the others.
+# Every test, in four parts side by side, since tests of servers and containers wait for much of
+# their time: those that need neither; and when the CPU engine is installed, which takes minutes of
+# a bare machine, those in containers, once there is an image of it, and two parts of real servers,
+# in which files that ask the same servers stay together. What these three said follows the report
+# of the others.
 set -m # each part is a process group: when this script ends, whatever ends it, nothing of them stays
 python=.venv/bin/python
-together="tests/invalid tests/test_identity_end_to_end.py tests/test_schedules_end_to_end.py tests/test_cause_end_to_end.py"
-apart=$(printf -- '--ignore=%s ' $together)
+together=$(ls tests/invalid/test_real_*.py tests/test_{identity,schedules,cause}_end_to_end.py)
 told=$(mktemp -d)
 
 end() {
@@ -24,38 +24,33 @@ trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-real() { "$python" -m pytest -p no:cacheprovider -m "$@"; }
-
-own_servers() {
-    real "vllm_cpu and docker" >"$told/containers" 2>&1
-    contained=$?
+naming() { grep -rl --include='test_*.py' "mark\.$1" tests; } # to read no other file takes less time
+marked() {
     # shellcheck disable=SC2086
-    real "vllm_cpu and not docker" tests $apart >"$told/own" 2>&1
-    case $? in 0 | 5) ;; *) return 1 ;; esac  # 5: none can run here
-    case $contained in 0 | 5) ;; *) return 1 ;; esac
+    "$python" -m pytest -p no:cacheprovider -m "$1" $2
+    case $? in 0 | 5) ;; *) return 1 ;; esac # 5: none can run here
 }
+in_containers() {
+    { [ -z "$CI" ] || docker/cpu/build.sh; } && marked docker "$(naming docker)"
+}
+own() { marked "vllm_cpu and not docker" "$(naming vllm_cpu | grep -vxF "$together")"; }
 
 {
-    make -s engine && { [ -z "$CI" ] || docker/cpu/build.sh; } || { touch "$told/ready"; exit 3; }
-    touch "$told/ready"
-    own_servers & parts=$!
-    # shellcheck disable=SC2086
-    real "vllm_cpu and not docker" $together >"$told/shared" 2>&1 & parts="$parts $!"
     bad=0
+    make -s engine || bad=3
+    in_containers >"$told/containers" 2>&1 & parts=$!
+    own >"$told/own" 2>&1 & parts="$parts $!"
+    marked vllm_cpu "$together" >"$told/shared" 2>&1 & parts="$parts $!"
     for part in $parts; do
-        wait "$part"
-        case $? in 0 | 5) ;; *) bad=1 ;; esac
+        wait "$part" || bad=1
     done
     exit $bad
 } >"$told/a_engine" 2>&1 </dev/null &
-servers=$!
+real=$!
 "$python" -m pytest -m "not vllm_cpu and not docker" </dev/null &
 wait $!  # and not in the foreground: a signal would wait for its end
 others=$?
-until [ -e "$told/ready" ]; do sleep 1; done  # containers are of the engine's image
-"$python" -m pytest -m "docker and not vllm_cpu" </dev/null &
-wait $! || [ $? -eq 5 ] || others=1
-wait "$servers"
+wait "$real"
 real=$?
 cat "$told"/*
 [ "$others" -eq 0 ] && [ "$real" -eq 0 ]

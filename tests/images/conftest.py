@@ -14,12 +14,25 @@ import docker
 import httpx
 import pytest
 
+from harness.images.inventory.contents import Inventory
+from harness.images.inventory.taking import ContentsCache, take_inventory
+
+VLLM = "harness-vllm-cpu:0.32.0"
+
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     client = docker.from_env(timeout=60)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def vllm_inventory(
+    engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
+) -> Inventory:
+    """Of the real engine's image, which takes ten seconds to read."""
+    return take_inventory(VLLM, engine, cache=ContentsCache(tmp_path_factory.mktemp("cache")))
 
 
 def _free_port() -> int:

@@ -18,6 +18,7 @@ from harness.images import Change, argument_changes, compare_images
 from harness.images.inventory.contents import (
     Effect,
     InvariantModule,
+    Inventory,
     KernelFile,
     Layer,
     Plugin,
@@ -29,10 +30,11 @@ from harness.images.inventory.contents import (
 )
 from harness.images.inventory.taking import ContentsCache, take_inventory
 
+from .conftest import VLLM
 from .inventories import SHA_A, SHA_B, arguments, inventory
 
 ROOT = Path(__file__).parents[2]
-OLD, NEW = "harness-vllm-cpu:0.31.0", "harness-vllm-cpu:0.32.0"
+OLD, NEW = "harness-vllm-cpu:0.31.0", VLLM
 LATER = {
     "torch": TorchFacts("2.11.0", cuda="13.0"),
     "vllm": VllmFacts("0.20.2", "vllm", source_files=1, source_sha256=SHA_B),
@@ -279,12 +281,11 @@ def older_image(engine: docker.DockerClient) -> str:
 
 @pytest.mark.docker
 def test_the_difference_of_two_real_versions_is_what_their_sources_say(
-    engine: docker.DockerClient, older_image: str, tmp_path: Path
+    engine: docker.DockerClient, older_image: str, vllm_inventory: Inventory, tmp_path: Path
 ):
     """Checked by hand in the sources of vLLM 0.31.0 and 0.32.0."""
-    cache = ContentsCache(tmp_path)
-    a, b = (take_inventory(image, engine, cache=cache) for image in (older_image, NEW))
-    difference = compare_images(a, b)
+    older = take_inventory(older_image, engine, cache=ContentsCache(tmp_path))
+    difference = compare_images(older, vllm_inventory)
     details = {(one.name, d.name): (d.a, d.b) for one in difference.arguments for d in one.details}
     added = {one.name for one in difference.arguments if one.change == "added"}
     assert difference.headline.startswith("vLLM 0.31.0 → 0.32.0, 4 packages changed")

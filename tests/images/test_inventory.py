@@ -22,9 +22,10 @@ from harness.images.inventory.said import read_help
 from harness.images.inventory.taking import ContentsCache, load_inventory, take_inventory
 from harness.serve.docker import find_leftovers
 
+from .conftest import VLLM
+
 pytestmark = pytest.mark.docker
 BASE = "harness-base:bookworm"
-VLLM = "harness-vllm-cpu:0.32.0"
 
 
 @pytest.fixture
@@ -63,13 +64,6 @@ def _context(files: dict[str, str]) -> io.BytesIO:
 @pytest.fixture
 def cache(tmp_path: Path) -> ContentsCache:
     return ContentsCache(tmp_path / "inventory")
-
-
-@pytest.fixture(scope="module")
-def vllm_inventory(
-    engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
-) -> Inventory:
-    return take_inventory(VLLM, engine, cache=ContentsCache(tmp_path_factory.mktemp("cache")))
 
 
 def _left_over(engine: docker.DockerClient) -> list[str]:
@@ -227,7 +221,7 @@ def test_the_program_inside_has_no_network_no_rights_and_nowhere_to_write(
 def test_an_image_that_talks_without_end_is_cut_and_not_cached(
     engine: docker.DockerClient, derived: Callable[..., str], cache: ContentsCache
 ):
-    image = derived(python="#!/bin/sh\nyes 0123456789 | head -c 20000000\n")
+    image = derived(python="#!/bin/sh\nhead -c 20000000 /dev/zero | tr '\\0' x\n")
     inventory = take_inventory(image, engine, cache=cache)
     assert any("said more than" in note for note in inventory.contents.notes)
     assert not cache.path_of(image).exists()
