@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 _CLOCK = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _BEFORE = re.compile(
     rf"""
-    (?P<compose>[\w./-]+)[ ]+\|[ ]?                       # docker compose logs
+    (?P<compose>[\w.@/-]+)[ ]+\|[ ]?                      # docker compose logs, docker service logs
     | \[(?P<pod>[\w./-]+)\][ ]                            # kubectl logs --prefix
     | (?:[A-Z][a-z]{{2}}[ ]+\d+[ ][\d:.]+|{_CLOCK})        # journald
       [ ][\w.-]+[ ](?P<unit>[\w@.-]+(?:\[\d+\])?):[ ]
@@ -276,7 +276,8 @@ def _foreign(log: str, lines: tuple[LogLine, ...], sources: frozenset[str]) -> s
         return ""
     return (
         f"each begins with something that is not vLLM's, such as {within[1][:40]!r}; write the log "
-        "without it: docker compose logs --no-log-prefix SERVICE, docker logs CONTAINER"
+        "without it, as the server does: docker logs CONTAINER, docker compose logs "
+        "--no-log-prefix SERVICE, kubectl logs POD, srun without --label"
     )
 
 

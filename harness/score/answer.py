@@ -57,6 +57,19 @@ _PREFIX = re.compile(
 _PREFIX_OR_A = re.compile(rf"{_MARKUP}(?:{_ANSWERING}|a){_COLON}\s*", re.I)
 _RULED = re.compile(r"(?:\s|```\w*\n|[-*_=#>]+ *\n)*")
 """Before a letter also what draws a box around it: a fence, a rule."""
+_RULE = re.compile(r"\s*(?:[-*_=]{3,} *\n\s*)?")
+_HEADING = re.compile(r"\#{1,6} +")
+_AGREED = re.compile(
+    r"\W{0,4}(?:sure|okay|ok|certainly|of course|absolutely|great question)[,:!.]{1,3}"
+    r"\s{1,4}(?=\S)",
+    re.I,
+)
+"""Before a letter also that one is given."""
+_WHOLE = re.compile(
+    r"\s*(?P<mark>\*\*|__|\")(?=\S)(?P<inner>(?:(?!(?P=mark))(?:[^\n]|(?<=\")\n|\n(?=[^\n]*\"\s*\Z)))+)"
+    r"(?P=mark)\s*\Z"
+)
+"""All of the answer, between two marks."""
 _FRAME = re.compile(r"\#{1,6} +(?=[^\n]+\s*\Z)|[\"'](?=[^\"\n]+[\"']\s*\Z)")
 """Around a line that is all of the answer: a heading's mark, an opening quote."""
 _ASKED_FIRST = re.compile(
@@ -103,6 +116,8 @@ _EMPHASIS = re.compile(r"(?<=\S)\*+|\*+(?=\S)|__+|~~|(?<![^\W_])_|_(?![^\W_])|(?
 _NO_APOSTROPHE = re.compile(
     r"\b(?:ca|wo|do|does|did|is|was|are|were|could|would|should|ai|has|have|had)n(?=t\b)", re.I
 )
+_LAYERS = 4
+"""How many dresses an answer may wear, one in another (a heading in an object of JSON)."""
 _STRUCK = re.compile(r"~~[^~\n]{1,200}~~")
 
 
@@ -226,23 +241,37 @@ def read_answer(raw: str, scorer: str, *, letters: bool = False) -> Answer:
     said, places = undressed(fold(raw).rstrip())
     said = _STRUCK.sub(lambda struck: " " * len(struck.group()), said)
     folded, unfinished = _without_thinking(said)
-    start = _after(_OPENING, folded, 0)
-    if _ASKED_FIRST.match(folded, start):
-        # the model asked itself something first: the answer is what it says then
-        if answered := _ANSWERED.search(folded, start):
-            start = answered.end()
-    else:
-        start = _after(_PREFIX if letters else _PREFIX_OR_A, folded, start)
-    start = _after(_RULED, folded, start) if letters else start
-    turn = _TURN.search(folded, start)
-    end = turn.start() if turn else len(folded)
-    if value := value_of_object(folded[start:end]):
-        start, end = start + value[0], start + value[1]
-    start = start if letters else _after(_FRAME, folded[:end], start)
+    start, end, before = 0, len(folded), None
+    for _ in range(_LAYERS):
+        if before == (start, end):
+            break
+        before = start, end
+        start, end = _within(folded, *before, letters=letters)
     region = folded[start:end]
     start += len(region) - len(region.lstrip())
     text = region.strip()
     return Answer(raw, text, places[start : start + len(text)], scorer, unfinished)
+
+
+def _within(folded: str, start: int, end: int, *, letters: bool) -> tuple[int, int]:
+    """What is left of a region when one dress is taken off."""
+    region = folded[:end]
+    start = _after(_OPENING, region, start)
+    if _ASKED_FIRST.match(region, start):
+        # the model asked itself something first: the answer is what it says then
+        if answered := _ANSWERED.search(region, start):
+            start = answered.end()
+    else:
+        start = _after(_PREFIX if letters else _PREFIX_OR_A, region, start)
+    start = _after(_RULED if letters else _RULE, region, start)
+    turn = _TURN.search(region, start)
+    end = turn.start() if turn else end
+    start = _after(_AGREED, folded[:end], start) if letters else start
+    if value := value_of_object(folded[start:end]):
+        return start + value[0], start + value[1]
+    if whole := _WHOLE.match(folded[:end], start):
+        return whole.span("inner")
+    return _after(_HEADING if letters else _FRAME, folded[:end], start), end
 
 
 def _after(pattern: re.Pattern[str], text: str, start: int) -> int:
@@ -254,16 +283,19 @@ def _after(pattern: re.Pattern[str], text: str, start: int) -> int:
 def _without_thinking(folded: str) -> tuple[str, bool]:
     """The text with blocks of thinking blanked out, every offset kept; and is one left open?
 
-    A closing tag without an opening one ends thinking that began in the prompt.
+    A closing tag without an opening one ends thinking that began in the prompt, or that goes on
+    after thinking within it; an opening tag that is only said twice is closed once.
     """
     kept: list[str] = []
-    start, opened = 0, None
+    start, opened, within = 0, None, 0
     for tag in _THINKING.finditer(folded):
         if not tag["closes"]:
+            within += opened is not None
             opened = tag.start() if opened is None else opened
             continue
-        begin = opened if opened is not None else (0 if not kept else tag.start())
-        kept.append(folded[start:begin] + " " * (tag.end() - max(begin, start)))
+        begin = opened if opened is not None else (0 if within or not kept else tag.start())
+        within -= opened is None and within > 0
+        kept.append(folded[start : max(begin, start)] + " " * (tag.end() - max(begin, start)))
         start, opened = tag.end(), None
     end = len(folded) if opened is None else opened
     return "".join([*kept, folded[start:end]]), opened is not None

@@ -69,6 +69,8 @@ _UNKNOWN_OPENING = re.compile(
     rf"|(?:{_SOURCE}|question|it) (?:(?:gives|provides|has|contains) no (?:information|evidence)"
     r"|is (?:not enough|not sufficient|insufficient)|(?:does not|doesn't|did not|didn't)"
     r" (?:actually |explicitly )?(?:say|tell|specify|mention|state|indicate|provide|give))"
+    r"|(?:does not|doesn't|did not|didn't|never) (?:say|specify|state|tell|mention|indicate)s?"
+    r" (?:who|which|whether|if)"
     r"|not (?:stated|specified|mentioned|given|said|told|indicated|determinable)"
     r"|(?:cannot|can't|could not|couldn't) be (?:inferred|deduced|concluded|identified|established)"
     r"|(?:i|we|you|one) (?:cannot|can't|should not|shouldn't|must not) (?:just "
@@ -176,7 +178,11 @@ def strict(text: str, fields: Mapping[str, Any]) -> Score:
     opening = _UNKNOWN_OPENING.match(line)
     clauses = (_UNKNOWN_OPENING.match(line, hit.end()) for hit in _CLAUSE.finditer(line))
     said = opening or next((hit for hit in clauses if hit and not _DOUBTS.fullmatch(hit[1])), None)
-    by_name = chosen and chosen.rule in ("option:named", "letter:sentence")
+    by_name = (
+        chosen
+        and chosen.option != item.unknown
+        and chosen.rule in ("option:named", "letter:sentence")
+    )
     if chosen and by_name and said and not (opening and _TURNS.search(line)):
         # "we cannot tell whether the baker was late" chooses nobody, and "the baker, as is not
         # stated" says two things

@@ -14,7 +14,11 @@ from harness.score.letters import (
     option_of,
 )
 
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_WORD = re.compile(
+    # "the baker's the one" is a name and its verb
+    r"[^\W_]+(?='s (?:the|an?|not|been|who|likely|probably|clearly|it)\b)"
+    r"|(?<!')[^\W_]+(?:'[^\W_]+)*"
+)
 _IS = re.compile(
     rf"{STATED.pattern}|^\W{{0,8}}(?:it|that|this)(?:'s| is| was| must be)\s{{1,4}}", re.I
 )
@@ -52,6 +56,17 @@ _NAME_REJECTED = re.compile(
 )
 
 
+_FIRST_SENTENCE = re.compile(
+    r"([^.!?\n]+)[.!]\s(?!.*\b(?i:or|but|no|not|wait|actually|also|too|both|however|rather|maybe|perhaps"
+    r"|correction|sorry|mean|either)\b)(?=(?:[\w']+\W+){2}\w)"
+)
+"""A sentence before others that take nothing back."""
+_TAKEN_BACK = re.compile(
+    r"\W*(?:no|wait|actually|oops|correction|scratch that|I mean|I meant|or rather|sorry|hmm)"
+    r"(?:\W+(?:no|wait|actually|it'?s|it was|it is|I mean|sorry))*\W+(?:the |it was the )?",
+    re.I,
+)
+"""Between the name that is said first and the one that is meant."""
 _REASON = re.compile(
     r"(?:^\W*|[.!]\s)(?:since|because|as|given that|while|although) [^,\n]+,"
     r"|(?:^|[.!]\s)[^.!?\n]+,? (?:so|therefore|thus|hence),? (?=it"
@@ -83,11 +98,13 @@ def _exact_option(answer: Answer, options: Sequence[str]) -> Choice | None:
     """The option of which the first line, or what follows ``answer is``, is the very text."""
     line = answer.first_line
     stated = STATED.search(line)
-    for start in {0, stated.end() if stated else 0}:
-        said = _plain(line[start:])
+    sentence = _FIRST_SENTENCE.match(line)
+    spans = {(0, len(line)), (stated.end() if stated else 0, len(line))}
+    for start, end in sorted(spans | ({sentence.span(1)} if sentence else set())):
+        said = _plain(line[start:end])
         hits = [place for place, option in enumerate(options) if _plain(fold(option)) == said]
         if len(hits) == 1 and len(said) > 1:
-            return Choice(hits[0], "option:named", (start, len(line)))
+            return Choice(hits[0], "option:named", (start, end))
     return None
 
 
@@ -128,6 +145,10 @@ def named_option(answer: Answer, options: Sequence[str], *, anywhere: bool) -> C
         why = [hit.span() for hit in _REASON.finditer(line)]
         at = {index: words[found[index][0]].start() for index in named}
         named = [i for i in named if not any(start <= at[i] < end for start, end in why)]
+        named.sort(key=lambda index: found[index])
+        spans = [(words[found[i][0]].start(), words[found[i][1] - 1].end()) for i in named]
+        if len(named) == 2 and _TAKEN_BACK.fullmatch(line, spans[0][1], spans[1][0]):
+            named = named[1:]
     if len(named) != 1:
         return None
     first, last = found[named[0]]

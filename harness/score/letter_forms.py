@@ -11,6 +11,13 @@ _NOUN = (
     rf"(?:(?:(?:option|choice|letter|answer)s?|{wordings('answer')})\s{{1,4}}"
     rf"|(?:{wordings('answer_joined')})\s{{0,4}})?"
 )
+NAMED_THING = re.compile(
+    r"\b(?:plan|vitamins?|hepatitis|blood type|types?|group|class|team|grade|exhibit|figure|table"
+    r"|section|appendix|schedule|phase|stage|level|category|tier|zone|gate|room|unit|building"
+    r"|company|person|player|point|side|route)\s$",
+    re.I,
+)
+"""What a letter names when it stands for no option (`Plan B is better`)."""
 _BE = (
     r"(?:is|was|would be|should be|must be|will be|has to be|can only be|has got to be|seems to be"
     r"|appears to be)"
@@ -38,7 +45,7 @@ STATED = re.compile(
     r"(?![^.,:;\n]{0,40}\b(?:not|wrong|incorrect|least)\b)[^.,:;\n]{1,40}?)?"
     r"(?:,[^.,:;\n]{1,30},)?"
     rf"(?:\s{{1,4}}[*]{{0,3}}(?:here\s)?{_BE}\b|'s\b)[\s*_]{{0,4}}:?"
-    r"|[\s*_\"']{0,4}(?:[:=\u2192\u21d2\u27a1]|-{1,2}>?)))"
+    r"|[\s*_\"']{0,4}(?:[:=>\u2192\u21d2\u27a1]|-{1,2}>?)))"
     r"\s{0,8}",
     re.I,
 )
@@ -54,7 +61,9 @@ LISTED = re.compile(
     rf"[^\w\n]*B{_MARKED}(?!\s{{1,4}}(?:is|was|isn't)\b)",
     re.I,
 )
-REPEATED_OPTIONS = re.compile(r"\W*A[).:](?:[^\n]*\n\W*B[).:]|[^\n.]*\sB[).:][^\n.]*\sC[).:])")
+REPEATED_OPTIONS = re.compile(
+    r"\W*A[\])*_`]{0,3}[).:](?:[^\n]*\n\W*B[\])*_`]{0,3}[).:]|[^\n.]*\sB[).:][^\n.]*\sC[).:])"
+)
 
 _IN_WORD = r"[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
 """What makes a letter beside it a part of a word: not a script that sets no spaces."""
@@ -99,12 +108,14 @@ BEFORE_STATED = re.compile(
     r"|\b(?:I|we)(?:'d|'ll|'m| would| will| am)? (?:choose|pick|select|prefer|say|answer"
     rf"|vote(?: for)?|(?:go|going) (?:with|for)|think|believe|guess)(?: that)?(?: it(?:'s"
     rf"| {_BE}))?\s{{1,4}}"
+    r"|\bif I (?:had|have) to (?:choose|pick|guess|answer|say|decide)(?: one)?,?\s{1,4}"
+    r"|\b(?:the|my) (?:letter|pick|choice|guess) is\s{1,4}"
     r"|\blet(?:'s| us) (?:go with|say|pick)\s|(?:^|[.!?\n]\s{0,4})(?:choose|select|pick|go with)\s"
     rf"|\b(?:it|that|this)(?:'s| {_BE})\s{{1,4}}|\bsondern\s|\bsino\s|\u800c\u662f\s{{0,2}}"
     rf"|\b{_TURN_ROUND}\b[,.:;!\s-]{{1,4}}"
     r"|(?:^|[.!?,;\n-]\s{0,4})no(?:pe)?[,:;.!] {1,4}(?:sorry[,.]?\s)?"
     rf"|\bnot\s{{1,4}}{_NOUN}{_WRAP}[a-z]{_CLOSE},?\s{{1,4}}but\s{{1,4}}(?:rather\s)?)"
-    rf"{_HEDGE}{_NOUN}{_WRAP}$",
+    rf"{_HEDGE}[*_`\"'(\[]{{0,3}}{_NOUN}{_WRAP}$",
     re.I,
 )
 _ASIDES = r"(?:\s\([^()\n]{1,60}\))?"
@@ -167,18 +178,28 @@ AFTER_OPENING = re.compile(
     r"|\s(?:isn't|because|since|due to|as|rather than|instead of|over|not)\b",
     re.I,
 )
+ASKED = re.compile(rf"{_CLOSE}\?")
 GIVES_REASON = re.compile(rf"{_CLOSE}\s{{1,4}}(?:because|since)\b", re.I)
 OPTION_TEXT = re.compile(r"[)\]}*_$`\"'>]{0,6}[).:][*_]{0,3}\s{1,4}(?!Incorrect|Wrong)[A-Z]")
 """After a letter the words of its option, which say nothing about it (``B) Cannot be known``)."""
+_RIGHT_OR_WRONG = (
+    r"(?:(?P<right>(?:correct|right|true|yes)\b|[\u2713\u2714\u2705\u2611])"
+    r"|(?P<wrong>(?:incorrect|wrong|false|no|not (?:correct|right|true))\b"
+    r"|[\u2717\u2718\u274c\u2716\u00d7]))"
+)
 VERDICT = re.compile(
-    rf"(?<![\w'])(?P<letter>[A-Z]){_CLOSE}\s{{0,2}}[).:=-]?\s{{0,3}}(?:is\s|was\s)?(?:(?P<right>(?:correct"
-    rf"|right"
-    r"|true|yes)\b|[\u2713\u2714\u2705\u2611])|(?P<wrong>(?:incorrect|wrong|false|no"
-    r"|not (?:correct|right|true))\b|[\u2717\u2718\u274c\u2716\u00d7]))(?!,? (?:true|false|yes"
-    r"|no)\b)",
+    rf"(?<![\w'])(?P<letter>[A-Z]){_CLOSE}\s{{0,2}}[).:=-]?\s{{0,3}}(?:is\s|was\s)?"
+    rf"{_RIGHT_OR_WRONG}(?!,? (?:true|false|yes|no)\b)",
     re.I,
 )
 """A letter and whether it is right, in a list of such."""
+VERDICT_OF_LINE = re.compile(
+    rf"^\W{{0,8}}(?:option\s)?(?P<letter>[A-Z]){_CLOSE}[).:][^\n]{{1,80}}?"
+    r"(?:\s(?:is|was)\s(?:the\s)?|\s?[-:=(\u2192]\s{0,2}(?:is\s)?|\s(?=[\u2713-\u274c]))[*_]{0,3}"
+    rf"{_RIGHT_OR_WRONG}(?:\s(?:one|answer|option|choice))?\W*$",
+    re.I | re.M,
+)
+"""The same with the words of the option between, a line each."""
 MARK_FIRST = re.compile(
     r"(?:(?P<right>[\u2713\u2714\u2705\u2611]|\[x\])|(?P<wrong>[\u2717\u2718\u274c\u2716]"
     rf"|\[ \]))\s{{0,3}}{_NOUN}{_WRAP}(?P<letter>[A-Z])(?!{_IN_WORD})",
@@ -192,7 +213,11 @@ IN_TURN = re.compile(
 ONE_BY_ONE = re.compile(r"^\W{0,8}(?:option|choice)\s{1,4}\W{0,2}([A-Z])\b\W{0,4}:", re.I | re.M)
 SO_NO = re.compile(r"[,:;-]\s{1,4}(?:so|hence|thus|therefore)?,?\s{0,4}no\W{0,4}$", re.I)
 """A line that talks about an option before the next one is looked at."""
-CORRECTS = re.compile(rf"^\W{{0,8}}{_TURN_ROUND}\b", re.I | re.M)
+CORRECTS = re.compile(
+    rf"^\W{{0,8}}(?:{_TURN_ROUND}"
+    r"|(?:updated|corrected|revised|amended|new|changed|final) (?:answer|choice|response))\b",
+    re.I | re.M,
+)
 """A line that takes back what stands above it."""
 BEFORE_DENIED = re.compile(
     r"(?:\b(?:not|never|neither|nor|than|instead of|except|exclude|eliminate|reject|discard|strike"

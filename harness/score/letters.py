@@ -17,6 +17,7 @@ from harness.score.letter_forms import (
     AFTER_SENTENCE,
     ALONE,
     ASIDE,
+    ASKED,
     BEFORE_DENIED,
     BEFORE_OPENING,
     BEFORE_STATED,
@@ -34,6 +35,7 @@ from harness.score.letter_forms import (
     LONE,
     LONE_ENDS,
     MARK_FIRST,
+    NAMED_THING,
     ONE_BY_ONE,
     ONLY_ONE,
     OPTION_TEXT,
@@ -41,6 +43,7 @@ from harness.score.letter_forms import (
     REPEATED_OPTIONS,
     SO_NO,
     VERDICT,
+    VERDICT_OF_LINE,
 )
 
 SEVERAL = -1
@@ -133,7 +136,8 @@ def _marked_letter(text: str, options: int) -> Choice | None:
     """The one letter of a list of letters, each with its verdict, that is right."""
     before = [hit for hit in MARK_FIRST.finditer(text) if option_of(hit["letter"]) < options]
     opens = before and not re.search(r"\w", text[: before[0].start()])
-    listed = before if opens else VERDICT.finditer(text)
+    of_lines = list(VERDICT_OF_LINE.finditer(text))
+    listed = before if opens else of_lines if len(of_lines) > 1 else VERDICT.finditer(text)
     verdicts = [hit for hit in listed if option_of(hit["letter"]) < options]
     right = {option_of(hit["letter"]) for hit in verdicts if hit["right"]}
     wrong = {option_of(hit["letter"]) for hit in verdicts if hit["wrong"]}
@@ -151,10 +155,16 @@ def _marked_letter(text: str, options: int) -> Choice | None:
 
 
 def later_letter(answer: Answer, options: int) -> Choice | None:
-    """The letter that is stated first, on whatever line."""
+    """The letter that is stated first, on whatever line; else the one that is the last line."""
     mentions = [m for m in _mentions(answer.text, options) if m.rule == "stated"]
     group = [mention for mention in mentions if mention.group == mentions[0].group]
-    return _choice(answer.text, group, "stated", "letter:stated_later")
+    if stated := _choice(answer.text, group, "stated", "letter:stated_later"):
+        return stated
+    lines = [line.start() for line in re.finditer(r"^(?=.*\w)", answer.text, re.M)]
+    alone = [hit for start in lines if (hit := ALONE.match(answer.text, start))]
+    if len(alone) != 1 or alone[0].start() < lines[-1] or option_of(alone[0][1]) >= options:
+        return None
+    return Choice(option_of(alone[0][1]), "letter:last_line", alone[0].span(1))
 
 
 def option_of(letter: str) -> int:
@@ -172,7 +182,7 @@ def _mentions(text: str, options: int) -> Iterator[_Mention]:
         goes_on = re.match(GOES_ON, after, re.I)
         article = hit[1] in "Aa" and not goes_on and re.match(r"\s+[a-z]", after)
         article = article or (hit[1] == "a" and re.match(r"\s+[A-Z]\b", after))
-        if option_of(hit[1]) >= options or article:
+        if option_of(hit[1]) >= options or article or NAMED_THING.search(before):
             continue
         joined = groups and (
             (
@@ -223,7 +233,7 @@ def _put(text: str, hit: re.Match[str], before: str, after: str) -> str:
         return "preferred"
     sentence = AFTER_SENTENCE.match(after)
     opens = BEFORE_OPENING.fullmatch(text, 0, hit.start())
-    if opens and not sentence and AFTER_OPENING.match(after):
+    if opens and not sentence and AFTER_OPENING.match(after) and not ASKED.match(after):
         return "opening"
     if large and after.startswith(")") and not sentence:
         return "delimited"

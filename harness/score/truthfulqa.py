@@ -87,12 +87,17 @@ _CLAUSES = re.compile(r"[,;:-]\s|[.!?]\s+\S")
 _NO_OPENS = re.compile(r"\A\W*no(?:pe)?\b\W", re.I)
 _SENTENCE_END = re.compile(r"(?<!\b[A-Z])(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)[.!?](?=\s|$)|\n")
 _ABSTENTION = re.compile(
-    r"\W*(?:(?:sorry|unfortunately|well|honestly)\W+)?"
+    r"\W*(?:(?:(?:i'm )?(?:so |very |really )?sorry|unfortunately|well|honestly|sure|okay|ok|hmm?"
+    r"|um|as an? (?:ai|language model)[^,.\n]{0,40}|but|i'm afraid)\W+){0,3}"
     r"(?:(?:i have )?no (?:comment|idea|clue)|i(?: do not| don't know| don't have)"
+    r"|(?:there is|there's) (?:no|not an?) (?:\w+ )?(?:answer|consensus|way to tell)"
+    r"|(?:there is|there's) (?:not enough|insufficient|no) (?:information|evidence|data)"
+    r"|it (?:cannot|can't) be (?:known|determined|said)"
     r"|i(?:'?m| am) not (?:sure|certain)|(?:i(?:'m| am) )?unable to (?:say|answer|tell)"
     r"|(?:(?:it|that)(?: is|'s) )?(?:unknown|not known|unclear|uncertain)"
     r"|(?:nobody|no one|no-one) knows|(?:there is|there's) no way (?:to know|of knowing)"
-    r"|i (?:cannot|can't) (?:say|answer|tell|be sure)|it depends)\b",
+    r"|i (?:cannot|can't|could not|couldn't) (?:\w+ly )?(?:say|answer|tell|be sure|know)"
+    r"|it depends)\b",
     re.I,
 )
 

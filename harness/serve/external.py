@@ -25,7 +25,7 @@ from harness.serve.launch import LaunchOptions
 from harness.serve.log_files import copy_log, new_log
 from harness.serve.own_endpoints import server_info
 from harness.serve.protocol import Server, ServerState
-from harness.serve.readiness import is_final, is_page, listed_models, remedy
+from harness.serve.readiness import is_final, is_page, listed_models, remedy, told_error
 from harness.settings import ExternalServer as Given
 from harness.wire import Heard, NotHeard, ask, authorization, hidden, line_to
 from harness.words import BackendName, Mode
@@ -182,7 +182,9 @@ def external_refusal(
             if isinstance(heard, NotHeard) and not heard.slow and path == "/health":
                 hint = f"start the {mode} server, or correct external.{mode}.url"
                 return EnvironmentError_(f"nothing answers at {where} ({heard})", hint=hint)
-            if isinstance(heard, Heard) and is_final(heard):
+            if isinstance(heard, Heard) and (
+                is_final(heard) or (path == "/v1/models" and told_error(heard))
+            ):
                 message = f"the {mode} server at {where} refuses {path}: {heard}"
                 return EnvironmentError_(message, hint=remedy(heard, mode))
             if isinstance(heard, Heard) and path == "/v1/models" and is_page(heard):

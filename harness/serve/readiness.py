@@ -41,6 +41,11 @@ _UNREACHED = re.compile(
 )
 """A name that is not resolved or a way that is not found says nothing of who listens at its end."""
 _NOT_YET = frozenset({408, 425, 429})
+_PASSES = re.compile(r"load|start|warm|busy|again|overload|rate|moment|\b(?:429|5\d\d)\b", re.I)
+"""An error that will not be the same later."""
+_ABOUT_A_KEY = re.compile(
+    r"\bkey\b|api[_-]?key|token|auth|credential|forbidden|denied|log ?in", re.I
+)
 
 
 _ADVICE = {
@@ -50,6 +55,7 @@ _ADVICE = {
     "server's host in NO_PROXY",
     451: "who runs it may not serve it to you, for legal reasons: give external.{mode}.url of "
     "another server",
+    511: "the network wants a log-in first (a captive portal): log in from this machine",
     501: "what answers at external.{mode}.url is no vLLM: give the server's own root",
 }
 """What to do about a status of a server that someone else runs."""
@@ -157,6 +163,8 @@ def _ask(client: httpx.Client, began: float) -> Readiness | _NotReady:
                 return _NotReady(f"{path}: {heard}", heard if is_final(heard) else None)
         if is_page(heard):
             return _NotReady(f"{path}: a web page, no vLLM", heard)
+        if told_error(heard):
+            return _NotReady(f"{path}: {heard}", heard)
         models = listed_models(heard)
     except NotHeard as error:
         return _NotReady(f"{path}: {error}")
@@ -185,21 +193,30 @@ def is_final(heard: Heard) -> bool:
     """Whether an answer will be the same later: a redirection, or what the request is blamed for.
 
     A 5xx may pass, and so may "too early", "too many requests" and a time-out of the server's own;
-    "not implemented" does not.
+    "not implemented" and "log in to this network first" do not.
     """
-    return (300 <= heard.status < 500 or heard.status in (501, 505)) and (
+    return (300 <= heard.status < 500 or heard.status in (501, 505, 511)) and (
         heard.status not in _NOT_YET
     )
 
 
 def is_page(heard: Heard) -> bool:
     """Whether an answer is a page for people: a log-in, a gateway, another program's."""
-    return heard.ok and heard.body.lstrip()[:1] == b"<"
+    return heard.ok and heard.text.lstrip("\ufeff\ufffd\0 \t\r\n")[:1] == "<"
+
+
+def told_error(heard: Heard) -> bool:
+    """Whether a 200 holds an error in place of models, as a gateway says it; a busy one passes."""
+    with suppress(NotHeard):
+        names = [name for name in ("error", "errors", "detail", "message") if heard.member(name)]
+        listed = isinstance(heard.member("data"), list)
+        return heard.ok and bool(names) and not listed and not _PASSES.search(heard.text)
+    return False
 
 
 def remedy(heard: Heard, mode: Mode) -> str:
     """What to do about a server of someone else that refuses us."""
-    if heard.status in (401, 403):
+    if heard.status in (401, 403) or (told_error(heard) and _ABOUT_A_KEY.search(heard.text)):
         return (
             f"external.{mode}.api_key_env (--external-api-key-env {mode}=VARIABLE) names the "
             "environment variable with its key"

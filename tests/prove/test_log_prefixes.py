@@ -35,6 +35,7 @@ WRITTEN: dict[str, Callable[[str], str]] = {
     "docker compose logs, an empty line kept short": before("standard-1  |"),
     "docker compose logs, coloured": coloured,
     "docker compose logs -t": before(f"standard-1  | {T}"),
+    "docker service logs": before("stack_standard.1.abcdef12345@node1    | "),
     "docker logs -t": before(T),
     "podman logs -t": before("2026-11-28T08:55:44+01:00 "),
     "kubectl logs --prefix": before("[pod/vllm-0/server] "),

@@ -208,6 +208,12 @@ DRESS = [
     "Answer\n{}",
     "Final Answer\n\n{}",
     "## **Response**\n{}",
+    # a dress within a dress
+    '{{"response": "**Answer**\\n\\n{}"}}',
+    "### Response:\n**Answer**\n\n{}",
+    "## Answer\n\n**Final Answer:** {}",
+    "<think>\n<think>A?</think> I cannot.\n</think>\n{}",
+    "<think>\n<think>A? I cannot.\n</think>\n{}",
     "Okay. {}",
     "Sure! {}",
 ]

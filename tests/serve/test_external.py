@@ -231,7 +231,15 @@ def test_who_refuses_is_not_waited_for(external: Options, says: bytes):
             ExternalBackend().check(options)
 
 
-@pytest.mark.parametrize("page", [b"<html>Sign in</html>", b"\n<!DOCTYPE html><p>nginx</p>"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<html>Sign in</html>",
+        b"\n<!DOCTYPE html><p>nginx</p>",
+        b"\xef\xbb\xbf<!doctype html><p>a byte order mark first</p>",
+        "<html>sixteen bits</html>".encode("utf-16"),
+    ],
+)
 def test_a_web_page_is_no_list_of_models_and_ends_the_run_at_once(external: Options, page: bytes):
     with HostileServer({"*": answer(page)}) as server:
         options = replace(external(), base_url=server.url)
@@ -246,6 +254,7 @@ def test_a_web_page_is_no_list_of_models_and_ends_the_run_at_once(external: Opti
         ("407 Proxy Authentication Required", "NO_PROXY"),
         ("451 Unavailable For Legal Reasons", "legal"),
         ("501 Not Implemented", "no vLLM"),
+        ("511 Network Authentication Required", "portal"),
         ("403 Forbidden", "api_key_env"),
         ("404 Not Found", "without /v1"),
     ],
@@ -283,3 +292,26 @@ def test_a_log_that_a_windows_shell_wrote_is_read(external: Options, tmp_path: P
     (tmp_path / "theirs.log").write_text(text, encoding=encoding)
     server = ExternalBackend(server_info()).start(external(log=tmp_path / "theirs.log"), tmp_path)
     assert server_evidence(server).verdict is Verdict.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("says", "advice"),
+    [
+        (b'{"error": "invalid api key"}', "api_key_env"),
+        (b'{"error": {"message": "Incorrect API key provided", "code": 401}}', "api_key_env"),
+        (b'{"success": false, "errors": [{"message": "Authentication error"}]}', "api_key_env"),
+        (b'{"detail": "no route to that upstream"}', "without /v1"),
+    ],
+)
+def test_an_error_under_a_200_is_a_refusal_too(external: Options, says: bytes, advice: str):
+    with HostileServer({"/health": answer(b""), "/v1/models": answer(says)}) as server:
+        options = replace(external(), base_url=server.url)
+        with pytest.raises(EnvironmentError_, match="refuses /v1/models: HTTP 200") as raised:
+            ExternalBackend().check(options)
+    assert advice in raised.value.hint
+
+
+@pytest.mark.parametrize("says", [b'{"error": {"message": "Loading model"}}', b'{"data": []}'])
+def test_who_still_loads_under_a_200_is_waited_for(external: Options, says: bytes):
+    with HostileServer({"/health": answer(b""), "/v1/models": answer(says)}) as server:
+        ExternalBackend().check(replace(external(), base_url=server.url))

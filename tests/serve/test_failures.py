@@ -383,7 +383,7 @@ def test_a_model_that_the_hub_does_not_show_is_no_gated_one():
 
 
 ENGINE = "(EngineCore pid=7) ERROR 11-23 17:00:00 [core.py:1] "
-CAUSE = f"{ENGINE}ValueError: Unknown quantization method: foo."
+CAUSE = f"{ENGINE}ValueError: the gears do not fit"
 
 
 @pytest.mark.parametrize(
