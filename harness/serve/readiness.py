@@ -43,9 +43,7 @@ _UNREACHED = re.compile(
 _NOT_YET = frozenset({408, 425, 429})
 _PASSES = re.compile(r"load|start|warm|busy|again|overload|rate|moment|\b(?:429|5\d\d)\b", re.I)
 """An error that will not be the same later."""
-_ABOUT_A_KEY = re.compile(
-    r"\bkey\b|api[_-]?key|token|auth|credential|forbidden|denied|log ?in", re.I
-)
+_ABOUT_A_KEY = re.compile(r"key|token|auth|forbidden|denied|log ?in", re.I)
 
 
 _ADVICE = {
