@@ -8,6 +8,7 @@ cannot be read a `UsageError`; both name the file asked for.
 from __future__ import annotations
 
 import errno
+import fcntl
 import gzip
 import json
 import os
@@ -118,13 +119,23 @@ def cut(path: Path, size: int) -> None:
         raise refusal(error, path) from error
 
 
-def sweep_temporary(folder: Path) -> None:
-    """Remove what writers that were killed left in a folder: `write_whole` calls it so."""
-    for path in folder.glob(".*.tmp"):
-        pid = path.name.split(".")[-2]
-        if pid.isdigit() and not Path("/proc", pid).exists():
-            with suppress(OSError):
-                path.unlink()
+def sweep_temporary(folder: Path, *, dry_run: bool = False) -> int:
+    """Remove what writers that were killed left in a folder; how many. `write_whole` calls it so."""
+    left = [path for path in folder.glob(".*.tmp") if _is_left(path)]
+    for path in () if dry_run else left:
+        with suppress(OSError):
+            path.unlink()
+    return len(left)
+
+
+def _is_left(path: Path) -> bool:
+    """Whether its writer is gone: no process here has its id, and none elsewhere holds the file."""
+    pid = path.name.split(".")[-2]
+    if pid.isdigit() and not Path("/proc", pid).exists():
+        with suppress(OSError), path.open("r+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
 
 
 @contextmanager
@@ -142,12 +153,14 @@ def _replacing(
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         with open(os.open(temporary, flags, 0o600 if private else 0o666), "wb") as stream:  # noqa: PTH123
+            with suppress(OSError):  # its id says nothing on another host or in another container
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        if check is not None:
-            check(temporary)
-        temporary.replace(path)
+            if check is not None:
+                check(temporary)
+            temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
         raise refusal(error, path) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import stat
@@ -17,6 +18,7 @@ from harness.files import (
     read_text,
     sha256_of,
     sha256_unpacked,
+    sweep_temporary,
     text_unpacked,
     write_json,
     write_rows,
@@ -42,6 +44,25 @@ def test_the_temporary_file_stands_beside_and_is_looked_at_before_it_counts(tmp_
     path, seen = tmp_path / "a.yaml", []
     write_whole(path, "new", check=lambda file: seen.append((file.name, path.exists())))
     assert seen == [(f".a.yaml.{os.getpid()}.tmp", False)]
+
+
+def test_a_half_written_file_is_removed_where_no_writer_here_or_elsewhere_has_it(tmp_path):
+    mine, held, left = (f".a.json.{pid}.tmp" for pid in (os.getpid(), 2**22 + 1, 2**22 + 2))
+    for name in (mine, held, left):
+        (tmp_path / name).write_text("{")
+    with (tmp_path / held).open("r+b") as elsewhere:
+        fcntl.flock(elsewhere, fcntl.LOCK_EX)
+        assert sweep_temporary(tmp_path, dry_run=True) == 1
+        assert _names(tmp_path) == sorted([mine, held, left])
+        assert sweep_temporary(tmp_path) == 1
+        assert _names(tmp_path) == sorted([mine, held])
+    write_whole(tmp_path / "b.json", "", check=lambda file: _insist_held(file))
+    assert _names(tmp_path) == sorted([mine, "b.json"])
+
+
+def _insist_held(file: Path) -> None:
+    with file.open("r+b") as stream, pytest.raises(BlockingIOError):
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_a_file_that_its_check_refuses_is_not_written(tmp_path):

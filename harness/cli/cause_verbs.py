@@ -148,6 +148,7 @@ def matrix(
     most: Annotated[int, Option(min=3, metavar="N", help="Lifetimes of one cell at most.")] = 12,
     results: Results = RESULTS,
     out: Annotated[Path | None, Option("-o", "--out", help="Folder for table and figure.")] = None,
+    fresh: _Fresh = False,
     as_json: _AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -168,9 +169,8 @@ def matrix(
         prompts,
         lifetimes=1,
     )
-    found = jobs.matrix.matrix(
-        loaded, tuple(axis), asked, results, out, crossed=crossed, most=most, quiet=quiet
-    )
+    flags = {"crossed": crossed, "quiet": quiet, "fresh": fresh}
+    found = jobs.matrix.matrix(loaded, tuple(axis), asked, results, out, most=most, **flags)
     tell(found, as_json)
 
 

@@ -38,7 +38,7 @@ from harness.errors import (
 from harness.files import refusal
 from harness.machine import free_memory
 from harness.models import insist_fetched
-from harness.numbers import gigabytes_text
+from harness.numbers import count_of, gigabytes_text
 from harness.plan import Lifetime, Plan, remaining
 from harness.records import (
     CANDIDATES,
@@ -138,7 +138,7 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
     """
     with _attended(prepared, options, progress) as (settled_run, bench):
         _work(settled_run, options, bench)
-        return _conclude(settled_run.plan, bench)
+        return _conclude(settled_run.plan, bench, options)
 
 
 def with_server(prepared: Prepared, options: RunOptions, progress: RunProgress, work: Work) -> Path:
@@ -179,7 +179,7 @@ def _attended(
         try:
             yield prepared, bench
         except KeyboardInterrupt:
-            error: HarnessError = Interrupted("stopped by a signal", hint=_kept(folder))
+            error: HarnessError = Interrupted("stopped by a signal", hint=_kept(folder, options))
             metadata.end(error)
             raise error from None
         except OSError as failed:
@@ -194,7 +194,7 @@ def _attended(
             metadata.end(failure)
             # an incomplete run's own hint says how to go on: with --retry-errors only
             if isinstance(failure, RunError) and not isinstance(failure, IncompleteRun):
-                kept = _kept(folder, f" of {len(prepared.plan.records)}")
+                kept = _kept(folder, options, f" of {len(prepared.plan.records)}")
                 failure.detail = (*failure.detail, kept)
             raise
         finally:
@@ -256,8 +256,8 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
     folder, progress = bench.folder, bench.progress
     for line in bench.site.backend.sweep(folder.path):
         progress.note(line)
-    if options.retry_errors:
-        progress.note(f"{_set_aside(prepared.plan, folder)} failed records are asked again")
+    if options.retry_errors and (again := _set_aside(prepared.plan, folder)):
+        progress.note(f"{count_of(again, 'record')} that a check refuses will be asked again")
     plan = _left(prepared.plan, folder)
     candidates = (candidate.model_dump(mode="json") for candidate in prepared.candidates)
     folder.write_rows(CANDIDATES, candidates)
@@ -293,11 +293,12 @@ def _set_aside(plan: Plan, folder: RunFolder) -> int:
     )
 
 
-def _conclude(plan: Plan, bench: Bench) -> Conclusion:
+def _conclude(plan: Plan, bench: Bench, options: RunOptions) -> Conclusion:
     """Summary, validation and reports, written last and only when every record is good."""
     folder = bench.folder
     if errors := [record for record in folder.records() if not record.ok]:
-        retry = "the same command with --retry-errors asks again"
+        flag = "" if options.retry_errors else " with --retry-errors"
+        retry = f"the same command{flag} asks again"
         first = (f"{r.mode} {r.model} {r.task_name}/{r.sample_id}: {r.error}" for r in errors[:3])
         raise IncompleteRun(
             f"{len(errors)} of {len(plan.records)} records failed, so nothing is claimed",
@@ -373,7 +374,9 @@ def _with_room(bench: Bench) -> int:
     return min(wanted, room)
 
 
-def _kept(folder: RunFolder, of: str = "") -> str:
+def _kept(folder: RunFolder, options: RunOptions, of: str = "") -> str:
     there = folder.records_path
     kept = there.read_bytes().count(b"\n") if there.exists() else 0
-    return f"{kept}{of} records are kept in {folder.path}; the same command goes on from there"
+    anew = options.fresh and options.run_id is None
+    then = "starts anew" if anew else "goes on from there"
+    return f"{kept}{of} records are kept in {folder.path}; the same command {then}"

@@ -99,12 +99,12 @@ class _Bench:
         for first in range(0, len(left), width) if width else ():
             chunk = left[first : first + width]
             turns = Turns(len(chunk))
-            side_by_side([partial(self._beside, turns, one) for one in enumerate(chunk)], width)
+            works = [partial(self._beside, turns, one) for one in enumerate(chunk)]
+            side_by_side(works, width, turns.fail)
 
     def _beside(self, turns: Turns, one: tuple[int, _Server], place: int) -> None:
         number, server = one
-        with turns.failing_for_all():
-            self.lifetime(server, place, (turns, number))
+        self.lifetime(server, place, (turns, number))
 
     def _kept(self, server: _Server) -> Path:
         prepared = self._prepared(server)

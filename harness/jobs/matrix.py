@@ -23,7 +23,7 @@ from harness.jobs import Done
 from harness.jobs.certifying import Asked
 from harness.jobs.matrix_cells import Cells, read_axes
 from harness.numbers import count_of, duration_text, percent
-from harness.records import read_run_files
+from harness.records import new_run_id, read_run_files
 from harness.report import matrix_document, write_document
 from harness.settings import LoadedSpec
 
@@ -40,6 +40,7 @@ def matrix(
     crossed: bool,
     most: int,
     quiet: bool,
+    fresh: bool,
 ) -> Done:
     """Measure cells until it is known which axis takes the change away, or that it is not known.
 
@@ -48,7 +49,8 @@ def matrix(
         HarnessError: as `harness.conduct.run`, where it is not the cell's own server that failed.
     """
     read = read_axes(axes)
-    cells = Cells(loaded, read, asked, results, quiet)
+    anew = f"-{new_run_id(results, '')}".rstrip("-") if fresh else ""
+    cells = Cells(loaded, read, asked, results, quiet, anew=anew)
     explorer = Explorer(read, cells, most)
     if loaded.spec.server.overlap > 1:
         for lifetimes in explorer.rounds():

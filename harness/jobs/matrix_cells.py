@@ -165,6 +165,7 @@ class Cells:
         asked: rows of each run.
         results: the folder of run folders.
         folders: the runs of each cell so far.
+        anew: what the runs' names end in, where none that is there may be taken up.
     """
 
     loaded: LoadedSpec
@@ -173,6 +174,7 @@ class Cells:
     results: Path
     quiet: bool = False
     folders: dict[Cell, list[Path]] = field(default_factory=dict)
+    anew: str = ""
 
     def spec_of(self, cell: Cell) -> tuple[LoadedSpec, Asked]:
         """The spec and the rows of a cell."""
@@ -215,8 +217,10 @@ class Cells:
         name = name_of(cell)
         mark = hashlib.sha256(name.encode()).hexdigest()[:6]
         name = f"{_SAFE.sub('_', name)[:40]}-{mark}" if cell else name
-        run_id = f"{loaded.spec.name}-matrix-{prepared.fingerprint[:8]}-{name}-{number}"
-        return prepared, conduct.RunOptions(self.results, run_id, kind="matrix")
+        run_id = f"{loaded.spec.name}-matrix-{prepared.fingerprint[:8]}-{name}-{number}{self.anew}"
+        return prepared, conduct.RunOptions(
+            self.results, run_id, retry_errors=True, kind="matrix"
+        )
 
     def ahead(self, lifetimes: Iterable[tuple[Cell, int]]) -> None:
         """Ask side by side for what will be asked."""

@@ -22,12 +22,15 @@ from harness.machine.processes import (
     LABEL_PID,
     LABEL_PID_STARTED,
     LABEL_RUN,
+    LABEL_SPACE,
     Owner,
     ProcessId,
     end_processes,
+    end_with_parent,
     first_in_line,
     marked_processes,
     processes_with,
+    this_space,
     wait_gone,
 )
 
@@ -37,6 +40,7 @@ __all__ = [
     "LABEL_PID",
     "LABEL_PID_STARTED",
     "LABEL_RUN",
+    "LABEL_SPACE",
     "VERSIONS_SCRIPT",
     "Gpu",
     "GpuAccess",
@@ -46,6 +50,7 @@ __all__ = [
     "ProcessId",
     "Versions",
     "end_processes",
+    "end_with_parent",
     "first_in_line",
     "free_memory",
     "git_commit",
@@ -58,5 +63,6 @@ __all__ = [
     "processes_with",
     "read_gpus",
     "this_host",
+    "this_space",
     "wait_gone",
 ]

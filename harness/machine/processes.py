@@ -8,6 +8,9 @@ psutil gives them, would not do: a clock that is set makes them another number i
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
+import hashlib
 import os
 import signal
 import socket
@@ -17,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _START_TIME_FIELD = 19
+_SIGNAL_AT_PARENTS_DEATH = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,47 +49,82 @@ INVENTORY = "inventory"
 """In place of a run's id, of a container that only reads what an image holds."""
 LABEL_RUN, LABEL_HOST = "harness.run-id", "harness.host"
 LABEL_PID, LABEL_PID_STARTED = "harness.pid", "harness.pid-started"
+LABEL_SPACE = "harness.pid-space"
+
+
+@functools.cache
+def this_space() -> str:
+    """Where process ids mean what they do here: marks of machine, boot and process id namespace.
+
+    Machines and containers may share a host name; a part that this system does not tell is empty.
+    """
+    marks = []
+    for path in (Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id")):
+        told = b""
+        with contextlib.suppress(OSError):
+            told = path.read_bytes().strip()
+        marks.append(hashlib.sha256(told).hexdigest()[:8] if told else "")
+    with contextlib.suppress(OSError):
+        marks.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+    return ".".join(marks)
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The harness process that started a container.
+    """The harness process that started a server.
 
-    ``started`` is in clock ticks since boot; 0 if unknown.
+    ``started`` is in clock ticks since boot; 0 if unknown. ``space`` is `this_space` of the
+    process, empty where an earlier release did not tell it.
     """
 
     host: str
     pid: int
     started: int
+    space: str = ""
 
     @classmethod
     def this(cls) -> Owner:
         """This process."""
         process = ProcessId.of(os.getpid())
-        return cls(socket.gethostname(), os.getpid(), process.start_time if process else 0)
+        started = process.start_time if process else 0
+        return cls(socket.gethostname(), os.getpid(), started, this_space())
 
     def labels(self, run_id: str) -> dict[str, str]:
         """What every container of ours carries, so that a later clean-up finds it."""
         process = {LABEL_PID: str(self.pid), LABEL_PID_STARTED: str(self.started)}
-        return {LABEL_RUN: run_id, LABEL_HOST: self.host, **process}
+        space = {LABEL_SPACE: self.space} if self.space else {}
+        return {LABEL_RUN: run_id, LABEL_HOST: self.host, **process, **space}
 
     @property
     def mark(self) -> str:
         """The process as one word, for the environment of what it starts."""
-        return f"{self.pid}/{self.started}/{self.host}"
+        return f"{self.pid}/{self.started}/{self.host}/{self.space}"
 
     @classmethod
     def marked(cls, text: str) -> Owner | None:
         """The process that a `mark` names; ``None`` where the text is none."""
-        pid, _, rest = text.partition("/")
-        started, _, host = rest.partition("/")
+        pid, started, host, space = (*text.split("/"), "", "", "", "")[:4]
         known = pid.isdecimal() and started.isdecimal() and host
-        return cls(host, int(pid), int(started)) if known else None
+        return cls(host, int(pid), int(started), space) if known else None
+
+    @property
+    def elsewhere(self) -> str:
+        """Where else than here its process id counts, for a person; empty where it counts here."""
+        if all(self.space.split(".")) and self.space == this_space():
+            return ""  # whatever the host is named now
+        if self.host != socket.gethostname():
+            return f"on host {self.host}"
+        machine, boot, space = self._apart
+        if machine:
+            return f"on another machine named {self.host}"
+        return f"in another container of host {self.host}" if space and not boot else ""
 
     def is_gone(self) -> bool:
-        """Whether the process has certainly ended; never true for one on another host."""
-        if self.host != socket.gethostname():
+        """Whether the process has certainly ended; never true for one elsewhere."""
+        if self.elsewhere:
             return False
+        if self._apart[1]:  # this machine has been started anew since
+            return True
         if self.started:
             return not ProcessId(self.pid, self.started).alive
         try:  # a machine without /proc does not tell since when a process runs
@@ -95,6 +134,13 @@ class Owner:
         except OSError:
             return False
         return False
+
+    @property
+    def _apart(self) -> tuple[bool, bool, bool]:
+        """Whether machine, boot and process id namespace are known to be others than here."""
+        told, here = (f"{text}..".split(".")[:3] for text in (self.space, this_space()))
+        machine, boot, space = (bool(a and b and a != b) for a, b in zip(told, here, strict=True))
+        return machine, boot, space
 
 
 def marked_processes(variable: str, value: str) -> tuple[ProcessId, ...]:
@@ -141,6 +187,14 @@ def first_in_line() -> Iterator[bool]:
         yield True
     finally:
         os.sched_setscheduler(0, *before)
+
+
+def end_with_parent(parent: int) -> None:
+    """Have the kernel kill this forked process as soon as its parent ends (prctl(2)), however."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_SIGNAL_AT_PARENTS_DEATH, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before that
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def end_processes(processes: tuple[ProcessId, ...], *, grace_s: float) -> None:

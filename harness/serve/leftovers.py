@@ -17,20 +17,24 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import EnvironmentError_
-from harness.files import write_json
+from harness.files import sweep_temporary, write_json
 from harness.machine import (
     Owner,
     ProcessId,
     end_processes,
     marked_processes,
     processes_with,
+    this_space,
     wait_gone,
 )
+from harness.numbers import count_of
 
 SERVER_MARK = "HARNESS_SERVER"
 RUN_MARK = "HARNESS_RUN_ID"
 OWNER_MARK = "HARNESS_OWNER"
 OWNER_SUFFIX = ".pid.json"
+_ROUNDS = 3
+_STAYS = "it does not end, even by SIGKILL: a driver holds it"
 _GRACE_S, _LONGEST_GRACE_S = 30.0, 600.0
 """How long a server may take to end whose owner file does not say it."""
 
@@ -42,7 +46,8 @@ class OwnerFile(msgspec.Struct, frozen=True, kw_only=True):
         mark: the value of ``HARNESS_SERVER`` in the server's environment.
         supervisor: the process that ends it when the harness is gone.
         grace_s: how long the server may take to end politely.
-        host: where all these processes are; empty in a file of an earlier release: here.
+        host, space: where all these processes are, as of an `Owner`; a file of an earlier release
+            does not say it: here.
     """
 
     schema_version: int = 1
@@ -53,6 +58,7 @@ class OwnerFile(msgspec.Struct, frozen=True, kw_only=True):
     server_pid: int
     grace_s: float
     host: str = msgspec.field(default_factory=socket.gethostname)
+    space: str = msgspec.field(default_factory=this_space)
 
     def write(self, path: Path) -> None:
         """Write the file for a server that was just started."""
@@ -71,24 +77,37 @@ class OwnerFile(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def harness_gone(self) -> bool:
         """Whether the harness that started it has certainly ended."""
-        if self.harness is None:
-            return self.host == socket.gethostname()
-        return Owner(self.host, self.harness.pid, self.harness.start_time).is_gone()
+        return (self.harness is None and not self.owner.elsewhere) or self.owner.is_gone()
+
+    @property
+    def owner(self) -> Owner:
+        """The harness, or where it was."""
+        process = self.harness or ProcessId(0, 0)
+        return Owner(self.host, process.pid, process.start_time, self.space)
 
     def sweep(self, path: Path) -> bool:
         """End whatever is left of this server and remove its file; whether anything was left.
 
-        A supervisor that still works is given its time first: it ends the server politely.
+        A supervisor that still works is given its time first: it ends the server politely. The file
+        stays where a process does not end.
         """
         grace_s = min(max(self.grace_s, 0.0), _LONGEST_GRACE_S)
         supervisor = (self.supervisor,) if self.supervisor and self.supervisor.alive else ()
         left = bool(supervisor) or bool(marked_processes(SERVER_MARK, self.mark))
         if supervisor:
             wait_gone(supervisor, grace_s + 10.0)
-        while rest := marked_processes(SERVER_MARK, self.mark):
-            end_processes(rest, grace_s=grace_s)
-        path.unlink(missing_ok=True)
+        if _ended(self.mark, grace_s):
+            path.unlink(missing_ok=True)
         return left
+
+
+def _ended(mark: str, grace_s: float) -> bool:
+    """End every process of a server; false where one is left, which a driver may not let go."""
+    for _ in range(_ROUNDS):
+        if not (rest := marked_processes(SERVER_MARK, mark)):
+            return True
+        end_processes(rest, grace_s=grace_s)
+    return not marked_processes(SERVER_MARK, mark)
 
 
 @dataclass(slots=True)
@@ -140,8 +159,8 @@ class Living:
             return Swept(kept=[f"{about} (its harness is alive)"])
         if dry_run:
             return Swept([f"would end {about}"])
-        while rest := marked_processes(SERVER_MARK, self.mark):
-            end_processes(rest, grace_s=_GRACE_S)
+        if not _ended(self.mark, _GRACE_S):
+            return Swept(kept=[f"{about} ({_STAYS})"])
         return Swept([f"ended {about}: its harness was killed"])
 
 
@@ -149,6 +168,8 @@ def sweep_folder(
     run_folder: Path, *, dry_run: bool = False, living: Sequence[Living] | None = None
 ) -> Swept:
     """End the native servers of this run folder whose harness is gone, whatever its files say.
+
+    What a writer that is gone left half-written there is removed.
 
     Args:
         run_folder: named as the run.
@@ -160,27 +181,40 @@ def sweep_folder(
     ours = [one for one in found if one.run_id == run_folder.name]
     for path in sorted(run_folder.glob(f"*{OWNER_SUFFIX}")):
         try:
-            owner = OwnerFile.read(path)
+            told = OwnerFile.read(path)
         except (OSError, ValueError) as error:
             damaged[path] = str(error)
             continue
-        marks.add(owner.mark)
-        name, pid = path.name.removesuffix(OWNER_SUFFIX), owner.server_pid
-        about = f"the server {name} (pid {pid}) of run {owner.run_id}"
-        if owner.host != socket.gethostname():
-            swept.kept.append(f"{about} (on host {owner.host})")
-        elif not owner.harness_gone or any(one.is_owned for one in ours if one.mark == owner.mark):
-            swept.kept.append(f"{about} (its harness is alive)")
-        elif dry_run:
-            swept.lines.append(f"would end {about}")
-        elif owner.sweep(path):
-            swept.lines.append(f"ended {about}: its harness was killed")
+        marks.add(told.mark)
+        swept.add(_sweep_told(path, told, ours, dry_run=dry_run))
     for one in ours:
         if one.mark not in marks:
             swept.add(one.sweep(dry_run=dry_run))
     for path, why in damaged.items():
         swept.add(_sweep_damaged(path, why, ours, dry_run=dry_run))
+    if half := sweep_temporary(run_folder, dry_run=dry_run):
+        did = "would remove" if dry_run else "removed"
+        swept.lines.append(f"{did} {count_of(half, 'half-written file')} in {run_folder}")
     return swept
+
+
+def _sweep_told(
+    path: Path, told: OwnerFile, ours: Sequence[Living], *, dry_run: bool
+) -> Swept:
+    """End the server that an owner file names, where its harness is certainly gone."""
+    name, pid = path.name.removesuffix(OWNER_SUFFIX), told.server_pid
+    about = f"the server {name} (pid {pid}) of run {told.run_id}"
+    if elsewhere := told.owner.elsewhere:
+        return Swept(kept=[f"{about} ({elsewhere})"])
+    if not told.harness_gone or any(one.is_owned for one in ours if one.mark == told.mark):
+        return Swept(kept=[f"{about} (its harness is alive)"])
+    if dry_run:
+        return Swept([f"would end {about}"])
+    if not told.sweep(path):
+        return Swept()
+    if path.exists():
+        return Swept(kept=[f"{about} ({_STAYS})"])
+    return Swept([f"ended {about}: its harness was killed"])
 
 
 def _sweep_damaged(path: Path, why: str, ours: Sequence[Living], *, dry_run: bool) -> Swept:
@@ -226,7 +260,7 @@ def sweep_everything(results: Path, *, run_id: str | None, dry_run: bool) -> Swe
     if run_id is None:  # those of another results folder, or of one that is gone
         for one in living:
             elsewhere = one.run_id not in {folder.name for folder in folders}
-            if elsewhere and one.owner is not None and not one.is_owned:
+            if elsewhere and not one.is_owned:
                 swept.add(one.sweep(dry_run=dry_run))
     swept.add(_sweep_containers(run_id, dry_run=dry_run))
     return swept

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,35 @@ from harness.conduct import conductor
 from harness.records import INTERRUPTED, RECORDS, iter_records
 from harness.settings import load_spec
 
+ROOT = Path(__file__).parents[2]
+SLEEPERS = """
+import asyncio, os, signal, sys, time
+from functools import partial
+from pathlib import Path
+from harness.errors import Interrupted, ServerDied
+from harness.jobs.together import Turns, side_by_side
+place, how = Path(sys.argv[1]), sys.argv[2]
+turns = Turns(3)
+def work(number, _):
+    (place / f"{number}.pid").write_text(str(os.getpid()))
+    if how == "one dies":
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            asyncio.run(turns.wait(number))
+        except ServerDied:
+            (place / f"{number}.told").touch()
+            raise
+        turns.over(number)
+    else:
+        time.sleep(600)
+if how == "at once":  # before any of them may have said what it does on a signal
+    os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
+try:
+    side_by_side([partial(work, number) for number in range(3)], 3, turns.fail)
+except Interrupted:
+    sys.exit(130)
+"""
 ROWS = "model,task_name,sample_id,batch_size,dispatch_mode\n" + "".join(
     f"tiny,letters,{word},4,{mode}\n"
     for mode in ("synchronized", "staggered")
@@ -117,3 +151,34 @@ def test_servers_that_cannot_share_are_not_started_at_once(place, flags, said):
     code, _, err = place.harness("plan", *flags, "--tasks", "tasks", "--overlap", "2")
     assert code == 2
     assert said in err
+
+
+def _gone(place: Path) -> bool:
+    pids = [int(path.read_text()) for path in place.glob("*.pid")]
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def _sleepers(place: Path, how: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SLEEPERS, str(place), how]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("how", ["at once", "SIGTERM", "SIGKILL", "one dies"])
+def test_runs_side_by_side_end_with_whoever_started_them_and_none_waits_for_a_dead_one(
+    tmp_path, how
+):
+    parent = _sleepers(tmp_path, how)
+    deadline = time.monotonic() + 60
+    while how.startswith("SIG") and len(list(tmp_path.glob("*.pid"))) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    if how.startswith("SIG"):
+        os.kill(parent.pid, signal.Signals[how])
+    _, err = parent.communicate(timeout=60)
+    code = {"SIGKILL": -signal.SIGKILL, "one dies": 0}
+    assert (parent.returncode, "Traceback" in err) == (code.setdefault(how, 130), False), err
+    while not _gone(tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    if how == "one dies":
+        assert {"0.told", "2.told"} <= {path.name for path in tmp_path.iterdir()}

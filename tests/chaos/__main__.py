@@ -34,6 +34,7 @@ from . import (  # noqa: F401 - the rows
     interruptions,
     pods,
     reuse,
+    stacks,
 )
 from .bench import remove_own_images
 from .campaign import ROWS, Outcome, Row, play
@@ -175,7 +176,11 @@ def work(number: int) -> int:
     import harness.compare
     import harness.conduct
     import harness.images
+    import harness.jobs.benching
+    import harness.jobs.cases
+    import harness.jobs.certifying
     import harness.jobs.compare_runs
+    import harness.jobs.matrix
     import harness.jobs.rescoring
     import harness.jobs.run_numbers
     import harness.jobs.runs

@@ -373,7 +373,9 @@ class Bench:
     def left(self) -> list[str]:
         """Processes and containers that belong to a run of this folder."""
         names = self.run_ids | {path.name for path in (self.folder / "results").glob("*")}
+        ended = {one.pid for one in self.started if one.ended is not None}
         found = [f"process {pid}" for pid in marked(names)]
+        found += [f"process {pid} of a harness that ended" for pid in of_sessions(ended)]
         if self.backend == "docker":
             found += [f"container {name}" for name, run in containers() if run in names]
         return found
@@ -385,7 +387,7 @@ class Bench:
                 os.kill(running.pid, signal.SIGKILL)
                 running.ended = os.waitstatus_to_exitcode(os.waitpid(running.pid, 0)[1])
         names = self.run_ids | {path.name for path in (self.folder / "results").glob("*")}
-        for pid in marked(names):
+        for pid in (*marked(names), *of_sessions({running.pid for running in self.started})):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if self.backend == "docker":
@@ -437,6 +439,17 @@ def marked(run_ids: set[str]) -> list[int]:
         with contextlib.suppress(OSError):
             data = path.read_bytes() + b"\0"
             if any(mark in data for mark in marks):
+                found.append(int(path.parent.name))
+    return found
+
+
+def of_sessions(leaders: set[int]) -> list[int]:
+    """Processes that a harness forked: of the session that it began, and not zombies."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
+            if int(session) in leaders and state != "Z":
                 found.append(int(path.parent.name))
     return found
 

@@ -51,6 +51,17 @@ def _supervisor(number: signal.Signals) -> Strike:
     return lambda bench, _: _send(_processes(bench, "supervisor.py"), number)
 
 
+def _one(word: str) -> Strike:
+    """Kill one of several servers, or one of their supervisors."""
+
+    def strike(bench: Bench, _: Running) -> None:
+        found = _processes(bench, word)
+        first = [pid for pid in found if _parent(pid) not in found]  # no engine process
+        _send(bench.rng.sample(first, min(1, len(first))), signal.SIGKILL)
+
+    return strike
+
+
 def _engine(bench: Bench, _: Running) -> None:
     servers = set(_processes(bench, "stand_in_vllm"))
     _send([pid for pid in servers if _parent(pid) in servers], signal.SIGKILL)
@@ -98,6 +109,14 @@ NATIVE: Kinds = {
 """Each kind with the exit codes that it may end the run with; 0 where it comes too late."""
 
 
+SEVERAL: Kinds = {
+    **NATIVE,
+    "one server SIGKILL": (_one("stand_in_vllm"), (INCOMPLETE,)),
+    "one supervisor SIGKILL": (_one("supervisor.py"), (INCOMPLETE,)),
+}
+"""The same where several servers are up at once."""
+
+
 def _containers(*words: str) -> Strike:
     def strike(bench: Bench, _: Running) -> None:
         listed = docker("ps", "-aq", "--filter", f"label=harness.run-id={_run_id(bench)}")
@@ -123,23 +142,30 @@ def interrupt_native(play: Play) -> None:
     _interrupted(play, "native", NATIVE)
 
 
+@row("interrupt-overlapped", share=1.5, fast=1)
+def interrupt_overlapped(play: Play) -> None:
+    """The same with both modes' servers up at once, and one of them hit alone."""
+    _interrupted(play, "native", SEVERAL, overlap=2)
+
+
 @row("interrupt-docker", share=1.2, docker=True)
 def interrupt_docker(play: Play) -> None:
     """The same over containers, in one of 12 ways."""
-    _interrupted(play, "docker", DOCKER)
+    _interrupted(play, "docker", DOCKER, overlap=play.rng.choice((1, 1, 2)))
 
 
-def _interrupted(
-    play: Play, backend: str, kinds: dict[str, tuple[Strike, tuple[int, ...]]]
-) -> None:
+def _interrupted(play: Play, backend: str, kinds: Kinds, *, overlap: int = 1) -> None:
     rng = play.rng
     _, undisturbed = play.undisturbed(backend)
     bench = play.bench(backend)
+    spec = bench.spec()
+    if overlap > 1:
+        play.note("overlap", overlap)
+        spec["server"]["overlap"] = overlap
     if backend == "docker":
-        spec = bench.spec()
         spec["request"]["timeout_s"] = 4  # a paused container answers nothing
         spec["server"]["startup_timeout_s"] = 15
-        bench.write_spec(spec)
+    bench.write_spec(spec)
     named = rng.random() < 0.7
     command = bench.command() if named else bench.command(None)
     for _ in range(rng.choice((1, 1, 2))):

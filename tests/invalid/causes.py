@@ -391,6 +391,17 @@ def restart_in_the_middle(run, rng):
     start["records"] -= rng.randint(1, start["records"] - 1)
 
 
+@cause("ids_are_of_their_candidates")
+def record_id_of_no_candidate(run, rng):
+    rng.choice(run.rows)["record_id"] = digest(str(rng.random()))[:16]
+
+
+@cause("still_counts")
+def image_moved_while_a_session_worked(run, rng):
+    image = digest(str(rng.random()))
+    run.metadata["does_not_count"] = f"the image is another one now: sha256:{image}"
+
+
 @cause("logs_unchanged", lifetimes=2)
 def log_changed_after_the_run(run, rng):
     name = rng.choice(sorted(run.logs))

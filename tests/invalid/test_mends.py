@@ -37,6 +37,16 @@ def test_the_page_tells_of_every_check_what_mends_it():
     assert set(told()) == CHECKS
 
 
+def test_the_page_tells_of_every_check_where_it_fails():
+    text = DOCS.read_text("utf-8").partition("## The checks of a run")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(\w+)`", text)) >= CHECKS
+
+
+def test_every_check_that_may_fail_is_seen_to_fail():
+    may_fail = {name for name, mend in MENDS.items() if mend is not Mend.FAILS_NEVER}
+    assert {cause.check for cause in CAUSES.values() if not cause.claims} == may_fail
+
+
 def test_every_check_that_may_fail_names_a_command():
     for name, mend in MENDS.items():
         assert bool(mend.remedy) is (mend is not Mend.FAILS_NEVER), name
@@ -91,4 +101,5 @@ def test_a_check_that_no_command_mends_is_never_said_to_be_mended():
         "servers_compute",
         "settings_as_served",
         "settings_recorded",
+        "still_counts",
     }

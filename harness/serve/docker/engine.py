@@ -28,6 +28,7 @@ from harness.machine import (
     LABEL_PID,
     LABEL_PID_STARTED,
     LABEL_RUN,
+    LABEL_SPACE,
     GpuAccess,
     Host,
     Owner,
@@ -284,7 +285,8 @@ class LeftoverContainer:
             int(text) if (text := labels.get(name, "")).isdigit() else 0
             for name in (LABEL_PID, LABEL_PID_STARTED)
         )
-        owner = Owner(labels.get(LABEL_HOST, ""), pid, started)
+        told = labels.get(LABEL_HOST, ""), pid, started, labels.get(LABEL_SPACE, "")
+        owner = Owner(*told)
         return cls(
             id=str(row["Id"]),
             name=str((row.get("Names") or ["?"])[0]).lstrip("/"),
@@ -297,6 +299,8 @@ class LeftoverContainer:
     def __str__(self) -> str:
         owner = f"{self.owner.host} pid {self.owner.pid}"
         fate = "owner gone" if self.owner_gone else "owner may be alive"
+        if self.owner.elsewhere:
+            fate += f" {self.owner.elsewhere}; if it is not, `docker rm -f {self.name}`"
         return f"container {self.name} (run {self.run_id}, {self.status}; {owner}: {fate})"
 
 
