@@ -120,7 +120,7 @@ def cut(path: Path, size: int) -> None:
 
 
 def sweep_temporary(folder: Path, *, dry_run: bool = False) -> int:
-    """Remove what writers that were killed left in a folder; how many. `write_whole` calls it so."""
+    """Remove what writers that were killed left in a folder, as `write_whole` does; how many."""
     left = [path for path in folder.glob(".*.tmp") if _is_left(path)]
     for path in () if dry_run else left:
         with suppress(OSError):

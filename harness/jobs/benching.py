@@ -122,7 +122,7 @@ class _Bench:
         """The readings of one arm in one block, from its folder where they are there."""
         kept, prepared = self._kept(server), self._prepared(server)
         if kept.is_file():
-            return msgspec.convert(read_json(kept)["readings"], list[Reading])
+            return _there(kept)
         found: list[Reading] = []
         texts = [prompt.text for prompt in prepared.population.prompts]
 
@@ -145,6 +145,23 @@ class _Bench:
             found.insert(0, Reading(*server, "start-up", "s", ready))
         write_json(folder / kept.name, {"readings": msgspec.to_builtins(found)})
         return found
+
+
+class _Readings(msgspec.Struct):
+    readings: list[Reading]
+
+
+def _there(path: Path) -> list[Reading]:
+    """The readings of a lifetime that was measured already.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    try:
+        return msgspec.convert(read_json(path), _Readings).readings
+    except msgspec.ValidationError as error:
+        hint = "remove it, and the same command measures again"
+        raise UsageError(f"holds no readings: {error}", file=path, hint=hint) from None
 
 
 async def _measured(

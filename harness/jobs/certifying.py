@@ -65,7 +65,9 @@ def certify_stack(
         run_id = f"{loaded.spec.name}-certify-{prepared.fingerprint[:8]}-{number}"
         if fresh:
             run_id = f"{run_id}-{new_run_id(results, '')}".rstrip("-")
-        works.append((prepared, conduct.RunOptions(results, run_id, retry_errors=True, kind="certify")))
+        works.append(
+            (prepared, conduct.RunOptions(results, run_id, retry_errors=True, kind="certify"))
+        )
     at_once(works)
     folders = [conducted(*work, quiet=quiet).folder for work in works]
     page = out or results / f"{folders[0].name.removesuffix('-1')}-certificate"

@@ -218,9 +218,7 @@ class Cells:
         mark = hashlib.sha256(name.encode()).hexdigest()[:6]
         name = f"{_SAFE.sub('_', name)[:40]}-{mark}" if cell else name
         run_id = f"{loaded.spec.name}-matrix-{prepared.fingerprint[:8]}-{name}-{number}{self.anew}"
-        return prepared, conduct.RunOptions(
-            self.results, run_id, retry_errors=True, kind="matrix"
-        )
+        return prepared, conduct.RunOptions(self.results, run_id, retry_errors=True, kind="matrix")
 
     def ahead(self, lifetimes: Iterable[tuple[Cell, int]]) -> None:
         """Ask side by side for what will be asked."""

@@ -102,7 +102,9 @@ def _alone(work: Callable[[int], object], place: int, parent: int) -> None:
         except KeyboardInterrupt:
             code = Interrupted.exit_code
         except (HarnessError, OSError) as error:  # the parent meets it again in taking the work up
-            told = error if isinstance(error, HarnessError) else refusal(error, error.filename or ".")
+            told = (
+                error if isinstance(error, HarnessError) else refusal(error, error.filename or ".")
+            )
             sys.stderr.write(f"{told.message}\n")
             code = told.exit_code
         sys.stderr.flush()

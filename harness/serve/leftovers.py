@@ -198,9 +198,7 @@ def sweep_folder(
     return swept
 
 
-def _sweep_told(
-    path: Path, told: OwnerFile, ours: Sequence[Living], *, dry_run: bool
-) -> Swept:
+def _sweep_told(path: Path, told: OwnerFile, ours: Sequence[Living], *, dry_run: bool) -> Swept:
     """End the server that an owner file names, where its harness is certainly gone."""
     name, pid = path.name.removesuffix(OWNER_SUFFIX), told.server_pid
     about = f"the server {name} (pid {pid}) of run {told.run_id}"

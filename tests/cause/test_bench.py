@@ -68,6 +68,11 @@ def test_both_modes_are_measured_in_blocks_and_drawn(place):
     assert "Ratio to the base" in Path("cost/bench.html").read_text()
     # what is there is not measured again
     assert place.harness("bench", "-c", "spec.yaml", *flags)[1] == out
+    kept = next(Path("results").glob("stack-bench-*/readings.json"))
+    for damaged in ("{}", "[]", '{"readings": [7]}', "{"):
+        kept.write_text(damaged)
+        code, _, err = place.harness("bench", "-c", "spec.yaml", *flags)
+        assert (code, str(kept) in err) == (2, True), err
 
 
 def test_servers_that_are_up_at_once_are_measured_one_after_the_other(place):

@@ -175,11 +175,12 @@ class Bench:
         """
         server: Json = {"port": self.port, "startup_timeout_s": 90, "stop_timeout_s": 5}
         server |= {"dtype": "bfloat16", "attention_backend": None}
+        server["env"] = {"VLLM_CPU_KVCACHE_SPACE": "1"}  # on a CPU several may be up at once
         if self.backend == "docker":
             server["shm_size"] = "64m"
             target = "/stand_in/vllm/entrypoints/openai/api_server.py"
             server["volumes"] = [f"{LOGS}:/logs:ro", f"{STAND_IN}:{target}:ro"]
-            server["env"] = {"CHAOS_LOGS": "/logs"}
+            server["env"]["CHAOS_LOGS"] = "/logs"
         else:
             server["native_command"] = f".venv-cpu/bin/python {STAND_IN}"
         return {

@@ -165,6 +165,11 @@ def companion_missing_from_the_batch(run, rng):
     row["companions"].pop(rng.randrange(len(row["companions"])))
 
 
+@cause("companions_keep_their_answers")
+def answers_of_companions_not_recorded(run, rng):
+    rng.choice(run.rows)["companions"] = None
+
+
 @cause("batch_as_planned")
 def companions_in_another_order(run, rng):
     row = rng.choice(run.rows)
