@@ -24,7 +24,6 @@ from harness.machine import (
     end_processes,
     marked_processes,
     processes_with,
-    this_space,
     wait_gone,
 )
 from harness.numbers import count_of
@@ -47,7 +46,7 @@ class OwnerFile(msgspec.Struct, frozen=True, kw_only=True):
         supervisor: the process that ends it when the harness is gone.
         grace_s: how long the server may take to end politely.
         host, space: where all these processes are, as of an `Owner`; a file of an earlier release
-            does not say it: here.
+            may not say the host: here.
     """
 
     schema_version: int = 1
@@ -58,7 +57,7 @@ class OwnerFile(msgspec.Struct, frozen=True, kw_only=True):
     server_pid: int
     grace_s: float
     host: str = msgspec.field(default_factory=socket.gethostname)
-    space: str = msgspec.field(default_factory=this_space)
+    space: str = ""
 
     def write(self, path: Path) -> None:
         """Write the file for a server that was just started."""

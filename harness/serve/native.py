@@ -25,7 +25,7 @@ from msgspec import structs
 
 from harness.errors import EnvironmentError_, StartupFailed
 from harness.locks import Lock
-from harness.machine import Owner, ProcessId, marked_processes
+from harness.machine import Owner, ProcessId, marked_processes, this_space
 from harness.places import is_of_engine
 from harness.secrets import redact_environment
 from harness.serve import supervisor
@@ -130,6 +130,7 @@ class NativeServer(Server):
             supervisor=None,
             server_pid=0,
             grace_s=options.stop_timeout_s,
+            space=this_space(),
         )
 
     def launch(self) -> None:
