@@ -33,7 +33,7 @@ _CHANGES |= {"alone_witness", "batch_witness"}
 """Fields that are no other answer where they differ."""
 
 
-@row("interrupted-trace", share=1, fast=1)
+@row("interrupted-trace", share=1)
 def interrupted_trace(play: Play) -> None:
     """A replay of a trace is interrupted once or twice, at any moment, in one of 14 ways."""
     _interrupted(play, "trace")

@@ -136,7 +136,7 @@ DOCKER: Kinds = {
 }
 
 
-@row("interrupt-native", share=3, fast=2)
+@row("interrupt-native", share=3, fast=1)
 def interrupt_native(play: Play) -> None:
     """A native run is interrupted once or twice, at any moment, in one of 14 ways."""
     _interrupted(play, "native", NATIVE)
@@ -292,7 +292,7 @@ def two_harnesses(play: Play) -> None:
     bench.clean()
 
 
-@row("interrupted-verbs", share=0.6, fast=1)
+@row("interrupted-verbs", share=0.6)
 def interrupted_verbs(play: Play) -> None:
     """A scan or an ablation is interrupted; the same command completes it, its export is whole."""
     rng = play.rng
