@@ -191,7 +191,8 @@ def sweep_folder(
             swept.add(one.sweep(dry_run=dry_run))
     for path, why in damaged.items():
         swept.add(_sweep_damaged(path, why, ours, dry_run=dry_run))
-    if half := sweep_temporary(run_folder, dry_run=dry_run):
+    places = (run_folder, *(path for path in run_folder.rglob("*") if path.is_dir()))
+    if half := sum(sweep_temporary(place, dry_run=dry_run) for place in places):
         did = "would remove" if dry_run else "removed"
         swept.lines.append(f"{did} {count_of(half, 'half-written file')} in {run_folder}")
     return swept

@@ -356,3 +356,39 @@ def test_an_owner_file_of_another_host_stays(tmp_path: Path):
     assert told.kept == [
         "the server native_standard_tiny (pid 1) of run r (on host somewhere-else)"
     ]
+
+
+def test_a_sweep_removes_what_a_dead_writer_left_half_written(tmp_path: Path):
+    path = tmp_path / f"rescored/strict/.vllm_records.jsonl.{2**22 + 1}.tmp"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"')
+    would = sweep_folder(tmp_path, dry_run=True)
+    assert would.lines == [f"would remove 1 half-written file in {tmp_path}"]
+    assert path.exists()
+    assert sweep_folder(tmp_path).lines == [f"removed 1 half-written file in {tmp_path}"]
+    assert not path.exists()
+
+
+def test_a_process_that_no_signal_ends_is_named_and_waited_for_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("harness.serve.leftovers.end_processes", lambda *_, **__: None)
+    path, mark = tmp_path / "native_standard_tiny.pid.json", secrets.token_hex(8)
+    held = {**os.environ, "HARNESS_SERVER": mark}
+    stuck = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=held)
+    try:
+        OwnerFile(
+            mark=mark,
+            run_id=tmp_path.name,
+            harness=ProcessId(stuck.pid, 1),
+            supervisor=None,
+            server_pid=stuck.pid,
+            grace_s=0.1,
+        ).write(path)
+        told = sweep_folder(tmp_path)
+        assert "does not end, even by SIGKILL" in told.kept[0]
+        assert not told.lines
+        assert path.exists()
+    finally:
+        stuck.kill()
+        stuck.wait()
