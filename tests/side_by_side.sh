@@ -6,7 +6,7 @@
 # of the others.
 set -m # each part is a process group: when this script ends, whatever ends it, nothing of them stays
 python=.venv/bin/python
-together=$(ls tests/invalid/test_real_*.py tests/test_{identity,schedules,cause}_end_to_end.py)
+together=$(ls tests/invalid/test_real_*.py tests/test_{identity,schedules,cause,experiments}_end_to_end.py)
 told=$(mktemp -d)
 
 end() {

@@ -237,12 +237,10 @@ def _read(log: str) -> tuple[tuple[LogLine, ...], frozenset[str]]:
     """The lines, and the sources that are named before them."""
     texts = [_CONTROL.sub("", raw.rstrip("\r")).rpartition("\r")[2] for raw in log.split("\n")]
     # a word and a bar may begin any line; a source is what stands before a line of vLLM's
-    sources = frozenset(
-        source for text in texts for source, rest in [_split(text)] if source and _OWN.match(rest)
-    )
+    parts = [_split(text) for text in texts]
+    sources = frozenset(source for source, rest in parts if source and _OWN.match(rest))
     lines = []
-    for number, text in enumerate(texts, start=1):
-        source, rest = _split(text)
+    for number, (text, (source, rest)) in enumerate(zip(texts, parts, strict=True), start=1):
         said = rest if not source or source in sources else text
         match = _PREFIX.match(said)
         process = f"{match[1]} {match[2]}" if match else None

@@ -25,6 +25,9 @@ SCHEDULES = (
     ("staggered", "wide", "gated"),
 )
 
+FAULTS = {name: cause.check for name, cause in CAUSES.items() if not cause.claims}
+FIRST_OF_ITS_CHECK = {check: name for name, check in reversed(FAULTS.items())}.values()
+
 
 def planted(name, variation):
     """A stand-in with the fault of a cause planted: each variation in another run and place."""
@@ -80,8 +83,10 @@ def test_each_variation_is_refused_by_its_own_check_alone(name, tmp_path, capsys
     assert len(differing) == VARIATIONS
     if CAUSES[name].claims:
         return
-    with pytest.raises(SystemExit, match="1"):
-        main(["validate", str(folder)])
-    capsys.readouterr()
+    assert not found.ok
+    if name in FIRST_OF_ITS_CHECK:  # which the verb says like any other
+        with pytest.raises(SystemExit, match="1"):
+            main(["validate", str(folder)])
+        capsys.readouterr()
     with capsys.disabled():
         print(f"\n{name:52} {CAUSES[name].check:36} {refused} of {VARIATIONS} refused", end=" ")

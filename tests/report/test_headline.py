@@ -1,5 +1,6 @@
 """The sentences that people quote: by prompt, with one p, and what they show and do not show."""
 
+from functools import cache
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -14,6 +15,8 @@ from harness.words import Mode
 
 FA3 = Path(__file__).parents[2] / "results" / "reference" / "h100-vllm-0.19.1-schedules-fa3"
 FA2 = FA3.with_name("h100-vllm-0.19.1-schedules-fa2")
+
+_kept = cache(summarise_run)
 
 
 def _flipped(summary: Summary, prompts: int, rows: int) -> Summary:
@@ -36,19 +39,19 @@ def test_the_studys_comparison_is_told_by_prompt_and_says_what_it_cannot_tell():
 
 
 def test_a_zero_in_the_headline_is_bounded_by_the_unit_that_leads():
-    said = headline(summarise_run(FA2), countable=True)
+    said = headline(_kept(FA2), countable=True)
     assert "With batch-invariant kernels, none did (up to 20.6% may)" in said
 
 
 def test_where_labels_do_not_tell_the_modes_apart_and_texts_do_the_texts_lead():
-    summary = _flipped(summarise_run(FA3), 2, 2)
+    summary = _flipped(_kept(FA3), 2, 2)
     said = headline(summary, countable=True)
     assert said.startswith("In a batch, the answers to 19 of 25 prompts changed their text.")
     assert "Label changes: 2 of 25 and 0 of 25." in shows(summary)
 
 
 def test_where_s1_was_asked_the_batch_effect_leads_by_prompt():
-    assert headline(summarise_run(FA3), countable=True) == (
+    assert headline(_kept(FA3), countable=True) == (
         "In a batch, the answers to 19 of 25 prompts changed their text. With batch-invariant "
         "kernels, 6 did. Unlikely by chance (p=9.8e-04, by prompt)."
     )
@@ -57,17 +60,17 @@ def test_where_s1_was_asked_the_batch_effect_leads_by_prompt():
 def test_there_is_one_p_on_the_first_screen():
     for form in ("md", "html"):
         assert rendered(study_report(), form).split("What is established")[0].count("p=") == 1
-    assert "\n".join(screen_lines(summarise_run(FA3))).count("p=") == 1
+    assert "\n".join(screen_lines(_kept(FA3))).count("p=") == 1
 
 
 def test_texts_may_be_resolved_where_labels_are_not():
-    said = shows(summarise_run(FA2))
+    said = shows(_kept(FA2))
     assert "Shows: on this stack the text depends on the kernel path" in said[0]
     assert said[1] == "For the label this is not resolved."
 
 
 def test_kernels_that_do_not_remove_the_change_are_not_said_to():
-    assert "batch-invariant kernels do not remove it" in shows(summarise_run(FA3))[0]
+    assert "batch-invariant kernels do not remove it" in shows(_kept(FA3))[0]
 
 
 def test_one_mode_shows_nothing_about_kernels():
@@ -77,7 +80,7 @@ def test_one_mode_shows_nothing_about_kernels():
 
 def test_a_terminal_of_80_columns_holds_the_first_screen():
     examples = study_report().examples
-    lines = screen_lines(summarise_run(FA3), examples)
+    lines = screen_lines(_kept(FA3), examples)
     assert len(examples) == 3
     assert max(map(len, lines)) <= 80
 

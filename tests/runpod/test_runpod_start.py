@@ -96,6 +96,7 @@ def pod(volume: Path, api: Api) -> Iterator[docker.models.containers.Container]:
         "RUNPOD_POD_ID": "pod-1",
         "RUNPOD_API_KEY": KEY,
         "HF_TOKEN": TOKEN,
+        "PIP_NO_COMPILE": "0",  # as pip has it: nothing, and Python the few files that it reads
         **{name: os.environ[name] for name in ("PIP_INDEX_URL",) if name in os.environ},
     }
     bundle = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
