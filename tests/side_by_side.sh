@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Every test, in four parts side by side, since tests of servers and containers wait for much of
-# their time: those that need neither; and when the CPU engine is installed, which takes minutes of
-# a bare machine, those in containers, once there is an image of it, and two parts of real servers,
-# in which files that ask the same servers stay together. What these three said follows the report
-# of the others.
+# Every test, in five parts side by side, since tests of servers and containers wait for much of
+# their time: those that need neither; two parts of real servers when the CPU engine is installed,
+# where files that ask the same servers stay together; and two parts in containers when there is an
+# image of it. What these four said follows the report of the others.
 set -m # each part is a process group: when this script ends, whatever ends it, nothing of them stays
 python=.venv/bin/python
 together=$(ls tests/invalid/test_real_*.py tests/test_{identity,schedules,cause,experiments}_end_to_end.py)
@@ -30,17 +29,24 @@ marked() {
     "$python" -m pytest -p no:cacheprovider -m "$1" $2
     case $? in 0 | 5) ;; *) return 1 ;; esac # 5: none can run here
 }
-in_containers() {
-    { [ -z "$CI" ] || docker/cpu/build.sh; } && marked docker "$(naming docker)"
+beside() { # a part, and what it says under a name
+    part=$1
+    shift
+    "$@" >"$told/$part" 2>&1 & parts="$parts $!"
 }
-own() { marked "vllm_cpu and not docker" "$(naming vllm_cpu | grep -vxF "$together")"; }
+image() { [ -z "$CI" ] || docker/cpu/build.sh; }
 
 {
-    bad=0
+    renice -n 3 -p $BASHPID >/dev/null # the part that needs neither is the longest
+    bad=0 parts=
+    beside image image
+    built=$!
     make -s engine || bad=3
-    in_containers >"$told/containers" 2>&1 & parts=$!
-    own >"$told/own" 2>&1 & parts="$parts $!"
-    marked vllm_cpu "$together" >"$told/shared" 2>&1 & parts="$parts $!"
+    beside own marked "vllm_cpu and not docker" "$(naming vllm_cpu | grep -vxF "$together")"
+    beside shared marked vllm_cpu "$together"
+    wait "$built" || bad=3
+    beside containers marked "docker and vllm_cpu" "$(naming docker)"
+    beside stand_ins marked "docker and not vllm_cpu" "$(naming docker | sort -r)" # each begins elsewhere
     for part in $parts; do
         wait "$part" || bad=1
     done
