@@ -23,7 +23,8 @@ _BE = (
     r"|appears to be)"
 )
 _HEDGE = (
-    r"(?:(?:most|likely|probably|definitely|clearly|certainly|simply|therefore|thus|indeed|actually"
+    r"(?:(?:most|likely|probably|definitely|clearly|certainly|obviously|surely|undoubtedly|apparently"
+    r"|presumably|perhaps|maybe|possibly|of course,?|simply|therefore|thus|indeed|actually"
     r"|either|both|the|option|choice|letter)\s{1,4}){0,3}"
 )
 GOES_ON = (

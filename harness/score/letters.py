@@ -161,10 +161,12 @@ def later_letter(answer: Answer, options: int) -> Choice | None:
     if stated := _choice(answer.text, group, "stated", "letter:stated_later"):
         return stated
     lines = [line.start() for line in re.finditer(r"^(?=.*\w)", answer.text, re.M)]
-    alone = [hit for start in lines if (hit := ALONE.match(answer.text, start))]
-    if len(alone) != 1 or alone[0].start() < lines[-1] or option_of(alone[0][1]) >= options:
+    alone = {hit.span(1) for start in lines if (hit := ALONE.match(answer.text, start))}
+    span = alone.pop() if len(alone) == 1 else (-1, -1)
+    if span[0] < max(lines, default=0):
         return None
-    return Choice(option_of(alone[0][1]), "letter:last_line", alone[0].span(1))
+    option = option_of(answer.text[slice(*span)])
+    return Choice(option, "letter:last_line", span) if option < options else None
 
 
 def option_of(letter: str) -> int:
