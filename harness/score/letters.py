@@ -41,6 +41,7 @@ from harness.score.letter_forms import (
     OPTION_TEXT,
     PREFERRED,
     REPEATED_OPTIONS,
+    SAID_RIGHT,
     SO_NO,
     VERDICT,
     VERDICT_OF_LINE,
@@ -93,7 +94,7 @@ def explicit_letter(answer: Answer, options: int) -> Choice | None:
     rest = len(answer.first_line)
     one_by_one = {hit[1].upper() for hit in ONE_BY_ONE.finditer(answer.text)}
     weighed = first.rule in _WEIGHED or len(one_by_one) > 1 or SO_NO.search(answer.first_line)
-    weighed = weighed or IN_TURN.match(answer.text)
+    weighed = weighed or IN_TURN.match(answer.text) or re.search(r"\?\W*$", answer.first_line)
     if not weighed:  # said of itself, it stands unless it is taken back
         taken_back = CORRECTS.search(answer.text, rest)
         rest = taken_back.start() if taken_back else len(answer.text)
@@ -184,7 +185,9 @@ def _mentions(text: str, options: int) -> Iterator[_Mention]:
         goes_on = re.match(GOES_ON, after, re.I)
         article = hit[1] in "Aa" and not goes_on and re.match(r"\s+[a-z]", after)
         article = article or (hit[1] == "a" and re.match(r"\s+[A-Z]\b", after))
-        if option_of(hit[1]) >= options or article or NAMED_THING.search(before):
+        if option_of(hit[1]) >= options or article:
+            continue
+        if NAMED_THING.search(before) and not SAID_RIGHT.match(after):
             continue
         joined = groups and (
             (
