@@ -77,7 +77,7 @@ def bench(tmp_path: Path, free_port: int, run_id: str, stand_in_image: str) -> B
     (tmp_path / "candidates.csv").write_text(header + rows)
     server = {
         "port": free_port,
-        "startup_timeout_s": 20,
+        "startup_timeout_s": 60,
         "stop_timeout_s": 3,
         "shm_size": "64m",
         "dtype": "bfloat16",
