@@ -57,8 +57,13 @@ def test_uv_is_told_of_the_indexes_and_certificates_that_pip_is_told_of(installe
         "--default-index https://mirror.example/simple",
         "--index https://other.example/simple",
         "--find-links /wheels --find-links /more",
+        "--compile-bytecode",
     ):
         assert told in asked
+
+
+def test_nothing_is_compiled_where_pip_is_told_to_compile_nothing(installed):
+    assert "--compile-bytecode" not in installed("0", CONFIG=":env:.no-compile='0'")[-1]
 
 
 @pytest.mark.parametrize(

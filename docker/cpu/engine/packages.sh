@@ -28,8 +28,8 @@ get_uv() {
 # What pip is told by its files and variables about indexes and certificates, uv has to be told.
 by_uv() {
     get_uv || return 1
-    set -- install -q --python "$python" --compile-bytecode --index-strategy unsafe-best-match "$@"
-    local name value word
+    set -- install -q --python "$python" --index-strategy unsafe-best-match "$@"
+    local name value word compile=--compile-bytecode
     while IFS== read -r name value; do
         value=${value#\'} value=${value%\'}
         for word in $value; do
@@ -39,11 +39,12 @@ by_uv() {
                 *.find-links) set -- "$@" --find-links "$word" ;;
                 *.no-index) set -- "$@" --no-index ;;
                 *.trusted-host) set -- "$@" --allow-insecure-host "$word" ;;
+                *.no-compile) compile= ;; # set at all, as 0 too
                 *.cert) export SSL_CERT_FILE=${SSL_CERT_FILE:-$word} ;;
             esac
         done
     done < <(pip config list)
-    "$uv/bin/uv" pip "$@"
+    "$uv/bin/uv" pip "$@" $compile
 }
 
 [ "${HARNESS_INSTALLER:-uv}" = pip ] || { by_uv "$@" >/dev/null 2>&1 && exit 0; }
