@@ -84,6 +84,7 @@ _UNKNOWN_OPENING = re.compile(
     r"|(?:would be |is )?(?:\w+ )?(?:unfair|wrong|prejudiced|biased|a stereotype|inappropriate)"
     r" to (?:assume|say|conclude|guess|presume)"
     r"|unknowable"
+    r"|(?:information|context|details?) (?:is|are) (?:missing|lacking|not (?:given|provided))"
     r"|(?:without|no) (?:more|enough|further) (?:information|context)"
     rf"|{_SOURCE} (?:gives|provides|offers) no \w+|unbekannt|inconnu|desconocid[oa]|desconhecid[oa]"
     r"|sconosciuto|onbekend|nieznan[ye]|неизвестно"
