@@ -20,19 +20,20 @@ from harness.settings import LoadedSpec
 from harness.words import Mode
 
 R = TypeVar("R", bound=Row)
+ROWS = {"trace": "trace.jsonl", "sample": "samples.jsonl"}
+"""The file of each experiment's rows; it is there when all rows of its mode are."""
 _ANEW = "the rows were changed: --fresh asks anew"
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment(Generic[R]):
-    """An experiment: its name, what a row is and in which file rows lie, and what sets it apart.
+    """An experiment: its name (of `ROWS`), what a row is, and what sets it apart.
 
     ``mark`` goes into the folder's name beside the settings: other questions are another folder.
     """
 
     name: str
     row: type[R]
-    file: str
     mark: str
     results: Path
     quiet: bool
@@ -62,7 +63,7 @@ class Experiment(Generic[R]):
         # a plan has not every prompt that may be asked, nor what an answer is judged by
         tasks = sorted(prepared.population.files.values())
         digest = sha256(f"{prepared.fingerprint} {self.mark} {tasks}".encode()).hexdigest()[:8]
-        place = self.results / f"{loaded.spec.name}-{self.name}-{digest}-{mode}" / self.file
+        place = self.results / f"{loaded.spec.name}-{self.name}-{digest}-{mode}" / ROWS[self.name]
         if place.is_file():
             return place, self._read(place, mode, count(prepared))
         rows: list[R] = []

@@ -10,9 +10,10 @@ from harness.analyse import read_validation
 from harness.errors import HarnessError, UsageError
 from harness.hostile import visible
 from harness.jobs import Done
+from harness.jobs.experiment_runs import ROWS
 from harness.jobs.run_numbers import is_fresh, numbers_of, reports
 from harness.numbers import NONE
-from harness.records import RECORDS, RunFiles, read_run_files
+from harness.records import METADATA, RECORDS, RunFiles, read_run_files
 from harness.report import Change
 
 _NO_RUN = "no run yet: `harness run`, or `make demo` on any machine, makes one"
@@ -20,10 +21,14 @@ _HEADS = ("run", "state", "records", "device", "vLLM")
 
 
 def listed(results: Path) -> Done:
-    """Every run folder below ``results``, the newest first: its state, records, device, version."""
-    folders = [path.parent for path in results.glob(f"**/{RECORDS}") if path.is_file()]
-    folders.sort(key=lambda folder: ((folder / RECORDS).stat().st_mtime_ns, folder), reverse=True)
-    rows = [_row(folder, results) for folder in folders]
+    """Every run folder below ``results``, the newest first: its state, records, device, version.
+
+    Those of `harness trace` and `harness sample` too, a mode each, with their rows as records.
+    """
+    told = [path for path in results.glob(f"**/{RECORDS}") if path.is_file()]
+    told += _experiments(results)
+    told.sort(key=lambda path: (path.stat().st_mtime_ns, path), reverse=True)
+    rows = [_row(path, results) for path in told]
     table = [_HEADS, *(tuple(row.values()) for row in rows)]
     widths = [max(len(str(row[at])) for row in table) for at in range(len(_HEADS))]
     lines = [
@@ -33,15 +38,28 @@ def listed(results: Path) -> Done:
     return Done(lines if rows else [_NO_RUN], rows)
 
 
-def _row(folder: Path, results: Path) -> dict[str, str]:
+def _experiments(results: Path) -> Iterator[Path]:
+    """The rows of each experiment's folder, or its metadata where they are not there yet."""
+    for path in results.glob(f"**/{METADATA}"):
+        with suppress(HarnessError):
+            kind = str(read_run_files(path.parent).metadata.get("kind"))
+            if kind in ROWS:
+                rows = path.with_name(ROWS[kind])
+                yield rows if rows.is_file() else path
+
+
+def _row(told: Path, results: Path) -> dict[str, str]:
+    folder, experiment = told.parent, told.name != RECORDS
     files = RunFiles(folder / RECORDS, folder)
-    with (folder / RECORDS).open("rb") as stream:
-        there = sum(1 for _ in stream)
+    there = 0
+    if told.name != METADATA:
+        with told.open("rb") as stream:
+            there = sum(1 for _ in stream)
     state = "unreadable"
     with suppress(HarnessError):
         files = read_run_files(folder)
-        state = _state(files, there)
-    planned = files.metadata.get("planned_records")
+        state = "rows" if experiment and there else _state(files, there)
+    planned = None if experiment else files.metadata.get("planned_records")
     device, version = files.device_name or files.device_kind, files.versions.get("vllm")
     cells = (
         folder.relative_to(results),

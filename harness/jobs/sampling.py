@@ -56,7 +56,7 @@ def sample(
         hint = "--schedule synchronized, gated, staggered or wide"
         raise UsageError("a prompt list has one seed for all its prompts", hint=hint)
     mark = f"{samples} {new_run_id(results, '') if fresh else ''}"
-    drawn = Experiment("sample", SampleRow, "samples.jsonl", mark, results, quiet)
+    drawn = Experiment("sample", SampleRow, mark, results, quiet)
     rows: list[SampleRow] = []
     files = []
     for mode in loaded.spec.modes:

@@ -81,7 +81,7 @@ def replay_trace(
         )
     mark = f"{sha256_of(trace)} {factor!r} {unit} {clip} {loaded.spec.limit}"
     mark += f" {new_run_id(results, '')}" if fresh else ""
-    replayed = Experiment("trace", TraceRow, "trace.jsonl", mark, results, quiet)
+    replayed = Experiment("trace", TraceRow, mark, results, quiet)
     # a server's plan has a row; a trace has its own requests
     asked = Asked((DispatchMode.SYNCHRONIZED,), (2,), 1, 1)
     rows: list[TraceRow] = []

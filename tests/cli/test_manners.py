@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -70,6 +71,21 @@ def test_a_run_is_listed_with_its_state(capsys: pytest.CaptureFixture[str]) -> N
     code, text = said(capsys, "runs", "--results", DEMO.parent)
     assert code == 0
     assert re.search(r"demo +(counts|not validated|does not count)", text)
+
+
+def test_the_folders_of_experiments_are_listed_whole_or_not(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name, kind in (("x-trace-1", "trace"), ("x-sample-1", "sample"), ("cut", "trace")):
+        (tmp_path / name).mkdir()
+        metadata = {**json.loads((DEMO / "metadata.json").read_text()), "kind": kind}
+        (tmp_path / name / "metadata.json").write_text(json.dumps(metadata))
+    (tmp_path / "x-trace-1" / "trace.jsonl").write_text("{}\n{}\n")
+    (tmp_path / "x-sample-1" / "samples.jsonl").write_text("{}\n")
+    text = said(capsys, "runs", "--results", tmp_path)[1]
+    assert re.search(r"x-trace-1 +rows +2 ", text)
+    assert re.search(r"x-sample-1 +rows +1 ", text)
+    assert re.search(r"cut +(unfinished|not validated) +0 ", text)
 
 
 def test_no_run_says_how_to_make_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
