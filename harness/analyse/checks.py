@@ -20,7 +20,7 @@ from harness.analyse.checked import (
 )
 from harness.analyse.computing import servers_compute
 from harness.analyse.stack import tokens_a_step
-from harness.words import MODES
+from harness.words import MODES, Effect
 
 OF_RECORDS: dict[str, Look] = {}
 
@@ -129,6 +129,9 @@ def _same_prompt_batch_and_sampling(run: Checked) -> Outcome:
         column = run.records.column(name)
         where = both[column[standard[both]] != column[invariant[both]]].tolist()
         differing += [f"{word} of {key_name(run.records.keys[index])}" for index in where]
+    one, other = (run.records.column("prompt_tokens")[slot[both]] for slot in (standard, invariant))
+    where = both[(one != other) & (one > 0) & (other > 0)].tolist()
+    differing += [f"tokens of the prompt of {key_name(run.records.keys[i])}" for i in where]
     if differing:
         return failed("the two modes differ in ", differing)
     if not np.any(run.records.column("group")[standard[both]] != 0):
@@ -157,7 +160,11 @@ def _flags_agree_with_scores_and_hashes(run: Checked) -> Outcome:
 @check(OF_RECORDS)
 def _no_flip_without_text_change(run: Checked) -> Outcome:
     column = run.records.column
-    if odd := run.lines(column("label_flip") & ~column("text_change")):
+    flips = column("label_flip") & ~column("text_change")
+    sure = column("ok") & ~np.isin(column("line"), run.records.checks.contradicted)
+    for effect in Effect:
+        flips |= sure & (column(f"{effect}_flip") == 1) & (column(f"{effect}_text") == 0)
+    if odd := run.lines(flips):
         return failed("the same text has two labels: ", at(odd))
     return ok("every label flip is a text change")
 
@@ -178,7 +185,11 @@ def _equal_texts_equal_tokens(run: Checked) -> Outcome:
     if bad := run.records.checks.retokenized:
         told = [f"line {line} ({', '.join(e.words for e in moved)})" for line, moved in bad]
         return warning(f"{len(bad)} record(s) have one text in other token ids: ", told)
-    if (run.records.column("compared_tokens")[run.records.column("ok")] < 0).any():
+    column = run.records.column
+    unknown = column("compared_tokens") < 0
+    for effect in Effect:
+        unknown |= (column(f"{effect}_text") >= 0) & (column(f"{effect}_tokens") < 0)
+    if (unknown & column("ok")).any():
         return not_checked("token ids are not recorded")
     return ok("askings of one text have one sequence of tokens")
 

@@ -54,11 +54,11 @@ def servers_compute(run: Checked) -> Outcome:
         if idle := _idle(f"{model} in {MODES[mode]} mode", answers.values()):
             told.add((model, mode))
             bad += idle
-    for (model, mode, start, way), answers in sorted(lifetimes.items()):
+    for (model, mode, start, way), answers in sorted({**_whole(lifetimes), **lifetimes}.items()):
         if len(answers) < _FEWEST_LONG or (model, mode) in told:
             continue
         name = f"{model} in {MODES[mode]} mode" + (f", start {start}" if start else "")
-        if idle := _idle(f"{name}, {way}", answers.values()):
+        if idle := _idle(f"{name}, {way}" if way else name, answers.values()):
             told.add((model, mode))
             bad += idle
     if bad := bad + _of_companions(run) + _of_one_mode(lifetimes):
@@ -82,6 +82,17 @@ def _lifetimes(run: Checked) -> Mapping[_Lifetime, dict[_Prompt, _Said]]:
         if idle and not said.idle:
             found[model, mode, start, way][task, sample] = said._replace(idle=True)
     return found
+
+
+def _whole(
+    lifetimes: Mapping[_Lifetime, dict[_Prompt, _Said]],
+) -> dict[_Lifetime, dict[_Prompt, _Said]]:
+    """What each start said to each prompt, however its batch was sent: one bad answer tells."""
+    whole: dict[_Lifetime, dict[_Prompt, _Said]] = defaultdict(dict)
+    for (model, mode, start, _), answers in lifetimes.items():
+        of = whole[model, mode, start, ""]
+        of |= {p: said for p, said in answers.items() if said.idle or p not in of}
+    return whole
 
 
 def _starts(run: Checked) -> IntArray:

@@ -212,6 +212,7 @@ def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
         ("mode", of.mode, served.get("mode")),
         ("model", of.model, served.get("model")),
         ("weights", weights.get(of.model), served.get("hf_id")),
+        ("image", *map(_image_id, (metadata.get("image"), served.get("docker")))),
         ("prefix caching", _caching(spec), engine.get("enable_prefix_caching")),
     ]
     yield from _not_given(spec, served)
@@ -249,6 +250,10 @@ def _not_given(spec: Mapping[str, Any], served: Mapping[str, Any]) -> Iterator[s
     for name, value in _mapping(server.get("env")).items():
         if str(given.get(name)) != str(value):
             yield f"{name} {_short(value)} in the settings, {_short(given.get(name))} as served"
+
+
+def _image_id(told: object) -> Any:
+    return _mapping(told).get("image_id")
 
 
 def _caching(spec: Mapping[str, Any]) -> bool | None:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
+from harness.analyse.aside import changed_before
 from harness.analyse.beside import (
     clusters,
     cross_mode,
@@ -130,6 +131,8 @@ def summarise(
         failed = {one.check: f"{one.check}: {one.message}" for one in validation.failures}
         if not failed and (lacks := validation.unbound):
             failed[UNCHECKED] = f"{lacks[0].check} is not checked: {lacks[0].message}"
+        if not failed and (why := changed_before(records, pairing, context)):
+            failed[UNCHECKED] = why
     return replace(
         summary,
         claims=claim_ledger(summary, records, pairing, failed),

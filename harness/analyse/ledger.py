@@ -202,4 +202,22 @@ class Ledger:
             missing, rows = sum(self.summary.unscored(mode)[0].values()), self.summary.mode(mode).ok
             if 2 * missing > rows:
                 return f"{missing} of {rows} solo answers have no score in {mode.words} mode"
-        return None
+        return self._scored_otherwise()
+
+    def _scored_otherwise(self) -> str | None:
+        """Why these labels are not those of the texts, where these could be scored anew."""
+        again = self.summary.labels_by_profile
+        if again is None or not again.profiles or again.scored < again.rows:
+            return None
+        told = [self.counted(mode, Effect.BATCH).rows.count for mode in MODES]
+        found = {
+            name: [of.batch_effect[mode].rows.count for mode in MODES]
+            for name, of in again.profiles.items()
+        }
+        if told in found.values():
+            return None
+        counts = ", ".join(f"{one} and {two} under {name}" for name, (one, two) in found.items())
+        return (
+            f"scored anew from their texts other rows change their label: {counts}, where "
+            f"{told[0]} and {told[1]} are recorded (`harness score` scores them)"
+        )

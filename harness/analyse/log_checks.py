@@ -12,19 +12,22 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.analyse.checked import Checked, Look, Outcome, at, check, failed, not_checked, ok
 from harness.analyse.logged_steps import LoggedSteps
+from harness.analyse.starts import of_no_session
 from harness.prove import ServerFacts
-from harness.records import NEAR_S, Start, Startup, object_in
-from harness.words import MODES, Asking, BackendName, DispatchMode, Mode, without_nonce
+from harness.records import FINISHED, NEAR_S, Start, Startup, object_in
+from harness.words import MODES, Asking, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
 
 OF_LOGS: dict[str, Look] = {}
 _EQUAL_OF_NEAR = 20
 _FEW = 3
+_TRIES = 2
+"""How often a warm-up request may have been sent: its retries are told nowhere."""
 _ZONES_S = 900.0
 """Local times differ from UTC by a multiple of this; a log's stamps name neither year nor zone."""
 _FIRST_WORDS_S = 120.0
@@ -51,11 +54,13 @@ def _asked_as_logged(run: Checked) -> Outcome:
     if bad:
         return failed("no steps in its server's log are those of ", bad)
     for (model, mode, number), log in logs.items():
-        told = _told(run, model, mode, number)[0]
+        told = _told(run, model, mode, number).prompts
         if log.count and told > log.prefills:
             bad.append(f"{model} {mode}, start {number}: {told} told, {log.prefills} in the log")
     if bad:
         return failed("records tell of more requests than the log of their server: ", bad)
+    if bad := list(_left_out(run)):
+        return failed("what was asked is not all there; rows were left out: ", bad)
     if not seen:
         return not_checked("no log at hand shows the engine's steps of an asking")
     return ok(f"the steps of every asking stand in the logs ({seen} kinds of askings)")
@@ -69,19 +74,81 @@ def _schedules_as_logged(run: Checked) -> Outcome:
         return not_checked("no log at hand shows the requests that were answered")
     ways = set(run.records.candidates["dispatch_mode"])
     ways |= {key[4] for key in run.files.candidates or ()}
+    empties = object_in(run.files.spec, "controls").get("prefix_caching") == CachePolicy.RESET
     bad = []
     for (model, mode, number), log in logs.items():
-        _, sent, gated = _told(run, model, mode, number)
+        _, sent, gated, turns = _told(run, model, mode, number)
         name = f"{model} {mode}, start {number}"
         if sent > log.asked:
             bad.append(f"{name}: {sent} requests told, {log.asked} in the log")
         if gated > log.paused:
             bad.append(f"{name}: {gated} gated batches, and {log.paused} pauses in the log")
+        if empties and turns > log.resets:
+            bad.append(f"{name}: {turns} askings, and its cache was emptied {log.resets} times")
         if log.paused and DispatchMode.GATED not in ways:
             bad.append(f"{name}: {log.paused} pauses in the log, and no gated batch")
     if bad := bad or _not_wide(run) or _not_staggered(run):
         return failed("sent otherwise than the records tell: ", bad)
     return ok(f"{len(logs)} logs show what was sent, and how")
+
+
+def _left_out(run: Checked) -> Iterator[str]:
+    """Servers that answered more than their records tell: rows were left out afterwards."""
+    servers, spec = run.records.checks.footprints.sent, run.files.spec
+    tries = _TRIES * (object_in(spec, "controls").get("warmup_requests") or 0)
+    known = servers and spec and not (run.records.of_schema_1 or run.pairing.duplicates)
+    for startup in run.files.startups if known else ():
+        starts = [start for _, start in startup.answering()]
+        logs = [_read(log) for start in starts if (log := run.log_of(start)) is not None]
+        if len(logs) < len(starts) or startup.mode not in set(MODES):
+            continue
+        told, room = servers[startup.model, startup.mode].total(), _unfinished(run, startup)
+        warm = tries * len(starts)
+        untold = (
+            (sum(map(_finished, starts)) - told.prompts - room, "answers more are counted by it"),
+            (
+                sum(log.asked for log in logs) - told.requests - room - warm,
+                "answers more it logged",
+            ),
+            (sum(map(_given_up, starts)) - told.again - room, "answers more it gave up"),
+        )
+        yield from (f"{startup.file}: {n} {what} than records tell" for n, what in untold if n > 0)
+        for number, start in startup.answering():
+            least, counted = (
+                _told(run, startup.model, startup.mode, number).prompts,
+                _finished(start),
+            )
+            if 0 < counted < least:
+                yield f"{startup.file}: start {number} finished {counted} answers, {least} are told"
+
+
+def _finished(start: Start) -> int:
+    """Answers that a server finished after the warm-up, by its counters; 0 if not told."""
+    return sum(n for name, n in _ended(start).items() if name in FINISHED)
+
+
+def _given_up(start: Start) -> int:
+    """Answers that a server gave up; requests that a client left are among them."""
+    return sum(_ended(start)[name] for name in ("abort", "error"))
+
+
+def _ended(start: Start) -> Counter[str]:
+    told = object_in(start.metrics, "finished")
+    return Counter({name: int(n) for name, n in told.items() if isinstance(n, int | float)})
+
+
+def _unfinished(run: Checked, startup: Startup) -> int:
+    """Requests that may lie behind failed records, those set aside, and starts that were ended."""
+    column, mode = run.records.column, list(MODES).index(Mode(startup.mode))
+    models = run.records.candidates["model"].to_numpy()[column("key")]
+    mine = (models == startup.model) & (column("mode") == mode)
+    ended = sum(bool(start.error) or not start.ended_at for _, start in startup.answering())
+    again = int((mine & ~column("ok")).sum()) + sum(1 for _ in run.files.lines_set_aside())
+    tries = object_in(run.files.spec, "request").get("max_attempts") or 1
+    ways = run.records.candidates["dispatch_mode"].nunique()
+    largest = int(run.records.candidates["batch_size"].max())
+    each = largest * (3 + 2 * ways)
+    return each * (ended + tries * again)
 
 
 @check(OF_LOGS)
@@ -111,6 +178,7 @@ def _servers_as_logged(run: Checked) -> Outcome:
         for number, start in startup.answering():
             log, name = run.log_of(start), f"{startup.file}: start {number}"
             bad += [f"{name}: {why}" for why in _as_of_others(run, start)]
+            bad += [f"{name}: {why}" for why in of_no_session(run, start)]
             if log is not None:
                 read += 1
                 bad += [f"{name}: {why}" for why in _of_another(run, startup, start, log)]
@@ -127,7 +195,7 @@ def _logs(run: Checked) -> _Logs:
         (startup.model, startup.mode, number): _read(log)
         for startup in run.files.startups
         for number, start in startup.answering()
-        if (log := run.log_of(start)) is not None
+        if startup.mode in set(MODES) and (log := run.log_of(start)) is not None
     }
 
 
@@ -140,8 +208,17 @@ def _of(logs: _Logs, run: Checked, model: str, mode: Mode, start: int) -> list[L
     return found if len(found) == starts else []
 
 
-def _told(run: Checked, model: str, mode: str, number: int) -> tuple[int, int, int]:
-    """At least so many prompts were asked of a start, in so many requests; its gated batches.
+class _Least(NamedTuple):
+    """At least so many prompts were asked of a start, in so many requests and turns."""
+
+    prompts: int
+    requests: int
+    gated: int
+    turns: int
+
+
+def _told(run: Checked, model: str, mode: str, number: int) -> _Least:
+    """What the records of a start tell at least of what it was asked.
 
     What rows have in common is counted once: a prompt's askings alone, and a batch's one dispatch.
     """
@@ -159,7 +236,8 @@ def _told(run: Checked, model: str, mode: str, number: int) -> tuple[int, int, i
     lists = (batches["dispatch_mode"] == DispatchMode.PROMPT_LIST).to_numpy()
     requests = np.where(lists, times, sizes)
     gated = int((batches["dispatch_mode"] == DispatchMode.GATED).sum()) * times
-    return alone + int(sizes.sum()), alone + int(requests.sum()), gated
+    turns = alone + times * len(batches)
+    return _Least(alone + int(sizes.sum()), alone + int(requests.sum()), gated, turns)
 
 
 def _not_wide(run: Checked) -> list[str]:
@@ -220,6 +298,8 @@ def _of_another(run: Checked, startup: Startup, start: Start, log: str) -> Itera
     """What a log tells otherwise than the start-up file of the server that wrote it."""
     facts, served = run.facts_of(start) or ServerFacts(), start.server
     name = str(served.get("served_model_name"))
+    if without_nonce(name) not in (name, startup.model):
+        yield f"{name} is the name of another model than {startup.model}"
     if facts.arguments and without_nonce(name) != name and name not in log:
         yield f"its log does not name {name}"
     command = served.get("command")

@@ -13,6 +13,7 @@ from harness.records import BoolArray, Footprint
 
 _ASKED = re.compile(r'"POST /v1/(?:chat/)?completions HTTP/[\d.]+" 200\b')
 _PAUSED = re.compile(r'"POST /pause\?mode=keep HTTP/[\d.]+" 200\b')
+_RESET = re.compile(r'"POST /reset_prefix_cache\S* HTTP/[\d.]+" 200\b')
 _SLOWER, _LATE = 3.0, 3
 """How much longer than a server needs alone a step may take, and how many requests may be late."""
 _PROMPT_TOKENS = 100
@@ -27,6 +28,7 @@ class LoggedSteps:
         prefills: requests that they began, or pieces of them.
         asked: requests for completions that the log says were answered; 0 where it shows none.
         paused: how often the server was paused for a gated batch.
+        resets: how often its prefix cache was emptied.
     """
 
     def __init__(self, log: str) -> None:
@@ -37,7 +39,8 @@ class LoggedSteps:
         ]
         begun, prompt, decoding, decoded = np.array(told, np.int64).reshape(-1, 4).T
         self.count, self.prefills = len(steps), int(begun.sum())
-        self.asked, self.paused = len(_ASKED.findall(log)), len(_PAUSED.findall(log))
+        seen = (len(sign.findall(log)) for sign in (_ASKED, _PAUSED, _RESET))
+        self.asked, self.paused, self.resets = seen
         decodes, mixed = decoding > 0, (decoding > 0) & (begun > 0)
         shared = decodes & (decoding + begun > 1)
         columns = [begun, prompt, decoded, decodes, shared, mixed]

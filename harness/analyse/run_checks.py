@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from math import inf
 from typing import Any
 
 from msgspec import convert
 
 from harness.analyse.checked import Checked, Look, Outcome, check, failed, key_name, not_checked, ok
+from harness.analyse.starts import (
+    at_once,
+    given_otherwise,
+    never_lived,
+    of_another_time,
+    workers_ready,
+)
 from harness.files import sha256_unpacked
 from harness.numbers import shortened
 from harness.prove import ServerFacts, by_the_mode, gap_in_proof, mode_parity
@@ -18,8 +25,8 @@ from harness.words import MODES, PROVEN, BackendName, CachePolicy, DispatchMode,
 
 OF_RUNS: dict[str, Look] = {}
 _LONGEST_VALUE = 80
-_STARTS_WITHIN_S = 120.0
-"""How far a process may be from what is written of its start: a container takes its time."""
+_WORKED = 10
+"""Records that no process gives without a hundredth of a second of processor time."""
 
 
 @check(OF_RUNS)
@@ -104,39 +111,29 @@ def _own_server(run: Checked) -> Outcome:
             bad.append(f"{name}: nobody looked who listened on its port")
         elif start.process is None and start.ended_at and (named or run.tells_process(start)):
             bad.append(f"{name}: which process answered is not told")
-        elif (why := _of_another_time(start)) and start.process:
+        elif (why := of_another_time(start)) and start.process:
             bad.append(f"{name}: the process that answered {why}")
-    last: dict[float, tuple[str, float]] = {}
+        bad += [f"{name} {why}" for why in never_lived(run, start)]
+    bad += at_once(starts)
+    last: dict[float, tuple[str, float, float]] = {}
     for startup, _, start in sorted(looked, key=lambda found: found[2].started_at or ""):
         if (seen := start.process) is not None:
-            mode, until = last.get(seen.started, (startup.mode, 0.0))
+            mode, until, ended = last.get(seen.started, (startup.mode, 0.0, inf))
             # two servers of one command may have started in the same hundredth of a second
-            if mode != startup.mode and seen.cpu_s_before >= until:
+            if mode != startup.mode and (seen.cpu_s_before >= until or start.lived[0] >= ended):
                 modes = f"{mode} and {startup.mode}"
                 bad.append(f"{modes} were answered by one process, started at {seen.started}")
             if seen.cpu_s_after < seen.cpu_s_before:
                 bad.append(f"{startup.file}: another process answers at its end (less time)")
-            last[seen.started] = startup.mode, seen.cpu_s_after
+            elif seen.cpu_s_after == seen.cpu_s_before and (start.records or 0) >= _WORKED:
+                bad.append(f"{startup.file}: its process did nothing while it answered")
+            last[seen.started] = startup.mode, seen.cpu_s_after, start.lived[1] or inf
     told = (str(start.server.get("served_model_name")) for _, _, start in looked)
     names = Counter(name for name in told if without_nonce(name) != name)
     bad += [f"{name} is the name of {n} server lifetimes" for name, n in names.items() if n > 1]
     if bad:
         return failed("another may have answered: ", bad)
     return ok(f"{len(looked)} server lifetimes: nobody else could answer")
-
-
-def _of_another_time(start: Start) -> str:
-    """Why a process is not the one that a start began; empty if it is, or no clock tells."""
-    try:
-        began = datetime.fromisoformat(start.started_at or "").timestamp()
-    except ValueError:
-        return ""
-    age = (start.process.started if start.process else began) - began
-    if age < -_STARTS_WITHIN_S:
-        return f"is {-age:.0f} s older than the start"
-    if age > (start.ready_after_s or 0.0) + _STARTS_WITHIN_S:
-        return f"began {age:.0f} s after the start, which was ready by then"
-    return ""
 
 
 @check(OF_RUNS)
@@ -148,6 +145,8 @@ def _workers_agree(run: Checked) -> Outcome:
     wanted = (spec.get("controls") or {}).get("worker_proof")
     wanted_of = {str(mode): str(verdict) for mode, verdict in PROVEN.items()}
     if not proofs and wanted is False:
+        if bad := list(workers_ready(run)):
+            return failed("workers could be asked, and what they said is not told: ", bad)
         return ok("not asked for (worker_proof off): the logs alone prove the modes")
     if not proofs and not (wanted and starts and spec.get("backend") != "external"):
         return not_checked("no worker was asked for its kernels (worker_proof)")
@@ -272,6 +271,9 @@ def _one_server_build(run: Checked) -> Outcome:
         return not_checked("no image or vLLM version is recorded")
     if len(builds) > 1:
         return failed(f"the servers were of {len(builds)} builds: ", builds)
+    told = {start.evidence.torch_version for s in run.files.startups for _, start in s.answering()}
+    if len(torches := sorted(filter(None, told))) > 1:
+        return failed("several versions of torch: ", torches)
     return ok(f"every server: {builds[0]}")
 
 
@@ -324,6 +326,9 @@ def _set_otherwise(run: Checked) -> tuple[list[str], set[str]]:
     for (_, first, one), *others in starts.values():
         for name, start, other in others:
             infos = (first.server_info, start.server_info)
+            if bool(infos[0]) != bool(infos[1]):
+                bad.append(f"{name}: one of the two servers did not tell its /server_info")
+            bad += [f"{name}: {why}" for why in given_otherwise(first, start)]
             found = mode_parity(one, other, infos if all(infos) else None)  # type: ignore[arg-type]
             bad += [
                 f"{name}: {told.name} is {told.invariant[:_LONGEST_VALUE]}, not "

@@ -183,8 +183,16 @@ class ServerLog:
 
     @property
     def workers(self) -> int:
-        """Processes that run the model, in all engines."""
-        return sum(engine.workers for engine in self.engines) or 1
+        """Processes that run the model, in all engines.
+
+        Of data parallel engines only the first may name its configuration.
+        """
+        sizes = [str(engine.config.get("data_parallel_size")) for engine in self.engines]
+        parallel = max((int(size) for size in sizes if size.isdigit()), default=1)
+        unnamed = max(0, parallel - len(self.engines)) * max(
+            (e.workers for e in self.engines), default=0
+        )
+        return sum(engine.workers for engine in self.engines) + unnamed or 1
 
     def setting(self, key: str) -> str | None:
         """The text of a top-level key of the configuration, if all engines have the same."""

@@ -68,6 +68,7 @@ from harness.records.record import (
     part,
     record_id,
 )
+from harness.records.rows import AsideRow
 from harness.records.run_files import (
     CANDIDATES,
     METADATA,
@@ -107,6 +108,7 @@ __all__ = [
     "SELECTIONS",
     "TIE",
     "Answer",
+    "AsideRow",
     "Asked",
     "Askings",
     "BoolArray",

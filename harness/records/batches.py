@@ -14,7 +14,7 @@ import msgspec
 
 from harness.records.answers import Witness, text_hash
 from harness.records.effects import raw_hash
-from harness.records.record import Sampling
+from harness.records.record import SCHEMA_VERSION, Sampling
 from harness.records.rows import AnswerRow, CompanionRow, Row
 from harness.words import Asking, DispatchMode, Mode
 
@@ -22,6 +22,7 @@ _Group = tuple[str | int, ...] | None
 Server = tuple[str, Mode]
 """A model and a mode; its lifetimes are told apart by the number of the start."""
 _EMPTY = text_hash("")
+_BATCHES = (Asking.B, Asking.B2)
 
 
 class Contradiction(NamedTuple):
@@ -217,21 +218,29 @@ def _misplaced(row: Row, group: list[str], companions: Sequence[CompanionRow]) -
 def oddities(row: Row, line: int, asked: Sequence[tuple[Asking, AnswerRow]]) -> Iterator[Oddity]:
     """What cannot be in a good record: lengths that no limit explains, and impossible steps."""
     limit = _limit(bytes(row.sampling))
-    texts: dict[bytes, bytes] = {}
+    texts, lengths = dict[bytes, bytes](), set[int]()
     for asking, one in asked:
         text, ids = bytes(one.text), bytes(one.token_ids)
         if ids not in (b"null", b"[]") and texts.setdefault(ids, text) != text:
             reason = f"{asking} is another text of the same tokens"
             yield Oddity("answer", line, reason, row.model)
+        sent = one.prompt_tokens
+        as_list = row.dispatch_mode == DispatchMode.PROMPT_LIST and asking in _BATCHES
+        if sent is not None and not as_list:
+            lengths.add(sent)
+        if reason := _odd_time(row, one):
+            yield Oddity("answer", line, f"{asking} {reason}", row.model)
         if reason := _odd_length(one, limit):
             short = one.prompt_tokens and one.tokens < (limit or 0)
             context = (one.prompt_tokens or 0) + one.tokens if short else None
             yield Oddity("answer", line, f"{asking} {reason}", row.model, context)
+    if len(lengths) > 1 or min(lengths, default=1) < 1:
+        yield Oddity("answer", line, f"its prompt has {sorted(lengths)} tokens", row.model)
     if row.witness is None:
         return
     told = dict(asked)
     for asking, seen in row.witness.each():
-        requests = row.batch_size if asking in (Asking.B, Asking.B2) else None
+        requests = row.batch_size if asking in _BATCHES else None
         tokens = told[asking].tokens if asking in told else 0
         if reason := _odd_steps(seen, requests):
             yield Oddity("witness", line, f"{asking} {reason}", row.model)
@@ -241,8 +250,18 @@ def oddities(row: Row, line: int, asked: Sequence[tuple[Asking, AnswerRow]]) -> 
             yield Oddity("witness", line, reason, row.model, tokens_a_step=fast)
 
 
+def _odd_time(row: Row, answer: AnswerRow) -> str:
+    """No answer comes in no time, or unasked; records of this form tell how long each took."""
+    took = answer.latency_s
+    if (took is None and row.schema_version >= SCHEMA_VERSION) or (took is not None and took <= 0):
+        return f"took {took} s"
+    return f"came in {answer.attempts} attempts" if (answer.attempts or 1) < 1 else ""
+
+
 def _odd_length(answer: AnswerRow, limit: int | None) -> str:
     tokens = answer.tokens
+    if b"-" in bytes(answer.token_ids):
+        return "has token ids that no vocabulary has"
     if limit is not None and tokens > limit:
         return f"has {tokens} tokens, of {limit} at most"
     if limit is not None and 0 <= tokens < limit and answer.finish_reason == "length":

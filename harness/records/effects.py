@@ -91,7 +91,10 @@ def witnessed(row: Row) -> tuple[bool, bool, bool]:
     batches = [one for one in (seen.B, seen.B2) if one and one.source]
     alone = [one for one in (seen.S0, seen.S1, seen.S2) if one and one.source]
     vacuous = not all(one.shared for one in batches) or any(one.shared for one in alone)
-    return all(one and one.source for one in askings), vacuous, any(b.mixed_steps for b in batches)
+    whole = all(one and one.source for one in askings)
+    if row.dispatch_mode == DispatchMode.GATED:  # admitted in one step, or nobody knows
+        whole &= all(one.admitted_first_step is not None for one in batches)
+    return whole, vacuous, any(b.mixed_steps for b in batches)
 
 
 class Meeting(NamedTuple):

@@ -196,12 +196,16 @@ class RecordsBuilder:
         truncated = np.zeros(count, np.bool_)
         for side, name in (("solo", "solo"), ("batch", "batched")):
             attempts, seconds = np.ones(count, np.int32), np.full(count, np.nan)
+            sent = np.full(count, -1, np.int32)
             if any(columns[name]):
                 answers = [answer or _NO_ANSWER for answer in columns[name]]
                 attempts = np.array([answer.attempts or 1 for answer in answers], np.int32)
+                sent = np.array([answer.prompt_tokens or -1 for answer in answers], np.int32)
                 # None becomes nan
                 seconds = np.array([answer.latency_s for answer in answers], np.float64)
                 truncated |= _equal([answer.finish_reason for answer in answers], "length")
+            if side == "solo":
+                self._put("prompt_tokens", sent)
             self._put(f"{side}_attempts", attempts)
             self._put(f"{side}_latency", seconds)
         self._put("truncated", truncated)
@@ -279,7 +283,7 @@ class RecordsBuilder:
             if row.status is Status.OK:
                 found.odd += oddities(row, line, asked := row.asked())
                 found.batches.add(row, line, asked, companions)
-                found.footprints.add(row, line, asked)
+                found.footprints.add(row, line, asked, companions)
                 for asking, one in asked:
                     found.cache.add(line, asking, one.cached_tokens, one.cached_earlier)
             sides = (

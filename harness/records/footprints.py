@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from array import array
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
+
 from harness.records.answers import Witness
-from harness.records.rows import AnswerRow, Row
-from harness.words import Asking, Mode
+from harness.records.rows import AnswerRow, CompanionRow, Row
+from harness.words import Asking, DispatchMode, Mode
 
 NEAR_S = 1e-4
 """How near two measured times are by chance a hundred times as often as they are equal."""
@@ -40,22 +44,89 @@ class Footprint(NamedTuple):
     seen: Witness
 
 
+class Sent(NamedTuple):
+    """At most so many prompts were sent to a server, in so many requests; some of them again."""
+
+    prompts: int
+    requests: int
+    again: int
+
+
+@dataclass(slots=True)
+class Requests:
+    """What the starts of one server were sent: what rows have in common, once.
+
+    Attributes:
+        firsts: by start, the prompts that were asked alone a first time.
+        others: of each other asking its hash, the prompts sent, the requests that they took, and
+            the prompts of one attempt.
+        again: first askings that were sent again.
+    """
+
+    firsts: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    others: array[int] = field(default_factory=lambda: array("q"))
+    again: int = 0
+
+    def add(
+        self,
+        row: Row,
+        asked: Sequence[tuple[Asking, AnswerRow]],
+        companions: Sequence[CompanionRow],
+    ) -> None:
+        """One good record more."""
+        start, own = row.start or 0, f"{row.task_name}/{row.sample_id}"
+        self.firsts[start].add(own)
+        if row.warmed and row.warmed >= len(companions):
+            self.firsts[start].update([str(one.key) for one in companions])
+        batch = bytes(row.group) if bytes(row.group) != b"null" else row.key
+        for asking, one in asked:
+            times = max(one.attempts or 1, 1)
+            if asking is Asking.S0:
+                self.again += times - 1
+            elif asking in (Asking.B, Asking.B2):
+                as_list = row.dispatch_mode == DispatchMode.PROMPT_LIST
+                size = row.batch_size
+                sent = hash((start, asking, row.dispatch_mode, batch))
+                self.others.extend((sent, times * size, times * (1 if as_list else size), size))
+            else:  # rows of one prompt in one group share these, and so their times
+                what = one.latency_s or (asking, *row.key)
+                sent = hash((start, row.prompt_sha256 or own, what))
+                self.others.extend((sent, times, times, 1))
+
+    def total(self) -> Sent:
+        """What all of it comes to."""
+        table = np.array(self.others, np.int64).reshape(-1, 4)
+        _, first = np.unique(table[:, 0], return_index=True)
+        prompts, requests, once = (int(table[first, column].sum()) for column in (1, 2, 3))
+        alone = self.again + sum(map(len, self.firsts.values()))
+        return Sent(alone + prompts, alone + requests, self.again + prompts - once)
+
+
 @dataclass(slots=True)
 class Footprints:
     """The footprints of all good records, and times that no two askings can have in common.
 
     Attributes:
         first: each mark, and the line and asking that first has it.
+        sent: by model and mode, what its server was sent.
         equal: lines of which two askings took the same time to the microsecond.
         near: neighbours among the times of a record that are nearer than `NEAR_S` and not equal.
     """
 
     first: dict[Footprint, tuple[int, Asking]] = field(default_factory=dict)
+    sent: dict[tuple[str, str], Requests] = field(default_factory=lambda: defaultdict(Requests))
     equal: list[int] = field(default_factory=list)
     near: int = 0
 
-    def add(self, row: Row, line: int, asked: Sequence[tuple[Asking, AnswerRow]]) -> None:
+    def add(
+        self,
+        row: Row,
+        line: int,
+        asked: Sequence[tuple[Asking, AnswerRow]],
+        companions: Sequence[CompanionRow],
+    ) -> None:
         """One good record more."""
+        self.sent[row.model, str(row.mode)].add(row, asked, companions)
         times = sorted([one.latency_s for _, one in asked if one.latency_s])
         apart = [later - one for one, later in pairwise(times)]
         self.near += sum([0 < time < NEAR_S for time in apart])

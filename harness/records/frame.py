@@ -6,6 +6,7 @@ an ``ok`` one is superseded and not counted; any other second record is a duplic
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -151,6 +152,7 @@ class Records:
         stated_flip, stated_change: as the file says, -1 where it does not.
         solo_hash, batch_hash: response hashes, ``None`` where there is no answer.
         solo_attempts, batch_attempts: requests sent until an answer came, 1 without a retry.
+        prompt_tokens: of its prompt, -1 where not recorded.
         truncated: whether either answer ended at ``max_tokens``.
         solo_latency, batch_latency: seconds, nan where not recorded.
         group: hash of the batch's ids and the target's place; batch: of its ids alone, which rows
@@ -201,6 +203,7 @@ class Records:
         """A number for each candidate's prompt: what a model was asked in the same words has one.
 
         The same words are the same hash; where hashes are not recorded, the same task and sample.
+        The same model are the same weights (``hf_id``), under whatever name.
         """
         named = self.candidates[["model", "task_name", "sample_id"]]
         tasks = named.groupby(["task_name", "sample_id"], observed=True, sort=False).ngroup()
@@ -208,10 +211,18 @@ class Records:
         keys = self.column("key")
         words[keys[::-1]] = self.column("prompt")[::-1]  # the first record of a key stays
         words = np.where(words >= 0, words, -1 - tasks.to_numpy())
-        models = named["model"].astype("category").cat.codes
-        columns = {"model": models.to_numpy(), "words": words}
+        columns = {"model": self._weights(), "words": words}
         numbers = type(named)(columns).groupby(["model", "words"]).ngroup()
         return np.asarray(numbers, dtype=np.int32)
+
+    def _weights(self) -> list[str]:
+        """The weights of each candidate, or the model's name where they are not recorded."""
+        told = [json.loads(one)["hf_id"] for one in self.frame["settings"].cat.categories]
+        first = np.full(len(self.candidates), -1)
+        first[self.column("key")[::-1]] = self.column("settings")[::-1]
+        named = zip(first.tolist(), self.candidates["model"].tolist(), strict=True)
+        told.append(None)
+        return [told[code] or name for code, name in named]
 
     @cached_property
     def dispatches(self) -> IntArray:

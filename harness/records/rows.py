@@ -162,3 +162,30 @@ def decode_rows(lines: list[bytes]) -> list[Row] | None:
         return list(map(_DECODER.decode if all(map(is_sealed, lines)) else decode_row, lines))
     except (LineFault, msgspec.MsgspecError, UnicodeError):
         return None
+
+
+class AsideRow(msgspec.Struct, gc=False):
+    """A record that was set aside, as far as it tells whether its batch changed its answer."""
+
+    model: str
+    task_name: str
+    sample_id: str | int
+    batch_size: int
+    dispatch_mode: str
+    mode: Mode
+    status: Status
+    start: int | None = None
+    batched: AnswerRow | None = None
+    askings: AskingsRow | None = None
+
+    @property
+    def key(self) -> RecordKey:
+        """The candidate."""
+        sample = str(self.sample_id)
+        return self.model, self.task_name, sample, self.batch_size, self.dispatch_mode
+
+    @property
+    def changed(self) -> bool:
+        """Whether B has another text than S1."""
+        again = self.askings.S1 if self.askings else None
+        return bool(again and self.batched and bytes(again.text) != bytes(self.batched.text))

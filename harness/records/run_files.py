@@ -1,6 +1,6 @@
 """What lies beside a records file: metadata, start-up files and the selected candidates."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from os.path import lexists
 from pathlib import Path
@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from harness.errors import UsageError
-from harness.files import read_json, read_rows
+from harness.files import read_json, read_lines, read_rows
 from harness.records.record import RecordKey
 from harness.records.start_up_file import Startup, object_in, startup_of
 from harness.words import Asking, Mode
@@ -19,6 +19,8 @@ Json = Mapping[str, Any]
 RECORDS = "vllm_records.jsonl"
 METADATA = "metadata.json"
 CANDIDATES = "selected_candidates.jsonl"
+SUPERSEDED = "superseded_records.jsonl"
+"""Records that were asked again, as they were."""
 PROMPT_HASHES = "prompt_hashes.jsonl"
 """Each prompt of the population in its order, by key and hash: what batches are cut from."""
 RUN_SCHEMA = frozenset({1})
@@ -118,6 +120,12 @@ class RunFiles:
         if not (self.is_run_folder and lexists(path)):
             return None
         return [(str(row.get("prompt")), str(row.get("sha256"))) for _, row in read_rows(path)]
+
+    def lines_set_aside(self) -> Iterator[bytes]:
+        """Records, or what is left of them, that were set aside to be asked again."""
+        path = self.folder / SUPERSEDED
+        if self.is_run_folder and lexists(path):
+            yield from (line for _, line in read_lines(path))
 
     @property
     def startup_errors(self) -> int:

@@ -35,10 +35,9 @@ from harness.locks import Lock, holder_of
 from harness.records.lines import LineFault, is_sealed
 from harness.records.reader import iter_records
 from harness.records.record import Record
-from harness.records.run_files import METADATA, RECORDS
+from harness.records.run_files import METADATA, RECORDS, SUPERSEDED
 from harness.words import Mode
 
-SUPERSEDED = "superseded_records.jsonl"
 _LAST = "report.html"  # of all that a concluded run gets
 
 

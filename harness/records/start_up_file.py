@@ -110,14 +110,19 @@ class Start(Struct, frozen=True):
         return next((one for one in said if one not in ("None", "{}")), "") if said else None
 
     @property
+    def lived(self) -> tuple[float, float]:
+        """When it started and ended, in seconds; 0 where it is not told."""
+        try:
+            began, ended = map(datetime.fromisoformat, (self.started_at or "", self.ended_at or ""))
+        except ValueError:
+            return 0.0, 0.0
+        return began.timestamp(), ended.timestamp()
+
+    @property
     def seconds(self) -> float:
         """From its start to its end; 0 where one of them is not told."""
-        try:
-            ends = (self.started_at or "", self.ended_at or "")
-            began, ended = map(datetime.fromisoformat, ends)
-        except ValueError:
-            return 0.0
-        return (ended - began).total_seconds()
+        began, ended = self.lived
+        return ended - began
 
     @property
     def failure(self) -> str | None:

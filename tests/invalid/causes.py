@@ -700,6 +700,8 @@ def second_lifetime_says_one_token_over_and_over(run, rng):
 @cause("servers_compute", lifetimes=2, prompts=24)
 def second_lifetime_of_records_that_do_not_name_it(run, rng):
     second_lifetime_says_one_token_over_and_over(run, rng)
+    run.log_steps()
+    run.steps_kept = True
     for row in run.rows:
         row["start"] = None
 
@@ -1061,9 +1063,9 @@ def engine_of_a_start_up_file_edited(run, rng):
 @cause("facts_as_logged", lifetimes=2)
 def server_info_that_contradicts_the_facts(run, rng):
     part = rng.choice([{"dtype": "torch.float32"}, {"max_model_len": rng.randint(1, 999)}])
-    start = rng.choice(run.starts())
-    start["server_info"] = {"vllm_config": {"model_config": part}}
-    start["ready_after_s"] = rng.random() * 60
+    for start in run.starts():
+        start["server_info"] = {"vllm_config": {"model_config": part}}
+        start["ready_after_s"] = rng.random() * 60
 
 
 # what a server's log says against records that were written anew with all their hashes
@@ -1183,6 +1185,224 @@ def fewer_requests_sent_than_records_tell(run, rng):
     _rewrite_logs(run, lambda log: log.replace(asked, "GET /health", gone))
 
 
+def _leave_out(run: StandIn, names: set[str]) -> None:
+    """As if these prompts had never been asked, in all but the logs."""
+    run.log_steps()
+    run.steps_kept = True
+    gone = [row for row in run.rows if row["sample_id"] in names]
+    run.rows = [row for row in run.rows if row not in gone]
+    for startup in run.startups.values():
+        for number, start in enumerate(startup["attempts"], start=1):
+            own = startup["model"], startup["mode"], number
+            start["records"] -= sum((r["model"], r["mode"], r["start"]) == own for r in gone)
+    keep_candidates(run)
+
+
+@cause("asked_as_logged")
+def rows_left_out_after_they_were_asked(run: StandIn, rng: Random) -> None:
+    names = [row["sample_id"] for row in run.of("standard")]
+    _leave_out(run, {*rng.sample(names, rng.randint(1, 3))})
+
+
+@cause("asked_as_logged", size=8, prompts=16)
+def schedule_left_out_after_it_convicted(run: StandIn, rng: Random) -> None:
+    way = rng.choice(sorted({row["dispatch_mode"] for row in run.rows} - {"gated"}))
+    _leave_out(run, {row["sample_id"] for row in run.rows if row["dispatch_mode"] == way})
+
+
+@cause("asked_as_logged", lifetimes=2)
+def more_answers_counted_by_the_server_than_told(run: StandIn, rng: Random) -> None:
+    for start in run.starts(rng.choice(MODES)):
+        start["metrics"]["finished"] = {"stop": 400.0 + rng.randint(0, 9), "length": 0.0}
+
+
+@cause("asked_as_logged", lifetimes=2)
+def fewer_answers_counted_by_the_server_than_told(run: StandIn, rng: Random) -> None:
+    for start in run.starts(rng.choice(MODES)):
+        start["metrics"]["finished"] = {"stop": 1.0 + rng.randint(0, 4), "length": 0.0}
+
+
+@cause("asked_as_logged", lifetimes=2)
+def answers_that_the_server_gave_up_and_nobody_tells_of(run: StandIn, rng: Random) -> None:
+    for start in run.starts(rng.choice(MODES)):
+        start["metrics"]["finished"] = {"abort": 1.0 + rng.randint(0, 9), "error": 0.0}
+
+
+@cause("schedules_as_logged", policy="reset")
+def cache_that_the_log_does_not_show_emptied(run: StandIn, rng: Random) -> None:
+    run.log_steps()
+    run.steps_kept = True
+    left = rng.randint(0, 3)
+    _rewrite_logs(
+        run, lambda text: text.replace("POST /reset_prefix_cache", "GET /health", 10**6 - left)
+    )
+
+
+@cause("answers_possible", askings=("S0", "S1", "B", "B2", "S2"))
+def answers_in_no_time(run: StandIn, rng: Random) -> None:
+    for row in some(rng, run.rows):
+        for _, found in asked(row):
+            found["latency_s"] = rng.choice((0.0, -found["latency_s"], None))
+
+
+@cause("answers_possible")
+def answers_that_nobody_asked_for(run: StandIn, rng: Random) -> None:
+    for row in some(rng, run.rows):
+        row["batched"]["attempts"] = -rng.randint(1, 3)
+
+
+@cause("answers_possible")
+def prompt_of_other_length_in_the_batch(run: StandIn, rng: Random) -> None:
+    for row in some(rng, run.rows):
+        row["askings"][rng.choice(("S1", "S2"))]["prompt_tokens"] -= rng.randint(1, 90)
+
+
+@cause("same_prompt_batch_and_sampling")
+def prompts_of_other_length_in_one_mode(run: StandIn, rng: Random) -> None:
+    more = rng.randint(1, 9)
+    for row in run.of(rng.choice(MODES)):
+        for _, found in asked(row):
+            found["prompt_tokens"] += more
+
+
+@cause("answers_possible")
+def tokens_of_no_vocabulary(run: StandIn, rng: Random) -> None:
+    for row in some(rng, run.rows):
+        for _, found in asked(row):
+            found["token_ids"] = [-token - 1 for token in found["token_ids"]]
+
+
+@cause("no_flip_without_text_change")
+def label_of_an_asking_edited_and_not_its_text(run: StandIn, rng: Random) -> None:
+    for row in run.of("batch_invariant")[: rng.randint(1, 9)]:
+        row["askings"][rng.choice(("S1", "S2"))] |= {"score": 0.5, "label": "partial"}
+
+
+@unbinds("equal_texts_equal_tokens", prompts=24)
+def token_ids_of_a_repeat_taken_out(run: StandIn, rng: Random) -> None:
+    for row in some(rng, run.rows):
+        row["askings"][rng.choice(("S1", "S2"))]["token_ids"] = None
+
+
+@cause("own_server", lifetimes=2)
+def servers_at_once_on_one_port(run: StandIn, rng: Random) -> None:
+    first, second = run.starts(rng.choice(MODES))
+    second["started_at"] = first["started_at"][:17] + f"{rng.randint(5, 40):02d}+00:00"
+    began = datetime.fromisoformat(second["started_at"]).timestamp()
+    second["process"]["started"] = began - 0.7
+    relog(run, second)
+
+
+@cause("own_server", lifetimes=2)
+def start_that_ended_before_it_was_ready(run: StandIn, rng: Random) -> None:
+    start = rng.choice(run.starts())
+    start["ended_at"] = f"2026-11-27T{rng.randint(0, 20):02d}:00:00+00:00"
+
+
+@cause("own_server", lifetimes=2)
+def start_that_was_never_ready(run: StandIn, rng: Random) -> None:
+    rng.choice(run.starts())[rng.choice(("ready_after_s", "started_at", "ended_at"))] = None
+
+
+@cause("own_server")
+def one_process_for_two_modes_one_after_the_other(run: StandIn, rng: Random) -> None:
+    first, second = run.starts()
+    second["process"]["started"] = first["process"]["started"]
+
+
+@cause("own_server")
+def process_that_did_nothing(run: StandIn, rng: Random) -> None:
+    process = rng.choice(run.starts())["process"]
+    process["cpu_s_after"] = process["cpu_s_before"]
+
+
+@cause("own_server", lifetimes=2)
+def served_under_a_name_without_a_nonce(run: StandIn, rng: Random) -> None:
+    start = rng.choice(run.starts())
+    name = start["server"]["served_model_name"]
+    bare = name.partition("@")[0]
+    start["server"]["served_model_name"] = bare
+    start["server"]["command"] = [bare if w == name else w for w in start["server"]["command"]]
+    relog(run, start)
+
+
+@cause("own_server", backend="docker", lifetimes=2)
+def container_that_tells_no_image(run: StandIn, rng: Random) -> None:
+    for start in run.starts():
+        start["server"]["docker"] = {}
+
+
+@cause("settings_as_served", backend="docker")
+def image_of_the_settings_is_another(run: StandIn, rng: Random) -> None:
+    run.metadata["image"] = {"image_id": "sha256:" + f"{rng.randint(1, 9)}" * 64}
+
+
+@cause("servers_as_logged")
+def model_renamed_everywhere_but_in_its_served_name(run: StandIn, rng: Random) -> None:
+    model = f"gemma{rng.randint(2, 9)}"
+    for start in run.starts():
+        name = start["server"]["served_model_name"]
+        other = f"{model}{name[name.index('@') :]}"
+        start["server"]["served_model_name"] = other
+        start["server"]["command"] = [other if w == name else w for w in start["server"]["command"]]
+        log = run.logs[start["log"]].decode().replace(name, other)
+        run.logs[start["log"]] = log.encode()
+        mode = start["server"]["mode"]
+        start |= {"log_sha256": digest(log), **judged(log, mode)}
+
+
+@cause("servers_as_logged")
+def starts_outside_of_every_session(run: StandIn, rng: Random) -> None:
+    day = f"2026-10-{rng.randint(1, 28):02d}"
+    times = {"started_at": f"{day}T00:00:00+00:00", "ended_at": f"{day}T23:00:00+00:00"}
+    run.metadata["sessions"] = [{**times, "exit": 0}]
+
+
+@cause("workers_agree")
+def proof_that_was_asked_for_taken_out(run: StandIn, rng: Random) -> None:
+    logged = rng.random() < 0.5
+    for start in run.starts():
+        start["worker_proof"] = None
+        start["server"]["command"] += ["--worker-extension-cls", "harness_worker_proof.WorkerProof"]
+        if logged:
+            relog(run, start, worker_extension_cls="harness_worker_proof.WorkerProof")
+    run.controls["worker_proof"] = False
+
+
+@cause("modes_proven", proof=False)
+def data_parallel_engine_of_which_one_rank_is_inactive(run: StandIn, rng: Random) -> None:
+    size = f"pipeline_parallel_size=1, data_parallel_size={rng.randint(2, 8)}"
+    for start in run.starts():
+        log = run.logs[start["log"]].decode().replace("pipeline_parallel_size=1", size)
+        run.logs[start["log"]] = log.encode()
+        start |= {"log_sha256": digest(log), **judged(log, start["server"]["mode"])}
+
+
+@cause("mode_parity", lifetimes=2)
+def variable_of_one_server_only(run: StandIn, rng: Random) -> None:
+    name = rng.choice(("VLLM_USE_TRITON_FLASH_ATTN", "NCCL_ALGO", "VLLM_ATTENTION_BACKEND"))
+    rng.choice(run.starts())["server"]["environment"][name] = "0"
+
+
+@cause("mode_parity", lifetimes=2)
+def flag_of_one_server_only(run: StandIn, rng: Random) -> None:
+    flag = rng.choice(("--enforce-eager", "--enable-chunked-prefill", "--disable-cascade-attn"))
+    rng.choice(run.starts())["server"]["command"].append(flag)
+
+
+@cause("mode_parity", lifetimes=2)
+def server_info_of_one_mode_taken_out(run: StandIn, rng: Random) -> None:
+    for start in run.starts(rng.choice(MODES)):
+        start["server_info"] = {"vllm_config": {"model_config": {}}}
+
+
+@cause("one_server_build", lifetimes=2)
+def other_torch_in_one_start(run: StandIn, rng: Random) -> None:
+    for start in run.starts():
+        start["evidence"]["torch_version"] = "2.9.0"
+    rng.choice(run.starts())["evidence"]["torch_version"] = f"2.{rng.randint(10, 19)}.0"
+
+
 @cause("asked_apart")
 def times_of_one_mode_copied_into_the_other(run, rng):
     for row in rng.sample(run.of("standard"), rng.randint(3, 12)):
@@ -1248,9 +1468,10 @@ def attention_backend_renamed_everywhere_but_in_the_log(run, rng):
 @cause("servers_as_logged", lifetimes=2)
 def process_of_another_hour_than_the_log(run, rng):
     start = rng.choice(run.starts())
-    later = rng.randint(200, 700) + 900 * rng.randint(0, 9)
-    began = datetime.fromisoformat(start["started_at"]) + timedelta(seconds=later)
-    start["started_at"] = began.isoformat()
+    later = rng.randint(400, 700) + 900 * rng.randint(0, 9)
+    for end in ("started_at", "ended_at"):
+        then = datetime.fromisoformat(start[end]) + timedelta(seconds=later)
+        start[end] = then.isoformat()
     start["process"]["started"] += later
 
 

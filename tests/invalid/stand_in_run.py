@@ -133,7 +133,9 @@ class StandIn:
                 model, mode, ok = startup["model"], startup["mode"], "ok"
                 rows = [row for row in self.of(mode, model) if row["status"] == ok]
                 mine = [row for row in rows if row["start"] in (number, None)]
-                text = without_steps(log.decode()) + served(mine)
+                spec = self.metadata.get("resolved_spec") or {"controls": {}}
+                emptied = spec["controls"].get("prefix_caching") == "reset"
+                text = without_steps(log.decode()) + served(mine, emptied=emptied)
                 self.logs[start["log"]] = text.encode()
                 start["log_sha256"] = digest(text)
 
@@ -446,6 +448,7 @@ def _start(
             "mode": mode,
             "hf_id": f"org/{model}",
             "served_model_name": f"{model}@{nonce}",
+            "port": 18000,
             "command": [
                 *("vllm", "serve", "--model", named, "--attention-backend", "FLASH_ATTN"),
                 *("--served-model-name", f"{model}@{nonce}"),

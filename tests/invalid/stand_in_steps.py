@@ -8,11 +8,12 @@ from typing import Any
 Row = dict[str, Any]
 _MARK = "(EngineCore pid=2) INFO 11-28 00:00:00 [core.py:359] Iteration"
 _ASKED = 'INFO:     127.0.0.1:40000 - "POST /v1/completions HTTP/1.1" 200 OK'
+_EMPTIED = 'INFO:     127.0.0.1:40000 - "POST /reset_prefix_cache HTTP/1.1" 200 OK'
 _PAUSED = 'INFO:     127.0.0.1:40000 - "POST /pause?mode=keep HTTP/1.1" 200 OK'
 Step = tuple[int, int, int, int]
 
 
-def served(rows: list[Row]) -> str:
+def served(rows: list[Row], *, emptied: bool = False) -> str:
     """What a server logs of the rows that it answered: a block of steps for each asking.
 
     Blocks that are alike stand there once, to be read in less time, and one step for the others.
@@ -23,13 +24,16 @@ def served(rows: list[Row]) -> str:
         for name, found in _asked(row):
             batch = name in ("B", "B2")
             seen = (row["witness"] or {}).get(name) or {}
-            once = name, row["dispatch_mode"], str(row["group"]), str(sorted(seen.items()))
+            dispatch = name, row["dispatch_mode"], str(row["group"])
+            once = *dispatch, str(sorted(seen.items()))
             if batch and once in sent:
                 continue
-            sent.add(once)
+            lines += [_EMPTIED] * emptied
             requests, way = (row["batch_size"], row["dispatch_mode"]) if batch else (1, "")
             lines += [_PAUSED] * (way == "gated")
-            lines += [_ASKED] * (1 if way == "prompt_list" else requests)
+            if not batch or dispatch not in sent:
+                lines += [_ASKED] * (1 if way == "prompt_list" else requests)
+            sent |= {once, dispatch}
             block = tuple(_block(found, seen, requests))
             if block in blocks:
                 more += sum(begun for begun, *_ in block)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from stand_in_run import asking, digest, failed, relog, restate, say, stand_in, tokens_of
+from stand_in_run import asked, asking, digest, failed, relog, restate, say, stand_in, tokens_of
 
 from harness.analyse import validate_run
 
@@ -94,7 +94,9 @@ def answer_at_its_greatest_length(run):
 
 def answer_that_filled_the_context(run):
     for row in run.rows[::3]:
-        row["batched"] |= {"finish_reason": "length", "prompt_tokens": 2048 - 10}
+        for _, found in asked(row):
+            found["prompt_tokens"] = 2048 - 10
+        row["batched"]["finish_reason"] = "length"
 
 
 def one_empty_answer(run):

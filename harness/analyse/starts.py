@@ -1,0 +1,115 @@
+"""What a start of a server of ours cannot be without, and what two of them cannot both be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import pairwise
+from math import inf
+
+from harness.analyse.checked import Checked
+from harness.prove import WORKER_EXTENSION
+from harness.records import Start, Startup, object_in
+from harness.words import BackendName, without_nonce
+
+_WITHIN_S = 120.0
+"""How far a process may be from what is written of its start: a container takes its time; and how
+much sooner than it was ready a start may seem to have ended, if a clock was set meanwhile."""
+_OWN_FLAGS = ("--port", "--served-model-name", "--model")
+_OWN_VARIABLES = {
+    *("VLLM_BATCH_INVARIANT", "VLLM_CACHE_ROOT", "VLLM_PORT", "PYTHONPATH"),
+    *("CUDA_VISIBLE_DEVICES", "VLLM_CPU_OMP_THREADS_BIND", "OMP_NUM_THREADS"),  # servers at once
+}
+"""What each server is given for itself, or the mode is; the path of ours differs by the folder."""
+
+
+def never_lived(run: Checked, start: Start) -> Iterator[str]:
+    """Why a start of ours cannot have given its records; of runs of an older form nothing."""
+    if not (run.records.checks.sealed and run.files.made_by_the_harness and start.records):
+        return
+    ended = start.ended_at or not start.log_sha256  # they are written together
+    if start.ready_after_s is None or not ended or not start.started_at:
+        yield "gave records, and when it started, was ready and ended is not all told"
+    elif start.ended_at and start.seconds < start.ready_after_s - _WITHIN_S:
+        yield "ended before it was ready"
+    in_container = start.server.get("backend") == BackendName.DOCKER
+    if in_container and not object_in(start.server, "docker").get("image_id"):
+        yield "does not tell of which image it was"
+    name = str(start.server.get("served_model_name"))
+    if start.server.get("backend") != BackendName.EXTERNAL and without_nonce(name) == name:
+        yield "served under a name that is not its own (it has no nonce)"
+
+
+def of_another_time(start: Start) -> str:
+    """Why a process is not the one that a start began; empty if it is, or no clock tells."""
+    try:
+        began = datetime.fromisoformat(start.started_at or "").timestamp()
+    except ValueError:
+        return ""
+    age = (start.process.started if start.process else began) - began
+    if age < -_WITHIN_S:
+        return f"is {-age:.0f} s older than the start"
+    if age > (start.ready_after_s or 0.0) + _WITHIN_S:
+        return f"began {age:.0f} s after the start, which was ready by then"
+    return ""
+
+
+def of_no_session(run: Checked, start: Start) -> Iterator[str]:
+    """Whether a start lies outside of all sessions of its run; where times are told."""
+    times = []
+    for session in run.files.metadata.get("sessions") or ():
+        try:
+            began = datetime.fromisoformat(session.get("started_at") or "").timestamp()
+            ended = session.get("ended_at")
+            times.append((began, datetime.fromisoformat(ended).timestamp() if ended else inf))
+        except ValueError:
+            return
+    began, _ = start.lived
+    if times and began and not any(a - _WITHIN_S < began < b + _WITHIN_S for a, b in times):
+        yield f"it began at {start.started_at}, when no session of the run was at work"
+
+
+def at_once(starts: Iterable[tuple[Startup, int, Start]]) -> list[str]:
+    """Starts that were up on one port at the same time, by their own times."""
+    told = sorted(
+        (str(start.server["port"]), *start.lived, f"{startup.file}: start {number}")
+        for startup, number, start in starts
+        if start.server.get("port") and start.seconds > 0
+    )
+    return [
+        f"{name} and {other} were up at once on port {port}"
+        for (port, _, ended, name), (again, began, _, other) in pairwise(told)
+        if port == again and began < ended
+    ]
+
+
+def workers_ready(run: Checked) -> Iterator[str]:
+    """Starts whose workers were given our extension, by which they are asked."""
+    for startup in run.files.startups:
+        for number, start in startup.answering():
+            facts = run.facts_of(start)
+            logged = facts.arguments.values() if facts else ()
+            given = [*(start.server.get("command") or ()), *logged]
+            if any(WORKER_EXTENSION.stem in str(one) for one in given):
+                yield f"{startup.file}: start {number}"
+
+
+def given_otherwise(one: Start, other: Start) -> list[str]:
+    """Flags and variables that two servers of a model were given otherwise, but for their own."""
+    bad = []
+    words = [Counter(_shared(start.server.get("command") or ())) for start in (one, other)]
+    if all(words) and (moved := (words[0] - words[1]) + (words[1] - words[0])):
+        bad.append(f"its command differs in {' '.join(moved)[:80]}")
+    told = [object_in(start.server, "environment") for start in (one, other)]
+    names = sorted({*told[0], *told[1]} - _OWN_VARIABLES)
+    if all(told) and (moved_too := [n for n in names if told[0].get(n) != told[1].get(n)]):
+        bad.append(f"its environment differs in {', '.join(moved_too)[:80]}")
+    return bad
+
+
+def _shared(command: Sequence[object]) -> list[str]:
+    """A command without the flags that each server has of its own."""
+    words = [*map(str, command)]
+    own = {at for at, word in enumerate(words) if word in _OWN_FLAGS}
+    return [word for at, word in enumerate(words) if at not in own and at - 1 not in own]
