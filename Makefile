@@ -15,6 +15,7 @@ MINUTES ?= 15
 TRIALS ?=
 ONLY ?=
 CPU_IMAGE ?= harness-vllm-cpu:0.32.0
+PACKAGES := bash docker/cpu/engine/packages.sh
 MODEL ?= smollm2-135m-instruct-q4_1
 SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES) --rows-per-mode none)
 
@@ -31,14 +32,14 @@ setup: .venv/.ready ## install the harness into .venv, from the lock file
 .venv/.ready: requirements.lock pyproject.toml
 	@bash docker/cpu/engine/preflight.sh harness .venv make || exit 3
 	@echo "installing the harness into .venv" >&2
-	@.venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements.lock
-	@.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e .
+	@$(PACKAGES) .venv/bin/python -r requirements.lock
+	@$(PACKAGES) .venv/bin/python --no-deps -e .
 	@touch $@
 
 dev: .venv/.dev ## install what tests, linters and benchmarks need too
 
 .venv/.dev: .venv/.ready requirements-dev.lock
-	@.venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements-dev.lock
+	@$(PACKAGES) .venv/bin/python -r requirements-dev.lock
 	@touch $@
 
 engine: ## install the CPU engine (vLLM for CPUs and the batch-invariant plugin) into .venv-cpu
@@ -82,7 +83,7 @@ docs: .venv-docs/.ready ## the documentation as a site in build/site; a link or 
 
 .venv-docs/.ready: requirements-docs.lock
 	@bash docker/cpu/engine/preflight.sh harness .venv-docs make || exit 3
-	@.venv-docs/bin/python -m pip install -qq --disable-pip-version-check -r requirements-docs.lock
+	@$(PACKAGES) .venv-docs/bin/python -r requirements-docs.lock
 	@touch $@
 
 bench: dev ## time and memory of `harness summarize` on 306,996 x 2 records; AGAINST=CHECKOUT too

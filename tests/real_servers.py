@@ -43,7 +43,7 @@ def start(results, run_id, *flags):
 
 def finish(process):
     """Exit code, output and messages."""
-    out, err = process.communicate(timeout=500)
+    out, err = process.communicate(timeout=900)
     return process.returncode, out, err
 
 
@@ -113,7 +113,7 @@ def servers(tmp_path_factory):
             running[mode] = make_backend(spec).start(options, folder)
         for server in running.values():
             name = server.options.served_model_name
-            wait_until_ready(server, timeout_s=400, served_model=name)
+            wait_until_ready(server, timeout_s=900, served_model=name)
         yield running
     finally:
         for server in running.values():
@@ -144,7 +144,7 @@ class ByHand:
             )
 
     def wait(self):
-        deadline = time.monotonic() + 400
+        deadline = time.monotonic() + 900
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log_path.read_text()[-2000:]
             with contextlib.suppress(httpx.TransportError):

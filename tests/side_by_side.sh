@@ -23,7 +23,7 @@ trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-naming() { grep -rl --include='test_*.py' "mark\.$1" tests; } # to read no other file takes less time
+naming() { grep -rl --include='test_*.py' "mark\.$1" tests | sort; } # no other file need be read
 marked() {
     # shellcheck disable=SC2086
     "$python" -m pytest -p no:cacheprovider -m "$1" $2

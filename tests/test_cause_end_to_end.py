@@ -19,7 +19,7 @@ from harness.serve import free_port, launch_options, make_backend, wait_until_re
 from harness.settings import load_spec
 from harness.words import DispatchMode, Mode
 
-pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(1200)]
 FEW = ("--max-tokens", "24", "--prefix-caching", "salted", "--quiet")
 
 
@@ -50,7 +50,7 @@ def planted(tmp_path_factory):
     )
     server = make_backend(spec).start(options, tmp_path_factory.mktemp("planted"))
     try:
-        wait_until_ready(server, timeout_s=400, served_model=options.served_model_name)
+        wait_until_ready(server, timeout_s=900, served_model=options.served_model_name)
         yield server
     finally:
         server.stop()

@@ -16,7 +16,7 @@ from harness.serve import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS = (sys.executable, "-m", "harness")
-pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(1200)]
 
 
 class Run:
@@ -37,7 +37,7 @@ class Run:
 
     def complete(self):
         process = self.start()
-        out, err = process.communicate(timeout=500)
+        out, err = process.communicate(timeout=900)
         return process.returncode, out, err
 
     def records(self):
@@ -197,7 +197,7 @@ def test_a_server_killed_in_the_middle_is_reported_and_the_run_completes_later(t
     run.wait_for_records(2, process)
     for pid in run.servers():
         os.kill(pid, signal.SIGKILL)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 4, err
     assert "died" in err
     assert "Traceback" not in err
@@ -215,7 +215,7 @@ def test_sigterm_stops_the_server_and_keeps_the_records(tmp_path):
     process = run.start()
     run.wait_for_records(1, process)
     process.terminate()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert not run.servers()

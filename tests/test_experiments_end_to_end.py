@@ -10,7 +10,7 @@ from real_servers import ROOT, at, external
 from harness.cli import main
 from harness.words import Mode
 
-pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture

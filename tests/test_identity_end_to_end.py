@@ -8,7 +8,7 @@ from real_servers import Gateway, at, external, finish, start
 from harness.serve import free_port
 from harness.words import Mode
 
-pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(1200)]
 
 
 def attempt(results, run_id, mode):

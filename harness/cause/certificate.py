@@ -24,6 +24,7 @@ from harness.analyse import (
 from harness.cause.certificate_counts import Counts, Gathered
 from harness.cause.defects import Judged, fitting, judge_stack
 from harness.cause.traits import traits_of_run
+from harness.prove import WHERE_IT_LISTENS
 from harness.records import Closeness, RunFiles, iter_records, read_run_files
 from harness.words import MODES, Effect, Endpoint, Mode
 
@@ -95,7 +96,7 @@ class Certificate(Struct, frozen=True, kw_only=True):
         boundary: which of 255, 256 and 257 tokens are among them.
         split_prefills: batches in which a prompt was prefilled in pieces.
         arguments: what each mode's servers were given beyond their defaults.
-        differences: every setting in which the two modes' logs differ.
+        differences: every setting in which the two modes' logs differ, but the port.
         ties, confident, unknown: rows that change in batch-invariant mode, by how close the choice
             was at the first divergent token.
         known: entries of the register that fit, or none.
@@ -231,9 +232,13 @@ def _verdict(
         )
         for run in runs
     ]
-    for number, claim in enumerate(claims, start=1):
-        if claim.status is ClaimStatus.REFUTED:
-            return said.NOT_INVARIANT, f"lifetime {number}: {claim.reason}"
+    refuted = [
+        f"lifetime {number}: {claim.reason}"
+        for number, claim in enumerate(claims, start=1)
+        if claim.status is ClaimStatus.REFUTED
+    ]
+    if refuted:
+        return said.NOT_INVARIANT, "; ".join(refuted)
     changed, of = by_mode[_INVARIANT]
     if changed:
         doubt = next(one.reason for one in claims if one.status is not ClaimStatus.ESTABLISHED)
@@ -298,6 +303,8 @@ def _differences(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     found = []
     for model, differences in (metadata.get("mode_parity") or {}).items():
         for one in differences:
+            if one["name"] in WHERE_IT_LISTENS:
+                continue
             told = f"{one['standard']} in standard, {one['invariant']} in batch-invariant"
             found.append(f"{model}: {one['name']}: {told}")
     return tuple(found)

@@ -28,7 +28,7 @@ from harness.prove.metrics import (
     read_metrics,
     read_process,
 )
-from harness.prove.parity import Difference, by_the_mode, mode_parity
+from harness.prove.parity import WHERE_IT_LISTENS, Difference, by_the_mode, mode_parity
 from harness.prove.server_facts import ServerFacts, read_facts
 from harness.prove.server_log import GAP, ServerLog
 from harness.prove.worker_proof import (
@@ -44,6 +44,7 @@ from harness.prove.worker_proof import (
 __all__ = [
     "GAP",
     "LAST_READ",
+    "WHERE_IT_LISTENS",
     "WORKER_EXTENSION",
     "ActivationEvidence",
     "Device",

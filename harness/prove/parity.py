@@ -38,7 +38,8 @@ _BY_THE_MODE = {
     "vllm_env.VLLM_USE_BREAKABLE_CUDAGRAPH": "the mode switches breakable CUDA graphs on",
 }
 _CACHE_ROOT = "vllm_env.VLLM_CACHE_ROOT"
-_WHERE_IT_LISTENS = frozenset({"arguments.host", "arguments.port"})
+WHERE_IT_LISTENS = frozenset({"arguments.host", "arguments.port"})
+"""Settings that change no computation and differ between servers that are up at once."""
 _OBJECT = re.compile(r"^\w+\((.*)\)$", re.DOTALL)
 _MISSING = "(absent)"
 
@@ -99,7 +100,7 @@ def mode_parity(
             reason = may_differ(setting, version) or by_the_mode(name)
             if told != name and setting in _MEASURED:
                 reason = "room for the cache is what each server finds free when it starts"
-            if name in _WHERE_IT_LISTENS:
+            if name in WHERE_IT_LISTENS:
                 reason = "where it listens changes no computation"
             elif not reason and invariant.breakable_cudagraph and "cudagraph" in name:
                 reason = "the mode switched breakable CUDA graphs on by itself"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from harness.flips import flips
 from harness.score.folding import fold, raw_span, wordings
-from harness.score.form import BOX, THINKING, undressed, value_of_object
+from harness.score.form import BOX, QUOTE_WITHIN, THINKING, undressed, value_of_object
 
 _ASKING = r"(?:user|human|instruction|context|question(?:\s*\#?\d+)?|q\d*)"
 _ANSWERING = (
@@ -249,7 +249,7 @@ def read_answer(raw: str, scorer: str, *, letters: bool = False) -> Answer:
         start, end = _within(folded, *before, letters=letters)
     region = folded[start:end]
     start += len(region) - len(region.lstrip())
-    text = region.strip()
+    text = region.strip().replace(QUOTE_WITHIN, '"')
     return Answer(raw, text, places[start : start + len(text)], scorer, unfinished)
 
 
@@ -266,7 +266,9 @@ def _within(folded: str, start: int, end: int, *, letters: bool) -> tuple[int, i
     start = _after(_RULED if letters else _RULE, region, start)
     turn = _TURN.search(region, start)
     end = turn.start() if turn else end
-    start = _after(_AGREED, folded[:end], start) if letters else start
+    agreed = _AGREED.match(folded[:end], start)
+    if agreed and (letters or _PREFIX.match(folded[:end], agreed.end())):
+        start = agreed.end()
     if value := value_of_object(folded[start:end]):
         return start + value[0], start + value[1]
     if whole := _WHOLE.match(folded[:end], start):

@@ -5,6 +5,7 @@ nothing, and no letter of theirs is one of an answer.
 """
 
 import html
+import json
 import re
 from collections.abc import Sequence
 
@@ -54,7 +55,12 @@ _ANSWERING = re.compile(
 _LONGEST = 8000
 """Characters of an object of JSON that are read."""
 _NOTHING = re.compile(r"\W*(?:(?:none|null|n/?a|false|no)\W*)?", re.I)
-_ESCAPED = re.compile(r"\\n|\\u([\da-fA-F]{4})")
+_ESCAPED = re.compile(
+    r"\\n|(?P<code>\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|\\u[\da-fA-F]{4})"
+    r"|(?P<quote>\\\")"
+)
+QUOTE_WITHIN = "\u201c"
+"""What stands for an escaped quote while its object is read; a folded text has none of its own."""
 _WORDY = re.compile(r"[^\W_]")
 _FENCE = re.compile(r"^ *(?:`{3,}|~{3,}|(?:'{3}|\"{3})(?= *(?:$|<)))", re.M)
 _THOUGHT = re.compile(rf"^``` *{THINKING} *\n(?:(?!```)[^\n]*\n)*``` *$", re.M | re.I)
@@ -103,7 +109,9 @@ def value_of_object(text: str) -> tuple[int, int] | None:
 
 
 def _unescaped(hit: re.Match[str]) -> str:
-    return fold(chr(int(hit[1], 16))) if hit[1] else "\n"
+    if hit["quote"]:
+        return QUOTE_WITHIN
+    return fold(json.loads(f'"{hit[0]}"')) if hit["code"] else "\n"
 
 
 def _meaning(hit: re.Match[str]) -> str:

@@ -18,12 +18,14 @@ NAMED_THING = re.compile(
     re.I,
 )
 """What a letter names when it stands for no option (`Plan B is better`)."""
+SAID_RIGHT = re.compile(r"\W{0,4}\s(?:is|was|would be) (?:the )?(?:correct|right)\b", re.I)
 _BE = (
     r"(?:is|was|would be|should be|must be|will be|has to be|can only be|has got to be|seems to be"
     r"|appears to be)"
 )
 _HEDGE = (
-    r"(?:(?:most|likely|probably|definitely|clearly|certainly|simply|therefore|thus|indeed|actually"
+    r"(?:(?:most|likely|probably|definitely|clearly|certainly|obviously|surely|undoubtedly|apparently"
+    r"|presumably|perhaps|maybe|possibly|of course,?|simply|therefore|thus|indeed|actually"
     r"|either|both|the|option|choice|letter)\s{1,4}){0,3}"
 )
 GOES_ON = (

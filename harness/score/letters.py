@@ -41,6 +41,7 @@ from harness.score.letter_forms import (
     OPTION_TEXT,
     PREFERRED,
     REPEATED_OPTIONS,
+    SAID_RIGHT,
     SO_NO,
     VERDICT,
     VERDICT_OF_LINE,
@@ -93,7 +94,7 @@ def explicit_letter(answer: Answer, options: int) -> Choice | None:
     rest = len(answer.first_line)
     one_by_one = {hit[1].upper() for hit in ONE_BY_ONE.finditer(answer.text)}
     weighed = first.rule in _WEIGHED or len(one_by_one) > 1 or SO_NO.search(answer.first_line)
-    weighed = weighed or IN_TURN.match(answer.text)
+    weighed = weighed or IN_TURN.match(answer.text) or re.search(r"\?\W*$", answer.first_line)
     if not weighed:  # said of itself, it stands unless it is taken back
         taken_back = CORRECTS.search(answer.text, rest)
         rest = taken_back.start() if taken_back else len(answer.text)
@@ -161,10 +162,12 @@ def later_letter(answer: Answer, options: int) -> Choice | None:
     if stated := _choice(answer.text, group, "stated", "letter:stated_later"):
         return stated
     lines = [line.start() for line in re.finditer(r"^(?=.*\w)", answer.text, re.M)]
-    alone = [hit for start in lines if (hit := ALONE.match(answer.text, start))]
-    if len(alone) != 1 or alone[0].start() < lines[-1] or option_of(alone[0][1]) >= options:
+    alone = {hit.span(1) for start in lines if (hit := ALONE.match(answer.text, start))}
+    span = alone.pop() if len(alone) == 1 else (-1, -1)
+    if span[0] < max(lines, default=0):
         return None
-    return Choice(option_of(alone[0][1]), "letter:last_line", alone[0].span(1))
+    option = option_of(answer.text[slice(*span)])
+    return Choice(option, "letter:last_line", span) if option < options else None
 
 
 def option_of(letter: str) -> int:
@@ -182,7 +185,9 @@ def _mentions(text: str, options: int) -> Iterator[_Mention]:
         goes_on = re.match(GOES_ON, after, re.I)
         article = hit[1] in "Aa" and not goes_on and re.match(r"\s+[a-z]", after)
         article = article or (hit[1] == "a" and re.match(r"\s+[A-Z]\b", after))
-        if option_of(hit[1]) >= options or article or NAMED_THING.search(before):
+        if option_of(hit[1]) >= options or article:
+            continue
+        if NAMED_THING.search(before) and not SAID_RIGHT.match(after):
             continue
         joined = groups and (
             (

@@ -89,7 +89,7 @@ _SENTENCE_END = re.compile(r"(?<!\b[A-Z])(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)[.!
 _ABSTENTION = re.compile(
     r"\W*(?:(?:(?:i'm )?(?:so |very |really )?sorry|unfortunately|well|honestly|sure|okay|ok|hmm?"
     r"|um|as an? (?:ai|language model)[^,.\n]{0,40}|but|i'm afraid)\W+){0,3}"
-    r"(?:(?:i have )?no (?:comment|idea|clue)|i(?: do not| don't know| don't have)"
+    r"(?:(?:i have )?no (?:comment|idea|clue)|i(?: do not| don't (?:\w+ )?(?:know|have))"
     r"|(?:there is|there's) (?:no|not an?) (?:\w+ )?(?:answer|consensus|way to tell)"
     r"|(?:there is|there's) (?:not enough|insufficient|no) (?:information|evidence|data)"
     r"|it (?:cannot|can't) be (?:known|determined|said)"
@@ -150,6 +150,10 @@ def strict(text: str, fields: Mapping[str, Any]) -> Score:
     end = _first_sentence(text)
     said = _CONTRAST.sub("", _CONTRARY.sub("", text[:end]))
     near_true, near_false = _nearest(said, correct), _nearest(said, incorrect)
+    if max(near_true, near_false) < MIN_SIMILARITY and _NO_OPENS.match(said):
+        # "No, they grow on shrubs" says where they grow
+        said = _NO_OPENS.sub("", said)
+        near_true, near_false = _nearest(said, correct), _nearest(said, incorrect)
     value: float | None = 0.5
     if max(near_true, near_false) < MIN_SIMILARITY:
         if hit := _ABSTENTION.match(text):

@@ -41,7 +41,9 @@ _UNREACHED = re.compile(
 )
 """A name that is not resolved or a way that is not found says nothing of who listens at its end."""
 _NOT_YET = frozenset({408, 425, 429})
-_PASSES = re.compile(r"load|start|warm|busy|again|overload|rate|moment|\b(?:429|5\d\d)\b", re.I)
+_PASSES = re.compile(
+    r"\b(?:(?:re)?load|start|warm|busy|try again|overload|rate.limit|moment|429|5\d\d)", re.I
+)
 """An error that will not be the same later."""
 _ABOUT_A_KEY = re.compile(r"key|token|auth|forbidden|denied|log ?in", re.I)
 

@@ -35,7 +35,7 @@ _CHANGES |= {"alone_witness", "batch_witness"}
 
 @row("interrupted-trace", share=1)
 def interrupted_trace(play: Play) -> None:
-    """A replay of a trace is interrupted once or twice, at any moment, in one of 14 ways."""
+    """A replay of a trace is interrupted once or twice, at any moment, in one of 15 ways."""
     _interrupted(play, "trace")
 
 

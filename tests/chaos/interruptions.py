@@ -73,6 +73,13 @@ def _everything(bench: Bench, running: Running) -> None:
     _send(_processes(bench, "supervisor.py") + _processes(bench, "stand_in_vllm"), signal.SIGKILL)
 
 
+def _everything_told(bench: Bench, running: Running) -> None:
+    """As a service manager stops a unit: all of its processes get SIGTERM at once."""
+    there = _processes(bench, "supervisor.py") + _processes(bench, "stand_in_vllm")
+    running.send(signal.SIGTERM)
+    _send([*there, *forked_by(running.pid)], signal.SIGTERM)
+
+
 def _frozen(_: Bench, running: Running) -> None:
     """Stopped for a second, as a laptop's lid does, and then killed."""
     running.send(signal.SIGSTOP)
@@ -105,6 +112,7 @@ NATIVE: Kinds = {
     "supervisor SIGTERM": (_supervisor(signal.SIGTERM), (INCOMPLETE,)),
     "supervisor and harness SIGKILL": (_supervisor_then_harness, (KILLED,)),
     "everything SIGKILL": (_everything, (KILLED,)),
+    "harness and everything SIGTERM": (_everything_told, (INTERRUPTED, INCOMPLETE)),
 }
 """Each kind with the exit codes that it may end the run with; 0 where it comes too late."""
 
@@ -138,7 +146,7 @@ DOCKER: Kinds = {
 
 @row("interrupt-native", share=3, fast=1)
 def interrupt_native(play: Play) -> None:
-    """A native run is interrupted once or twice, at any moment, in one of 14 ways."""
+    """A native run is interrupted once or twice, at any moment, in one of 15 ways."""
     _interrupted(play, "native", NATIVE)
 
 
@@ -252,6 +260,16 @@ def _processes(bench: Bench, word: str) -> list[int]:
             if ours and word.encode() in (path / "cmdline").read_bytes():
                 found.append(int(path.name))
     return sorted(found)
+
+
+def forked_by(harness: int) -> list[int]:
+    """Processes of a harness that works on several runs at once: not its servers."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            own = os.getsid(int(path.name)) == harness
+            found += [int(path.name)] if own and _parent(int(path.name)) == harness else []
+    return found
 
 
 def _parent(pid: int) -> int:

@@ -7,9 +7,7 @@ of several runs is hit alone too.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import random
 import signal
 import time
@@ -32,7 +30,7 @@ from .bench import (
     insist,
 )
 from .campaign import Play, row
-from .interruptions import NATIVE, RUN, SEVERAL, Kinds, _parent, _send
+from .interruptions import NATIVE, RUN, SEVERAL, Kinds, _send, forked_by
 
 _ASKED = b"/v1/completions"
 _IN_FLIGHT = 24
@@ -54,12 +52,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 def _one_run(bench: Bench, running: Running) -> None:
     """One of several runs that are done at once loses its process."""
-    children = [
-        int(path.parent.name)
-        for path in Path("/proc").glob("[0-9]*/stat")
-        if _parent(int(path.parent.name)) == running.pid
-    ]
-    forked = [pid for pid in children if _session(pid) == running.pid]
+    forked = forked_by(running.pid)
     _send(bench.rng.sample(forked, min(1, len(forked))), signal.SIGKILL)
 
 
@@ -197,12 +190,6 @@ def _asked(bench: Bench) -> int:
     """Requests that the servers of this bench were sent so far."""
     logs = bench.folder.glob("results/*/native_*.log")
     return sum(log.read_bytes().count(_ASKED) for log in logs)
-
-
-def _session(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        return os.getsid(pid)
-    return 0
 
 
 # ---- what a verb comes to, without what changes with time ------------------------------------

@@ -209,7 +209,7 @@ def harness(
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=800,
+            timeout=1700,
             check=False,
         )
 
@@ -222,7 +222,7 @@ def bisected(harness, planted: tuple[str, ...]) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.docker
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_planted_step_is_found(bisected, planted: tuple[str, ...]):
     assert bisected.returncode == 0, bisected.stderr
     found = json.loads(bisected.stdout)
@@ -231,7 +231,7 @@ def test_the_planted_step_is_found(bisected, planted: tuple[str, ...]):
 
 
 @pytest.mark.docker
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_same_bisection_again_starts_no_server(bisected, harness, planted: tuple[str, ...]):
     again = harness("bisect", planted[0], planted[2], "--images-from", "LIST", "--json")
     assert again.stdout == bisected.stdout
@@ -240,7 +240,7 @@ def test_the_same_bisection_again_starts_no_server(bisected, harness, planted: t
 
 
 @pytest.mark.docker
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_images_on_both_sides_of_the_step_are_compared_from_the_kept_runs(
     bisected, harness, planted: tuple[str, ...]
 ):

@@ -275,11 +275,12 @@ def older_image(engine: docker.DockerClient) -> str:
     if not _is_built_on(engine, OLD, NEW):
         command = ["docker/cpu/build.sh", OLD, "-f", "docker/cpu/Dockerfile.previous"]
         environment = {**os.environ, "BASE_IMAGE": NEW}
-        subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=280)
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=800)
     return OLD
 
 
 @pytest.mark.docker
+@pytest.mark.timeout(900)
 def test_the_difference_of_two_real_versions_is_what_their_sources_say(
     engine: docker.DockerClient, older_image: str, vllm_inventory: Inventory, tmp_path: Path
 ):

@@ -27,7 +27,7 @@ from harness.records import fingerprint, made_again, plan_seal
 from harness.serve import free_port
 from harness.words import Mode
 
-pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(1200)]
 PLANTED = (
     "vacuous batch",
     "retry in another batch",

@@ -14,7 +14,7 @@ from harness.analyse import validate_run
 from harness.settings import load_spec
 from harness.tasks import load_tasks
 
-pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(1200)]
 
 
 class Kind(NamedTuple):

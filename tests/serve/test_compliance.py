@@ -32,7 +32,7 @@ CASES = (
     pytest.param("docker_stand_in", id="docker-stand_in", marks=pytest.mark.docker),
     pytest.param("docker_vllm", id="docker-vllm", marks=(pytest.mark.docker, pytest.mark.vllm_cpu)),
 )
-TIMEOUT_S = 240
+TIMEOUT_S = 600
 
 
 @pytest.fixture(params=CASES)
@@ -73,7 +73,7 @@ def complete(server: Server, prompt: str) -> httpx.Response:
     return httpx.post(f"{server.base_url}/v1/completions", json=body, timeout=60)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_lifetime_from_start_to_stop(case, start):
     server = start(Mode.BATCH_INVARIANT)
     assert server.state().running
@@ -104,7 +104,7 @@ def test_a_lifetime_from_start_to_stop(case, start):
     assert len(read_log(server.log_path)) == length
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_death_in_the_middle(case, start):
     server = start(Mode.STANDARD)
     ready(server)
@@ -124,7 +124,7 @@ def test_a_death_in_the_middle(case, start):
     case.backend.check(server.options)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_server_that_ends_while_it_starts_fails_at_once(case, start):
     server = start(Mode.STANDARD)
     case.kill(server)

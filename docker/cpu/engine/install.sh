@@ -50,6 +50,7 @@ fi
 
 say() { echo "CPU engine: $*" >&2; }
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@" -q; }
+packages() { bash "$here/packages.sh" "$venv/bin/python" "$@"; }
 
 # Only a finished install carries the stamp; anything else starts from an empty environment.
 python=$(bash "$here/preflight.sh" engine "$venv") || exit 3
@@ -65,8 +66,8 @@ install_torch() {
     case $(uname -m) in aarch64) cpu=$torch_pin ;; esac  # the index's own is a CPU build there
     if [ -n "${HARNESS_TORCH_INDEX:-}" ]; then pip install -q --index-url "$HARNESS_TORCH_INDEX" "$torch_pin"; return; fi
     has() { pip install -q --dry-run --no-deps --retries 1 --timeout 15 "$@" "$cpu" >/dev/null 2>&1; }
-    if has; then pip install -q "$cpu"; return; fi
-    if has --extra-index-url "$index"; then pip install -q --extra-index-url "$index" "$cpu"; return; fi
+    if has; then packages "$cpu"; return; fi
+    if has --extra-index-url "$index"; then packages --extra-index-url "$index" "$cpu"; return; fi
     free_kb=$(df -Pk "$venv" | awk 'NR == 2 { print $4 }')
     [ "$free_kb" -ge "$cuda_build_kb" ] || fail "$index does not answer, and PyTorch's CUDA build needs" \
         "$((cuda_build_kb / 1000000)) GB: try again, or name an index with a CPU build in HARNESS_TORCH_INDEX"
@@ -75,10 +76,8 @@ install_torch() {
 }
 say "PyTorch ($torch_pin), the largest part"
 install_torch
-say "requirements"
-pip install -q --no-deps -r "$here/requirements.lock"
-say "$vllm_pin"
-pip install -q --no-deps "$vllm_pin"
+say "$vllm_pin and what it needs"
+packages --no-deps -r "$here/requirements.lock" "$vllm_pin"
 say "batch-invariant plugin"
 # Built from a copy, so that no build folder is left in the checkout.
 source_copy=$(mktemp -d)

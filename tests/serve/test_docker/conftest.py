@@ -37,7 +37,7 @@ def options_for(
             models=(ModelSpec(name="tiny", hf_id="example/tiny"),),
             tasks="tasks",
             server=ServerSettings(
-                port=free_port, startup_timeout_s=30, stop_timeout_s=5, shm_size="64m", env=env
+                port=free_port, startup_timeout_s=60, stop_timeout_s=5, shm_size="64m", env=env
             ),
         )
         host = Host(

@@ -77,7 +77,7 @@ def bench(tmp_path: Path, free_port: int, run_id: str, stand_in_image: str) -> B
     (tmp_path / "candidates.csv").write_text(header + rows)
     server = {
         "port": free_port,
-        "startup_timeout_s": 20,
+        "startup_timeout_s": 60,
         "stop_timeout_s": 3,
         "shm_size": "64m",
         "dtype": "bfloat16",
@@ -179,7 +179,7 @@ def test_a_container_over_its_memory_limit_is_exit_4_and_says_so(
     process = _run_until_recording(bench, until)
     engine.containers.get(containers_of()[0]).update(mem_limit="48m", memswap_limit="48m")
     takes_memory(f"http://127.0.0.1:{bench.port}")
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=200)
     assert process.returncode == 4, err
     assert "OOMKilled" in err
     assert containers_of() == []
@@ -190,7 +190,7 @@ def test_a_container_killed_in_the_middle_is_exit_4_and_the_same_command_complet
 ):
     process = _run_until_recording(bench, until)
     engine.containers.get(containers_of()[0]).kill()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=200)
     assert process.returncode == 4, err
     assert "died in the middle of its work" in err
     assert "SIGKILL" in err
@@ -206,7 +206,7 @@ def test_a_container_killed_in_the_middle_is_exit_4_and_the_same_command_complet
 def test_a_signal_ends_the_container_and_keeps_the_records(bench, containers_of, until, number):
     process = _run_until_recording(bench, until)
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=200)
     assert process.returncode == 130
     assert containers_of() == []
     assert 0 < len(bench.records) < ROWS
@@ -220,7 +220,7 @@ def test_after_kill_9_the_same_command_removes_the_container_and_completes_the_r
 ):
     process = _run_until_recording(bench, until)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=200)
     assert len(containers_of()) == 1
     code, said = bench.run()
     assert code in {0, 1}, said
@@ -235,7 +235,7 @@ def test_a_secret_is_in_no_file_no_message_and_no_command_line(bench, until, eng
     inside = engine.containers.get(containers_of()[0]).attrs["Config"]["Env"]
     assert f"HF_TOKEN={canary}" in inside
     assert not any(canary.encode() in line for line in _command_lines())
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=200)
     assert canary not in out + err
     files = [path for path in bench.folder.rglob("*") if path.is_file()]
     assert [path for path in files if canary in path.read_text("utf-8", "replace")] == []
