@@ -1485,7 +1485,9 @@ def _as_if_external(run: StandIn) -> None:
 
 @cause("servers_as_logged")
 def servers_told_as_somebody_elses(run, rng):
-    _as_if_external(run)
+    _settings(run)["backend"] = "external"
+    for start in run.starts():
+        start["server"]["backend"] = "external"
     run.metadata["note"] = rng.random()
 
 
