@@ -209,9 +209,6 @@ def _insist_on_hope(folder: RunFolder, progress: RunProgress, *, retry_errors: b
         UsageError: the records are of a run whose settings are lost, or a check refuses them for
             good; or a line has to be set aside first, which only ``retry_errors`` does.
     """
-    torn = folder.mend_tail()
-    if torn is not None:
-        progress.note(f"a half-written record ({torn.size} bytes) was set aside in {torn.kept_in}")
     if not (folder.records_path.exists() and folder.records_path.stat().st_size):
         return
     if folder.read(METADATA) is None:
@@ -229,6 +226,9 @@ def _insist_on_hope(folder: RunFolder, progress: RunProgress, *, retry_errors: b
             hint=first.remedy,
             detail=tuple(f"{one.check}: {one.message}" for one in rest),
         )
+    torn = folder.mend_tail()
+    if torn is not None:
+        progress.note(f"a half-written record ({torn.size} bytes) was set aside in {torn.kept_in}")
     if not retry_errors:
         try:
             deque(folder.records(), maxlen=0)

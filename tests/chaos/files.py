@@ -79,7 +79,7 @@ def validated_and_resumed(
         insist(refused, f"neither completed nor refused: {again}")
         insist(RUN in again.err, f"the refusal names no file of the run: {again}")
         after = (bench.path() / RECORDS).read_bytes() if before else b""
-        insist(after == before, "a refused run's records were changed")
+        insist(after == before, f"a refused run's records were changed: {again}")
     bench.clean()
 
 

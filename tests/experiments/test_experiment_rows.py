@@ -33,7 +33,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[P
     tasks = tmp_path / "tasks"
     shutil.copytree(placed(load_spec("demo-tiny").spec.tasks), tasks)
     loaded = load_spec("demo-tiny", {"tasks": str(tasks)})
-    experiment = Experiment("sample", SampleRow, "samples.jsonl", "", tmp_path / "results", True)
+    experiment = Experiment("sample", SampleRow, "", tmp_path / "results", True)
     asked = Asked((DispatchMode.SYNCHRONIZED,), (2,), 1, 1)
     served: list[str] = []
 
