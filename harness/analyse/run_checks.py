@@ -7,24 +7,21 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
-from msgspec import convert
-
 from harness.analyse.checked import Checked, Look, Outcome, check, failed, key_name, not_checked, ok
 from harness.analyse.starts import (
+    LONGEST_VALUE,
     at_once,
-    given_otherwise,
     never_lived,
     of_another_time,
+    set_otherwise,
     workers_ready,
 )
 from harness.files import sha256_unpacked
 from harness.numbers import shortened
-from harness.prove import ServerFacts, by_the_mode, gap_in_proof, mode_parity
-from harness.records import Start
-from harness.words import MODES, PROVEN, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
+from harness.prove import by_the_mode, gap_in_proof
+from harness.words import PROVEN, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
 
 OF_RUNS: dict[str, Look] = {}
-_LONGEST_VALUE = 80
 _WORKED = 10
 """Records that no process gives without a hundredth of a second of processor time."""
 
@@ -282,7 +279,7 @@ def _mode_parity(run: Checked) -> Outcome:
     """The two modes' servers may differ in what the mode itself changes, and in nothing else."""
     parity = run.files.metadata.get("mode_parity")
     parity = parity if isinstance(parity, Mapping) else {}
-    shown, compared = _set_otherwise(run)
+    shown, compared = set_otherwise(run)
     if not parity and not compared:
         return not_checked("metadata.json does not hold the modes' differences")
     differences = [
@@ -305,38 +302,6 @@ def _mode_parity(run: Checked) -> Outcome:
     allowed = sorted({str(difference.get("name")) for _, difference in differences})
     but = f" but for {', '.join(allowed)}, which the mode changes" if allowed else ""
     return ok(f"{len(parity)} model(s): both modes' servers were set alike{but}")
-
-
-def _set_otherwise(run: Checked) -> tuple[list[str], set[str]]:
-    """What the servers of a model differ in by their own account, and the models compared.
-
-    Every start is set against the first one of standard mode. The log tells where it is at hand,
-    else the start-up file; a release is the concern of `one_server_build`.
-    """
-    starts: dict[str, list[tuple[str, Start, ServerFacts]]] = {}
-    told_of: dict[str, set[str]] = {}
-    for startup in sorted(run.files.startups, key=lambda s: s.mode != Mode.STANDARD):
-        for number, start in startup.answering():
-            if facts := run.facts_of(start) or start.facts:
-                known = facts if isinstance(facts, ServerFacts) else convert(facts, ServerFacts)
-                name = f"{startup.file}: start {number}"
-                starts.setdefault(startup.model, []).append((name, start, known))
-                told_of.setdefault(startup.model, set()).add(startup.mode)
-    bad = []
-    for (_, first, one), *others in starts.values():
-        for name, start, other in others:
-            infos = (first.server_info, start.server_info)
-            if bool(infos[0]) != bool(infos[1]):
-                bad.append(f"{name}: one of the two servers did not tell its /server_info")
-            bad += [f"{name}: {why}" for why in given_otherwise(first, start)]
-            found = mode_parity(one, other, infos if all(infos) else None)  # type: ignore[arg-type]
-            bad += [
-                f"{name}: {told.name} is {told.invariant[:_LONGEST_VALUE]}, not "
-                f"{told.standard[:_LONGEST_VALUE]}"
-                for told in found
-                if not told.allowed and told.name != "vllm_version"
-            ]
-    return bad, {model for model in starts if told_of[model] == set(MODES)}
 
 
 @check(OF_RUNS)
@@ -398,4 +363,4 @@ def _run_finished(run: Checked) -> Outcome:
 
 
 def _value(difference: Mapping[str, Any], mode: str) -> str:
-    return str(difference.get(mode, "(absent)"))[:_LONGEST_VALUE]
+    return str(difference.get(mode, "(absent)"))[:LONGEST_VALUE]

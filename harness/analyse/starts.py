@@ -8,11 +8,15 @@ from datetime import datetime
 from itertools import pairwise
 from math import inf
 
-from harness.analyse.checked import Checked
-from harness.prove import WORKER_EXTENSION
-from harness.records import Start, Startup, object_in
-from harness.words import BackendName, without_nonce
+from msgspec import convert
 
+from harness.analyse.checked import Checked
+from harness.prove import WORKER_EXTENSION, ServerFacts, mode_parity
+from harness.records import Start, Startup, object_in
+from harness.words import MODES, BackendName, Mode, without_nonce
+
+LONGEST_VALUE = 80
+"""Characters of a setting that a finding quotes."""
 _WITHIN_S = 120.0
 """How far a process may be from what is written of its start: a container takes its time; and how
 much sooner than it was ready a start may seem to have ended, if a clock was set meanwhile."""
@@ -95,7 +99,39 @@ def workers_ready(run: Checked) -> Iterator[str]:
                 yield f"{startup.file}: start {number}"
 
 
-def given_otherwise(one: Start, other: Start) -> list[str]:
+def set_otherwise(run: Checked) -> tuple[list[str], set[str]]:
+    """What the servers of a model differ in by their own account, and the models compared.
+
+    Every start is set against the first one of standard mode. The log tells where it is at hand,
+    else the start-up file; a release is the concern of `one_server_build`.
+    """
+    starts: dict[str, list[tuple[str, Start, ServerFacts]]] = {}
+    told_of: dict[str, set[str]] = {}
+    for startup in sorted(run.files.startups, key=lambda s: s.mode != Mode.STANDARD):
+        for number, start in startup.answering():
+            if facts := run.facts_of(start) or start.facts:
+                known = facts if isinstance(facts, ServerFacts) else convert(facts, ServerFacts)
+                name = f"{startup.file}: start {number}"
+                starts.setdefault(startup.model, []).append((name, start, known))
+                told_of.setdefault(startup.model, set()).add(startup.mode)
+    bad = []
+    for (_, first, one), *others in starts.values():
+        for name, start, other in others:
+            infos = (first.server_info, start.server_info)
+            if bool(infos[0]) != bool(infos[1]):
+                bad.append(f"{name}: one of the two servers did not tell its /server_info")
+            bad += [f"{name}: {why}" for why in _given_otherwise(first, start)]
+            found = mode_parity(one, other, infos if all(infos) else None)  # type: ignore[arg-type]
+            bad += [
+                f"{name}: {told.name} is {told.invariant[:LONGEST_VALUE]}, not "
+                f"{told.standard[:LONGEST_VALUE]}"
+                for told in found
+                if not told.allowed and told.name != "vllm_version"
+            ]
+    return bad, {model for model in starts if told_of[model] == set(MODES)}
+
+
+def _given_otherwise(one: Start, other: Start) -> list[str]:
     """Flags and variables that two servers of a model were given otherwise, but for their own."""
     bad = []
     words = [Counter(_shared(start.server.get("command") or ())) for start in (one, other)]

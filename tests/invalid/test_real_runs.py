@@ -53,6 +53,7 @@ PLANTED = (
     "log without the steps that records tell",
     "fewer requests sent than records tell",
     "times of one mode copied into the other",
+    "batched answers copied from those alone",
     "log of another lifetime",
     "process of another hour than the log",
     "servers told as somebody elses",

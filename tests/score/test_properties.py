@@ -165,7 +165,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize(("scorer", "profile"), ALL)
-def test_a_50_kb_answer_made_to_be_slow_is_scored_at_once(scorer, profile, name):
-    started = time.process_time()
-    scored(scorer, profile, HOSTILE[name])
-    assert time.process_time() - started < 3.0  # 0.6 s; on a machine with other work 1 s
+def test_a_50_kb_answer_made_to_be_slow_is_scored_in_a_second(scorer, profile, name):
+    took = []
+    while len(took) < 3 and min(took, default=1.0) >= 1.0:  # another program may take the cache
+        started = time.process_time()
+        scored(scorer, profile, HOSTILE[name])
+        took.append(time.process_time() - started)
+    assert min(took) < 1.0
