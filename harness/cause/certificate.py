@@ -19,7 +19,9 @@ from harness.analyse import (
     Validation,
     read_summary,
     read_validation,
+    summarise_run,
     upper_bound,
+    validate_run,
 )
 from harness.cause.certificate_counts import Counts, Gathered
 from harness.cause.defects import Judged, fitting, judge_stack
@@ -159,14 +161,15 @@ class Lifetimes(Struct, frozen=True):
 
 
 def read_lifetime(run: Path) -> Lifetimes:
-    """A concluded run folder.
+    """A concluded run folder; its summary and its checks are worked out anew, not believed.
 
     Raises:
         UsageError: it is none, or has not been summarised and validated.
     """
     files = read_run_files(run)
-    summary = read_summary(files.folder / "summary.json")
-    return Lifetimes(files, summary, read_validation(files.folder / "validation.json"))
+    for name, read in (("summary.json", read_summary), ("validation.json", read_validation)):
+        read(files.folder / name)
+    return Lifetimes(files, summarise_run(run), validate_run(run))
 
 
 def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificate:
@@ -241,7 +244,8 @@ def _verdict(
         return said.NOT_INVARIANT, "; ".join(refuted)
     changed, of = by_mode[_INVARIANT]
     if changed:
-        doubt = next(one.reason for one in claims if one.status is not ClaimStatus.ESTABLISHED)
+        doubts = [one.reason for one in claims if one.status is not ClaimStatus.ESTABLISHED]
+        doubt = doubts[0] if doubts else "the claims of its runs do not say so"
         return said.NOT_PROVEN, f"{changed} of {of} prompts change, and {doubt}"
     for mode in MODES:
         if moved[mode]:
