@@ -78,9 +78,15 @@ def certified(runs: Sequence[Path], schedules: Sequence[DispatchMode], out: Path
     """The certificate of run folders that are there, written where ``out`` says.
 
     Raises:
-        UsageError: one is no concluded run.
+        UsageError: one is no concluded run, or is given twice.
     """
-    certificate = certify([read_lifetime(run) for run in runs], map(str, schedules))
+    read = [read_lifetime(run) for run in runs]
+    named = [str(one.files.run_id) for one in read]
+    for place, name in enumerate(named):
+        if name in named[:place]:
+            hint = "each lifetime is a run of its own"
+            raise UsageError(f"the run {name} is given twice", file=runs[place], hint=hint)
+    certificate = certify(read, map(str, schedules))
     name = runs[0].name
     lines = [certificate.sentence, *_remarks(certificate)]
     if out is not None:

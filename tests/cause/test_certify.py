@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from harness.cause import CertificateVerdict, certify, read_lifetime
+from harness.cli import main
 from harness.records import RECORDS, iter_records
 from harness.words import DispatchMode
 
@@ -110,3 +112,21 @@ def test_servers_that_would_take_each_others_memory_are_not_started_at_once(plac
     code, _, err = place.harness("certify", *flags)
     assert code == 2
     assert "--kv-cache-memory-bytes" in err
+
+
+def test_a_run_given_twice_is_not_two_lifetimes(tmp_path, capsys):
+    run = KEPT / "h200-vllm-0.19.1-unselected-triton"
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", "--of", str(run), "--of", str(run), "-o", str(tmp_path / "c")])
+    assert ended.value.code == 2
+    assert "is given twice" in capsys.readouterr().err
+
+
+def test_records_that_were_taken_out_are_missed_whatever_lies_beside_them(tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(KEPT / "h200-vllm-0.19.1-unselected-triton", run)
+    lines = (run / "vllm_records.jsonl").read_text().splitlines(keepends=True)
+    (run / "vllm_records.jsonl").write_text("".join(lines[: len(lines) * 3 // 4]))
+    with pytest.raises(SystemExit):
+        main(["certify", "--of", str(run), "-o", str(tmp_path / "c")])
+    assert capsys.readouterr().out.startswith("not proven")
