@@ -6,10 +6,13 @@ Pip and uv are stand-ins here: what they would be asked is what is looked at.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from harness.places import user_cache
 
 SCRIPT = Path(__file__).parents[1] / "docker/cpu/engine/packages.sh"
 CONFIG = """\
@@ -19,7 +22,8 @@ global.index-url='https://mirror.example/simple'
 global.timeout='60'
 install.extra-index-url='https://other.example/simple'"""
 PIP = """#!/usr/bin/env bash
-echo "pip ${*:3}" >> "$SAID"
+[ "$1" != -c ] || exec python3 "$@"
+echo "pip ${*:3}${PYTHONPATH:+ with $PYTHONPATH}" >> "$SAID"
 case "$*" in
     *"config list") echo "$CONFIG" ;;
     *--target*) [ "$UV" != none ] || exit 1
@@ -79,3 +83,16 @@ def test_uv_is_fetched_once_and_nothing_half_fetched_stays(installed, tmp_path):
     installed("0")
     assert [line.split()[0] for line in installed("0")] == ["pip", "uv", "uv"]
     assert [path.name[:3] for path in (tmp_path / "harness").iterdir()] == ["uv-"]
+
+
+def test_packages_that_pythonpath_shows_are_not_taken_for_installed(installed):
+    assert not any("with" in line.split() for line in installed("1", PYTHONPATH="/elsewhere"))
+
+
+def test_without_home_the_cache_is_the_one_of_the_harness(tmp_path, monkeypatch):
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HARNESS_INSTALLER", "pip")
+    command = ["bash", "-x", str(SCRIPT), str(shutil.which("true")), "a"]
+    traced = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
+    assert f"cache={user_cache()}/harness\n" in traced.stderr

@@ -89,7 +89,8 @@ def test_a_python_of_uvs_own_is_taken_as_it_is(machine: Machine):
     [
         ("Darwin", "engine", 3, "no build for macOS; what works without it: plan, validate"),
         ("Darwin", "harness", 0, ""),
-        ("MINGW64_NT-10.0", "harness", 3, "use WSL 2"),
+        ("MINGW64_NT-10.0", "harness", 3, "use WSL 2 (wsl --install), where everything works"),
+        ("CYGWIN_NT-10.0", "engine", 3, "a Linux container of Docker Desktop"),
         ("FreeBSD", "engine", 3, "FreeBSD is not known here"),
     ],
 )
@@ -110,3 +111,20 @@ def test_a_full_disk_and_another_libc_are_told_before_a_download(machine: Machin
     code, _, said = machine.asked("engine")
     assert code == 3
     assert {"df": "1.0 GB free at", "getconf": "needs glibc 2.28"}[tool] in said
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_a_download():
+    ordinary = {"user": 65534, "group": 65534} if os.geteuid() == 0 else {}
+    with SCRIPT.open() as script:
+        done = subprocess.run(
+            ["bash", "-s", "engine", "/to be made"],
+            env={"PATH": os.environ["PATH"]},
+            stdin=script,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            **ordinary,
+        )
+    assert done.returncode == 3
+    assert "/ cannot be written: name another folder: HARNESS_ENGINE" in done.stderr

@@ -11,7 +11,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=$1
 shift
-cache=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/harness
+unset PYTHONPATH PYTHONHOME # what lies there is in no environment
+cache=${XDG_CACHE_HOME:-${HOME:-$(cd ~ && pwd)}/.cache}/harness # without HOME, ~ is the user's of this machine
 uv=$cache/uv-$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' "$here/uv.lock")
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
 
@@ -21,7 +22,7 @@ get_uv() {
     local new
     mkdir -p "$cache" && new=$(mktemp -d "$cache/.uv-XXXXXX") || return 1
     pip install -q --no-compile --require-hashes --only-binary :all: --target "$new" -r "$here/uv.lock" \
-        && mv -T "$new" "$uv" 2>/dev/null || rm -rf "$new"
+        && "$python" -c 'import os, sys; os.rename(*sys.argv[1:])' "$new" "$uv" 2>/dev/null || rm -rf "$new"
     [ -x "$uv/bin/uv" ]
 }
 

@@ -22,12 +22,13 @@ case $what in
 esac
 
 without="what works without it: plan, validate, summarize, report, score, compare, tasks, candidates and
-adjudicate; and runs on servers elsewhere (--backend external) or in Docker (make demo-docker)"
+adjudicate; and runs on servers elsewhere (--backend external) or in Docker (in a checkout: make demo-docker)"
 system=$(uname -s) machine=$(uname -m)
 case $system in
     Linux) ;;
     Darwin) [ "$what" = harness ] || fail "the CPU engine has no build for macOS; $without" ;;
-    MINGW* | MSYS* | CYGWIN*) fail "Windows has no fcntl and no /proc: use WSL 2 (wsl --install), and start there" ;;
+    MINGW* | MSYS* | CYGWIN*) fail "Windows has no fcntl and no /proc: use WSL 2 (wsl --install), where" \
+        "everything works, the engine too, or a Linux container of Docker Desktop" ;;
     *) fail "$system is not known here: Linux is needed, or Docker" ;;
 esac
 if [ "$what" = engine ]; then
@@ -40,10 +41,14 @@ fi
 # Space and memory, of what this process may have; what is installed needs no space any more.
 place=$folder
 while [ ! -d "$place" ]; do place=$(dirname "$place"); done
+case $what in
+    engine) elsewhere="name another folder: HARNESS_ENGINE for the engine, XDG_CACHE_HOME for all that is cached" ;;
+    harness) elsewhere="use a checkout elsewhere" ;;
+esac
+[ -f "$folder/.cpu-engine" ] || [ -w "$place" ] || fail "$place cannot be written: $elsewhere"
 free_kb=$(df -Pk "$place" | awk 'NR == 2 { print $4 }')
 if [ ! -f "$folder/.cpu-engine" ] && [ "$free_kb" -lt "$disk_kb" ]; then
-    fail "$(gb "$free_kb") free at $place, $(gb "$disk_kb") needed: free some, or name another folder in" \
-        "$([ "$what" = engine ] && echo HARNESS_ENGINE || echo a checkout elsewhere)"
+    fail "$(gb "$free_kb") free at $place, $(gb "$disk_kb") needed: free some, or $elsewhere"
 fi
 if [ -r /proc/meminfo ]; then
     memory=$(awk '/^MemAvailable/ { print $2 }' /proc/meminfo)
