@@ -1,6 +1,7 @@
 """The conductor's parts that need no server: signals, estimates, fingerprints, what stays open."""
 
 import asyncio
+import gc
 import itertools
 import json
 import re
@@ -14,7 +15,12 @@ import pytest
 import structlog
 
 from harness.conduct import ConsoleProgress, RunOptions, RunProgress, prepare, run
-from harness.conduct.lifetime import ended_by_a_signal, signals_deferred, sigterm_is_interrupt
+from harness.conduct.lifetime import (
+    _side_by_side,
+    ended_by_a_signal,
+    signals_deferred,
+    sigterm_is_interrupt,
+)
 from harness.conduct.logbook import open_logbook
 from harness.conduct.progress import Estimate
 from harness.conduct.run_facts import Metadata, not_controlled
@@ -94,6 +100,35 @@ def test_what_a_server_died_of_is_told_by_the_work_that_met_it():
 
     with pytest.raises(ServerDied, match="it died"):
         asyncio.run(ended_by_a_signal(work()))
+
+
+def test_two_servers_that_fail_at_once_are_told_of_by_one_error(caplog):
+    async def work(name):
+        await asyncio.sleep(0)
+        raise ServerDied(name)
+
+    with pytest.raises(ServerDied, match="first"):
+        asyncio.run(_side_by_side([work("first"), work("second")]))
+    gc.collect()
+    assert not caplog.messages  # asyncio tells of an error that nobody fetched
+
+
+def test_a_second_interrupt_in_the_middle_of_a_step_is_told_of_once(caplog):
+    async def asked():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+
+    async def interrupted():
+        await asyncio.sleep(0)
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(60)
+
+    with pytest.raises(KeyboardInterrupt), sigterm_is_interrupt():
+        asyncio.run(_side_by_side([asked(), interrupted()]))
+    gc.collect()
+    assert not caplog.messages
 
 
 def test_a_hangup_that_nohup_had_ignored_ends_no_run():

@@ -139,7 +139,7 @@ def _started(bench: Bench, lifetime: Lifetime, options: LaunchOptions, ends: Exi
 
 async def _side_by_side(works: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Do all of it at once; the first failure ends the others."""
-    tasks = [asyncio.ensure_future(ended_by_a_signal(work)) for work in works]
+    tasks = [_begun(ended_by_a_signal(work)) for work in works]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
@@ -152,9 +152,19 @@ async def _side_by_side(works: Iterable[Coroutine[Any, Any, None]]) -> None:
             task.result()
 
 
+def _begun(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task whose error asyncio tells nobody: it is raised here, or comes after another that is.
+
+    Two servers may fail at once, and a second Ctrl-C comes out of a task in the middle of a step.
+    """
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
+
+
 async def ended_by_a_signal(work: Coroutine[Any, Any, None]) -> None:
     """Wait for work that is cancelled until it ends: what it is in the middle of may lose one."""
-    task = asyncio.ensure_future(work)
+    task = _begun(work)
     try:
         await asyncio.wait([task])
     except asyncio.CancelledError:
