@@ -60,6 +60,30 @@ def write_whole(
         stream.write(data)
 
 
+def write_new(contents: Mapping[Path, str], *, hint: str) -> None:
+    """Write files that belong together, folders too; nothing that is there is overwritten.
+
+    What is there with the same content, as an interrupted call leaves it, stays; the rest is
+    written. ``hint`` says how another folder is named.
+
+    Raises:
+        UsageError: one is there with another content; nothing is written then.
+        EnvironmentError_: one cannot be written.
+    """
+    there = [path for path in contents if path.exists() or path.is_symlink()]
+    for path in there:
+        if not _holds(path, contents[path].encode("utf-8")):
+            raise UsageError("there already", file=path, hint=hint)
+    for path, content in contents.items():
+        if path not in there:
+            write_whole(path, content, parents=True)
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Whether a file is these bytes."""
+    return path.is_file() and path.stat().st_size == len(data) and _bytes_of(path) == data
+
+
 def write_json(path: Path, value: Mapping[str, Any], *, parents: bool = False) -> None:
     """Replace ``path`` by ``value`` as ASCII JSON, indented by 2; see `write_whole`."""
     # default=str: paths, times and enums go into a run's files as they read

@@ -104,8 +104,18 @@ def opens_for_writing(path: Path) -> Iterator[int]:
         given = [*node.args, *(item.value for item in node.keywords if item.arg == "mode")]
         modes = {item.value for item in given if isinstance(item, ast.Constant)}
         writes = any(isinstance(m, str) and len(m) < 4 and set(m) & set("wax+") for m in modes)
-        if name in {"write_text", "write_bytes"} or (name == "open" and writes):
+        if name in WHOLE_WRITES or (name == "open" and writes) or saves_a_table(node):
             yield node.lineno
+
+
+WHOLE_WRITES = {"write_text", "write_bytes", "copyfile", "copy2", "copytree", "savefig"}
+
+
+def saves_a_table(call: ast.Call) -> bool:
+    """Whether pandas writes a frame into a file; where none is named it gives text or bytes."""
+    name = getattr(call.func, "attr", "")
+    target = [*call.args, *(item for item in call.keywords if "path" in (item.arg or ""))]
+    return name in {"to_parquet", "to_csv", "to_json", "to_excel", "to_pickle"} and bool(target)
 
 
 def test_files_are_written_in_one_place():

@@ -142,9 +142,9 @@ def _told(target: Path, opened: OpenedRun) -> Iterator[str]:
 
 
 def _parquet(table: pd.DataFrame, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        table.to_parquet(target)
+        data = table.to_parquet()
     except ImportError as error:
         hint = "pip install 'pyarrow>=17', or --format csv"
         raise EnvironmentError_("Parquet needs pyarrow, which is not here", hint=hint) from error
+    write_whole(target, data, parents=True)

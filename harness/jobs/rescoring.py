@@ -3,7 +3,6 @@
 Apart from `harness.jobs.run_numbers`, whose verbs need no scorer and no tasks.
 """
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from harness.analyse import plan_again
 from harness.errors import HarnessError, UsageError, nearest
-from harness.files import sha256_of, write_json, write_rows
+from harness.files import sha256_of, write_json, write_rows, write_whole
 from harness.jobs import Done
 from harness.records import (
     CANDIDATES,
@@ -136,7 +135,7 @@ def rescore_run(run: Path, profile: str, tasks: Path | None, out: Path | None, s
     if files.metadata:  # with these the folder is a run
         for pattern in ("startup_*.json", CANDIDATES, PROMPT_HASHES):
             for carried in files.folder.glob(pattern):
-                shutil.copyfile(carried, folder / carried.name)
+                write_whole(folder / carried.name, carried.read_bytes())
         keep_tasks(folder, (task.file for task in population.tasks))
         spec = {**files.spec, "score_profile": chosen}
         told = {"task_files": population.files, "rescored_from": origin}

@@ -18,7 +18,7 @@ from harness.analyse import (
     validate_run,
 )
 from harness.errors import GateFailed, UsageError
-from harness.files import append_text, read_rows, read_text, write_json, write_whole
+from harness.files import append_text, read_rows, read_text, write_json, write_new
 from harness.findings import Status
 from harness.jobs import Done, Remark
 from harness.records import METADATA, RECORDS, RunFiles, first_record, iter_records, read_run_files
@@ -184,10 +184,7 @@ def send_out(
         raters / "rubric.md": people.rubric_text(item.rubric for item in drawn.items),
         out / "key.json": pretty(drawn.key.as_json()) + "\n",
     }
-    if there := next((path for path in texts if path.exists()), None):
-        raise UsageError("there already", file=there, hint="choose another folder with -o")
-    for path, text in texts.items():
-        write_whole(path, text, parents=True)
+    write_new(texts, hint="choose another folder with -o")
     blind = Remark("the run's tasks are not here: the sheet has no prompts (--tasks)")
     return Done(list(texts) if prompts else [blind, *texts])
 
@@ -214,8 +211,7 @@ def take_in(sheets: Sequence[Path], key: Path, run: Path | None) -> Done:
     new: list[people.Judgement] = []
     for sheet in sheets:
         judged = people.read_judgements(read_text(sheet), str(sheet), answers)
-        people.refuse_repeats(judged, [*known, *new], str(sheet))
-        new += judged
+        new += people.not_yet_there(judged, [*known, *new], str(sheet))
     if new:
         append_text(target, "".join(json.dumps(item.as_json()) + "\n" for item in new))
     mine = [item for item in (*known, *new) if item.item_id in answers.items]

@@ -2,14 +2,14 @@
 
 import csv
 import io
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 from harness.candidates import Candidate
 from harness.errors import UsageError
 from harness.families import FAMILIES
-from harness.files import write_whole
+from harness.files import write_new
 from harness.jobs import Done
 from harness.settings import RunSpec, load_spec, profile_names
 from harness.tasks import load_task
@@ -38,23 +38,21 @@ def begin(folder: Path, profile: str) -> Done:
     task, run = (starter.joinpath(n).read_text("utf-8") for n in ("prompts.yaml", "run.yaml"))
     place = "" if folder == Path() else f"{folder}/"
     about = _ABOUT.get(profile, "a shipped spec")
-    texts = {
-        folder / "tasks" / "my_prompts.yaml": task,
-        folder / "run.yaml": run.format(folder=place, profile=profile, about=about),
-    }
-    if there := next((path for path in (*texts, folder / "candidates.csv") if path.exists()), None):
-        raise UsageError("there already", file=there, hint="name another folder: harness init DIR")
-    for path, text in texts.items():
-        write_whole(path, text, parents=True)
-    samples = load_task(folder / "tasks" / "my_prompts.yaml").samples
+    with as_file(starter.joinpath("prompts.yaml")) as prompts:
+        samples = load_task(prompts).samples
     named = ((model, "my_prompts", sample.sample_id, _BATCH, str(_WAY)) for sample in samples)
     table = io.StringIO(newline="")
     csv.writer(table, lineterminator="\n").writerows([_COLUMNS, *named])
-    write_whole(folder / "candidates.csv", table.getvalue())
     spec = folder / "run.yaml"
+    texts = {
+        folder / "tasks" / "my_prompts.yaml": task,
+        spec: run.format(folder=place, profile=profile, about=about),
+        folder / "candidates.csv": table.getvalue(),
+    }
+    write_new(texts, hint="name another folder: harness init DIR")
     return Done(
         (
-            *(f"wrote  {path}" for path in (*texts, folder / "candidates.csv")),
+            *(f"wrote  {path}" for path in texts),
             f"next   harness plan -c {spec}   (what it would do)",
             f"       harness run  -c {spec}",
             f"       harness scan -c {spec} --batch-sizes 4,8   (which prompts change)",

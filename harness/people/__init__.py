@@ -4,7 +4,7 @@ Pure: sheets, keys and judgements are texts and values here; `harness adjudicate
 """
 
 from harness.people.agreement import cohen_kappa, krippendorff_alpha, percent_agreement
-from harness.people.judgements import Judgement, read_judgements, refuse_repeats
+from harness.people.judgements import Judgement, not_yet_there, read_judgements
 from harness.people.outcome import Outcome, adjudicate
 from harness.people.selection import By, Export, build_export
 from harness.people.sheet import (
@@ -33,10 +33,10 @@ __all__ = [
     "build_export",
     "cohen_kappa",
     "krippendorff_alpha",
+    "not_yet_there",
     "percent_agreement",
     "read_judgements",
     "read_key",
-    "refuse_repeats",
     "rubric_of",
     "rubric_text",
     "sheet_csv",

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from msgspec import Struct, ValidationError, convert
@@ -77,24 +77,30 @@ def read_judgements(text: str, file: str, key: AnswerKey) -> list[Judgement]:
     return judgements
 
 
-def refuse_repeats(new: Iterable[Judgement], known: Iterable[Judgement], file: str) -> None:
-    """Refuse a judgement of an item by a rater who has judged it in an earlier import.
+def not_yet_there(
+    new: Iterable[Judgement], known: Iterable[Judgement], file: str
+) -> list[Judgement]:
+    """The judgements that no earlier import has taken in, word for word.
 
     Raises:
-        UsageError: with the file and line of each repeat.
+        UsageError: a rater has judged an item otherwise before; with file and line of each.
     """
-    judged = {(one.item_id, one.rater): one.source for one in known}
-    if repeats := [
-        f"{j.source}: {j.rater} has judged {j.item_id} already ({judged[j.item_id, j.rater]})"
-        for j in new
-        if (j.item_id, j.rater) in judged
-    ]:
+    judged, fresh, repeats = {(one.item_id, one.rater): one for one in known}, [], list[str]()
+    for one in new:
+        before = judged.get((one.item_id, one.rater))
+        if before is None:
+            fresh.append(one)
+        elif replace(before, source=one.source) != one:
+            what = f"{one.rater} has judged {one.item_id} otherwise already"
+            repeats.append(f"{one.source}: {what} ({before.source})")
+    if repeats:
         raise UsageError(
             f"{len(repeats)} judgement(s) are there already; nothing was imported",
             file=file,
             hint="adjudications are only ever added",
             detail=tuple(repeats[:MAX_SHOWN]),
         )
+    return fresh
 
 
 def _problems(given: Mapping[str, str], cells: Mapping[str, str], key: AnswerKey) -> Iterator[str]:

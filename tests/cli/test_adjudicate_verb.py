@@ -99,12 +99,33 @@ def test_judgements_are_added_and_summed_up(sheets: Path, capsys) -> None:
     assert outcome["raters"] == ["ann", "bob"]
 
 
-def test_the_same_sheet_twice_is_refused_and_nothing_is_added(sheets: Path) -> None:
-    filled = _fill(sheets, "ann")
-    assert _harness("adjudicate", "import", filled, "--key", sheets / "key.json") == 0
+def test_a_sheet_that_is_filled_otherwise_is_refused_and_nothing_is_added(sheets: Path) -> None:
+    command = ("adjudicate", "import", _fill(sheets, "ann"), "--key", sheets / "key.json")
+    assert _harness(*command) == 0
     before = (sheets / "adjudications.jsonl").read_bytes()
-    assert _harness("adjudicate", "import", filled, "--key", sheets / "key.json") == 2
+    _fill(sheets, "ann", change="no")
+    assert _harness(*command) == 2
     assert (sheets / "adjudications.jsonl").read_bytes() == before
+
+
+def test_an_import_that_was_cut_is_completed_by_the_same_command(sheets: Path) -> None:
+    command = ("adjudicate", "import", _fill(sheets, "ann"), "--key", sheets / "key.json")
+    assert _harness(*command) == 0
+    outcome = sheets / "adjudication.json"
+    before = (sheets / "adjudications.jsonl").read_bytes(), outcome.read_bytes()
+    outcome.unlink()
+    assert _harness(*command) == 0
+    assert ((sheets / "adjudications.jsonl").read_bytes(), outcome.read_bytes()) == before
+
+
+@pytest.mark.parametrize("last", ["key.json", "for_raters/rubric.md"])
+def test_an_export_that_was_cut_is_completed_by_the_same_command(run, sheets, last) -> None:
+    whole = (sheets / last).read_bytes()
+    (sheets / "key.json").unlink()
+    (sheets / last).unlink(missing_ok=True)
+    assert _harness("adjudicate", "export", run, "-o", sheets) == 0
+    assert (sheets / last).read_bytes() == whole
+    assert (sheets / "key.json").exists()
 
 
 def test_judgements_of_one_run_are_not_added_to_another(

@@ -39,10 +39,32 @@ def test_what_init_writes_is_planned_as_it_is(capsys, tmp_path: Path, profile: s
     assert said(capsys, "candidates", "check", "mine/candidates.csv", "-c", "mine/run.yaml")[0] == 0
 
 
-def test_init_overwrites_nothing(capsys) -> None:
+@pytest.mark.parametrize("name", ["run.yaml", "candidates.csv", "tasks/my_prompts.yaml"])
+def test_init_overwrites_nothing(capsys, tmp_path, name) -> None:
     assert said(capsys, "init")[0] == 0
+    (tmp_path / name).write_text("mine: 1\n")
     code, text = said(capsys, "init")
-    assert (code, "there already" in text) == (2, True)
+    assert (code, f"{name}: there already" in text) == (2, True)
+    assert (tmp_path / name).read_text() == "mine: 1\n"
+
+
+@pytest.mark.parametrize("left", [(), ("run.yaml",), ("run.yaml", "candidates.csv")])
+def test_an_init_that_was_cut_is_completed_by_the_same_command(capsys, tmp_path, left) -> None:
+    assert said(capsys, "init")[0] == 0
+    whole = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for name in left:
+        (tmp_path / name).unlink()
+    assert said(capsys, "init")[0] == 0
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == whole
+
+
+def test_what_a_person_changed_is_not_taken_for_a_cut_init(capsys, tmp_path) -> None:
+    assert said(capsys, "init")[0] == 0
+    (tmp_path / "candidates.csv").unlink()
+    (tmp_path / "run.yaml").write_text("mine: 1\n")
+    code, text = said(capsys, "init")
+    assert (code, "run.yaml: there already" in text) == (2, True)
+    assert not (tmp_path / "candidates.csv").exists()
 
 
 @pytest.mark.parametrize("of", ["run", "task", "candidates"])

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace as changed
 from xml.etree import ElementTree
 
 import pytest
@@ -23,9 +24,9 @@ from harness.people import (
     ItemKind,
     adjudicate,
     build_export,
+    not_yet_there,
     read_judgements,
     read_key,
-    refuse_repeats,
     rubric_text,
     sheet_csv,
     studio_config,
@@ -240,11 +241,19 @@ def test_one_rater_annotates_a_task_of_label_studio_once() -> None:
     assert "was judged by 7 on line 1 already" in refused.value.detail[0]
 
 
-def test_an_item_judged_in_an_earlier_import_is_refused() -> None:
+def test_an_item_judged_otherwise_in_an_earlier_import_is_refused() -> None:
     export = _export()
     judged = _judged(export, "ann")
+    other = changed(judged[0], note="on reflection")
     with pytest.raises(UsageError, match="are there already"):
-        refuse_repeats(judged[:1], judged[:1], "ann.csv")
+        not_yet_there([other], judged[:1], "ann.csv")
+
+
+def test_a_judgement_that_is_there_word_for_word_is_not_added_again() -> None:
+    export = _export()
+    judged = _judged(export, "ann")
+    known = [changed(one, source="elsewhere.csv:2") for one in judged[:2]]
+    assert not_yet_there(judged, known, "ann.csv") == judged[2:]
 
 
 def test_no_two_sheets_share_an_item_so_that_none_is_judged_on_another() -> None:
