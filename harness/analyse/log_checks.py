@@ -96,6 +96,8 @@ def _left_out(run: Checked) -> Iterator[str]:
     """Servers that answered more than their records tell: rows were left out afterwards."""
     servers, spec = run.records.checks.footprints.sent, run.files.spec
     tries = _TRIES * (object_in(spec, "controls").get("warmup_requests") or 0)
+    if not servers:
+        yield from _all_gone(run)
     known = servers and spec and not (run.records.of_schema_1 or run.pairing.duplicates)
     for startup in run.files.startups if known else ():
         starts = [start for _, start in startup.answering()]
@@ -120,6 +122,15 @@ def _left_out(run: Checked) -> Iterator[str]:
             )
             if 0 < counted < least:
                 yield f"{startup.file}: start {number} finished {counted} answers, {least} are told"
+
+
+def _all_gone(run: Checked) -> Iterator[str]:
+    """Servers that gave records, where no record is left of any."""
+    aside = sum(1 for _ in run.files.lines_set_aside())
+    for startup in run.files.startups:
+        gave = sum(start.records or 0 for _, start in startup.answering())
+        if gave > aside:
+            yield f"{startup.file}: {gave} records it gave, and none is there"
 
 
 def _finished(start: Start) -> int:

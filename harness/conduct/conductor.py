@@ -209,9 +209,9 @@ def _insist_on_hope(folder: RunFolder, progress: RunProgress, *, retry_errors: b
         UsageError: the records are of a run whose settings are lost, or a check refuses them for
             good; or a line has to be set aside first, which only ``retry_errors`` does.
     """
-    if not (folder.records_path.exists() and folder.records_path.stat().st_size):
-        return
     if folder.read(METADATA) is None:
+        if not (folder.records_path.exists() and folder.records_path.stat().st_size):
+            return
         raise UsageError(
             "there are records and no metadata.json: what they were asked with is not known",
             file=folder.path,

@@ -61,7 +61,7 @@ def validated_and_resumed(
     play: Play, bench: Bench, undisturbed: dict[str, Json], *, damaged: str
 ) -> None:
     """A pass means that nothing is changed; a resume, at times, completes or refuses."""
-    before = (bench.path() / RECORDS).read_bytes() if (bench.path() / RECORDS).is_file() else b""
+    before = _bytes(bench.path() / RECORDS)
     valid = bench.run("validate", RUN).insist_on(FINE, GATE, USAGE)
     if valid.code == FINE and damaged == RECORDS:
         bench.insist_equal(undisturbed)
@@ -78,9 +78,13 @@ def validated_and_resumed(
         refused = again.code in (USAGE, GATE)  # 1: evidence is gone, and no command brings it back
         insist(refused, f"neither completed nor refused: {again}")
         insist(RUN in again.err, f"the refusal names no file of the run: {again}")
-        after = (bench.path() / RECORDS).read_bytes() if before else b""
-        insist(after == before, f"a refused run's records were changed: {again}")
+        same = _bytes(bench.path() / RECORDS) == before
+        insist(same, f"a refused run's records were changed: {again}")
     bench.clean()
+
+
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _some_file(play: Play, bench: Bench) -> Path:
