@@ -3,6 +3,7 @@
 In a checkout what ships lies at the root; a wheel carries the same tree in ``harness/share``.
 """
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -22,8 +23,16 @@ def shipped(name: str) -> Path:
 
 
 def user_cache() -> Path:
-    """The folder of this user's caches: ``XDG_CACHE_HOME``, else ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser()
+    """The folder of this user's caches: ``XDG_CACHE_HOME``, else ``~/.cache``.
+
+    Raises:
+        FileNotFoundError: this user has no home, as in a container under a number of its own.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser()
+    except RuntimeError as error:
+        why = "there is none; set HOME or XDG_CACHE_HOME"
+        raise FileNotFoundError(errno.ENOENT, why, "the home folder of this user") from error
 
 
 def engine_folder() -> Path:

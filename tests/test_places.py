@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness import places
+from harness.cli import main
 from harness.models import weights_folder
 from harness.settings import load_spec
 
@@ -46,6 +47,21 @@ def test_in_a_wheel_the_engine_lies_in_the_users_cache_and_a_variable_moves_it(
     assert places.is_of_engine(program)
     monkeypatch.setenv("HARNESS_ENGINE", str(tmp_path / "mine"))
     assert places.engine_folder() == tmp_path / "mine"
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch, capsys):
+    def nobody(_uid: int):  # stands in for a number that no user of this machine has
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for name in ("HOME", "XDG_CACHE_HOME", "HARNESS_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SystemExit) as caught:
+        main(["models"])
+    assert caught.value.code == 3
+    assert capsys.readouterr().err == (
+        "error: the home folder of this user: there is none; set HOME or XDG_CACHE_HOME\n"
+    )
 
 
 def test_in_a_wheel_what_ships_lies_beside_the_code(wheel):

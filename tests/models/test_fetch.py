@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import venv
 
 import msgspec
 import pytest
@@ -76,6 +77,23 @@ def test_an_index_that_cannot_be_reached_is_one_message(known, shelf_folder, mon
         fetched(known)
     assert not caught.value.detail
     assert left_over(shelf_folder) == []
+
+
+def test_where_the_environment_has_no_pip_one_is_made_for_it(
+    index, known, shelf_folder, tmp_path, monkeypatch
+):
+    venv.create(tmp_path / "as uv makes them", with_pip=False)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "as uv makes them/bin/python"))
+    assert faults(fetched(known)[0], known) == []
+    assert left_over(shelf_folder) == [NAME]
+
+
+def test_a_shelf_that_cannot_be_made_is_one_message(known, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HARNESS_MODELS", str(tmp_path / "file/models"))
+    with pytest.raises(EnvironmentError_, match="the model cannot be written: Not a") as caught:
+        fetched(known)
+    assert "HARNESS_MODELS" in (caught.value.hint or "")
 
 
 def test_another_package_than_the_pinned_one_is_refused_and_not_opened(index, known, shelf_folder):

@@ -22,6 +22,7 @@ from harness.images.reference import (
     find_or_pull,
     image_config,
 )
+from harness.places import user_cache
 
 _CACHE_SCHEMA = 2
 
@@ -38,11 +39,11 @@ class ContentsCache:
 
     Each file is readable by this user only. It belongs to an image and to this version of the
     reading: another one reads again. By default in
-    ``inventory`` below ``$HARNESS_CACHE`` or ``~/.cache/harness``.
+    ``inventory`` below ``$HARNESS_CACHE``, or ``harness`` in the user's cache.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        root = Path(os.environ.get("HARNESS_CACHE") or Path.home() / ".cache/harness")
+        root = Path(os.environ.get("HARNESS_CACHE") or user_cache() / "harness")
         self._folder = folder or root / "inventory"
         self._reader = sha256(f"{_CACHE_SCHEMA}\n{script_text()}".encode()).hexdigest()[:12]
 
