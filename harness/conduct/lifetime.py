@@ -127,6 +127,7 @@ def _started(bench: Bench, lifetime: Lifetime, options: LaunchOptions, ends: Exi
 
         def end(_: object, error: BaseException | None, __: object) -> None:
             startup.interrupted_by(error)
+            bench.progress.server_ended(*key)
             with signals_deferred():
                 if options.backend is BackendName.EXTERNAL and lifetime.is_gated:
                     let_go(server.base_url, headers=options.headers)  # ours ends anyway

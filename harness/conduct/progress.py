@@ -1,4 +1,4 @@
-"""What a person sees while a run works: on a terminal a bar, elsewhere a line now and then.
+"""What a person sees while a run works: on a terminal lines that move, elsewhere one now and then.
 
 All of it goes to stderr; stdout is for results. The time left is an estimate: measured seconds
 per record and per server start, and a stated guess until there is a measurement.
@@ -9,9 +9,13 @@ import time
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
 
 from harness.records import Record
 from harness.words import Mode
@@ -28,6 +32,9 @@ class RunProgress:
 
     def server_ready(self, model: str, mode: Mode, seconds: float, verdict: str) -> None:
         """It answered after that many seconds, and the log says this of its mode."""
+
+    def server_ended(self, model: str, mode: Mode) -> None:
+        """It is stopped, whether it ever answered or not."""
 
     def record_done(self, record: Record) -> None:
         """A record was written."""
@@ -59,40 +66,42 @@ class Estimate:
 
 
 class ConsoleProgress(RunProgress):
-    """A bar on a terminal; plain lines, one for each tenth of the work, anywhere else."""
+    """Two lines that move on a terminal; plain lines, one for each tenth of the work, elsewhere.
+
+    The first line says which servers start or answer, with a spinner and the time since they were
+    started; the second has a bar, the records done, and what was found. Both fit 80 columns.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(file=sys.stderr, highlight=False, soft_wrap=True)
         self._estimate = Estimate()
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
+        self._live: Live | None = None
+        self._spinner = Spinner("dots")
         self._total = self._done = self._starts_left = 0
         self._flips = self._changes = self._errors = 0
         self._last = 0.0
-        self._where = ""
+        self._where = "preparing"
+        self._starting: dict[str, float] = {}
 
     def begin(self, *, records: int, done: int, lifetimes: int) -> None:
-        """Draw the bar, or say what there is to do."""
+        """Draw the lines, or say what there is to do."""
         self._total, self._done, self._starts_left = records, done, lifetimes
         if done:
             self.note(f"{done} of {records} records are there already; {records - done} to do")
         if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[status]}"),
+            self._live = Live(
+                get_renderable=self._lines,
                 console=self._console,
                 transient=True,
+                refresh_per_second=4,
             )
-            self._task = self._bar.add_task("starting", total=records, completed=done, status="")
-            self._bar.start()
+            self._live.start()
 
     def server_starting(self, model: str, mode: Mode) -> None:
         """Name the server."""
         self._where = f"{model} / {mode}"
-        self._update(f"{self._where}: server starting")
-        if self._bar is None:
+        self._starting[self._where] = time.monotonic()
+        if self._live is None:
             self.note(f"{self._where}: starting the server ({self._left()} left)")
 
     def server_ready(self, model: str, mode: Mode, seconds: float, verdict: str) -> None:
@@ -101,8 +110,12 @@ class ConsoleProgress(RunProgress):
         self._starts_left = max(0, self._starts_left - 1)
         self._last = time.monotonic()
         self._where = f"{model} / {mode}"
+        self._starting.pop(self._where, None)
         self.note(f"{self._where}: ready after {seconds:.0f} s, mode {verdict}")
-        self._update(self._where)
+
+    def server_ended(self, model: str, mode: Mode) -> None:
+        """Nobody waits for it any longer."""
+        self._starting.pop(f"{model} / {mode}", None)
 
     def record_done(self, record: Record) -> None:
         """Count it."""
@@ -113,36 +126,41 @@ class ConsoleProgress(RunProgress):
         self._flips += record.label_flip
         self._changes += record.text_change
         self._errors += not record.ok
-        self._update(self._where)
+        self._where = f"{record.model} / {record.mode}"
         step = max(1, self._total // 10)
-        if self._bar is None and (self._done % step == 0 or self._done == self._total):
-            self.note(f"{self._done}/{self._total} records, {self._status()}")
+        if self._live is None and (self._done % step == 0 or self._done == self._total):
+            self.note(f"{self._done}/{self._total} records, {self._found()}, {self._left()} left")
 
     def note(self, text: str) -> None:
-        """A line of its own, above the bar."""
-        console = self._bar.console if self._bar is not None else self._console
-        console.print(escape(text))
+        """A line of its own, above the lines that move."""
+        self._console.print(escape(text))
 
     def end(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        """Take the lines away."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
-    def _update(self, description: str) -> None:
-        if self._bar is not None and self._task is not None:
-            self._bar.update(
-                self._task,
-                description=escape(description),
-                completed=self._done,
-                status=self._status(),
-            )
+    def _lines(self) -> RenderableType:
+        """What stands on the terminal now."""
+        where, since = self._where, ""
+        if self._starting:
+            where = f"starting {', '.join(self._starting)}"
+            since = f"{round(time.monotonic() - min(self._starting.values()))} s;"
+        first, second = Table.grid(padding=(0, 1), expand=True), Table.grid(padding=(0, 1))
+        first.add_column(width=1)
+        first.add_column(ratio=1)
+        first.add_column(justify="right", no_wrap=True)
+        left = f"{since} {self._left()} left"
+        first.add_row(self._spinner, Text(where, no_wrap=True, overflow="ellipsis"), left)
+        found = Text(self._found(), no_wrap=True, overflow="ellipsis")
+        bar = ProgressBar(self._total, self._done, width=20)
+        second.add_row(" ", bar, f"{self._done}/{self._total}", found)
+        return Group(first, second)
 
-    def _status(self) -> str:
+    def _found(self) -> str:
         errors = f", {self._errors} errors" if self._errors else ""
-        return (
-            f"{self._changes} text changes, {self._flips} label flips{errors}, {self._left()} left"
-        )
+        return f"{self._changes} text changes, {self._flips} label flips{errors}"
 
     def _left(self) -> str:
         seconds = self._estimate.seconds_left(self._total - self._done, self._starts_left)
