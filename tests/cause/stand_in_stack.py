@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "chaos"))
 import stand_in_vllm as base
 
 CAUSES = json.loads(Path(os.environ.get("STAND_IN_CAUSES", "causes.json")).read_text())
-TOKENS, STEP_S = 10, 0.006
+TOKENS, STEP_S = 10, float(os.environ.get("STAND_IN_STEP_S", "0.006"))
 
 
 class Engine(base.Engine):
