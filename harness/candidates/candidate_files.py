@@ -88,7 +88,7 @@ class _Row:
         text, names = self.text(column), tuple(choices)
         if text is None or text in names:
             return text
-        hint = nearest(text, names) or (f"known: {', '.join(names)}" if len(names) <= 8 else None)
+        hint = nearest(text, names, "known" if len(names) <= 8 else "")
         self.wrong(column, f"unknown {what} {shown(text)}", hint)
         return None
 

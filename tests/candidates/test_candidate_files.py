@@ -125,6 +125,16 @@ def test_a_wrong_cell_names_file_line_and_column(
     assert len(error.splitlines()) == 1
 
 
+def test_a_name_of_any_length_is_cut_where_it_is_known_too(load: Loader) -> None:
+    model, *_ = load.spec.models
+    load.spec = load.spec.model_copy(
+        update={"models": (model.model_copy(update={"name": "9" * 20_000}),)}
+    )
+    error = load.error(_csv(ROW))
+    assert "unknown model 'tiny' (known: 999" in error
+    assert len(error) < 1_000
+
+
 @pytest.mark.parametrize("value", ["2", 2.0, True])
 def test_a_batch_size_in_json_is_a_whole_number(load: Loader, value: object) -> None:
     row = dict(zip(HEADER.split(","), ROW.split(","), strict=True)) | {"batch_size": value}
