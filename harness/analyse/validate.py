@@ -202,6 +202,16 @@ def _found(run: Checked, name: str, outcome: Outcome) -> Finding:
     return Finding(name, outcome.status, outcome.message, remedy)
 
 
+def gave_records(path: Path) -> bool:
+    """Whether a server of the run folder says of itself that it gave records.
+
+    Raises:
+        UsageError: the folder's own files cannot be read.
+    """
+    startups = read_run_files(path).startups
+    return any(start.records for startup in startups for _, start in startup.answering())
+
+
 def standing(path: Path) -> Standing:
     """What has to be mended in a run folder, as far as it has come.
 

@@ -16,7 +16,14 @@ from typing import Any
 import msgspec
 import structlog
 
-from harness.analyse import Summary, Validation, standing, summarise_run, validate_run
+from harness.analyse import (
+    Summary,
+    Validation,
+    gave_records,
+    standing,
+    summarise_run,
+    validate_run,
+)
 from harness.conduct.lifetime import Answered, Bench, Work, run_lifetimes, sigterm_is_interrupt
 from harness.conduct.logbook import open_logbook
 from harness.conduct.prepare import Prepared
@@ -209,9 +216,12 @@ def _insist_on_hope(folder: RunFolder, progress: RunProgress, *, retry_errors: b
         UsageError: the records are of a run whose settings are lost, or a check refuses them for
             good; or a line has to be set aside first, which only ``retry_errors`` does.
     """
-    if folder.read(METADATA) is None:
-        if not (folder.records_path.exists() and folder.records_path.stat().st_size):
-            return
+    known = folder.read(METADATA) is not None
+    if not (folder.records_path.exists() and folder.records_path.stat().st_size) and not (
+        known and gave_records(folder.path)
+    ):
+        return
+    if not known:
         raise UsageError(
             "there are records and no metadata.json: what they were asked with is not known",
             file=folder.path,

@@ -26,7 +26,8 @@ from harness.jobs.together import Turns, side_by_side
 place, how = Path(sys.argv[1]), sys.argv[2]
 turns = Turns(3)
 def work(number, _):
-    (place / f"{number}.pid").write_text(str(os.getpid()))
+    (place / f"{number}.part").write_text(str(os.getpid()))
+    (place / f"{number}.part").rename(place / f"{number}.pid")  # whole, whenever this is killed
     if how == "one dies":
         if number == 1:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from random import Random
@@ -16,7 +17,8 @@ from harness.analyse.evidence_checks import OF_EVIDENCE
 from harness.analyse.file_checks import OF_FILES
 from harness.analyse.log_checks import OF_LOGS
 from harness.analyse.run_checks import OF_RUNS
-from harness.conduct import conductor
+from harness.conduct import RunProgress, conductor
+from harness.errors import UsageError
 from harness.plan import Plan
 from harness.records import RunFolder
 
@@ -103,3 +105,25 @@ def test_a_check_that_no_command_mends_is_never_said_to_be_mended():
         "settings_recorded",
         "still_counts",
     }
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["emptied", "removed"])
+def test_a_run_whose_records_are_all_gone_is_refused_before_anything_is_asked(kept, tmp_path):
+    path = stand_in().write(tmp_path / "run")
+    records = path / "vllm_records.jsonl"
+    records.write_bytes(b"") if kept else records.unlink()
+    with RunFolder(path) as folder, pytest.raises(UsageError) as refused:
+        conductor._insist_on_hope(folder, RunProgress(), retry_errors=True)
+    assert ("asked_as_logged" if kept else "vllm_records.jsonl") in str(refused.value)
+
+
+def test_a_run_that_was_cut_before_its_first_record_goes_on(tmp_path):
+    path = stand_in().write(tmp_path / "run")
+    (path / "vllm_records.jsonl").unlink()
+    for name in path.glob("startup_*.json"):
+        starts = json.loads(name.read_bytes())
+        for one in starts["attempts"]:
+            one["records"] = 0
+        name.write_text(json.dumps(starts))
+    with RunFolder(path) as folder:
+        conductor._insist_on_hope(folder, RunProgress(), retry_errors=False)
