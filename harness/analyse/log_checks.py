@@ -127,10 +127,14 @@ def _left_out(run: Checked) -> Iterator[str]:
 def _all_gone(run: Checked) -> Iterator[str]:
     """Servers that gave records, where no record is left of any."""
     aside = sum(1 for _ in run.files.lines_set_aside())
-    for startup in run.files.startups:
-        gave = sum(start.records or 0 for _, start in startup.answering())
-        if gave > aside:
-            yield f"{startup.file}: {gave} records it gave, and none is there"
+    gave = {
+        startup.file: sum(start.records or 0 for _, start in startup.answering())
+        for startup in run.files.startups
+    }
+    if sum(gave.values()) > aside:
+        for file, number in gave.items():
+            if number:
+                yield f"{file}: {number} records it gave, and none is there"
 
 
 def _finished(start: Start) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 
@@ -21,6 +22,7 @@ from harness.conduct import RunProgress, conductor
 from harness.errors import UsageError
 from harness.plan import Plan
 from harness.records import RunFolder
+from harness.records.run_files import SUPERSEDED
 
 DOCS = Path(__file__).parents[2] / "docs/records.md"
 CHECKS = {*OF_RECORDS, *OF_RUNS, *OF_EVIDENCE, *OF_FILES, *OF_LOGS}
@@ -117,13 +119,26 @@ def test_a_run_whose_records_are_all_gone_is_refused_before_anything_is_asked(ke
     assert ("asked_as_logged" if kept else "vllm_records.jsonl") in str(refused.value)
 
 
-def test_a_run_that_was_cut_before_its_first_record_goes_on(tmp_path):
+@pytest.mark.parametrize("gave", [1, 0])
+def test_only_a_run_that_was_cut_before_its_first_record_goes_on(gave, tmp_path):
     path = stand_in().write(tmp_path / "run")
     (path / "vllm_records.jsonl").unlink()
     for name in path.glob("startup_*.json"):
         starts = json.loads(name.read_bytes())
         for one in starts["attempts"]:
-            one["records"] = 0
+            one["records"] = gave
         name.write_text(json.dumps(starts))
-    with RunFolder(path) as folder:
+    refusal = pytest.raises(UsageError, match=r"vllm_records\.jsonl") if gave else nullcontext()
+    with RunFolder(path) as folder, refusal:
         conductor._insist_on_hope(folder, RunProgress(), retry_errors=False)
+
+
+def test_records_that_one_server_gave_are_not_made_up_for_by_lines_of_another(tmp_path):
+    path = stand_in().write(tmp_path / "run")
+    records = path / "vllm_records.jsonl"
+    lines = records.read_bytes().splitlines(keepends=True)
+    records.write_bytes(b"")
+    (path / SUPERSEDED).write_bytes(b"".join(lines[:-1]))
+    assert "asked_as_logged" in {one.check for one in standing(path).hopeless}
+    (path / SUPERSEDED).write_bytes(b"".join(lines))
+    assert "asked_as_logged" not in {one.check for one in standing(path).hopeless}
