@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
-from typing import Any
 
 import msgspec
 import structlog
@@ -24,13 +22,14 @@ from harness.analyse import (
     summarise_run,
     validate_run,
 )
-from harness.conduct.lifetime import Answered, Bench, Work, run_lifetimes, sigterm_is_interrupt
+from harness.conduct.asking import ask_all, launches_of
+from harness.conduct.lifetime import Bench, Work, run_lifetimes, sigterm_is_interrupt
 from harness.conduct.logbook import open_logbook
 from harness.conduct.prepare import Prepared
 from harness.conduct.progress import RunProgress
 from harness.conduct.run_facts import Metadata
 from harness.conduct.schedules import settled
-from harness.conduct.site import Site, find_site
+from harness.conduct.site import find_site
 from harness.conduct.startups import parity_of_modes, startup_file, supersede
 from harness.errors import (
     EnvironmentError_,
@@ -43,15 +42,13 @@ from harness.errors import (
     UsageError,
 )
 from harness.files import refusal
-from harness.machine import free_memory
 from harness.models import insist_fetched
-from harness.numbers import count_of, gigabytes_text
-from harness.plan import Lifetime, Plan, remaining
+from harness.numbers import count_of
+from harness.plan import Plan, remaining
 from harness.records import (
     CANDIDATES,
     METADATA,
     PROMPT_HASHES,
-    Record,
     RunFolder,
     find_unfinished,
     is_concluded,
@@ -60,14 +57,10 @@ from harness.records import (
     new_run_id,
     record_id,
 )
-from harness.replay import Dispatcher, ReplaySession
 from harness.report import write_reports
-from harness.serve import LaunchOptions, launch_options
 from harness.words import BackendName
 
 _SUMMARY, _VALIDATION = "summary.json", "validation.json"
-_ON_A_CPU = 7 << 29
-"""Bytes of a server of the CPU engine with a small model: 3.4 GiB were measured in the demo."""
 _REPORTS = ("report.md", "report.html")
 _CONCLUSION = (_SUMMARY, _VALIDATION, *_REPORTS)
 
@@ -158,7 +151,9 @@ def with_server(prepared: Prepared, options: RunOptions, progress: RunProgress, 
         HarnessError: as `run`.
     """
     with _attended(prepared, options, progress) as (settled_run, bench):
-        launches = _launches(settled_run, settled_run.plan, options, bench.folder.path, bench.site)
+        launches = launches_of(
+            settled_run, settled_run.plan, bench.folder.path, bench.site, place=options.place
+        )
         bench.site.backend.check(launches[0][1])
         run_lifetimes(bench, launches[:1], work)
         bench.metadata.close(exit_code=0)
@@ -176,7 +171,8 @@ def _attended(
     path = _choose_folder(prepared, options, progress)
     site = find_site(prepared.spec, progress)
     if not path.exists():
-        site.backend.check(_launches(prepared, prepared.plan, options, path, site)[0][1])
+        launches = launches_of(prepared, prepared.plan, path, site, place=options.place)
+        site.backend.check(launches[0][1])
     with RunFolder(path) as folder, sigterm_is_interrupt():
         _insist_on_hope(folder, progress, retry_errors=options.retry_errors)
         open_logbook(folder.path / "harness.jsonl")
@@ -277,7 +273,7 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
     if plan.records:
         for name in _CONCLUSION:  # of an earlier state: more records are about to come
             (folder.path / name).unlink(missing_ok=True)
-        _run_lifetimes(prepared, plan, options, bench)
+        ask_all(prepared, plan, bench, place=options.place)
     else:
         progress.note(f"all {len(prepared.plan.records)} records are there already")
 
@@ -323,65 +319,6 @@ def _conclude(plan: Plan, bench: Bench, options: RunOptions) -> Conclusion:
     bench.metadata.close(exit_code=0 if validation.ok else 1)  # the report tells this session's end
     reports = tuple(write_reports(folder.path, summary=summary, validation=validation))
     return Conclusion(folder.path, summary, validation, reports)
-
-
-def _launches(
-    prepared: Prepared, plan: Plan, options: RunOptions, folder: Path, site: Site
-) -> list[tuple[Lifetime, LaunchOptions]]:
-    spec = prepared.spec
-    about: Any = {
-        "run_id": folder.name,
-        "host": site.host,
-        "image": site.image_reference,
-        "schedules": prepared.schedules,
-        "release": site.vllm_release(spec),
-    }
-    found = []
-    for place, lifetime in enumerate(plan.lifetimes):
-        own = spec.at_place(options.place, place % spec.server.overlap)
-        names = lifetime.model, lifetime.mode
-        found.append((lifetime, launch_options(own, *names, nonce=token_hex(4), **about)))
-    return found
-
-
-def _run_lifetimes(prepared: Prepared, plan: Plan, options: RunOptions, bench: Bench) -> None:
-    launches = _launches(prepared, plan, options, bench.folder.path, bench.site)
-    at_once = _with_room(bench)
-    for _, launch in launches[:at_once]:
-        bench.site.backend.check(launch)
-    for note in dict.fromkeys(note for _, launch in launches for note in launch.notes):
-        bench.progress.note(note)
-    total = len(prepared.plan.records)
-    bench.progress.begin(records=total, done=total - len(plan.records), lifetimes=len(launches))
-
-    def write(record: Record) -> None:
-        bench.folder.append_record(record)  # on disk before the next prompt is sent
-        bench.progress.record_done(record)
-
-    async def work(lifetime: Lifetime, dispatcher: Dispatcher, answered: Answered) -> None:
-        session = ReplaySession(
-            dispatcher,
-            bench.spec,
-            run_id=bench.folder.run_id,
-            write=lambda record: write(answered(record)),
-        )
-        await session.replay(lifetime)
-
-    for first in range(0, len(launches), at_once):
-        run_lifetimes(bench, launches[first : first + at_once], work)
-
-
-def _with_room(bench: Bench) -> int:
-    """How many servers may run at once: on a CPU no more than its free memory holds."""
-    wanted, free = bench.spec.server.overlap, free_memory()
-    if wanted < 2 or free is None or not bench.spec.server.on_cpu:
-        return wanted
-    room = max(1, free // _ON_A_CPU)
-    if room < wanted:
-        has, takes = gigabytes_text(free), gigabytes_text(_ON_A_CPU)
-        told = f"{has} of memory are free and a server takes {takes}"
-        bench.progress.note(f"servers at once: {room} of {wanted}, {told}")
-    return min(wanted, room)
 
 
 def _kept(folder: RunFolder, options: RunOptions, of: str = "") -> str:

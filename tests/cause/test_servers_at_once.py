@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.conduct import conductor
+from harness.conduct import asking
 from harness.records import INTERRUPTED, RECORDS, iter_records
 from harness.settings import load_spec
 
@@ -107,7 +107,7 @@ def test_the_run_goes_on_with_the_other_number_of_servers(place):
 def test_no_more_servers_are_started_than_the_memory_holds(place, monkeypatch):
     place.causes(CHANGES)
     Path("candidates.csv").write_text(ROWS)
-    monkeypatch.setattr(conductor, "free_memory", lambda: 5 << 30)
+    monkeypatch.setattr(asking, "free_memory", lambda: 5 << 30)
     code, _, err = place.harness("run", "-c", "spec.yaml", "--run-id", "one", "--overlap", "2")
     assert code == 0
     assert "servers at once: 1 of 2, 5.37 GB of memory are free" in err
