@@ -11,6 +11,7 @@ from harness.analyse.file_checks import plan_again
 from harness.analyse.from_records import read_summary, summarise, summarise_run
 from harness.analyse.rates import ModeTable, OfEndpoints, Paired, PairedTable, PairTest, Rate
 from harness.analyse.stack import Stack
+from harness.analyse.stack_difference import StackDifference, stack_differences, stack_gaps
 from harness.analyse.statistics import (
     ALPHA,
     Interval,
@@ -112,6 +113,7 @@ __all__ = [
     "ScorePair",
     "Slice",
     "Stack",
+    "StackDifference",
     "Standing",
     "Startup",
     "Summary",
@@ -138,6 +140,8 @@ __all__ = [
     "read_validation",
     "scan_records",
     "sign_flip_test",
+    "stack_differences",
+    "stack_gaps",
     "standing",
     "summarise",
     "summarise_run",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import inf
 from typing import Any
 
@@ -19,6 +19,7 @@ from harness.analyse.starts import (
 from harness.files import sha256_unpacked
 from harness.numbers import shortened
 from harness.prove import by_the_mode, gap_in_proof
+from harness.records import object_in
 from harness.words import PROVEN, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
 
 OF_RUNS: dict[str, Look] = {}
@@ -277,17 +278,11 @@ def _one_server_build(run: Checked) -> Outcome:
 @check(OF_RUNS)
 def _mode_parity(run: Checked) -> Outcome:
     """The two modes' servers may differ in what the mode itself changes, and in nothing else."""
-    parity = run.files.metadata.get("mode_parity")
-    parity = parity if isinstance(parity, Mapping) else {}
+    parity = object_in(run.files.metadata, "mode_parity")
     shown, compared = set_otherwise(run)
     if not parity and not compared:
         return not_checked("metadata.json does not hold the modes' differences")
-    differences = [
-        (model, difference)
-        for model, found in parity.items()
-        for difference in (found if isinstance(found, Sequence) else ())
-        if isinstance(difference, Mapping)
-    ]
+    differences = run.files.parity
     bad = [
         f"{model}: {found.get('name')} is {_value(found, 'standard')} and "
         f"{_value(found, 'invariant')}"

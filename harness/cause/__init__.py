@@ -33,7 +33,14 @@ from harness.cause.certificate_counts import Counts
 from harness.cause.costs import FEWEST_BLOCKS, Cost, Reading, costs
 from harness.cause.defects import Defect, Has, Judged, Trait, fitting, judge_stack, known_defects
 from harness.cause.shrinking import Shrinker, Tally, Trial
-from harness.cause.traits import Traits, traits_of, traits_of_run, with_axis
+from harness.cause.traits import (
+    Traits,
+    judged_run,
+    spec_of_run,
+    traits_of,
+    traits_of_run,
+    with_axis,
+)
 
 __all__ = [
     "FEWEST_BLOCKS",
@@ -67,10 +74,12 @@ __all__ = [
     "costs",
     "fitting",
     "judge_stack",
+    "judged_run",
     "known_defects",
     "name_of",
     "read_case",
     "read_lifetime",
+    "spec_of_run",
     "traits_of",
     "traits_of_run",
     "with_axis",

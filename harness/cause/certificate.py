@@ -6,7 +6,7 @@ claims and validations, the counts from their records. What their checks refuse 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from harness.analyse import (
+    Claim,
     ClaimStatus,
     Summary,
     Validation,
@@ -24,10 +25,21 @@ from harness.analyse import (
     validate_run,
 )
 from harness.cause.certificate_counts import Counts, Gathered
-from harness.cause.defects import Judged, fitting, judge_stack
-from harness.cause.traits import traits_of_run
+from harness.cause.defects import Judged, fitting
+from harness.cause.same_stack import other_stack
+from harness.cause.traits import judged_run, spec_of_run
+from harness.errors import UsageError
 from harness.prove import WHERE_IT_LISTENS
-from harness.records import Closeness, RunFiles, iter_records, read_run_files
+from harness.records import (
+    CANDIDATES,
+    PROMPT_HASHES,
+    Closeness,
+    RunFiles,
+    Start,
+    iter_records,
+    object_in,
+    read_run_files,
+)
 from harness.words import MODES, Effect, Endpoint, Mode
 
 SCHEMA = 1
@@ -167,8 +179,14 @@ def read_lifetime(run: Path) -> Lifetimes:
         UsageError: it is none, or has not been summarised and validated.
     """
     files = read_run_files(run)
-    for name, read in (("summary.json", read_summary), ("validation.json", read_validation)):
-        read(files.folder / name)
+    spec_of_run(files)
+    ended = (("summary", "summarize", read_summary), ("validation", "validate", read_validation))
+    for name, verb, read in ended:
+        file = files.folder / f"{name}.json"
+        if not file.exists():
+            hint = f"a run that ended wrote it; `harness {verb} {run}` does too"
+            raise UsageError("no such file: the run did not end", file=file, hint=hint)
+        read(file)
     return Lifetimes(files, summarise_run(run), validate_run(run))
 
 
@@ -188,8 +206,7 @@ def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificat
     by_mode = {mode: counted.prompts(mode) for mode in MODES}
     moved = {mode: counted.moved(mode) for mode in MODES}
     verdict, reason = _verdict(runs, by_mode, moved)
-    traits = traits_of_run(runs[0].files, _INVARIANT)
-    judged = judge_stack(runs[0].summary.stack.vllm, traits)
+    judged = judged_run(runs[0].files, _INVARIANT)
     last = runs[-1]
     return Certificate(
         verdict=verdict,
@@ -205,15 +222,15 @@ def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificat
         split_prefills=counted.split,
         stack=_stack(last),
         image=last.files.metadata.get("image"),
-        models={m["hf_id"]: m["revision"] for m in last.files.spec.get("models", ())},
+        models={one.hf_id: one.revision for one in spec_of_run(last.files).models},
         arguments=_arguments(last.files),
-        differences=_differences(last.files.metadata),
+        differences=tuple(_differences(last.files)),
         proofs=tuple(proof for n, run in enumerate(runs, 1) for proof in _proofs(n, run.files)),
         ties=counted.closeness.count(Closeness.TIE),
         confident=counted.closeness.count(Closeness.CONFIDENT),
         unknown=counted.closeness.count(Closeness.UNKNOWN),
         known=_known(judged, cells, counted),
-        not_covered=tuple(_not_covered(counted, cells, wanted, len(runs))),
+        not_covered=(*_gone(runs), *_not_covered(counted, cells, wanted, len(runs))),
         runs={run.files.folder.name: str(run.files.metadata.get("fingerprint")) for run in runs},
     )
 
@@ -221,20 +238,20 @@ def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificat
 def _verdict(
     runs: Sequence[Lifetimes], by_mode: Mapping[Mode, tuple[int, int]], moved: Mapping[Mode, int]
 ) -> tuple[CertificateVerdict, str]:
-    """From the claims of each lifetime: a refutation wins, and doubt before a zero."""
+    """From the claims of each lifetime: a refutation wins, and doubt before a zero.
+
+    Nothing is said of runs of several stacks, or of none whose prompts are there.
+    """
     said = CertificateVerdict
+    if mixed := other_stack([run.files for run in runs]):
+        return said.NOT_PROVEN, mixed
     for number, run in enumerate(runs, start=1):
         if failed := run.validation.failures:
             first = failed[0]
             return said.NOT_PROVEN, f"lifetime {number}: {first.check}: {first.message}"
-    claims = [
-        next(
-            claim
-            for claim in run.summary.claims
-            if claim.claim == "invariant" and claim.endpoint is Endpoint.TEXT_CHANGES
-        )
-        for run in runs
-    ]
+    claims = [claim for run in runs for claim in run.summary.claims if _is_of_texts(claim)]
+    if len(claims) != len(runs):
+        return said.NOT_PROVEN, "a lifetime says nothing of texts in batch-invariant mode"
     refuted = [
         f"lifetime {number}: {claim.reason}"
         for number, claim in enumerate(claims, start=1)
@@ -251,6 +268,9 @@ def _verdict(
         if moved[mode]:
             times = f"in {mode.words} mode from one lifetime or asking to the next"
             return said.NOT_PROVEN, f"{moved[mode]} prompts have another text alone {times}"
+    for mode in MODES:
+        if not by_mode[mode][1]:
+            return said.NOT_PROVEN, f"no prompt was asked in {mode.words} mode"
     if not by_mode[_STANDARD][0]:
         return said.VACUOUS, (
             f"standard mode changed none of {by_mode[_STANDARD][1]} prompts either: nothing shows "
@@ -260,6 +280,10 @@ def _verdict(
         if claim.status is not ClaimStatus.ESTABLISHED:
             return said.NOT_PROVEN, f"lifetime {number}: {claim.reason}"
     return said.INVARIANT, claims[-1].reason
+
+
+def _is_of_texts(claim: Claim) -> bool:
+    return claim.claim == "invariant" and claim.endpoint is Endpoint.TEXT_CHANGES
 
 
 def _bounds(runs: Sequence[Lifetimes], prompts: tuple[int, int]) -> Bounds:
@@ -278,48 +302,44 @@ def _bounds(runs: Sequence[Lifetimes], prompts: tuple[int, int]) -> Bounds:
 
 def _stack(run: Lifetimes) -> dict[str, str | None]:
     """What it holds for, in a line each."""
-    stack, metadata = run.summary.stack, run.files.metadata
-    gpus = metadata.get("gpus") or [{}]
-    on_gpu = stack.device == "cuda"
+    stack, files = run.summary.stack, run.files
     return {
         "vllm": stack.vllm,
         "device": stack.device,
         "device_name": stack.device_name,
-        "capability": gpus[0].get("compute_cap") if on_gpu else None,
-        "driver": gpus[0].get("driver_version") if on_gpu else None,
-        "torch": (metadata.get("versions") or {}).get("torch"),
+        "capability": files.capability,
+        "driver": files.gpu.get("driver_version"),
+        "torch": files.versions.get("torch"),
         "prefix_caching": stack.prefix_caching,
         "async_scheduling": stack.async_scheduling,
-        "harness": (metadata.get("versions") or {}).get("harness"),
-        "git_commit": metadata.get("git_commit"),
+        "harness": files.versions.get("harness"),
+        "git_commit": files.metadata.get("git_commit"),
     }
 
 
+def _answering(files: RunFiles) -> Iterator[tuple[Mode, Start]]:
+    """Each start that may have answered, of a mode that is one."""
+    for startup in files.startups:
+        if startup.mode in set(Mode):
+            yield from ((Mode(startup.mode), start) for _, start in startup.answering())
+
+
 def _arguments(files: RunFiles) -> dict[Mode, dict[str, Any]]:
-    found: dict[Mode, dict[str, Any]] = {}
-    for startup in files.startups:
-        for _, start in startup.answering():
-            found[Mode(startup.mode)] = dict(start.facts.get("arguments") or {})
-    return found
+    return {mode: dict(object_in(s.facts, "arguments")) for mode, s in _answering(files)}
 
 
-def _differences(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    found = []
-    for model, differences in (metadata.get("mode_parity") or {}).items():
-        for one in differences:
-            if one["name"] in WHERE_IT_LISTENS:
-                continue
-            told = f"{one['standard']} in standard, {one['invariant']} in batch-invariant"
-            found.append(f"{model}: {one['name']}: {told}")
-    return tuple(found)
+def _differences(files: RunFiles) -> Iterator[str]:
+    for model, one in files.parity:
+        if (name := one.get("name")) not in WHERE_IT_LISTENS:
+            told = f"{one.get('standard')} in standard, {one.get('invariant')} in batch-invariant"
+            yield f"{model}: {name}: {told}"
 
 
-def _proofs(lifetime: int, files: RunFiles) -> Iterable[Proof]:
-    for startup in files.startups:
-        for _, start in startup.answering():
-            lines = tuple(line.text for line in start.evidence.lines if line.text)
-            workers = start.worker_proof.lines if start.worker_proof else ()
-            yield Proof(lifetime, Mode(startup.mode), start.verdict, lines, workers)
+def _proofs(lifetime: int, files: RunFiles) -> Iterator[Proof]:
+    for mode, start in _answering(files):
+        lines = tuple(line.text for line in start.evidence.lines if line.text)
+        workers = start.worker_proof.lines if start.worker_proof else ()
+        yield Proof(lifetime, mode, start.verdict, lines, workers)
 
 
 def _known(
@@ -334,6 +354,14 @@ def _known(
         Named(one.id, one.title, one.threads, one.workaround)
         for one in fitting(judged, shows, under)
     )
+
+
+def _gone(runs: Sequence[Lifetimes]) -> Iterator[str]:
+    """Files of a run without which its records cannot be set against their plan."""
+    for number, run in enumerate(runs, start=1):
+        for name in (CANDIDATES, PROMPT_HASHES):
+            if not (run.files.folder / name).exists():
+                yield f"lifetime {number}: whether it asked what was planned: {name} is missing"
 
 
 def _not_covered(

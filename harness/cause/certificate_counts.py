@@ -47,7 +47,8 @@ class Gathered:
     def add(self, record: Record) -> None:
         """Count one record that is ok."""
         batch, noise = record.effect(Effect.BATCH), record.effect(Effect.NOISE)
-        prompt = record.prompt_sha256 or f"{record.task_name}/{record.sample_id}"
+        asked = record.prompt_sha256 or f"{record.task_name}/{record.sample_id}"
+        prompt = f"{record.model}: {asked}"  # two models answer one prompt otherwise
         changed = bool(batch and batch.text)
         self.rows[record.dispatch_mode, record.batch_size, record.mode].append((prompt, changed))
         self.noise[record.mode] += bool(noise and noise.text)

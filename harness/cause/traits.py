@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from harness.cause.defects import Trait
+from harness.cause.defects import Judged, Trait, judge_stack
+from harness.errors import UsageError
 from harness.prove import parse_version
-from harness.records import RunFiles, Start
-from harness.settings import RunSpec
+from harness.records import CANDIDATES, METADATA, PROMPT_HASHES, RunFiles, Start
+from harness.settings import RunSpec, kept_spec
 from harness.words import CachePolicy, Mode
 
 Traits = Mapping[Trait, frozenset[str]]
@@ -96,11 +97,42 @@ def traits_of(
     return found
 
 
+def spec_of_run(files: RunFiles) -> RunSpec:
+    """The settings that a run folder holds.
+
+    Raises:
+        UsageError: it holds none, or of another form.
+    """
+    file = files.folder / METADATA
+    if not files.spec:
+        what = "holds no settings" if file.exists() else "no such file"
+        gone = [name for name in (CANDIDATES, PROMPT_HASHES) if not (files.folder / name).exists()]
+        beside = f"; {' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} missing too"
+        raise UsageError(
+            f"{what}: which stack was asked, and how, is not known{beside if gone else ''}",
+            file=file,
+            hint="give the whole folder of a run, as the harness left it",
+        )
+    return kept_spec(files.spec, file)
+
+
+def judged_run(files: RunFiles, mode: Mode) -> tuple[Judged, ...]:
+    """The register against the stack of a run's servers in a mode.
+
+    Raises:
+        UsageError: as `spec_of_run`.
+    """
+    return judge_stack(files.vllm, traits_of_run(files, mode))
+
+
 def traits_of_run(files: RunFiles, mode: Mode) -> Traits:
-    """The traits of a run's servers in a mode: by its settings, and by what their logs say."""
-    metadata, spec = files.metadata, RunSpec.model_validate(files.spec)
-    gpus = metadata.get("gpus") or [{}]
-    on_cpu = (metadata.get("device") or {}).get("kind") == "cpu"
+    """The traits of a run's servers in a mode: by its settings, and by what their logs say.
+
+    Raises:
+        UsageError: as `spec_of_run`.
+    """
+    spec = spec_of_run(files)
+    on_cpu = files.device_kind == "cpu"
     start = next(
         (start for one in files.startups for _, start in one.answering() if one.mode == mode),
         Start(),
@@ -111,7 +143,7 @@ def traits_of_run(files: RunFiles, mode: Mode) -> Traits:
             spec,
             mode,
             release=told.get("vllm_version"),
-            capability=None if on_cpu else gpus[0].get("compute_cap"),
+            capability=files.capability,
             platform="cpu" if on_cpu else "cuda",
         )
     )

@@ -114,9 +114,9 @@ def replay(
       harness replay case.json --check
     """  # noqa: E501
     if check:
-        return tell(jobs.cases.check(case), as_json)
+        return tell(jobs.replaying.check(case), as_json)
     where = _where(results, quiet, port, native_command, image, server)
-    tell(jobs.cases.replay(case, where), as_json)
+    tell(jobs.replaying.replay(case, where), as_json)
 
 
 def _where(

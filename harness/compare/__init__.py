@@ -32,7 +32,6 @@ from harness.compare.sample_comparison import (
     compare_samples,
 )
 from harness.compare.samples_file import is_samples_file, read_samples
-from harness.compare.stack_difference import StackDifference
 
 __all__ = [
     "MAX_FLIP_RATE",
@@ -55,7 +54,6 @@ __all__ = [
     "SampleComparison",
     "Side",
     "SliceCounts",
-    "StackDifference",
     "compare_runs",
     "compare_samples",
     "is_samples_file",

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from harness.analyse import StackDifference, stack_differences, stack_gaps
 from harness.compare.alignment import Alignment, Side, align, choose_modes, require_comparable
 from harness.compare.compared_modes import ModeComparison, compare_mode
-from harness.compare.stack_difference import StackDifference, stack_differences, stack_gaps
 from harness.errors import UsageError
 from harness.words import Mode
 
@@ -94,8 +94,8 @@ def compare_runs(
         a=_facts(a, [(found.mode_a, found) for found in aligned]),
         b=_facts(b, [(found.mode_b, found) for found in aligned]),
         modes=tuple(compare_mode(a, b, found) for found in aligned),
-        stack=stack_differences(a, b, chosen),
-        not_checked=(*dict.fromkeys(notes), *stack_gaps(a, b)),
+        stack=stack_differences(a.files, b.files, chosen),
+        not_checked=(*dict.fromkeys(notes), *stack_gaps(a.files, b.files)),
         left_out=tuple(left_out),
     )
 

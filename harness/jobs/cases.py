@@ -1,15 +1,13 @@
-"""From a changed record to a case file, and from a case file to the same change again."""
+"""From a changed record to a case file: the fewest companions that still change its answer."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from pydantic import ValidationError
 
 from harness import conduct
 from harness.candidates import Candidate
@@ -20,45 +18,35 @@ from harness.cause import (
     CaseStack,
     Shrinker,
     Trial,
-    check_case,
     fitting,
-    judge_stack,
-    read_case,
-    traits_of_run,
+    judged_run,
+    spec_of_run,
     write_case,
 )
 from harness.errors import GateFailed, UsageError
-from harness.files import write_whole
-from harness.findings import Status
 from harness.jobs import Done
 from harness.jobs.matrix_cells import Changes, running_server
-from harness.jobs.runs import conducted
 from harness.numbers import count_of
 from harness.plan import Lifetime
 from harness.records import (
     METADATA,
-    RECORDS,
     Answer,
     Record,
+    RunFiles,
     Witness,
     diverged,
     iter_records,
+    object_in,
     read_run_files,
     text_hash,
 )
 from harness.replay import Dispatcher
 from harness.settings import Expect, LoadedSpec, RunSpec
-from harness.tasks import Population, Prompt
-from harness.words import Asking, BackendName, DispatchMode, Effect, Mode
+from harness.tasks import Prompt
+from harness.words import BackendName, DispatchMode, Effect, Mode
 
 _SIMPLER = (DispatchMode.GATED, DispatchMode.PROMPT_LIST, DispatchMode.SYNCHRONIZED)
 """Schedules to try in place of another, from the one whose steps are always the same."""
-_TASK = """\
-name: case
-task_type: safety_refusal
-prompt_template: "{{ prompt }}"
-samples:
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +91,14 @@ class _Trials:
         answer = answers[places.index(self.target)]
         if seen is not None and seen.alone:
             return Trial.VACUOUS
-        if _said(answer) == _said(self.alone):
+        if said(answer) == said(self.alone):
             return Trial.SAME
         self.batched, self.witness = answer, seen
         return Trial.CHANGED
 
 
-def _said(answer: Answer) -> object:
+def said(answer: Answer) -> object:
+    """An answer to be held against another one: by token ids, else by text."""
     return answer.text if answer.token_ids is None else answer.token_ids
 
 
@@ -134,7 +123,7 @@ def shrink(run: Path, record: str, where: Where, out: Path | None, *, most: int)
     """
     files = read_run_files(run)
     changed = _record(files.records_path, record)
-    loaded = _spec_of(files.spec, changed.mode, where, f"{files.folder / METADATA}")
+    loaded = spec_here(spec_of_run(files), changed.mode, where, f"{files.folder / METADATA}")
     names = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
     row = Candidate.model_validate(dict(zip(names, changed.key, strict=True)))
     prepared = conduct.prepare(loaded, source=lambda *_: (row,))
@@ -203,7 +192,7 @@ async def _shrunk(trials: _Trials, found: _Found, most: int) -> None:
         "vacuous": confirmed.vacuous,
     }
     after = await trials.ask_alone()
-    if _said(after) != _said(trials.alone):
+    if said(after) != said(trials.alone):
         found.why_not = "the answer alone changed meanwhile: noise, and no case of the batch"
     elif not confirmed.changed:
         found.why_not = "the smallest batch did not change the answer again: too flaky for a case"
@@ -233,17 +222,12 @@ def _record(path: Path, name: str) -> Record:
     )
 
 
-def _spec_of(told: Any, mode: Mode, where: Where, source: str) -> LoadedSpec:
+def spec_here(spec: RunSpec, mode: Mode, where: Where, source: str) -> LoadedSpec:
     """The settings of a run or of a case, for one mode, with this machine's own.
 
     Raises:
-        UsageError: they are of another form.
+        UsageError: ``--server`` is no URL.
     """
-    try:
-        spec = RunSpec.model_validate_json(json.dumps(told))
-    except ValidationError as error:
-        hint = "it was written by another version"
-        raise UsageError(f"its settings cannot be read: {error}", file=source, hint=hint) from None
     over = where.overrides
     own: Changes = {key: over[key] for key in ("port", "native_command") if key in over}
     request = spec.request.model_copy(update={"logprobs": spec.request.logprobs or 2})
@@ -281,12 +265,11 @@ def _case(
     divergence = diverged(trials.alone, trials.batched)
     assert divergence is not None
     places = sorted((*found.companions, trials.target))
-    release = files.metadata["versions"].get("vllm")
-    judged = judge_stack(release, traits_of_run(files, record.mode))
+    judged = judged_run(files, record.mode)
     return Case(
         source={"run": run, "record": record.record_id or "", "shrunk_in": folder.name},
         mode=record.mode,
-        stack=_stack(files.metadata, prepared.model_files),
+        stack=stack_of_case(files, prepared.model_files),
         spec=prepared.spec.model_dump(mode="json"),
         schedule=str(found.schedule),
         prompts=tuple(
@@ -306,93 +289,13 @@ def _case(
     )
 
 
-def _stack(metadata: Any, weights: Mapping[str, str]) -> CaseStack:
-    gpus, device = metadata.get("gpus") or [{}], metadata.get("device") or {}
-    kind = device.get("kind")
+def stack_of_case(files: RunFiles, weights: Mapping[str, str]) -> CaseStack:
+    """What a run's servers ran on, as a case holds it."""
     return CaseStack(
-        vllm=metadata["versions"].get("vllm"),
-        device=kind,
-        device_name=device.get("name"),
-        capability=gpus[0].get("compute_cap") if kind == "cuda" else None,
-        image=(metadata.get("image") or {}).get("reference"),
+        vllm=files.vllm,
+        device=files.device_kind,
+        device_name=files.device_name,
+        capability=files.capability,
+        image=object_in(files.metadata, "image").get("reference"),
         weights=dict(weights),
     )
-
-
-def replay(path: Path, where: Where) -> Done:
-    """Ask a server for a case again: a run of one row, in a lifetime of its own.
-
-    Raises:
-        UsageError: it is no case file.
-        HarnessError: as `harness.conduct.run`.
-    """
-    case = read_case(path)
-    failed = [one for one in check_case(path) if one.status is Status.FAILED]
-    if failed:
-        raise UsageError(f"{failed[0].check}: {failed[0].message}", file=path, hint="--check")
-    name = f"case-{case.sum[:10]}"
-    tasks = where.results / f"{name}-tasks"
-    samples = "".join(
-        f"  - {{id: p{n}, prompt: {json.dumps(one.text)}}}\n" for n, one in enumerate(case.prompts)
-    )
-    write_whole(tasks / "case.yaml", _TASK + samples, parents=True)
-    loaded = _spec_of(case.spec, case.mode, where, str(path))
-    controls = loaded.spec.controls.model_copy(update={"askings": tuple(Asking)})
-    spec = loaded.spec.model_copy(update={"tasks": str(tasks), "name": name, "controls": controls})
-    prepared = conduct.prepare(replace(loaded, spec=spec), source=_only(case))
-    options = conduct.RunOptions(where.results, None, fresh=True, kind="replay")
-    done = conducted(prepared, options, quiet=where.quiet)
-    record = next(record for _, record in iter_records(done.folder / RECORDS))
-    verdict, why = _compared(case, record, read_run_files(done.folder).metadata)
-    lines = [f"{verdict}: {why}", f"run       {done.folder}"]
-    value = {"verdict": verdict, "reason": why, "run": str(done.folder), "case": case.told}
-    failure = None if verdict == "reproduces" else GateFailed(f"{verdict}: {why}")
-    return Done(lines, value, failure=failure)
-
-
-def _only(case: Case) -> conduct.CandidateSource:
-    def source(spec: RunSpec, population: Population) -> tuple[Candidate, ...]:
-        prompt = population.prompts[case.target]
-        row = {"model": spec.models[0].name, "task_name": prompt.task.name}
-        row |= {"sample_id": prompt.sample.sample_id, "dispatch_mode": case.schedule}
-        return (Candidate.model_validate(row | {"batch_size": len(case.prompts)}),)
-
-    return source
-
-
-def _compared(case: Case, record: Record, metadata: Any) -> tuple[str, str]:
-    """Whether the same two answers came: by token ids, else by text."""
-    if not record.ok:
-        return "not asked", str(record.error)
-    alone, batched = record.asked(Asking.S1), record.asked(Asking.B)
-    again, last = record.asked(Asking.B2), record.asked(Asking.S2)
-    assert alone is not None
-    assert batched is not None
-    here = _stack(metadata, {})
-    if here.kind != case.stack.kind:
-        return "not comparable", f"the case is of {case.stack.kind}, this machine is {here.kind}"
-    if last is not None and _said(last) != _said(alone):
-        return "noise", "the answer alone changes when nothing but time does"
-    expected = _said(case.alone.answer), _said(case.batched.answer)
-    moved = [one for one in (batched, again) if one is not None and _said(one) != _said(alone)]
-    if _said(alone) != expected[0]:
-        what = "changes" if moved else "does not change"
-        return "another answer", f"alone it is another one than the case's; in the batch it {what}"
-    if not moved:
-        return "does not reproduce", "the answer in the batch is the one alone, twice"
-    if any(_said(one) == expected[1] for one in moved):
-        return "reproduces", f"both answers are the case's, token for token; {case.told}"
-    return "changes otherwise", "alone as in the case, in the batch a third answer"
-
-
-def check(path: Path) -> Done:
-    """The arithmetic of a case file, without a server; a check that failed sets the exit code.
-
-    Raises:
-        UsageError: it is no case file.
-    """
-    findings = check_case(path)
-    failed = [one.check for one in findings if one.status is Status.FAILED]
-    message = f"{len(failed)} of {len(findings)} checks failed: {', '.join(failed)}"
-    lines = [*findings, read_case(path).told]
-    return Done(lines, list(findings), failure=GateFailed(message) if failed else None)

@@ -17,7 +17,7 @@ from harness.errors import GateFailed, UsageError, nearest
 from harness.jobs import Done
 from harness.jobs.runs import conducted
 from harness.jobs.together import at_once
-from harness.records import new_run_id
+from harness.records import RunFiles, new_run_id
 from harness.report import certificate_document, write_document
 from harness.settings import Expect, LoadedSpec, RunSpec
 from harness.tasks import Population
@@ -81,11 +81,13 @@ def certified(runs: Sequence[Path], schedules: Sequence[DispatchMode], out: Path
         UsageError: one is no concluded run, or is given twice.
     """
     read = [read_lifetime(run) for run in runs]
-    named = [str(one.files.run_id) for one in read]
-    for place, name in enumerate(named):
-        if name in named[:place]:
-            hint = "each lifetime is a run of its own"
-            raise UsageError(f"the run {name} is given twice", file=runs[place], hint=hint)
+    seen = dict[str, Path]()
+    for run, one in zip(runs, read, strict=True):
+        for mark in _marks(one.files):
+            if mark in seen:
+                what = f"the run {one.files.run_id} is given twice: {seen[mark]} has its servers"
+                raise UsageError(what, file=run, hint="each lifetime is a run of its own")
+        seen |= dict.fromkeys(_marks(one.files), run)
     certificate = certify(read, map(str, schedules))
     name = runs[0].name
     lines = [certificate.sentence, *_remarks(certificate)]
@@ -96,6 +98,12 @@ def certified(runs: Sequence[Path], schedules: Sequence[DispatchMode], out: Path
     ok = certificate.verdict is CertificateVerdict.INVARIANT
     failure = None if ok else GateFailed(f"{certificate.verdict}: {certificate.reason}")
     return Done(lines, certificate, failure=failure)
+
+
+def _marks(files: RunFiles) -> set[str]:
+    """What only one run has: its id, and the logs that its servers wrote."""
+    logs = {start.log_sha256 for one in files.startups for _, start in one.answering()}
+    return {str(files.run_id or files.folder.resolve()), *filter(None, logs)}
 
 
 def rows_of(asked: Asked) -> conduct.CandidateSource:

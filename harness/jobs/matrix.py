@@ -15,8 +15,7 @@ from harness.cause import (
     Explorer,
     How,
     fitting,
-    judge_stack,
-    traits_of_run,
+    judged_run,
 )
 from harness.errors import GateFailed
 from harness.jobs import Done
@@ -92,8 +91,7 @@ def _known(found: Attribution, cells: Cells) -> tuple[Defect, ...]:
     files = read_run_files(runs[0])
     loaded, asked = cells.spec_of(())
     mode = loaded.spec.modes[0]
-    release = files.metadata["versions"].get("vllm")
-    judged = judge_stack(release, traits_of_run(files, mode))
+    judged = judged_run(files, mode)
     schedules = set(map(str, asked.schedules))
     fits = [
         defect

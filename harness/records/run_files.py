@@ -155,6 +155,34 @@ class RunFiles:
         return kind if isinstance(kind, str) else None
 
     @property
+    def vllm(self) -> str | None:
+        """The servers' release of vLLM; ``None`` where it is not recorded."""
+        told = self.versions.get("vllm") or self.versions.get("server_vllm")
+        return told if isinstance(told, str) else None
+
+    @property
+    def gpu(self) -> Json:
+        """The first GPU of the machine; empty where none is recorded, or the CPU computed."""
+        gpus = self.metadata.get("gpus")
+        return gpus[0] if gpus and self.device_kind != "cpu" else {}
+
+    @property
+    def capability(self) -> str | None:
+        """The GPU's compute capability, such as ``9.0``; ``None`` where there is none."""
+        told = self.gpu.get("compute_cap")
+        return None if told is None else str(told)
+
+    @property
+    def parity(self) -> list[tuple[str, Json]]:
+        """Model and setting of what the two modes' servers logged differently, as it is told."""
+        return [
+            (model, difference)
+            for model, found in object_in(self.metadata, "mode_parity").items()
+            for difference in (found if isinstance(found, list) else ())
+            if isinstance(difference, Mapping)
+        ]
+
+    @property
     def spec(self) -> Json:
         """The resolved run spec, empty where it is not known."""
         spec = self.metadata.get("resolved_spec") or self.metadata.get("spec")

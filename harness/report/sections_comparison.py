@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from harness.analyse import StackDifference
 from harness.compare import (
     Changed,
     ChangedSlice,
@@ -9,7 +10,6 @@ from harness.compare import (
     ModeComparison,
     SampleComparison,
     SliceCounts,
-    StackDifference,
 )
 from harness.numbers import RateLike, discordant_text, p_equals, p_text, rate_text
 from harness.report.document import Figure, Flow, FlowPart, Measure, Section, rate_entry

@@ -3,6 +3,7 @@
 What a person writes is checked here with file and line; what leaves this room is frozen values.
 """
 
+from harness.settings.kept_spec import kept_spec
 from harness.settings.loaded_spec import (
     DEFAULT_PROFILE,
     LoadedSpec,
@@ -37,6 +38,7 @@ __all__ = [
     "YamlFile",
     "apply_flags",
     "flag_of",
+    "kept_spec",
     "load_spec",
     "profile_names",
     "read_yaml",

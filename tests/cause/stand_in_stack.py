@@ -4,7 +4,8 @@
 another one where all that a cause names holds: ``mode``; ``arguments`` and ``environment`` of this
 server (by value; ``null`` where it must be missing); ``width``, requests that it shared a step with
 (2 where not given); ``mixed``, a prefill that joined its decode; ``with``, a word of the prompt of
-another request in one of its steps; ``of``, the share of prompts that have it. Nothing is computed.
+another request in one of its steps; ``of``, the share of prompts that have it; ``flaky``, the
+share of a prompt's askings (with ``width`` 1 alone too: noise). Nothing is computed.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
@@ -21,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "chaos"))
 import stand_in_vllm as base
 
 CAUSES = json.loads(Path(os.environ.get("STAND_IN_CAUSES", "causes.json")).read_text())
+ASKED = Counter()
 TOKENS, STEP_S = 10, float(os.environ.get("STAND_IN_STEP_S", "0.006"))
 
 
@@ -41,6 +44,9 @@ class Request(base.Request):
     def __init__(self, prompt, batched, body):
         super().__init__(prompt, batched, body)
         self.left, self.width, self.mixed, self.others = TOKENS, 1, False, set()
+        ASKED[prompt] += 1
+        turn = hashlib.sha256(f"{ASKED[prompt]} {prompt}".encode()).digest()[0]
+        self.turn = turn / 256
 
     def choice(self, index):
         number = int(hashlib.sha256(self.prompt.encode()).hexdigest(), 16)
@@ -67,6 +73,7 @@ class Request(base.Request):
             and (not cause.get("mixed") or self.mixed)
             and ("with" not in cause or any(cause["with"] in other for other in self.others))
             and number % 97 < 97 * cause.get("of", 1.0)
+            and self.turn < cause.get("flaky", 1.0)
         )
 
 

@@ -6,16 +6,24 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.cause import CertificateVerdict, certify, read_lifetime
 from harness.cli import main
-from harness.records import RECORDS, iter_records
+from harness.records import RECORDS, iter_records, read_run_files, text_hash
 from harness.words import DispatchMode
 
 KEPT = Path(__file__).parents[2] / "results/reference"
+TRITON = KEPT / "h200-vllm-0.19.1-unselected-triton"
 STANDARD = {"mode": "standard"}
 SMALL = ("--widths", "2,8", "--prompts", "8", "--lifetimes", "1", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def lifetimes():
+    """Two lifetimes of one stack: a kept run, read once, and stood beside itself."""
+    return [read_lifetime(TRITON)] * 2
 
 
 @pytest.mark.parametrize(
@@ -44,14 +52,111 @@ def test_the_prefix_cache_alone_is_no_proof_of_anything_and_is_named_apart():
     assert [one.id for one in found.known] == ["fa3-cached-prefix"]
 
 
-def test_several_runs_are_several_lifetimes_and_their_tokens_add_up():
-    runs = [read_lifetime(KEPT / f"h200-vllm-0.19.1-unselected-{one}") for one in ("fa2", "triton")]
-    one, both = certify(runs[:1]), certify(runs)
+def test_several_runs_are_several_lifetimes_and_their_tokens_add_up(lifetimes):
+    one, both = certify(lifetimes[:1]), certify(lifetimes)
     assert both.lifetimes == 2
     assert both.bounds.tokens == 2 * one.bounds.tokens
     assert both.bounds.prompts == one.bounds.prompts  # the same prompts say nothing more
-    assert any(both.between_lifetimes.values())  # two kernels: another text alone
+    assert not any(both.between_lifetimes.values())
+    assert both.verdict is CertificateVerdict.INVARIANT
+
+
+@pytest.mark.parametrize(
+    ("others", "named"),
+    [
+        (
+            "h200-vllm-0.19.1-unselected-fa2",
+            "attention_backend is TRITON_ATTN in lifetime 1 and FLASH_ATTN in lifetime 2",
+        ),
+        (
+            "h100-vllm-0.19.1-schedules-triton",
+            "device.name is NVIDIA H200 in lifetime 1 and NVIDIA H100 80GB HBM3 in lifetime 2",
+        ),
+    ],
+)
+def test_runs_of_two_stacks_make_no_certificate_and_what_differs_is_named(others, named):
+    runs = (TRITON, KEPT / others)
+    both = certify([read_lifetime(run) for run in runs])
     assert both.verdict is CertificateVerdict.NOT_PROVEN
+    assert named in both.reason
+
+
+def _put(value, path, new):
+    for key in path[:-1]:
+        value = value[key]
+    value[path[-1]] = new
+
+
+META = "metadata.json"
+SERVER = "startup_batch_invariant_rand1b.json"
+ARGUMENTS = ("attempts", -1, "facts", "arguments")
+
+
+@pytest.mark.parametrize(
+    ("file", "path", "new", "named"),
+    [
+        (META, ("versions", "vllm"), "0.20.0", "vllm is 0.19.1 in lifetime 1 and 0.20.0"),
+        (META, ("versions", "harness"), "9.9", "harness is 0.1.0 in lifetime 1 and 9.9"),
+        (META, ("device", "name"), "NVIDIA L4", "device.name is NVIDIA H200 in lifetime 1 and"),
+        (META, ("gpus", 0, "compute_cap"), "8.9", "compute_cap is 9.0 in lifetime 1 and 8.9"),
+        (META, ("gpus", 0, "driver_version"), "1", "driver_version is 580.159.04 in lifetime 1"),
+        (META, ("image",), {"image_id": "sha256:1"}, "image_id is (not recorded) in lifetime 1"),
+        (META, ("model_files", "rand1b"), "0" * 64, "rand1b is 8c0e5ce9709d"),
+        (META, ("resolved_spec", "controls", "prefix_caching"), "on", "controls.prefix_caching"),
+        (META, ("resolved_spec", "server", "extra_args"), ["--x"], "server.extra_args"),
+        (SERVER, (*ARGUMENTS, "max_num_seqs"), 25, "(rand1b, batch_invariant) is 24 in lifetime 1"),
+        (SERVER, (*ARGUMENTS, "seed"), 1, "arguments.seed (rand1b, batch_invariant) is (not rec"),
+    ],
+)
+def test_each_part_of_a_stack_is_compared(lifetimes, tmp_path, file, path, new, named):
+    changed = tmp_path / "changed"
+    shutil.copytree(TRITON, changed)
+    value = json.loads((changed / file).read_text())
+    _put(value, path, new)
+    (changed / file).write_text(json.dumps(value))
+    other = msgspec.structs.replace(lifetimes[0], files=read_run_files(changed))
+    found = certify([lifetimes[0], other])
+    assert found.verdict is CertificateVerdict.NOT_PROVEN
+    assert named in found.reason, found.reason
+    assert found.reason.startswith("lifetime 2 is of another stack: ")
+
+
+def test_steps_places_and_paths_differ_on_purpose(lifetimes, tmp_path):
+    changed = tmp_path / "changed"
+    shutil.copytree(TRITON, changed)
+    metadata = json.loads((changed / META).read_text())
+    spec = metadata["resolved_spec"]
+    spec["models"][0]["hf_id"] = "/elsewhere/rand1b"
+    spec["server"]["port"] = 19999
+    spec["server"]["extra_args"] += ["--max-num-batched-tokens", "256"]
+    metadata["git_commit"] = "another"
+    (changed / META).write_text(json.dumps(metadata))
+    for file in changed.glob("startup_*.json"):
+        value = json.loads(file.read_text())
+        told = value["attempts"][-1]["facts"]
+        told["max_num_batched_tokens"] = 256
+        told["arguments"] |= {
+            "max_num_batched_tokens": 256, "port": 19999, "model": "/elsewhere/rand1b",
+        }  # fmt: skip
+        file.write_text(json.dumps(value))
+    other = msgspec.structs.replace(lifetimes[0], files=read_run_files(changed))
+    assert certify([lifetimes[0], other]).verdict is CertificateVerdict.INVARIANT
+
+
+def test_another_text_alone_in_another_lifetime_is_no_proof(lifetimes, tmp_path):
+    changed = tmp_path / "changed"
+    shutil.copytree(TRITON, changed)
+    lines = (changed / RECORDS).read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    for row in rows:
+        for answer in filter(None, (row["solo"], row["batched"], *row["askings"].values())):
+            answer.update(text="another", response_hash=text_hash("another"))
+        row["solo_response_hash"] = row["batch_response_hash"] = text_hash("another")
+    (changed / RECORDS).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    other = msgspec.structs.replace(lifetimes[0], files=read_run_files(changed))
+    found = certify([lifetimes[0], other])
+    assert found.verdict is CertificateVerdict.NOT_PROVEN
+    assert "have another text alone" in found.reason
 
 
 def test_a_stack_whose_standard_mode_alone_changes_is_certified(place):
@@ -84,6 +189,17 @@ def test_a_mode_that_changes_is_refused_and_one_without_a_control_is_vacuous(pla
     place.causes()
     code, out, _ = place.harness("certify", "-c", "spec.yaml", *SMALL, "--fresh")
     assert (code, out.partition(":")[0]) == (1, "vacuous")
+
+
+def test_a_text_that_changes_alone_too_is_noise_and_no_verdict(place):
+    place.causes(STANDARD, {"mode": "batch_invariant", "width": 1, "flaky": 0.4})
+    code, out, err = place.harness("certify", "-c", "spec.yaml", *SMALL, "--json", "--fresh")
+    told = json.loads(out)
+    assert (code, told["verdict"]) == (1, "not proven"), told["reason"]
+    assert told["noise"]["batch_invariant"] > 0
+    assert told["noise"]["standard"] == 0
+    assert told["bounds"]["by_prompt"] is None
+    assert "error: not proven" in err
 
 
 def test_a_schedule_that_is_none_is_named_with_the_nearest(place):
@@ -133,3 +249,109 @@ def test_records_that_were_taken_out_are_missed_whatever_lies_beside_them(tmp_pa
     with pytest.raises(SystemExit):
         main(["certify", "--of", str(run), "-o", str(tmp_path / "c")])
     assert capsys.readouterr().out.startswith("not proven")
+
+
+@pytest.mark.parametrize(
+    ("gone", "code", "said"),
+    [
+        ("metadata.json", 2, "which stack was asked, and how, is not known (give the whole folder"),
+        ("metadata.json *.jsonl", 2, "no vllm_records.jsonl in this folder"),
+        (
+            "metadata.json prompt_hashes.jsonl selected_candidates.jsonl",
+            *(2, "selected_candidates.jsonl and prompt_hashes.jsonl are missing too"),
+        ),
+        ("vllm_records.jsonl", 2, "cannot read the records"),
+        ("summary.json", 2, "a run that ended wrote it; `harness summarize"),
+        ("validation.json", 2, "a run that ended wrote it; `harness validate"),
+        ("startup_standard*", 1, "rand1b in mode standard has records and no start-up file"),
+        ("startup_*", 1, "rand1b in mode batch_invariant has records and no start-up file"),
+        ("native_standard*", 1, "logs_unchanged: missing or changed since: native_standard"),
+        ("native_* startup_*", 1, "records and no start-up file"),
+        ("selected_candidates.jsonl", 1, "what was planned: selected_candidates.jsonl is missing"),
+        ("prompt_hashes.jsonl", 1, "what was planned: prompt_hashes.jsonl is missing"),
+        ("report.md", 0, "invariant within"),
+    ],
+)
+def test_each_file_that_is_missing_is_told_and_none_is_believed_in_its_absence(
+    tmp_path, capsys, gone, code, said
+):
+    run = tmp_path / "run"
+    shutil.copytree(TRITON, run)
+    for file in (file for pattern in gone.split() for file in run.glob(pattern)):
+        file.unlink()
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", "--of", str(run)])
+    told = capsys.readouterr()
+    assert (ended.value.code or 0) == code, told
+    assert said in told.out + told.err
+    assert "Traceback" not in told.err
+    assert told.err.count("error: ") == (code > 0)
+
+
+@pytest.mark.parametrize("file", ["metadata.json", "startup_standard_rand1b.json", "summary.json"])
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"resolved_spec": {"models": 1}}', "\0"])
+def test_a_file_of_another_form_is_no_traceback(tmp_path, capsys, file, text):
+    run = tmp_path / "run"
+    shutil.copytree(TRITON, run)
+    (run / file).write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", "--of", str(run)])
+    assert ended.value.code in (1, 2)
+    assert capsys.readouterr().err.count("error: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "new"),
+    [
+        (("resolved_spec", "server", "unknown"), 1),
+        (("resolved_spec", "models"), []),
+        (("resolved_spec", "tasks"), None),
+        (("versions",), None),
+        (("gpus",), None),
+        (("gpus", 0, "compute_cap"), 9.0),
+        (("mode_parity",), [1]),
+        (("mode_parity", "rand1b"), [{}]),
+        (("model_files",), 7),
+    ],
+)
+def test_settings_that_cannot_be_read_are_one_message(tmp_path, capsys, path, new):
+    run = tmp_path / "run"
+    shutil.copytree(TRITON, run)
+    metadata = json.loads((run / META).read_text())
+    _put(metadata, path, new)
+    (run / META).write_text(json.dumps(metadata))
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", "--of", str(run), "--of", str(TRITON)])
+    assert ended.value.code in (1, 2)
+    told = capsys.readouterr().err
+    assert told.count("error: ") == 1
+    assert "pydantic" not in told
+
+
+def test_without_prompts_nothing_is_proven(lifetimes, tmp_path):
+    changed = tmp_path / "changed"
+    shutil.copytree(TRITON, changed)
+    (changed / RECORDS).write_text("")
+    other = msgspec.structs.replace(lifetimes[0], files=read_run_files(changed))
+    found = certify([other])
+    assert (found.verdict, found.reason) == (
+        *(CertificateVerdict.NOT_PROVEN, "no prompt was asked in standard mode"),
+    )
+    assert found.bounds.by_prompt is None
+
+
+def test_a_run_whose_summary_makes_no_claim_proves_nothing(lifetimes):
+    summary = msgspec.structs.replace(lifetimes[0].summary, claims=())
+    found = certify([msgspec.structs.replace(lifetimes[0], summary=summary)])
+    assert found.verdict is CertificateVerdict.NOT_PROVEN
+
+
+def test_a_copy_under_another_name_is_the_same_lifetime(tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(TRITON, run)
+    metadata = json.loads((run / META).read_text())
+    (run / META).write_text(json.dumps(metadata | {"run_id": "another"}))
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", "--of", str(TRITON), "--of", str(run)])
+    assert ended.value.code == 2
+    assert "is given twice" in capsys.readouterr().err

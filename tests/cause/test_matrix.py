@@ -114,6 +114,17 @@ def test_what_no_axis_takes_away_is_unknown(place):
     assert out.startswith("unknown: no value of any axis")
 
 
+@pytest.mark.parametrize("noisy", ["one", "two"])  # at the base, and where it would be clean
+def test_a_cell_whose_texts_change_alone_too_is_never_a_clean_one(place, noisy):
+    place.causes(
+        {"mode": "batch_invariant", "arguments": {"--kernel": "one"}},
+        {"arguments": {"--kernel": noisy}, "width": 1, "flaky": 0.4},
+    )
+    axes = ("--axis", "kernel=--kernel one|--kernel two")
+    code, out, _ = place.harness("matrix", "-c", "spec.yaml", *axes, *SMALL, "--fresh")
+    assert (code, out.partition(":")[0]) == (1, "unknown"), out
+
+
 def test_servers_that_run_already_are_asked_and_told_apart(place, tmp_path):
     sides, processes = [], []
     try:

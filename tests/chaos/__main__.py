@@ -181,6 +181,7 @@ def work(number: int) -> int:
     import harness.jobs.certifying
     import harness.jobs.compare_runs
     import harness.jobs.matrix
+    import harness.jobs.replaying
     import harness.jobs.rescoring
     import harness.jobs.run_numbers
     import harness.jobs.runs

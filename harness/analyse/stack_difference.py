@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from harness.compare.alignment import Side
+from harness.records import RunFiles, Startup
 from harness.words import Mode
 
 Flat = dict[str, str]
@@ -51,7 +51,7 @@ class StackDifference(Struct, frozen=True):
 
 
 def stack_differences(
-    a: Side, b: Side, modes: Sequence[tuple[Mode, Mode]]
+    a: RunFiles, b: RunFiles, modes: Sequence[tuple[Mode, Mode]]
 ) -> tuple[StackDifference, ...]:
     """Everything that differs, versions and image first; one run may stand on both sides.
 
@@ -71,18 +71,18 @@ def stack_differences(
         StackDifference("server", *difference, "" if len(where) == served else "; ".join(where))
         for difference, where in found.items()
     ]
-    if not a.files.metadata or not b.files.metadata:
+    if not a.metadata or not b.metadata:
         return tuple(servers)
     one, other = _parts(a), _parts(b)
     *parts, harness = (_differences(part, one[part], other[part]) for part in one)
     return (*chain.from_iterable(parts), *servers, *harness)
 
 
-def stack_gaps(a: Side, b: Side) -> Iterator[str]:
+def stack_gaps(a: RunFiles, b: RunFiles) -> Iterator[str]:
     """What the stacks could not be compared on, in words."""
     files = {
-        "stack and settings: no metadata.json": (a.files.metadata, b.files.metadata),
-        "which kernels ran: no startup_*.json": (a.files.startups, b.files.startups),
+        "stack and settings: no metadata.json": (a.metadata, b.metadata),
+        "which kernels ran: no startup_*.json": (a.startups, b.startups),
     }
     for what, found in files.items():
         without = [name for name, file in zip("AB", found, strict=True) if not file]
@@ -90,17 +90,17 @@ def stack_gaps(a: Side, b: Side) -> Iterator[str]:
             yield f"{what} beside {' and '.join(without)}"
 
 
-def _parts(side: Side) -> dict[str, Flat]:
+def _parts(files: RunFiles) -> dict[str, Flat]:
     """What the metadata says, by part; vLLM's version also from the servers' own logs."""
-    known = _flat(side.files.metadata)
+    known = _flat(files.metadata)
     versions = _under(known, "versions")
-    starts = (_flat(startup.attempts[-1]) for startup in side.files.startups if startup.attempts)
+    starts = map(_last, files.startups)
     logged = [start[_LOGGED_VLLM] for start in starts if _LOGGED_VLLM in start]
     if logged:
         versions = {"vllm": logged[0]} | versions
     of_server = {k: v for k, v in versions.items() if k.startswith(_SERVER_PACKAGES)}
     first = [key for key in ("vllm", "torch") if key in of_server]
-    image, settings = _under(known, "image"), _flat(side.files.spec)
+    image, settings = _under(known, "image"), _flat(files.spec)
     return {
         "versions": {key: of_server[key] for key in (*first, *of_server)},
         "weights": _under(known, "model_files"),
@@ -116,11 +116,11 @@ def _parts(side: Side) -> dict[str, Flat]:
     }
 
 
-def _servers(side: Side, mode: Mode) -> dict[str, Flat]:
-    """By model, the last start of a server: what it was given and what it said of itself."""
+def _servers(files: RunFiles, mode: Mode) -> dict[str, Flat]:
+    """By model, what a server was given and what it said of itself."""
     found = {}
-    for startup in (startup for startup in side.files.startups if startup.mode == mode):
-        last = _flat(startup.attempts[-1]) if startup.attempts else {}
+    for startup in (startup for startup in files.startups if startup.mode == mode):
+        last = _last(startup)
         said = (
             _under(last, "facts")
             | _under(last, "server.environment", "environment")
@@ -128,6 +128,13 @@ def _servers(side: Side, mode: Mode) -> dict[str, Flat]:
         )
         found[startup.model] = {k: v for k, v in said.items() if not _SERVER_LEFT_OUT.fullmatch(k)}
     return found
+
+
+def _last(startup: Startup) -> Flat:
+    """Of the starts that may have answered the last; where none may, the last of all."""
+    answered = [number - 1 for number, _ in startup.answering()]
+    last = startup.attempts[(answered or [-1])[-1]] if startup.attempts else {}
+    return _flat(last)
 
 
 def _differences(part: str, one: Flat, other: Flat) -> Iterator[StackDifference]:

@@ -1,0 +1,65 @@
+"""Whether several runs asked one stack, as far as their files say: a certificate is of one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from harness.analyse import StackDifference, stack_differences
+from harness.records import RunFiles, object_in
+from harness.words import MODES
+
+_SHOWN = 3
+_BUDGET = re.compile(r"--max-num-batched-tokens[= ]\d+")
+_PIECES = re.compile(r"'compile_ranges_endpoints': \[[^]]*\]")
+"""What follows from the tokens of a step, among what the engine says of its compilation."""
+_ON_PURPOSE = re.compile(
+    r"(?:arguments\.)?max_num_batched_tokens|(?:arguments|engine)\.(?:model|model_tag|tokenizer)"
+    r"|server\.(?:overlap|gpu_device_ids)|controls\.askings|score_profile"
+    r"|gpus\[\d+\]\.uuid|host\.processor"
+)
+"""Tokens of a step differ on purpose; the others change no computation. What ``arguments.model``
+is a path of, the weights and the settings say; a CPU's name is the device's.
+"""
+_MODEL = re.compile(r"models\[(.*)\]\.hf_id")
+
+
+def other_stack(files: Sequence[RunFiles]) -> str:
+    """How a run's stack differs from the first one's, mode by mode, in words; empty if none does.
+
+    What one run records and another does not is a difference: nobody knows that it is the same.
+    """
+    for number, other in enumerate(files[1:], start=2):
+        found = list(_differing(files[0], other))
+        if found:
+            told = [
+                f"{one.name}{f' ({one.where})' if one.where else ''} is {one.a} in lifetime 1 and "
+                f"{one.b} in lifetime {number}"
+                for one in found[:_SHOWN]
+            ]
+            more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+            return f"lifetime {number} is of another stack: {'; '.join(told + more)}"
+    return ""
+
+
+def _differing(first: RunFiles, other: RunFiles) -> Iterator[StackDifference]:
+    """What differs, but for what differs on purpose."""
+    weighed = set.intersection(
+        *(set(object_in(run.metadata, "model_files")) for run in (first, other))
+    )
+    for one in stack_differences(first, other, [(mode, mode) for mode in MODES]):
+        path = _MODEL.fullmatch(one.name)
+        if _ON_PURPOSE.fullmatch(one.name) or (path and path[1] in weighed):
+            continue
+        if one.part == "harness" and one.name != "harness":
+            continue
+        if one.name == "server.extra_args" and _arguments(first) == _arguments(other):
+            continue
+        if _PIECES.sub("", one.a) != _PIECES.sub("", one.b):
+            yield one
+
+
+def _arguments(files: RunFiles) -> str:
+    """A server's further arguments in one line, without the tokens of a step."""
+    given = object_in(files.spec, "server").get("extra_args") or ()
+    return " ".join(_BUDGET.sub("", " ".join(map(str, given))).split())
