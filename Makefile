@@ -5,10 +5,19 @@ SHELL := /bin/bash
 export PYTHON
 
 PYTHON ?=
-HARNESS := .venv/bin/harness
+OFFLINE ?=
+HARNESS := $(if $(OFFLINE),bash docker/offline/harness.sh $(OFFLINE),.venv/bin/harness)
 PROFILE ?= study-d
+BACKEND ?=
 IMAGE ?=
+ENGINE ?=
+NATIVE_COMMAND ?=
+VOLUMES ?=
+MODELS ?=
+TASKS ?=
 CANDIDATES ?=
+FLAGS ?=
+BUNDLE ?= build/offline
 DRY_RUN ?=
 SEED ?= 1
 MINUTES ?= 15
@@ -17,9 +26,12 @@ ONLY ?=
 CPU_IMAGE ?= harness-vllm-cpu:0.32.0
 PACKAGES := bash docker/cpu/engine/packages.sh
 MODEL ?= smollm2-135m-instruct-q4_1
-SPEC_FLAGS = --profile $(PROFILE) $(if $(IMAGE),--image $(IMAGE)) $(if $(CANDIDATES),--candidates $(CANDIDATES) --rows-per-mode none)
+SPEC_FLAGS = --profile $(PROFILE) $(if $(BACKEND),--backend $(BACKEND)) $(if $(IMAGE),--image $(IMAGE)) \
+  $(if $(NATIVE_COMMAND),--native-command "$(NATIVE_COMMAND)") $(if $(VOLUMES),--volumes $(VOLUMES)) \
+  $(foreach model,$(MODELS),--model $(model)) $(if $(TASKS),--tasks $(TASKS)) \
+  $(if $(CANDIDATES),--candidates $(CANDIDATES) --rows-per-mode none) $(FLAGS)
 
-.PHONY: help preflight setup dev engine model demo demo-docker doctor smoke ablation test chaos invalid lint docs bench images-compare clean
+.PHONY: help preflight setup dev engine model demo demo-docker doctor smoke ablation bundle test chaos invalid lint docs bench images-compare clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,7 +39,7 @@ help: ## list the targets
 preflight: ## could this machine take the CPU engine; nothing is downloaded
 	@bash docker/cpu/engine/preflight.sh engine .venv-cpu >/dev/null
 
-setup: .venv/.ready ## install the harness into .venv, from the lock file
+setup: $(if $(OFFLINE),,.venv/.ready) ## install the harness into .venv, from the lock file
 
 .venv/.ready: requirements.lock pyproject.toml
 	@bash docker/cpu/engine/preflight.sh harness .venv make || exit 3
@@ -61,8 +73,13 @@ doctor: setup ## could `make ablation` run here, and if not, what to do
 smoke: setup ## one row under the batch-invariant path: does the server start, is the path proven
 	@$(HARNESS) ablation $(SPEC_FLAGS) --only smoke
 
-ablation: setup ## doctor, smoke, scan if no CANDIDATES, full run, report; DRY_RUN=1 only says what
+ablation: setup ## doctor, smoke, scan if no CANDIDATES, full run, report; DRY_RUN=1 says what, OFFLINE=DIR
 	@$(HARNESS) ablation $(SPEC_FLAGS) $(if $(DRY_RUN),--dry-run)
+
+bundle: setup ## all that `make ablation OFFLINE=DIR` needs, in the folder BUNDLE; IMAGE= or ENGINE=, MODELS=, TASKS=
+	@mkdir -p "$(dir $(BUNDLE))"
+	@IMAGE="$(IMAGE)" ENGINE="$(ENGINE)" MODELS="$(MODELS)" TASKS="$(TASKS)" CANDIDATES="$(CANDIDATES)" \
+	  bash docker/offline/bundle.sh "$(BUNDLE)"
 
 test: dev $(if $(PYTEST),engine) ## every test that this machine can run; says what it left out and why
 	@$(if $(PYTEST),.venv/bin/python -m pytest $(PYTEST),bash tests/side_by_side.sh)

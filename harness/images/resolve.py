@@ -72,10 +72,10 @@ def _pulled(
     """The registry's digest; ``None`` for an image that never came from a registry.
 
     A registry may have a stranger's image under the name of one that was built here, so for such
-    a name it is not asked.
+    a name it is not asked; nor is it for an image that is named by its id on this machine.
     """
     here = find_image(client, str(reference))
-    if here is not None and not here.digests:
+    if here is not None and (not here.digests or str(reference) == here.id):
         progress(f"{reference} was built or loaded here: pinning it by its image id")
         return None
     try:

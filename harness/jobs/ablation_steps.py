@@ -18,6 +18,7 @@ from harness.findings import Status
 from harness.images import DEFAULT_LOCK
 from harness.jobs.runs import export_scan, population_rows, read_sizes
 from harness.jobs.this_machine import check_machine
+from harness.models import weights_folder
 from harness.plan import estimate
 from harness.serve import launch_options
 from harness.settings import Expect, LoadedSpec, RunSpec, load_spec, profile_names
@@ -25,6 +26,7 @@ from harness.words import BackendName, DispatchMode, Mode
 
 SMOKE, SCAN, FULL = "smoke", "scan", "run"
 _NO_FLIP = "no prompt of the population changed its score in a batch, so there is nothing to test"
+_NOT_PUBLIC = "the study's own rows are not public, and no other file was named: so it scans"
 _SCAN_MORE = "scan larger batches (--batch-sizes) or another task folder (--tasks)"
 
 
@@ -107,12 +109,16 @@ class Ablation:
     def announcement(self, results: Path) -> Iterator[str]:
         """What will be done, step by step."""
         spec, full = self.steps[0].loaded.spec, self.steps[-1].loaded.spec
-        models = ", ".join(model.hf_id for model in full.models)
+        ids = [model.hf_id for model in full.models]
+        hub = " (downloaded to the Hugging Face cache if they are not there)"
+        from_hub = any(weights_folder(hf_id) is None for hf_id in ids)
         image = f", image {spec.image}" if spec.backend is BackendName.DOCKER else ""
         made = f" (made by the scan: the score flips of {full.tasks})" if self.scans else ""
         yield f"ablation {spec.name}: {', '.join(full.modes)} on {spec.backend}{image}"
-        yield f"  models      {models} (downloaded to the Hugging Face cache if they are not there)"
+        yield f"  models      {', '.join(ids)}{hub if from_hub else ''}"
         yield f"  candidates  {self.candidates}{made}"
+        if self.scans and not all(Path(file).exists() for file in spec.candidates):
+            yield f"              {_NOT_PUBLIC}"
         yield "  1. doctor     checks engine, GPU, image, disk, port, models; starts nothing"
         for number, step in enumerate(self.steps, 2):
             yield f"  {number}. {step.name:<10} {results / step.run_id}: {step.amount}"
