@@ -31,7 +31,16 @@ from harness.cause.certificate import (
 )
 from harness.cause.certificate_counts import Counts
 from harness.cause.costs import FEWEST_BLOCKS, Cost, Reading, costs
-from harness.cause.defects import Defect, Has, Judged, Trait, fitting, judge_stack, known_defects
+from harness.cause.defects import (
+    Defect,
+    Has,
+    Judged,
+    Trait,
+    fitting,
+    judge_stack,
+    known_defects,
+    not_judged,
+)
 from harness.cause.shrinking import Shrinker, Tally, Trial
 from harness.cause.traits import (
     Traits,
@@ -77,6 +86,7 @@ __all__ = [
     "judged_run",
     "known_defects",
     "name_of",
+    "not_judged",
     "read_case",
     "read_lifetime",
     "spec_of_run",

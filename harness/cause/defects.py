@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from msgspec import Struct, yaml
 
-from harness.prove import parse_version
+from harness.prove import ahead_of_release, parse_version
 
 
 class Trait(StrEnum):
@@ -121,6 +121,22 @@ def judge_stack(release: str | None, traits: Mapping[Trait, Collection[str]]) ->
     return tuple(Judged(one, *_has(one, release, traits)) for one in known_defects())
 
 
+@cache
+def newest_read() -> str:
+    """The newest release that any entry names: what came after it, nobody has looked at."""
+    told = {one for d in known_defects() for one in (d.first_bad, d.first_good, d.read) if one}
+    return max(told, key=lambda one: parse_version(one) or (0, 0, 0))
+
+
+def not_judged(release: str | None) -> str:
+    """Why the register says nothing of a release: not known, or too new; empty where it does."""
+    version, newest = parse_version(release), newest_read()
+    if version is None:
+        return "vLLM's release not known"
+    newer = version > (parse_version(newest) or version)
+    return f"{release} is newer than {newest}, the last release that was looked at" if newer else ""
+
+
 def _has(
     defect: Defect, release: str | None, traits: Mapping[Trait, Collection[str]]
 ) -> tuple[Has, str]:
@@ -129,7 +145,10 @@ def _has(
         if trait not in traits:
             missing.append(trait)
         elif not set(words) & set(traits[trait]):
-            return Has.NO, f"{trait} is {', '.join(traits[trait])}, not {' or '.join(words)}"
+            return (
+                Has.NO,
+                f"{trait} is {', '.join(sorted(traits[trait]))}, not {' or '.join(words)}",
+            )
     in_range, why = _in_range(defect, release)
     if in_range is Has.NO:
         return Has.NO, why
@@ -144,9 +163,12 @@ def _in_range(defect: Defect, release: str | None) -> tuple[Has, str]:
     """Whether a release is one that has the defect, and by what that is known."""
     version = parse_version(release)
     bad, good, read = map(parse_version, (defect.first_bad, defect.first_good, defect.read))
-    if version is None:
-        everywhere = bad is None and good is None
-        return (Has.YES, "any release") if everywhere else (Has.UNKNOWN, "vLLM's release not known")
+    if version is None and bad is None and good is None:
+        return Has.YES, "any release"
+    if version is None or not_judged(release):
+        return Has.UNKNOWN, not_judged(release)
+    if ahead_of_release(release) and version in (bad, good):
+        return Has.MAY, f"{release} came before the release whose number it bears"
     if good and version >= good:
         return Has.NO, f"repaired in {defect.first_good}"
     if bad and version < bad:

@@ -42,7 +42,7 @@ def traits_of(
     capability: str | None = None,
     config: Mapping[str, Any] | None = None,
     features: Iterable[str] | None = None,
-    quantization: str | None = None,
+    quantization: Iterable[str] | None = None,
     platform: str = "cuda",
 ) -> Traits:
     """The traits that a spec's server has in a mode; what nothing tells is left out.
@@ -54,7 +54,7 @@ def traits_of(
         capability: the GPU's, such as ``9.0``.
         config: the model's own ``config.json``.
         features: the model's, where given by hand: ``dense`` or any of the register's.
-        quantization: where given by hand; ``none`` for none.
+        quantization: where given by hand, of every part; ``none`` for none.
         platform: ``cuda`` or ``cpu``.
     """
     given = " ".join(spec.server.extra_args)
@@ -89,11 +89,11 @@ def traits_of(
     if kinds is not None:
         more = {"speculative"} if _SPECULATIVE.search(given) else set()
         found[Trait.FEATURE] = kinds | more or frozenset({"dense"})
-    stored = quantization or next(iter(_QUANTIZATION.findall(given)), None)
-    if stored is None and config is not None:
-        stored = _quantization(config)
-    if stored is not None:
-        found[Trait.QUANTIZATION] = frozenset({stored})
+    stored = quantization or _QUANTIZATION.findall(given)[-1:]
+    if not stored and config is not None:
+        stored = [_quantization(config)]
+    if stored:
+        found[Trait.QUANTIZATION] = frozenset(stored)
     return found
 
 

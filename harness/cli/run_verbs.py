@@ -25,6 +25,7 @@ from harness.cli.terminal import (
     tell,
     with_spec,
 )
+from harness.errors import UsageError
 from harness.files import write_whole
 
 CLEAN_EXAMPLE = "Example: harness clean --dry-run && harness clean --run 20261124_054500-study-d"
@@ -169,10 +170,13 @@ def doctor(
       harness doctor -c my_run.yaml --backend native
       harness doctor --invariant --vllm 0.19.1 --capability 9.0
     """
+    stated = {"release": vllm, "capability": capability, "features": features}
+    known = {**stated, "quantization": quantization}
     if invariant:
-        stated = {"release": vllm, "capability": capability, "features": features}
-        known = {**stated, "quantization": quantization}
         return tell(jobs.stack_check.check_invariance(loaded.spec, lock, **known), as_json)
+    if any(word is not None for word in known.values()):
+        flags = "--vllm, --capability, --features and --quantization"
+        raise UsageError(f"{flags} state the stack that --invariant judges", hint="add --invariant")
     tell(jobs.this_machine.doctor(loaded.spec, lock, results), as_json)
 
 

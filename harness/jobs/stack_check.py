@@ -8,8 +8,17 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from harness.cause import Has, Judged, Trait, Traits, judge_stack, known_defects, traits_of
-from harness.errors import GateFailed, UsageError, nearest
+from harness.cause import (
+    Has,
+    Judged,
+    Trait,
+    Traits,
+    judge_stack,
+    known_defects,
+    not_judged,
+    traits_of,
+)
+from harness.errors import GateFailed, HarnessError, IncompleteRun, UsageError, nearest, shown
 from harness.findings import Finding
 from harness.images import ImageLock
 from harness.jobs import Done
@@ -18,7 +27,9 @@ from harness.models import weights_folder
 from harness.settings import RunSpec
 from harness.words import BackendName, Mode
 
-_IN_TAG = re.compile(r":v?(\d+\.\d+\.\d+)")
+_VERSION = r"\d+\.\d+\.\d+(?:(?:\.|-)?(?:a|b|rc|dev|post)\d+)*"
+_IN_TAG = re.compile(rf":v?({_VERSION})")
+_STATED = re.compile(rf"v?{_VERSION}(?:\+[\w.]+)?")
 _CAPABILITY = re.compile(r"\d+\.\d")
 
 
@@ -43,10 +54,13 @@ def check_invariance(
     Raises:
         UsageError: a stated word means nothing.
     """
-    release = release or _release(spec, lock)
+    if release is None:
+        release = _release(spec, lock)
+    elif not _STATED.fullmatch(release) or not_judged(release) == not_judged(None):
+        raise UsageError(f"--vllm: {shown(release)} is no release", hint="for example 0.19.1")
     platform = "cpu" if _is_cpu(spec, lock) else "cuda"
-    if capability and not _CAPABILITY.fullmatch(capability):
-        raise UsageError(f"--capability: '{capability}' is none", hint="for example 9.0")
+    if capability is not None and not _CAPABILITY.fullmatch(capability):
+        raise UsageError(f"--capability: {shown(capability)} is none", hint="for example 9.0")
     if capability is None and platform == "cuda":
         gpus = read_gpus().found
         read = gpus[0].capability if gpus else None
@@ -56,14 +70,18 @@ def check_invariance(
         "capability": capability,
         "config": _config(spec),
         "features": _words(features, Trait.FEATURE, "dense"),
-        "quantization": next(iter(_words(quantization, Trait.QUANTIZATION, "none") or ()), None),
+        "quantization": _words(quantization, Trait.QUANTIZATION, "none"),
         "platform": platform,
     }
     traits = traits_of(spec, Mode.BATCH_INVARIANT, **known)
     judged = judge_stack(release, traits)
     has = [one for one in judged if one.has is Has.YES and one.defect.outcome != "confounds"]
     lines = [_stack_line(release, traits), *_findings(judged)]
-    failure = None
+    unknown = not_judged(release)
+    failure: HarnessError | None = None
+    if unknown:
+        hint = "state it with --vllm" if release is None else "certify it: `harness certify`"
+        failure = IncompleteRun(f"not judged: {unknown}", hint=hint)
     if has:
         names = ", ".join(f"{one.defect.id} ({one.defect.where})" for one in has)
         failure = GateFailed(f"this stack is not batch-invariant as far as is known: {names}")
@@ -72,7 +90,7 @@ def check_invariance(
         for one in judged
     ]
     stack = {str(trait): sorted(words) for trait, words in traits.items()}
-    value = {"ok": not has, "release": release, "stack": stack, "defects": rows}
+    value = {"ok": not has and not unknown, "release": release, "stack": stack, "defects": rows}
     return Done(lines, value, failure=failure)
 
 
@@ -143,10 +161,13 @@ def _words(text: str | None, trait: Trait, none: str) -> tuple[str, ...] | None:
     """
     if text is None:
         return None
+    flag = f"--{'features' if none == 'dense' else trait}"
     known = {none, *(word for one in known_defects() for word in one.when.get(trait, ()))}
-    stated = tuple(filter(None, text.split(",")))
+    stated = tuple(dict.fromkeys(text.split(",")))
     for word in stated:
         if word not in known:
             hint = nearest(word, sorted(known), "known words")
-            raise UsageError(f"--{'features' if none == 'dense' else trait}: '{word}'", hint=hint)
+            raise UsageError(f"{flag}: {shown(word)}", hint=hint)
+    if none in stated and len(stated) > 1:
+        raise UsageError(f"{flag}: {shown(text)}", hint=f"'{none}' is said alone, or not at all")
     return stated

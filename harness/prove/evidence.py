@@ -22,6 +22,7 @@ LAST_READ: Release = (0, 33)
 """The newest release of vLLM whose source was read; what a newer one does is not known."""
 _LAST_TORCH: Release = (2, 14)
 _NUMBER = re.compile(r"^v?(\d+)\.(\d+)(?:\.(\d+))?")
+_AHEAD = re.compile(r"^v?[\d.]+?[.-]?(?:a|b|rc|dev|pre)\d*(?![a-z])")
 
 
 class Device(StrEnum):
@@ -247,6 +248,11 @@ def parse_version(text: str | None) -> Version | None:
         return None
     version = (int(match[1]), int(match[2]), int(match[3] or 0))
     return version if version >= _FIRST_RELIABLE_NUMBER else None
+
+
+def ahead_of_release(text: str | None) -> bool:
+    """Whether a build comes before the release whose number it bears, as ``0.20.2rc1.dev3``."""
+    return _AHEAD.match(text or "") is not None
 
 
 def evidence_rule(version: Version, device: Device, torch_version: str | None = None) -> Rule:

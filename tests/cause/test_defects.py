@@ -19,10 +19,18 @@ HOPPER = {
 }
 
 
-def stack(release, capability, mode=Mode.BATCH_INVARIANT, features=("dense",), **overrides):
+def stack(
+    release,
+    capability,
+    mode=Mode.BATCH_INVARIANT,
+    features=("dense",),
+    quantization=("none",),
+    **overrides,
+):
     spec = load_spec("controlled", HOPPER | overrides).spec
     known = {"release": release, "capability": capability, "features": features}
-    return traits_of(spec, mode, quantization="none", **known)
+    known["quantization"] = quantization
+    return traits_of(spec, mode, **known)
 
 
 def found(release, traits, *kinds):
@@ -108,8 +116,33 @@ def test_a_stack_of_which_something_is_not_known_is_not_clear_of_what_hangs_on_i
     assert "moe-no-guard" not in found("0.19.1", stack("0.19.1", "9.0"), *set(Has) - {Has.NO})
 
 
-def test_a_release_that_nobody_read_may_have_what_the_last_one_had():
-    assert "fa3-mixed-prefill" in found("0.40.0", stack("0.40.0", "9.0"), Has.MAY)
+@pytest.mark.parametrize("release", ["0.33.1", "0.34.0rc1", "0.40.0"])
+def test_of_a_release_newer_than_the_newest_one_read_nothing_is_said(release):
+    traits = stack(release, "9.0", features=("moe",), quantization=("fp8",))
+    assert not found(release, traits, Has.YES, Has.MAY)
+    assert "fa3-mixed-prefill" in found(release, traits, Has.UNKNOWN)
+    assert "fp8-moe-online" in found(release, traits, Has.UNKNOWN)  # repaired in 0.33.0
+
+
+def test_an_entry_that_was_not_followed_to_a_release_may_still_be_there():
+    assert "rmsnorm-fused-quant" in found(
+        "0.30.0", fp8 := stack("0.30.0", "9.0", quantization=["fp8"]), Has.MAY
+    )
+    assert "rmsnorm-fused-quant" in found("0.26.0", fp8)
+
+
+@pytest.mark.parametrize("release", ["0.27.0rc1", "0.27.0.dev12+g1a2b3c4", "v0.27.0-rc2"])
+def test_a_candidate_of_a_repaired_release_may_lack_the_repair(release):
+    assert "rmsnorm-256-tokens" in found(release, stack(release, "9.0"), Has.MAY)
+    whole = ("0.27.0", "0.27.0+cu129", "0.27.0.post1")
+    assert not any(
+        "rmsnorm-256-tokens" in found(r, stack(r, "9.0"), *set(Has) - {Has.NO}) for r in whole
+    )
+
+
+def test_every_quantization_of_a_stack_is_looked_at():
+    for both in (["awq", "fp8"], ["fp8", "awq"]):
+        assert "rmsnorm-fused-quant" in found("0.25.0", stack("0.25.0", "9.0", quantization=both))
 
 
 def test_a_repaired_release_does_not_have_it():
