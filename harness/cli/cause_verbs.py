@@ -54,7 +54,7 @@ def certify(
         return tell(jobs.certifying.certified(of, modes, out), as_json)
     asked = jobs.certifying.Asked(
         jobs.certifying.read_schedules(schedules),
-        jobs.runs.read_sizes(widths),
+        jobs.runs.read_sizes(widths, "--widths"),
         prompts,
         lifetimes,
         not even_steps,
@@ -165,7 +165,7 @@ def matrix(
     """
     asked = jobs.certifying.Asked(
         jobs.certifying.read_schedules(schedules),
-        jobs.runs.read_sizes(widths),
+        jobs.runs.read_sizes(widths, "--widths"),
         prompts,
         lifetimes=1,
     )
@@ -197,5 +197,5 @@ def bench(
       harness bench --profile demo --concurrent 1,8 --axis "mode=standard|batch_invariant"
       harness bench --profile controlled --axis "attention=FA3|FA2|TRITON_ATTN"
     """
-    sizes = jobs.runs.read_sizes(concurrent)
+    sizes = jobs.runs.read_sizes(concurrent, "--concurrent", least=1, most=4096)
     tell(jobs.benching.bench(loaded, axis, sizes, blocks, results, out, quiet=quiet), as_json)

@@ -136,7 +136,7 @@ def scan(
       harness scan -c my_run.yaml --batch-sizes 8,32 --out my.csv
       harness scan --url http://127.0.0.1:8000
     """  # noqa: E501
-    sizes = jobs.runs.read_sizes(batch_sizes)
+    sizes = jobs.runs.read_sizes(batch_sizes, "--batch-sizes")
     places = (results, run_id, sizes, select, out)
     tell(jobs.runs.scan(loaded, *places, fresh=fresh, quiet=quiet, include_cache=include_cache))
 

@@ -131,7 +131,7 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: str) -> Abl
         UsageError: an input is wrong. A candidate file that somebody named and that is not there
             is, too: hours of scanning are no answer to it. Only a profile's may be missing.
     """
-    sizes, spec, none = read_sizes(batch_sizes), loaded.spec, Expect()
+    sizes, spec, none = read_sizes(batch_sizes, "--batch-sizes"), loaded.spec, Expect()
     missing = [file for file in spec.candidates if not Path(file).exists()]
     shipped = (load_spec(name).spec.candidates for name in profile_names())
     if missing and spec.candidates not in shipped:

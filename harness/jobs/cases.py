@@ -41,7 +41,7 @@ from harness.records import (
     text_hash,
 )
 from harness.replay import Dispatcher
-from harness.settings import Expect, LoadedSpec, RunSpec
+from harness.settings import Expect, LoadedSpec, RunSpec, changed_spec
 from harness.tasks import Prompt
 from harness.words import BackendName, DispatchMode, Effect, Mode
 
@@ -226,7 +226,7 @@ def spec_here(spec: RunSpec, mode: Mode, where: Where, source: str) -> LoadedSpe
     """The settings of a run or of a case, for one mode, with this machine's own.
 
     Raises:
-        UsageError: ``--server`` is no URL.
+        UsageError: what is this machine's own is no setting.
     """
     over = where.overrides
     own: Changes = {key: over[key] for key in ("port", "native_command") if key in over}
@@ -250,7 +250,7 @@ def spec_here(spec: RunSpec, mode: Mode, where: Where, source: str) -> LoadedSpe
         except ValueError:
             raise UsageError(f"--server: '{over['server']}'", hint="URL, or URL,LOG") from None
         changes |= {"backend": BackendName.EXTERNAL, "external": {mode: there}}
-    return LoadedSpec(spec.model_copy(update=changes), {}, source)
+    return LoadedSpec(changed_spec(spec, changes, source), {}, source)
 
 
 def _case(

@@ -13,7 +13,7 @@ import msgspec
 from harness import conduct
 from harness.candidates import Candidate
 from harness.cause import Certificate, CertificateVerdict, certify, read_lifetime
-from harness.errors import GateFailed, UsageError, nearest
+from harness.errors import GateFailed, UsageError, nearest, shown
 from harness.jobs import Done
 from harness.jobs.runs import conducted
 from harness.jobs.together import at_once
@@ -154,11 +154,11 @@ def read_schedules(text: str) -> tuple[DispatchMode, ...]:
     Raises:
         UsageError: one is none.
     """
-    words = tuple(dict.fromkeys(filter(None, text.split(","))))
+    words = tuple(dict.fromkeys(word.strip() for word in text.split(",")))
     for word in words:
         if word not in set(DispatchMode):
             hint = nearest(word, DispatchMode, "known")
-            raise UsageError(f"--schedules: '{word}'", hint=hint)
+            raise UsageError(f"--schedules: {shown(word)} is none", hint=hint)
     return tuple(map(DispatchMode, words))
 
 

@@ -13,16 +13,17 @@ from typing import Any
 
 from harness import conduct
 from harness.cause import Axis, Cell, Seen, name_of
-from harness.errors import Interrupted, RunError, UsageError, nearest
+from harness.errors import Interrupted, RunError, UsageError, nearest, shown
 from harness.jobs.certifying import Asked, rows_of
 from harness.jobs.runs import conducted, read_sizes
 from harness.jobs.together import Work, at_once
 from harness.records import RECORDS, iter_records, read_run_files
-from harness.settings import Expect, ExternalServer, LoadedSpec
+from harness.settings import Expect, ExternalServer, LoadedSpec, changed_spec
 from harness.words import Asking, BackendName, CachePolicy, DispatchMode, Effect, Mode
 
 Changes = dict[str, Any]
 _FLASH = {"FA2": "2", "FA3": "3"}
+_MOST_RANKS = 1024
 _SWITCH = "VLLM_CPU_BATCH_INVARIANT_PARTS"
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*=")
 _SAFE = re.compile(r"[^A-Za-z0-9.=-]+")
@@ -40,6 +41,24 @@ _NAMED: dict[str, tuple[str, ...]] = {
     "server": (),
 }
 """Axes known by name, with the values that are tried where none are given."""
+_SWITCHED = ("on", "off")
+_WORDS: dict[str, tuple[str, ...]] = {
+    "attention": (
+        *(*_FLASH, "FLASH_ATTN", "FLASHINFER", "TRITON_ATTN", "FLEX_ATTENTION", "TREE_ATTN"),
+        *("TORCH_SDPA", "XFORMERS", "CPU_ATTN", "ROCM_ATTN", "ROCM_AITER_FA"),
+        *("ROCM_AITER_UNIFIED_ATTN", "FLASHMLA", "FLASHMLA_SPARSE", "FLASH_ATTN_MLA"),
+        *("FLASHINFER_MLA", "CUTLASS_MLA", "TRITON_MLA", "CPU_MLA", "ROCM_AITER_MLA"),
+    ),
+    "prefix_cache": tuple(CachePolicy),
+    "graphs": _SWITCHED,
+    "async_scheduling": _SWITCHED,
+    "schedule": tuple(DispatchMode),
+    "dtype": ("auto", "half", "float16", "bfloat16", "float", "float32"),
+    "plugin": ("all", "no-linear", "no-norm"),
+    "mode": tuple(Mode),
+}
+"""What an axis of ours may be; another word of vLLM's is a free axis (``--dtype X``)."""
+_OTHERWISE = {"tensor_parallel": "a number of GPUs", "server": "URL, or URL,LOG"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +100,10 @@ def _attention(draft: _Draft, value: str) -> _Draft:
     return draft.served(attention_backend="FLASH_ATTN").given(("--attention-config", version))
 
 
-def _on(value: str) -> bool:
-    if value not in ("on", "off"):
+def _ranks(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:9]) <= _MOST_RANKS):
         raise ValueError(value)
-    return value == "on"
+    return int(value)
 
 
 def running_server(value: str) -> ExternalServer:
@@ -102,11 +121,13 @@ def running_server(value: str) -> ExternalServer:
 _SETTERS: dict[str, Callable[[_Draft, str], _Draft]] = {
     "attention": _attention,
     "prefix_cache": lambda d, v: d.controlled(prefix_caching=CachePolicy(v)),
-    "graphs": lambda d, v: d.given([f"--{'no-' if _on(v) else ''}enforce-eager"]),
-    "async_scheduling": lambda d, v: d.controlled(async_scheduling="on" if _on(v) else "off"),
+    "graphs": lambda d, v: d.given([f"--{'no-' if v == 'on' else ''}enforce-eager"]),
+    "async_scheduling": lambda d, v: d.controlled(async_scheduling="on" if v == "on" else "off"),
     "schedule": lambda d, v: replace(d, schedules=(DispatchMode(v),)),
-    "width": lambda d, v: replace(d, widths=read_sizes(v)),
-    "tensor_parallel": lambda d, v: d.served(tensor_parallel=int(v)).controlled(worker_proof=True),
+    "width": lambda d, v: replace(d, widths=read_sizes(v, "--axis width")),
+    "tensor_parallel": lambda d, v: d.served(tensor_parallel=_ranks(v)).controlled(
+        worker_proof=True
+    ),
     "dtype": lambda d, v: d.served(dtype=v),
     "plugin": lambda d, v: d.given([f"{_SWITCH}={v}"]),
     "mode": lambda d, v: replace(d, modes=(Mode(v),)),
@@ -147,12 +168,19 @@ def _put(draft: _Draft, name: str, value: str) -> _Draft:
         UsageError: the axis has no such value.
     """
     if name not in _SETTERS:
-        return draft.given(shlex.split(value))
+        try:
+            return draft.given(shlex.split(value))
+        except ValueError as error:
+            told = f"{str(error).lower()}: {shown(value)}"
+            raise UsageError(f"--axis {name}: {told}", hint="as a shell would read it") from None
     try:
+        if value not in _WORDS.get(name, (value,)):
+            raise ValueError(value)
         return _SETTERS[name](draft, value)
     except ValueError:
-        known = ", ".join(_NAMED[name]) or "URL, or URL,LOG"
-        raise UsageError(f"--axis {name}: '{value}' is no value of it", hint=known) from None
+        words = _WORDS.get(name)
+        hint = nearest(value, words, "known") if words else _OTHERWISE[name]
+        raise UsageError(f"--axis {name}: {shown(value)} is no value of it", hint=hint) from None
 
 
 @dataclass(slots=True)
@@ -201,7 +229,8 @@ class Cells:
         if draft.external is not None:
             changes["backend"] = BackendName.EXTERNAL
             changes["external"] = {changes["modes"][0]: draft.external}
-        loaded = replace(self.loaded, spec=spec.model_copy(update=changes))
+        told = ", ".join(f"{name} {value}" for name, value in values.items())
+        loaded = replace(self.loaded, spec=changed_spec(spec, changes, f"--axis: {told}"))
         schedules = draft.schedules or self.asked.schedules
         widths = draft.widths or self.asked.widths
         return loaded, replace(self.asked, schedules=schedules, widths=widths)

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness import conduct, records
 from harness.candidates import Candidate
-from harness.errors import IncompleteRun, UsageError
+from harness.errors import IncompleteRun, UsageError, shown
 from harness.findings import Status
 from harness.hostile import visible
 from harness.jobs import Done
@@ -161,17 +161,18 @@ def _with_the_servers_model(loaded: LoadedSpec) -> LoadedSpec:
     return replace(loaded, spec=spec.model_copy(update=models), given=given, asks_for_models=False)
 
 
-def read_sizes(text: str) -> tuple[int, ...]:
-    """Batch sizes from a flag, in the order given, each once.
+def read_sizes(text: str, flag: str, least: int = 2, most: int = 65536) -> tuple[int, ...]:
+    """Numbers of prompts from a flag, in the order given, each once.
 
     Raises:
-        UsageError: not whole numbers.
+        UsageError: one is no whole number from ``least`` to ``most``.
     """
-    try:
-        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
-    except ValueError:
-        message = f"--batch-sizes: '{text}' is not a list of whole numbers"
-        raise UsageError(message, hint="for example --batch-sizes 4,8") from None
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if not (word.isascii() and word.isdigit() and least <= int(word[:9]) <= most):
+            message = f"{flag}: {shown(word)} is no whole number from {least} to {most:,}"
+            raise UsageError(message, hint=f"for example {flag} 4,8")
+    return tuple(dict.fromkeys(map(int, words)))
 
 
 def population_rows(batch_sizes: Sequence[int]) -> conduct.CandidateSource:

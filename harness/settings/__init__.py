@@ -3,7 +3,7 @@
 What a person writes is checked here with file and line; what leaves this room is frozen values.
 """
 
-from harness.settings.kept_spec import kept_spec
+from harness.settings.kept_spec import changed_spec, kept_spec
 from harness.settings.loaded_spec import (
     DEFAULT_PROFILE,
     LoadedSpec,
@@ -37,6 +37,7 @@ __all__ = [
     "ServerSettings",
     "YamlFile",
     "apply_flags",
+    "changed_spec",
     "flag_of",
     "kept_spec",
     "load_spec",

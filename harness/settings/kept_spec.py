@@ -1,7 +1,10 @@
-"""A run spec as an earlier run or a case file holds it: checked anew, for anybody wrote it."""
+"""A run spec that no loader read: a run or a case file holds it, or a job changed some of its keys.
+
+It is held to the same rules as what a person writes, for anybody may have written it.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ from pydantic import ValidationError
 
 from harness.errors import UsageError, raise_all
 from harness.settings.run_spec import RunSpec
-from harness.settings.spec_rules import complaint_of
+from harness.settings.spec_rules import complaint_of, complaints_about
 
 
 def kept_spec(told: Mapping[str, Any], file: Path | str) -> RunSpec:
@@ -21,12 +24,29 @@ def kept_spec(told: Mapping[str, Any], file: Path | str) -> RunSpec:
     try:
         return RunSpec.model_validate_json(json.dumps(told))
     except ValidationError as error:
-        told_once = {key: told for key, *told in map(complaint_of, error.errors())}
-        hint = "it was written by another version, or changed since"
-        raise_all(
-            [
-                UsageError(f"its settings cannot be read: {message}", file=file, hint=hint)
-                for message, _ in told_once.values()
-            ]
-        )
+        raise_all(list(_mistakes(error, file)))
         raise
+
+
+def changed_spec(spec: RunSpec, changes: Mapping[str, Any], what: str) -> RunSpec:
+    """A spec with some of its keys replaced.
+
+    Raises:
+        UsageError: that is no spec, or one that contradicts itself; ``what`` changed it.
+    """
+    changed = spec.model_copy(update=dict(changes))
+    try:
+        changed = RunSpec.model_validate_json(changed.model_dump_json(warnings=False))
+    except ValidationError as error:
+        raise_all(list(_mistakes(error, what)))
+        raise
+    rules = complaints_about(changed)
+    raise_all([UsageError(message, file=what, hint=hint) for _, message, hint in rules])
+    return changed
+
+
+def _mistakes(error: ValidationError, where: Path | str) -> Iterator[UsageError]:
+    """Each complaint once: those about one key are forms of one."""
+    found = {key: (message, hint) for key, message, hint in map(complaint_of, error.errors())}
+    for message, hint in found.values():
+        yield UsageError(message, file=where, hint=hint)

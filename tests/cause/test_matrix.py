@@ -72,20 +72,84 @@ def test_servers_that_run_already_are_an_axis_too():
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "said"),
     [
-        "nonsense",
-        "server",
-        "server=a|b",
-        "graphs=on",
-        "graphs=on|maybe",
-        "schedule=gated|gatd",
-        "dtype=a|a",
+        ("nonsense", "has no values"),
+        ("server", "has no values"),
+        ("server=a|b", "URL, or URL,LOG"),
+        ("graphs=on", "needs two values"),
+        ("graphs=on|maybe", "'maybe' is no value of it (known: on, off)"),
+        ("schedule=gated|gatd", "did you mean 'gated'?"),
+        ("dtype=a|a", "needs two values"),
+        ("dtype=float16|flaot32", "did you mean 'float32'?"),
+        ("dtype=float16|", "'' is no value of it"),
+        ("attention=FA3|FA9", "'FA9' is no value of it"),
+        ("attention=FLASH_ATTN|triton_attn", "'triton_attn' is no value of it"),
+        ("plugin=all|half", "known: all, no-linear, no-norm"),
+        ("tensor_parallel=1|0", "a number of GPUs"),
+        ("tensor_parallel=1|-2", "a number of GPUs"),
+        ("tensor_parallel=1|two", "a number of GPUs"),
+        ("tensor_parallel=1|" + "9" * 5000, "a number of GPUs"),
+        ("width=8|1", "--axis width: '1' is no whole number from 2 to 65,536"),
+        ("width=8|x", "--axis width: 'x' is no whole number"),
+        ("width=8|", "--axis width: '' is no whole number"),
+        ("mode=standard|batchinvariant", "did you mean 'batch_invariant'?"),
+        ('free=--x "1|--x 2', "no closing quotation"),
     ],
 )
-def test_an_axis_that_means_nothing_is_refused(text):
-    with pytest.raises(UsageError):
+def test_an_axis_that_means_nothing_is_refused(text, said):
+    with pytest.raises(UsageError) as refused:
         read_axes([text])
+    assert said in str(refused.value)
+    assert len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("axis", "said"),
+    [
+        ("free=--port 1|--port 2", "--port has a key of its own (use server.port)"),
+        ("free=--x 1|--port 2", "--port has a key of its own (use server.port)"),
+        ("width=8|64", "no schedule fits a width of 64"),
+        ("free=--dtype half|--dtype float", "use server.dtype"),
+        ("free=HF_TOKEN=a|HF_TOKEN=b", "HF_TOKEN is a secret"),
+        ("free=VLLM_BATCH_INVARIANT=1|VLLM_BATCH_INVARIANT=0", "is set by the mode"),
+        ("server=http://|http://127.0.0.1:2", "not the URL of a server"),
+        ("server=http://a:b@c|http://127.0.0.1:2", "a URL with a password"),
+    ],
+)
+def test_an_axis_is_held_to_the_rules_of_a_spec_before_anything_starts(place, axis, said):
+    place.causes()
+    code, out, err = place.harness("matrix", "-c", "spec.yaml", "--axis", axis, *SMALL)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert not list(Path("results").glob("*")) if Path("results").exists() else True
+
+
+@pytest.mark.parametrize(
+    ("verb", "flag", "value", "said"),
+    [
+        ("matrix", "--widths", "1", "--widths: '1' is no whole number from 2"),
+        ("matrix", "--schedules", "", "--schedules: '' is none"),
+        ("certify", "--widths", "8,", "--widths: '' is no whole number from 2"),
+        ("certify", "--widths", "0x8", "--widths: '0x8' is no whole number"),
+        ("certify", "--widths", "9" * 5000, "is no whole number from 2 to 65,536"),
+        ("certify", "--schedules", "gated,,wide", "--schedules: '' is none"),
+        ("certify", "--schedules", "", "--schedules: '' is none"),
+        ("bench", "--concurrent", "0", "--concurrent: '0' is no whole number from 1 to 4,096"),
+        ("bench", "--concurrent", "-1", "--concurrent: '-1' is no whole number"),
+        ("bench", "--concurrent", "100000", "--concurrent: '100000' is no whole number from 1"),
+        ("bench", "--concurrent", "", "--concurrent: '' is no whole number"),
+        ("bench", "--concurrent", "a", "for example --concurrent 4,8"),
+        ("scan", "--batch-sizes", "1", "--batch-sizes: '1' is no whole number from 2"),
+        ("scan", "--batch-sizes", "\u0661\u0662", "--batch-sizes: "),
+    ],
+)
+def test_a_number_is_refused_by_the_name_of_its_own_flag(place, verb, flag, value, said):
+    axis = ("--axis", "graphs") if verb == "matrix" else ()
+    code, out, err = place.harness(verb, "-c", "spec.yaml", *axis, flag, value)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert len(err) < 300
 
 
 def test_the_axis_that_takes_the_change_away_is_named_and_drawn(place):
