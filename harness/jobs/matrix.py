@@ -50,8 +50,8 @@ def matrix(
     read = read_axes(axes)
     anew = f"-{new_run_id(results, '')}".rstrip("-") if fresh else ""
     cells = Cells(loaded, read, asked, results, quiet, anew=anew)
-    for name, value in [(axis.name, value) for axis in read for value in axis.others]:
-        cells.work_of(((name, value),), 1)  # refuses what cannot be asked before a server starts
+    for name, other in [(axis.name, other) for axis in read for other in axis.others]:
+        cells.work_of(((name, other),), 1)  # refuses what cannot be asked before a server starts
     explorer = Explorer(read, cells, most)
     if loaded.spec.server.overlap > 1:
         for lifetimes in explorer.rounds():
