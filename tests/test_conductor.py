@@ -25,8 +25,10 @@ from harness.conduct.logbook import open_logbook
 from harness.conduct.progress import Estimate
 from harness.conduct.run_facts import Metadata, not_controlled
 from harness.conduct.site import find_site
+from harness.conduct.startups import seal_logs
 from harness.doctor import Facts, ModelFacts, NativeFacts
 from harness.errors import EnvironmentError_, ServerDied, UsageError
+from harness.files import sha256_of
 from harness.findings import Status
 from harness.jobs.ablation_steps import plan_ablation, run_ablation
 from harness.jobs.runs import population_rows
@@ -384,6 +386,26 @@ def test_what_does_not_count_is_written_where_the_next_session_reads_it(spec, tm
         said = refused(prepared(spec), folder)
     assert "does not count: image x changed during the run" in said
     assert find_unfinished(tmp_path, prepared(spec).fingerprint) is None
+
+
+def test_a_log_gets_its_hash_at_the_end_where_the_harness_was_killed_before(tmp_path):
+    told = {"schema_version": 1, "model": "m", "mode": "standard", "verdict": "clean"}
+    ours, theirs = {"backend": "native"}, {"backend": "external"}
+    starts = [
+        {"server": ours, "log": "a.log", "records": 0, "ended_at": None, "log_sha256": None},
+        {"server": ours, "log": "b.log", "records": 3, "ended_at": "t", "log_sha256": "b"},
+        {"server": ours, "log": "gone.log", "records": 0},
+        {"server": theirs, "log": "a.log", "records": 0},
+        "no start",
+    ]
+    with RunFolder(tmp_path / "r") as folder:
+        for name in "ab":
+            (folder.path / f"{name}.log").write_text(name)
+        folder.write("startup_standard_m.json", {**told, "attempts": starts})
+        seal_logs(folder)
+        first, *others = folder.read("startup_standard_m.json")["attempts"]
+    assert first == {**starts[0], "log_sha256": sha256_of(tmp_path / "r/a.log")}
+    assert others == starts[1:]
 
 
 def test_a_run_that_was_killed_while_it_concluded_is_taken_up_again(spec, tmp_path):

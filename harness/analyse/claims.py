@@ -208,7 +208,8 @@ def _invariant(run: Ledger) -> Verdict:
             "nothing shows that a change would have been seen: standard mode changed none either"
         )
     if not reason and run.made["standard_changes"] is not _ESTABLISHED:
-        reason = "nothing shows that a change would have been seen: standard mode's is not shown"
+        unseen = "nothing shows that a change would have been seen: standard mode's is not shown"
+        reason = next(iter(run.failed.values()), unseen)
     mixed = min(run.summary.witnessed[mode].mixed_prompts for mode in MODES)
     if not reason and (len(run.summary.schedules) < 2 or mixed < _FEWEST_MIXED):
         reason = (

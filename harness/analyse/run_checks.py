@@ -18,7 +18,7 @@ from harness.analyse.starts import (
 )
 from harness.files import sha256_unpacked
 from harness.numbers import shortened
-from harness.prove import by_the_mode, gap_in_proof
+from harness.prove import ServerFacts, by_the_mode, gap_in_proof
 from harness.records import object_in
 from harness.words import PROVEN, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
 
@@ -178,14 +178,27 @@ def _cache_policy_kept(run: Checked) -> Outcome:
         return ok(f"{policy}: {finds.earlier} of {told} took tokens of an earlier asking")
     if bad := [*_earlier(run), *_against_the_policy(run, CachePolicy(policy))]:
         return failed(f"the policy {policy} was not kept: ", bad)
-    looked_up = [startup.counter("prefix_cache_queries") for startup in run.files.startups]
     if finds.unknown or not finds.known:
-        if policy == CachePolicy.OFF and looked_up and set(looked_up) == {0.0}:
+        if policy == CachePolicy.OFF and _looked_nothing_up(run):
             return ok("off: no server looked anything up in its prefix cache")
         lack = f"{finds.unknown or 'all'} askings do not tell the tokens that came from the cache"
         return not_checked(f"{lack}: whether the policy {policy} was kept is not known")
     inside = f"; {finds.inside} took {finds.inside_tokens} tokens that their own batch had left"
     return ok(f"{policy}: no token of an earlier asking in {told}{inside if finds.inside else ''}")
+
+
+def _looked_nothing_up(run: Checked) -> bool:
+    """Whether each server's counters say so, or its log that it had no prefix cache.
+
+    The counters are read at a server's end, which one that was killed never came to.
+    """
+    starts = [start for startup in run.files.startups for _, start in startup.answering()]
+    return bool(starts) and all(
+        start.metrics["prefix_cache_queries"] == 0
+        if start.metrics.get("prefix_cache_queries") is not None
+        else (run.facts_of(start) or ServerFacts()).prefix_caching is False
+        for start in starts
+    )
 
 
 def _earlier(run: Checked) -> list[str]:

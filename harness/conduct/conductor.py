@@ -30,7 +30,7 @@ from harness.conduct.progress import RunProgress
 from harness.conduct.run_facts import Metadata
 from harness.conduct.schedules import settled
 from harness.conduct.site import find_site
-from harness.conduct.startups import parity_of_modes, startup_file, supersede
+from harness.conduct.startups import parity_of_modes, seal_logs, startup_file, supersede
 from harness.errors import (
     EnvironmentError_,
     GateFailed,
@@ -312,6 +312,7 @@ def _conclude(plan: Plan, bench: Bench, options: RunOptions) -> Conclusion:
             detail=tuple(first),
         )
     bench.site.verify_unchanged()
+    seal_logs(folder)
     bench.metadata.complete(parity_of_modes(folder, [model.name for model in bench.spec.models]))
     summary, validation = summarise_run(folder.path), validate_run(folder.path)
     folder.write(_SUMMARY, msgspec.to_builtins(summary))

@@ -29,7 +29,7 @@ from harness.prove import (
     read_worker_proof,
     worker_question,
 )
-from harness.records import INTERRUPTED, RunFolder
+from harness.records import INTERRUPTED, RunFolder, object_in
 from harness.serve import (
     Server,
     ask_server_info,
@@ -210,6 +210,26 @@ def supersede(folder: RunFolder, file: str) -> None:
     if known is not None:
         known.attempts = [{**attempt, "superseded": True} for attempt in known.attempts]
         folder.write(file, msgspec.to_builtins(known))
+
+
+def seal_logs(folder: RunFolder) -> None:
+    """Write down the hashes of logs whose harness was killed before it could: they grow no more.
+
+    Called once every server of the run has ended; a log that is gone, or somebody else's, has none.
+    """
+    for path in sorted(folder.path.glob("startup_*.json")):
+        known = read_own(folder, path.name, _Starts)
+        open_ = [
+            start
+            for start in (known.attempts if known else ())
+            if isinstance(start, dict) and not (start.get("ended_at") or start.get("log_sha256"))
+            if object_in(start, "server").get("backend") != BackendName.EXTERNAL
+            and (folder.path / str(start.get("log"))).is_file()
+        ]
+        for start in open_:
+            start["log_sha256"] = sha256_of(folder.path / str(start["log"]))
+        if open_:
+            folder.write(path.name, msgspec.to_builtins(known))
 
 
 def startup_file(model: str, mode: Mode) -> str:

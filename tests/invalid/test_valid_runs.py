@@ -61,6 +61,11 @@ def killed_in_the_middle(run):
     first["error"] = None
 
 
+def killed_after_the_last_records(run):
+    for (start,) in map(run.starts, ("standard", "batch_invariant")):
+        start |= {"records": 0, "ended_at": None, "metrics": {}}  # the next session seals the log
+
+
 def start_that_never_became_ready(run):
     startup = run.startups["startup_standard_llama.json"]
     dead = {"log": "dead.log", "verdict": "inconclusive", "records": 0, "ready_after_s": None}
@@ -207,6 +212,7 @@ VARIANTS = {
     first_asking_after_a_restart_finds_nothing: {"policy": "server_default"},
     error_replaced_later: {},
     killed_in_the_middle: {"lifetimes": 2},
+    killed_after_the_last_records: {**LIST, "policy": "off"},
     start_that_never_became_ready: {},
     batch_sent_again_whole: {},
     noise_between_two_solo_askings: {},
@@ -244,3 +250,25 @@ def test_a_valid_variant_is_not_refused(change, tmp_path):
     run.replan()
     found = validate_run(run.write(tmp_path / "run"))
     assert found.ok, found.failures
+
+
+def test_servers_that_were_killed_after_the_last_records_leave_every_check_to_be_made(tmp_path):
+    run = stand_in(**VARIANTS[killed_after_the_last_records])
+    made = validate_run(run.write(tmp_path / "closed")).unbound
+    killed_after_the_last_records(run)
+    assert validate_run(run.write(tmp_path / "killed")).unbound == made == ()
+    for start in run.starts():
+        start["log_sha256"] = None
+    (lack,) = validate_run(run.write(tmp_path / "unsealed")).unbound
+    assert lack.check == "logs_unchanged"
+
+
+def test_a_killed_server_that_may_have_had_a_cache_leaves_its_policy_open(tmp_path):
+    run = stand_in(**VARIANTS[killed_after_the_last_records])
+    killed_after_the_last_records(run)
+    start = run.starts("standard")[0]
+    log = run.logs[start["log"]].decode().replace("enable_prefix_caching=False", "")
+    run.logs[start["log"]] = log.encode()
+    start["log_sha256"] = digest(log)
+    lacks = [one.check for one in validate_run(run.write(tmp_path / "run")).unbound]
+    assert "cache_policy_kept" in lacks
