@@ -15,6 +15,13 @@ class Row(Protocol):
     def mode(self) -> Mode:
         """Whose server answered."""
 
+    @property
+    def in_vain(self) -> bool:
+        """Whether it failed, or nothing shows how it was answered: by chance, so once more may do.
+
+        Never by what the answers are.
+        """
+
 
 _FEWEST, _ALIKE = 8, 0.9
 R = TypeVar("R", bound=Row)

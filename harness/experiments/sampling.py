@@ -65,6 +65,11 @@ class SampleRow(Struct, frozen=True, kw_only=True):
         alone = self.alone_witness
         return self.batch_witness.shared and alone is not None and not alone.shared
 
+    @property
+    def in_vain(self) -> bool:
+        """Whether it was not answered, or is no evidence."""
+        return not self.counts
+
 
 class LabelTest(Struct, frozen=True, kw_only=True):
     """Whether labels are distributed alike alone and in the batch.

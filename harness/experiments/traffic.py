@@ -58,6 +58,11 @@ class TraceRow(Struct, frozen=True, kw_only=True):
         return self.status is Status.OK and self.witness is not None and self.witness.shared
 
     @property
+    def in_vain(self) -> bool:
+        """Whether it was not answered, or has no witness."""
+        return self.status is not Status.OK or self.witness is None
+
+    @property
     def is_noise(self) -> bool:
         """Whether it was answered otherwise alone when nothing but time had changed."""
         return _hash(self.alone) != _hash(self.again)

@@ -13,7 +13,7 @@ import msgspec
 from harness import conduct
 from harness.errors import GateFailed, UsageError
 from harness.experiments import Row
-from harness.files import read_rows, write_json, write_rows
+from harness.files import append_bytes, read_rows, write_json, write_rows
 from harness.jobs import Done
 from harness.jobs.certifying import Asked, rows_of
 from harness.settings import LoadedSpec
@@ -48,6 +48,8 @@ class Experiment(Generic[R]):
     ) -> tuple[Path, list[R]]:
         """The file and the rows of one mode, from its folder where they are there already.
 
+        A mode of which any row is in vain is asked again, whole; its old rows are set aside.
+
         Args:
             asked: what the plan of its server has.
             count: how many rows are due.
@@ -65,11 +67,15 @@ class Experiment(Generic[R]):
         digest = sha256(f"{prepared.fingerprint} {self.mark} {tasks}".encode()).hexdigest()[:8]
         place = self.results / f"{loaded.spec.name}-{self.name}-{digest}-{mode}" / ROWS[self.name]
         if place.is_file():
-            return place, self._read(place, mode, count(prepared))
+            there = self._read(place, mode, count(prepared))
+            if not any(row.in_vain for row in there):
+                return place, there
         rows: list[R] = []
         options = conduct.RunOptions(self.results, place.parent.name, kind=self.name)
         progress = conduct.RunProgress() if self.quiet else conduct.ConsoleProgress()
         conduct.with_server(prepared, options, progress, work(prepared, rows))
+        if place.is_file():
+            append_bytes(place.with_name(f"superseded_{place.name}"), place.read_bytes())
         write_rows(place, map(msgspec.to_builtins, rows))
         return place, rows
 
@@ -90,7 +96,12 @@ class Experiment(Generic[R]):
 
 
 def ended(
-    lines: Sequence[str], files: Sequence[Path], found: Any, gaps: Sequence[str], out: Path | None
+    lines: Sequence[str],
+    files: Sequence[Path],
+    rows: Sequence[Row],
+    found: Any,
+    gaps: Sequence[str],
+    out: Path | None,
 ) -> Done:
     """What an experiment tells at its end; written to ``out`` too, where it is given."""
 
@@ -101,5 +112,8 @@ def ended(
             write_json(out, msgspec.to_builtins(found), parents=True)
             yield f"written   {out}"
 
-    failure = GateFailed("not countable", hint="--fresh asks again", detail=tuple(gaps))
+    vain = dict.fromkeys(row.mode.words for row in rows if row.in_vain)
+    again = f"the same command asks again in {' and '.join(vain)} mode"
+    hint = again if vain else "--fresh asks again"
+    failure = GateFailed("not countable", hint=hint, detail=tuple(gaps))
     return Done(list(told()), found, failure=failure if gaps else None)

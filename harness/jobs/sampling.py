@@ -75,7 +75,7 @@ def sample(
     ]
     lines += [line for mode, of in came_to.by_mode.items() for line in _lines(mode, of)]
     lines += _compared(came_to)
-    return ended(lines, files, came_to, came_to.gaps, out)
+    return ended(lines, files, rows, came_to, came_to.gaps, out)
 
 
 def _draws(

@@ -95,7 +95,7 @@ def replay_trace(
     lines = [f"trace of {count_of(len(arrivals), 'request')}, {_span(arrivals, factor)}"]
     lines += [line for mode, of in found_out.by_mode.items() for line in _lines(mode, of)]
     lines += _compared(found_out)
-    return ended(lines, files, found_out, found_out.gaps, out)
+    return ended(lines, files, rows, found_out, found_out.gaps, out)
 
 
 class _Question:

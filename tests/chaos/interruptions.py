@@ -31,6 +31,7 @@ from .campaign import Play, row
 Strike = Callable[[Bench, Running], object]
 Kinds = dict[str, tuple[Strike, tuple[int, ...]]]
 KILLED = -signal.SIGKILL
+OPEN = "not_checked"
 RUN = f"results/{RUN_ID}"
 
 
@@ -164,7 +165,7 @@ def interrupt_docker(play: Play) -> None:
 
 def _interrupted(play: Play, backend: str, kinds: Kinds, *, overlap: int = 1) -> None:
     rng = play.rng
-    _, undisturbed = play.undisturbed(backend)
+    place, undisturbed = play.undisturbed(backend)
     bench = play.bench(backend)
     spec = bench.spec()
     if overlap > 1:
@@ -204,9 +205,20 @@ def _interrupted(play: Play, backend: str, kinds: Kinds, *, overlap: int = 1) ->
         run_id = _run_id(bench)
         bench.insist_concluded(undisturbed, run_id)
         bench.run("validate", f"results/{run_id}").insist_on(FINE)
+        _insist_on_every_check(place, bench.path(run_id))
         begun = [path for path in _runs(bench) if (path / "metadata.json").exists()]
         insist(len(begun) == 1, f"the same command made {len(begun)} runs")
     bench.clean()
+
+
+def _insist_on_every_check(place: Path, run: Path) -> None:
+    """No check that was made of the undisturbed run is left open: nothing would be established."""
+    (other,) = place.glob("results/*/validation.json")
+    known, found = (
+        {one["check"] for one in json.loads(path.read_text())["findings"] if one["status"] == OPEN}
+        for path in (other, run / "validation.json")
+    )
+    insist(found <= known, f"checks that could not be made: {sorted(found - known)}")
 
 
 def _moment(play: Play, bench: Bench, running: Running) -> str:

@@ -13,18 +13,21 @@ from harness import conduct
 from harness.errors import UsageError
 from harness.experiments import SampleRow
 from harness.jobs.certifying import Asked
-from harness.jobs.experiment_runs import Experiment
+from harness.jobs.experiment_runs import Experiment, ended
 from harness.jobs.tracing import replay_trace
 from harness.places import placed
+from harness.records import Witness
 from harness.settings import load_spec
 from harness.words import DispatchMode, Mode, Status
 
 DUE = 3
 
 
-def made(number: int) -> SampleRow:
-    told = {"mode": Mode.STANDARD, "status": Status.OK, "key": "t/s", "group": ("t/s",)}
-    return SampleRow(**told, sample=number, seed=number)
+def made(number: int, status: Status = Status.OK) -> SampleRow:
+    told = {"mode": Mode.STANDARD, "status": status, "key": "t/s", "group": ("t/s",)}
+    seen = {"alone_witness": Witness(steps=1, shared_decode_share=0.0)}
+    seen["batch_witness"] = Witness(steps=1, shared_decode_share=1.0)
+    return SampleRow(**told, **seen, sample=number, seed=number)
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[P
 
     def with_server(_: object, options: conduct.RunOptions, *rest: object) -> None:
         served.append(str(options.run_id))
-        (options.results / str(options.run_id)).mkdir(parents=True)
+        (options.results / str(options.run_id)).mkdir(parents=True, exist_ok=True)
 
     monkeypatch.setattr(conduct, "with_server", with_server)
 
@@ -59,6 +62,33 @@ def test_rows_that_are_there_are_not_asked_again(ask) -> None:
     file, was_asked = ask()
     assert was_asked
     assert ask() == (file, False)
+
+
+@pytest.mark.parametrize(
+    "lack",
+    [{"status": "error", "error": "B: HTTP 503"}, {"batch_witness": None}],
+    ids=["failed", "no witness"],
+)
+def test_rows_that_are_in_vain_are_asked_again_by_the_same_command_and_set_aside(ask, lack) -> None:
+    file, _ = ask()
+    whole = file.read_text()
+    first, *others = whole.splitlines()
+    bad = "\n".join([json.dumps(json.loads(first) | lack), *others, ""])
+    file.write_text(bad)
+    assert ask() == (file, True)
+    assert file.read_text() == whole
+    assert file.with_name("superseded_samples.jsonl").read_text() == bad
+    assert ask() == (file, False)
+
+
+def test_what_does_not_count_says_what_asks_again() -> None:
+    def hint(*rows: SampleRow) -> str:
+        failure = ended([], [], rows, None, ["a gap"], None).failure
+        assert failure is not None
+        return failure.hint
+
+    assert hint(made(0), made(1, Status.ERROR)) == "the same command asks again in standard mode"
+    assert hint(made(0)) == "--fresh asks again"
 
 
 @pytest.mark.parametrize(
