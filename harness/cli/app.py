@@ -108,6 +108,7 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
 """Each verb, or group of verbs, with its panel and its line in the list, in their order."""
 _EPILOGS = {pin: PIN_EXAMPLE, clean: CLEAN_EXAMPLE}
 _HELP_ALL = "--help-all"
+_STOPPED = "error: stopped by a signal (the same command goes on, or starts again)"
 _LISTED: dict[int, Any] = {}
 """What stands for a verb in lists, by its registration."""
 
@@ -159,7 +160,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     try:
         code, message = _outcome(words, insist_on_output)
     except KeyboardInterrupt:
-        code, message = Interrupted.exit_code, "error: interrupted"
+        code, message = Interrupted.exit_code, _STOPPED
     done()
     if message is not None:
         sys.stderr.write(f"{message}\n")
@@ -189,7 +190,8 @@ def _outcome(words: list[str], insist_on_output: Callable[[], None]) -> tuple[in
         if (why := why_refused(error)) is None:
             raise
         return EnvironmentError_.exit_code, f"error: {why}"
-    return (result if isinstance(result, int) else 0), None
+    code = result if isinstance(result, int) else 0
+    return code, _STOPPED if code == Interrupted.exit_code else None  # so typer says Ctrl-C
 
 
 def _usage(error: TyperException) -> tuple[int, str]:

@@ -97,3 +97,15 @@ def test_a_signal_after_the_last_word_ends_the_process_without_a_traceback():
         "os.kill(os.getpid(), signal.SIGINT)\n"
     )
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+def test_ctrl_c_in_any_verb_is_one_line():
+    done = python(
+        "import harness.jobs.this_machine as verb\n"
+        "verb.where = lambda name: signal.raise_signal(signal.SIGINT)\n"
+        "from harness.cli.app import main\nmain(['where'])"
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == (
+        "error: stopped by a signal (the same command goes on, or starts again)\n"
+    )
