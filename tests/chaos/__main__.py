@@ -35,6 +35,7 @@ from . import (  # noqa: F401 - the rows
     pods,
     reuse,
     stacks,
+    verbs,
 )
 from .bench import remove_own_images
 from .campaign import ROWS, Outcome, Row, play

@@ -229,6 +229,8 @@ def neighbours(play: Play) -> None:
     bench.run(*command).insist_on(FINE)
     runs = [path.parent.name for path in bench.folder.glob("results/*/summary.json")]
     insist(len(runs) == 1, f"{len(runs)} runs beside a broken one")
+    listed = bench.run("runs").insist_on(FINE)
+    insist(runs[0] in listed.out, f"the run is not in the list: {listed}")
     bench.run("clean").insist_on(FINE)
     rows = {json.loads(line)["record_id"] for line in _lines(bench, runs[0])}
     insist(rows == set(undisturbed), "records")

@@ -62,7 +62,7 @@ TARGETS: dict[str, tuple[str, Reads]] = {
     "spec": ("spec.yaml", lambda bench, file: ("plan", "-c", file)),
     "candidates": ("candidates.csv", lambda bench, file: ("plan", "-c", "spec.yaml")),
     "tasks": ("tasks/letters.yaml", lambda bench, file: ("plan", "-c", "spec.yaml", "--json")),
-    "tasks, listed": ("tasks/letters.yaml", lambda bench, file: ("tasks", "list", "tasks")),
+    "tasks, looked over": ("tasks/letters.yaml", lambda bench, file: ("tasks", "lint", "tasks")),
     "lock": ("lock.yaml", lambda bench, file: ("doctor", "-c", "spec.yaml", "--lock", file)),
     "lock, listed": ("lock.yaml", lambda bench, file: ("images", "list", "--lock", file)),
 }
@@ -99,6 +99,8 @@ def fuzzed_jsonl(play: Play) -> None:
     spec = bench.spec() | {"candidates": "candidates.jsonl"}
     bench.write_spec(spec)
     bench.run("plan", "-c", "spec.yaml").insist_on(FINE, USAGE)
+    words = ("candidates", "check", "candidates.jsonl", "-c", "spec.yaml")
+    bench.run(*words).insist_on(FINE, GATE, USAGE)
 
 
 @row("fuzzed-records", share=10, fast=2)
