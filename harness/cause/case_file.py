@@ -7,7 +7,7 @@ log-probabilities, and `check_case` works them out again without a server.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from harness.errors import UsageError
+from harness.errors import UsageError, shown
 from harness.files import read_json, write_json
 from harness.findings import Finding
+from harness.numbers import count_of
 from harness.records import (
     Answer,
     Choice,
@@ -27,9 +28,12 @@ from harness.records import (
     diverged,
     text_hash,
 )
-from harness.words import Mode
+from harness.settings import kept_spec
+from harness.words import DispatchMode, Mode
 
 SCHEMA = 1
+_TRIALS = {"changed", "same", "vacuous"}
+_ASKED = {"trials", "companions"}
 
 
 class CasePrompt(Struct, frozen=True):
@@ -135,9 +139,10 @@ class Case(Struct, frozen=True, kw_only=True):
         """What it shows, in one line."""
         found, gap = self.divergence, self.divergence.gap
         close = "" if gap is None else f" ({self.closeness}, gap {gap:.3g} nats)"
+        schedule = self.schedule if self.schedule in set(DispatchMode) else "an unknown schedule"
         return (
-            f"{self.mode.words}, {self.schedule}: the answer changes beside "
-            f"{len(self.prompts) - 1} companions, first at token {found.token}{close}"
+            f"{self.mode.words}, {schedule}: the answer changes beside "
+            f"{count_of(len(self.prompts) - 1, 'companion')}, first at token {found.token}{close}"
         )
 
 
@@ -182,8 +187,10 @@ def _checks(case: Case, value: dict[str, Any]) -> Iterator[Finding]:
     known = case.schema_version == SCHEMA
     yield _finding("schema", known, f"version {case.schema_version}")
     yield _finding("sum", case.sum == _sum(value), "the file is as it was written")
-    wrong = [n for n, p in enumerate(case.prompts) if p.sha256 != text_hash(p.text)]
-    yield _finding("prompts", not wrong, f"hashes of {len(case.prompts)} prompts; wrong: {wrong}")
+    known = case.schedule in set(DispatchMode)
+    yield _finding("schedule", known, f"{shown(case.schedule)} is how the batch is sent")
+    yield _finding("spec", not (why := _misread(case)), why or "the settings are a run's")
+    yield from _about_prompts(case.prompts)
     there = 0 <= case.target < len(case.prompts) and len(case.prompts) > 1
     yield _finding("target", there, f"place {case.target} of {len(case.prompts)}")
     for name, side in (("alone", case.alone), ("batched", case.batched)):
@@ -200,7 +207,37 @@ def _checks(case: Case, value: dict[str, Any]) -> Iterator[Finding]:
     yield _finding("closeness", case.closeness is case.divergence.closeness, str(case.closeness))
     yield _finding("chosen", _chosen(case), "each side's own token is among its likeliest there")
     changed = case.trials.get("changed", 0)
-    yield _finding("trials", changed > 0, f"the change was seen {changed} times")
+    told = set(case.trials) == _TRIALS and min(case.trials.values()) >= 0 < changed
+    yield _finding("trials", told, f"the change was seen {changed} times")
+    beside, asked = len(case.prompts) - 1, case.asked.get("trials", 0)
+    enough = set(case.asked) == _ASKED and case.asked["companions"] >= beside
+    of = case.asked.get("companions", 0)
+    message = f"{beside} of {of} companions are left after {asked} trials"
+    yield _finding("asked", enough and asked > 0, message)
+    yield _finding(
+        "witness", not (case.witness and case.witness.alone), "two requests met in a step"
+    )
+
+
+def _misread(case: Case) -> str:
+    """Why the settings are none of a run of one model in the case's mode; empty where they are."""
+    try:
+        spec = kept_spec(case.spec, "spec")
+    except UsageError as error:
+        return error.message
+    if len(spec.models) != 1:
+        return f"{len(spec.models)} models, and a case is of one"
+    return "" if spec.modes == (case.mode,) else f"modes are not {case.mode} alone"
+
+
+def _about_prompts(prompts: Sequence[CasePrompt]) -> Iterator[Finding]:
+    wrong = [n for n, p in enumerate(prompts) if p.sha256 != text_hash(p.text)]
+    yield _finding("prompts", not wrong, f"hashes of {len(prompts)} prompts; wrong: {wrong}")
+    texts = [prompt.text for prompt in prompts]
+    twice = sorted({n for n, text in enumerate(texts) if text in texts[:n]})
+    yield _finding("unique", not twice, f"each prompt is there once; again: {twice}")
+    halves = [n for n, text in enumerate(texts) if any("\ud800" <= c <= "\udfff" for c in text)]
+    yield _finding("sendable", not halves, f"each prompt is text; half a letter in: {halves}")
 
 
 def _chosen(case: Case) -> bool:

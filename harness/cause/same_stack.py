@@ -16,7 +16,7 @@ _PIECES = re.compile(r"'compile_ranges_endpoints': \[[^]]*\]")
 _ON_PURPOSE = re.compile(
     r"(?:arguments\.)?max_num_batched_tokens|(?:arguments|engine)\.(?:model|model_tag|tokenizer)"
     r"|server\.(?:overlap|gpu_device_ids)|controls\.askings|score_profile"
-    r"|gpus\[\d+\]\.uuid|host\.processor"
+    r"|gpus\[\d+\]\.uuid|host\.processor|environment\.VLLM_SERVER_DEV_MODE"
 )
 """Tokens of a step differ on purpose; the others change no computation. What ``arguments.model``
 is a path of, the weights and the settings say; a CPU's name is the device's.

@@ -103,6 +103,9 @@ def replay(
     native_command: _Command = None,
     image: _Image = None,
     server: _Server = None,
+    trust: Annotated[
+        bool, Option("--trust", help="Run commands, images, mounts and code that the case names.")
+    ] = False,
     as_json: _AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -115,7 +118,7 @@ def replay(
     """  # noqa: E501
     if check:
         return tell(jobs.replaying.check(case), as_json)
-    where = _where(results, quiet, port, native_command, image, server)
+    where = _where(results, quiet, port, native_command, image, server, trust)
     tell(jobs.replaying.replay(case, where), as_json)
 
 
@@ -126,10 +129,11 @@ def _where(
     native_command: str | None,
     image: str | None,
     server: str | None,
+    trust: bool = False,
 ) -> "jobs.cases.Where":
     given = {"port": port, "native_command": native_command, "image": image, "server": server}
     overrides = {name: value for name, value in given.items() if value is not None}
-    return jobs.cases.Where(results, overrides, quiet)
+    return jobs.cases.Where(results, overrides, quiet, trust)
 
 
 @with_spec

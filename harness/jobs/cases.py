@@ -57,11 +57,13 @@ class Where:
         results: the folder of run folders.
         overrides: settings of the server that are this machine's own: port, command, image, or a
             server that runs already (``server``).
+        trust: take what a case's author set as it is.
     """
 
     results: Path
     overrides: dict[str, Any]
     quiet: bool = False
+    trust: bool = False
 
 
 class _Trials:
@@ -145,6 +147,9 @@ def shrink(run: Path, record: str, where: Where, out: Path | None, *, most: int)
     options = conduct.RunOptions(where.results, name, fresh=False, kind="shrink")
     progress = conduct.RunProgress() if where.quiet else conduct.ConsoleProgress()
     folder = conduct.with_server(prepared, options, progress, work)
+    kept = [trials.prompts[place].text for place in (*found.companions, trials.target)]
+    if not found.why_not and len(set(kept)) < len(kept):
+        found.why_not = "two of the prompts that are left are one text, of which no case is made"
     if found.why_not:
         return Done([found.why_not], failure=GateFailed(found.why_not))
     case = _case(changed, files.folder.name, folder, trials, found, prepared)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from harness import conduct
 from harness.candidates import Candidate
@@ -13,14 +13,15 @@ from harness.errors import GateFailed, UsageError
 from harness.files import write_whole
 from harness.findings import Status
 from harness.jobs import Done
+from harness.jobs.case_trust import refuse_what_would_run
 from harness.jobs.cases import Where, said, spec_here, stack_of_case
 from harness.jobs.runs import conducted
 from harness.records import RECORDS, Record, RunFiles, iter_records, read_run_files
-from harness.settings import RunSpec, kept_spec
+from harness.settings import LoadedSpec, RunSpec, kept_spec
 from harness.tasks import Population
 from harness.words import Asking
 
-_TASK = """\
+TASK = """\
 name: case
 task_type: safety_refusal
 prompt_template: "{{ prompt }}"
@@ -39,16 +40,12 @@ def replay(path: Path, where: Where) -> Done:
     failed = [one for one in check_case(path) if one.status is Status.FAILED]
     if failed:
         raise UsageError(f"{failed[0].check}: {failed[0].message}", file=path, hint="--check")
-    name = f"case-{case.sum[:10]}"
-    tasks = where.results / f"{name}-tasks"
-    samples = "".join(
-        f"  - {{id: p{n}, prompt: {json.dumps(one.text)}}}\n" for n, one in enumerate(case.prompts)
-    )
-    write_whole(tasks / "case.yaml", _TASK + samples, parents=True)
     loaded = spec_here(kept_spec(case.spec, path), case.mode, where, str(path))
-    controls = loaded.spec.controls.model_copy(update={"askings": tuple(Asking)})
-    spec = loaded.spec.model_copy(update={"tasks": str(tasks), "name": name, "controls": controls})
-    prepared = conduct.prepare(replace(loaded, spec=spec), source=_only(case))
+    refuse_what_would_run(loaded.spec, where, path)
+    name = f"case-{case.sum[:10]}"
+    with TemporaryDirectory() as spare:  # what cannot be asked leaves nothing behind
+        _prepared(case, loaded, Path(spare), name)
+    prepared = _prepared(case, loaded, where.results / f"{name}-tasks", name)
     options = conduct.RunOptions(where.results, None, fresh=True, kind="replay")
     done = conducted(prepared, options, quiet=where.quiet)
     record = next(record for _, record in iter_records(done.folder / RECORDS))
@@ -57,6 +54,30 @@ def replay(path: Path, where: Where) -> Done:
     value = {"verdict": verdict, "reason": why, "run": str(done.folder), "case": case.told}
     failure = None if verdict == "reproduces" else GateFailed(f"{verdict}: {why}")
     return Done(lines, value, failure=failure)
+
+
+def _prepared(case: Case, loaded: LoadedSpec, tasks: Path, name: str) -> conduct.Prepared:
+    """The run that asks the case's row, over a task folder of its prompts.
+
+    Raises:
+        UsageError: it cannot be asked so.
+    """
+    samples = (
+        f"  - {{id: p{n}, prompt: {quoted(one.text)}}}\n" for n, one in enumerate(case.prompts)
+    )
+    write_whole(tasks / "case.yaml", TASK + "".join(samples), parents=True)
+    controls = loaded.spec.controls.model_copy(update={"askings": tuple(Asking)})
+    changes = {"tasks": str(tasks), "name": name, "controls": controls}
+    spec = loaded.spec.model_copy(update=changes)
+    return conduct.prepare(replace(loaded, spec=spec), source=_only(case))
+
+
+def quoted(text: str) -> str:
+    """A text in YAML's quotes; JSON's make two halves of what Unicode's first plane lacks."""
+    plain = (
+        one if " " <= one <= "~" and one not in '"\\' else f"\\U{ord(one):08X}" for one in text
+    )
+    return f'"{"".join(plain)}"'
 
 
 def _only(case: Case) -> conduct.CandidateSource:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import random
 
+import msgspec
 import pytest
 
 from harness.cause import Case, CaseAnswer, CasePrompt, CaseStack, check_case, write_case
+from harness.cli import main
 from harness.errors import UsageError
 from harness.findings import Status
+from harness.jobs.replaying import TASK, quoted
 from harness.records import Answer, Likely, diverged, text_hash
+from harness.tasks import load_tasks
 from harness.words import Mode
 
 ALONE = Answer(
@@ -23,6 +27,13 @@ BATCHED = Answer(
     token_ids=(1, 11, 3),
     likely=tuple((Likely(n, -0.25), Likely(n + 1, -0.5)) for n in (1, 11, 3)),
 )
+SPEC = {
+    "tasks": "tasks",
+    "models": [{"name": "m", "hf_id": "example/m"}],
+    "modes": ["batch_invariant"],
+    "backend": "native",
+    "server": {"dtype": "bfloat16", "extra_args": ["--max-num-seqs", "8", "--enforce_eager"]},
+}
 
 
 @pytest.fixture
@@ -32,9 +43,9 @@ def case(tmp_path):
         source={"run": "r", "record": "1"},
         mode=Mode.BATCH_INVARIANT,
         stack=CaseStack("0.32.0", "cpu", "a CPU", None, None, {}),
-        spec={"name": "s"},
+        spec=SPEC,
         schedule="gated",
-        prompts=tuple(CasePrompt(t, text_hash(t), (7,)) for t in ("one\ud83d", "two")),
+        prompts=tuple(CasePrompt(t, text_hash(t), (7,)) for t in ("one\U0001f600", "two")),
         target=1,
         alone=CaseAnswer.of(ALONE),
         batched=CaseAnswer.of(BATCHED),
@@ -80,6 +91,24 @@ def test_one_changed_byte_is_always_told(case):
         (lambda c: c["batched"]["likely"][0].reverse(), "batched order"),
         (lambda c: c["trials"].update(changed=0), "trials"),
         (lambda c: c["divergence"]["alone"][0].__setitem__(0, 5), "chosen"),
+        (lambda c: c.update(schedule="at once; rm -rf /"), "schedule"),
+        (lambda c: c.update(spec={}), "spec"),
+        (lambda c: c["spec"].update(models=[]), "spec"),
+        (lambda c: c["spec"].update(modes=["standard"]), "spec"),
+        (lambda c: c["spec"].update(extra=1), "spec"),
+        (lambda c: c["spec"]["server"].update(port=99999), "spec"),
+        (lambda c: c["prompts"].append(c["prompts"][0]), "unique"),
+        (
+            lambda c: c["prompts"][0].update(text="\ud83d", sha256=text_hash("\ud83d")),
+            "sendable",
+        ),
+        (lambda c: c["trials"].update(same=-1), "trials"),
+        (lambda c: c["trials"].update(more=1), "trials"),
+        (lambda c: c["trials"].pop("changed"), "trials"),
+        (lambda c: c["asked"].update(companions=0), "asked"),
+        (lambda c: c["asked"].update(trials=0), "asked"),
+        (lambda c: c["asked"].clear(), "asked"),
+        (lambda c: c.update(witness={"steps": 3, "source": "log"}), "witness"),
     ],
 )
 def test_each_number_that_does_not_follow_is_named(case, change, check):
@@ -87,6 +116,108 @@ def test_each_number_that_does_not_follow_is_named(case, change, check):
     change(value)
     case.write_text(json.dumps(value))
     assert {check, "sum"} <= set(failed(case))
+
+
+def resealed(path, change):
+    """The case as somebody who knows the file's form would change it."""
+    value = json.loads(path.read_text())
+    change(value)
+    write_case(msgspec.convert(value, Case), path)
+
+
+def asked(capsys, *words):
+    with pytest.raises(SystemExit) as ended:
+        main(["replay", *map(str, words), "--results", "results", "--quiet"])
+    said = capsys.readouterr()
+    return ended.value.code or 0, said.out, said.err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.update(schedule="soon"),
+        lambda c: c["spec"].update(models=[]),
+        lambda c: c["spec"].pop("tasks"),
+        lambda c: c.update(target=-1),
+        lambda c: c["prompts"].pop(),
+        lambda c: c.update(prompts=[]),
+        lambda c: c["spec"]["server"].update(extra_args=["--max-num-seqs", "1"]),  # gated: no room
+        lambda c: c["spec"]["server"].update(native_command="sh -c 'touch owned' vllm"),
+        lambda c: c["spec"]["server"].update(extra_args=["--port", "1"]),
+    ],
+)
+def test_a_case_that_cannot_be_asked_leaves_nothing_behind(
+    case, tmp_path, monkeypatch, capsys, change
+):
+    monkeypatch.chdir(tmp_path)
+    resealed(case, change)
+    before = set(tmp_path.rglob("*"))
+    code, out, err = asked(capsys, case)
+    assert (code, out) == (2, ""), err
+    assert err.count("error: ") == 1
+    assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"server": {"native_command": "sh -c 'touch owned'"}}, "sh -c"),
+        (
+            {"server": {"native_command": "python -c 'import os' -m vllm.x"}},
+            "server.native_command",
+        ),
+        ({"server": {"native_command": "python -m vllm.entrypoints.openai.api_server; x"}}, "; x"),
+        ({"server": {"env": {"LD_PRELOAD": "/tmp/x.so"}}}, "LD_PRELOAD=/tmp/x.so"),
+        ({"server": {"env": {"PYTHONPATH": "x"}}}, "PYTHONPATH=x"),
+        ({"server": {"extra_args": ["--trust-remote-code"]}}, "--trust-remote-code"),
+        ({"server": {"extra_args": ["--trust-remote"]}}, "--trust-remote"),
+        ({"server": {"extra_args": ["--middleware=evil.run"]}}, "--middleware=evil.run"),
+        ({"server": {"extra_args": ["--host", "0.0.0.0"]}}, "--host"),
+        ({"backend": "docker", "image": "evil/vllm-openai:v0.19.1"}, "image: 'evil/"),
+        ({"backend": "docker", "server": {"volumes": ["/:/host"]}}, "server.volumes: '/:/host'"),
+        (
+            {
+                "backend": "external",
+                "external": {"batch_invariant": {"url": "http://evil", "api_key_env": "MY_KEY"}},
+            },
+            "a server of the author's: 'http://evil'",
+        ),
+    ],
+)
+def test_what_a_case_would_run_beside_vllm_is_named_and_not_run(
+    case, tmp_path, monkeypatch, capsys, keys, said
+):
+    monkeypatch.chdir(tmp_path)
+    resealed(case, lambda c: c["spec"].update(keys))
+    code, out, err = asked(capsys, case)
+    assert (code, out) == (2, "")
+    assert "what its author wrote" in err
+    assert said in err
+    assert "--trust" in err
+    assert not (tmp_path / "results").exists()
+    assert asked(capsys, case, "--check")[0] == 0  # reading it is harmless
+
+
+def test_markup_and_shell_in_a_case_are_told_as_text(case, capsys):
+    def change(value):
+        value["source"]["run"] = "<script>alert(1)</script>"
+        value["prompts"][0].update(text="$(id)\x1b[31m", sha256=text_hash("$(id)\x1b[31m"))
+        value["schedule"] = "\x1b[2J`id`" + "x" * 9000
+
+    resealed(case, change)
+    with pytest.raises(SystemExit) as ended:
+        main(["replay", str(case), "--check"])
+    said = capsys.readouterr()
+    assert ended.value.code == 1
+    assert "\x1b" not in said.out + said.err
+    assert len(said.out + said.err) < 4000
+
+
+def test_a_prompt_of_any_letters_is_asked_as_it_is(tmp_path):
+    texts = ('\U0001f600 "q" \\ {{ prompt }}', " a\n\n\ttrail \n", "\u2028\x85\ufeff\x00\x7f\xe4")
+    samples = "".join(f"  - {{id: p{n}, prompt: {quoted(t)}}}\n" for n, t in enumerate(texts))
+    (tmp_path / "case.yaml").write_text(TASK + samples)
+    assert tuple(prompt.text for prompt in load_tasks(tmp_path).prompts) == texts
 
 
 def test_what_is_no_case_file_is_refused(case):

@@ -77,7 +77,7 @@ def test_a_record_is_shrunk_to_a_case_that_replays_in_a_fresh_process(place):
     assert case["divergence"]["token"] == 4
     assert case["closeness"] == "tie"
     assert "from 3 companions to 1" in out
-    command = [sys.executable, "-m", "harness", "replay", str(path), "--quiet"]
+    command = [sys.executable, "-m", "harness", "replay", str(path), "--quiet", "--trust"]
     fresh = subprocess.run(
         command,
         capture_output=True,
@@ -89,7 +89,7 @@ def test_a_record_is_shrunk_to_a_case_that_replays_in_a_fresh_process(place):
     assert place.harness("replay", path, "--check")[0] == 0
 
     place.causes()
-    code, out, _ = place.harness("replay", path, "--quiet", "--json")
+    code, out, _ = place.harness("replay", path, "--quiet", "--json", "--trust")
     assert (code, json.loads(out)["verdict"]) == (1, "does not reproduce")
     # whoever edits a case file is told which number no longer follows from the others
     case["divergence"]["token"] = 5

@@ -1,0 +1,73 @@
+"""What somebody else's case file would have this machine run, or tell, beside vLLM's own server.
+
+A case file holds the settings of a server: a command, variables, an image, mounts, URLs. Whoever
+replays it wants an answer of vLLM and not the author's program, so that what is more than that is
+named, and run only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.errors import UsageError, shown
+from harness.jobs.cases import Where
+from harness.settings import RunSpec
+from harness.words import BackendName
+
+_SERVERS = re.compile(
+    r"(?:engine:)?(?:[\w./-]*/)?"
+    r"(?:python[\d.]*(?: -[OEsSBuIP]+)* -m vllm\.entrypoints\.openai\.api_server|vllm serve)"
+)
+_IMAGES = re.compile(r"(?:docker\.io/)?vllm/vllm-openai(?:-cpu)?(?:[:@][\w.:-]+)?")
+_VARIABLES = re.compile(
+    r"VLLM_(?!PLUGINS|LOGGING_CONFIG_PATH|\w*PATH)[A-Z0-9_]+|(?:NCCL|OMP|MKL|KMP)_[A-Z0-9_]+"
+    r"|CUDA_VISIBLE_DEVICES|CUBLAS_WORKSPACE_CONFIG|HF_HUB_OFFLINE|TOKENIZERS_PARALLELISM"
+)
+_ARGUMENTS = re.compile(
+    r"--(?:no-)?(?:max-num-(?:seqs|batched-tokens|partial-prefills)|kv-cache-memory-bytes|seed"
+    r"|generation-config|attention-config|enforce-eager|disable-cascade-attn|block-size"
+    r"|quantization|kv-cache-dtype|(?:tensor|pipeline|data)-parallel-size|async-scheduling"
+    r"|enable-(?:chunked-prefill|prompt-tokens-details)|disable-(?:log-stats|custom-all-reduce)"
+    r"|num-gpu-blocks-override|swap-space|cpu-offload-gb|max-logprobs)(?:=.*)?"
+)
+"""What changes how vLLM computes, and loads nothing: any other argument is the author's word."""
+
+
+def refuse_what_would_run(spec: RunSpec, where: Where, file: Path) -> None:
+    """Refuse what a case's author set beyond vLLM's own server, unless it is trusted.
+
+    Raises:
+        UsageError: with each such setting.
+    """
+    found = [] if where.trust else list(_beyond(spec, where.overrides))
+    if found:
+        raise UsageError(
+            "it would have this machine run or tell what its author wrote",
+            file=file,
+            hint="read it; --trust takes it as it is, and --native-command, --image or --server "
+            "replace how a server is had",
+            detail=tuple(found),
+        )
+
+
+def _beyond(spec: RunSpec, own: dict[str, object]) -> Iterator[str]:
+    server = spec.server
+    if spec.backend is BackendName.EXTERNAL:
+        told = ", ".join(shown(one.url) for one in spec.external.values())
+        if "server" not in own:
+            yield f"prompts go to a server of the author's: {told}"
+        return
+    native, docker = (spec.backend is one for one in (BackendName.NATIVE, BackendName.DOCKER))
+    if native and "native_command" not in own and not _SERVERS.fullmatch(server.native_command):
+        yield f"server.native_command: {shown(server.native_command)}"
+    if docker and "image" not in own and not _IMAGES.fullmatch(spec.image):
+        yield f"image: {shown(spec.image)}"
+    yield from (f"server.volumes: {shown(one)}" for one in server.volumes)
+    for name, value in server.env.items():
+        if not _VARIABLES.fullmatch(name):
+            yield f"server.env: {shown(f'{name}={value}')}"
+    for argument in server.extra_args:
+        if argument.startswith("-") and not _ARGUMENTS.fullmatch(argument.replace("_", "-")):
+            yield f"server.extra_args: {shown(argument)}"
