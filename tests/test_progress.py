@@ -62,3 +62,13 @@ def test_what_was_found_and_how_long_it_takes_stand_on_the_screen(screen):
     assert any("demo / standard: ready after 3 s, mode clean" in line for line in said)
     assert any(re.search(r"1/2 \d text changes, \d label flips", line) for line in said)
     assert any(re.search(r"about \d+ s left", line) for line in said)
+
+
+def test_runs_of_one_command_make_a_remark_once():
+    told, out = set(), io.StringIO()
+    for _ in range(3):
+        progress = ConsoleProgress(Console(file=out, width=200), told=told)
+        progress.remark("the release is not known")
+        progress.note("ready")
+    assert out.getvalue().count("the release is not known") == 1
+    assert out.getvalue().count("ready") == 3

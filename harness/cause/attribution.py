@@ -292,8 +292,10 @@ class Explorer:
 
     def _why_unknown(self) -> str:
         refused = [name_of(cell) for cell, found in self.seen.items() if found[0].not_seen]
+        noisy = [name_of(cell) for cell, found in self.seen.items() if any(s.noise for s in found)]
         why = "no value of any axis, alone or with others, takes the change away"
-        return f"{why}; nothing is known of: {'; '.join(refused)}" if refused else why
+        why += f"; nothing is known of: {'; '.join(refused)}" if refused else ""
+        return why + (f"; noise hides: {'; '.join(noisy)}" if noisy else "")
 
     def _say(self, how: How, removed_by: Mapping[str, tuple[str, ...]], reason: str) -> Attribution:
         return Attribution(how, dict(removed_by), reason, tuple(self.totals()))

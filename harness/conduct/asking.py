@@ -81,7 +81,7 @@ def _begin(
     for _, launch in launches[:at_once]:
         bench.site.backend.check(launch)
     for note in dict.fromkeys(note for _, launch in launches for note in launch.notes):
-        bench.progress.note(note)
+        bench.progress.remark(note)
     total = len(prepared.plan.records)
     bench.progress.begin(records=total, done=total - len(plan.records), lifetimes=len(launches))
 

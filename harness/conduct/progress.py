@@ -42,6 +42,9 @@ class RunProgress:
     def note(self, text: str) -> None:
         """Something a person should know."""
 
+    def remark(self, text: str) -> None:
+        """A note on the settings: once is enough where several runs have it in common."""
+
     def end(self) -> None:
         """Nothing more will come."""
 
@@ -70,10 +73,15 @@ class ConsoleProgress(RunProgress):
 
     The first line says which servers start or answer, with a spinner and the time since they were
     started; the second has a bar, the records done, and what was found. Both fit 80 columns.
+
+    Args:
+        console: where to; stderr.
+        told: remarks that runs of the same command have made already.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, told: set[str] | None = None) -> None:
         self._console = console or Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        self._told = set[str]() if told is None else told
         self._estimate = Estimate()
         self._live: Live | None = None
         self._spinner = Spinner("dots")
@@ -134,6 +142,12 @@ class ConsoleProgress(RunProgress):
     def note(self, text: str) -> None:
         """A line of its own, above the lines that move."""
         self._console.print(escape(text))
+
+    def remark(self, text: str) -> None:
+        """A note, unless it was told before."""
+        if text not in self._told:
+            self._told.add(text)
+            self.note(text)
 
     def end(self) -> None:
         """Take the lines away."""

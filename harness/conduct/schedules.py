@@ -45,7 +45,7 @@ def settled(prepared: Prepared, progress: RunProgress) -> Prepared:
     if not why:
         return prepared
     note = f"sent as synchronized (controls.gated_fallback): {why}"
-    progress.note(f"gated batches are {note}")
+    progress.remark(f"gated batches are {note}")
     instead = DispatchMode(spec.controls.gated_fallback)
     return sent_instead(prepared, instead, of=DispatchMode.GATED, note=note)
 

@@ -137,7 +137,7 @@ class _Bench:
         where = self.cells.results, kept.parent.name
         options = conduct.RunOptions(*where, kind="bench", place=place)
         quiet = self.cells.quiet or turn is not None
-        progress = conduct.RunProgress() if quiet else conduct.ConsoleProgress()
+        progress = conduct.RunProgress() if quiet else conduct.ConsoleProgress(told=self.cells.told)
         folder = conduct.with_server(prepared, options, progress, work)
         starts = [one for startup in read_run_files(folder).startups for one in startup.starts]
         ready = starts[-1].ready_after_s if starts and turn is None else None

@@ -69,7 +69,8 @@ def certify_stack(
             (prepared, conduct.RunOptions(results, run_id, retry_errors=True, kind="certify"))
         )
     at_once(works)
-    folders = [conducted(*work, quiet=quiet).folder for work in works]
+    told = set[str]()
+    folders = [conducted(*work, quiet=quiet, told=told).folder for work in works]
     page = out or results / f"{folders[0].name.removesuffix('-1')}-certificate"
     return certified(folders, asked.schedules, page)
 

@@ -113,6 +113,9 @@ def _lines(found: Attribution, known: tuple[Defect, ...]) -> Iterator[str]:
         told = cell.not_seen if not cell.lifetimes else f"{said} in {lifetimes}"
         cache = f"; cache {cell.cache}" if cell.cache else ""
         yield f"  {cell.name:<32} {told}{cache}; {duration_text(cell.seconds)} of servers"
+    noisy = [f"{cell.name} ({count_of(cell.noise, 'row')})" for cell in found.cells if cell.noise]
+    if noisy:
+        yield f"noise     a text alone changes with time: {'; '.join(noisy)}; no such cell is clean"
     for one in known:
         yield f"known     {one.id} ({', '.join(one.threads) or one.source}): {one.workaround}"
     if found.removed_by and not known:

@@ -194,6 +194,7 @@ class Cells:
         results: the folder of run folders.
         folders: the runs of each cell so far.
         anew: what the runs' names end in, where none that is there may be taken up.
+        told: what its runs have remarked.
     """
 
     loaded: LoadedSpec
@@ -203,6 +204,7 @@ class Cells:
     quiet: bool = False
     folders: dict[Cell, list[Path]] = field(default_factory=dict)
     anew: str = ""
+    told: set[str] = field(default_factory=set)
 
     def spec_of(self, cell: Cell) -> tuple[LoadedSpec, Asked]:
         """The spec and the rows of a cell."""
@@ -262,7 +264,7 @@ class Cells:
         prepared, options = self.work_of(cell, number)
         began = time.monotonic()
         try:
-            done = conducted(prepared, options, quiet=self.quiet)
+            done = conducted(prepared, options, quiet=self.quiet, told=self.told)
         except Interrupted:
             raise
         except RunError as error:

@@ -94,12 +94,15 @@ def run(
 
 
 def conducted(
-    prepared: conduct.Prepared, options: conduct.RunOptions, *, quiet: bool
+    prepared: conduct.Prepared,
+    options: conduct.RunOptions,
+    *,
+    quiet: bool,
+    told: set[str] | None = None,
 ) -> conduct.Conclusion:
-    """`harness.conduct.run` with the progress that a person wants."""
-    return conduct.run(
-        prepared, options, conduct.RunProgress() if quiet else conduct.ConsoleProgress()
-    )
+    """`harness.conduct.run` with the progress that a person wants; runs share what they remark."""
+    progress = conduct.RunProgress() if quiet else conduct.ConsoleProgress(told=told)
+    return conduct.run(prepared, options, progress)
 
 
 def concluded(done: conduct.Conclusion) -> Done:

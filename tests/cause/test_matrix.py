@@ -188,6 +188,8 @@ def test_a_cell_whose_texts_change_alone_too_is_never_a_clean_one(place, noisy):
     axes = ("--axis", "kernel=--kernel one|--kernel two")
     code, out, _ = place.harness("matrix", "-c", "spec.yaml", *axes, *SMALL, "--fresh")
     assert (code, out.partition(":")[0]) == (1, "unknown"), out
+    assert out.count("noise     a text alone changes with time: ") == 1
+    assert "; no such cell is clean" in out
 
 
 def test_servers_that_run_already_are_asked_and_told_apart(place, tmp_path):
