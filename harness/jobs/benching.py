@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +97,7 @@ class _Bench:
         """Have as many whole blocks up at once as may overlap, and measure one after the other."""
         arms = len(self.axis.values)
         width = self.cells.loaded.spec.server.overlap // arms * arms
-        left = [server for server in servers if not self._kept(server).is_file()]
+        left = [server for server in servers if not self._read(server)]
         for first in range(0, len(left), width) if width else ():
             chunk = left[first : first + width]
             turns = Turns(len(chunk))
@@ -108,8 +110,14 @@ class _Bench:
 
     def _kept(self, server: _Server) -> Path:
         prepared = self._prepared(server)
-        name = f"{prepared.spec.name}-bench-{prepared.fingerprint[:8]}-{server[0]}"
+        waves = hashlib.sha256(repr(self.concurrent).encode()).hexdigest()[:4]
+        name = f"{prepared.spec.name}-bench-{prepared.fingerprint[:8]}-{waves}-{server[0]}"
         return self.cells.results / name / "readings.json"
+
+    def _read(self, server: _Server) -> list[Reading]:
+        """What was measured of it already; nothing where it was not."""
+        kept = self._kept(server)
+        return _there(kept, server) if kept.is_file() else []
 
     def _prepared(self, server: _Server) -> conduct.Prepared:
         arm = server[1]
@@ -121,8 +129,8 @@ class _Bench:
     ) -> list[Reading]:
         """The readings of one arm in one block, from its folder where they are there."""
         kept, prepared = self._kept(server), self._prepared(server)
-        if kept.is_file():
-            return _there(kept)
+        if there := self._read(server):
+            return there
         found: list[Reading] = []
         texts = [prompt.text for prompt in prepared.population.prompts]
 
@@ -151,17 +159,24 @@ class _Readings(msgspec.Struct):
     readings: list[Reading]
 
 
-def _there(path: Path) -> list[Reading]:
+def _there(path: Path, server: _Server) -> list[Reading]:
     """The readings of a lifetime that was measured already.
 
     Raises:
-        UsageError: the file is damaged.
+        UsageError: the file is damaged, or of another server.
     """
+    hint = "remove it, and the same command measures again"
     try:
-        return msgspec.convert(read_json(path), _Readings).readings
+        found = msgspec.convert(read_json(path), _Readings).readings
     except msgspec.ValidationError as error:
-        hint = "remove it, and the same command measures again"
         raise UsageError(f"holds no readings: {error}", file=path, hint=hint) from None
+    if (
+        not all((one.block, one.arm) == server and 0 < one.value < inf for one in found)
+        or not found
+    ):
+        what = "holds no readings, or others than times and rates of its own block and arm"
+        raise UsageError(what, file=path, hint=hint)
+    return found
 
 
 async def _measured(

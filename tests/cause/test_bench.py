@@ -10,6 +10,13 @@ from pathlib import Path
 import pytest
 
 from harness.cause import Reading, costs
+from harness.jobs import benching
+from harness.jobs.certifying import Asked
+from harness.jobs.matrix_cells import Cells, read_axes
+from harness.settings import load_spec
+from harness.words import DispatchMode
+
+ONE = Asked((DispatchMode.SYNCHRONIZED,), (2,), 2, 1)
 
 
 def readings(*blocks, measure="start-up"):
@@ -94,3 +101,37 @@ def test_servers_that_are_up_at_once_are_measured_one_after_the_other(place):
     ended = [datetime.fromisoformat(one["attempts"][0]["ended_at"]) for one in starts]
     assert max(began[:4]) < min(ended[:4])  # all four were up before the first was done
     assert max(ended[:4]) <= min(began[4:8])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda kept: kept.update(readings=[]),
+        lambda kept: kept["readings"][0].update(arm="<b>another</b>"),
+        lambda kept: kept["readings"][0].update(block=7),
+        lambda kept: kept["readings"][0].update(value=0),
+        lambda kept: kept["readings"][0].update(value=1e999),
+        lambda kept: kept.clear(),
+    ],
+)
+def test_readings_that_were_edited_are_refused_before_a_server_starts(place, change):
+    place.causes()
+    flags = ("bench", "-c", "spec.yaml", "--concurrent", "1", "--quiet")
+    bench = benching._Bench  # where its readings would lie
+    cells = Cells(load_spec("spec.yaml"), read_axes(["mode"]), ONE, Path("results"))
+    kept = bench(cells, cells.axes[0], (1,))._kept((5, "batch_invariant"))
+    readings = [{"block": 5, "arm": "batch_invariant", "measure": "m", "unit": "s", "value": 1.0}]
+    value = {"readings": readings}
+    change(value)
+    kept.parent.mkdir(parents=True)
+    kept.write_text(json.dumps(value))
+    code, out, err = place.harness(*flags)
+    assert (code, out) == (2, "")
+    assert "the same command measures again" in err or "not JSON" in err
+    assert len(list(Path("results").iterdir())) == 1
+
+
+def test_other_numbers_at_once_are_measured_anew(place):
+    cells = Cells(load_spec("spec.yaml"), read_axes(["mode"]), ONE, Path("results"))
+    one, other = (benching._Bench(cells, cells.axes[0], sizes) for sizes in ((1, 4), (1, 8)))
+    assert one._kept((1, "standard")) != other._kept((1, "standard"))
