@@ -63,7 +63,7 @@ def is_samples_file(path: Path | str) -> bool:
     try:
         _, line = next(read_lines(Path(path)))
         row = _object(line)
-    except (StopIteration, UsageError, ValueError):
+    except (StopIteration, UsageError, ValueError, RecursionError):
         return False
     return "doc_id" in row and bool({"filtered_resps", "resps"} & row.keys())
 
@@ -79,6 +79,8 @@ def read_samples(path: Path | str) -> Samples:
     for number, line in read_lines(path):
         try:
             key, sample = _sample(_object(line), number)
+        except RecursionError:
+            raise UsageError("not a sample: nested too deeply", file=path, line=number) from None
         except (ValueError, TypeError, KeyError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise UsageError(f"not a sample: {reason}", file=path, line=number) from error

@@ -148,7 +148,7 @@ def _config(spec: RunSpec) -> dict[str, Any] | None:
         return None
     try:
         read = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return read if isinstance(read, dict) else None
 

@@ -184,6 +184,16 @@ def test_samples_are_told_from_records_by_their_first_line(tmp_path):
     assert not is_samples_file(tmp_path / "nothing.jsonl")
 
 
+@pytest.mark.parametrize("key", ["", '{"doc_id": 1, "resps": '], ids=["a line", "an answer"])
+def test_a_sample_that_is_nested_too_deeply_is_refused(tmp_path, key):
+    path = tmp_path / "s.jsonl"
+    path.write_text(json.dumps(right(1)) + "\n" + key + "[" * 3000 + "]" * 3000 + "}" * bool(key))
+    with pytest.raises(UsageError, match=r"s\.jsonl:2: not a sample: nested too deeply"):
+        read_samples(path)
+    path.write_text("[" * 3000 + "]" * 3000 + "\n")
+    assert not is_samples_file(path)
+
+
 def test_each_condition_of_the_gate_fails_on_what_it_names(compare):
     def failing(a, b):
         verdicts = judge(compare(a, b), list(SAMPLE_CONDITIONS))

@@ -12,6 +12,7 @@ import pytest
 from harness.errors import EnvironmentError_, UsageError
 from harness.tasks import load_task
 from harness.tasks.importing import import_rows, known_datasets, parse_filter, read_rows, write_task
+from harness.tasks.importing.source_rows import nested
 from harness.tasks.lint import Severity, lint_paths
 
 BBQ = {
@@ -176,6 +177,11 @@ def test_a_row_that_needs_a_guess_is_left_out_and_counted(change: dict, reason: 
     assert len(task.samples) == 1
     (found,) = task.skipped
     assert reason in found
+
+
+def test_a_cell_that_is_nested_too_deeply_is_a_text():
+    deep = "[" * 3000 + "]" * 3000
+    assert nested(deep) == deep
 
 
 def test_nested_cells_may_be_json_or_python_literals():

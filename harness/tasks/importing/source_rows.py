@@ -85,7 +85,7 @@ def nested(value: Any) -> Any:
     """A list or mapping, also one written as JSON or as a Python literal in a text cell."""
     if not isinstance(value, str) or value.strip()[:1] not in ("{", "["):
         return value
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         return json.loads(value)
     try:
         return ast.literal_eval(value)
