@@ -99,7 +99,7 @@ def _given(play: Play, name: str) -> tuple[Bench, set[str]]:
         shutil.copytree(bench.folder / "sheets", sheets)
     shutil.copytree(sheets, bench.folder / "sheets", dirs_exist_ok=True)
     for rater in "ab":
-        with (sheets / "for_raters/sheet.csv").open(newline="") as file:
+        with (sheets / "for_raters/sheet.csv").open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
         for one in rows:
             one |= {"label_A": "partial", "label_B": "partial", "behavioural_change": "no"}
