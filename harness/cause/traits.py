@@ -104,6 +104,9 @@ def spec_of_run(files: RunFiles) -> RunSpec:
         UsageError: it holds none, or of another form.
     """
     file = files.folder / METADATA
+    if not (files.spec or files.is_run_folder):
+        what = "records without their run: which stack was asked, and how, is not known"
+        raise UsageError(what, file=files.records_path, hint="give the run's folder")
     if not files.spec:
         what = "holds no settings" if file.exists() else "no such file"
         gone = [name for name in (CANDIDATES, PROMPT_HASHES) if not (files.folder / name).exists()]

@@ -17,7 +17,10 @@ _Port = Annotated[int | None, Option(help="Port on this machine.")]
 _Command = Annotated[str | None, Option(help="Command that starts vLLM here (native backend).")]
 _Server = Annotated[str | None, Option(help="URL,LOG of a server that runs already.")]
 _Image = Annotated[str | None, Option(help="Image in place of the run's (docker backend).")]
-_Out = Annotated[Path | None, Option("-o", "--out", help="The case file.")]
+_Out = Annotated[Path | None, Option("-o", "--out", dir_okay=False, help="The case file.")]
+_Table = Annotated[
+    Path | None, Option("-o", "--out", file_okay=False, help="Folder for table and figure.")
+]
 
 
 @with_spec
@@ -34,7 +37,9 @@ def certify(
         list[Path] | None, Option("--of", metavar="<path>", help="Certify this run instead.")
     ] = None,
     results: Results = RESULTS,
-    out: Annotated[Path | None, Option("-o", "--out", help="Folder for the certificate.")] = None,
+    out: Annotated[
+        Path | None, Option("-o", "--out", file_okay=False, help="Folder for the certificate.")
+    ] = None,
     fresh: _Fresh = False,
     as_json: _AsJson = False,
     quiet: Quiet = False,
@@ -151,7 +156,7 @@ def matrix(
     prompts: _Prompts = 24,
     most: Annotated[int, Option(min=3, metavar="N", help="Lifetimes of one cell at most.")] = 12,
     results: Results = RESULTS,
-    out: Annotated[Path | None, Option("-o", "--out", help="Folder for table and figure.")] = None,
+    out: _Table = None,
     fresh: _Fresh = False,
     as_json: _AsJson = False,
     quiet: Quiet = False,
@@ -187,7 +192,7 @@ def bench(
     concurrent: Annotated[str, Option(help="Prompts at once, comma separated.")] = "1,8,32,128,256",
     blocks: Annotated[int, Option(help="Blocks of a server lifetime each arm; 5 at least.")] = 5,
     results: Results = RESULTS,
-    out: Annotated[Path | None, Option("-o", "--out", help="Folder for table and figure.")] = None,
+    out: _Table = None,
     as_json: _AsJson = False,
     quiet: Quiet = False,
 ) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.errors import UsageError, shown
+from harness.errors import UsageError
 from harness.jobs.cases import Where
 from harness.settings import RunSpec
 from harness.words import BackendName
@@ -20,6 +20,7 @@ _SERVERS = re.compile(
     r"(?:engine:)?(?:[\w./-]*/)?"
     r"(?:python[\d.]*(?: -[OEsSBuIP]+)* -m vllm\.entrypoints\.openai\.api_server|vllm serve)"
 )
+_SCREEN = 1200
 _IMAGES = re.compile(r"(?:docker\.io/)?vllm/vllm-openai(?:-cpu)?(?:[:@][\w.:-]+)?")
 _VARIABLES = re.compile(
     r"VLLM_(?!PLUGINS|LOGGING_CONFIG_PATH|\w*PATH)[A-Z0-9_]+|(?:NCCL|OMP|MKL|KMP)_[A-Z0-9_]+"
@@ -52,22 +53,28 @@ def refuse_what_would_run(spec: RunSpec, where: Where, file: Path) -> None:
         )
 
 
+def _whole(value: str) -> str:
+    """As it is to be read before it is trusted; a screen of it at most."""
+    told = repr(value)
+    return told if len(told) <= _SCREEN else f"{told[:_SCREEN]}… ({len(told)} characters)"
+
+
 def _beyond(spec: RunSpec, own: dict[str, object]) -> Iterator[str]:
     server = spec.server
     if spec.backend is BackendName.EXTERNAL:
-        told = ", ".join(shown(one.url) for one in spec.external.values())
+        told = ", ".join(_whole(one.url) for one in spec.external.values())
         if "server" not in own:
             yield f"prompts go to a server of the author's: {told}"
         return
     native, docker = (spec.backend is one for one in (BackendName.NATIVE, BackendName.DOCKER))
     if native and "native_command" not in own and not _SERVERS.fullmatch(server.native_command):
-        yield f"server.native_command: {shown(server.native_command)}"
+        yield f"server.native_command: {_whole(server.native_command)}"
     if docker and "image" not in own and not _IMAGES.fullmatch(spec.image):
-        yield f"image: {shown(spec.image)}"
-    yield from (f"server.volumes: {shown(one)}" for one in server.volumes)
+        yield f"image: {_whole(spec.image)}"
+    yield from (f"server.volumes: {_whole(one)}" for one in server.volumes)
     for name, value in server.env.items():
         if not _VARIABLES.fullmatch(name):
-            yield f"server.env: {shown(f'{name}={value}')}"
+            yield f"server.env: {_whole(f'{name}={value}')}"
     for argument in server.extra_args:
         if argument.startswith("-") and not _ARGUMENTS.fullmatch(argument.replace("_", "-")):
-            yield f"server.extra_args: {shown(argument)}"
+            yield f"server.extra_args: {_whole(argument)}"

@@ -159,7 +159,7 @@ def shrink(run: Path, record: str, where: Where, out: Path | None, *, most: int)
     lines = [
         case.told,
         f"shrunk    from {found.of} companions to {len(found.companions)} in {spent} trials",
-        f"confirmed {found.confirmed}",
+        f"confirmed {', '.join(f'{n} {what}' for what, n in (found.confirmed or {}).items())}",
         f"written   {path}; `harness replay {path}` shows it again",
     ]
     return Done(lines, case.sealed)

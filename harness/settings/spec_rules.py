@@ -6,6 +6,7 @@ turns the path into a file and line or a flag.
 """
 
 import re
+import shlex
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -172,6 +173,11 @@ def _about_server(server: ServerSettings) -> Iterator[Complaint]:
             yield path, f"{name} is a secret and does not belong here", f"export {name}=… instead"
         elif name == _MODE_VARIABLE:
             yield path, f"{name} is set by the mode", "choose with modes"
+    try:
+        shlex.split(server.native_command)
+    except ValueError as error:
+        what = f"no command as a shell would read it: {str(error).lower()}"
+        yield ("server", "native_command"), what, "close the quotation"
     for index, argument in enumerate(server.extra_args):
         if not argument.startswith("--"):
             continue

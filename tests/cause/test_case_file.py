@@ -198,6 +198,32 @@ def test_what_a_case_would_run_beside_vllm_is_named_and_not_run(
     assert asked(capsys, case, "--check")[0] == 0  # reading it is harmless
 
 
+def test_a_command_is_shown_to_its_end_before_it_is_trusted(case, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = f"python -m vllm.entrypoints.openai.api_server {'--x ' * 100}; touch owned"
+    resealed(case, lambda c: c["spec"]["server"].update(native_command=command))
+    assert command in asked(capsys, case)[2]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--port", "99999"), "server.port: must be less than or equal to 65535"),
+        (("--native-command", 'python "x'), "no closing quotation"),
+        (("--server", "nonsense"), "--server: 'nonsense'"),
+        (("--server", "http://"), "not the URL of a server"),
+    ],
+)
+def test_what_is_this_machines_own_is_held_to_a_specs_rules(
+    case, tmp_path, monkeypatch, capsys, flags, said
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = asked(capsys, case, "--trust", *flags)
+    assert code == 2
+    assert said in err
+    assert not (tmp_path / "results").exists()
+
+
 def test_markup_and_shell_in_a_case_are_told_as_text(case, capsys):
     def change(value):
         value["source"]["run"] = "<script>alert(1)</script>"

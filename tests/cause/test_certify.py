@@ -358,3 +358,33 @@ def test_a_copy_under_another_name_is_the_same_lifetime(tmp_path, capsys):
         main(["certify", "--of", str(TRITON), "--of", str(run)])
     assert ended.value.code == 2
     assert "is given twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("verb", "place"),
+    [
+        (("certify", "--of", str(TRITON)), "a file"),
+        (("matrix", "--profile", "demo", "--axis", "graphs"), "a file"),
+        (("bench", "--profile", "demo"), "a file"),
+        (("shrink", str(TRITON), "x"), "."),
+    ],
+)
+def test_where_nothing_can_be_written_is_refused_before_anything_starts(
+    tmp_path, monkeypatch, capsys, verb, place
+):
+    monkeypatch.chdir(tmp_path)
+    Path("a file").write_text("mine")
+    with pytest.raises(SystemExit) as ended:
+        main([*verb, "-o", place])
+    assert ended.value.code == 2
+    assert "'-o' / '--out'" in capsys.readouterr().err
+    assert [one.name for one in tmp_path.iterdir()] == ["a file"]
+
+
+def test_records_without_their_run_are_no_lifetime(tmp_path, capsys):
+    alone = tmp_path / "alone.jsonl"
+    shutil.copy(TRITON / RECORDS, alone)
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", "--of", str(alone)])
+    assert ended.value.code == 2
+    assert f"{alone}: records without their run" in capsys.readouterr().err
