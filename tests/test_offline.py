@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 
@@ -93,6 +94,13 @@ def test_a_whole_folder_is_used_without_an_index(offline, folder):
     } <= pairs
     assert not {"--candidates", "--image", "--native-command"} & {flag for flag, _ in pairs}
     assert "is whole" in done.stderr
+
+
+def test_two_that_begin_at_once_install_once(offline):
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(lambda _: offline(), range(2))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert (first.stderr + second.stderr).count("installing into") == 1
 
 
 def test_flags_win_over_what_is_in_the_folder(offline):

@@ -54,12 +54,16 @@ install() { # ENVIRONMENT WHEELS
     [ ! -f "$1/.ready" ] || return 0
     local python
     python=$(find_python) || exit 3
-    say "installing into $1 from $2"
-    rm -rf "$1"
-    "$python" -m venv --without-pip "$1"
-    env -u PYTHONPATH "$1/bin/python" "$(echo "$folder"/harness/pip-*.whl)/pip" --isolated \
-        install -q --no-index --no-deps "$2"/*.whl || fail 3 "the wheels of $2 could not be installed here"
-    touch "$1/.ready"
+    ( # one install at a time: a second caller waits, then finds the work done
+        if command -v flock >/dev/null; then flock 9; fi
+        [ ! -f "$1/.ready" ] || exit 0
+        say "installing into $1 from $2"
+        rm -rf "$1"
+        "$python" -m venv --without-pip "$1" || fail 3 "no environment could be made in $1"
+        env -u PYTHONPATH "$1/bin/python" "$(echo "$folder"/harness/pip-*.whl)/pip" --isolated \
+            install -q --no-index --no-deps "$2"/*.whl || fail 3 "the wheels of $2 could not be installed here"
+        touch "$1/.ready"
+    ) 9>"$1.lock" || exit
 }
 
 # Into `image`: what a container starts from, by its id on this machine.
