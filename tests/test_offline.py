@@ -50,9 +50,18 @@ def folder(tmp_path: Path) -> Path:
     (made / "models/small/config.json").write_text("{}")
     (made / "tasks/one.yaml").write_text("name: one\n")
     (made / "python").write_text(f"{HERE}\n")
+    _note_sums(made)
+    return made
+
+
+def _note_sums(made: Path) -> None:
     sums = "find . ! -type d ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum > SHA256SUMS"
     subprocess.run(["bash", "-c", sums], cwd=made, check=True)
-    return made
+
+
+def _docker(*arguments: str | Path, given: bytes = b"") -> str:
+    done = subprocess.run(["docker", *arguments], input=given, capture_output=True, check=True)
+    return done.stdout.decode().strip()
 
 
 @pytest.fixture
@@ -140,6 +149,25 @@ def test_containers_are_refused_where_no_image_was_packed(offline):
     done = offline("--backend", "docker")
     assert (done.returncode, done.stdout) == (2, "")
     assert "holds no image" in done.stderr
+
+
+@pytest.mark.docker
+def test_an_image_is_loaded_once_and_started_by_its_id(offline, folder):
+    name = "harness-test-offline:1"
+    image = _docker("import", "-", name, given=bytes(10240))
+    _docker("save", "-o", folder / "image.tar", name)
+    (folder / "image").write_text(f"{name} {image}\n")
+    _note_sums(folder)
+    _docker("image", "rm", name)
+    try:
+        for loads in (True, False):
+            done = offline()
+            assert done.returncode == 0, done.stderr
+            assert f"--backend docker --image {image}" in done.stdout.replace("\n", " ")
+            assert ("loading" in done.stderr) is loads
+            assert "that it is a registry's was not checked" in done.stderr
+    finally:
+        _docker("image", "rm", name)
 
 
 @pytest.mark.parametrize(
