@@ -19,6 +19,7 @@ from harness.cli.terminal import (
     RetryErrors,
     RunId,
     SummaryJson,
+    Workers,
     note,
     say,
     say_json,
@@ -38,6 +39,7 @@ def run(
     results: Results = RESULTS,
     fresh: Annotated[bool, Option("--fresh", help="Never resume; start a new run.")] = False,
     retry_errors: RetryErrors = False,
+    workers: Workers = None,
     as_json: SummaryJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -50,10 +52,8 @@ def run(
       harness run --profile study-d --candidates my_flips.csv --port 18010
       harness run -c my_run.yaml --run-id friday --retry-errors
     """
-    tell(
-        jobs.runs.run(loaded, results, run_id, fresh=fresh, retry_errors=retry_errors, quiet=quiet),
-        as_json,
-    )
+    how = {"fresh": fresh, "retry_errors": retry_errors, "quiet": quiet}
+    tell(jobs.runs.run(loaded, results, run_id, **how, workers=workers is not None), as_json)
 
 
 @with_spec
@@ -124,6 +124,7 @@ def scan(
     run_id: RunId = None,
     results: Results = RESULTS,
     fresh: Annotated[bool, Option("--fresh", help="Never resume; start a new scan.")] = False,
+    workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
     """Send a whole population, each prompt alone and in its batch, in one mode.
@@ -138,7 +139,15 @@ def scan(
     """  # noqa: E501
     sizes = jobs.runs.read_sizes(batch_sizes, "--batch-sizes")
     places = (results, run_id, sizes, select, out)
-    tell(jobs.runs.scan(loaded, *places, fresh=fresh, quiet=quiet, include_cache=include_cache))
+    done = jobs.runs.scan(
+        loaded,
+        *places,
+        fresh=fresh,
+        quiet=quiet,
+        include_cache=include_cache,
+        workers=workers is not None,
+    )
+    tell(done)
 
 
 @with_spec

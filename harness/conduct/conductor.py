@@ -31,6 +31,7 @@ from harness.conduct.run_facts import Metadata
 from harness.conduct.schedules import settled
 from harness.conduct.site import find_site
 from harness.conduct.startups import parity_of_modes, seal_logs, startup_file, supersede
+from harness.conduct.workforce import ask_by_workers
 from harness.errors import (
     EnvironmentError_,
     GateFailed,
@@ -77,6 +78,8 @@ class RunOptions:
         retry_errors: ask again for records that failed; their old lines are set aside.
         kind: ``run`` or ``scan``.
         place: which of the runs that are done at once, from 0.
+        workers: whether processes of their own play the servers that run at once, and a lifetime is
+            cut into parts where there would be fewer servers than may run.
     """
 
     results: Path
@@ -85,6 +88,7 @@ class RunOptions:
     retry_errors: bool = False
     kind: str = "run"
     place: int = 0
+    workers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +140,9 @@ def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Concl
         RunError: a server died, a mode is not proven, or records failed; what was written stays.
         Interrupted: a signal; what was written stays.
     """
-    with _attended(prepared, options, progress) as (settled_run, bench):
+    with _attended(prepared, options, progress) as (settled_run, bench, metadata):
         _work(settled_run, options, bench)
-        return _conclude(settled_run.plan, bench, options)
+        return _conclude(settled_run.plan, bench, metadata, options)
 
 
 def with_server(prepared: Prepared, options: RunOptions, progress: RunProgress, work: Work) -> Path:
@@ -150,20 +154,20 @@ def with_server(prepared: Prepared, options: RunOptions, progress: RunProgress, 
     Raises:
         HarnessError: as `run`.
     """
-    with _attended(prepared, options, progress) as (settled_run, bench):
+    with _attended(prepared, options, progress) as (settled_run, bench, metadata):
         launches = launches_of(
             settled_run, settled_run.plan, bench.folder.path, bench.site, place=options.place
         )
         bench.site.backend.check(launches[0][1])
         run_lifetimes(bench, launches[:1], work)
-        bench.metadata.close(exit_code=0)
+        metadata.close(exit_code=0)
         return bench.folder.path
 
 
 @contextmanager
 def _attended(
     prepared: Prepared, options: RunOptions, progress: RunProgress
-) -> Iterator[tuple[Prepared, Bench]]:
+) -> Iterator[tuple[Prepared, Bench, Metadata]]:
     """A run folder that is held, its site and its metadata, which tell how the session ended."""
     prepared = settled(prepared, progress)
     if prepared.spec.backend is not BackendName.EXTERNAL:
@@ -180,7 +184,7 @@ def _attended(
         metadata = Metadata(folder, prepared, site, kind=options.kind)
         bench = Bench(prepared.spec, folder, site, progress, metadata)
         try:
-            yield prepared, bench
+            yield prepared, bench, metadata
         except KeyboardInterrupt:
             error: HarnessError = Interrupted("stopped by a signal", hint=_kept(folder, options))
             metadata.end(error)
@@ -273,7 +277,7 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
     if plan.records:
         for name in _CONCLUSION:  # of an earlier state: more records are about to come
             (folder.path / name).unlink(missing_ok=True)
-        ask_all(prepared, plan, bench, place=options.place)
+        (ask_by_workers if options.workers else ask_all)(prepared, plan, bench, options.place)
     else:
         progress.note(f"all {len(prepared.plan.records)} records are there already")
 
@@ -299,7 +303,7 @@ def _set_aside(plan: Plan, folder: RunFolder) -> int:
     )
 
 
-def _conclude(plan: Plan, bench: Bench, options: RunOptions) -> Conclusion:
+def _conclude(plan: Plan, bench: Bench, metadata: Metadata, options: RunOptions) -> Conclusion:
     """Summary, validation and reports, written last and only when every record is good."""
     folder = bench.folder
     if errors := [record for record in folder.records() if not record.ok]:
@@ -313,11 +317,11 @@ def _conclude(plan: Plan, bench: Bench, options: RunOptions) -> Conclusion:
         )
     bench.site.verify_unchanged()
     seal_logs(folder)
-    bench.metadata.complete(parity_of_modes(folder, [model.name for model in bench.spec.models]))
+    metadata.complete(parity_of_modes(folder, [model.name for model in bench.spec.models]))
     summary, validation = summarise_run(folder.path), validate_run(folder.path)
     folder.write(_SUMMARY, msgspec.to_builtins(summary))
     folder.write(_VALIDATION, msgspec.to_builtins(validation))
-    bench.metadata.close(exit_code=0 if validation.ok else 1)  # the report tells this session's end
+    metadata.close(exit_code=0 if validation.ok else 1)  # the report tells this session's end
     reports = tuple(write_reports(folder.path, summary=summary, validation=validation))
     return Conclusion(folder.path, summary, validation, reports)
 

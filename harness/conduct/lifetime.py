@@ -18,7 +18,7 @@ import structlog
 from msgspec.structs import replace
 
 from harness.conduct.progress import RunProgress
-from harness.conduct.run_facts import Metadata
+from harness.conduct.run_facts import Learns, told_by
 from harness.conduct.site import Site
 from harness.conduct.startups import Startup
 from harness.errors import ModeNotProven, RunError
@@ -55,7 +55,7 @@ class Bench:
     folder: RunFolder
     site: Site
     progress: RunProgress
-    metadata: Metadata
+    metadata: Learns
 
 
 def run_lifetimes(
@@ -216,7 +216,7 @@ async def _answered_by(bench: Bench, one: _Up, work: Work) -> None:
             ) from error
         evidence = startup.judge()
         startup.save()
-        bench.metadata.learn_from_server(server.options, evidence)
+        bench.metadata.learn_from_server(told_by(server.options, evidence))
         _insist(one, alone=len(spec.modes) == 1)
         bench.progress.server_ready(
             lifetime.model.name, lifetime.mode, start.ready_after_s or 0.0, start.verdict

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from harness.conduct.prepare import Prepared
 from harness.conduct.site import Site
+from harness.conduct.stream import ServerTold
 from harness.errors import EnvironmentError_, HarnessError, UsageError, shown
 from harness.machine import (
     git_commit,
@@ -76,6 +77,24 @@ class RunFacts(msgspec.Struct):
     plan_sha256: str | UnsetType = UNSET
 
 
+def told_by(options: LaunchOptions, evidence: ActivationEvidence) -> ServerTold:
+    """What a server that runs tells of itself; of a container its image says the packages."""
+    native = options.backend is BackendName.NATIVE
+    packages = interpreter_versions(options.command[0]).packages if native else {}
+    return ServerTold(evidence.vllm_version, evidence.device, dict(packages))
+
+
+class Learns(Protocol):
+    """Who writes down what a server tells of itself."""
+
+    def learn_from_server(self, told: ServerTold) -> None:
+        """Write it down.
+
+        Raises:
+            UsageError: it is another release than the one that gave the records so far.
+        """
+
+
 class Metadata:
     """The file of one run, kept current while it works."""
 
@@ -104,24 +123,22 @@ class Metadata:
         """Write it."""
         self._folder.write(NAME, msgspec.to_builtins(self._facts, enc_hook=str))
 
-    def learn_from_server(self, options: LaunchOptions, evidence: ActivationEvidence) -> None:
+    def learn_from_server(self, told: ServerTold) -> None:
         """Put down what only a running server tells: its device and its versions.
 
         Raises:
             UsageError: it is another release than the one that gave the records so far.
         """
-        facts, told = self._facts, evidence.vllm_version
-        if facts.device is not None and told not in (None, before := facts.versions.get("vllm")):
-            raise _another(self._folder.path / NAME, [f"vLLM: {before}, now {told}"])
+        facts, before = self._facts, self._facts.versions.get("vllm")
+        if facts.device is not None and told.vllm not in (None, before):
+            raise _another(self._folder.path / NAME, [f"vLLM: {before}, now {told.vllm}"])
         facts.versions |= self._site.versions()
-        if options.backend is BackendName.NATIVE:  # a container's image says
-            facts.versions |= interpreter_versions(options.command[0]).packages
-        facts.versions["vllm"] = evidence.vllm_version or facts.versions.get("vllm")
-        if evidence.device is not None:
+        facts.versions |= told.packages
+        facts.versions["vllm"] = told.vllm or facts.versions.get("vllm")
+        if told.device is not None:
             gpus = (gpu["name"] for gpu in facts.gpus)
-            on_cpu = evidence.device is Device.CPU
-            name = facts.host["processor"] if on_cpu else next(gpus, None)
-            facts.device = {"kind": str(evidence.device), "name": name}
+            name = facts.host["processor"] if told.device is Device.CPU else next(gpus, None)
+            facts.device = {"kind": str(told.device), "name": name}
         self.save()
 
     def complete(self, parity: Mapping[str, tuple[Difference, ...]]) -> None:

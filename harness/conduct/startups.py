@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from harness.conduct.run_facts import now, read_own
+from harness.errors import RunError
 from harness.files import sha256_of
 from harness.plan import Lifetime
 from harness.prove import (
@@ -34,6 +36,7 @@ from harness.serve import (
     Server,
     ask_server_info,
     ask_workers,
+    new_log,
     read_log,
     safe_name,
     server_evidence,
@@ -202,6 +205,53 @@ class Startup:
             expected_ranks=evidence.workers,
             problem=problem,
         )
+
+
+class RelayedStart:
+    """The start of a server that a worker plays, written as the worker describes it.
+
+    Until the worker has told of its end it looks as one whose harness was killed: not ended, no
+    records counted, no hash of its log.
+
+    Attributes:
+        log: this folder's copy of the server's log; there from the first `tell` on.
+        number: which start of its (model, mode) it is, from 1; likewise.
+    """
+
+    log: Path
+    number: int = 0
+
+    def __init__(self, folder: RunFolder, lifetime: Lifetime) -> None:
+        self.file = startup_file(lifetime.model.name, lifetime.mode)
+        self._folder = folder
+        self._model, self._mode = lifetime.model.name, str(lifetime.mode)
+
+    def tell(self, start: Mapping[str, Any]) -> None:
+        """Write it down as it is now.
+
+        Raises:
+            RunError: it has ended, and its log is not whole here.
+        """
+        if not self.number:
+            self.log = new_log(self._folder.path, Path(start["log"]).stem)
+        if start["log_sha256"] not in (None, sha256_of(self.log)):
+            raise RunError("the log did not come over whole", file=self.log)
+        starts = read_own(self._folder, self.file, _Starts) or _Starts(
+            1, self._model, self._mode, [], ""
+        )
+        if not self.number:
+            starts.attempts.append({})
+            self.number = len(starts.attempts)
+        starts.attempts[self.number - 1] = {**start, "log": self.log.name}
+        starts.verdict = start["verdict"]
+        self._folder.write(self.file, msgspec.to_builtins(starts))
+
+    def lost(self, why: str) -> None:
+        """Write down that nobody will tell more of it."""
+        starts = read_own(self._folder, self.file, _Starts)
+        if starts is not None and self.number:
+            starts.attempts[self.number - 1]["error"] = {"type": INTERRUPTED, "message": why}
+            self._folder.write(self.file, msgspec.to_builtins(starts))
 
 
 def supersede(folder: RunFolder, file: str) -> None:

@@ -83,13 +83,16 @@ def run(
     fresh: bool,
     retry_errors: bool,
     quiet: bool,
+    workers: bool = False,
 ) -> Done:
     """Prepare a run and do what of it is not done yet; the flags are those of `RunOptions`.
 
     Raises:
         HarnessError: as `harness.conduct.prepare` and `harness.conduct.run`.
     """
-    options = conduct.RunOptions(results, run_id, fresh=fresh, retry_errors=retry_errors)
+    options = conduct.RunOptions(
+        results, run_id, fresh=fresh, retry_errors=retry_errors, workers=workers
+    )
     return concluded(conducted(prepared(loaded), options, quiet=quiet))
 
 
@@ -217,6 +220,7 @@ def scan(
     fresh: bool,
     quiet: bool,
     include_cache: bool = False,
+    workers: bool = False,
 ) -> Done:
     """Ask every prompt alone and in its batches, in the spec's first mode, and export the changes.
 
@@ -229,7 +233,7 @@ def scan(
     changes = {"modes": loaded.spec.modes[:1], "expect": Expect()}
     scanned = replace(loaded, spec=loaded.spec.model_copy(update=changes))
     ready = prepared(scanned, population_rows(batch_sizes))
-    options = conduct.RunOptions(results, run_id, fresh=fresh, kind="scan")
+    options = conduct.RunOptions(results, run_id, fresh=fresh, kind="scan", workers=workers)
     folder = conducted(ready, options, quiet=quiet).folder
     target = out or folder / "candidates.csv"
     exported = export_scan(folder, target, ready, select=select, include_cache=include_cache)

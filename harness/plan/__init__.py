@@ -13,6 +13,7 @@ from harness.plan.planning import (
     build_plan,
     remaining,
 )
+from harness.plan.sharding import sharded
 
 __all__ = [
     "BatchGroup",
@@ -24,4 +25,5 @@ __all__ = [
     "build_plan",
     "estimate",
     "remaining",
+    "sharded",
 ]

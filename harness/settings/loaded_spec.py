@@ -6,7 +6,7 @@ the flag, that it came from.
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -28,6 +28,7 @@ DEFAULT_PROFILE = "study-d"
 
 _PROFILES = shipped("profiles")
 _PANEL = "Run spec (every key of the file; the flag wins; --help-all shows all)"
+_OVERLAP = "--overlap"
 _OFTEN = ("--model", "--modes", "--candidates", "--tasks")
 _OF_CANDIDATES = ("run", "plan")
 _ASKING = ("run", "plan", "scan", "ablation")
@@ -150,6 +151,7 @@ def with_spec_flags(
             value = arguments.pop(name)
             texts = value if isinstance(value, (list, tuple)) else [value]
             pairs += [(flag.name, text) for text in texts if text is not None]
+        pairs += _said_by_jobs(arguments.get("workers"), pairs)
         overrides = apply_flags(pairs)
         loaded = load_spec(source, overrides)
         theirs = loaded.spec.backend is BackendName.EXTERNAL
@@ -186,6 +188,16 @@ def with_spec_flags(
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {item.name: item.annotation for item in parameters}
     return run
+
+
+def _said_by_jobs(jobs: int | None, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """``--jobs N`` is ``--overlap N`` whose servers are played by processes of their own."""
+    if jobs is None:
+        return []
+    if any(name == _OVERLAP for name, _ in pairs):
+        hint = f"leave {_OVERLAP} out: --jobs says how many servers run at once"
+        raise UsageError(f"--jobs and {_OVERLAP} exclude each other", hint=hint)
+    return [(_OVERLAP, str(jobs))]
 
 
 def _refuse_nothing(verb: str, spec: RunSpec) -> None:

@@ -238,15 +238,17 @@ class RunSpec(BaseModel):
     score_profile: Literal["paper", "strict"] = "strict"
     """Which scorers: the study's, or the better ones."""
 
-    def at_place(self, run: int, place: int) -> "RunSpec":
+    def at_place(self, run: int, place: int, moved: int = 0) -> "RunSpec":
         """The same for one of several servers at once: a port and, of several GPUs, its own.
 
         Args:
             run: which of the runs that are done at once, from 0.
             place: which of the run's servers that run at once, from 0.
+            moved: how many ports of this place were given up before.
         """
         server = self.server
-        own: dict[str, Any] = {"port": server.port + PORTS_OF_A_RUN * run + place}
+        port = server.port + PORTS_OF_A_RUN * run + place + moved * server.overlap
+        own: dict[str, Any] = {"port": port}
         gpus, each = server.gpu_device_ids or (), server.workers
         if len(gpus) >= 2 * each:
             shares = len(gpus) // each

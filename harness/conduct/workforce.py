@@ -1,0 +1,298 @@
+"""The driver of workers: each plays one server in a process of its own, and this one writes.
+
+All that workers say goes through here, into the one run folder: records appended and on disk
+before their worker asks on, the log's bytes before the record that they prove, starts and metadata.
+A worker that is lost, however, is as a server whose harness was killed; what it had not answered is
+asked by another one, on another port.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import IO, Protocol
+
+import msgspec
+
+from harness.conduct.asking import begin, launches_of, with_room
+from harness.conduct.errand import request_of
+from harness.conduct.lifetime import Bench, signals_deferred
+from harness.conduct.prepare import Prepared
+from harness.conduct.startups import RelayedStart
+from harness.conduct.stream import (
+    Ack,
+    Began,
+    Bytes,
+    Done,
+    Failed,
+    Line,
+    Request,
+    Seen,
+    ServerTold,
+    receive,
+    said,
+    send,
+)
+from harness.errors import RunError
+from harness.files import append_bytes
+from harness.plan import Lifetime, Plan, sharded
+from harness.records import decode_record
+
+_LAST_LINES = 10
+_LOST_IN_A_ROW = 3
+"""Workers of one part that may be lost without a record in between."""
+
+
+class Worker(Protocol):
+    """A process that plays one lifetime, wherever it is."""
+
+    def frames(self) -> Iterator[bytes]:
+        """What it says, one message at a time, until it has ended."""
+
+    def tell(self, message: Request | Ack) -> None:
+        """Tell it; one that is gone is told in vain."""
+
+    def interrupt(self) -> None:
+        """Have it stop its server and end."""
+
+    def ended(self) -> tuple[str, ...]:
+        """Wait until it is gone; the last that it said to nobody in particular."""
+
+
+class PipeWorker:
+    """A worker of this machine, by the pipes of a child.
+
+    Args:
+        folder: for its own files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._errors = tempfile.TemporaryFile()
+        command = (sys.executable, "-m", "harness.conduct.worker", str(folder), str(os.getpid()))
+        self._child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,  # a terminal's Ctrl-C comes from here, and once
+        )
+        self._into, self._out = _open(self._child.stdin), _open(self._child.stdout)
+
+    def frames(self) -> Iterator[bytes]:
+        """As `Worker.frames`."""
+        while (frame := receive(self._out)) is not None:
+            yield frame
+
+    def tell(self, message: Request | Ack) -> None:
+        """As `Worker.tell`."""
+        with suppress(OSError):
+            send(self._into, message)
+
+    def interrupt(self) -> None:
+        """As `Worker.interrupt`."""
+        if self._child.poll() is None:
+            self._child.send_signal(signal.SIGINT)
+
+    def ended(self) -> tuple[str, ...]:
+        """As `Worker.ended`."""
+        with suppress(OSError):
+            self._into.close()
+        code = self._child.wait()
+        self._out.close()
+        with self._errors as errors:
+            errors.seek(0)
+            lines = errors.read().decode(errors="replace").splitlines()
+        return (f"exit status {code}", *lines[-_LAST_LINES:])
+
+
+def _open(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise RunError("a worker has no pipe")
+    return stream
+
+
+@dataclass(slots=True)
+class _Part:
+    """A part of the plan and the worker that plays it.
+
+    Attributes:
+        lifetime: what is left to be asked; records go out of it as they come.
+        slot: which of the servers that run at once.
+        lost: how many workers of it were lost since the last record.
+    """
+
+    lifetime: Lifetime
+    lost: int = 0
+    slot: int = 0
+    done: bool = False
+    worker: Worker = field(init=False)
+    start: RelayedStart = field(init=False)
+    answered: set[str] = field(default_factory=set)
+
+    def __str__(self) -> str:
+        return f"{self.lifetime.model.name} / {self.lifetime.mode}"
+
+    @property
+    def left(self) -> Lifetime:
+        """What nobody has answered yet."""
+        records = (one for one in self.lifetime.records if one.record_id not in self.answered)
+        return replace(self.lifetime, records=tuple(records))
+
+
+def ask_by_workers(prepared: Prepared, plan: Plan, bench: Bench, place: int) -> None:
+    """Have every lifetime of a plan played by workers of this machine, so many at once.
+
+    Raises:
+        HarnessError: as `run_lifetimes`; the first failure ends the others.
+        RunError: workers of one part are lost again and again.
+    """
+    servers = with_room(bench)
+    parts = sharded(plan, servers)
+    launches = launches_of(prepared, parts, bench.folder.path, bench.site, place=place)
+    begin(prepared, parts, bench, launches, servers)
+    with tempfile.TemporaryDirectory(prefix="harness-workers-") as scratch:
+        numbers = iter(range(sys.maxsize))
+        hire = lambda: PipeWorker(Path(scratch, str(next(numbers))))  # noqa: E731
+        crew = _Crew(prepared, bench, place, hire)
+        with crew.ended():
+            crew.work(deque(map(_Part, parts.lifetimes)), servers)
+
+
+class _Crew:
+    """The workers that play now, and what they say, one message after the other."""
+
+    def __init__(
+        self, prepared: Prepared, bench: Bench, place: int, hire: Callable[[], Worker]
+    ) -> None:
+        self._bench, self._hire = bench, hire
+        folder = bench.folder.path / "tasks"
+        self._request = partial(
+            request_of,
+            prepared,
+            tasks={name: (folder / name).read_bytes() for name in prepared.population.files},
+            run_id=bench.folder.run_id,
+            image=bench.site.image_reference,
+            place=place,
+        )
+        self._moved = [0] * prepared.spec.server.overlap
+        self._at_work = list[_Part]()
+        self._heard: queue.SimpleQueue[tuple[_Part, bytes | None]] = queue.SimpleQueue()
+
+    def work(self, waiting: deque[_Part], servers: int) -> None:
+        """Do all parts, so many at a time.
+
+        Raises:
+            HarnessError: what a worker ended with, or what cannot be written.
+        """
+        free = list(range(servers))
+        while waiting or self._at_work:
+            while waiting and free:
+                self._begin(waiting.popleft(), free.pop(0))
+            part, frame = self._heard.get()
+            if frame is not None:
+                with signals_deferred():  # what came is written whole, and counted
+                    self._hear(part, frame)
+                continue
+            last = part.worker.ended()
+            self._at_work.remove(part)
+            free.append(part.slot)
+            if not part.done:
+                waiting.extendleft(self._lost(part, last))
+
+    @contextmanager
+    def ended(self) -> Iterator[None]:
+        """Whatever happens in the block, no worker is left, and what each had to say is written."""
+        try:
+            yield
+        finally:
+            with signals_deferred():
+                for part in self._at_work:
+                    part.worker.interrupt()
+                while self._at_work:
+                    part, frame = self._heard.get()
+                    if frame is None:
+                        part.worker.ended()
+                        self._at_work.remove(part)
+                        continue
+                    with suppress(Exception):  # the first failure is the one that is told
+                        self._hear(part, frame)
+
+    def _begin(self, part: _Part, slot: int) -> None:
+        """Have a worker play a part; what it says arrives in `_heard`."""
+        part.slot, part.start = slot, RelayedStart(self._bench.folder, part.lifetime)
+        request = self._request(part.lifetime, slot=slot, moved=self._moved[slot])
+        with signals_deferred():
+            part.worker = self._hire()
+            self._at_work.append(part)
+            threading.Thread(target=self._listen, args=(part, part.worker), daemon=True).start()
+        part.worker.tell(request)
+
+    def _listen(self, part: _Part, worker: Worker) -> None:
+        for frame in worker.frames():
+            self._heard.put((part, frame))
+        self._heard.put((part, None))
+
+    def _hear(self, part: _Part, frame: bytes) -> None:
+        """Write down what a worker said, and let it go on."""
+        folder, progress = self._bench.folder, self._bench.progress
+        model, mode = part.lifetime.model.name, part.lifetime.mode
+        match said(frame):
+            case Line(text):
+                record = decode_record(text.encode("ascii"))
+                folder.append_record(msgspec.structs.replace(record, start=part.start.number))
+                part.answered.add(record.record_id or "")
+                part.lost = 0
+                part.worker.tell(Ack())
+                progress.record_done(record)
+            case Bytes(data, events):
+                append_bytes(folder.path / "harness.jsonl" if events else part.start.log, data)
+            case Began(start):
+                part.start.tell(start)
+            case ServerTold() as told:
+                self._bench.metadata.learn_from_server(told)
+                part.worker.tell(Ack())
+            case Seen("starting"):
+                progress.server_starting(model, mode)
+            case Seen("ready", seconds, verdict):
+                progress.server_ready(model, mode, seconds, verdict)
+            case Seen():
+                progress.server_ended(model, mode)
+            case Failed() as failed:
+                part.done = True
+                its_log = bool(part.start.number) and (failed.file or "").endswith(".log")
+                raise failed.error(str(part.start.log) if its_log else None)
+            case Done():
+                part.done = True
+
+    def _lost(self, part: _Part, last: tuple[str, ...]) -> Iterator[_Part]:
+        """What a lost worker leaves to be asked by another one, if anything.
+
+        Raises:
+            RunError: too many in a row were lost.
+        """
+        why = f"its worker was lost ({last[0]})"
+        part.start.lost(why)
+        self._bench.progress.server_ended(part.lifetime.model.name, part.lifetime.mode)
+        self._bench.site.backend.sweep(self._bench.folder.path)  # its server may be there still
+        if part.lost + 1 >= _LOST_IN_A_ROW:
+            raise RunError(
+                f"{part}: {_LOST_IN_A_ROW} workers were lost one after the other without a record",
+                hint="the same command goes on",
+                detail=last,
+            )
+        self._moved[part.slot] += 1
+        left = part.left
+        if left.records:
+            self._bench.progress.note(f"{part}: {why}; another asks its {len(left.records)} left")
+            yield _Part(left, lost=part.lost + 1)
