@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.candidates import Candidate
-from harness.conduct.prepare import Prepared
+from harness.conduct.prepare import Prepared, lifetime_again
 from harness.conduct.stream import Request
 from harness.errors import RunError
 from harness.files import write_whole
-from harness.plan import Lifetime, build_plan
+from harness.plan import Lifetime
 from harness.records import fingerprint
 from harness.settings import RunSpec
-from harness.tasks import load_tasks
+from harness.words import Mode
 
 
 def request_of(
@@ -66,9 +66,8 @@ def lifetime_of(request: Request, folder: Path) -> tuple[RunSpec, Lifetime]:
         write_whole(folder / Path(name).name, data, parents=True)
     given: dict[str, Any] = {**request.spec, "tasks": str(folder)}
     spec = RunSpec.model_validate(given)
-    own = spec.model_copy(update={"modes": tuple(m for m in spec.modes if m == request.mode)})
     candidates = [Candidate.model_validate(one) for one in request.candidates]
-    (lifetime,) = build_plan(own, candidates, load_tasks(folder)).lifetimes
+    lifetime = lifetime_again(spec, Mode(request.mode), candidates)
     if _mark(lifetime) != request.mark:
         raise RunError(
             "a worker would ask something else than was planned",

@@ -9,11 +9,11 @@ from harness.candidates import Candidate, CandidateKey, candidate_hashes, load_c
 from harness.errors import UsageError
 from harness.files import sha256_of
 from harness.models import weights_folder
-from harness.plan import Plan, build_plan
+from harness.plan import Lifetime, Plan, build_plan
 from harness.records import fingerprint
 from harness.settings import LoadedSpec, RunSpec
 from harness.tasks import Population, load_tasks
-from harness.words import DispatchMode, RequestEndpoint
+from harness.words import DispatchMode, Mode, RequestEndpoint
 
 CandidateSource = Callable[[RunSpec, Population], tuple[Candidate, ...]]
 
@@ -76,6 +76,13 @@ def prepare(loaded: LoadedSpec, *, source: CandidateSource | None = None) -> Pre
         )
     hashes = {} if source else candidate_hashes(spec.candidates)
     return _planned(loaded, population, candidates, hashes)
+
+
+def lifetime_again(spec: RunSpec, mode: Mode, candidates: Sequence[Candidate]) -> Lifetime:
+    """What candidates of one model ask under one mode, as the whole run's plan has it."""
+    own = spec.model_copy(update={"modes": (mode,)})
+    (lifetime,) = build_plan(own, candidates, load_tasks(spec.tasks)).lifetimes
+    return lifetime
 
 
 def sent_instead(

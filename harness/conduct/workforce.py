@@ -78,7 +78,7 @@ class PipeWorker:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - `ended` closes it
         command = (sys.executable, "-m", "harness.conduct.worker", str(folder), str(os.getpid()))
         self._child = subprocess.Popen(
             command,
