@@ -50,12 +50,13 @@ def content(run):
     return found
 
 
-def insist_equal(one, other):
-    """Every record says the same in both runs."""
+def insist_equal(one, other, but=()):
+    """Every record says the same in both runs, but for some keys."""
     rows, others = content(one), content(other)
     assert rows.keys() == others.keys()
     for name, row in rows.items():
-        assert {key: told for key, told in row.items() if others[name][key] != told} == {}, name
+        differing = {key: told for key, told in row.items() if others[name][key] != told}
+        assert differing.keys() <= {*but}, (name, differing)
         assert row.keys() == others[name].keys()
 
 
@@ -127,7 +128,8 @@ def test_workers_killed_in_the_middle_lose_and_double_nothing(place):
     _, err = driver.communicate(timeout=200)
     assert driver.returncode == 0, err
     assert killed == [True] * 3
-    insist_equal("one", "run")
+    # a server that goes on for a lost one has not asked alone what that one had
+    insist_equal("one", "run", but=["warmed"])
     assert summary("one") == summary("run")
     lost = [one for one in starts("run") if one["ended_at"] is None]
     assert len(lost) == 3
