@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -53,23 +53,48 @@ class Oddity(NamedTuple):
 
 
 @dataclass(slots=True)
-class CompanionFinds:
-    """What companions were answered in batches, and the same prompts alone; texts by their hash.
+class Texts:
+    """What each prompt was answered: eight bytes of a text are kept, since there may be millions.
 
     Attributes:
-        batched: how often each prompt got each text as a companion.
-        alone: the texts of its S1 and S2, where it is the target of a row too.
+        first: the hash of its first text.
+        again: prompts that were answered more than once.
+        others: prompts with more than one text.
+    """
+
+    first: dict[str, int] = field(default_factory=dict)
+    again: set[str] = field(default_factory=set)
+    others: set[str] = field(default_factory=set)
+
+    def hear(self, prompt: str, text: str | None) -> None:
+        """One answer more, by the hash of its text."""
+        told = hash(text)
+        known = self.first.get(prompt)
+        if known is None:
+            self.first[prompt] = told
+            return
+        self.again.add(prompt)
+        if known != told:
+            self.others.add(prompt)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+@dataclass(slots=True)
+class CompanionFinds:
+    """What companions were answered in batches, and the same prompts alone.
+
+    Attributes:
+        batched: by server, what each prompt was answered as a companion.
+        alone: likewise its S1 and S2, where it is the target of a row too.
         said: by server and start (0 where not recorded) the last text of each companion, and
             whether it was degenerate.
         untold: lines of records that hold their batch and not its companions' answers.
     """
 
-    batched: dict[Server, dict[str, Counter[str]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(Counter))
-    )
-    alone: dict[Server, dict[str, set[str]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(set))
-    )
+    batched: dict[Server, Texts] = field(default_factory=lambda: defaultdict(Texts))
+    alone: dict[Server, Texts] = field(default_factory=lambda: defaultdict(Texts))
     said: dict[tuple[Server, int, str], dict[str, tuple[str, bool]]] = field(
         default_factory=lambda: defaultdict(dict)
     )
@@ -78,24 +103,24 @@ class CompanionFinds:
     def add(self, row: Row, companions: Sequence[CompanionRow]) -> None:
         """One good record more."""
         server = row.model, row.mode
+        hear, said = self.batched[server].hear, self.said[server, row.start or 0, row.dispatch_mode]
         for one in companions:
-            if one.key is None or one.response_hash is None:
-                continue
-            self.batched[server][one.key][one.response_hash] += 1
-            idle = bool(one.degenerate) or one.response_hash == _EMPTY
-            self.said[server, row.start or 0, row.dispatch_mode][one.key] = one.response_hash, idle
-        own = self.alone[server][f"{row.task_name}/{row.sample_id}"]
+            key, text = one.key, one.response_hash
+            if key is not None and text is not None:
+                hear(key, text)
+                said[key] = text, bool(one.degenerate) or text == _EMPTY
+        own, hear = f"{row.task_name}/{row.sample_id}", self.alone[server].hear
         for again in (row.askings.S1, row.askings.S2):
             if again is not None:
                 same = row.batched is not None and bytes(again.text) == bytes(row.batched.text)
-                own.add(str(row.batch_response_hash) if same else raw_hash(bytes(again.text)) or "")
+                hear(own, row.batch_response_hash if same else raw_hash(bytes(again.text)))
 
     def unsteady(self, server: Server) -> int:
         """Prompts that one server answered with several texts when asked alone again (S1, S2).
 
         Within a row that is the noise; rows of one prompt, sent in other ways, are looked at here.
         """
-        return sum(len(texts) > 1 for texts in self.alone[server].values())
+        return len(self.alone[server].others)
 
     def moved(self, server: Server) -> tuple[list[str], int]:
         """Companions that a batch answered otherwise, and how many could be compared.
@@ -103,15 +128,16 @@ class CompanionFinds:
         A prompt's answers in batches are set against its own S1 and S2 where these are one text,
         and against each other where it was not asked alone again.
         """
-        moved, compared = [], 0
-        for prompt, told in self.batched[server].items():
-            alone = self.alone[server][prompt]
-            if len(alone) > 1 or (not alone and told.total() < 2):
-                continue
-            compared += 1
-            if len(alone | told.keys()) > 1:
-                moved.append(prompt)
-        return moved, compared
+        told, alone = self.batched[server], self.alone[server]
+        known = (told.again | alone.first.keys()) - alone.others
+        compared = [prompt for prompt in told.first if prompt in known]
+        moved = [
+            prompt
+            for prompt in compared
+            if prompt in told.others
+            or alone.first.get(prompt, told.first[prompt]) != told.first[prompt]
+        ]
+        return moved, len(compared)
 
 
 @dataclass(slots=True)

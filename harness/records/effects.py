@@ -133,13 +133,15 @@ def meeting(row: Row) -> Meeting:
 
 
 def cached_of(row: Row) -> str:
-    """What each asking found in the cache, and the companions, in one word to compare."""
+    """What each asking found in the cache, and the companions: one word, a list as JSON has it."""
     told = row.askings
     found = [
         one.cached_tokens if one else None
         for one in (row.solo, told.S1, row.batched, told.B2, told.S2)
     ]
-    return json.dumps([*found, *map(json.loads, _CACHED.findall(bytes(row.companions)))])
+    own = ",".join(["null" if one is None else str(one) for one in found])
+    others = b",".join([b"", *_CACHED.findall(bytes(row.companions))]).decode()
+    return f"[{own}{others}]"
 
 
 _CACHED = re.compile(rb'"cached_tokens": ?(null|\d+)')

@@ -7,6 +7,7 @@ costs its length once and no memory; texts stay undecoded bytes until they are c
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 import msgspec
 
@@ -35,9 +36,14 @@ class AnswerRow(msgspec.Struct, gc=False):
     @property
     def tokens(self) -> int:
         """How many it has; -1 where its ids are not recorded."""
-        if (ids := bytes(self.token_ids)) == b"null":
-            return -1
-        return ids.count(b",") + (ids.strip(b"[ ]") != b"")
+        return _tokens(bytes(self.token_ids))
+
+
+@lru_cache(64)  # most askings of a row have the same ones, and each is counted for several ends
+def _tokens(ids: bytes) -> int:
+    if ids == b"null":
+        return -1
+    return ids.count(b",") + (ids.strip(b"[ ]") != b"")
 
 
 class AskingsRow(msgspec.Struct, gc=False, frozen=True):
