@@ -1,17 +1,29 @@
-"""What a plan can show before it is run: what it can detect, what a zero bounds, what it lacks."""
+"""What a plan costs and can show before it is run: what it detects, what a zero bounds and lacks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from harness.analyse import minimum_detectable_rate, upper_bound
-from harness.numbers import percent
-from harness.plan import Plan, PlannedRecord
+from harness.numbers import duration_text, percent
+from harness.plan import Estimate, Plan, PlannedRecord
 from harness.settings import RunSpec
 from harness.words import MIXING, Asking, DispatchMode, Mode
 
 _FEWEST = 6
 """Discordant prompts that the exact McNemar test needs for p < 0.05."""
+
+
+def cost_line(total: Estimate, usd_per_hour: float | None) -> str:
+    """Roughly how long it takes and how long GPUs are held; with a GPU's price, for how much."""
+    device = "two CPU cores" if total.on_cpu else "one GPU of the H200 class, small models"
+    line = f"roughly {duration_text(total.seconds)} on {device}"
+    if total.on_cpu:
+        return line
+    line += f"; {total.gpu_hours:,.1f} GPU hours"
+    if usd_per_hour is None:
+        return line
+    return f"{line}, ${total.gpu_hours * usd_per_hour:,.2f} at ${usd_per_hour:,.2f} an hour"
 
 
 def power_lines(spec: RunSpec, plan: Plan) -> Iterator[str]:

@@ -20,6 +20,7 @@ class Estimate:
 
     ``requests`` are HTTP requests without warm-up and retries, ``answers`` the completions that
     they bring back, ``seconds`` a rough duration for a GPU or, ``on_cpu``, for the CPU engine.
+    ``gpu_hours`` is how long GPUs are held in all, be it side by side; 0 on a CPU.
     """
 
     lifetimes: int
@@ -28,6 +29,7 @@ class Estimate:
     answers: int
     seconds: float
     on_cpu: bool
+    gpu_hours: float
 
 
 def estimate(spec: RunSpec, plan: Plan) -> Estimate:
@@ -36,13 +38,15 @@ def estimate(spec: RunSpec, plan: Plan) -> Estimate:
     each = len({Asking.B, Asking.B2} & set(spec.controls.askings))
     sent = [rows[0].candidate for lifetime in plan.lifetimes for rows in lifetime.slices]
     waves = solos + each * len(sent) + len(plan.lifetimes) * spec.controls.warmup_requests
+    alone = _seconds(spec, plan, waves)
     return Estimate(
         lifetimes=len(plan.lifetimes),
         records=len(plan.records),
         requests=solos + each * sum(one.dispatch_mode.requests(one.batch_size) for one in sent),
         answers=solos + each * sum(one.batch_size for one in sent),
-        seconds=_seconds(spec, plan, waves),
+        seconds=alone / min(spec.server.overlap, max(1, len(plan.lifetimes))),
         on_cpu=spec.server.on_cpu,
+        gpu_hours=0.0 if spec.server.on_cpu else alone * spec.server.workers / 3600,
     )
 
 
@@ -61,8 +65,7 @@ def _solos(spec: RunSpec, lifetime: Lifetime) -> int:
 
 
 def _seconds(spec: RunSpec, plan: Plan, waves: int) -> float:
-    """Server starts and one token step after the other, on as many servers as run at once."""
+    """Server starts and one token step after the other, one server after the other."""
     on_cpu = spec.server.on_cpu
     start_s, token_s = (_CPU_START_S, _CPU_TOKEN_S) if on_cpu else (_GPU_START_S, _GPU_TOKEN_S)
-    alone = len(plan.lifetimes) * start_s + waves * spec.request.max_tokens * token_s
-    return alone / min(spec.server.overlap, max(1, len(plan.lifetimes)))
+    return len(plan.lifetimes) * start_s + waves * spec.request.max_tokens * token_s
