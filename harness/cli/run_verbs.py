@@ -12,6 +12,7 @@ from harness import jobs
 from harness.cli.terminal import (
     LOCK,
     RESULTS,
+    GpuPrice,
     Loaded,
     Lock,
     Quiet,
@@ -94,16 +95,17 @@ def ablation(
 @with_spec
 def plan(
     loaded: Loaded,
+    gpu_price: GpuPrice = None,
     as_json: Annotated[bool, Option("--json", help="One line a candidate and mode.")] = False,
 ) -> None:
     """Show what a run would do, without starting a server.
 
     \b
       harness plan --profile demo
-      harness plan --profile study-d --candidates my_flips.csv
+      harness plan --profile study-d --candidates my_flips.csv --gpu-price 2.50
       harness plan -c my_run.yaml --json > plan.jsonl
     """
-    planned = jobs.runs.plan(loaded)
+    planned = jobs.runs.plan(loaded, gpu_price)
     if not as_json:
         return tell(planned)
     for row in planned.value:
@@ -121,6 +123,10 @@ def scan(
     include_cache: Annotated[
         bool, Option("--include-cache", help="Also rows that the cache moved and not the batch.")
     ] = False,
+    both_modes: Annotated[
+        bool, Option("--both-modes", help="Both kernel paths: the experiment on all prompts.")
+    ] = False,
+    gpu_price: GpuPrice = None,
     run_id: RunId = None,
     results: Results = RESULTS,
     fresh: Annotated[bool, Option("--fresh", help="Never resume; start a new scan.")] = False,
@@ -129,12 +135,14 @@ def scan(
 ) -> None:
     """Send a whole population, each prompt alone and in its batch, in one mode.
 
-    Writes a scored run folder and exports its score flips as a candidate file, with a `.summary.json`
-    that holds no prompt and no answer.
+    Says beforehand what it takes and can show. Writes a scored run folder and exports its score flips as
+    a candidate file, with a `.summary.json` that holds no prompt and no answer. With `--both-modes` the
+    report and the claims are of all prompts and not of a selection.
 
     \b
       harness scan --profile demo --batch-sizes 8 --select text_change
       harness scan -c my_run.yaml --batch-sizes 8,32 --out my.csv
+      harness scan -c my_run.yaml --batch-sizes 2,4,8,16,32 --both-modes --jobs 4
       harness scan --url http://127.0.0.1:8000
     """  # noqa: E501
     sizes = jobs.runs.read_sizes(batch_sizes, "--batch-sizes")
@@ -146,6 +154,9 @@ def scan(
         quiet=quiet,
         include_cache=include_cache,
         workers=workers is not None,
+        both_modes=both_modes,
+        usd_per_hour=gpu_price,
+        announce=(lambda _: None) if quiet else note,
     )
     tell(done)
 

@@ -48,6 +48,7 @@ from harness.errors import RunError
 from harness.files import append_bytes
 from harness.plan import Lifetime, Plan, sharded
 from harness.records import decode_record
+from harness.serve import RUN_MARK
 
 _LAST_LINES = 10
 _LOST_IN_A_ROW = 3
@@ -75,9 +76,10 @@ class PipeWorker:
 
     Args:
         folder: for its own files.
+        run_id: of the run, by which it is found as its servers are.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, run_id: str) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - `ended` closes it
         command = (sys.executable, "-m", "harness.conduct.worker", str(folder), str(os.getpid()))
         self._child = subprocess.Popen(
@@ -85,6 +87,7 @@ class PipeWorker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
+            env={**os.environ, RUN_MARK: run_id},
             start_new_session=True,  # a terminal's Ctrl-C comes from here, and once
         )
         self._into, self._out = _open(self._child.stdin), _open(self._child.stdout)
@@ -163,7 +166,7 @@ def ask_by_workers(prepared: Prepared, plan: Plan, bench: Bench, place: int) -> 
     begin(prepared, parts, bench, launches, servers)
     with tempfile.TemporaryDirectory(prefix="harness-workers-") as scratch:
         numbers = iter(range(sys.maxsize))
-        hire = lambda: PipeWorker(Path(scratch, str(next(numbers))))  # noqa: E731
+        hire = lambda: PipeWorker(Path(scratch, str(next(numbers))), bench.folder.run_id)  # noqa: E731
         crew = _Crew(prepared, bench, place, hire)
         with crew.ended():
             crew.work(deque(map(_Part, parts.lifetimes)), servers)

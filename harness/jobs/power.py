@@ -1,10 +1,12 @@
-"""What a plan costs and can show before it is run: what it detects, what a zero bounds and lacks."""
+"""What a plan costs and can show before it is run: what it detects, what a zero bounds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 
 from harness.analyse import minimum_detectable_rate, upper_bound
+from harness.errors import UsageError
 from harness.numbers import duration_text, percent
 from harness.plan import Estimate, Plan, PlannedRecord
 from harness.settings import RunSpec
@@ -15,7 +17,13 @@ _FEWEST = 6
 
 
 def cost_line(total: Estimate, usd_per_hour: float | None) -> str:
-    """Roughly how long it takes and how long GPUs are held; with a GPU's price, for how much."""
+    """Roughly how long it takes and how long GPUs are held; with a GPU's price, for how much.
+
+    Raises:
+        UsageError: the price is none.
+    """
+    if usd_per_hour is not None and not 0 <= usd_per_hour < inf:
+        raise UsageError(f"--gpu-price: {usd_per_hour} is no price", hint="USD an hour, as 2.50")
     device = "two CPU cores" if total.on_cpu else "one GPU of the H200 class, small models"
     line = f"roughly {duration_text(total.seconds)} on {device}"
     if total.on_cpu:

@@ -1,7 +1,7 @@
 """A run planned, a run done, and a whole population scanned for what changes in a batch."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -13,8 +13,7 @@ from harness.errors import IncompleteRun, UsageError, shown
 from harness.findings import Status
 from harness.hostile import visible
 from harness.jobs import Done
-from harness.jobs.power import power_lines
-from harness.numbers import duration_text
+from harness.jobs.power import cost_line, power_lines
 from harness.plan import Plan, estimate
 from harness.report import below, first_changes, fitted, measured_on, nature, verdict_box
 from harness.score import score
@@ -30,8 +29,11 @@ _INCONCLUSIVE = (
 )
 
 
-def plan(loaded: LoadedSpec) -> Done:
+def plan(loaded: LoadedSpec, usd_per_hour: float | None = None) -> Done:
     """Prepare a run and start nothing: its server lifetimes, or a row a record (DESIGN 4.8).
+
+    Args:
+        usd_per_hour: the price of a GPU, for what it would cost.
 
     Raises:
         UsageError: an input is wrong; what `run` would refuse is refused here.
@@ -46,14 +48,13 @@ def plan(loaded: LoadedSpec) -> Done:
         rows.append((*where, ", ".join(sizes), ", ".join(dispatch)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = ([c.ljust(width) for c, width in zip(row, widths, strict=True)] for row in rows)
-    device = "two CPU cores" if total.on_cpu else "one GPU of the H200 class, small models"
     added = ", ".join(added_arguments(ready.spec, ready.schedules))
     lines = [
         f"{loaded.file}: {total.records} records in {total.lifetimes} server lifetimes",
         *(f"  {'  '.join(row)}".rstrip() for row in cells),
         f"{total.requests} requests for {total.answers} answers, batches cut from "
         f"{len(ready.population.prompts)} prompts, warm-up and retries not counted",
-        f"roughly {duration_text(total.seconds)} on {device}",
+        cost_line(total, usd_per_hour),
         *([f"added to every server's command: {added}"] if added else ()),
         *power_lines(ready.spec, ready.plan),
     ]
@@ -221,8 +222,16 @@ def scan(
     quiet: bool,
     include_cache: bool = False,
     workers: bool = False,
+    both_modes: bool = False,
+    usd_per_hour: float | None = None,
+    announce: Callable[[str], object] = lambda _: None,
 ) -> Done:
     """Ask every prompt alone and in its batches, in the spec's first mode, and export the changes.
+
+    Args:
+        both_modes: in all modes of the spec: the whole experiment on the whole population.
+        usd_per_hour: the price of a GPU, for what it will cost.
+        announce: told what it will take and can show, before anything is started.
 
     Raises:
         UsageError: a flag or an input is wrong.
@@ -230,17 +239,39 @@ def scan(
     """
     if select not in records.SELECTIONS:
         raise UsageError(f"--select: '{select}' is not one of {', '.join(records.SELECTIONS)}")
-    changes = {"modes": loaded.spec.modes[:1], "expect": Expect()}
+    modes = loaded.spec.modes[: None if both_modes else 1]
+    changes = {"modes": modes, "expect": Expect()}
     scanned = replace(loaded, spec=loaded.spec.model_copy(update=changes))
     ready = prepared(scanned, population_rows(batch_sizes))
+    for line in scan_lines(ready, usd_per_hour):
+        announce(line)
     options = conduct.RunOptions(results, run_id, fresh=fresh, kind="scan", workers=workers)
-    folder = conducted(ready, options, quiet=quiet).folder
+    conclusion = conducted(ready, options, quiet=quiet)
+    folder = conclusion.folder
     target = out or folder / "candidates.csv"
     exported = export_scan(folder, target, ready, select=select, include_cache=include_cache)
     scanned_rows = f"scanned   {len(ready.plan.records)} rows in {folder}"
     lines = (scanned_rows, *_exported_lines(exported), _cache_line(folder), _asked_line(ready.spec))
+    lines = (*lines, f"written   {target}")
+    if both_modes:  # that no row changed is a result of these
+        done = concluded(conclusion)
+        return Done((*lines, "", *done.lines), done.value, failure=done.failure)
     failure = None if exported.rows else _nothing_found(folder, select)
-    return Done((*lines, f"written   {target}"), failure=failure)
+    return Done(lines, failure=failure)
+
+
+def scan_lines(ready: conduct.Prepared, usd_per_hour: float | None) -> Iterator[str]:
+    """What a scan takes and can show: one mode alone is set against nothing, so it detects none."""
+    total = estimate(ready.spec, ready.plan)
+    yield (
+        f"{total.records:,} rows of {len(ready.population.prompts):,} prompts in "
+        f"{total.lifetimes} server lifetimes: {total.requests:,} requests for {total.answers:,} "
+        "answers"
+    )
+    yield cost_line(total, usd_per_hour)
+    warned = len(ready.spec.modes) > 1
+    shown = power_lines(ready.spec, ready.plan)
+    yield from (line for line in shown if warned or not line.startswith(("warning", "detectable")))
 
 
 def _nothing_found(folder: Path, select: str) -> IncompleteRun:

@@ -8,7 +8,7 @@ from harness.serve.container_options import LABEL_PREFIX, ContainerOptions, GpuR
 from harness.serve.external import external_refusal, served_models
 from harness.serve.failures import FailureKind, StartupFailure, classify_startup_failure
 from harness.serve.launch import LaunchOptions, launch_options
-from harness.serve.leftovers import Swept, sweep_everything, sweep_folder
+from harness.serve.leftovers import RUN_MARK, Swept, sweep_everything, sweep_folder
 from harness.serve.log_files import last_lines, new_log, read_log, safe_name
 from harness.serve.own_endpoints import ask_server_info, ask_workers, let_go, why_not_held
 from harness.serve.ports import check_port_free, free_port, listening, lock_port, port_owner
@@ -18,6 +18,7 @@ from harness.serve.server_arguments import added
 
 __all__ = [
     "LABEL_PREFIX",
+    "RUN_MARK",
     "Backend",
     "ContainerOptions",
     "FailureKind",

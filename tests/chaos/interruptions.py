@@ -126,6 +126,17 @@ SEVERAL: Kinds = {
 """The same where several servers are up at once."""
 
 
+WORKERS: Kinds = {
+    **SEVERAL,
+    "one worker SIGKILL": (_one("harness.conduct.worker"), ()),
+    "every worker SIGKILL": (
+        lambda bench, _: _send(_processes(bench, "harness.conduct.worker"), signal.SIGKILL),
+        (),
+    ),
+}
+"""The same where each is played by a worker; of lost workers the run itself goes on."""
+
+
 def _containers(*words: str) -> Strike:
     def strike(bench: Bench, _: Running) -> None:
         listed = docker("ps", "-aq", "--filter", f"label=harness.run-id={_run_id(bench)}")
@@ -157,13 +168,21 @@ def interrupt_overlapped(play: Play) -> None:
     _interrupted(play, "native", SEVERAL, overlap=2)
 
 
+@row("interrupt-workers", share=1.5, fast=1)
+def interrupt_workers(play: Play) -> None:
+    """The same with servers played by workers, of parts of a mode too, and workers killed."""
+    _interrupted(play, "native", WORKERS, jobs=play.rng.choice((2, 3, 4)))
+
+
 @row("interrupt-docker", share=1.2, docker=True)
 def interrupt_docker(play: Play) -> None:
     """The same over containers, in one of 12 ways."""
     _interrupted(play, "docker", DOCKER, overlap=play.rng.choice((1, 1, 2)))
 
 
-def _interrupted(play: Play, backend: str, kinds: Kinds, *, overlap: int = 1) -> None:
+def _interrupted(
+    play: Play, backend: str, kinds: Kinds, *, overlap: int = 1, jobs: int | None = None
+) -> None:
     rng = play.rng
     place, undisturbed = play.undisturbed(backend)
     bench = play.bench(backend)
@@ -177,6 +196,9 @@ def _interrupted(play: Play, backend: str, kinds: Kinds, *, overlap: int = 1) ->
     bench.write_spec(spec)
     named = rng.random() < 0.7
     command = bench.command() if named else bench.command(None)
+    if jobs:
+        play.note("jobs", jobs)
+        command += ("--jobs", str(jobs))
     for _ in range(rng.choice((1, 1, 2))):
         kind = rng.choice(list(kinds))
         strike, codes = kinds[kind]

@@ -118,3 +118,13 @@ def test_the_estimate_grows_with_the_answers_length_and_knows_the_cpu_engine() -
     assert estimate(short, PLAN).seconds < estimate(SPEC, PLAN).seconds
     server = ServerSettings(env={"VLLM_CPU_KVCACHE_SPACE": "1"})
     assert estimate(SPEC.model_copy(update={"server": server}), PLAN).on_cpu
+
+
+def test_gpu_hours_count_every_card_that_is_held_and_no_overlap_makes_them_fewer() -> None:
+    one = estimate(SPEC, PLAN)
+    two = SPEC.model_copy(update={"server": ServerSettings(tensor_parallel=2, overlap=2)})
+    assert estimate(two, PLAN).gpu_hours == 2 * one.gpu_hours
+    assert estimate(two, PLAN).seconds == one.seconds / 2
+    assert one.gpu_hours == one.seconds / 3600
+    on_cpu = ServerSettings(env={"VLLM_CPU_KVCACHE_SPACE": "1"})
+    assert estimate(SPEC.model_copy(update={"server": on_cpu}), PLAN).gpu_hours == 0
