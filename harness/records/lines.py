@@ -19,6 +19,7 @@ _SEAL = re.compile(rb', "sum": "([0-9a-f]{8})"}\s*$')
 _SEAL_BYTES = len(', "sum": "01234567"}')
 _DEEPEST, _MOST_DIGITS = 64, 300
 _ANY = msgspec.json.Decoder()
+_HOLDERS = frozenset({dict, list})
 
 
 class LineFault(ValueError):
@@ -107,6 +108,8 @@ def _measure(value: Any, depth: int = 1) -> int:
         raise LineFault("nested too deeply")
     inner: Iterable[Any] = value.values() if isinstance(value, dict) else value
     keys = len(value) if isinstance(value, dict) else 0
+    if isinstance(value, dict | list) and _HOLDERS.isdisjoint(map(type, inner)):
+        return keys  # most lines from elsewhere are flat
     for one in inner if isinstance(value, dict | list) else ():
         if isinstance(one, dict | list):
             keys += _measure(one, depth + 1)

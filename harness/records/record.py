@@ -278,7 +278,7 @@ def decode_record(line: bytes) -> Record:
         if not (whole or look_closely(line)):
             raise msgspec.DecodeError
         record = _DECODER.decode(line)
-        if any(key in line for key in _OLD_KEYS):
+        if _OLD_KEYS[0] in line or _OLD_KEYS[1] in line:
             record = upgraded(record, msgspec.json.decode(line, type=_Schema1))
     except msgspec.DecodeError:
         row = value_of(line)
