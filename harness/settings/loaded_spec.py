@@ -155,6 +155,9 @@ def with_spec_flags(
         overrides = apply_flags(pairs)
         loaded = load_spec(source, overrides)
         theirs = loaded.spec.backend is BackendName.EXTERNAL
+        if theirs and arguments.get("workers") is not None:
+            why = "--jobs: servers that someone else runs are not started here"
+            raise UsageError(why, hint="leave --jobs out")
         if theirs and source == default and "models" not in overrides:
             loaded = replace(loaded, asks_for_models=True)
         if command.__name__ in _OF_CANDIDATES and source == default and not pairs:

@@ -183,6 +183,17 @@ def test_what_a_workers_server_failed_of_is_told_as_ever(place):
     assert len(content("run")) == 80
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_servers_of_somebody_else_have_no_workers(place, jobs):
+    Path("candidates.csv").write_text(ROWS)
+    flags = ("--backend", "external", "--external", "standard=http://127.0.0.1:9")
+    modes = ("--modes", "standard")
+    code, _, err = place.harness("run", "-c", "spec.yaml", *flags, *modes, "--jobs", jobs)
+    assert code == 2
+    assert "servers that someone else runs are not started here" in err
+    assert not Path("results").exists()
+
+
 def test_jobs_and_overlap_are_one_number(place):
     Path("candidates.csv").write_text(ROWS)
     code, _, err = place.harness("run", "-c", "spec.yaml", "--jobs", "2", "--overlap", "3")
