@@ -135,7 +135,10 @@ def test_workers_killed_in_the_middle_lose_and_double_nothing(place):
     assert len(lost) == 3
     assert {one["records"] for one in lost} == {0}
     assert {one["error"]["type"] for one in lost} == {INTERRUPTED}
-    assert len({one["server"]["port"] for one in starts("run")}) == 3 + len(lost)
+    for one in lost:  # nobody listens again where a server may still be dying
+        port = one["server"]["port"]
+        again = [other for other in starts("run") if other["server"]["port"] == port]
+        assert max(other["started_at"] for other in again) == one["started_at"]
     assert place.harness("validate", "results/run")[0] == 0
 
 
