@@ -55,6 +55,14 @@ class Quiet(Server):
         self.running = False
 
 
+class Dying(Quiet):
+    """One that is killed while somebody looks who listens on its port."""
+
+    def strange_listener(self) -> str:
+        self.running = False
+        return "the container does not run any more"
+
+
 @pytest.fixture
 def begun(tmp_path, monkeypatch):
     """A start that is ready, its server, and what its workers answer."""
@@ -220,3 +228,19 @@ def test_server_info_is_kept_without_secrets():
     found = ask_server_info("http://127.0.0.1:1", transport=collective_rpc(200, json=info))
     assert "canary" not in json.dumps(found)
     assert found["vllm_env"]["VLLM_BATCH_INVARIANT"] is True
+
+
+def test_a_server_that_is_killed_while_it_is_closed_has_no_stranger(begun):
+    startup, server, _ = begun(Mode.STANDARD)
+    server.__class__ = Dying
+    startup.close(records=3)
+    assert startup.start.strangers == []
+    assert startup.start.verdict == Verdict.CLEAN
+
+
+def test_a_stranger_beside_a_server_that_lives_is_noted_when_it_is_closed(begun):
+    startup, server, _ = begun(Mode.STANDARD)
+    server.stranger = "somebody else listens"
+    startup.close(records=3)
+    assert startup.start.strangers == ["somebody else listens"]
+    assert startup.start.verdict == Verdict.CONTAMINATED

@@ -167,7 +167,9 @@ class Startup:
         """Stop the server, judge its whole log, and write down how it ended."""
         try:
             if self.start.ready_after_s is not None and self._server.state().running:
-                self.look_for_strangers()
+                stranger = self._server.strange_listener()
+                if stranger and self._server.state().running:  # one that just ended has none
+                    self._note_stranger(stranger)
         finally:
             self._server.stop()
         self.judge()
