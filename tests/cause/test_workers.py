@@ -179,7 +179,9 @@ def test_what_a_workers_server_failed_of_is_told_as_ever(place):
     assert "tiny / batch_invariant" in err
     assert "Traceback" not in err
     assert str(Path("results/run/native_batch_invariant_tiny.log")) in err
-    assert sorted(one["error"]["type"] for one in starts("run")) == [INTERRUPTED, "StartupFailed"]
+    told = [one["error"]["type"] for one in starts("run")]
+    assert told.count("StartupFailed") == 1  # the other may not have begun by then
+    assert {*told} <= {INTERRUPTED, "StartupFailed"}
     command.write_text(whole)
     code, _, err = place.harness("run", "-c", "spec.yaml", "--run-id", "run")
     assert code == 0, err
