@@ -37,7 +37,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 preflight: ## could this machine take the CPU engine; nothing is downloaded
-	@bash docker/cpu/engine/preflight.sh engine .venv-cpu >/dev/null
+	@bash docker/cpu/engine/preflight.sh engine "$${HARNESS_ENGINE:-.venv-cpu}" >/dev/null
 
 setup: $(if $(OFFLINE),,.venv/.ready) ## install the harness into .venv, from the lock file
 

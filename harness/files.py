@@ -203,6 +203,20 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def insist_writable(folder: Path, hint: str) -> None:
+    """Make sure that a folder is there, or can be made, and takes files.
+
+    Raises:
+        EnvironmentError_: it is not; ``hint`` is the next step.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refusal(error, folder) from error
+    if not os.access(folder, os.W_OK):
+        raise EnvironmentError_("cannot be written", file=folder, hint=hint)
+
+
 def refusal(error: OSError, path: Path | str, what: str = "cannot be written") -> EnvironmentError_:
     """What the system refused, at a place: its words, the space left, and what to do."""
     path = Path(path)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -31,10 +32,10 @@ class Machine:
         (self.bin / name).write_text(f"#!/bin/bash\n{script}\n")
         (self.bin / name).chmod(0o755)
 
-    def asked(self, what: str, **variables: str):
+    def asked(self, what: str, below: str = "", **variables: str):
         began = time.monotonic()
         done = subprocess.run(
-            [str(self.bin / "bash"), str(SCRIPT), what, str(self.folder / "to be made")],
+            [str(self.bin / "bash"), str(SCRIPT), what, str(self.folder / "to be made" / below)],
             env={"PATH": str(self.bin), **variables},
             capture_output=True,
             text=True,
@@ -128,3 +129,83 @@ def test_a_folder_that_cannot_be_written_is_told_before_a_download():
         )
     assert done.returncode == 3
     assert "/ cannot be written: name another folder: HARNESS_ENGINE" in done.stderr
+
+
+@pytest.mark.parametrize("taken", ["folder", "hidden", "file", "below a file"])
+def test_an_engine_is_never_made_where_other_files_are(machine: Machine, taken: str):
+    machine.has("python3", f'exec {sys.executable} "$@"')
+    place = machine.folder / "to be made"
+    kept = place if "file" in taken else place / (".thesis" if taken == "hidden" else "thesis")
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("mine")
+    code, said, why = machine.asked("engine", below="x" if taken == "below a file" else "")
+    assert (code, said) == (3, "")
+    assert ("holds other files" if "file" not in taken else "is a file") in why
+    assert kept.read_text() == "mine"
+
+
+@pytest.mark.parametrize("left", ["", ".cpu-engine-begun", ".cpu-engine"])
+def test_an_empty_folder_and_what_an_installation_left_are_taken(machine: Machine, left: str):
+    machine.has("python3", f'exec {sys.executable} "$@"')
+    place = machine.folder / "to be made"
+    place.mkdir()
+    if left:
+        (place / left).write_text("")
+        (place / "half").write_text("")
+    assert machine.asked("engine")[0] == 0
+
+
+def test_an_engine_that_is_there_needs_no_other_python(machine: Machine):
+    own = machine.folder / "to be made" / "bin" / "python"
+    own.parent.mkdir(parents=True)
+    own.symlink_to(sys.executable)
+    assert machine.asked("engine")[0] == 3
+    (machine.folder / "to be made" / ".cpu-engine").write_text("")
+    assert machine.asked("engine") == (0, str(own), "")
+
+
+@pytest.mark.parametrize("program", ["exit 0", "cat"])
+def test_a_program_that_is_no_python_will_not_do(machine: Machine, program: str):
+    machine.has("mine", program)
+    code, _, said = machine.asked("engine", PYTHON="mine")
+    assert code == 3
+    assert said.endswith("PYTHON: mine does not start")
+
+
+@pytest.mark.parametrize("cached", [0, 3_400_000_000])
+def test_files_kept_for_speed_are_no_memory_in_use(machine: Machine, cached: int):
+    """``cat`` stands in for the kernel's files of a container."""
+    machine.has("python3", f'exec {sys.executable} "$@"')
+    real = shutil.which("cat")
+    machine.has(
+        "cat",
+        f"""case "$*" in
+        *memory.max) echo 4294967296 ;; *memory.current) echo 3800000000 ;;
+        *memory.stat*) echo "file 1"; echo "inactive_file {cached}" ;; *) exec {real} "$@" ;; esac""",
+    )
+    code, _, said = machine.asked("engine")
+    assert (code, "0.5 GB of memory available" in said) == ((0, False) if cached else (3, True))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_an_installation_that_is_ended_leaves_no_process(tmp_path: Path, number: signal.Signals):
+    place, root = tmp_path / "engine", str(Path(__file__).parents[1])
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heard}; from harness.cli import main; main(['engine'])"]
+    told = {**os.environ, "HARNESS_ENGINE": str(place), "PYTHONPATH": root}
+    with subprocess.Popen(command, env=told, stderr=subprocess.PIPE, text=True) as running:
+        while not (place / "pyvenv.cfg").exists():
+            assert running.poll() is None
+            time.sleep(0.02)
+        running.send_signal(number)
+        said = running.communicate(timeout=60)[1]
+    assert (running.returncode, said.splitlines()[-1][:27]) == (130, "error: stopped by a signal ")
+    left = [p for p in Path("/proc").glob("[0-9]*/environ") if _of(p, f"HARNESS_ENGINE={place}")]
+    assert left == []
+
+
+def _of(environ: Path, word: str) -> bool:
+    try:
+        return word.encode() in environ.read_bytes()
+    except OSError:
+        return False

@@ -4,18 +4,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.conduct import sigterm_is_interrupt
 from harness.errors import EnvironmentError_
+from harness.files import insist_writable
 from harness.jobs import Done
 from harness.jobs.runs import run
-from harness.models import PREFIX, fetch
+from harness.models import PREFIX, fetch, insist_on_room
 from harness.places import engine_folder, shipped
 from harness.settings import load_spec
 
 Say = Callable[[str], object]
+_SCRIPTS = shipped("docker/cpu/engine")
 
 
 def demo(profile: str, results: Path, port: int | None, say: Say, *, quiet: bool) -> Done:
@@ -26,10 +29,15 @@ def demo(profile: str, results: Path, port: int | None, say: Say, *, quiet: bool
         HarnessError: as `harness.jobs.runs.run`.
     """
     loaded = load_spec(profile, {} if port is None else {"server.port": port})
-    with _engine():
-        for model in loaded.spec.models:
-            if model.hf_id.startswith(PREFIX):
-                fetch(model.hf_id.removeprefix(PREFIX), say)
+    models = [
+        m.hf_id.removeprefix(PREFIX) for m in loaded.spec.models if m.hf_id.startswith(PREFIX)
+    ]
+    environment = _looked()
+    insist_on_room(models)
+    insist_writable(results, "name another with --results, or work in another folder")
+    with sigterm_is_interrupt(), _engine(environment):
+        for model in models:
+            fetch(model, say)
     return run(loaded, results, None, fresh=False, retry_errors=False, quiet=quiet)
 
 
@@ -39,24 +47,27 @@ def install_engine() -> Done:
     Raises:
         EnvironmentError_: this machine cannot take it, or a part of it cannot be had.
     """
-    with _engine():
+    with sigterm_is_interrupt(), _engine(_looked()):
         pass
     return Done([f"CPU engine: {engine_folder()}"])
 
 
-@contextmanager
-def _engine() -> Iterator[None]:
-    """The engine is installed while the caller works; a failure of either ends both."""
-    scripts, folder = shipped("docker/cpu/engine"), str(engine_folder())
+def _looked() -> dict[str, str]:
+    """Whether this machine takes the engine, before anything is fetched; the scripts' variables."""
     # this Python first, unless PYTHON names another
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     environment = {**os.environ, "PATH": path}
-    # nothing is fetched, of the model neither, on a machine that cannot take the engine
-    looked = ["bash", str(scripts / "preflight.sh"), "engine", folder]
+    looked = ["bash", str(_SCRIPTS / "preflight.sh"), "engine", str(engine_folder())]
     said = subprocess.run(looked, env=environment, capture_output=True, text=True, check=False)
     if said.returncode:
         raise EnvironmentError_(said.stderr.strip().removeprefix("preflight: "))
-    command = ["bash", str(scripts / "install.sh"), folder]
+    return environment
+
+
+@contextmanager
+def _engine(environment: Mapping[str, str]) -> Iterator[None]:
+    """The engine is installed while the caller works; a failure of either ends both."""
+    command = ["bash", str(_SCRIPTS / "install.sh"), str(engine_folder())]
     work = subprocess.Popen(command, env=environment, stdout=sys.stderr, start_new_session=True)
     try:
         yield

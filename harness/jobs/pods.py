@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,7 +19,7 @@ from harness.errors import (
     UsageError,
     nearest,
 )
-from harness.files import refusal, write_json
+from harness.files import insist_writable, write_json
 from harness.hostile import visible
 from harness.jobs import Done
 from harness.numbers import NONE, count_of, size_text
@@ -90,7 +89,9 @@ def launch(
         return Done([*shown, "nothing was started"])
     for line in shown:
         say(line)
-    _insist_writable(results)  # before there is anything that costs and cannot be kept
+    insist_writable(
+        results, "another --results"
+    )  # before there is anything that costs and cannot be kept
     if not agree(f"start it for ${offer.per_hour:.2f} an hour?"):
         return Done(["nothing was started"])
     watch = PodWatch(account, offer, say)
@@ -103,15 +104,6 @@ def launch(
             return _concluded(watch, pod, watch.until_the_end(pod), results)
         except KeyboardInterrupt:
             raise watch.still_there(pod) from None
-
-
-def _insist_writable(results: Path) -> None:
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise refusal(error, results) from error
-    if not os.access(results, os.W_OK):
-        raise EnvironmentError_("cannot be written", file=results, hint="another --results")
 
 
 def _by_itself(pod: Pod, order: Order) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from harness.conduct import sigterm_is_interrupt
 from harness.doctor import judge, probe
 from harness.errors import EnvironmentError_, UsageError
 from harness.findings import Finding, Status
@@ -83,7 +84,8 @@ def fetch_model(name: str, say: Callable[[str], object]) -> Done:
         UsageError: no model has this name.
         EnvironmentError_: it cannot be had, or there is no room for it.
     """
-    return Done([f"{name}: {fetch(name, say)}"])
+    with sigterm_is_interrupt():
+        return Done([f"{name}: {fetch(name, say)}"])
 
 
 def where(name: str) -> Path:
@@ -92,7 +94,8 @@ def where(name: str) -> Path:
     Raises:
         UsageError: nothing of that name ships.
     """
-    if not (place := shipped(name)).exists():
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or not (place := shipped(name)).exists():
         hint = "such as runpod_start.sh, compose/gpu.yaml, candidates/population/tasks"
         raise UsageError("nothing of that name ships with the harness", file=name, hint=hint)
     return place

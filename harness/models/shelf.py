@@ -37,6 +37,7 @@ _PIP: Final = (
     *("--no-deps", "--only-binary=:all:", "--require-hashes", "--retries=2", "--timeout=20"),
 )
 _POLL_S: Final = 0.5
+_ROOM_BYTES: Final = 500_000_000
 
 
 class KnownModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,6 +115,19 @@ def insist_fetched(hf_ids: Iterable[str]) -> None:
                 file=shelf() / name,
                 hint=f"`harness demo` or `harness models fetch {name}` fetches it; {_INSTEAD}",
             )
+
+
+def insist_on_room(names: Iterable[str]) -> None:
+    """Make sure, before a download, that the shelf takes those of these models that it lacks.
+
+    Raises:
+        UsageError: no model has such a name.
+        EnvironmentError_: its folder cannot be written, or the disk is full.
+    """
+    for name in (name for name in names if _known(name) and not (shelf() / name).is_dir()):
+        with _alone(name, lambda _: None):
+            if shutil.disk_usage(shelf()).free < _ROOM_BYTES:
+                raise _unwritten(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
 def _known(name: str) -> KnownModel:
@@ -240,7 +254,7 @@ def _last_error(said: str) -> str:
 
 def _unwritten(error: OSError) -> EnvironmentError_:
     place = next(folder for folder in (shelf(), *shelf().absolute().parents) if folder.is_dir())
-    room = f"{gigabytes_text(shutil.disk_usage(place).free)} left, 0.5 GB needed"
+    room = f"{gigabytes_text(shutil.disk_usage(place).free)} left, {_ROOM_BYTES / 1e9:g} GB needed"
     return EnvironmentError_(
         f"the model cannot be written: {error.strerror or error}, {room}",
         file=shelf(),

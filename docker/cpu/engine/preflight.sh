@@ -40,11 +40,22 @@ fi
 
 # Space and memory, of what this process may have; what is installed needs no space any more.
 place=$folder
-while [ ! -d "$place" ]; do place=$(dirname "$place"); done
+while [ ! -d "$place" ]; do
+    [ ! -e "$place" ] || fail "$place is a file, and a folder is needed there"
+    place=$(dirname "$place")
+done
 case $what in
     engine) elsewhere="name another folder: HARNESS_ENGINE for the engine, XDG_CACHE_HOME for all that is cached" ;;
     harness) elsewhere="use a checkout elsewhere" ;;
 esac
+# An environment is made anew where an installation was interrupted: never in somebody else's folder.
+if [ "$what" = engine ] && [ -d "$folder" ] && [ ! -f "$folder/.cpu-engine" ] && [ ! -f "$folder/.cpu-engine-begun" ]; then
+    for entry in "$folder"/* "$folder"/.[!.]* "$folder"/..?*; do
+        if [ -e "$entry" ] || [ -L "$entry" ]; then
+            fail "$folder holds other files: name a folder of its own for the engine in HARNESS_ENGINE, or remove it yourself"
+        fi
+    done
+fi
 [ -f "$folder/.cpu-engine" ] || [ -w "$place" ] || fail "$place cannot be written: $elsewhere"
 free_kb=$(df -Pk "$place" | awk 'NR == 2 { print $4 }')
 if [ ! -f "$folder/.cpu-engine" ] && [ "$free_kb" -lt "$disk_kb" ]; then
@@ -54,8 +65,11 @@ if [ -r /proc/meminfo ]; then
     memory=$(awk '/^MemAvailable/ { print $2 }' /proc/meminfo)
     limit=$(cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || true)
     used=$(cat /sys/fs/cgroup/memory.current 2>/dev/null || cat /sys/fs/cgroup/memory/memory.usage_in_bytes 2>/dev/null || true)
-    memory=$(awk -v have="${memory:-0}" -v limit="$limit" -v used="$used" 'BEGIN {
-        left = (limit - used) / 1024
+    # what it holds of files only for speed is given back when memory is asked for
+    cached=$(cat /sys/fs/cgroup/memory.stat /sys/fs/cgroup/memory/memory.stat 2>/dev/null \
+        | awk '$1 == "inactive_file" && !v2++ { found = $2 } $1 == "total_inactive_file" { found = $2 } END { print found + 0 }' || true)
+    memory=$(awk -v have="${memory:-0}" -v limit="$limit" -v used="$used" -v cached="${cached:-0}" 'BEGIN {
+        left = (limit - used + cached) / 1024
         print (limit ~ /^[0-9]+$/ && used ~ /^[0-9]+$/ && left < have) ? int(left) : have }')
     [ "$memory" -ge "$memory_kb" ] \
         || fail "$(gb "$memory") of memory available, $(gb "$memory_kb") needed: end something, or give the container more"
@@ -69,9 +83,9 @@ if [ "$what" = engine ]; then
     done
 fi
 
-# Empty where it will do; else why not.
-trouble_with() {
-    "$1" - "$newest" 2>/dev/null <<'P' || echo "does not start"
+# Says "will do", or why not.
+probe() {
+    "$1" - "$newest" 2>/dev/null <<'P'
 import sys, sysconfig
 if not (3, 11) <= sys.version_info[:2] <= (3, int(sys.argv[1])):
     print("is Python " + ".".join(map(str, sys.version_info[:2])))
@@ -82,14 +96,26 @@ else:
         import ensurepip, venv
     except ImportError:
         print("cannot make environments (Debian, Ubuntu: apt-get install python3-venv)")
+    else:
+        print("will do")
 P
+}
+# Empty where it will do; else why not.
+trouble_with() {
+    local said
+    said=$(probe "$1" || true)
+    case $said in "will do") ;; "is "* | "cannot "*) echo "$said" ;; *) echo "does not start" ;; esac
 }
 # What will do is said, or used: where the environment is to be made.
 found() { # PYTHON, or uv
     if [ "$make" != make ]; then echo "$1"; exit 0; fi
-    if [ "$1" = uv ]; then exec uv venv --quiet --seed --python 3.11 "$folder"; fi
+    if [ "$1" = uv ]; then exec uv venv --quiet --seed --allow-existing --python 3.11 "$folder"; fi
     exec "$1" -m venv "$folder"
 }
+# An engine that is there stays, whichever Python is.
+if [ "$what" = engine ] && [ "$make" != make ] && [ -z "${PYTHON:-}" ] && [ -f "$folder/.cpu-engine" ]; then
+    if [ -z "$(trouble_with "$folder/bin/python")" ]; then found "$folder/bin/python"; fi
+fi
 tried=
 if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"; else set -- python3 python3.13 python3.12 python3.11; fi
 for candidate in "$@"; do
