@@ -181,7 +181,8 @@ def test_files_kept_for_speed_are_no_memory_in_use(machine: Machine, cached: int
         "cat",
         f"""case "$*" in
         *memory.max) echo 4294967296 ;; *memory.current) echo 3800000000 ;;
-        *memory.stat*) echo "file 1"; echo "inactive_file {cached}" ;; *) exec {real} "$@" ;; esac""",
+        *memory.stat*) echo "file 1"; echo "inactive_file {cached}" ;;
+        *) exec {real} "$@" ;; esac""",
     )
     code, _, said = machine.asked("engine")
     assert (code, "0.5 GB of memory available" in said) == ((0, False) if cached else (3, True))
