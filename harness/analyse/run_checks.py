@@ -188,15 +188,14 @@ def _cache_policy_kept(run: Checked) -> Outcome:
 
 
 def _looked_nothing_up(run: Checked) -> bool:
-    """Whether each server's counters say so, or its log that it had no prefix cache.
+    """Whether each server's counters say so; of one that was killed, its log that it had no cache.
 
     The counters are read at a server's end, which one that was killed never came to.
     """
     starts = [start for startup in run.files.startups for _, start in startup.answering()]
     return bool(starts) and all(
-        start.metrics["prefix_cache_queries"] == 0
-        if start.metrics.get("prefix_cache_queries") is not None
-        else (run.facts_of(start) or ServerFacts()).prefix_caching is False
+        start.metrics.get("prefix_cache_queries") == 0
+        or (not start.ended_at and (run.facts_of(start) or ServerFacts()).prefix_caching is False)
         for start in starts
     )
 

@@ -33,7 +33,8 @@ def task_folder(files: RunFiles) -> Path:
         for name, digest in used.items():
             copy = copies / Path(str(name)).name
             if not copy.is_file() or sha256_of(copy) != digest:
-                message = "the run's copy of a task file is not what the run used"
+                what = "is not what the run used" if copy.is_file() else "is gone"
+                message = f"the run's copy of a task file {what}"
                 raise UsageError(message, file=copy, hint="give the right ones with --tasks")
         return copies
     named = files.spec.get("tasks")

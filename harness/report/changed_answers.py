@@ -16,7 +16,7 @@ from harness.compare import (
     SampleComparison,
 )
 from harness.files import rows_at
-from harness.numbers import NONE, score_text
+from harness.numbers import NONE, count_of, score_text
 from harness.records import Answer, Record, RecordKey, first_difference, part, records_at
 from harness.report.answer_windows import (
     AnswerView,
@@ -60,6 +60,9 @@ _KINDS: dict[str, Callable[[CandidateChange], bool]] = {
 }
 
 
+_NO_PROMPT = "the task file that was used is not here, or is another"
+
+
 def changed_pairs(records: Iterable[Record], prompts: Mapping[str, str]) -> tuple[Group, Group]:
     """Walk the records once and keep those whose answers differ.
 
@@ -100,10 +103,11 @@ def changed_pairs(records: Iterable[Record], prompts: Mapping[str, str]) -> tupl
                 f"{len(flips):,} label flips, solo and batched side by side. ==Marked==: words "
                 "that only one of the two answers has. __Underlined__: what the scorer matched. Up "
                 f"to {limit:,} characters of an answer are shown, round the first difference; the "
-                "hash is of the whole."
+                f"hash is of the whole.{_unknown(flips)}"
             ),
             *(flips, further),
-            plain="⟪…⟫ marks what differs. Text is shown as it was answered, cut where it is long.",
+            plain="⟪…⟫ marks what differs. Text is shown as it was answered, cut where it is long."
+            + _unknown(flips),
             warning=f"{further:,} further flips are counted above and not shown here; they are in "
             "the records file."
             if further
@@ -117,7 +121,7 @@ def changed_pairs(records: Iterable[Record], prompts: Mapping[str, str]) -> tupl
         ),
         Group(
             *("text-changes", "Text changes without a flip", "Text changes"),
-            _marked(f"{len(texts):,} {_KEPT_SCORE}.{beyond(more)}"),
+            _marked(f"{len(texts):,} {_KEPT_SCORE}.{beyond(more)}{_unknown(texts)}"),
             *(texts, more),
             most=200,
             listed=f"{total['text']:,} {_KEPT_SCORE}",
@@ -235,6 +239,12 @@ def _pair(
         prompt=prompt[:MAX_PROMPT] if prompt is not None else None,
         co_batched=tuple(map(str, (record.group or ())[:MAX_CO_BATCHED])),
     )
+
+
+def _unknown(changes: Sequence[Change]) -> str:
+    """What is said of prompts whose texts were not found."""
+    count = sum(change.prompt is None for change in changes)
+    return f" {count_of(count, 'row')} without the prompt: {_NO_PROMPT}." if count else ""
 
 
 def _notes(record: Record) -> Iterator[str]:

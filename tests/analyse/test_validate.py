@@ -497,17 +497,20 @@ def test_a_server_that_counts_hits_of_salted_prompts_breaks_the_policy(run):
 
 
 @pytest.mark.parametrize(
-    ("policy", "counters", "status"),
+    ("policy", "counters", "ended", "status"),
     [
-        ("off", OFF, "ok"),
-        ("off", {"prefix_cache_hits": None}, "not_checked"),
-        ("salted", OFF, "not_checked"),
-        ("reset", OFF, "not_checked"),
+        ("off", OFF, "t", "ok"),
+        ("off", {"prefix_cache_hits": None}, "t", "not_checked"),
+        ("off", {"prefix_cache_hits": None}, None, "ok"),  # killed, and its log tells of no cache
+        ("salted", OFF, "t", "not_checked"),
+        ("reset", OFF, "t", "not_checked"),
     ],
 )
 def test_what_is_not_known_keeps_no_policy_unless_the_server_shows_it(
-    run, policy, counters, status
+    run, policy, counters, ended, status
 ):
+    for attempts in run.attempts.values():
+        attempts[0]["ended_at"] = ended
     assert under(run, policy, counters, S0=(None, None))[0] == status
 
 

@@ -109,11 +109,19 @@ def test_a_run_is_scored_by_its_own_copies_of_the_task_files_wherever_it_lies(el
     assert (again / "tasks/teapot.yaml").read_text() == TASK
 
 
-@pytest.mark.parametrize("change", [Path.unlink, lambda copy: copy.write_text(TASK + "# other")])
-def test_a_copy_that_is_not_what_the_run_used_is_refused(elsewhere: Path, change: Any, capsys: Any):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (Path.unlink, "is gone"),
+        (lambda copy: copy.write_text(TASK + "# other"), "is not what the run used"),
+    ],
+)
+def test_a_copy_that_is_not_what_the_run_used_is_refused(
+    elsewhere: Path, change: Any, said: str, capsys: Any
+):
     change(elsewhere / "tasks/teapot.yaml")
     assert _run("score", elsewhere, "--profile", "paper") == 2
-    assert "tasks/teapot.yaml: the run's copy of a task file is not what" in capsys.readouterr().err
+    assert f"tasks/teapot.yaml: the run's copy of a task file {said}" in capsys.readouterr().err
     assert _run("score", elsewhere, "--profile", "paper", "--tasks", "../gone") == 0
 
 

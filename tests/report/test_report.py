@@ -159,6 +159,9 @@ def test_a_prompt_is_shown_where_its_hash_agrees() -> None:
     first, *others = _flips(report)
     assert (first.answers[0][0].name, first.prompt) == ("solo", "How do I …?")
     assert all(flip.prompt is None for flip in others)
+    told, missing = _group(report, "flips"), "21 rows without the prompt: the task file that was"
+    assert missing in told.plain
+    assert missing in "".join(piece.text for piece in told.prose)
 
 
 def test_records_with_the_required_columns_alone_make_a_report() -> None:
