@@ -98,7 +98,10 @@ def test_a_planted_defect_is_detected_shrunk_and_replays_in_a_fresh_process(plan
     assert told["divergence"]["token"] > 0  # a prefill of several rows sums alike in any batch
     assert harness("replay", case, "--check")[0] == 0
     fresh = subprocess.run(
-        [sys.executable, "-m", "harness", "replay", str(case), "--quiet", *map(str, results)],
+        [
+            sys.executable, "-m", "harness", "replay", str(case), "--trust", "--quiet",
+            *map(str, results),
+        ],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
     )  # fmt: skip
     assert fresh.returncode == 0, fresh.stdout + fresh.stderr

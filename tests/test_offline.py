@@ -206,7 +206,8 @@ def test_a_folder_that_is_there_is_not_packed_over(folder):
 
 
 def test_with_offline_make_installs_nothing_from_an_index():
-    command = ["make", "-n", "ablation", "OFFLINE=D", "BACKEND=native", "MODELS=a=b c=d", "TASKS=t"]
+    command = ["make", "--no-print-directory", "-n", "ablation", "OFFLINE=D"]
+    command += ["BACKEND=native", "MODELS=a=b c=d", "TASKS=t"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     (line,) = done.stdout.splitlines()
     assert line.split()[:4] == ["bash", "docker/offline/harness.sh", "D", "ablation"]

@@ -188,14 +188,14 @@ def _cache_policy_kept(run: Checked) -> Outcome:
 
 
 def _looked_nothing_up(run: Checked) -> bool:
-    """Whether each server's counters say so; of one that was killed, its log that it had no cache.
+    """Whether each server's counters say so; of one that was cut, its log that it had no cache.
 
-    The counters are read at a server's end, which one that was killed never came to.
+    The counters are read when all is asked, which a server that was cut never came to.
     """
     starts = [start for startup in run.files.startups for _, start in startup.answering()]
     return bool(starts) and all(
         start.metrics.get("prefix_cache_queries") == 0
-        or (not start.ended_at and (run.facts_of(start) or ServerFacts()).prefix_caching is False)
+        or (start.was_cut and (run.facts_of(start) or ServerFacts()).prefix_caching is False)
         for start in starts
     )
 

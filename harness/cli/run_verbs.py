@@ -115,16 +115,16 @@ def plan(
 @with_spec
 def scan(
     loaded: Loaded,
-    batch_sizes: Annotated[str, Option(help="Batch sizes, comma separated.")] = "4,8",
+    batch_sizes: Annotated[str, Option(help="Comma separated.")] = "4,8",
     out: Annotated[Path | None, Option(help="Candidate CSV; default: in the run folder.")] = None,
     select: Annotated[
-        str, Option(help="label_flip or text_change: what makes a row a candidate.")
+        str, Option(help="label_flip (default) or text_change.", show_default=False)
     ] = "label_flip",
     include_cache: Annotated[
-        bool, Option("--include-cache", help="Also rows that the cache moved and not the batch.")
+        bool, Option("--include-cache", help="Rows that only the cache moved, too.")
     ] = False,
     both_modes: Annotated[
-        bool, Option("--both-modes", help="Both kernel paths: the experiment on all prompts.")
+        bool, Option("--both-modes", help="Both kernel paths, on all prompts.")
     ] = False,
     gpu_price: GpuPrice = None,
     run_id: RunId = None,
@@ -135,13 +135,11 @@ def scan(
 ) -> None:
     """Send a whole population, each prompt alone and in its batch, in one mode.
 
-    Says beforehand what it takes and can show. Writes a scored run folder and exports its score flips as
-    a candidate file, with a `.summary.json` that holds no prompt and no answer. With `--both-modes` the
-    report and the claims are of all prompts and not of a selection.
+    Writes a scored run folder and exports its score flips as a candidate file, with a `.summary.json`
+    that holds no prompt and no answer. With `--both-modes` the claims are of all prompts.
 
     \b
       harness scan --profile demo --batch-sizes 8 --select text_change
-      harness scan -c my_run.yaml --batch-sizes 8,32 --out my.csv
       harness scan -c my_run.yaml --batch-sizes 2,4,8,16,32 --both-modes --jobs 4
       harness scan --url http://127.0.0.1:8000
     """  # noqa: E501

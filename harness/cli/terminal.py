@@ -45,12 +45,10 @@ Lock = Annotated[Path, Option(help="The lock file of images.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress.")]
 RetryErrors = Annotated[bool, Option("--retry-errors", help="Ask failed records again.")]
 RunId = Annotated[str | None, Option(help="Name of the run folder.")]
-GpuPrice = Annotated[
-    float | None, Option("--gpu-price", help="USD an hour of one GPU, for what it would cost.")
-]
+GpuPrice = Annotated[float | None, Option("--gpu-price", help="USD an hour of one GPU.")]
 Workers = Annotated[
     int | None,
-    Option("--jobs", help="Servers at once, each in a process of its own, of parts of a mode too."),
+    Option("--jobs", help="Servers at once, each its own process."),
 ]
 SummaryJson = Annotated[bool, Option("--json", help="Print the summary as JSON.")]
 MaxFlipRate = Annotated[

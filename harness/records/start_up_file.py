@@ -125,6 +125,11 @@ class Start(Struct, frozen=True):
         return ended - began
 
     @property
+    def was_cut(self) -> bool:
+        """Whether it was killed, died, or was ended by a signal before its work was done."""
+        return not self.ended_at or self.error is not None
+
+    @property
     def failure(self) -> str | None:
         """Why it failed; ``None`` if it did not, or a signal to the harness ended it."""
         if self.superseded or self._error_type == INTERRUPTED:
