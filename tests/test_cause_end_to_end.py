@@ -90,7 +90,7 @@ def test_a_planted_defect_is_detected_shrunk_and_replays_in_a_fresh_process(plan
     case = tmp_path / "case.json"
     code, out, err = harness(
         "shrink", tmp_path / "results/planted", changed[0]["record_id"], *results, "-o", case,
-        "--quiet",
+        "--quiet", "--trust",
     )  # fmt: skip
     assert code == 0, f"{out}{err}"
     told = json.loads(case.read_text())

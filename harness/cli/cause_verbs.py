@@ -16,6 +16,9 @@ _AsJson = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 _Port = Annotated[int | None, Option(help="Port on this machine.")]
 _Command = Annotated[str | None, Option(help="Command that starts vLLM here (native backend).")]
 _Server = Annotated[str | None, Option(help="URL,LOG of a server that runs already.")]
+_Trust = Annotated[
+    bool, Option("--trust", help="Run commands, images, mounts and code that its author set.")
+]
 _Image = Annotated[str | None, Option(help="Image in place of the run's (docker backend).")]
 _Out = Annotated[Path | None, Option("-o", "--out", dir_okay=False, help="The case file.")]
 _Table = Annotated[
@@ -80,6 +83,7 @@ def shrink(
     native_command: _Command = None,
     image: _Image = None,
     server: _Server = None,
+    trust: _Trust = False,
     as_json: _AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -93,7 +97,7 @@ def shrink(
       harness shrink results/run-1 4f1d0c2b9a8e7766
       harness shrink results/run-1 mmlu/s12 --port 18010 -o case.json
     """  # noqa: E501
-    where = _where(results, quiet, port, native_command, image, server)
+    where = _where(results, quiet, port, native_command, image, server, trust)
     tell(jobs.cases.shrink(run, record, where, out, most=trials), as_json)
 
 
@@ -108,9 +112,7 @@ def replay(
     native_command: _Command = None,
     image: _Image = None,
     server: _Server = None,
-    trust: Annotated[
-        bool, Option("--trust", help="Run commands, images, mounts and code that the case names.")
-    ] = False,
+    trust: _Trust = False,
     as_json: _AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -134,7 +136,7 @@ def _where(
     native_command: str | None,
     image: str | None,
     server: str | None,
-    trust: bool = False,
+    trust: bool,
 ) -> "jobs.cases.Where":
     given = {"port": port, "native_command": native_command, "image": image, "server": server}
     overrides = {name: value for name, value in given.items() if value is not None}

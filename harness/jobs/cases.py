@@ -25,6 +25,7 @@ from harness.cause import (
 )
 from harness.errors import GateFailed, UsageError
 from harness.jobs import Done
+from harness.jobs.case_trust import refuse_what_would_run
 from harness.jobs.matrix_cells import Changes, running_server
 from harness.numbers import count_of
 from harness.plan import Lifetime
@@ -57,7 +58,7 @@ class Where:
         results: the folder of run folders.
         overrides: settings of the server that are this machine's own: port, command, image, or a
             server that runs already (``server``).
-        trust: take what a case's author set as it is.
+        trust: take what the author of a case or a run set as it is.
     """
 
     results: Path
@@ -231,7 +232,8 @@ def spec_here(spec: RunSpec, mode: Mode, where: Where, source: str) -> LoadedSpe
     """The settings of a run or of a case, for one mode, with this machine's own.
 
     Raises:
-        UsageError: what is this machine's own is no setting.
+        UsageError: what is this machine's own is no setting, or the rest would have it run or tell
+            what its author wrote, and nobody said that this is trusted.
     """
     over = where.overrides
     own: Changes = {key: over[key] for key in ("port", "native_command") if key in over}
@@ -255,7 +257,10 @@ def spec_here(spec: RunSpec, mode: Mode, where: Where, source: str) -> LoadedSpe
         except ValueError:
             raise UsageError(f"--server: '{over['server']}'", hint="URL, or URL,LOG") from None
         changes |= {"backend": BackendName.EXTERNAL, "external": {mode: there}}
-    return LoadedSpec(changed_spec(spec, changes, source), {}, source)
+    here = changed_spec(spec, changes, source)
+    if not where.trust:
+        refuse_what_would_run(here, over, source)
+    return LoadedSpec(here, {}, source)
 
 
 def _case(

@@ -13,7 +13,6 @@ from harness.errors import GateFailed, UsageError
 from harness.files import write_whole
 from harness.findings import Status
 from harness.jobs import Done
-from harness.jobs.case_trust import refuse_what_would_run
 from harness.jobs.cases import Where, said, spec_here, stack_of_case
 from harness.jobs.runs import conducted
 from harness.records import RECORDS, Record, RunFiles, iter_records, read_run_files
@@ -41,7 +40,6 @@ def replay(path: Path, where: Where) -> Done:
     if failed:
         raise UsageError(f"{failed[0].check}: {failed[0].message}", file=path, hint="--check")
     loaded = spec_here(kept_spec(case.spec, path), case.mode, where, str(path))
-    refuse_what_would_run(loaded.spec, where, path)
     name = f"case-{case.sum[:10]}"
     with TemporaryDirectory() as spare:  # what cannot be asked leaves nothing behind
         _prepared(case, loaded, Path(spare), name)

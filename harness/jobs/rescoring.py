@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.analyse import plan_again
 from harness.errors import HarnessError, UsageError, nearest
+from harness.families import PYTHON
 from harness.files import sha256_of, write_json, write_rows, write_whole
 from harness.jobs import Done
 from harness.records import (
@@ -38,6 +39,7 @@ class _Rescoring:
     records: Path
     population: Population
     profile: Profile
+    own: bool
     profiles: ProfileComparison = field(default_factory=ProfileComparison)
     before: set[str] = field(default_factory=set)
     count: int = 0
@@ -47,7 +49,9 @@ class _Rescoring:
         """Each record with the profile's scores."""
         for line, old in iter_values(self.records):
             try:
-                both = {name: rescore(old, self.population, name) for name in PROFILES}
+                both = {
+                    name: rescore(old, self.population, name, own=self.own) for name in PROFILES
+                }
             except HarnessError as error:
                 if error.file is not None:
                     raise
@@ -113,7 +117,7 @@ def rescore_run(run: Path, profile: str, tasks: Path | None, out: Path | None, s
     files = read_run_files(run)
     first_record(files.records_path)  # what is no records file names no tasks either
     population = load_tasks(tasks or task_folder(files))
-    work = _Rescoring(files.records_path, population, chosen)
+    work = _Rescoring(files.records_path, population, chosen, own=tasks is not None)
     beside = "rescored" if files.is_run_folder else f"{run.stem}.rescored"
     folder = out or files.folder / beside / chosen
     if (folder / RECORDS).resolve() == files.records_path.resolve():
@@ -145,4 +149,7 @@ def rescore_run(run: Path, profile: str, tasks: Path | None, out: Path | None, s
         if "plan_sha256" in metadata:
             metadata["plan_sha256"] = plan_seal(metadata)
         write_json(folder / METADATA, metadata)
-    return Done(work.lines(folder, show), comparison)
+    named = sorted({task.scorer for task in population.tasks if task.scorer.startswith(PYTHON)})
+    kept = f"code of the run's author is not run, its scores stay: {', '.join(named)}"
+    remarks = [] if work.own or not named else [f"{kept} (--tasks FOLDER runs that of yours)"]
+    return Done(work.lines(folder, show), comparison, remarks=remarks)

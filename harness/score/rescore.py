@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from harness.errors import UsageError
+from harness.families import PYTHON
 from harness.flips import score_state
 from harness.score.answer import Score
 from harness.score.scorers import Profile, score
@@ -16,15 +17,20 @@ MOST_RESCORED = 20_000
 """Records of a run that are scored under both profiles where nobody asked for it."""
 
 
-def rescore(record: Record, population: Population, profile: Profile) -> dict[str, Any]:
+def rescore(
+    record: Record, population: Population, profile: Profile, *, own: bool = False
+) -> dict[str, Any]:
     """The record with every score, label and piece of evidence computed again.
 
-    Answers, hashes and every other key stay as they are; a record in error stays whole.
+    Answers, hashes and every other key stay as they are; a record in error stays whole. A scorer of
+    one's own judges alike under every profile and is code of whoever made the run: what it said
+    stays, unless ``own`` has it run again.
 
     Args:
         record: one that holds its answers' texts.
         population: the tasks that the record was made from.
         profile: whose scorers to use.
+        own: run scorers of one's own, ``python:module:function``.
 
     Raises:
         UsageError: an answer without its text, a sample that is not in the population, or one
@@ -33,8 +39,9 @@ def rescore(record: Record, population: Population, profile: Profile) -> dict[st
     if record.get("status", Status.OK) != Status.OK:
         return {**record, "score_profile": profile}
     prompt = _prompt(record, population)
-    # equal texts are scored once
-    scored = cache(lambda text: score(prompt.task, prompt.sample, text, profile))
+    scored: Callable[[str], Score] | None = None
+    if own or not prompt.task.scorer.startswith(PYTHON):  # equal texts are scored once
+        scored = cache(lambda text: score(prompt.task, prompt.sample, text, profile))
     solo, solo_score = _again(record.get("solo"), "solo", scored)
     batched, batch_score = _again(record.get("batched"), "batched", scored)
     repeats = {
@@ -75,15 +82,18 @@ def flips_under(record: Record, population: Population, profile: Profile) -> tup
 
 
 def _again(
-    answer: Any, condition: str, scored: Callable[[str], Score]
+    answer: Any, condition: str, scored: Callable[[str], Score] | None
 ) -> tuple[dict[str, Any], Score]:
-    """The answer with its score replaced, and the score."""
+    """The answer with its score replaced, and the score; without ``scored`` the one that it has."""
     text = answer.get("text") if isinstance(answer, Mapping) else None
     if not isinstance(text, str):
         raise UsageError(
             f"{condition}: no answer text, only a hash or nothing",
             hint="only records that keep their answers can be scored again",
         )
+    if scored is None:
+        label = str(answer.get("label", ""))
+        return {**answer}, Score(answer.get("score"), label, "", None, "", "")
     given = scored(text)
     fresh = {"score": given.value, "label": given.label, "score_evidence": given.evidence()}
     return {**answer, **fresh}, given

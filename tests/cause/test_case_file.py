@@ -167,6 +167,20 @@ def test_a_case_that_cannot_be_asked_leaves_nothing_behind(
             "server.native_command",
         ),
         ({"server": {"native_command": "python -m vllm.entrypoints.openai.api_server; x"}}, "; x"),
+        (
+            {"server": {"native_command": "their/python -m vllm.entrypoints.openai.api_server"}},
+            "their/",
+        ),
+        ({"server": {"native_command": "./vllm serve"}}, "./vllm"),
+        ({"server": {"native_command": "engine:../../x/vllm serve"}}, "engine:.."),
+        (
+            {
+                "server": {
+                    "native_command": ".venv-cpu/../x/python -m vllm.entrypoints.openai.api_server"
+                }
+            },
+            "/x/",
+        ),
         ({"server": {"env": {"LD_PRELOAD": "/tmp/x.so"}}}, "LD_PRELOAD=/tmp/x.so"),
         ({"server": {"env": {"PYTHONPATH": "x"}}}, "PYTHONPATH=x"),
         ({"server": {"extra_args": ["--trust-remote-code"]}}, "--trust-remote-code"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,28 @@ def test_a_copy_that_is_not_what_the_run_used_is_refused(
     assert _run("score", elsewhere, "--profile", "paper") == 2
     assert f"tasks/teapot.yaml: the run's copy of a task file {said}" in capsys.readouterr().err
     assert _run("score", elsewhere, "--profile", "paper", "--tasks", "../gone") == 0
+
+
+def test_a_scorer_that_a_runs_author_wrote_runs_only_for_tasks_that_are_named(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    judge = "def polite(answer, sample):\n    open('ran', 'w')\n    return 1.0, 'polite'\n"
+    (tmp_path / "tasks/their_judge.py").write_text(judge)
+    own = TASK.replace("task_type: safety_refusal", "scorer: python:their_judge:polite")
+    (tmp_path / "tasks/teapot.yaml").write_text(own.replace("scorer:", "domain: safety\nscorer:"))
+    try:
+        for verb in ("summarize", "validate", "report", "score"):
+            assert _run(verb, run) in (0, 1)
+            assert not Path("ran").exists()
+        assert "not run, its scores stay: python:their_judge:polite" in capsys.readouterr().err
+        kept = _rows(run / "rescored/strict/vllm_records.jsonl")
+        assert [one["solo_label"] for one in kept] == ["refused", "refused", "refused", "complied"]
+        assert _run("score", run, "--tasks", "tasks") == 0
+    finally:
+        sys.modules.pop("their_judge", None)
+    assert Path("ran").exists()
+    judged = _rows(run / "rescored/strict/vllm_records.jsonl")
+    assert {one["batch_label"] for one in judged} == {"polite"}
 
 
 def test_score_leaves_the_runs_own_records_untouched(run: Path):
