@@ -258,6 +258,7 @@ def where(name: Annotated[str, Argument(help="As it is called in a checkout.")] 
     """Print where a file that ships with the harness lies.
 
     
+      less "$(harness where docs/formats.md)"
       bash "$(harness where runpod_start.sh)"
       docker compose -f "$(harness where compose/gpu.yaml)" up standard
       "$(harness where docker/cpu/build.sh)"

@@ -17,7 +17,7 @@ from harness.analyse import (
     summarise_run,
     validate_run,
 )
-from harness.errors import GateFailed, UsageError
+from harness.errors import EnvironmentError_, GateFailed, UsageError
 from harness.files import append_text, read_rows, read_text, write_json, write_new
 from harness.findings import Status
 from harness.jobs import Done, Remark
@@ -57,7 +57,7 @@ def summarise(run: Path, output: Path | None, *, whole: bool = False) -> Done:
     """Recompute a run's numbers and write them to ``output``, else beside the records."""
     target = output or _folder_of_numbers(run) / "summary.json"
     summary = summarise_run(run)
-    write_json(target, to_builtins(summary))
+    unkept = _unkept(target, summary)
     files = read_run_files(run)
     found = files.folder / "validation.json"
     countable = read_validation(found).ok if is_fresh(files, found) else None
@@ -67,7 +67,17 @@ def summarise(run: Path, output: Path | None, *, whole: bool = False) -> Done:
         lines += ["", *(part for line in rest for part in report.fitted(line))]
     else:
         lines += ["all numbers: --all, or --json; the report: harness report"]
-    return Done((*lines, Remark(f"wrote {target}")), summary)
+    kept = () if unkept else (Remark(f"wrote {target}"),)
+    return Done((*lines, *kept), summary, failure=unkept)
+
+
+def _unkept(target: Path, numbers: Summary | Validation) -> EnvironmentError_ | None:
+    """Write numbers; why they could not be kept, which is told after them: they hold all the same."""
+    try:
+        write_json(target, to_builtins(numbers))
+    except EnvironmentError_ as error:
+        return error
+    return None
 
 
 def _folder_of_numbers(run: Path) -> Path:
@@ -97,7 +107,7 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
         raise UsageError(f"--require-modes: {error}", hint=hint) from None
     target = _folder_of_numbers(run) / "validation.json"
     found = validate_run(run, require_modes=required, expected_rows_per_mode=rows_per_mode)
-    write_json(target, to_builtins(found))
+    unkept = _unkept(target, found)
     counts = ("n_records", "n_ok", "startup_error_count")
     lines = [", ".join(f"{name} = {getattr(found, name)}" for name in counts)]
     lines += (
@@ -108,7 +118,8 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
         lines.append(f"{mark:<12} {finding.check}: {finding.message}")
     message = f"{len(found.failures)} check(s) failed: this run does not count"
     failure = GateFailed(message, file=target, detail=found.reasons)
-    return Done(lines, found, failure=None if found.ok else failure)
+    remarks = [f"not kept: {unkept}"] if unkept and not found.ok else []
+    return Done(lines, found, remarks=remarks, failure=unkept if found.ok else failure)
 
 
 def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:

@@ -18,7 +18,7 @@ from harness.words import DispatchMode, Domain
 SCHEMAS = ("run", "task", "candidates")
 _COLUMNS = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
 _ABOUT = {
-    "demo": "a small real model on this machine's CPU (make engine); on a GPU: controlled",
+    "demo": "a small real model on this machine's CPU; on a GPU: controlled",
     "controlled": "NVIDIA GPU and Docker, every confound pinned; without a GPU: demo",
 }
 _BATCH = 4

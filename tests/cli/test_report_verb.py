@@ -91,6 +91,19 @@ def test_a_run_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
     assert _harness("report", tmp_path / "nothing") == 2
 
 
+def test_numbers_that_cannot_be_kept_are_told_all_the_same(run: Path, capsys) -> None:
+    for verb, file, says in (
+        ("validate", "validation.json", "n_records = 6"),
+        ("summarize", "summary.json", "1 of 3"),
+    ):
+        (run.parent / file).mkdir()  # as where a run lies on a read-only disk
+        code = _harness(verb, run)
+        out, err = capsys.readouterr()
+        assert says in out
+        assert f"{file}: cannot be written" in err
+        assert code == (3 if "FAILED" not in out else 1)
+
+
 def test_numbers_beside_a_records_file_may_be_of_another_and_are_not_taken(run: Path) -> None:
     other = run.with_name("other.jsonl")
     other.write_text("".join(run.read_text().splitlines(keepends=True)[1:]), encoding="utf-8")
