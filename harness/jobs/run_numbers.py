@@ -72,7 +72,7 @@ def summarise(run: Path, output: Path | None, *, whole: bool = False) -> Done:
 
 
 def _unkept(target: Path, numbers: Summary | Validation) -> EnvironmentError_ | None:
-    """Write numbers; why they could not be kept, which is told after them: they hold all the same."""
+    """Write numbers; the reason where they cannot be kept, to be told after them: they hold."""
     try:
         write_json(target, to_builtins(numbers))
     except EnvironmentError_ as error:
