@@ -7,14 +7,18 @@ log-probabilities, and `check_case` works them out again without a server.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import pairwise
+from math import exp
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from harness.cause.defects import known_defects
 from harness.errors import UsageError, shown
 from harness.files import read_json, write_json
 from harness.findings import Finding
@@ -34,6 +38,8 @@ from harness.words import DispatchMode, Mode
 SCHEMA = 1
 _TRIALS = {"changed", "same", "vacuous"}
 _ASKED = {"trials", "companions"}
+_ROUNDED = 1e-3
+"""Beyond a probability of 1, where two are told in 32 bits or less."""
 
 
 class CasePrompt(Struct, frozen=True):
@@ -142,8 +148,13 @@ class Case(Struct, frozen=True, kw_only=True):
         schedule = self.schedule if self.schedule in set(DispatchMode) else "an unknown schedule"
         return (
             f"{self.mode.words}, {schedule}: the answer changes beside "
-            f"{count_of(len(self.prompts) - 1, 'companion')}, first at token {found.token}{close}"
+            f"{count_of(len(self.prompts) - 1, 'companion')}, first at {_place(found)}{close}"
         )
+
+
+def _place(found: Divergence) -> str:
+    """The first token that is another one, or the first character where no ids tell."""
+    return f"character {found.char}" if found.token is None else f"token {found.token}"
 
 
 def _sum(value: dict[str, Any]) -> str:
@@ -198,25 +209,61 @@ def _checks(case: Case, value: dict[str, Any]) -> Iterator[Finding]:
         yield _finding(name, fits, "the hash is of the text")
         lengths = side.likely is None or len(side.likely) == len(side.token_ids or ())
         yield _finding(f"{name} likely", lengths, "a choice for each token")
-        ordered = all(one[0].logprob >= one[1].logprob for one in side.likely or () if len(one) > 1)
-        below = all(likely.logprob <= 0 for one in side.likely or () for likely in one)
-        yield _finding(f"{name} order", ordered and below, "likeliest first, none above 0 nats")
+        wrong = [n for n, one in enumerate(side.likely or ()) if not _is_a_choice(one)]
+        message = "likeliest first, each token once, together at most certain"
+        yield _finding(f"{name} order", not wrong, _but(message, wrong))
+        yield _ids(name, {0: side.token_ids})
     found = diverged(case.alone.answer, case.batched.answer)
     stated = msgspec.structs.replace(case.divergence, evidence_after=None)
-    yield _finding("divergence", found == stated, f"first divergent token {stated.token}")
+    yield _finding("divergence", found == stated, f"the two part at {_place(stated)}")
     yield _finding("closeness", case.closeness is case.divergence.closeness, str(case.closeness))
-    yield _finding("chosen", _chosen(case), "each side's own token is among its likeliest there")
+    yield from _chosen(case)
     changed = case.trials.get("changed", 0)
     told = set(case.trials) == _TRIALS and min(case.trials.values()) >= 0 < changed
     yield _finding("trials", told, f"the change was seen {changed} times")
     beside, asked = len(case.prompts) - 1, case.asked.get("trials", 0)
     enough = set(case.asked) == _ASKED and case.asked["companions"] >= beside
-    of = case.asked.get("companions", 0)
-    message = f"{beside} of {of} companions are left after {asked} trials"
-    yield _finding("asked", enough and asked > 0, message)
-    yield _finding(
-        "witness", not (case.witness and case.witness.alone), "two requests met in a step"
-    )
+    of, last = case.asked.get("companions", 0), sum(case.trials.values())
+    message = f"{beside} of {of} companions are left after {asked} trials, the last {last} of these"
+    yield _finding("asked", enough and asked >= last > 0, message)
+    yield from _about_the_stack(case.stack)
+    if case.witness is None:
+        yield Finding.not_checked("witness", "nobody saw whether two requests met in a step")
+    else:
+        yield _finding("witness", not case.witness.alone, "two requests met in a step")
+    if unknown := sorted(set(case.known) - {defect.id for defect in known_defects()}):
+        yield Finding.not_checked(
+            "known", f"not in this register: {', '.join(map(shown, unknown))}"
+        )
+
+
+def _but(message: str, wrong: Sequence[int]) -> str:
+    return f"{message}; not at {', '.join(map(str, wrong[:5]))}" if wrong else message
+
+
+def _is_a_choice(one: Choice) -> bool:
+    """Whether these can be the likeliest tokens at one place; vLLM rounds to 32 bits."""
+    falling = all(a.logprob >= b.logprob for a, b in pairwise(one))
+    once = len({likely.token for likely in one}) == len(one)
+    return falling and once and sum(exp(min(here.logprob, 1)) for here in one) <= 1 + _ROUNDED
+
+
+def _ids(name: str, of: Mapping[int, tuple[int, ...] | None]) -> Finding:
+    wrong = [n for n, ids in of.items() if ids is not None and (not ids or min(ids) < 0)]
+    return _finding(f"{name} ids", not wrong, _but("token ids are numbers from 0", wrong))
+
+
+def _about_the_stack(stack: CaseStack) -> Iterator[Finding]:
+    wrong = [
+        f"{name}: {shown(told)}"
+        for name, told, form in (
+            ("capability", stack.capability, r"\d+\.\d+"),
+            ("image", stack.image, r"(?:\S+@)?sha256:[0-9a-f]{64}"),
+            *(("weights", told, "[0-9a-f]{64}") for told in stack.weights.values()),
+        )
+        if told is not None and not re.fullmatch(form, told)
+    ]
+    yield _finding("stack", not wrong, "; ".join(wrong) or f"seen on {stack.kind}")
 
 
 def _misread(case: Case) -> str:
@@ -235,22 +282,23 @@ def _about_prompts(prompts: Sequence[CasePrompt]) -> Iterator[Finding]:
     yield _finding("prompts", not wrong, f"hashes of {len(prompts)} prompts; wrong: {wrong}")
     texts = [prompt.text for prompt in prompts]
     twice = sorted({n for n, text in enumerate(texts) if text in texts[:n]})
+    yield _ids("prompt", {n: prompt.token_ids for n, prompt in enumerate(prompts)})
     yield _finding("unique", not twice, f"each prompt is there once; again: {twice}")
     halves = [n for n, text in enumerate(texts) if any("\ud800" <= c <= "\udfff" for c in text)]
-    yield _finding("sendable", not halves, f"each prompt is text; half a letter in: {halves}")
+    bare = [n for n, text in enumerate(texts) if not text]
+    message = f"each prompt is text; half a letter in: {halves}, nothing in: {bare}"
+    yield _finding("sendable", not halves and not bare, message)
 
 
-def _chosen(case: Case) -> bool:
-    at = case.divergence.token
-    for side, choice in (
-        (case.alone, case.divergence.alone),
-        (case.batched, case.divergence.batched),
-    ):
-        ids = side.token_ids or ()
-        known = choice and at is not None and at < len(ids)
-        if known and ids[at or 0] not in {likely.token for likely in choice or ()}:
-            return False
-    return True
+def _chosen(case: Case) -> Iterator[Finding]:
+    """Where the likeliest token is taken, each that was taken is among the likeliest."""
+    greedy = not (case.spec.get("request") or {}).get("temperature", 0)
+    for name, side in (("alone", case.alone), ("batched", case.batched)):
+        choices = enumerate(zip(side.token_ids or (), side.likely or (), strict=False))
+        wrong = [n for n, (token, one) in choices if token not in {here.token for here in one}]
+        if greedy or case.divergence.token in wrong:
+            message = "each token that was taken is among the likeliest at its place"
+            yield _finding(f"{name} chosen", not wrong, _but(message, wrong))
 
 
 def _finding(check: str, holds: bool, message: str) -> Finding:

@@ -8,7 +8,7 @@ what is more than that is named, and run only when it is asked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.errors import UsageError
 from harness.places import ENGINE, is_of_engine
@@ -23,15 +23,31 @@ _SERVERS = re.compile(
 _SCREEN = 1200
 _IMAGES = re.compile(r"(?:docker\.io/)?vllm/vllm-openai(?:-cpu)?(?:[:@][\w.:-]+)?")
 _VARIABLES = re.compile(
-    r"VLLM_(?!PLUGINS|LOGGING_CONFIG_PATH|\w*PATH)[A-Z0-9_]+|(?:NCCL|OMP|MKL|KMP)_[A-Z0-9_]+"
-    r"|CUDA_VISIBLE_DEVICES|CUBLAS_WORKSPACE_CONFIG|HF_HUB_OFFLINE|TOKENIZERS_PARALLELISM"
+    r"VLLM_(?:ATTENTION_BACKEND|FLASH_ATTN_VERSION|USE_(?:V1|DEEP_GEMM|FLASHINFER_\w+|TRITON_\w+"
+    r"|AOT_COMPILE|STANDALONE_COMPILE|BREAKABLE_CUDAGRAPH)|MLA_DISABLE|DISABLE_COMPILE_CACHE"
+    r"|ENABLE_V1_MULTIPROCESSING|WORKER_MULTIPROC_METHOD|FLOAT32_MATMUL_PRECISION|KV_CACHE_LAYOUT"
+    r"|MARLIN_USE_ATOMIC_ADD|ALLREDUCE_USE_SYMM_MEM|ALL2ALL_BACKEND|DISABLED_KERNELS"
+    r"|ALLOW_LONG_MAX_MODEL_LEN|LOGGING_LEVEL|LOGGING_COLOR|TARGET_DEVICE|RPC_TIMEOUT"
+    r"|CPU_(?:KVCACHE_SPACE|OMP_THREADS_BIND|BATCH_INVARIANT_PARTS|SGL_KERNEL))"
+    r"|NCCL_(?:ALGO|PROTO|NTHREADS|(?:MIN|MAX)_NCHANNELS|BUFFSIZE|LAUNCH_MODE|NVLS_ENABLE"
+    r"|CUMEM_ENABLE|COLLNET_ENABLE|(?:P2P|SHM|IB)_DISABLE|P2P_LEVEL)"
+    r"|OMP_(?:NUM_THREADS|PROC_BIND|PLACES|SCHEDULE|DYNAMIC)|MKL_(?:NUM_THREADS|DYNAMIC|CBWR)"
+    r"|KMP_(?:AFFINITY|BLOCKTIME)|CUDA_VISIBLE_DEVICES|CUBLAS_WORKSPACE_CONFIG|HF_HUB_OFFLINE"
+    r"|TOKENIZERS_PARALLELISM"
+)
+"""What chooses how vLLM computes and names no place: of any other variable the author is told."""
+_VALUE = re.compile(r"[^-@/\\\s][^/\\\n]*")
+"""A number or a name: no flag, no file of flags, no path and no address."""
+_SWITCHES = re.compile(
+    r"--(?:enforce-eager|(?:no-)?(?:disable-cascade-attn|async-scheduling|disable-log-stats"
+    r"|enable-(?:chunked-prefill|prompt-tokens-details|prefix-caching)"
+    r"|disable-custom-all-reduce))"
 )
 _ARGUMENTS = re.compile(
-    r"--(?:no-)?(?:max-num-(?:seqs|batched-tokens|partial-prefills)|kv-cache-memory-bytes|seed"
-    r"|generation-config|attention-config|enforce-eager|disable-cascade-attn|block-size"
-    r"|quantization|kv-cache-dtype|(?:tensor|pipeline|data)-parallel-size|async-scheduling"
-    r"|enable-(?:chunked-prefill|prompt-tokens-details)|disable-(?:log-stats|custom-all-reduce)"
-    r"|num-gpu-blocks-override|swap-space|cpu-offload-gb|max-logprobs)(?:=.*)?"
+    r"--(?:max-num-(?:seqs|batched-tokens|partial-prefills)|kv-cache-memory-bytes|seed"
+    r"|generation-config|attention-config|block-size|quantization|kv-cache-dtype"
+    r"|(?:tensor|pipeline|data)-parallel-size|num-gpu-blocks-override|swap-space|cpu-offload-gb"
+    r"|max-logprobs)"
 )
 """What changes how vLLM computes, and loads nothing: any other argument is the author's word."""
 
@@ -93,8 +109,33 @@ def _beyond(spec: RunSpec, own: Mapping[str, object]) -> Iterator[str]:
         yield f"image: {_whole(spec.image)}"
     yield from (f"server.volumes: {_whole(one)}" for one in server.volumes)
     for name, value in server.env.items():
-        if not _VARIABLES.fullmatch(name):
+        if not (_VARIABLES.fullmatch(name) and (not value or _VALUE.fullmatch(value))):
             yield f"server.env: {_whole(f'{name}={value}')}"
-    for argument in server.extra_args:
-        if argument.startswith("-") and not _ARGUMENTS.fullmatch(argument.replace("_", "-")):
-            yield f"server.extra_args: {_whole(argument)}"
+    yield from (f"server.extra_args: {_whole(one)}" for one in _further(server.extra_args))
+    model = spec.models[0]
+    words = {
+        "server.dtype": server.dtype,
+        "server.attention_backend": server.attention_backend,
+        "server.shm_size": server.shm_size,
+        "models.revision": model.revision,
+        "models.hf_id": model.hf_id.replace("/", ""),
+    }
+    for key, word in words.items():
+        if word and not _VALUE.fullmatch(word):
+            yield f"{key}: {_whole(word)}"
+
+
+def _further(arguments: Sequence[str]) -> Iterator[str]:
+    """Arguments that are none of a number or a name that vLLM computes by."""
+    wants_a_value = False
+    for argument in arguments:
+        if wants_a_value:
+            wants_a_value = False
+            if _VALUE.fullmatch(argument):
+                continue
+        flag, given, value = argument.partition("=")
+        flag = flag.replace("_", "-")
+        if _ARGUMENTS.fullmatch(flag) and (not given or _VALUE.fullmatch(value)):
+            wants_a_value = not given
+        elif given or not _SWITCHES.fullmatch(flag):
+            yield argument

@@ -111,7 +111,7 @@ class _Found:
 
     companions: tuple[int, ...] = ()
     schedule: DispatchMode = DispatchMode.SYNCHRONIZED
-    shrinker: Shrinker | None = None
+    trials: int = 0
     confirmed: dict[str, int] | None = None
     of: int = 0
     why_not: str = ""
@@ -156,10 +156,9 @@ def shrink(run: Path, record: str, where: Where, out: Path | None, *, most: int)
     case = _case(changed, files.folder.name, folder, trials, found, prepared)
     path = out or folder / "case.json"
     write_case(case, path)
-    spent = found.shrinker.trials if found.shrinker else 0
     lines = [
         case.told,
-        f"shrunk    from {found.of} companions to {len(found.companions)} in {spent} trials",
+        f"shrunk    from {found.of} companions to {len(found.companions)} in {found.trials} trials",
         f"confirmed {', '.join(f'{n} {what}' for what, n in (found.confirmed or {}).items())}",
         f"written   {path}; `harness replay {path}` shows it again",
     ]
@@ -171,7 +170,7 @@ async def _shrunk(trials: _Trials, found: _Found, most: int) -> None:
     await trials.ask_alone()
     trials.alone = await trials.ask_alone()
     others = [place for place in range(len(trials.prompts)) if place != trials.target]
-    shrinker = found.shrinker = Shrinker(trials.ask, most)
+    shrinker = Shrinker(trials.ask, most)
     found.of, found.schedule = len(others), trials.schedule
     tally = await shrinker.establish(others)
     if not tally.changed:
@@ -181,17 +180,21 @@ async def _shrunk(trials: _Trials, found: _Found, most: int) -> None:
         )
         return
     found.companions = await shrinker.smallest(others)
+    found.trials = shrinker.trials
     for simpler in _SIMPLER:
         if simpler is found.schedule:
             break
         trials.schedule = simpler
         again = Shrinker(trials.ask, most, repeats=max(2, shrinker.repeats))
-        if await again.changes(found.companions):
+        still = await again.changes(found.companions)
+        found.trials += again.trials
+        if still:
             found.schedule = simpler
             break
     trials.schedule = found.schedule
     last = Shrinker(trials.ask)
     confirmed = await last.establish(found.companions, times=max(3, shrinker.repeats))
+    found.trials += last.trials
     found.confirmed = {
         "changed": confirmed.changed,
         "same": confirmed.same,
@@ -294,7 +297,7 @@ def _case(
         closeness=divergence.closeness,
         witness=trials.witness,
         trials=found.confirmed or {},
-        asked={"trials": found.shrinker.trials if found.shrinker else 0, "companions": found.of},
+        asked={"trials": found.trials, "companions": found.of},
         known=tuple(one.id for one in fitting(judged, {"batch"}, {record.dispatch_mode})),
     )
 

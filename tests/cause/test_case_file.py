@@ -20,12 +20,12 @@ from harness.words import Mode
 ALONE = Answer(
     text="a b c",
     token_ids=(1, 2, 3),
-    likely=tuple((Likely(n, -0.1), Likely(n + 9, -2.0)) for n in (1, 2, 3)),
+    likely=tuple((Likely(n, -0.1), Likely(n + 9, -2.5)) for n in (1, 2, 3)),
 )
 BATCHED = Answer(
     text="a x c",
     token_ids=(1, 11, 3),
-    likely=tuple((Likely(n, -0.25), Likely(n + 1, -0.5)) for n in (1, 11, 3)),
+    likely=tuple((Likely(n, -0.6), Likely(n + 1, -0.85)) for n in (1, 11, 3)),
 )
 SPEC = {
     "tasks": "tasks",
@@ -90,7 +90,7 @@ def test_one_changed_byte_is_always_told(case):
         (lambda c: c.update(target=5), "target"),
         (lambda c: c["batched"]["likely"][0].reverse(), "batched order"),
         (lambda c: c["trials"].update(changed=0), "trials"),
-        (lambda c: c["divergence"]["alone"][0].__setitem__(0, 5), "chosen"),
+        (lambda c: c["divergence"]["alone"][0].__setitem__(0, 5), "divergence"),
         (lambda c: c.update(schedule="at once; rm -rf /"), "schedule"),
         (lambda c: c.update(spec={}), "spec"),
         (lambda c: c["spec"].update(models=[]), "spec"),
@@ -123,6 +123,48 @@ def resealed(path, change):
     value = json.loads(path.read_text())
     change(value)
     write_case(msgspec.convert(value, Case), path)
+
+
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [
+        (lambda c: c["trials"].update(changed=500), "asked"),
+        (lambda c: c["batched"]["likely"][0][0].__setitem__(1, -0.01), "batched order"),
+        (lambda c: c["alone"]["likely"][2][1].__setitem__(0, 3), "alone order"),
+        (lambda c: c["alone"]["likely"][2][0].__setitem__(0, 77), "alone chosen"),
+        (lambda c: c["alone"]["likely"][2][0].__setitem__(1, 0.5), "alone order"),
+        (lambda c: c["alone"]["token_ids"].__setitem__(2, -3), "alone ids"),
+        (lambda c: c["prompts"][0].update(token_ids=[-7]), "prompt ids"),
+        (lambda c: c["prompts"][0].update(token_ids=[]), "prompt ids"),
+        (lambda c: c["prompts"][0].update(text="", sha256=text_hash("")), "sendable"),
+        (lambda c: c["stack"].update(capability="ninety"), "stack"),
+        (lambda c: c["stack"].update(image="vllm/vllm-openai:latest"), "stack"),
+        (lambda c: c["stack"].update(weights={"m": "zz"}), "stack"),
+    ],
+)
+def test_a_number_that_cannot_be_is_told_where_the_sum_was_made_again(case, change, check):
+    resealed(case, change)
+    assert check in failed(case)
+
+
+def test_what_nobody_saw_is_not_called_seen(case):
+    resealed(case, lambda c: c.update(known=["no-such-defect"]))
+    open_ = {one.check: one.message for one in check_case(case) if one.status is Status.NOT_CHECKED}
+    assert "nobody saw" in open_["witness"]
+    assert "no-such-defect" in open_["known"]
+    assert failed(case) == []
+
+
+def test_where_no_ids_tell_the_place_is_a_character(case):
+    def without_ids(value):
+        for side in ("alone", "batched"):
+            value[side].update(token_ids=None, likely=None)
+        value["divergence"].update(token=None, of=None, alone=None, batched=None)
+        value["closeness"] = "unknown"
+
+    resealed(case, without_ids)
+    assert failed(case) == []
+    assert "first at character 2" in msgspec.convert(json.loads(case.read_text()), Case).told
 
 
 def asked(capsys, *words):
@@ -183,6 +225,30 @@ def test_a_case_that_cannot_be_asked_leaves_nothing_behind(
         ),
         ({"server": {"env": {"LD_PRELOAD": "/tmp/x.so"}}}, "LD_PRELOAD=/tmp/x.so"),
         ({"server": {"env": {"PYTHONPATH": "x"}}}, "PYTHONPATH=x"),
+        (
+            {"server": {"env": {"VLLM_USAGE_STATS_SERVER": "http://evil"}}},
+            "VLLM_USAGE_STATS_SERVER",
+        ),
+        ({"server": {"env": {"VLLM_NO_USAGE_STATS": "0"}}}, "VLLM_NO_USAGE_STATS=0"),
+        ({"server": {"env": {"NCCL_NET_PLUGIN": "x.so"}}}, "NCCL_NET_PLUGIN"),
+        ({"server": {"env": {"NCCL_DEBUG_FILE": "x"}}}, "NCCL_DEBUG_FILE"),
+        ({"server": {"env": {"OMP_TOOL_LIBRARIES": "x.so"}}}, "OMP_TOOL_LIBRARIES"),
+        ({"server": {"env": {"VLLM_TORCH_PROFILER_DIR": "x"}}}, "VLLM_TORCH_PROFILER_DIR"),
+        ({"server": {"env": {"VLLM_ALLOW_INSECURE_SERIALIZATION": "1"}}}, "SERIALIZATION"),
+        ({"server": {"env": {"VLLM_CONFIG_ROOT": "x"}}}, "VLLM_CONFIG_ROOT"),
+        ({"server": {"env": {"VLLM_TUNED_CONFIG_FOLDER": "x"}}}, "VLLM_TUNED_CONFIG_FOLDER"),
+        ({"server": {"env": {"VLLM_ATTENTION_BACKEND": "../x"}}}, "VLLM_ATTENTION_BACKEND"),
+        ({"server": {"extra_args": ["--generation-config=evil/repo"]}}, "evil/repo"),
+        ({"server": {"extra_args": ["--generation-config", "evil/repo"]}}, "evil/repo"),
+        ({"server": {"extra_args": ["--seed", "0", "evil"]}}, "'evil'"),
+        ({"server": {"extra_args": ["--enforce-eager", "evil"]}}, "'evil'"),
+        ({"server": {"extra_args": ["@args"]}}, "@args"),
+        ({"server": {"extra_args": ["--seed", "--trust-remote-code"]}}, "--trust-remote-code"),
+        ({"server": {"extra_args": ["--enforce-eager=x"]}}, "--enforce-eager=x"),
+        ({"server": {"attention_backend": "--worker-cls=x"}}, "--worker-cls=x"),
+        ({"server": {"dtype": "@x"}}, "server.dtype"),
+        ({"models": [{"name": "m", "hf_id": "--trust-remote-code"}]}, "models.hf_id"),
+        ({"models": [{"name": "m", "hf_id": "a/b", "revision": "-x"}]}, "models.revision"),
         ({"server": {"extra_args": ["--trust-remote-code"]}}, "--trust-remote-code"),
         ({"server": {"extra_args": ["--trust-remote"]}}, "--trust-remote"),
         ({"server": {"extra_args": ["--middleware=evil.run"]}}, "--middleware=evil.run"),
