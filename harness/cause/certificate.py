@@ -95,6 +95,11 @@ class Named(Struct, frozen=True):
     threads: tuple[str, ...]
     workaround: str
 
+    @property
+    def cited(self) -> str:
+        """Its name and, where there are any, its threads."""
+        return f"{self.id} ({', '.join(self.threads)})" if self.threads else self.id
+
 
 class Certificate(Struct, frozen=True, kw_only=True):
     """The certificate as it is written.

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
+import typer
 from typer import Argument, Option
 
 from harness import jobs
 from harness.cli.terminal import RESULTS, Loaded, Quiet, Results, tell, with_spec
+from harness.errors import UsageError
 
 _Widths = Annotated[str, Option(metavar="N,N", help="Prompts of a batch.")]
 _Schedules = Annotated[str, Option(metavar="…", help="How batches are sent.")]
@@ -29,6 +31,7 @@ _Table = Annotated[
 @with_spec
 def certify(
     loaded: Loaded,
+    context: typer.Context,
     schedules: _Schedules = "synchronized,gated,staggered,wide",
     widths: _Widths = "2,4,8,16,32,64",
     prompts: _Prompts = 64,
@@ -58,8 +61,13 @@ def certify(
       harness certify --of results/run-1 --of results/run-2 --out certificate
     """
     if of:
-        modes = jobs.certifying.read_schedules(schedules)
-        return tell(jobs.certifying.certified(of, modes, out), as_json)
+        given = _given(context)
+        if unused := given - {"of", "out", "as_json", "schedules", "quiet"}:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unused))
+            hint = "leave them out: what a run asked stands in its folder"
+            raise UsageError(f"--of certifies what is there, and asks nothing: {flags}", hint=hint)
+        wanted = jobs.certifying.read_schedules(schedules) if "schedules" in given else ()
+        return tell(jobs.certifying.certified(of, wanted, out), as_json)
     asked = jobs.certifying.Asked(
         jobs.certifying.read_schedules(schedules),
         jobs.runs.read_sizes(widths, "--widths"),
@@ -71,6 +79,12 @@ def certify(
         jobs.certifying.certify_stack(loaded, asked, results, out, quiet=quiet, fresh=fresh),
         as_json,
     )
+
+
+def _given(context: typer.Context) -> set[str]:
+    """The parameters that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
 def shrink(

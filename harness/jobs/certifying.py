@@ -213,6 +213,6 @@ def _remarks(certificate: Certificate) -> Iterator[str]:
     changed, of = certificate.control
     yield f"control   standard mode changes {changed} of {of} prompts with the batch"
     for one in certificate.known:
-        yield f"known     {one.id} ({', '.join(one.threads)}): {one.workaround}"
+        yield f"known     {one.cited}: {one.workaround}"
     for gap in certificate.not_covered:
         yield f"open      {gap}"

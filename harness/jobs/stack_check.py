@@ -56,8 +56,11 @@ def check_invariance(
     """
     if release is None:
         release = _release(spec, lock)
-    elif not _STATED.fullmatch(release) or not_judged(release) == not_judged(None):
+    elif not _STATED.fullmatch(release):
         raise UsageError(f"--vllm: {shown(release)} is no release", hint="for example 0.19.1")
+    elif not_judged(release) == not_judged(None):
+        hint = "0.11.1 is the first with VLLM_BATCH_INVARIANT"
+        raise UsageError(f"--vllm: {shown(release)} is older than the mode", hint=hint)
     platform = "cpu" if _is_cpu(spec, lock) else "cuda"
     if capability is not None and not _CAPABILITY.fullmatch(capability):
         raise UsageError(f"--capability: {shown(capability)} is none", hint="for example 9.0")

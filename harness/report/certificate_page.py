@@ -83,7 +83,7 @@ def paste_lines(certificate: Certificate) -> Iterator[str]:
         f"prefills in {certificate.split_prefills} batches"
     )
     for one in certificate.known:
-        yield f"known: {one.id} ({', '.join(one.threads)}); workaround: {one.workaround}"
+        yield f"known: {one.cited}; workaround: {one.workaround}"
     for gap in certificate.not_covered:
         yield f"not covered: {gap}"
 

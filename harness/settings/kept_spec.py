@@ -48,5 +48,13 @@ def changed_spec(spec: RunSpec, changes: Mapping[str, Any], what: str) -> RunSpe
 def _mistakes(error: ValidationError, where: Path | str) -> Iterator[UsageError]:
     """Each complaint once: those about one key are forms of one."""
     found = {key: (message, hint) for key, message, hint in map(complaint_of, error.errors())}
+    unknown = [
+        ".".join(map(str, one["loc"])) for one in error.errors() if one["type"] == "extra_forbidden"
+    ]
+    if len(unknown) == len(found):
+        what = f"its settings are of another version of the harness: {', '.join(unknown)}"
+        step = "report, validate and summarize read it; this verb needs a run of this version"
+        yield UsageError(what, file=where, hint=step)
+        return
     for message, hint in found.values():
         yield UsageError(message, file=where, hint=hint)

@@ -361,6 +361,36 @@ def test_a_copy_under_another_name_is_the_same_lifetime(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            (str(TRITON), "--widths", "2,4", "--profile", "demo"),
+            "asks nothing: --profile, --widths",
+        ),
+        ((str(TRITON), "--lifetimes", "3"), "asks nothing: --lifetimes"),
+        (
+            (str(TRITON.parent / "h100-vllm-0.19.1-random-1b"),),
+            "of another version of the harness: controls.solo_repeats",
+        ),
+    ],
+)
+def test_what_a_kept_run_cannot_answer_is_one_message(capsys, words, said):
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", "--of", *words])
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_schedules_that_nobody_asked_for_are_not_missed(capsys):
+    for more, missed in (((), False), (("--schedules", "gated"), True)):
+        with pytest.raises(SystemExit):
+            main(["certify", "--of", str(TRITON), *more])
+        assert ("schedules: gated" in capsys.readouterr().out) is missed
+
+
+@pytest.mark.parametrize(
     ("verb", "place"),
     [
         (("certify", "--of", str(TRITON)), "a file"),

@@ -50,7 +50,7 @@ def test_a_word_that_the_register_lacks_is_an_error_with_the_nearest_one(capsys)
         (("--vllm", "banana"), "--vllm: 'banana' is no release (for example 0.19.1)"),
         (("--vllm", ""), "--vllm: '' is no release"),
         (("--vllm", "0.19.1banana"), "is no release"),
-        (("--vllm", "0.1.0"), "is no release"),
+        (("--vllm", "0.1.0"), "is older than the mode (0.11.1 is the first"),
         (("--vllm", "0.19"), "is no release"),
         (("--capability", ""), "--capability: '' is none"),
         (("--capability", "nine"), "--capability: 'nine' is none"),
