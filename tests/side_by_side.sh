@@ -23,10 +23,11 @@ trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+TIMEFORMAT='what this part took: %R s, of which %U s of a core and %S s of the system'
 naming() { grep -rl --include='test_*.py' "mark\.$1" tests | sort; } # no other file need be read
 marked() {
     # shellcheck disable=SC2086
-    "$python" -m pytest -p no:cacheprovider -m "$1" $2
+    time "$python" -m pytest -p no:cacheprovider -m "$1" $2
     case $? in 0 | 5) ;; *) return 1 ;; esac # 5: none can run here
 }
 beside() { # a part, and what it says under a name
@@ -53,7 +54,7 @@ image() { [ -z "$CI" ] || docker/cpu/build.sh; }
     exit $bad
 } >"$told/a_engine" 2>&1 </dev/null &
 real=$!
-"$python" -m pytest -m "not vllm_cpu and not docker" </dev/null &
+time "$python" -m pytest -m "not vllm_cpu and not docker" </dev/null &
 wait $!  # and not in the foreground: a signal would wait for its end
 others=$?
 wait "$real"

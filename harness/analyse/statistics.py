@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
 
 ALPHA = 0.05
 MARGINS = (0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50)
@@ -42,6 +41,8 @@ def binomial_tail(at_most: int, trials: int) -> float:
     """``P(X <= at_most)`` for X ~ Binomial(trials, 1/2)."""
     if trials <= _EXACT_TRIALS:
         return float(Fraction(sum(math.comb(trials, k) for k in range(at_most + 1)), 2**trials))
+    from scipy import special
+
     return float(special.bdtr(at_most, trials, 0.5)) if at_most >= 0 else 0.0
 
 
@@ -79,7 +80,7 @@ def minimum_detectable_rate(pairs: int, power: float = 0.8) -> float | None:
     then needs six. ``None`` where no number of flips suffices.
     """
     needed = next(k for k in range(1, 64) if smallest_p(k) < ALPHA)
-    return float(special.betaincinv(needed, pairs - needed + 1, power)) if pairs >= needed else None
+    return _beta_quantile(needed, pairs - needed + 1, power) if pairs >= needed else None
 
 
 class ClusterTest(NamedTuple):
@@ -114,6 +115,8 @@ def sign_flip_test(differences: Iterable[int]) -> ClusterTest:
         deviation = math.sqrt(sum(size * size * count for size, count in sizes.items()))
         p, method = math.erfc((far - 1) / deviation / math.sqrt(2)), "normal"
     else:
+        from scipy import special
+
         weights = np.ones(1)
         for size, count in sorted(sizes.items()):
             k = np.arange(count + 1)
@@ -145,7 +148,7 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> In
     """Score interval for a proportion (Wilson 1927), without continuity correction."""
     if trials == 0:
         return NO_INTERVAL
-    z2 = float(special.ndtri(0.5 + confidence / 2)) ** 2
+    z2 = _normal_quantile(0.5 + confidence / 2) ** 2
     share, scale = successes / trials, 1 + z2 / trials
     centre = (share + z2 / (2 * trials)) / scale
     half = math.sqrt(z2 * (share * (1 - share) / trials + z2 / (4 * trials**2))) / scale
@@ -158,9 +161,9 @@ def clopper_pearson_interval(successes: int, trials: int, confidence: float = 0.
     if trials == 0:
         return NO_INTERVAL
     tail, misses = (1 - confidence) / 2, trials - successes
-    low = special.betaincinv(successes, misses + 1, tail) if successes else 0.0
-    high = special.betaincinv(successes + 1, misses, 1 - tail) if misses else 1.0
-    return Interval(float(low), float(high))
+    low = _beta_quantile(successes, misses + 1, tail) if successes else 0.0
+    high = _beta_quantile(successes + 1, misses, 1 - tail) if misses else 1.0
+    return Interval(low, high)
 
 
 def upper_bound(successes: int, trials: int, confidence: float = 0.95) -> float:
@@ -170,8 +173,21 @@ def upper_bound(successes: int, trials: int, confidence: float = 0.95) -> float:
     """
     if successes == trials:
         return 1.0 if trials else math.nan
-    some = special.betaincinv(successes + 1, trials - successes, confidence)
-    return float(some) if successes else -math.expm1(math.log1p(-confidence) / trials)
+    if not successes:
+        return -math.expm1(math.log1p(-confidence) / trials)
+    return _beta_quantile(successes + 1, trials - successes, confidence)
+
+
+def _beta_quantile(a: int, b: int, share: float) -> float:
+    from scipy import special  # half a second of a start, which few verbs need
+
+    return float(special.betaincinv(a, b, share))
+
+
+def _normal_quantile(share: float) -> float:
+    from scipy import special
+
+    return float(special.ndtri(share))
 
 
 def supported_margin(bound: float) -> float | None:
@@ -228,7 +244,7 @@ def tango_interval(both: int, first: int, second: int, neither: int) -> Interval
             return distance / math.sqrt(variance)
         return math.copysign(math.inf, distance) if distance else 0.0
 
-    z, estimate, edge = float(special.ndtri(0.975)), (first - second) / total, 1 - 1e-12
+    z, estimate, edge = _normal_quantile(0.975), (first - second) / total, 1 - 1e-12
     low, high = -1.0, 1.0
     if estimate > -edge and score(-edge) > z:
         low = _root(lambda d: score(d) - z, -edge, estimate)
