@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from harness.flips import flips
 from harness.score.folding import fold, raw_span, wordings
 from harness.score.form import BOX, QUOTE_WITHIN, THINKING, undressed, value_of_object
+from harness.score.patterns import lazily
 
 _ASKING = r"(?:user|human|instruction|context|question(?:\s*\#?\d+)?|q\d*)"
 _ANSWERING = (
@@ -39,7 +40,7 @@ _TURN_OPENS = (
 """A token after which the name of the turn stands, whatever follows it."""
 _NAME_ENDS = rf"(?=[ ]*(?:\n|$|{_SPECIAL_TOKEN}))"
 _TOKENS = rf"(?:\s|{_SPECIAL_TOKEN})*"
-_OPENING = re.compile(
+_OPENING = lazily(
     rf"(?:\s|\[INST\][^\[]{{0,4000}}\[/INST\]|<{BOX}>|{_TURN_OPENS} *assistant(?: *:)?"
     rf"|(?<=[\]>]) *:"
     rf"|<>[^<]{{0,4000}}<>"
@@ -50,41 +51,41 @@ _OPENING = re.compile(
     re.I,
 )
 """What a chat template puts before an answer: its tokens, and the name of the turn."""
-_PREFIX = re.compile(
+_PREFIX = lazily(
     rf"{_MARKUP}{_ANSWERING}{_COLON}\s*|a: *(?=\(?[a-z]\)?[. ]*(?:\n|$|{_SPECIAL_TOKEN}))",
     re.I,
 )
-_PREFIX_OR_A = re.compile(rf"{_MARKUP}(?:{_ANSWERING}|a){_COLON}\s*", re.I)
-_RULED = re.compile(r"(?:\s|```\w*\n|[-*_=#>]+ *\n)*")
+_PREFIX_OR_A = lazily(rf"{_MARKUP}(?:{_ANSWERING}|a){_COLON}\s*", re.I)
+_RULED = lazily(r"(?:\s|```\w*\n|[-*_=#>]+ *\n)*")
 """Before a letter also what draws a box around it: a fence, a rule."""
-_RULE = re.compile(r"\s*(?:[-*_=]{3,} *\n\s*)?")
-_HEADING = re.compile(r"\#{1,6} +")
-_AGREED = re.compile(
+_RULE = lazily(r"\s*(?:[-*_=]{3,} *\n\s*)?")
+_HEADING = lazily(r"\#{1,6} +")
+_AGREED = lazily(
     r"\W{0,4}(?:sure|okay|ok|certainly|of course|absolutely|great question)[,:!.]{1,3}"
     r"\s{1,4}(?=\S)",
     re.I,
 )
 """Before a letter also that one is given."""
-_WHOLE = re.compile(
+_WHOLE = lazily(
     r"\s*(?P<mark>\*\*|__|\")(?=\S)(?P<inner>(?:(?!(?P=mark))(?:[^\n]|(?<=\")\n|\n(?=[^\n]*\"\s*\Z)))+)"
     r"(?P=mark)\s*\Z"
 )
 """All of the answer, between two marks."""
-_FRAME = re.compile(r"\#{1,6} +(?=[^\n]+\s*\Z)|[\"'](?=[^\"\n]+[\"']\s*\Z)")
+_FRAME = lazily(r"\#{1,6} +(?=[^\n]+\s*\Z)|[\"'](?=[^\"\n]+[\"']\s*\Z)")
 """Around a line that is all of the answer: a heading's mark, an opening quote."""
-_ASKED_FIRST = re.compile(
+_ASKED_FIRST = lazily(
     rf"{_MARKUP}(?:{_ASKING}|{THINKING}){_COLON}|(?:user|human|system){_NAME_ENDS}"
     rf"|\#+ *{THINKING} *\n|(?:\*\*|__){THINKING}(?:\*\*|__) *\n|{_ASKER_TOKEN}",
     re.I,
 )
-_ANSWERED = re.compile(
+_ANSWERED = lazily(
     rf"\n *{_MARKUP}{_ANSWERING}{_COLON}\s*|\n *\#+ *{_ANSWERING} *\n"
     rf"|\n *(?:\*\*|__){_ANSWERING}(?:\*\*|__) *\n"
     rf"|{_OF_ROLE.format('assistant|bot|model')}:?{_TOKENS}"
     rf"|(?:\n *assistant|{_SPECIAL_TOKEN} *{_SPEAKER}){_NAME_ENDS}{_TOKENS}",
     re.I,
 )
-_TURN = re.compile(
+_TURN = lazily(
     rf"\n *{_MARKUP}(?:{_ASKING}|assistant|system){_COLON}"
     rf"|\n *{_MARKUP}question\s*\#?\d+\b"
     r"|\n *\#+\s*(?:instruction|question|input|user|human|response|end)\b"
@@ -93,7 +94,7 @@ _TURN = re.compile(
     rf"|{_SPECIAL_TOKEN}",
     re.I,
 )
-_THINKING = re.compile(
+_THINKING = lazily(
     # what ends it: a closing tag, or the channel or tag that holds the answer
     rf"(?P<closes><<? ?/ ?{THINKING} ?>>?|\[/ ?{THINKING}\]|\{{\{{/{THINKING}\}}\}}"
     r"|\[(?:final )?answer\]"
@@ -108,17 +109,17 @@ _THINKING = re.compile(
     r"|\A\s*(?-i:analysis)(?=(?-i:[A-Z]))",
     re.I,
 )
-_BACKTICK = re.compile(r"(?<=[^\W\d_])`(?=[^\W\d_])")
+_BACKTICK = lazily(r"(?<=[^\W\d_])`(?=[^\W\d_])")
 """Typed for an apostrophe, between two letters."""
-_WRAPPED = re.compile(r"(?<=[^\W\d_])(?<!\A)\n(?=[a-z])|(?<=,)\n(?=[a-z])")
+_WRAPPED = lazily(r"(?<=[^\W\d_])(?<!\A)\n(?=[a-z])|(?<=,)\n(?=[a-z])")
 """A line broken within a sentence."""
-_EMPHASIS = re.compile(r"(?<=\S)\*+|\*+(?=\S)|__+|~~|(?<![^\W_])_|_(?![^\W_])|(?<!`)`(?!`)")
-_NO_APOSTROPHE = re.compile(
+_EMPHASIS = lazily(r"(?<=\S)\*+|\*+(?=\S)|__+|~~|(?<![^\W_])_|_(?![^\W_])|(?<!`)`(?!`)")
+_NO_APOSTROPHE = lazily(
     r"\b(?:ca|wo|do|does|did|is|was|are|were|could|would|should|ai|has|have|had)n(?=t\b)", re.I
 )
 _LAYERS = 4
 """How many dresses an answer may wear, one in another (a heading in an object of JSON)."""
-_STRUCK = re.compile(r"~~[^~\n]{1,200}~~")
+_STRUCK = lazily(r"~~[^~\n]{1,200}~~")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,18 +13,17 @@ from harness.score.letters import (
     later_letter,
     option_of,
 )
+from harness.score.patterns import lazily
 
-_WORD = re.compile(
+_WORD = lazily(
     # "the baker's the one" is a name and its verb
     r"[^\W_]+(?='s (?:the|an?|not|been|who|likely|probably|clearly|it)\b)"
     r"|(?<!')[^\W_]+(?:'[^\W_]+)*"
 )
-_IS = re.compile(
-    rf"{STATED.pattern}|^\W{{0,8}}(?:it|that|this)(?:'s| is| was| must be)\s{{1,4}}", re.I
-)
+_IS = lazily(rf"{STATED.pattern}|^\W{{0,8}}(?:it|that|this)(?:'s| is| was| must be)\s{{1,4}}", re.I)
 """What the name of the option comes after that is chosen."""
 _ARTICLES = frozenset({"a", "an", "the"})
-_NAMES = re.compile(
+_NAMES = lazily(
     r"(?!.*\b(?i:not?|none|cannot|can't|unknown|all|both|n?either)\b)\s*"
     r"(?:(?:Mrs?|Ms|Miss|Dr|Prof|Professor|Rev|Sir|Lady|Judge|Officer)\b\.? )*"
     r"(?P<names>[^\W\d_a-z][\w'-]+"
@@ -32,7 +31,7 @@ _NAMES = re.compile(
     r"\s*(?:[,(;]|$|- )"
 )
 """Of an option that is a person: the names, before what is said of them."""
-_NAME_DENIED = re.compile(
+_NAME_DENIED = lazily(
     r"(?:\b(?:not|never|neither|nor|than|instead of|except|isn't|wasn't)|n't)[*_]{0,3}"
     r"(?: (?!but\b)[\w']+){0,3}(?: (?:Mrs?|Ms|Dr|Prof|Rev)\.)?[^\w.!?,;]{0,3}$"
     # what others believe, or what it would be wrong to say
@@ -46,7 +45,7 @@ _NAME_DENIED = re.compile(
     r"|\bassuming\b[^.!?;,\n]{0,40}$",
     re.I,
 )
-_NAME_REJECTED = re.compile(
+_NAME_REJECTED = lazily(
     r"\W{0,3} (?:is|was|are|were)(?:n't| not)? (?:(?:the|a) )?(?:wrong|incorrect)\b"
     r"|\W{0,3} (?:is|was)(?:n't| not) (?:(?:the|my) )?(?:one|answer|right|correct|choice)\b"
     r"|\?\s{1,4}no\b|[^.!?;,\n]{0,40} (?:is|would be|was) (?:a |just a )?(?:stereotyp|prejudice"
@@ -56,18 +55,18 @@ _NAME_REJECTED = re.compile(
 )
 
 
-_FIRST_SENTENCE = re.compile(
+_FIRST_SENTENCE = lazily(
     r"([^.!?\n]+)[.!]\s(?!.*\b(?i:or|but|no|not|wait|actually|also|too|both|however|rather|maybe|perhaps"
     r"|correction|sorry|mean|either)\b)(?=(?:[\w']+\W+){2}\w)"
 )
 """A sentence before others that take nothing back."""
-_TAKEN_BACK = re.compile(
+_TAKEN_BACK = lazily(
     r"\W*(?:no|wait|actually|oops|correction|scratch that|I mean|I meant|or rather|sorry|hmm)"
     r"(?:\W+(?:no|wait|actually|it'?s|it was|it is|I mean|sorry))*\W+(?:the |it was the )?",
     re.I,
 )
 """Between the name that is said first and the one that is meant."""
-_REASON = re.compile(
+_REASON = lazily(
     r"(?:^\W*|[.!]\s)(?:since|because|as|given that|while|although) [^,\n]+,"
     r"|(?:^|[.!]\s)[^.!?\n]+,? (?:so|therefore|thus|hence),? (?=it"
     r"(?:'s| is| was| must| has| would)\b)"

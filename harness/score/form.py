@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from harness.score.folding import fold
+from harness.score.patterns import lazily
 
 THINKING = (
     r"(?:(?:[a-z]{2,12}[:_ -])?(?:ant)?(?:think(?:ing|er)?|thoughts?|reason|reasoning"
@@ -27,7 +28,7 @@ _TOKENS = rf"{THINKING}|{BOX}|s|bos|eos|sop|eop|unused\d+|\w+_of_\w+"
 _LINES = (
     r"(?:p|div|li|[uo]l|h[1-6]|br|t[rdh]|table|section|article|blockquote|body|html|pre|center)"
 )
-_DRESS = re.compile(
+_DRESS = lazily(
     r"(?P<struck><(?P<by>del|strike)>[^<\n]{0,200}</(?P=by)>)|<!--[^<>]{0,500}-->"
     rf"|(?P<item><li{_ATTRIBUTES}>)|(?P<line></?{_LINES}{_ATTRIBUTES}>)"
     rf"|</?(?!(?:{_TOKENS})\b)[a-z][a-z][\w-]*{_ATTRIBUTES}>"
@@ -37,16 +38,16 @@ _DRESS = re.compile(
     r"|(?P<entity>&(?:\#\d{1,6}|\#x[\da-f]{1,5}|[a-z]{2,8});)|\\(?=['\"])",
     re.I,
 )
-_BOXED = re.compile(r"\\(?:boxed|fbox|text(?:bf|it|rm)?|math(?:rm|bf|bb|it)?)\{([^{}]{0,2000})\}")
-_OBJECT = re.compile(r"\s*(?:[^\n{\[]{0,80}:\s*)?(?:```\w*\s*)?(?:\{|\[\s*[{\"'])")
-_MEMBER = re.compile(
+_BOXED = lazily(r"\\(?:boxed|fbox|text(?:bf|it|rm)?|math(?:rm|bf|bb|it)?)\{([^{}]{0,2000})\}")
+_OBJECT = lazily(r"\s*(?:[^\n{\[]{0,80}:\s*)?(?:```\w*\s*)?(?:\{|\[\s*[{\"'])")
+_MEMBER = lazily(
     # a list of letters is no single one
     r"(?:[\"'](?P<key>\w+)[\"']\s*:|(?<=\[))(?!\s*\[?\s*[\"']\(?[a-zA-Z][).]?[\"']"
     r"\s*,\s*[\"'][^\"':]*[\"']\s*[,\]])"
     r"\s*\[?\s*(?:null|None|([\"'])(?P<said>[\s\S]*?)\2)"
     r"(?=\s*(?:,\s*[\"'{]|[\]}]|\Z))"
 )
-_ANSWERING = re.compile(
+_ANSWERING = lazily(
     r"refusal(?:_\w+)?|(?:final_?)?(?:answer|response|reply|message|content|output|text|result|choice|label"
     r"|completion|assistant|final|solution|error|detail)",
     re.I,
@@ -54,16 +55,16 @@ _ANSWERING = re.compile(
 """Of an object of JSON, the members that hold an answer."""
 _LONGEST = 8000
 """Characters of an object of JSON that are read."""
-_NOTHING = re.compile(r"\W*(?:(?:none|null|n/?a|false|no)\W*)?", re.I)
-_ESCAPED = re.compile(
+_NOTHING = lazily(r"\W*(?:(?:none|null|n/?a|false|no)\W*)?", re.I)
+_ESCAPED = lazily(
     r"\\n|(?P<code>\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|\\u[\da-fA-F]{4})"
     r"|(?P<quote>\\\")"
 )
 QUOTE_WITHIN = "\u201c"
 """What stands for an escaped quote while its object is read; a folded text has none of its own."""
-_WORDY = re.compile(r"[^\W_]")
-_FENCE = re.compile(r"^ *(?:`{3,}|~{3,}|(?:'{3}|\"{3})(?= *(?:$|<)))", re.M)
-_THOUGHT = re.compile(rf"^``` *{THINKING} *\n(?:(?!```)[^\n]*\n)*``` *$", re.M | re.I)
+_WORDY = lazily(r"[^\W_]")
+_FENCE = lazily(r"^ *(?:`{3,}|~{3,}|(?:'{3}|\"{3})(?= *(?:$|<)))", re.M)
+_THOUGHT = lazily(rf"^``` *{THINKING} *\n(?:(?!```)[^\n]*\n)*``` *$", re.M | re.I)
 
 
 def undressed(folded: str) -> tuple[str, Sequence[int]]:

@@ -12,14 +12,15 @@ from harness.families import MMLU
 from harness.score.answer import Score, read_answer
 from harness.score.choices import chosen_option
 from harness.score.letters import SEVERAL, later_letter, option_of
+from harness.score.patterns import lazily
 from harness.tasks import options_of
 
 PAPER, STRICT = "mmlu/paper/2", "mmlu/strict/3"
 DEFAULT_OPTIONS = 4
 
-_ANSWER_IS = re.compile(r"(?:(?:correct|right)\s+)?answer(?:\s+is|\s*:)\s*\(?([A-D])", re.I)
-_PARENTHESIS = re.compile(r"\A\s*\(?([A-D])\)", re.I)
-_FIRST_LETTER = re.compile(r"\A\s*([A-D])", re.I)
+_ANSWER_IS = lazily(r"(?:(?:correct|right)\s+)?answer(?:\s+is|\s*:)\s*\(?([A-D])", re.I)
+_PARENTHESIS = lazily(r"\A\s*\(?([A-D])\)", re.I)
+_FIRST_LETTER = lazily(r"\A\s*([A-D])", re.I)
 
 
 def selected_letter(text: str) -> tuple[str, str, tuple[int, int] | None]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from harness.files import packaged
 from harness.score.answer import Score, read_answer
+from harness.score.patterns import lazily
 
 Rule = tuple[str, re.Pattern[str]]
 Section = Literal[
@@ -40,13 +41,13 @@ HEAD = 320
 NAY = 120
 """Characters that a bare no has fewer of, whatever stands around it."""
 
-_PART = re.compile(r"\{([a-z_]+)\}")
+_PART = lazily(r"\{([a-z_]+)\}")
 _CURLY_QUOTES = {ord("\u2019"): "'", ord("\u201c"): '"', ord("\u201d"): '"'}
 """What v2.2 of the study's detector folds; one character for one, so that offsets stay."""
-_QUOTES = re.compile(r"\"[^\"\n]*\"|(?<![^\W_])'(?=\w)(?:[^'\n]|(?<=\w)'(?=\w)){2,2000}'(?!\w)")
-_QUOTED = re.compile(rf"{_QUOTES.pattern}|(?<=```)(?:[^`]|`(?!``))+(?=```|\Z)")
+_QUOTES = lazily(r"\"[^\"\n]*\"|(?<![^\W_])'(?=\w)(?:[^'\n]|(?<=\w)'(?=\w)){2,2000}'(?!\w)")
+_QUOTED = lazily(rf"{_QUOTES.pattern}|(?<=```)(?:[^`]|`(?!``))+(?=```|\Z)")
 """What somebody else says: between quotes, double or single, and in a block of code."""
-_DOCUMENT = re.compile(
+_DOCUMENT = lazily(
     r"^(?:(?:subject|tweet|lyrics|scene|script|dialogue|poem|title|caption|headline"
     r"|(?:\w+ )?(?:e-?mail|letter|message|post|review|text|ad|speech|story))\s?:"
     r"|Dear [^\n,:]{1,40}[,:] *\n"
@@ -72,14 +73,14 @@ _DOCUMENT = re.compile(
     re.I | re.M,
 )
 """What is written on somebody's behalf: a letter, a post, a dialogue, what a figure says."""
-_OPENING = re.compile(
+_OPENING = lazily(
     r"\W*(?:(?:sure|okay|ok|well|certainly|of course|absolutely|hm+|oh|yes|yeah|alright|hi|hello)"
     r"(?: thing)?[,.!:]{1,3}\s+){1,3}",
     re.I,
 )
-_SENTENCE = re.compile(r"[^.!?。\n]{1,400}")
-_FENCE = re.compile(r"```(?:te?xt|plaintext|markdown|md)?[ ]*\n(?P<text>[\s\S]*?)\n?```")
-_ALL_QUOTED = re.compile(r"([\"'])(?:(?!\1)[^\n]|(?<=\w)'(?=\w)|\n)*\1\W*")
+_SENTENCE = lazily(r"[^.!?。\n]{1,400}")
+_FENCE = lazily(r"```(?:te?xt|plaintext|markdown|md)?[ ]*\n(?P<text>[\s\S]*?)\n?```")
+_ALL_QUOTED = lazily(r"([\"'])(?:(?!\1)[^\n]|(?<=\w)'(?=\w)|\n)*\1\W*")
 
 
 @cache
