@@ -2,40 +2,91 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.analyse.checked import Checked, Outcome, failed, ok
 from harness.analyse.statistics import ALPHA, mcnemar
-from harness.records import IntArray
+from harness.records import BoolArray, IntArray
 from harness.words import MODES, Mode
 
 _DEGENERATE, _ALIKE = 0.5, 0.9
 """Shares of a server's prompts with a degenerate, and with one and the same answer."""
 _FEWEST, _FEWEST_LONG, _LONG = 8, 3, 8
 """Prompts of which the second says anything, and where the answers have more tokens than that."""
+_Numbers = npt.NDArray[np.int64]
+_Lifetime = tuple[str, int, int, str]
+"""A model, the number of its mode, that of the start, and a way of sending."""
 
 
-class _Said(NamedTuple):
-    """What a server said to one prompt.
+class _Figures(NamedTuple):
+    """What a server said to different prompts: how many, how many idle, the most that are alike.
 
     Attributes:
-        idle: whether any of its answers is empty or a few tokens over and over.
-        texts: by their hashes, alone and in the batch.
-        tokens: of the shorter of these two.
+        idle: prompts with an answer that is empty or a few tokens over and over.
+        same: prompts with its most frequent answer, alone or in the batch.
+        tokens: of the shortest answer.
     """
 
-    idle: bool
-    texts: tuple[str | None, str | None]
+    prompts: int
+    idle: int
+    same: int
     tokens: int
 
 
-_Prompt = tuple[str, str]
-_Lifetime = tuple[str, int, int, str]
-"""A model, the number of its mode, that of the start, and a way of sending."""
+@dataclass(frozen=True)
+class _Said:
+    """What was said to each prompt in each lifetime, a place each; by the first of its records.
+
+    Attributes:
+        lifetimes: in order of appearance.
+        lifetime: of each place, its number.
+        prompt: likewise, of task and sample.
+        idle: whether any of its answers is empty or a few tokens over and over.
+        texts: alone and in the batch, equal numbers for equal hashes.
+        tokens: of the shorter of these two.
+    """
+
+    lifetimes: list[_Lifetime]
+    lifetime: _Numbers
+    prompt: _Numbers
+    idle: BoolArray
+    texts: tuple[_Numbers, _Numbers]
+    tokens: IntArray
+
+    def grouped(self, parts: int) -> tuple[list[Any], _Numbers]:
+        """The first parts of the lifetimes' names, and the number of each place's."""
+        numbers = dict[Any, int]()
+        of = [numbers.setdefault(name[:parts], len(numbers)) for name in self.lifetimes]
+        return list(numbers), np.array(of, np.int64)[self.lifetime]
+
+    def figures(self, parts: int, *, idle_first: bool = False) -> dict[Any, _Figures]:
+        """By so many parts of the lifetimes' names; of a prompt the first answer counts.
+
+        Args:
+            idle_first: an idle answer counts before others, the last of them.
+        """
+        names, group = self.grouped(parts)
+        number = self.lifetime + 1
+        rank = np.where(self.idle, -number, number) if idle_first else number
+        order = np.lexsort((rank, self.prompt, group))
+        one = np.stack([group[order], self.prompt[order]])
+        chosen = order[np.diff(one, axis=1, prepend=-1).any(axis=0)]
+        of = group[chosen]
+        shortest = np.full(len(names), np.iinfo(np.int64).max)
+        np.minimum.at(shortest, of, self.tokens[chosen])
+        same = np.zeros(len(names), np.int64)
+        for texts in self.texts:
+            span = int(texts.max(initial=0)) + 1
+            alike, times = np.unique(of * span + texts[chosen], return_counts=True)
+            np.maximum.at(same, alike // span, times)
+        columns = np.bincount(of), np.bincount(of, weights=self.idle[chosen]), same, shortest
+        rows = zip(*(column.astype(np.int64).tolist() for column in columns), strict=True)
+        return {name: _Figures(*row) for name, row in zip(names, rows, strict=True)}
 
 
 def servers_compute(run: Checked) -> Outcome:
@@ -44,55 +95,57 @@ def servers_compute(run: Checked) -> Outcome:
     By model and mode, and by each start of a server and each way of sending, over the answers to
     different prompts, alone and in the batch, and over those to companions; see docs/verdict.md.
     """
-    lifetimes = _lifetimes(run)
-    servers: dict[tuple[str, int], dict[_Prompt, _Said]] = {}
-    for (model, mode, *_), said in lifetimes.items():
-        servers[model, mode] = said | servers.get((model, mode), {})
+    said = _said(run)
+    servers = said.figures(2)
     bad: list[str] = []
     told: set[tuple[str, int]] = set()
-    for (model, mode), answers in servers.items():
-        if idle := _idle(f"{model} in {MODES[mode]} mode", answers.values()):
+    for (model, mode), figures in servers.items():
+        if idle := _idle(f"{model} in {MODES[mode]} mode", figures):
             told.add((model, mode))
             bad += idle
-    for (model, mode, start, way), answers in sorted({**_whole(lifetimes), **lifetimes}.items()):
-        if len(answers) < _FEWEST_LONG or (model, mode) in told:
+    whole = {(*name, ""): of for name, of in said.figures(3, idle_first=True).items()}
+    for (model, mode, start, way), figures in sorted({**whole, **said.figures(4)}.items()):
+        if figures.prompts < _FEWEST_LONG or (model, mode) in told:
             continue
         name = f"{model} in {MODES[mode]} mode" + (f", start {start}" if start else "")
-        if idle := _idle(f"{name}, {way}" if way else name, answers.values()):
+        if idle := _idle(f"{name}, {way}" if way else name, figures):
             told.add((model, mode))
             bad += idle
-    if bad := bad + _of_companions(run) + _of_one_mode(lifetimes):
+    if bad := bad + _of_companions(run) + _of_one_mode(said):
         return failed("the server does not show that it computes: ", bad)
     return ok(f"{len(servers)} server(s) answer different prompts differently")
 
 
-def _lifetimes(run: Checked) -> Mapping[_Lifetime, dict[_Prompt, _Said]]:
+def _said(run: Checked) -> _Said:
     """By start and way of sending what was said to each prompt, by the first of its records."""
-    found: dict[_Lifetime, dict[_Prompt, _Said]] = defaultdict(dict)
-    names = ("mode", "key", "degenerate", "solo_hash", "batch_hash", "compared_tokens")
-    ok = run.records.column("ok")
-    columns = [run.records.column(name)[ok].tolist() for name in names]
-    for start, mode, key, idle, solo, batch, tokens in zip(
-        _starts(run)[ok].tolist(), *columns, strict=True
-    ):
-        model, task, sample, _, way = run.records.keys[key]
-        said = found[model, mode, start, way].setdefault(
-            (task, sample), _Said(idle, (solo, batch), tokens)
-        )
-        if idle and not said.idle:
-            found[model, mode, start, way][task, sample] = said._replace(idle=True)
-    return found
+    records, rows = run.records, np.flatnonzero(run.records.column("ok"))
+    key, mode = records.column("key")[rows], records.column("mode")[rows]
+    candidates, start = records.candidates, _starts(run)[rows]
+    model, way = (candidates[name].cat.codes.to_numpy()[key] for name in ("model", "dispatch_mode"))
+    lifetime, first = _numbered(model, mode, start, way)
+    columns = (model[first], mode[first], start[first], way[first])
+    words = [candidates[name].cat.categories.tolist() for name in ("model", "dispatch_mode")]
+    names = [
+        (words[0][m], number, s, words[1][w])
+        for m, number, s, w in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+    prompt = records.samples[key]
+    place, first = _numbered(lifetime, prompt)
+    idle = np.bincount(place, weights=records.column("degenerate")[rows], minlength=len(first)) > 0
+    solo, batch = (records.hash_numbers(side)[rows[first]] for side in ("solo", "batch"))
+    tokens = records.column("compared_tokens")[rows[first]]
+    return _Said(names, lifetime[first], prompt[first], idle, (solo, batch), tokens)
 
 
-def _whole(
-    lifetimes: Mapping[_Lifetime, dict[_Prompt, _Said]],
-) -> dict[_Lifetime, dict[_Prompt, _Said]]:
-    """What each start said to each prompt, however its batch was sent: one bad answer tells."""
-    whole: dict[_Lifetime, dict[_Prompt, _Said]] = defaultdict(dict)
-    for (model, mode, start, _), answers in lifetimes.items():
-        of = whole[model, mode, start, ""]
-        of |= {p: said for p, said in answers.items() if said.idle or p not in of}
-    return whole
+def _numbered(*columns: npt.NDArray[Any]) -> tuple[_Numbers, _Numbers]:
+    """A number for each distinct row in order of first appearance, and where each appears first."""
+    from pandas import factorize
+
+    number = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        codes, _ = factorize(column)
+        number, _ = factorize(number * (codes.max(initial=0) + 1) + codes)
+    return number, np.unique(number, return_index=True)[1]
 
 
 def _starts(run: Checked) -> IntArray:
@@ -113,17 +166,21 @@ def _starts(run: Checked) -> IntArray:
     return starts
 
 
-def _of_one_mode(lifetimes: Mapping[_Lifetime, dict[_Prompt, _Said]]) -> list[str]:
+def _of_one_mode(said: _Said) -> list[str]:
     """A path of kernels that breaks answers which the other path gives well: an exact test."""
-    idle: dict[tuple[str, int], dict[_Prompt, bool]] = defaultdict(dict)
-    for (model, mode, *_), answers in lifetimes.items():
-        of = idle[model, mode]
-        of |= {prompt: said.idle or of.get(prompt, False) for prompt, said in answers.items()}
+    servers, server = said.grouped(2)
+    idle = dict[tuple[str, int], dict[bool, _Numbers]]()
+    for number, name in enumerate(servers):
+        own = server == number
+        broken = np.unique(said.prompt[own & said.idle])
+        idle[name] = {True: broken, False: np.setdiff1d(said.prompt[own], broken)}
+    nothing = {True: np.array([], np.int64), False: np.array([], np.int64)}
     bad = []
-    for model in sorted({model for model, _ in idle}):
-        standard, invariant = idle[model, 0], idle[model, 1]
-        both = [(standard[p], invariant[p]) for p in standard.keys() & invariant.keys()]
-        only = both.count((True, False)), both.count((False, True))
+    for model in sorted({model for model, _ in servers}):
+        standard, invariant = (idle.get((model, mode), nothing) for mode in (0, 1))
+        only = tuple(
+            np.intersect1d(standard[one], invariant[not one]).size for one in (True, False)
+        )
         if mcnemar(*only).two_sided < ALPHA:
             bad.append(
                 f"{model}: answers are empty or a few tokens over and over to {only[0]} prompts in "
@@ -133,28 +190,25 @@ def _of_one_mode(lifetimes: Mapping[_Lifetime, dict[_Prompt, _Said]]) -> list[st
 
 
 def _of_companions(run: Checked) -> list[str]:
-    bad = []
+    bad = list[str]()
     for (server, start, way), told in run.records.checks.batches.companions.said.items():
         if len(told) < _FEWEST_LONG:
             continue
         model, mode = server
         name = f"companions of {model} in {mode} mode, {way}"
         name += f", start {start}" if start else ""
-        said = [_Said(idle, (text, text), -1) for text, idle in told.values()]
-        bad += _idle(name, said, 2 * _FEWEST)
+        same = Counter([text for text, _ in told.values()]).most_common(1)[0][1]
+        figures = _Figures(len(told), sum([idle for _, idle in told.values()]), same, -1)
+        bad += _idle(name, figures, 2 * _FEWEST)
     return bad
 
 
-def _idle(name: str, answers: Iterable[_Said], fewest: int = _FEWEST) -> list[str]:
+def _idle(name: str, said: _Figures, fewest: int = _FEWEST) -> list[str]:
     """What shows that a server did not compute its answers to different prompts."""
-    said = list(answers)
-    of, empty = len(said), sum(one.idle for one in said)
+    of, empty, same, tokens = said
     if empty > of * _DEGENERATE:
         return [f"{name}: {empty} of {of} answers are empty or a few tokens over and over"]
-    # the most frequent answer, alone or in the batch
-    sides = zip(*[one.texts for one in said], strict=True)
-    same = max(Counter(side).most_common(1)[0][1] for side in sides)
-    if min(one.tokens for one in said) > _LONG:
+    if tokens > _LONG:
         fewest = _FEWEST_LONG
     if same > of * _ALIKE and of >= fewest:
         return [f"{name}: {same} of {of} different prompts have the same answer"]

@@ -205,15 +205,32 @@ class Records:
         The same words are the same hash; where hashes are not recorded, the same task and sample.
         The same model are the same weights (``hf_id``), under whatever name.
         """
-        named = self.candidates[["model", "task_name", "sample_id"]]
-        tasks = named.groupby(["task_name", "sample_id"], observed=True, sort=False).ngroup()
-        words = np.full(len(named), -1, dtype=np.int64)
+        words = np.full(len(self.candidates), -1, dtype=np.int64)
         keys = self.column("key")
         words[keys[::-1]] = self.column("prompt")[::-1]  # the first record of a key stays
-        words = np.where(words >= 0, words, -1 - tasks.to_numpy())
+        words = np.where(words >= 0, words, -1 - self.samples)
         columns = {"model": self._weights(), "words": words}
-        numbers = type(named)(columns).groupby(["model", "words"]).ngroup()
+        numbers = type(self.candidates)(columns).groupby(["model", "words"]).ngroup()
         return np.asarray(numbers, dtype=np.int32)
+
+    @cached_property
+    def samples(self) -> npt.NDArray[np.int64]:
+        """A number for each candidate's task and sample, whatever model it is asked of."""
+        named = self.candidates[["task_name", "sample_id"]]
+        numbers = named.groupby([*named.columns], observed=True, sort=False).ngroup()
+        return np.asarray(numbers, dtype=np.int64)
+
+    def hash_numbers(self, side: str) -> npt.NDArray[np.int64]:
+        """A number for each record's hash, equal for equal ones, of either side."""
+        return self._hash_numbers[side]
+
+    @cached_property
+    def _hash_numbers(self) -> dict[str, npt.NDArray[np.int64]]:
+        from pandas import factorize
+
+        sides = [self.column(f"{side}_hash") for side in ("solo", "batch")]
+        codes, _ = factorize(np.concatenate(sides), use_na_sentinel=False)
+        return dict(zip(("solo", "batch"), np.split(codes, 2), strict=True))
 
     def _weights(self) -> list[str]:
         """The weights of each candidate, or the model's name where they are not recorded."""
