@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 
 _REPEATS = ("repeat_flips", "repeat_changes")
 """The columns that count repeats with another label, and with another text."""
+_REPEATED = [
+    *("key", "s1_after_batch", "label_flip", "text_change", "solo_repeats", "batch_repeats"),
+    *(f"{side}_{kind}" for side in ("solo", "batch") for kind in _REPEATS),
+    *(f"{Effect.BATCH}_{what}" for what in ("flip", "text")),
+]
+"""What the noise floor is read from."""
 
 
 def flip_kinds(records: Records, rows: IntArray) -> FlipKinds:
@@ -84,8 +90,7 @@ def noise_floor(records: Records, rows: IntArray) -> NoiseFloor:
     another label or text. ``batch_beyond_repeat`` sets the batch's change of a row against its
     solo repeat's; ``None`` where nothing was repeated. Each is told by prompt too.
     """
-    counted = records.frame.take(rows)
-    counted = counted[counted["ok"]]
+    counted = records.frame[_REPEATED].take(rows[records.column("ok")[rows]])
     repeated = counted[counted["solo_repeats"] > 0]
     prompt = records.prompts[repeated["key"]]
     shown = [
@@ -138,7 +143,7 @@ def cross_mode(records: Records, pairing: Pairing) -> CrossMode:
     standard, invariant = (pairing.slots[mode][complete] for mode in MODES)
 
     def differing(side: str) -> Differing:
-        columns = map(records.column, (f"{side}_state", f"{side}_hash"))
+        columns = map(records.column, (f"{side}_state", f"{side}_said"))
         differs = [column[standard] != column[invariant] for column in columns]
         labels, texts = map(_share, differs)
         return Differing(labels, texts, _rates_by_prompt(records.prompts[complete], differs))

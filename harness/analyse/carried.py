@@ -17,7 +17,7 @@ from harness.analyse.asking_tables import Carried, CarriedEndpoint, EffectTable
 from harness.analyse.effects import by_unit
 from harness.analyse.rates import Rate
 from harness.analyse.tables import paired_counts, paired_statistics, rate
-from harness.records import BoolArray, IntArray, Pairing, Records
+from harness.records import BoolArray, IntArray, Pairing, Records, numbered
 from harness.words import MODES, Effect, Endpoint
 
 LONG = 8
@@ -121,27 +121,32 @@ def scarce_rows(records: Records, tokens_a_step: float = 1) -> BoolArray:
 
 def _answers(records: Records, slots: list[IntArray], prompt: IntArray) -> IntArray:
     """A number for each prompt, one for all that have a long answer in common in a mode."""
-    parent = {number: number for number in prompt.tolist()}
+    parent = dict[int, int]()
 
     def root(number: int) -> int:
-        while parent[number] != number:
-            parent[number] = number = parent[parent[number]]
+        while (above := parent.setdefault(number, number)) != number:
+            parent[number] = number = parent[above]
         return number
 
     for slot in slots:
         long = records.column("compared_tokens")[slot] > LONG
-        for side in ("solo_hash", "batch_hash"):
-            said = dict[str, int]()
-            texts = records.column(side)[slot][long].tolist()
-            for text, number in zip(texts, prompt[long].tolist(), strict=True):
-                parent[root(number)] = root(said.setdefault(text, number))
-    return np.array([root(number) for number in prompt.tolist()], dtype=np.int32)
+        for side in ("solo_said", "batch_said"):
+            texts, _ = numbered(records.column(side)[slot][long])
+            once = numbered(texts, prompt[long])[1]
+            said, told = texts[once], prompt[long][once]
+            several, first = np.bincount(said)[said] > 1, dict[int, int]()
+            for text, number in zip(said[several].tolist(), told[several].tolist(), strict=True):
+                parent[root(number)] = root(first.setdefault(text, number))
+    named = np.arange(prompt.max(initial=-1) + 1, dtype=np.int32)
+    for number in list(parent):
+        named[number] = root(number)
+    return named[prompt]
 
 
 def _shared(answers: IntArray, prompt: IntArray) -> BoolArray:
     """Whether a prompt's answer is that of another prompt too."""
-    pairs = np.unique(np.stack([answers, prompt]), axis=1)
-    return np.asarray(np.bincount(pairs[0], minlength=1)[answers] > 1)
+    first = numbered(answers, prompt)[1]
+    return np.asarray(np.bincount(answers[first], minlength=1)[answers] > 1)
 
 
 def _endpoint(

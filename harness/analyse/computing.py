@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from harness.analyse.checked import Checked, Outcome, failed, ok
 from harness.analyse.statistics import ALPHA, mcnemar
-from harness.records import BoolArray, IntArray
+from harness.records import BoolArray, IntArray, numbered
 from harness.words import MODES, Mode
 
 _DEGENERATE, _ALIKE = 0.5, 0.9
@@ -122,7 +122,7 @@ def _said(run: Checked) -> _Said:
     key, mode = records.column("key")[rows], records.column("mode")[rows]
     candidates, start = records.candidates, _starts(run)[rows]
     model, way = (candidates[name].cat.codes.to_numpy()[key] for name in ("model", "dispatch_mode"))
-    lifetime, first = _numbered(model, mode, start, way)
+    lifetime, first = numbered(model, mode, start, way)
     columns = (model[first], mode[first], start[first], way[first])
     words = [candidates[name].cat.categories.tolist() for name in ("model", "dispatch_mode")]
     names = [
@@ -130,22 +130,12 @@ def _said(run: Checked) -> _Said:
         for m, number, s, w in zip(*(column.tolist() for column in columns), strict=True)
     ]
     prompt = records.samples[key]
-    place, first = _numbered(lifetime, prompt)
+    place, first = numbered(lifetime, prompt)
     idle = np.bincount(place, weights=records.column("degenerate")[rows], minlength=len(first)) > 0
-    solo, batch = (records.hash_numbers(side)[rows[first]] for side in ("solo", "batch"))
+    said = (records.column(f"{side}_said")[rows[first]] for side in ("solo", "batch"))
+    solo, batch = (numbered(texts)[0] for texts in said)
     tokens = records.column("compared_tokens")[rows[first]]
     return _Said(names, lifetime[first], prompt[first], idle, (solo, batch), tokens)
-
-
-def _numbered(*columns: npt.NDArray[Any]) -> tuple[_Numbers, _Numbers]:
-    """A number for each distinct row in order of first appearance, and where each appears first."""
-    from pandas import factorize
-
-    number = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        codes, _ = factorize(column)
-        number, _ = factorize(number * (codes.max(initial=0) + 1) + codes)
-    return number, np.unique(number, return_index=True)[1]
 
 
 def _starts(run: Checked) -> IntArray:

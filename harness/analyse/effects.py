@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
-from msgspec.structs import astuple, replace
+from msgspec.structs import astuple
 
 from harness.analyse.asking_tables import (
     ByPrompt,
@@ -32,6 +32,7 @@ from harness.records import BoolArray, IntArray, Pairing, Records
 from harness.words import MIXING, MODES, Effect, Endpoint, Mode
 
 _OF_BATCHES = (None, Effect.BATCH)
+_NOT_MEASURED = Counted(rate(0, 0), rate(0, 0))
 _KINDS = {Endpoint.LABEL_FLIPS: "flip", Endpoint.TEXT_CHANGES: "text"}
 
 
@@ -47,17 +48,25 @@ def _seen(records: Records, effect: Effect | None, endpoint: Endpoint, rows: Int
 
 
 def _counted(
-    records: Records, rows: IntArray, effect: Effect | None, endpoint: Endpoint
+    records: Records,
+    rows: IntArray,
+    effect: Effect | None,
+    endpoint: Endpoint,
+    *,
+    dispatched: bool = True,
 ) -> Counted:
     """How often a comparison differs in records of one mode."""
-    seen, key = _seen(records, effect, endpoint, rows), records.column("key")[rows]
+    seen = _seen(records, effect, endpoint, rows)
     there, changed = seen >= 0, seen == 1
+    if not there.any():
+        return _NOT_MEASURED
+    key = records.column("key")[rows]
     tokens = records.column(f"{effect}_tokens" if effect else "compared_tokens")[rows][there]
-    compared = int(tokens.sum()) if len(tokens) and (tokens >= 0).all() else None
+    compared = int(tokens.sum()) if (tokens >= 0).all() else None
     retold = [records.column(f"{e}_retold")[rows][there] for e in ([effect] if effect else Effect)]
     moved = changed.any() or np.any(retold)
-    sent = records.dispatches[key]
-    batched = effect in _OF_BATCHES and there.any() and (sent[there] >= 0).all()
+    sent = records.dispatches[key] if dispatched and effect in _OF_BATCHES else None
+    batched = sent is not None and (sent[there] >= 0).all()
 
     def share(unit: IntArray) -> Rate:
         return rate(_distinct(unit[changed]), _distinct(unit[there]))
@@ -67,7 +76,7 @@ def _counted(
         prompts=share(records.prompts[key]),
         compared_tokens=compared,
         compared_upper95=upper_bound(0, compared) if compared and not moved else None,
-        dispatches=share(sent) if batched else None,
+        dispatches=share(sent) if sent is not None and batched else None,
     )
 
 
@@ -158,8 +167,8 @@ def paired_effects(records: Records, pairing: Pairing) -> OfEffects[EffectPairs]
 
 def by_unit(unit: IntArray, *shown: BoolArray) -> Iterator[BoolArray]:
     """For each unit whether any of its rows shows the one, and the other."""
-    there = np.bincount(unit) > 0
-    return ((np.bincount(unit, weights=one) > 0)[there] for one in shown)
+    there = np.bincount(unit)
+    return (np.bincount(unit[one], minlength=len(there))[there > 0] > 0 for one in shown)
 
 
 def _tested(first: BoolArray, second: BoolArray) -> PairTest:
@@ -174,21 +183,18 @@ def slice_by_prompt(records: Records, pairing: Pairing, chosen: BoolArray) -> By
     Args:
         chosen: which candidates.
     """
-    slots = {mode: pairing.slots[mode][chosen] for mode in MODES}
-    rows = {mode: slot[slot >= 0] for mode, slot in slots.items()}
-    both = chosen & pairing.complete(records)
+    own = np.flatnonzero(chosen)
+    rows = {mode: (slot := pairing.slots[mode][own])[slot >= 0] for mode in MODES}
+    both = np.flatnonzero(chosen & pairing.complete(records))
+    prompts, of_both = records.prompts[both], [pairing.slots[mode][both] for mode in MODES]
 
     def paired(effect: Effect | None, endpoint: Endpoint) -> Paired:
-        seen = (_seen(records, effect, endpoint, pairing.slots[mode][both]) == 1 for mode in MODES)
-        return Paired(*astuple(_tested(*by_unit(records.prompts[both], *seen))))
-
-    def undispatched(of: IntArray, effect: Effect | None, endpoint: Endpoint) -> Counted:
-        return replace(_counted(records, of, effect, endpoint), dispatches=None)
+        seen = (_seen(records, effect, endpoint, slot) == 1 for slot in of_both)
+        return Paired(*astuple(_tested(*by_unit(prompts, *seen))))
 
     def shown(effect: Effect | None) -> SliceEffect:
-        found = (_table(partial(_counted, records, of, effect)) for of in rows.values())
         one, other = (
-            EffectTable(*(replace(t.of(e), dispatches=None) for e in Endpoint)) for t in found
+            _table(partial(_counted, records, of, effect, dispatched=False)) for of in rows.values()
         )
         return SliceEffect(one, other, _table(partial(paired, effect)))
 
@@ -197,39 +203,38 @@ def slice_by_prompt(records: Records, pairing: Pairing, chosen: BoolArray) -> By
         batch.mode(m).text_changes.rows.n == study.mode(m).text_changes.rows.n for m in MODES
     )
     known = asked and any(len(of) for of in rows.values())
-    return ByPrompt(_distinct(records.prompts[chosen]), study, batch if known else None)
+    return ByPrompt(_distinct(records.prompts[own]), study, batch if known else None)
 
 
 def witnessed_of(records: Records, rows: IntArray) -> Witnessed:
     """What is known of the engine steps of one mode's records."""
-    frame = records.frame[["ok", "witnessed", "vacuous", "mixed", "key"]].take(rows)
-    frame = frame[frame["ok"]]
-    sent = records.candidates["dispatch_mode"].to_numpy()[frame["key"]]
-    mixed = frame["mixed"].to_numpy() & np.isin(sent.astype(str), list(MIXING))
+    good = rows[records.column("ok")[rows]]
+    key = records.column("key")[good]
+    mixed = records.column("mixed")[good]
+    mixed = mixed & records.candidates["dispatch_mode"].isin(list(MIXING)).to_numpy()[key]
     return Witnessed(
-        len(frame),
-        int(frame["witnessed"].sum()),
-        int(frame["vacuous"].sum()),
+        len(good),
+        int(records.column("witnessed")[good].sum()),
+        int(records.column("vacuous")[good].sum()),
         int(mixed.sum()),
-        int(np.unique(records.prompts[frame["key"]][mixed]).size),
+        _distinct(records.prompts[key[mixed]]),
     )
 
 
 def unseen_of(records: Records, rows: IntArray, mode: Mode) -> Unseen:
     """What the comparison of the texts of one mode's rows does not see."""
-    frame = records.frame.take(rows)
-    frame = frame[frame["ok"]]
-    changed = frame[frame[f"{Effect.BATCH}_text"] == 1]
+    good = rows[records.column("ok")[rows]]
+    moved = records.column("cache_moved")[good][records.column(f"{Effect.BATCH}_text")[good] == 1]
     finds = records.checks.batches.companions
     told = [finds.moved(server) for server in finds.batched if server[1] == mode]
     return Unseen(
         companions=sum(compared for _, compared in told),
-        companions_moved=sum(len(moved) for moved, _ in told),
-        again=int((frame["batch_repeats"] > 0).sum()),
-        again_moved=int((frame["batch_repeat_changes"] > 0).sum()),
-        tokens_moved=int(frame[f"{Effect.BATCH}_retold"].sum()),
-        tokens_unsteady=int(frame[f"{Effect.NOISE}_retold"].sum()),
-        cache_moved=int((changed["cache_moved"] == 1).sum()),
-        cache_unknown=int((changed["cache_moved"] < 0).sum()),
+        companions_moved=sum(len(others) for others, _ in told),
+        again=int((records.column("batch_repeats")[good] > 0).sum()),
+        again_moved=int((records.column("batch_repeat_changes")[good] > 0).sum()),
+        tokens_moved=int(records.column(f"{Effect.BATCH}_retold")[good].sum()),
+        tokens_unsteady=int(records.column(f"{Effect.NOISE}_retold")[good].sum()),
+        cache_moved=int((moved == 1).sum()),
+        cache_unknown=int((moved < 0).sum()),
         unsteady=sum(finds.unsteady(server) for server in list(finds.alone) if server[1] == mode),
     )

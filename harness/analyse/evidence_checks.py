@@ -24,7 +24,7 @@ from harness.analyse.checked import (
 )
 from harness.analyse.stack import sampled_by, tokens_a_step
 from harness.prove import gap_in_quotes, judge_server
-from harness.records import Records, Start
+from harness.records import Records, Start, numbered
 from harness.words import MODES, PROVEN, Asking, CachePolicy, DispatchMode, Effect, Mode
 
 OF_EVIDENCE: dict[str, Look] = {}
@@ -153,12 +153,12 @@ def _asked_as_specified(run: Checked) -> Outcome:
 def _ways_of_asking(records: Records) -> list[tuple[int, str, str]]:
     """The settings of each model's records: the first line of each, the model and the settings."""
     told, keys = records.column("settings"), records.column("key")
-    models = records.candidates["model"].to_numpy()[keys]
-    kinds = {pair: row for row, pair in reversed([*enumerate(zip(told, models, strict=True))])}
-    rows = sorted(row for (code, _), row in kinds.items() if code >= 0)
-    named = records.words("settings", np.array(rows, np.int32))
-    lines = records.column("line")[rows].tolist()
-    return [(line, models[row], str(n)) for line, row, n in zip(lines, rows, named, strict=True)]
+    known = np.flatnonzero(told >= 0)
+    codes = records.candidates["model"].cat.codes.to_numpy()[keys]
+    rows = known[numbered(codes[known], told[known])[1]].astype(np.int32)
+    models = records.candidates["model"].take(keys[rows]).tolist()
+    named, lines = records.words("settings", rows), records.column("line")[rows].tolist()
+    return [(line, model, str(n)) for line, model, n in zip(lines, models, named, strict=True)]
 
 
 @check(OF_EVIDENCE)
@@ -217,7 +217,10 @@ def _changes_could_be_seen(run: Checked) -> Outcome:
     changed = rows[run.records.column(f"{Effect.BATCH}_text")[rows] == 1]
     ways = run.records.candidates["dispatch_mode"].to_numpy()
     prompts, keys = run.records.prompts, run.records.column("key")
-    seen = {way: {*prompts[keys[changed]][ways[keys[changed]] == way].tolist()} for way in ways}
+    seen = {
+        way: {*prompts[keys[changed]][ways[keys[changed]] == way].tolist()}
+        for way in dict.fromkeys(ways)
+    }
     few = [f"{way} ({len(of)} prompts)" for way, of in sorted(seen.items()) if len(of) < CONTROLS]
     if few:
         return warning("standard mode changes too little to show what would be seen under: ", few)

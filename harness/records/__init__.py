@@ -39,6 +39,7 @@ from harness.records.frame import (
     LineProblem,
     Pairing,
     Records,
+    numbered,
     pair_records,
     refuse_duplicates,
 )
@@ -159,6 +160,7 @@ __all__ = [
     "keep_tasks",
     "made_again",
     "new_run_id",
+    "numbered",
     "object_in",
     "pair_records",
     "part",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from operator import ne
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec.structs import astuple
@@ -20,6 +21,7 @@ from msgspec.structs import astuple
 from harness.flips import score_state
 from harness.records.answers import FINISHED
 from harness.records.batches import oddities
+from harness.records.coding import Codes, CodesOf, coded, equal, made, spread
 from harness.records.divergence import first_difference
 from harness.records.effects import (
     NOTHING_SHOWN,
@@ -38,43 +40,20 @@ from harness.records.frame import (
     AnswerChecks,
     BoolArray,
     Change,
-    IntArray,
     LineProblem,
     Records,
+    numbered,
 )
 from harness.records.record import SCHEMA_VERSION, UNSEALED, record_id
-from harness.records.rows import AnswerRow, AskingsRow, Row
+from harness.records.rows import AnswerRow, AskingsRow, FlatRow, Row
 from harness.words import Effect, Mode, Status
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _REPEATS = ("repeats", "repeat_changes", "repeat_flips")
 _STATED: Mapping[bool | None, int] = {None: -1, False: 0, True: 1}
-Columns = dict[str, tuple[Any, ...]]
-_FIELDS = Row.__struct_fields__
+Columns = dict[str, Sequence[Any]]
+_FIELDS, _FLAT = Row.__struct_fields__, FlatRow.__struct_fields__
 _ENDINGS = FINISHED | {None}
 _NO_ANSWER, _NO_ASKINGS = AnswerRow(), AskingsRow()
-
-
-class _Codes(dict[Any, int]):
-    """A number for each distinct value, in order of first appearance; a known None has -1."""
-
-    def __missing__(self, value: Any) -> int:
-        code = self[value] = len(self) - (None in self)
-        return code
-
-
-class _CodesOf(dict[Any, int]):
-    """The number of what each value comes to."""
-
-    def __init__(self, code: Callable[[Any], int]) -> None:
-        super().__init__()
-        self._code = code
-
-    def __missing__(self, value: Any) -> int:
-        code = self[value] = self._code(value)
-        return code
 
 
 def group_hash(ids: bytes, target_index: int | None) -> int:
@@ -82,32 +61,25 @@ def group_hash(ids: bytes, target_index: int | None) -> int:
     return hash((ids, target_index))
 
 
+def _group_hash(raw: msgspec.Raw, target_index: int | None) -> int:
+    return 0 if (ids := bytes(raw)) == b"null" else group_hash(ids, target_index)
+
+
+def _batch_hash(raw: msgspec.Raw) -> int:
+    return 0 if (ids := bytes(raw)) == b"null" else hash(ids)
+
+
+def _raw_settings(
+    sampling: msgspec.Raw, score_profile: str | None, hf_id: str | None
+) -> tuple[bytes, str | None, str | None]:
+    return bytes(sampling), score_profile, hf_id
+
+
 def _settings(sampling: bytes, score_profile: str | None, hf_id: str | None) -> str | None:
     """The category of a sampling (as it stands in the file), a score profile and a hub id."""
     settings = {"sampling": json.loads(sampling), "score_profile": score_profile, "hf_id": hf_id}
     known = any(value is not None for value in settings.values())
     return json.dumps(settings, sort_keys=True) if known else None
-
-
-def _coded(values: Sequence[Any], codes: Mapping[Any, int], dtype: Any = np.int32) -> IntArray:
-    """The number of each value; a chunk of a file often holds one value only."""
-    first, count = values[0], len(values)
-    if first == values[-1] and values.count(first) == count:
-        return np.full(count, codes[first], dtype)
-    return np.fromiter(map(codes.__getitem__, values), dtype, count)
-
-
-def _spread(values: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
-    """A value for each row of a chunk, where one may stand for all of them."""
-    return values if len(values) == count else np.repeat(values, count)
-
-
-def _equal(values: Sequence[object], wanted: str) -> BoolArray:
-    """Which of the values are one of words; mostly all are, or none."""
-    found, count = values.count(wanted), len(values)
-    if found in (0, count):
-        return np.full(count, found > 0)
-    return np.fromiter((value == wanted for value in values), np.bool_, count)
 
 
 class RecordsBuilder:
@@ -122,11 +94,11 @@ class RecordsBuilder:
         self._path = path
         self._check = check
         self._chunks: dict[str, list[npt.NDArray[Any]]] = {}
-        self._categories = defaultdict[str, _Codes](lambda: _Codes({None: -1}))
-        self._samples, self._states = _Codes(), _Codes()
-        self._state_codes = _CodesOf(lambda pair: self._states[score_state(*pair)])
+        self._categories = defaultdict[str, Codes](lambda: Codes({None: -1}))
+        self._samples, self._states = Codes(), Codes()
+        self._state_codes = CodesOf(lambda pair: self._states[score_state(*pair)])
         words = self._categories["settings"]
-        self._settings_codes = _CodesOf(lambda raw: words[_settings(*raw)])
+        self._settings_codes = CodesOf(lambda raw: words[_settings(*raw)])
         self._errors: dict[int, str] = {}
         self._changes: dict[int, Change] = {}
         self._checks = AnswerChecks()
@@ -137,48 +109,61 @@ class RecordsBuilder:
         """Add a chunk of records and the lines they stand on."""
         if not rows:
             return
-        columns = dict(zip(_FIELDS, zip(*map(astuple, rows), strict=True), strict=True))
+        self._add(
+            rows, lines, dict(zip(_FIELDS, zip(*map(astuple, rows), strict=True), strict=True))
+        )
+        if self._check:
+            self._check_answers(rows, lines)
+        self._count += len(rows)
+
+    def add_flat(self, rows: Sequence[FlatRow], lines: Sequence[int]) -> None:
+        """Add a chunk of records that have the required columns alone: nothing of askings."""
+        told = dict(zip(_FLAT, zip(*map(astuple, rows), strict=True), strict=True))
+        one = Row(*astuple(rows[0]))
+        columns: Columns = {
+            name: (value,) * len(rows) for name, value in zip(_FIELDS, astuple(one), strict=True)
+        }
+        self._add([one] * len(rows), lines, columns | told)
+        self._count += len(rows)
+
+    def _add(self, rows: Sequence[Row], lines: Sequence[int], columns: Columns) -> None:
         self._put("line", np.fromiter(lines, np.int32, len(rows)))
-        self._put("ok", ok := _equal(columns["status"], Status.OK))
-        self._put("mode", _equal(columns["mode"], Mode.BATCH_INVARIANT).astype(np.int8))
+        self._put("ok", ok := equal(columns["status"], Status.OK))
+        self._put("mode", equal(columns["mode"], Mode.BATCH_INVARIANT).astype(np.int8))
         self._add_identity(columns)
         self._add_scores(columns, ok)
         self._add_answers(columns)
         self._add_askings(rows, columns)
         self._add_witness(rows, columns)
         self._add_remarks(rows, ok)
-        if self._check:
-            self._check_answers(rows, lines)
-        self._count += len(rows)
 
     def _put(self, name: str, values: npt.NDArray[Any]) -> None:
         self._chunks.setdefault(name, []).append(values)
 
     def _put_words(self, name: str, values: Sequence[str | None], shared: str = "") -> None:
-        self._put(name, _coded(values, self._categories[shared or name]))
+        self._put(name, coded(values, self._categories[shared or name]))
 
     def _add_identity(self, columns: Columns) -> None:
         for name in ("model", "task_name", "dispatch_mode", "domain", "original_direction"):
             self._put_words(name, columns[name])
-        self._put_words("phase", [p if p is None else str(p) for p in columns["phase"]])
+        self._put_words(
+            "phase", [p if p is None or type(p) is str else str(p) for p in columns["phase"]]
+        )
         self._put_words("prompt", columns["prompt_sha256"])
         self._put_words("run", columns["run_id"])
-        self._put("sample_id", _coded(list(map(str, columns["sample_id"])), self._samples))
+        self._put("sample_id", coded(list(map(str, columns["sample_id"])), self._samples))
         self._put("batch_size", np.array(columns["batch_size"], np.int64))
-        groups = zip(map(bytes, columns["group"]), columns["target_index"], strict=True)
-        hashes = [0 if raw == b"null" else group_hash(raw, place) for raw, place in groups]
-        self._put("group", np.array(hashes, np.int64))
-        sent = [0 if group == b"null" else hash(group) for group in map(bytes, columns["group"])]
-        self._put("batch", np.array(sent, np.int64))
-        sampling = map(bytes, columns["sampling"])
-        raw = zip(sampling, columns["score_profile"], columns["hf_id"], strict=True)
-        self._put("settings", _coded(list(raw), self._settings_codes))
+        groups = made(_group_hash, columns["group"], columns["target_index"])
+        self._put("group", np.array(groups, np.int64))
+        self._put("batch", np.array(made(_batch_hash, columns["group"]), np.int64))
+        raw = made(_raw_settings, *(columns[n] for n in ("sampling", "score_profile", "hf_id")))
+        self._put("settings", coded(raw, self._settings_codes))
 
     def _add_scores(self, columns: Columns, ok: BoolArray) -> None:
         for side in ("solo", "batch"):
             labels = columns[f"{side}_label"]
             pairs = list(zip(columns[f"{side}_score"], labels, strict=True))
-            self._put(f"{side}_state", _coded(pairs, self._state_codes))
+            self._put(f"{side}_state", coded(pairs, self._state_codes))
             self._put_words(f"{side}_label", labels, "label")
         solo, batch = columns["solo_response_hash"], columns["batch_response_hash"]
         flips = self._chunks["solo_state"][-1] != self._chunks["batch_state"][-1]
@@ -188,8 +173,11 @@ class RecordsBuilder:
         one, other = (np.array(hashes, object) for hashes in (solo, batch))
         self._put("solo_hash", one)
         self._put("batch_hash", np.where(changes, other, one))  # an equal hash is kept once
-        self._put("stated_flip", _coded(columns["label_flip"], _STATED, np.int8))
-        self._put("stated_change", _coded(columns["text_change"], _STATED, np.int8))
+        self._put("solo_said", said := np.fromiter(map(hash, solo), np.int64, len(ok)))
+        self._put("batch_said", said := said.copy())
+        said[changes] = list(map(hash, other[changes]))
+        self._put("stated_flip", coded(columns["label_flip"], _STATED, np.int8))
+        self._put("stated_change", coded(columns["text_change"], _STATED, np.int8))
 
     def _add_answers(self, columns: Columns) -> None:
         count = len(columns["solo"])
@@ -203,7 +191,7 @@ class RecordsBuilder:
                 sent = np.array([answer.prompt_tokens or -1 for answer in answers], np.int32)
                 # None becomes nan
                 seconds = np.array([answer.latency_s for answer in answers], np.float64)
-                truncated |= _equal([answer.finish_reason for answer in answers], "length")
+                truncated |= equal([answer.finish_reason for answer in answers], "length")
             if side == "solo":
                 self._put("prompt_tokens", sent)
             self._put(f"{side}_attempts", attempts)
@@ -217,42 +205,42 @@ class RecordsBuilder:
         found = list(map(shown, rows)) if told else [NOTHING_SHOWN]  # one row for them all
         self._put_words("pattern", [one.pattern for one in found] if told else [None] * len(rows))
         self._put_words("stated_pattern", columns["pattern"])
-        older = np.array(columns["schema_version"]) < UNSEALED
+        older = np.array(made(UNSEALED.__gt__, columns["schema_version"]), np.bool_)
         if repeats:
             older |= np.array([row.is_of_schema_1 for row in rows], np.bool_)
         self._put("s1_after_batch", older)
         effects = np.array([one.effects for one in found], np.int8)
         for number, (effect, what) in enumerate(product(Effect, ("text", "flip"))):
-            self._put(f"{effect}_{what}", _spread(effects[:, number], len(rows)))
+            self._put(f"{effect}_{what}", spread(effects[:, number], len(rows)))
         for side, counts in (
             ("solo", [one.solo for one in found]),
             ("batch", [one.batched for one in found]),
         ):
             for kind, values in zip(_REPEATS, np.array(counts, np.int32).T, strict=True):
-                self._put(f"{side}_{kind}", _spread(values, len(rows)))
+                self._put(f"{side}_{kind}", spread(values, len(rows)))
 
     def _add_witness(self, rows: Sequence[Row], columns: Columns) -> None:
         """What the engine's steps show, how much was compared, and whether the server computed."""
         watched = rows if any(columns["witness"]) else rows[:1]
         seen = np.array([witnessed(row) for row in watched], np.bool_)
         for name, values in zip(("witnessed", "vacuous", "mixed"), seen.T, strict=True):
-            self._put(name, _spread(values, len(rows)))
+            self._put(name, spread(values, len(rows)))
         met = np.array([meeting(row) for row in watched], np.float64)
         for name, values in zip(Meeting._fields, met.T, strict=True):
-            self._put(name, _spread(values, len(rows)))
+            self._put(name, spread(values, len(rows)))
         told = self._check and any(columns["solo"])
         self._put_words("cached", [cached_of(row) if told else None for row in rows])
         answered = rows if any(columns["solo"]) or any(columns["batched"]) else rows[:1]
         shown_of = np.array([told_of(row) for row in answered], np.int32).T
         for name, values in zip(("compared_tokens", "cache_moved"), shown_of, strict=False):
-            self._put(name, _spread(values, len(rows)))
+            self._put(name, spread(values, len(rows)))
         names = ("degenerate", *(f"{effect}_retold" for effect in Effect))
         for name, values in zip(names, shown_of[2:] > 0, strict=True):
-            self._put(name, _spread(values, len(rows)))
+            self._put(name, spread(values, len(rows)))
         self._put("start", np.array([start or 0 for start in columns["start"]], np.int32))
         tokens = np.array([effect_tokens(row) for row in answered], np.int32)
         for effect, values in zip(Effect, tokens.T, strict=True):
-            self._put(f"{effect}_tokens", _spread(values, len(rows)))
+            self._put(f"{effect}_tokens", spread(values, len(rows)))
 
     def _add_remarks(self, rows: Sequence[Row], ok: BoolArray) -> None:
         changed = self._chunks["text_change"][-1]
@@ -328,14 +316,14 @@ class RecordsBuilder:
                 columns[name] = pd.Series(values, dtype=object, copy=False)
         samples = np.array(list(self._samples), dtype=object)
         identity = pd.DataFrame({name: columns.pop(name) for name in KEY}, copy=False)
-        key = _numbered(identity)
-        first = np.zeros(len(key) and key.max() + 1, dtype=np.intp)
-        first[key[::-1]] = np.arange(len(key))[::-1]
+        sides = (identity[name] for name in identity)
+        codes = (one.cat.codes if one.dtype == "category" else one for one in sides)
+        key, first = numbered(*(one.to_numpy() for one in codes))
         candidates = identity.take(first)
         candidates["sample_id"] = samples[candidates["sample_id"].to_numpy()]
         return Records(
             path=self._path,
-            frame=pd.DataFrame({"key": key, **columns}, copy=False),
+            frame=pd.DataFrame({"key": key.astype(np.int32), **columns}, copy=False),
             candidates=candidates.reset_index(drop=True),
             states=tuple(self._states),
             errors=self._errors,
@@ -343,19 +331,6 @@ class RecordsBuilder:
             problems=tuple(self.problems),
             checks=self._checks,
         )
-
-
-def _numbered(identity: pd.DataFrame) -> IntArray:
-    """A number for each distinct row, in order of first appearance."""
-    from pandas import factorize
-
-    number = np.zeros(len(identity), dtype=np.int64)
-    for name in identity:
-        column = identity[name]
-        values = column.cat.codes if column.dtype == "category" else column
-        codes, _ = factorize(values.to_numpy())
-        number, _ = factorize(number * (codes.max(initial=0) + 1) + codes)
-    return number.astype(np.int32)
 
 
 def _change(row: Row) -> Change:

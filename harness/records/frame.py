@@ -151,6 +151,7 @@ class Records:
         label_flip, text_change: what follows from states and hashes; false unless ok.
         stated_flip, stated_change: as the file says, -1 where it does not.
         solo_hash, batch_hash: response hashes, ``None`` where there is no answer.
+        solo_said, batch_said: eight bytes of each, to tell answers apart by.
         solo_attempts, batch_attempts: requests sent until an answer came, 1 without a retry.
         prompt_tokens: of its prompt, -1 where not recorded.
         truncated: whether either answer ended at ``max_tokens``.
@@ -219,18 +220,6 @@ class Records:
         named = self.candidates[["task_name", "sample_id"]]
         numbers = named.groupby([*named.columns], observed=True, sort=False).ngroup()
         return np.asarray(numbers, dtype=np.int64)
-
-    def hash_numbers(self, side: str) -> npt.NDArray[np.int64]:
-        """A number for each record's hash, equal for equal ones, of either side."""
-        return self._hash_numbers[side]
-
-    @cached_property
-    def _hash_numbers(self) -> dict[str, npt.NDArray[np.int64]]:
-        from pandas import factorize
-
-        sides = [self.column(f"{side}_hash") for side in ("solo", "batch")]
-        codes, _ = factorize(np.concatenate(sides), use_na_sentinel=False)
-        return dict(zip(("solo", "batch"), np.split(codes, 2), strict=True))
 
     def _weights(self) -> list[str]:
         """The weights of each candidate, or the model's name where they are not recorded."""
@@ -327,6 +316,19 @@ class Pairing:
             both &= slot >= 0
             both[both] &= ok[slot[both]]
         return both
+
+
+def numbered(*columns: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """A number for each distinct row, in order of first appearance, and where each comes first."""
+    from pandas import factorize
+
+    number = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        codes, _ = factorize(column)
+        number, _ = factorize(number * (codes.max(initial=0) + 1) + codes)
+    first = np.zeros(number.max(initial=-1) + 1, dtype=np.int64)
+    first[number[::-1]] = np.arange(len(number))[::-1]
+    return number, first
 
 
 def pair_records(records: Records) -> Pairing:

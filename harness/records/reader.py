@@ -16,11 +16,11 @@ from harness.records.filling import RecordsBuilder
 from harness.records.frame import LineProblem, Records
 from harness.records.lines import LineFault, value_of
 from harness.records.record import Record, decode_record
-from harness.records.rows import Row, decode_row, decode_rows
+from harness.records.rows import FlatRow, Row, decode_flat, decode_row, decode_rows
 from harness.words import Status
 
 _BOM = b"\xef\xbb\xbf"
-_CHUNK_BYTES = 2 << 20
+_CHUNK_BYTES, _CHUNK_LINES = 2 << 20, 1000
 _HASHES = attrgetter("solo_response_hash"), attrgetter("batch_response_hash")
 _NEXT = "give a run folder or a records file (JSONL)"
 _Row = TypeVar("_Row", Record, Row)
@@ -127,6 +127,10 @@ def _read(path: Path, *, strict: bool, check: bool) -> Records:
 
 def _fill(builder: RecordsBuilder, path: Path, *, strict: bool) -> None:
     for numbers, block in _blocks(path):
+        flat = decode_flat(block, len(numbers))
+        if flat is not None and not _faulty(flat):
+            builder.add_flat(flat, numbers)
+            continue
         lines = io.BytesIO(block).readlines()
         rows = decode_rows(lines)
         if rows is None or _faulty(rows):
@@ -137,17 +141,17 @@ def _fill(builder: RecordsBuilder, path: Path, *, strict: bool) -> None:
         builder.add(rows, numbers)
 
 
-def _faulty(rows: list[Row]) -> bool:
+def _faulty(rows: Sequence[Row | FlatRow]) -> bool:
     """Whether any row has a fault; only one that lacks a hash can."""
     return any(None in map(get, rows) for get in _HASHES) and any(map(_fault, rows))
 
 
 def _blocks(path: Path) -> Iterator[tuple[Sequence[int], bytes]]:
-    """Whole lines, some megabytes at a time, with their numbers."""
-    number = 1
+    """Whole lines, so many at a time as a processor's cache holds, with their numbers."""
+    number, size = 1, _CHUNK_BYTES
     try:
         with opened(path) as stream:
-            while block := stream.read(_CHUNK_BYTES):
+            while block := stream.read(size):
                 block += stream.readline()
                 ends = np.frombuffer(block, np.uint8) == ord("\n")
                 count = int(np.count_nonzero(ends)) + (not ends[-1])
@@ -156,6 +160,7 @@ def _blocks(path: Path) -> Iterator[tuple[Sequence[int], bytes]]:
                     block.removeprefix(_BOM if number == 1 else b""),
                 )
                 number += count
+                size = min(_CHUNK_BYTES, _CHUNK_LINES * len(block) // count + 1)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(f"cannot read the records: {reason}", file=path, hint=_NEXT) from error
@@ -192,7 +197,7 @@ def _parse(line: bytes, number: int, decode: Callable[[bytes], _Row]) -> _Row | 
     return LineProblem(number, fault) if fault else row
 
 
-def _fault(row: Record | Row) -> str | None:
+def _fault(row: Record | Row | FlatRow) -> str | None:
     if row.status is not Status.OK:
         return None
     if row.solo_response_hash is None:

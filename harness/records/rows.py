@@ -10,6 +10,7 @@ import json
 from functools import lru_cache
 
 import msgspec
+import numpy as np
 
 from harness.records.answers import Witnesses
 from harness.records.lines import LineFault, is_sealed, value_of
@@ -65,6 +66,25 @@ class CompanionRow(msgspec.Struct, gc=False):
 
 _ASKINGS = tuple(Asking)
 _Companions = tuple[CompanionRow, ...] | None
+
+
+class FlatRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A line that has the required columns and no other."""
+
+    model: str
+    task_name: str
+    sample_id: str | int
+    batch_size: int
+    dispatch_mode: str
+    phase: str | int | None
+    domain: str | None
+    original_direction: str | None
+    mode: Mode
+    status: Status
+    solo_score: float | None
+    batch_score: float | None
+    solo_response_hash: str | None
+    batch_response_hash: str | None
 
 
 class Row(msgspec.Struct, gc=False):
@@ -160,6 +180,29 @@ def decode_row(line: bytes) -> Row:
     except msgspec.DecodeError:
         row = json.dumps(value_of(line), ensure_ascii=False)
         return _DECODER.decode(row.encode("utf-8", "surrogatepass"))
+
+
+_FLAT = msgspec.json.Decoder(FlatRow)
+_REQUIRED = len(FlatRow.__struct_fields__)
+
+
+def decode_flat(block: bytes, lines: int) -> list[FlatRow] | None:
+    """Read a block of lines with the required columns alone; ``None`` where any is another.
+
+    Every line begins and ends in a brace, so a value ends where its line does; no colon has a blank
+    before it, so every key counts; and there are no more keys than each must have, so none twice.
+    """
+    try:
+        rows = _FLAT.decode_lines(block)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+    signs = np.frombuffer(block, np.uint8)
+    ends = np.flatnonzero(signs[:-1] == ord("\n"))
+    before = signs[np.flatnonzero(signs == ord(":")) - 1]
+    apart = len(rows) == lines == len(ends) + 1 and signs[0] == ord("{")
+    apart = apart and np.all(signs[ends - 1] == ord("}")) and np.all(signs[ends + 1] == ord("{"))
+    once = np.count_nonzero(before == ord('"')) == lines * _REQUIRED and before.min() > ord(" ")
+    return rows if apart and once else None
 
 
 def decode_rows(lines: list[bytes]) -> list[Row] | None:

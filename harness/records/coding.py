@@ -1,0 +1,63 @@
+"""A chunk of values as numbers: a code for each distinct one, once where all are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.records.frame import BoolArray, IntArray
+
+
+class Codes(dict[Any, int]):
+    """A number for each distinct value, in order of first appearance; a known None has -1."""
+
+    def __missing__(self, value: Any) -> int:
+        code = self[value] = len(self) - (None in self)
+        return code
+
+
+class CodesOf(dict[Any, int]):
+    """The number of what each value comes to."""
+
+    def __init__(self, code: Callable[[Any], int]) -> None:
+        super().__init__()
+        self._code = code
+
+    def __missing__(self, value: Any) -> int:
+        code = self[value] = self._code(value)
+        return code
+
+
+def alike(values: Sequence[Any]) -> bool:
+    """Whether all values of a chunk are one, as in most files most are."""
+    return values[0] == values[-1] and values.count(values[0]) == len(values)
+
+
+def coded(values: Sequence[Any], codes: Mapping[Any, int], dtype: Any = np.int32) -> IntArray:
+    """The number of each value."""
+    if alike(values):
+        return np.full(len(values), codes[values[0]], dtype)
+    return np.fromiter(map(codes.__getitem__, values), dtype, len(values))
+
+
+def made(make: Callable[..., Any], *columns: Sequence[Any]) -> Sequence[Any]:
+    """What a function makes of each row of some columns; once where all rows are alike."""
+    if all(column[0] is column[-1] and alike(column) for column in columns):
+        return [make(*(column[0] for column in columns))] * len(columns[0])
+    return [make(*row) for row in zip(*columns, strict=True)]
+
+
+def spread(values: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    """A value for each row of a chunk, where one may stand for all of them."""
+    return values if len(values) == count else np.repeat(values, count)
+
+
+def equal(values: Sequence[object], wanted: str) -> BoolArray:
+    """Which of the values are one of words; mostly all are, or none."""
+    found, count = values.count(wanted), len(values)
+    if found in (0, count):
+        return np.full(count, found > 0)
+    return np.fromiter((value == wanted for value in values), np.bool_, count)
