@@ -8,7 +8,13 @@ from harness.analyse.beside import noise_floor
 from harness.analyse.checked import Expectations, ModeCounts, key_name
 from harness.analyse.effects import by_unit
 from harness.analyse.file_checks import plan_again
-from harness.analyse.from_records import read_summary, summarise, summarise_run
+from harness.analyse.from_records import (
+    MOST_RESCORED,
+    read_and_summarise,
+    read_summary,
+    summarise,
+    summarise_run,
+)
 from harness.analyse.rates import ModeTable, OfEndpoints, Paired, PairedTable, PairTest, Rate
 from harness.analyse.stack import Stack
 from harness.analyse.stack_difference import StackDifference, stack_differences, stack_gaps
@@ -78,6 +84,7 @@ from harness.records import (
 __all__ = [
     "ALPHA",
     "MENDS",
+    "MOST_RESCORED",
     "Attribute",
     "Breakdowns",
     "ByPrompt",
@@ -134,6 +141,7 @@ __all__ = [
     "paired_statistics",
     "plan_again",
     "rate",
+    "read_and_summarise",
     "read_records",
     "read_run_files",
     "read_summary",

@@ -47,7 +47,7 @@ class _Said:
         lifetime: of each place, its number.
         prompt: likewise, of task and sample.
         idle: whether any of its answers is empty or a few tokens over and over.
-        texts: alone and in the batch, equal numbers for equal hashes.
+        texts: alone and in the batch, eight bytes of their hashes.
         tokens: of the shorter of these two.
     """
 
@@ -71,19 +71,19 @@ class _Said:
             idle_first: an idle answer counts before others, the last of them.
         """
         names, group = self.grouped(parts)
-        number = self.lifetime + 1
-        rank = np.where(self.idle, -number, number) if idle_first else number
-        order = np.lexsort((rank, self.prompt, group))
-        one = np.stack([group[order], self.prompt[order]])
-        chosen = order[np.diff(one, axis=1, prepend=-1).any(axis=0)]
+        number, chosen = numbered(group, self.prompt)
+        if len(chosen) < len(number):  # several lifetimes of a group were asked one prompt
+            rank = self.lifetime + 1
+            rank = np.where(self.idle, -rank, rank) if idle_first else rank
+            order = np.lexsort((rank, number))
+            chosen = order[np.diff(number[order], prepend=-1) > 0]
         of = group[chosen]
         shortest = np.full(len(names), np.iinfo(np.int64).max)
         np.minimum.at(shortest, of, self.tokens[chosen])
         same = np.zeros(len(names), np.int64)
         for texts in self.texts:
-            span = int(texts.max(initial=0)) + 1
-            alike, times = np.unique(of * span + texts[chosen], return_counts=True)
-            np.maximum.at(same, alike // span, times)
+            alike, first = numbered(of, texts[chosen])
+            np.maximum.at(same, of[first], np.bincount(alike))
         columns = np.bincount(of), np.bincount(of, weights=self.idle[chosen]), same, shortest
         rows = zip(*(column.astype(np.int64).tolist() for column in columns), strict=True)
         return {name: _Figures(*row) for name, row in zip(names, rows, strict=True)}
@@ -132,8 +132,7 @@ def _said(run: Checked) -> _Said:
     prompt = records.samples[key]
     place, first = numbered(lifetime, prompt)
     idle = np.bincount(place, weights=records.column("degenerate")[rows], minlength=len(first)) > 0
-    said = (records.column(f"{side}_said")[rows[first]] for side in ("solo", "batch"))
-    solo, batch = (numbered(texts)[0] for texts in said)
+    solo, batch = (records.column(f"{side}_said")[rows[first]] for side in ("solo", "batch"))
     tokens = records.column("compared_tokens")[rows[first]]
     return _Said(names, lifetime[first], prompt[first], idle, (solo, batch), tokens)
 

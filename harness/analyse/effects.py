@@ -57,22 +57,23 @@ def _counted(
 ) -> Counted:
     """How often a comparison differs in records of one mode."""
     seen = _seen(records, effect, endpoint, rows)
-    there, changed = seen >= 0, seen == 1
-    if not there.any():
+    rows = rows[there := seen >= 0]
+    if not len(rows):
         return _NOT_MEASURED
-    key = records.column("key")[rows]
-    tokens = records.column(f"{effect}_tokens" if effect else "compared_tokens")[rows][there]
+    changed, key = seen[there] == 1, records.column("key")[rows]
+    tokens = records.column(f"{effect}_tokens" if effect else "compared_tokens")[rows]
     compared = int(tokens.sum()) if (tokens >= 0).all() else None
-    retold = [records.column(f"{e}_retold")[rows][there] for e in ([effect] if effect else Effect)]
-    moved = changed.any() or np.any(retold)
+    moved = changed.any() or any(
+        records.column(f"{e}_retold")[rows].any() for e in ([effect] if effect else Effect)
+    )
     sent = records.dispatches[key] if dispatched and effect in _OF_BATCHES else None
-    batched = sent is not None and (sent[there] >= 0).all()
+    batched = sent is not None and (sent >= 0).all()
 
     def share(unit: IntArray) -> Rate:
-        return rate(_distinct(unit[changed]), _distinct(unit[there]))
+        return rate(_distinct(unit[changed]), _distinct(unit))
 
     return Counted(
-        rows=rate(int(changed.sum()), int(there.sum())),
+        rows=rate(int(changed.sum()), len(rows)),
         prompts=share(records.prompts[key]),
         compared_tokens=compared,
         compared_upper95=upper_bound(0, compared) if compared and not moved else None,

@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from harness.score import Profile
     from harness.tasks import Population
 
+MOST_RESCORED = 20_000
+"""Records of a run that are scored under both profiles where nobody asked for it."""
 _BATCH = f"{Effect.BATCH}_flip"
 
 
@@ -73,9 +75,14 @@ def summarise_run(path: Path | str) -> Summary:
     Raises:
         UsageError: it cannot be read, a line is no record, or a candidate is recorded twice.
     """
+    return read_and_summarise(path)[0]
+
+
+def read_and_summarise(path: Path | str) -> tuple[Summary, Records]:
+    """As `summarise_run`, with the records that were read."""
     files = read_run_files(path)
     records = read_records(files.records_path, check=True)
-    return summarise(records, startup_errors=files.startup_errors, context=files)
+    return summarise(records, startup_errors=files.startup_errors, context=files), records
 
 
 def summarise(
@@ -149,13 +156,13 @@ def labels_by_profile(records: Records, pairing: Pairing, files: RunFiles) -> La
         records, pairing: of the run.
         files: where its tasks are named.
     """
-    from harness.score import MOST_RESCORED, PROFILES
-    from harness.tasks import load_tasks
-
     rows = int(records.column("ok").sum())
     if len(records) > MOST_RESCORED:
         why = f"more than {MOST_RESCORED:,} records: `harness score` scores them"
         return LabelsByProfile(rows, missing=why)
+    from harness.score import PROFILES
+    from harness.tasks import load_tasks
+
     try:
         found = _rescored(records, load_tasks(task_folder(files)), PROFILES)
     except HarnessError as error:

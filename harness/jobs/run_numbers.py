@@ -12,6 +12,7 @@ from harness import people, report
 from harness.analyse import (
     Summary,
     Validation,
+    read_and_summarise,
     read_summary,
     read_validation,
     summarise_run,
@@ -56,12 +57,12 @@ def add_step_summary(text: str) -> Path | None:
 def summarise(run: Path, output: Path | None, *, whole: bool = False) -> Done:
     """Recompute a run's numbers and write them to ``output``, else beside the records."""
     target = output or _folder_of_numbers(run) / "summary.json"
-    summary = summarise_run(run)
+    summary, records = read_and_summarise(run)
     unkept = _unkept(target, summary)
     files = read_run_files(run)
     found = files.folder / "validation.json"
     countable = read_validation(found).ok if is_fresh(files, found) else None
-    lines = report.screen_lines(summary, report.first_changes(run), countable=countable)
+    lines = report.screen_lines(summary, report.first_changes(run, records), countable=countable)
     if whole:
         rest = report.detail_lines(summary)
         lines += ["", *(part for line in rest for part in report.fitted(line))]

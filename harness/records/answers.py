@@ -19,6 +19,7 @@ FINISHED = frozenset({"stop", "length"})
 REPEATED = 16
 """Tokens at an answer's beginning that are no answer where they only repeat."""
 _PERIODS = range(1, 5)
+_ASKINGS = tuple(Asking)
 
 
 def repeats(first: Sequence[object]) -> bool:
@@ -174,6 +175,8 @@ class Witnesses(Struct, frozen=True):
 
     def each(self) -> Iterator[tuple[Asking, Witness]]:
         """Each asking that has one."""
-        for asking, seen in zip(Asking, (self.S0, self.S1, self.B, self.B2, self.S2), strict=True):
+        for asking, seen in zip(
+            _ASKINGS, (self.S0, self.S1, self.B, self.B2, self.S2), strict=True
+        ):
             if seen is not None:
                 yield asking, seen

@@ -61,3 +61,9 @@ def equal(values: Sequence[object], wanted: str) -> BoolArray:
     if found in (0, count):
         return np.full(count, found > 0)
     return np.fromiter((value == wanted for value in values), np.bool_, count)
+
+
+def once(values: npt.NDArray[Any]) -> bool:
+    """Whether a column is one value over and over, bit by bit (as all nan)."""
+    raw = values.view(f"u{values.itemsize}")
+    return bool(raw[0] == raw[-1] and (raw == raw[0]).all())

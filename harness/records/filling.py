@@ -21,7 +21,7 @@ from msgspec.structs import astuple
 from harness.flips import score_state
 from harness.records.answers import FINISHED
 from harness.records.batches import oddities
-from harness.records.coding import Codes, CodesOf, coded, equal, made, spread
+from harness.records.coding import Codes, CodesOf, coded, equal, made, once, spread
 from harness.records.divergence import first_difference
 from harness.records.effects import (
     NOTHING_SHOWN,
@@ -308,6 +308,8 @@ class RecordsBuilder:
             for name in list(self._chunks)
         }
         for name, values in columns.items():
+            if name not in KEY and len(values) and values.dtype != object and once(values):
+                columns[name] = values = np.broadcast_to(values[0], values.shape)
             kind = "label" if name.endswith("_label") else name
             if kind in words:
                 dtype = pd.CategoricalDtype(words[kind][: 2 * self._count or None])

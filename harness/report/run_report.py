@@ -6,18 +6,27 @@ two scorer profiles is computed here, where the tasks are there and the run is n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from harness.analyse import Summary, Validation, read_summary, read_validation
+from harness.analyse import MOST_RESCORED, Summary, Validation, read_summary, read_validation
 from harness.errors import HarnessError, UsageError
 from harness.files import read_json
-from harness.records import RunFiles, iter_records, iter_values, read_run_files, task_folder
-from harness.report.changed_answers import changed_pairs, examples
+from harness.records import (
+    Record,
+    Records,
+    RunFiles,
+    iter_records,
+    iter_values,
+    read_run_files,
+    records_at,
+    task_folder,
+)
+from harness.report.changed_answers import changed_pairs, examples, lines_of_changes
 from harness.report.document import Change, Document, Example
 from harness.report.documents import run_document
 from harness.report.write import write_document
@@ -53,7 +62,6 @@ def load_report(
     if validation is None and known.is_file():
         validation = read_validation(known)
     from harness.people import Outcome
-    from harness.score import MOST_RESCORED
 
     judged, population = files.folder / "adjudication.json", _population(files)
     scored = population if summary.n_records <= MOST_RESCORED else None
@@ -95,10 +103,18 @@ def changes_of(run: Path | str) -> tuple[Change, ...]:
     return (*flips.changes, *texts.changes)
 
 
-def first_changes(run: Path | str) -> tuple[Example, ...]:
-    """The changes to see first, as at the top of a report; none where texts are not recorded."""
+def first_changes(run: Path | str, read: Records | None = None) -> tuple[Example, ...]:
+    """The changes to see first, as at the top of a report; none where texts are not recorded.
+
+    Args:
+        read: the run's records, where they were read with a look at their answers: only those
+            lines of the file are read again that a change is shown of.
+    """
     files = read_run_files(run)
-    records = (record for _, record in iter_records(files.records_path))
+    records: Iterable[Record] = (record for _, record in iter_records(files.records_path))
+    if read is not None:
+        lines = lines_of_changes(read) if read.checks.answers else set[int]()
+        records = records_at(files.records_path, lines).values() if lines else ()
     return examples(changed_pairs(records, prompts_of(files)))
 
 

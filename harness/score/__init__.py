@@ -6,11 +6,10 @@ Two profiles live side by side: ``paper`` is the study's algorithms with their b
 
 from harness.score.answer import Score
 from harness.score.profile_comparison import ProfileComparison, Profiles, ProfileVerdict
-from harness.score.rescore import MOST_RESCORED, flips_under, rescore
+from harness.score.rescore import flips_under, rescore
 from harness.score.scorers import PROFILES, SCORERS, Profile, score, scorer_versions
 
 __all__ = [
-    "MOST_RESCORED",
     "PROFILES",
     "SCORERS",
     "Profile",

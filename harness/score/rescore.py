@@ -13,8 +13,6 @@ from harness.tasks import Population, Prompt
 from harness.words import Status
 
 Record = Mapping[str, Any]
-MOST_RESCORED = 20_000
-"""Records of a run that are scored under both profiles where nobody asked for it."""
 
 
 def rescore(
