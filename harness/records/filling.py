@@ -45,13 +45,13 @@ from harness.records.frame import (
     numbered,
 )
 from harness.records.record import SCHEMA_VERSION, UNSEALED, record_id
-from harness.records.rows import AnswerRow, AskingsRow, FlatRow, Row
+from harness.records.rows import AnswerRow, AskingsRow, Row
 from harness.words import Effect, Mode, Status
 
 _REPEATS = ("repeats", "repeat_changes", "repeat_flips")
 _STATED: Mapping[bool | None, int] = {None: -1, False: 0, True: 1}
-Columns = dict[str, Sequence[Any]]
-_FIELDS, _FLAT = Row.__struct_fields__, FlatRow.__struct_fields__
+Columns = Mapping[str, Sequence[Any]]
+_FIELDS = Row.__struct_fields__
 _ENDINGS = FINISHED | {None}
 _NO_ANSWER, _NO_ASKINGS = AnswerRow(), AskingsRow()
 
@@ -116,15 +116,13 @@ class RecordsBuilder:
             self._check_answers(rows, lines)
         self._count += len(rows)
 
-    def add_flat(self, rows: Sequence[FlatRow], lines: Sequence[int]) -> None:
-        """Add a chunk of records that have the required columns alone: nothing of askings."""
-        told = dict(zip(_FLAT, zip(*map(astuple, rows), strict=True), strict=True))
-        one = Row(*astuple(rows[0]))
-        columns: Columns = {
-            name: (value,) * len(rows) for name, value in zip(_FIELDS, astuple(one), strict=True)
-        }
-        self._add([one] * len(rows), lines, columns | told)
-        self._count += len(rows)
+    def add_flat(self, told: Columns, lines: Sequence[int]) -> None:
+        """Add a chunk of records that have these required columns alone: nothing of askings."""
+        one = Row(*(values[0] for values in told.values()))
+        rest, count = zip(_FIELDS, astuple(one), strict=True), len(lines)
+        columns = {name: told.get(name) or (value,) * count for name, value in rest}
+        self._add([one] * count, lines, columns)
+        self._count += count
 
     def _add(self, rows: Sequence[Row], lines: Sequence[int], columns: Columns) -> None:
         self._put("line", np.fromiter(lines, np.int32, len(rows)))

@@ -16,7 +16,7 @@ from harness.records.filling import RecordsBuilder
 from harness.records.frame import LineProblem, Records
 from harness.records.lines import LineFault, value_of
 from harness.records.record import Record, decode_record
-from harness.records.rows import FlatRow, Row, decode_flat, decode_row, decode_rows
+from harness.records.rows import Row, decode_flat, decode_row, decode_rows
 from harness.words import Status
 
 _BOM = b"\xef\xbb\xbf"
@@ -128,7 +128,7 @@ def _read(path: Path, *, strict: bool, check: bool) -> Records:
 def _fill(builder: RecordsBuilder, path: Path, *, strict: bool) -> None:
     for numbers, block in _blocks(path):
         flat = decode_flat(block, len(numbers))
-        if flat is not None and not _faulty(flat):
+        if flat is not None:
             builder.add_flat(flat, numbers)
             continue
         lines = io.BytesIO(block).readlines()
@@ -141,7 +141,7 @@ def _fill(builder: RecordsBuilder, path: Path, *, strict: bool) -> None:
         builder.add(rows, numbers)
 
 
-def _faulty(rows: Sequence[Row | FlatRow]) -> bool:
+def _faulty(rows: Sequence[Row]) -> bool:
     """Whether any row has a fault; only one that lacks a hash can."""
     return any(None in map(get, rows) for get in _HASHES) and any(map(_fault, rows))
 
@@ -197,7 +197,7 @@ def _parse(line: bytes, number: int, decode: Callable[[bytes], _Row]) -> _Row | 
     return LineProblem(number, fault) if fault else row
 
 
-def _fault(row: Record | Row | FlatRow) -> str | None:
+def _fault(row: Record | Row) -> str | None:
     if row.status is not Status.OK:
         return None
     if row.solo_response_hash is None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import astuple
 
 from harness.records.answers import Witnesses
 from harness.records.lines import LineFault, is_sealed, value_of
@@ -186,11 +188,12 @@ _FLAT = msgspec.json.Decoder(FlatRow)
 _REQUIRED = len(FlatRow.__struct_fields__)
 
 
-def decode_flat(block: bytes, lines: int) -> list[FlatRow] | None:
-    """Read a block of lines with the required columns alone; ``None`` where any is another.
+def decode_flat(block: bytes, lines: int) -> dict[str, tuple[Any, ...]] | None:
+    """The columns of a block of lines with the required ones alone and a hash of each answer.
 
-    Every line begins and ends in a brace, so a value ends where its line does; no colon has a blank
-    before it, so every key counts; and there are no more keys than each must have, so none twice.
+    ``None`` where any line is another. Every line begins and ends in a brace, so a value ends where
+    its line does; no colon has a blank before it, so every key counts; and there are no more keys
+    than each must have, so none twice.
     """
     try:
         rows = _FLAT.decode_lines(block)
@@ -202,7 +205,13 @@ def decode_flat(block: bytes, lines: int) -> list[FlatRow] | None:
     apart = len(rows) == lines == len(ends) + 1 and signs[0] == ord("{")
     apart = apart and np.all(signs[ends - 1] == ord("}")) and np.all(signs[ends + 1] == ord("{"))
     once = np.count_nonzero(before == ord('"')) == lines * _REQUIRED and before.min() > ord(" ")
-    return rows if apart and once else None
+    if not (apart and once):
+        return None
+    columns = dict(
+        zip(FlatRow.__struct_fields__, zip(*map(astuple, rows), strict=True), strict=True)
+    )
+    hashes = columns["solo_response_hash"], columns["batch_response_hash"]
+    return None if any(None in column for column in hashes) else columns
 
 
 def decode_rows(lines: list[bytes]) -> list[Row] | None:
