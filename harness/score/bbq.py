@@ -150,8 +150,9 @@ def paper(text: str, fields: Mapping[str, Any]) -> Score:
         if hit := pattern.search(text):
             return Score(1.0, "unknown", f"unknown:{name}", hit.span(), hit.group(), PAPER)
     start, end = len(text) - len(text.lstrip()), len(text.rstrip())
-    if hit := _LETTER.search(text) or _BARE_LETTER.search(text, 0, start + BARE_LETTER_WINDOW):
-        rule = "letter:line" if hit.re is _LETTER else "letter:bare"
+    of_line = _LETTER.search(text)
+    if hit := of_line or _BARE_LETTER.search(text, 0, start + BARE_LETTER_WINDOW):
+        rule = "letter:line" if of_line else "letter:bare"
         chosen, span = option_of(hit[1]), hit.span(1)
     else:
         said = set(_PAPER_WORD.findall(text.lower()))

@@ -23,7 +23,7 @@ class _Later:
 
 
 def lazily(text: str, flags: int = 0) -> re.Pattern[str]:
-    """What ``re.compile`` gives, compiled when it is first used; not for functions of ``re``.
+    """What ``re.compile`` gives, compiled when it is first used; for its own methods alone.
 
     Args:
         text: the expression.
