@@ -28,12 +28,12 @@ from harness.records import (
     plan_seal,
     record_id,
 )
+from harness.settings import read_arguments
 from harness.words import MODES, BackendName, CachePolicy
 
 OF_FILES: dict[str, Look] = {}
-_FLAGS = {"dtype": "--dtype", "max_model_len": "--max-model-len"}
-"""Settings of a server that its engine tells too, and the flag that may overrule them."""
 _IN_ENGINE = {"dtype": "dtype", "max_model_len": "max_seq_len"}
+"""Settings of a server that its engine tells too; an argument of the same name overrules them."""
 _ALSO: Mapping[object, str] = {"half": "float16", "float": "float32"}  # as vLLM reads --dtype
 
 
@@ -224,11 +224,11 @@ def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
     for name in ("tensor_parallel", "pipeline_parallel"):
         if (size := server.get(name, 1)) != 1:
             pairs.append((name, size, engine.get(f"{name}_size")))
-    given = str(server.get("extra_args")).replace("_", "-")
-    ours = spec.get("backend") != BackendName.EXTERNAL and "--config" not in given
-    for name, flag in _FLAGS.items() if ours else ():
-        wanted, told = server.get(name), engine.get(_IN_ENGINE[name])
-        if flag not in given and wanted != "auto" and told is not None:
+    given = read_arguments([*map(str, server.get("extra_args") or ())])
+    ours = spec.get("backend") != BackendName.EXTERNAL and "config" not in given
+    for name, its in _IN_ENGINE.items() if ours else ():
+        wanted, told = server.get(name), engine.get(its)
+        if name not in given and wanted != "auto" and told is not None:
             pairs.append((name, _ALSO.get(wanted, wanted), str(told).removeprefix("torch.")))
     for name, wanted, told in pairs:
         if wanted is not None and told is not None and str(wanted) != str(told):

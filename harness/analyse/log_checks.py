@@ -6,10 +6,9 @@ each asking took, what was sent how often, by which name, from which weights, at
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from harness.analyse.logged_steps import LoggedSteps
 from harness.analyse.starts import of_no_session
 from harness.prove import ServerFacts
 from harness.records import FINISHED, NEAR_S, Start, Startup, object_in
+from harness.settings import read_arguments
 from harness.words import MODES, Asking, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
 
 OF_LOGS: dict[str, Look] = {}
@@ -318,13 +318,14 @@ def _of_another(run: Checked, startup: Startup, start: Start, log: str) -> Itera
     if facts.arguments and without_nonce(name) != name and name not in log:
         yield f"its log does not name {name}"
     command = served.get("command")
-    given = _flags(command) if isinstance(command, Sequence) else {}
-    for flag, value in given.items():
-        told = facts.arguments.get(flag.removeprefix("--").replace("-", "_"))
-        if not _alike(value, told):
+    given = read_arguments([*map(str, command)]) if isinstance(command, Sequence) else {}
+    for name, value in given.items():
+        told = facts.arguments.get(name)
+        if isinstance(value, str) and not _alike(value, told):
+            flag = f"--{name.replace('_', '-')}"
             yield f"{flag} {value} in its command, {str(told)[:80]} in its log"
     folder = startup.model in object_in(run.files.metadata, "model_files")
-    weights, named = given.get("--model"), served.get("hf_id")
+    weights, named = given.get("model"), served.get("hf_id")
     hub = weights and not folder and not weights.startswith("/")
     if hub and weights != named and named in _settled(run):
         yield f"weights {named}, and {weights} in its command"
@@ -334,17 +335,6 @@ def _of_another(run: Checked, startup: Startup, start: Start, log: str) -> Itera
 def _settled(run: Checked) -> set[object]:
     """The weights that the settings name; others are the concern of `settings_as_served`."""
     return {model.get("hf_id") for model in run.files.spec.get("models") or ()}
-
-
-def _flags(command: Sequence[Any]) -> Mapping[str, str]:
-    """The flags of a command that have one value; the last one wins."""
-    words = [
-        part
-        for word in map(str, command)
-        for part in (word.split("=", 1) if word.startswith("--") else [word])
-    ]
-    pairs = itertools.pairwise(words)
-    return {one: value for one, value in pairs if one[:2] == "--" and value[:2] != "--"}
 
 
 def _alike(given: str, told: Any) -> bool:

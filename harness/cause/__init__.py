@@ -41,15 +41,9 @@ from harness.cause.defects import (
     known_defects,
     not_judged,
 )
+from harness.cause.run_traits import judged_run, spec_of_run, traits_of_run
 from harness.cause.shrinking import Shrinker, Tally, Trial
-from harness.cause.traits import (
-    Traits,
-    judged_run,
-    spec_of_run,
-    traits_of,
-    traits_of_run,
-    with_axis,
-)
+from harness.cause.traits import Traits, traits_of, with_axis
 
 __all__ = [
     "FEWEST_BLOCKS",

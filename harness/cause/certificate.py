@@ -26,8 +26,8 @@ from harness.analyse import (
 )
 from harness.cause.certificate_counts import Counts, Gathered
 from harness.cause.defects import Judged, fitting
+from harness.cause.run_traits import judged_run, spec_of_run
 from harness.cause.same_stack import other_stack
-from harness.cause.traits import judged_run, spec_of_run
 from harness.errors import UsageError
 from harness.prove import WHERE_IT_LISTENS
 from harness.records import (

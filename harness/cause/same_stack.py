@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from harness.analyse import StackDifference, stack_differences
 from harness.records import RunFiles, object_in
+from harness.settings import read_arguments
 from harness.words import MODES
 
 _SHOWN = 3
-_BUDGET = re.compile(r"--max-num-batched-tokens[= ]\d+")
+_BUDGET = "max_num_batched_tokens"
 _PIECES = re.compile(r"'compile_ranges_endpoints': \[[^]]*\]")
 """What follows from the tokens of a step, among what the engine says of its compilation."""
 _ON_PURPOSE = re.compile(
@@ -59,7 +60,8 @@ def _differing(first: RunFiles, other: RunFiles) -> Iterator[StackDifference]:
             yield one
 
 
-def _arguments(files: RunFiles) -> str:
-    """A server's further arguments in one line, without the tokens of a step."""
+def _arguments(files: RunFiles) -> dict[str, object]:
+    """A server's further arguments, without the tokens of a step."""
     given = object_in(files.spec, "server").get("extra_args") or ()
-    return " ".join(_BUDGET.sub("", " ".join(map(str, given))).split())
+    told = read_arguments([*map(str, given)])
+    return {name: value for name, value in told.items() if name != _BUDGET}

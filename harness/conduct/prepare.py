@@ -1,7 +1,6 @@
 """From a spec to work that can begin: inputs read and checked, the plan made, nothing started."""
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +10,7 @@ from harness.files import sha256_of
 from harness.models import weights_folder
 from harness.plan import Lifetime, Plan, build_plan
 from harness.records import fingerprint
-from harness.settings import LoadedSpec, RunSpec
+from harness.settings import LoadedSpec, RunSpec, number_of, read_arguments
 from harness.tasks import Population, load_tasks
 from harness.words import DispatchMode, Mode, RequestEndpoint
 
@@ -150,22 +149,21 @@ def _refuse_what_cannot_be_sent(spec: RunSpec, candidates: Sequence[Candidate]) 
             hint="other dispatch modes, or request.endpoint: completions",
         )
     wide, gated = sizes(DispatchMode.WIDE), sizes(DispatchMode.GATED)
-    # the last one counts, as it does for vLLM
-    slots = re.findall(r"--max-num-seqs[= ](\d+)", " ".join(spec.server.extra_args))[-1:]
+    slots = number_of(read_arguments(spec.server.extra_args), "max_num_seqs")
     if wide and not slots:
         raise UsageError(
             "dispatch mode wide needs to know how many requests the server runs at once",
             hint="add --max-num-seqs N to server.extra_args, with N under the batch size",
         )
-    if wide and slots and min(wide) <= int(slots[0]):
+    if wide and slots and min(wide) <= slots:
         raise UsageError(
-            f"dispatch mode wide: a batch of {min(wide)} does not fill the server's {slots[0]} "
+            f"dispatch mode wide: a batch of {min(wide)} does not fill the server's {slots} "
             "slots, so no request would wait and join running ones",
             hint="larger batches, or a smaller --max-num-seqs in server.extra_args",
         )
-    if gated and slots and max(gated) > int(slots[0]):
+    if gated and slots and max(gated) > slots:
         raise UsageError(
-            f"dispatch mode gated: the server's {slots[0]} slots cannot admit a batch of "
+            f"dispatch mode gated: the server's {slots} slots cannot admit a batch of "
             f"{max(gated)} in one engine step",
             hint="smaller batches, or a larger --max-num-seqs in server.extra_args",
         )

@@ -22,13 +22,13 @@ from harness.machine import (
     host_facts,
     interpreter_versions,
 )
-from harness.models import PREFIX
+from harness.models import PREFIX, model_config, telling
 from harness.prove import ActivationEvidence, Device, Difference
 from harness.records import RunFolder, experiment_of, plan_seal
 from harness.score import scorer_versions
 from harness.secrets import redact_command
 from harness.serve import LaunchOptions
-from harness.settings import RunSpec
+from harness.settings import RunSpec, read_arguments
 from harness.words import Asking, BackendName, DispatchMode, RequestEndpoint
 
 NAME = "metadata.json"
@@ -75,6 +75,7 @@ class RunFacts(msgspec.Struct):
     scorers: dict[str, int] | UnsetType = UNSET
     does_not_count: str | UnsetType = UNSET
     plan_sha256: str | UnsetType = UNSET
+    model_configs: dict[str, Any] | UnsetType = UNSET
 
 
 def told_by(options: LaunchOptions, evidence: ActivationEvidence) -> ServerTold:
@@ -115,6 +116,8 @@ class Metadata:
         self._facts = known or _first_facts(folder.run_id, prepared, site, kind, session)
         if known is None:
             self._facts.plan_sha256 = plan_seal(msgspec.to_builtins(self._facts, enc_hook=str))
+        self._models = prepared.spec.models
+        self._learn_models()
         self._facts.sessions.append(session)
         self._facts.complete = False
         self.save()
@@ -139,7 +142,18 @@ class Metadata:
             gpus = (gpu["name"] for gpu in facts.gpus)
             name = facts.host["processor"] if told.device is Device.CPU else next(gpus, None)
             facts.device = {"kind": str(told.device), "name": name}
+        self._learn_models()  # a start may have fetched them
         self.save()
+
+    def _learn_models(self) -> None:
+        """Put down what each model's configuration says, where it is at hand and was not yet."""
+        facts = self._facts
+        known = {} if facts.model_configs is UNSET else facts.model_configs
+        for model in self._models:
+            config = None if model.name in known else model_config(model.hf_id, model.revision)
+            if config is not None:
+                known[model.name] = telling(config)
+        facts.model_configs = known or UNSET
 
     def complete(self, parity: Mapping[str, tuple[Difference, ...]]) -> None:
         """Every planned record is there and good; what the two modes' servers differ in."""
@@ -272,7 +286,7 @@ def _first_facts(
 
 def not_controlled(spec: RunSpec) -> list[str]:
     """What this run leaves to the server or to chance, in words for a report."""
-    controls, arguments = spec.controls, " ".join(spec.server.extra_args)
+    controls, arguments = spec.controls, read_arguments(spec.server.extra_args)
     default, asked = "server_default", set(controls.askings)
     hub = (m for m in spec.models if not m.hf_id.startswith((".", "/", "docker/", PREFIX)))
     open_points = {
@@ -285,7 +299,7 @@ def not_controlled(spec: RunSpec) -> list[str]:
         "no batched repeat measures change between equal batches": Asking.B2 not in asked,
         "solo is always asked before batched": Asking.S2 not in asked,
         "the scheduler's batch limits are left at their defaults": (
-            "--max-num-seqs" not in arguments
+            "max_num_seqs" not in arguments
         ),
         "synchronized and prompt_list do not admit a whole batch in one engine step": True,
         "one server lifetime for each model and mode": True,

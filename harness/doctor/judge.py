@@ -3,7 +3,6 @@
 Here is when each case of a check holds; its status and its words are in ``findings.yaml``.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -17,7 +16,7 @@ from harness.findings import Finding, Status
 from harness.machine import Gpu
 from harness.models import PREFIX
 from harness.prove import beyond_read, parse_version
-from harness.settings import RunSpec
+from harness.settings import RunSpec, number_of, read_arguments
 from harness.words import BackendName, Mode
 
 _GB = 1e9
@@ -28,11 +27,12 @@ _SHM_BYTES = int(0.25 * _GB)
 """The engine asks for 160 MiB of shared memory on one device."""
 _WEIGHTS_RESERVE = 1.1
 _HOPPER = (9, 0)
-_WORKERS = re.compile(r"(?:--(?:tensor|pipeline|data)-parallel-size|-[tpd]p)[= ](\d+)")
+_WORKERS = tuple(f"{kind}_parallel_size" for kind in ("tensor", "pipeline", "data"))
 _NO_DRIVER = ("communicate with the NVIDIA driver", "Driver/library version mismatch")
 """Where ``nvidia-smi`` says so, CUDA does not work either."""
 _LOWEST = (8, 0)
-_FLASH = re.compile(r"flash[_-]attn[_-]version\D{0,4}(\d)")
+_VARIABLES_GONE = (0, 26)
+"""From this release on vLLM reads no variable of attention."""
 _INVARIANT_FLASH = ("2",)
 """Generations of FlashAttention without the defect of vllm#51902 on Hopper."""
 _SINCE: dict[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -170,14 +170,17 @@ def _mode(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
     gpus, backend = _used(facts, spec), spec.server.attention_backend
     if not gpus or Mode.BATCH_INVARIANT not in spec.modes:
         return
-    eager = "--enforce-eager" in spec.server.extra_args
+    given = read_arguments(spec.server.extra_args)
+    eager = given.get("enforce_eager") is True or given.get("optimization_level") == "0"
     for gpu in gpus:
         yield capability_finding(gpu.capability, facts.vllm, enforce_eager=eager)
     refuses = (0, 12, 0) <= (parse_version(facts.vllm) or (0,)) < (0, 20, 0)
     hopper = backend == "FLASH_ATTN" and gpus[0].capability == _HOPPER
-    given = (*spec.server.extra_args, spec.server.env.get("VLLM_FLASH_ATTN_VERSION", ""))
-    asked = _FLASH.search(" ".join(given[:-1])) or re.fullmatch(r"(\d)", given[-1])
-    flash = asked[1] if asked else None
+    group = given.get("attention_config")
+    stated = group.get("flash_attn_version") if isinstance(group, dict) else None
+    if stated is None and (parse_version(facts.vllm) or (0,)) < _VARIABLES_GONE:
+        stated = spec.server.env.get("VLLM_FLASH_ATTN_VERSION")
+    flash = None if stated is None else str(stated)
     cases = {
         "refused": backend is None and refuses,
         "open": backend is None,
@@ -214,9 +217,10 @@ def _used(facts: Facts, spec: RunSpec) -> list[Gpu]:
     CUDA has an order of its own where they are not all alike; then it may be any.
     """
     gpus = _gpus(facts, spec)
-    sizes = _WORKERS.findall(" ".join(spec.server.extra_args))
+    given = read_arguments(spec.server.extra_args)
+    sizes = (number_of(given, name) or 1 for name in _WORKERS)
     alike = len({gpu.name for gpu in gpus}) < 2
-    return gpus[: spec.server.workers * prod(map(int, sizes))] if alike else gpus
+    return gpus[: spec.server.workers * prod(sizes)] if alike else gpus
 
 
 def _release(text: str) -> tuple[int, ...]:

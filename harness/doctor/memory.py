@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from harness.settings import read_arguments
+
 _BYTES = {"float16": 2, "half": 2, "bfloat16": 2, "float32": 4, "float": 4}
 _TIED = frozenset({"gemma", "gemma2", "gemma3_text", "cohere", "cohere2"})
 """Model types whose embedding is the output too where the configuration does not say so."""
@@ -28,8 +30,8 @@ _OTHERWISE = (
 )
 """Keys that say of a known type that it is of another form after all."""
 _OTHER_WEIGHTS = frozenset(
-    {"--quantization", "-q", "--kv-cache-dtype", "--cpu-offload-gb", "--load-format"}
-    | {"--enable-lora", "--speculative-config", "--data-parallel-size", "-dp"}
+    {"quantization", "kv_cache_dtype", "cpu_offload_gb", "load_format", "enable_lora"}
+    | {"speculative_config", "data_parallel_size"}
 )
 """Arguments of vLLM with which a GPU holds more or less than the configuration tells."""
 _MOST = 2**40
@@ -96,7 +98,7 @@ def shape_of(config: Mapping[str, Any], dtype: str, args: Sequence[str] = ()) ->
     kind, otherwise = str(config.get("model_type")), any(config.get(k) for k in _OTHERWISE)
     if not size or kind not in _KNOWN or otherwise or config.get("decoder_sparse_step", 1) != 1:
         return None
-    if any(arg.partition("=")[0].replace("_", "-") in _OTHER_WEIGHTS for arg in args):
+    if _OTHER_WEIGHTS & set(read_arguments(args)):
         return None
     names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
     numbers = [_number(config, name) for name in names]

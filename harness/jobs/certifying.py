@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -19,11 +18,11 @@ from harness.jobs.runs import conducted
 from harness.jobs.together import at_once
 from harness.records import RunFiles, new_run_id
 from harness.report import certificate_document, write_document
-from harness.settings import Expect, LoadedSpec, RunSpec
+from harness.settings import Expect, LoadedSpec, RunSpec, number_of, read_arguments
 from harness.tasks import Population
 from harness.words import MODES, Asking, BackendName, DispatchMode
 
-_SLOTS = re.compile(r"--max-num-seqs[= ](\d+)")
+_SLOTS = "max_num_seqs"
 _BUDGET = "--max-num-batched-tokens"
 _STEPS = (None, 256, 257, 255)
 """Tokens of a step, a lifetime each: the server's own, then round where kernels change."""
@@ -116,7 +115,7 @@ def rows_of(asked: Asked) -> conduct.CandidateSource:
 
     def source(spec: RunSpec, population: Population) -> tuple[Candidate, ...]:
         most = len(population.prompts)
-        slots = int((_SLOTS.findall(" ".join(spec.server.extra_args)) or ["0"])[-1])
+        slots = number_of(read_arguments(spec.server.extra_args), _SLOTS) or 0
         fits = [
             (schedule, width)
             for schedule, width in product(asked.schedules, asked.widths)
@@ -189,7 +188,7 @@ def _lifetime(loaded: LoadedSpec, asked: Asked, number: int) -> LoadedSpec:
     given = list(spec.server.extra_args)
     steps = _steps(asked, number)
     if spec.backend is not BackendName.EXTERNAL:
-        if not _SLOTS.search(" ".join(given)):
+        if _SLOTS not in read_arguments(given):
             given += ["--max-num-seqs", str(max(2, max(asked.widths) // 2))]
         if steps is not None:
             given += [_BUDGET, str(steps)]  # the last one counts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -23,7 +22,7 @@ from harness.findings import Finding
 from harness.images import ImageLock
 from harness.jobs import Done
 from harness.machine import interpreter_versions, read_gpus
-from harness.models import weights_folder
+from harness.models import model_config
 from harness.settings import RunSpec
 from harness.words import BackendName, Mode
 
@@ -61,9 +60,12 @@ def check_invariance(
     elif not_judged(release) == not_judged(None):
         hint = "0.11.1 is the first with VLLM_BATCH_INVARIANT"
         raise UsageError(f"--vllm: {shown(release)} is older than the mode", hint=hint)
-    platform = "cpu" if _is_cpu(spec, lock) else "cuda"
+    platform: str | None = "cpu" if _is_cpu(spec, lock) else "cuda"
     if capability is not None and not _CAPABILITY.fullmatch(capability):
         raise UsageError(f"--capability: {shown(capability)} is none", hint="for example 9.0")
+    elsewhere = spec.backend is BackendName.EXTERNAL
+    if elsewhere and capability is None and not spec.server.on_cpu:
+        platform = None  # this machine's GPU need not be that server's
     if capability is None and platform == "cuda":
         gpus = read_gpus().found
         read = gpus[0].capability if gpus else None
@@ -71,7 +73,7 @@ def check_invariance(
     known: dict[str, Any] = {
         "release": release,
         "capability": capability,
-        "config": _config(spec),
+        "configs": [model_config(one.hf_id, one.revision) for one in spec.models],
         "features": _words(features, Trait.FEATURE, "dense"),
         "quantization": _words(quantization, Trait.QUANTIZATION, "none"),
         "platform": platform,
@@ -143,19 +145,6 @@ def _is_cpu(spec: RunSpec, lock: Path) -> bool:
     return spec.server.on_cpu
 
 
-def _config(spec: RunSpec) -> dict[str, Any] | None:
-    """The first model's ``config.json``, where its folder is here."""
-    folder = weights_folder(spec.models[0].hf_id)
-    file = folder / "config.json" if folder else None
-    if file is None or not file.is_file():
-        return None
-    try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return read if isinstance(read, dict) else None
-
-
 def _words(text: str | None, trait: Trait, none: str) -> tuple[str, ...] | None:
     """Stated words of a trait.
 
@@ -166,6 +155,7 @@ def _words(text: str | None, trait: Trait, none: str) -> tuple[str, ...] | None:
         return None
     flag = f"--{'features' if none == 'dense' else trait}"
     known = {none, *(word for one in known_defects() for word in one.when.get(trait, ()))}
+    known |= {Trait.SPECULATIVE} if trait is Trait.FEATURE else set()
     stated = tuple(dict.fromkeys(text.split(",")))
     for word in stated:
         if word not in known:

@@ -3,6 +3,7 @@
 Other rooms ask where a model's weights lie; only `fetch` downloads or writes anything.
 """
 
+from harness.models.configuration import model_config, telling
 from harness.models.shelf import (
     PREFIX,
     KnownModel,
@@ -23,6 +24,8 @@ __all__ = [
     "insist_fetched",
     "insist_on_room",
     "known_models",
+    "model_config",
     "shelf",
+    "telling",
     "weights_folder",
 ]

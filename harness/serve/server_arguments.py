@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from harness.errors import UsageError
 from harness.prove import WORKER_EXTENSION, beyond_read, parse_version
-from harness.settings import ModelSpec, RunSpec
+from harness.settings import ModelSpec, RunSpec, each_argument, read_arguments
 from harness.words import BackendName, CachePolicy, DispatchMode
 
 _OUR_FLAGS = (
@@ -96,8 +96,8 @@ def server_arguments(
 
 def _refuse_extra_arguments(spec: RunSpec) -> None:
     ours = (*_OUR_FLAGS, *((_EXTENSION_FLAG,) if spec.controls.worker_proof else ()))
-    for argument in spec.server.extra_args:
-        flag = argument.split("=", 1)[0].replace("_", "-")
+    for argument in each_argument(spec.server.extra_args):
+        flag = argument.flag
         if flag in ours:
             raise UsageError(
                 f"server.extra_args repeats {flag}, which the harness sets itself",
@@ -144,7 +144,8 @@ def cascade(spec: RunSpec, release: str | None) -> Cascade:
     """Whether a server of this release takes the flag that turns cascade attention off."""
     if spec.controls.cascade_attention == "server_default":
         return Cascade()
-    if _CASCADE in spec.server.extra_args or spec.backend is BackendName.EXTERNAL:
+    given = read_arguments(spec.server.extra_args)
+    if given.get("disable_cascade_attn") is True or spec.backend is BackendName.EXTERNAL:
         return Cascade()
     version = parse_version(release)
     if version is not None and version[:2] < _CASCADE_GONE:

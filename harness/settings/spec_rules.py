@@ -22,6 +22,7 @@ from harness.settings.run_spec import (
     keys_at,
     suggest_key,
 )
+from harness.settings.vllm_arguments import each_argument, read_arguments
 from harness.settings.yaml_lines import KeyPath
 from harness.words import Asking, BackendName, DispatchMode
 
@@ -39,22 +40,20 @@ _WORDS = (
     ("a valid boolean", "true or false"),
     ("an object", "a section with keys"),
 )
-_SIZES = ("--tensor-parallel-size", "-tp", "--pipeline-parallel-size", "-pp")
+_SIZES = ("tensor_parallel_size", "pipeline_parallel_size")
 _MODE_VARIABLE = "VLLM_BATCH_INVARIANT"
 _OWNED_ARGUMENTS = {
     "model": "models",
-    "served-model-name": "models",
+    "served_model_name": "models",
     "revision": "models",
     "port": "server.port",
-    "max-model-len": "server.max_model_len",
+    "max_model_len": "server.max_model_len",
     "dtype": "server.dtype",
-    "gpu-memory-utilization": "server.gpu_memory_utilization",
-    "attention-backend": "server.attention_backend",
-    "enable-prefix-caching": "controls.prefix_caching",
-    "no-enable-prefix-caching": "controls.prefix_caching",
-    "async-scheduling": "controls.async_scheduling",
-    "no-async-scheduling": "controls.async_scheduling",
-    "enable-logging-iteration-details": "controls.iteration_log",
+    "gpu_memory_utilization": "server.gpu_memory_utilization",
+    "attention_backend": "server.attention_backend",
+    "enable_prefix_caching": "controls.prefix_caching",
+    "async_scheduling": "controls.async_scheduling",
+    "enable_logging_iteration_details": "controls.iteration_log",
 }
 
 
@@ -124,10 +123,11 @@ def _about_ranks(spec: RunSpec) -> Iterator[Complaint]:
             f"{spec.server.workers} ranks run the model, and each has to say which kernels it runs"
         )
         yield ("controls", "worker_proof"), what, "--worker-proof on"
-    for index, argument in enumerate(spec.server.extra_args):
-        if argument.partition("=")[0].replace("_", "-") in _SIZES:
+    given = spec.server.extra_args
+    for one in each_argument(given):
+        if one.name in _SIZES:
             hint = "use server.tensor_parallel and server.pipeline_parallel"
-            yield ("server", "extra_args", index), f"{argument} is said twice", hint
+            yield ("server", "extra_args", one.at), f"{given[one.at]} is said twice", hint
 
 
 def _about_overlap(spec: RunSpec) -> Iterator[Complaint]:
@@ -136,7 +136,7 @@ def _about_overlap(spec: RunSpec) -> Iterator[Complaint]:
     server, overlap = spec.server, spec.server.overlap
     if spec.backend is BackendName.EXTERNAL:
         yield path, "servers that someone else runs are not started here", "leave --overlap out"
-    elif not server.on_cpu and "--kv-cache-memory-bytes" not in " ".join(server.extra_args):
+    elif not server.on_cpu and "kv_cache_memory_bytes" not in read_arguments(server.extra_args):
         yield (
             path,
             f"{overlap} servers at once: each would take the memory that the others leave",
@@ -178,12 +178,9 @@ def _about_server(server: ServerSettings) -> Iterator[Complaint]:
     except ValueError as error:
         what = f"no command as a shell would read it: {str(error).lower()}"
         yield ("server", "native_command"), what, "close the quotation"
-    for index, argument in enumerate(server.extra_args):
-        if not argument.startswith("--"):
-            continue
-        name = argument[2:].partition("=")[0].replace("_", "-")
-        path = ("server", "extra_args", index)
-        if name in _OWNED_ARGUMENTS:
-            yield path, f"--{name} has a key of its own", f"use {_OWNED_ARGUMENTS[name]}"
-        elif names_a_secret(name):
-            yield path, f"--{name} is a secret and does not belong here", "export it instead"
+    for one in each_argument(server.extra_args):
+        path = ("server", "extra_args", one.at)
+        if one.name in _OWNED_ARGUMENTS:
+            yield path, f"{one.flag} has a key of its own", f"use {_OWNED_ARGUMENTS[one.name]}"
+        elif names_a_secret(one.name):
+            yield path, f"{one.flag} is a secret and does not belong here", "export it instead"
