@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle, islice
+from itertools import combinations, cycle, islice
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import msgspec
 
 from harness import conduct
 from harness.cause import FEWEST_BLOCKS, Axis, Cost, Reading, costs
-from harness.errors import UsageError
+from harness.errors import UsageError, shown
 from harness.files import read_json, write_json
 from harness.jobs import Done
 from harness.jobs.certifying import Asked, rows_of
@@ -51,7 +51,8 @@ def bench(
     measured one after the other, with the others idle; then start-up is not measured.
 
     Raises:
-        UsageError: an axis, or fewer blocks than an interval takes.
+        UsageError: an axis, be it one that changes nothing of the server, or fewer blocks than an
+            interval takes.
         HarnessError: as `harness.conduct.run`.
     """
     if blocks < FEWEST_BLOCKS:
@@ -62,6 +63,7 @@ def bench(
     turned = (read.values[:: 1 if block % 2 else -1] for block in range(1, blocks + 1))
     servers = [(block, arm) for block, arms in enumerate(turned, 1) for arm in arms]
     bench = _Bench(cells, read, concurrent)
+    bench.insist_apart()
     bench.ahead(servers)
     readings = [reading for server in servers for reading in bench.lifetime(server)]
     found = costs(readings, read.base)
@@ -93,6 +95,20 @@ class _Bench:
     axis: Axis
     concurrent: Sequence[int]
 
+    def insist_apart(self) -> None:
+        """Refuse an axis of which two values ask the same server in the same way.
+
+        Raises:
+            UsageError: every difference that was measured would be chance.
+        """
+        told = [(arm, self._spec_of(arm).spec) for arm in self.axis.values]
+        for (one, own), (other, its) in combinations(told, 2):
+            if own == its:
+                what = f"{shown(one)} and {shown(other)} are the same server to what bench sends"
+                hint = "bench times prompts alone and at once: name an axis of the server, such as "
+                hint += "mode or attention; harness matrix has schedule and width"
+                raise UsageError(f"--axis {self.axis.name}: {what}", hint=hint)
+
     def ahead(self, servers: Sequence[_Server]) -> None:
         """Have as many whole blocks up at once as may overlap, and measure one after the other."""
         arms = len(self.axis.values)
@@ -109,9 +125,10 @@ class _Bench:
         self.lifetime(server, place, (turns, number))
 
     def _kept(self, server: _Server) -> Path:
-        prepared = self._prepared(server)
-        waves = hashlib.sha256(repr(self.concurrent).encode()).hexdigest()[:4]
-        name = f"{prepared.spec.name}-bench-{prepared.fingerprint[:8]}-{waves}-{server[0]}"
+        prepared, (block, arm) = self._prepared(server), server
+        # servers that run already are no part of a fingerprint: the arm tells them apart
+        waves = hashlib.sha256(repr((self.concurrent, arm)).encode()).hexdigest()[:8]
+        name = f"{prepared.spec.name}-bench-{prepared.fingerprint[:8]}-{waves}-{block}"
         return self.cells.results / name / "readings.json"
 
     def _read(self, server: _Server) -> list[Reading]:
@@ -120,9 +137,11 @@ class _Bench:
         return _there(kept, server) if kept.is_file() else []
 
     def _prepared(self, server: _Server) -> conduct.Prepared:
-        arm = server[1]
-        loaded, _ = self.cells.spec_of(() if arm == self.axis.base else ((self.axis.name, arm),))
-        return conduct.prepare(loaded, source=rows_of(self.cells.asked))
+        return conduct.prepare(self._spec_of(server[1]), source=rows_of(self.cells.asked))
+
+    def _spec_of(self, arm: str) -> LoadedSpec:
+        cell = () if arm == self.axis.base else ((self.axis.name, arm),)
+        return self.cells.spec_of(cell)[0]
 
     def lifetime(
         self, server: _Server, place: int = 0, turn: tuple[Turns, int] | None = None

@@ -135,3 +135,49 @@ def test_other_numbers_at_once_are_measured_anew(place):
     cells = Cells(load_spec("spec.yaml"), read_axes(["mode"]), ONE, Path("results"))
     one, other = (benching._Bench(cells, cells.axes[0], sizes) for sizes in ((1, 4), (1, 8)))
     assert one._kept((1, "standard")) != other._kept((1, "standard"))
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        "schedule=gated|wide",
+        "schedule=staggered|synchronized|gated",
+        "width=2|4",
+        "tensor_parallel=1|01",
+        "slots=--max-num-seqs 4|--max-num-seqs  4",
+        "way=A_VARIABLE=1 --x 2|--x 2 A_VARIABLE=1",
+    ],
+)
+@pytest.mark.parametrize("overlap", ["1", "2"])
+def test_an_axis_that_changes_no_server_is_refused_before_one_starts(place, axis, overlap):
+    place.causes()
+    flags = ("--axis", axis, "--overlap", overlap, "-o", "cost", "--quiet")
+    code, out, err = place.harness("bench", "-c", "spec.yaml", *flags)
+    assert (code, out) == (2, "")
+    assert f"--axis {axis.partition('=')[0]}: " in err
+    assert "are the same server to what bench sends" in err
+    assert not list(Path().glob("results/*"))
+    assert not Path("cost").exists()
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        "mode",
+        "graphs",
+        "async_scheduling",
+        "plugin",
+        "dtype",
+        "attention",
+        "prefix_cache=off|salted",
+        "server=http://127.0.0.1:1|http://127.0.0.1:2",
+        "slots=--max-num-seqs 4|--max-num-seqs 5",
+    ],
+)
+def test_no_two_servers_of_a_bench_share_a_folder(place, axis):
+    (read,) = read_axes([axis])
+    cells = Cells(load_spec("spec.yaml"), (read,), ONE, Path("results"))
+    bench = benching._Bench(cells, read, (1,))
+    bench.insist_apart()
+    servers = [(block, arm) for block in (1, 2) for arm in read.values]
+    assert len({bench._kept(one) for one in servers}) == len(servers)
