@@ -3,16 +3,7 @@
 Pure: values and files in, values out. Servers are asked by `harness.jobs`.
 """
 
-from harness.cause.attribution import (
-    Attribution,
-    Axis,
-    Cell,
-    CellTotal,
-    Explorer,
-    How,
-    Seen,
-    name_of,
-)
+from harness.cause.attribution import Attribution, Axis, Explorer, How
 from harness.cause.case_file import (
     Case,
     CaseAnswer,
@@ -42,6 +33,7 @@ from harness.cause.defects import (
     not_judged,
 )
 from harness.cause.run_traits import judged_run, spec_of_run, traits_of_run
+from harness.cause.seen import Cell, CellTotal, Seen, name_of
 from harness.cause.shrinking import Shrinker, Tally, Trial
 from harness.cause.traits import Traits, traits_of, with_axis
 

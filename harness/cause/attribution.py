@@ -1,9 +1,10 @@
 """Which axis takes a change away: one axis at a time from a base, then several together.
 
-A value takes the change away only if the change is there at the base, again at the end, and in none
-of as many lifetimes at that value as the base's own flakiness asks for. Anything less is unknown: a
-cell that was refused, shared no steps or was noisy is no clean one, and a change that comes too
-seldom to be told from luck has no cause here.
+A value takes the change away only if the change is there at the base, before, between and after
+the lifetimes at that value, and in none of these, of which there are as many as the base's own
+flakiness asks for. Anything less is unknown: a cell that was refused, shared no steps, was noisy
+or was asked less than the base is no clean one, and a change that comes too seldom to be told from
+luck has no cause here.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import combinations
+from itertools import combinations, count
 
 from msgspec import Struct
 from scipy import special
 
-from harness.analyse import wilson_interval
+from harness.cause.seen import Cell, CellTotal, Seen, name_of, shortfall
 
 LUCK = 0.005
 """Chance of calling a value clean by luck, at most."""
@@ -44,38 +45,8 @@ class Axis:
         return self.values[1:]
 
 
-Cell = tuple[tuple[str, str], ...]
-"""The values that differ from the base, by axis; none of them is the base."""
-
-
-class Seen(Struct, frozen=True):
-    """What one lifetime of one cell showed.
-
-    Attributes:
-        changed: prompts whose text changes with the batch.
-        prompts: prompts that were asked.
-        not_seen: why nothing follows from it: the server refused, the mode is not proven, no steps
-            were shared; empty where something does.
-        noise: rows that change with time alone.
-        cache: prompts whose text changes between the first asking and the second, both alone.
-        mixed: rows whose batch mixed prefill and decode.
-        seconds: of wall time.
-    """
-
-    changed: frozenset[str]
-    prompts: int
-    not_seen: str = ""
-    noise: int = 0
-    cache: int = 0
-    mixed: int = 0
-    seconds: float = 0.0
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether it showed that nothing changes."""
-        return not (self.not_seen or self.changed or self.noise)
-
-
+_Moment = tuple[float, int]
+_Span = tuple[_Moment, _Moment]
 Measure = Callable[[Cell, int], Seen]
 """One lifetime of a cell; the number says which, from 1."""
 
@@ -88,42 +59,6 @@ class How(StrEnum):
     TOGETHER = "several axes together"
     UNKNOWN = "unknown"
     NOTHING = "nothing changes at the base"
-
-
-class CellTotal(Struct, frozen=True):
-    """A cell over its lifetimes.
-
-    Attributes:
-        cell: what differs from the base.
-        lifetimes: that showed something.
-        hits: lifetimes in which a prompt changed.
-        changed, prompts: prompts that changed in any of them, of all.
-        bound: one-sided 95% upper bound of the share of prompts where none changed.
-        not_seen: why some or all showed nothing.
-    """
-
-    cell: Cell
-    lifetimes: int
-    hits: int
-    changed: int
-    prompts: int
-    bound: float | None
-    cache: int
-    noise: int
-    mixed: int
-    seconds: float
-    not_seen: str = ""
-
-    @property
-    def name(self) -> str:
-        """``base``, or what differs from it."""
-        return name_of(self.cell)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's 95% interval of the share of prompts that change."""
-        found = wilson_interval(self.changed, self.prompts)
-        return found.low, found.high
 
 
 class Attribution(Struct, frozen=True):
@@ -146,9 +81,8 @@ class Attribution(Struct, frozen=True):
         return tuple(self.removed_by)
 
 
-def name_of(cell: Cell) -> str:
-    """``base``, or ``attention FA2, graphs off``."""
-    return ", ".join(f"{axis} {value}" for axis, value in cell) or "base"
+class _Open(Exception):
+    """Nothing can be named: how that is said, and why."""
 
 
 @dataclass(slots=True)
@@ -166,94 +100,184 @@ class Explorer:
     most: int = _MOST
     seen: dict[Cell, list[Seen]] = field(default_factory=dict)
     times: int = _STEADY_TIMES
+    _when: dict[Cell, list[_Span]] = field(default_factory=dict)
+    _clock: Iterator[int] = field(default_factory=count)
+    _between: int = 0
+    """Rounds of values after which the base was asked again."""
 
     def attribute(self) -> Attribution:
         """What takes the change away, by the fewest lifetimes that can say so."""
-        if early := self._base(_FIRST):
-            return early
-        how, clean = self._removers()
-        if clean:
-            # what came three times in a row may be one that comes seldom: look again, and if so
-            # ask every value as often as that takes
-            steady = self.times
-            if late := self._base(2 * _FIRST):
-                return late
-            if self.times > steady:
-                how, clean = self._removers()
-        if not clean:
-            return self._say(How.UNKNOWN, {}, self._why_unknown())
-        if not any(one.changed for one in self.seen[()][-_FIRST:]):
-            return self._say(How.UNKNOWN, {}, "the base no longer changes: it was not the axis")
+        try:
+            how, clean = self._attributed()
+        except _Open as found:
+            how, reason = found.args
+            return self._say(how, {}, reason)
         return self._say(how, clean, _told(how, clean))
+
+    def _attributed(self) -> tuple[How, dict[str, tuple[str, ...]]]:
+        self._base(_FIRST)
+        before, known = len(self._shown), None
+        # what the base shows later may ask for more lifetimes, or for more rows: look again then
+        while (found := self._removers()) != known:
+            if not found[1]:
+                raise _Open(How.UNKNOWN, self._why_unknown())
+            known = found
+            self._base(before + self.times)
+            self._insist_it_still_changes()
+        return found
 
     def rounds(self) -> Iterator[list[tuple[Cell, int]]]:
         """Lifetimes that `attribute` will ask for where what was seen goes on, to be asked ahead.
 
-        The second round follows from the first, which is asked for in between.
+        Each round follows from the one before, which is asked for in between. The base's last
+        lifetimes are not among them: they begin when all others have ended.
         """
-        values = [((axis.name, value),) for axis in self.axes for value in axis.others]
-        first = [*(((), n) for n in range(1, _FIRST + 1)), *((cell, 1) for cell in values)]
-        yield first
-        for one in first:
-            self.ask(*one)
-        steady = all(one.changed for one in self.seen[()]) and not self._is_unsteady()
-        base, times = (2 * _FIRST, _STEADY_TIMES) if steady else (_FLAKY, _STEADY_TIMES + 1)
-        clean = [cell for cell in values if self.seen[cell][0].is_clean]
-        more = ((cell, n) for cell in clean for n in range(2, times + 1))
-        yield [*(((), n) for n in range(_FIRST + 1, base + 1)), *more]
+        values, base = self._values(), _FIRST
+        yield [*(((), n) for n in range(1, base + 1)), *((cell, 1) for cell in values)]
+        for number in range(1, base + 1):
+            self.ask((), number)
+        if not all(one.changed for one in self.seen[()]):
+            yield [((), n) for n in range(base + 1, _FLAKY + 1)]
+            base = _FLAKY
+        try:
+            self._base(_FIRST)
+        except _Open:
+            return
+        left = [cell for cell in values if self.ask(cell, 1).is_clean]
+        more = [[((), base + n), *((cell, n + 1) for cell in left)] for n in range(1, self.times)]
+        if left:
+            yield [one for asked in more for one in asked]
+
+    def _values(self) -> list[Cell]:
+        return [((axis.name, value),) for axis in self.axes for value in axis.others]
 
     def _removers(self) -> tuple[How, dict[str, tuple[str, ...]]]:
-        """Values that take it away alone, else several that do so together."""
+        """Values that take it away alone, else several that do so together.
+
+        Each value is asked once, then the base, and so on with the values that are left: what goes
+        away by itself is gone at the base too.
+        """
+        left, number = self._values(), 0
+        while left and number < self.times:
+            number += 1
+            left = [cell for cell in left if self._is_clean(cell, number)]
+            if left:
+                self._base_after(number)
         clean: dict[str, tuple[str, ...]] = {}
-        for axis in self.axes:
-            values = tuple(v for v in axis.others if self._is_clean(((axis.name, v),)))
-            if values:
-                clean[axis.name] = values
+        for ((axis, value),) in left:
+            clean[axis] = (*clean.get(axis, ()), value)
         if not clean:
             return How.TOGETHER, self._together()
         return How.ONE if len(clean) == 1 else How.EACH, clean
 
-    def _base(self, times: int) -> Attribution | None:
-        """Ask the base until it is known how steadily it changes."""
-        for number in range(1, times + 1):
-            self.ask((), number)
-        found = self.seen[()]
-        if not all(one.changed for one in found) or self._is_unsteady():
-            for number in range(len(found) + 1, max(times, _FLAKY) + 1):
-                self.ask((), number)
-        told = [one for one in found if not one.not_seen]
-        if not told:
-            return self._say(How.UNKNOWN, {}, f"the base: {found[0].not_seen}")
+    @property
+    def _shown(self) -> list[Seen]:
+        """The base's lifetimes from which something follows."""
+        return [one for one in self.seen.get((), ()) if one.shows]
+
+    def _base_after(self, number: int) -> None:
+        """Ask the base once more after so many lifetimes of values, where it was not yet."""
+        if number > self._between:
+            self._between = number
+            self._base(len(self._shown) + 1)
+
+    def _base(self, least: int) -> None:
+        """Ask the base until so many lifetimes show something, and more where it is flaky.
+
+        Raises:
+            _Open: nothing can be named.
+        """
+        while len(self._shown) < least:
+            self.ask((), len(self.seen.get((), ())) + 1)
+            lost = [one.not_seen or "no prompt was asked" for one in self.seen[()] if not one.shows]
+            if len(lost) == _FIRST:
+                of = f"in {_FIRST} of {len(self.seen[()])} lifetimes"
+                raise _Open(How.UNKNOWN, f"the base showed nothing {of}: {lost[0]}")
+        told = self._shown
         if any(one.noise for one in told):
             why = "the text alone changes with time at the base: noise, and not the batch"
-            return self._say(How.UNKNOWN, {}, why)
-        hits = sum(bool(one.changed) for one in told)
+            raise _Open(How.UNKNOWN, why)
+        if not all(one.changed for one in told) and len(told) < _FLAKY:
+            self._base(_FLAKY)
+        else:
+            self._rate([bool(one.changed) for one in told])
+
+    def _rate(self, changes: Sequence[bool]) -> None:
+        """How many clean lifetimes a value needs, by how often the base's change.
+
+        Raises:
+            _Open: more than are allowed, or it never does.
+        """
+        hits, lifetimes = sum(changes), len(changes)
         if not hits:
-            return self._say(How.NOTHING, {}, f"no prompt changed in {len(told)} lifetimes")
-        if hits < len(told) or self._is_unsteady():
-            low = special.betaincinv(hits, len(told) - hits + 1, 0.1)
+            raise _Open(How.NOTHING, f"no prompt changed in {lifetimes} lifetimes")
+        self.times = _STEADY_TIMES
+        if hits < lifetimes or self._is_unsteady():
+            # one that has always changed is asked eight times too, by the end
+            hoped = hits + max(_FLAKY - lifetimes, 0)
+            low = special.betaincinv(hoped, lifetimes - hits + 1, 0.1)
             self.times = math.ceil(math.log(LUCK) / math.log1p(-min(low, 0.99)))
         if self.times > self.most:
-            why = f"the base changes in {hits} of {len(told)} lifetimes"
+            since = lifetimes - max(n for n, one in enumerate(changes, 1) if one)
+            gone = f", and in none of the last {since}" if since >= _FIRST else ""
+            why = f"the base changes in {hits} of {lifetimes} lifetimes{gone}"
             more = f"a value would need {self.times} clean ones, and {self.most} are allowed"
-            return self._say(How.UNKNOWN, {}, f"{why}: {more}")
-        return None
+            raise _Open(How.UNKNOWN, f"{why}: {more}")
+
+    def _insist_it_still_changes(self) -> None:
+        """Ask the base anew, after all values, until it changes again.
+
+        Raises:
+            _Open: it does not, in as many lifetimes as a clean value has.
+        """
+        if self._is_unsteady():
+            self._base(_FLAKY)
+        for _ in range(self.times):
+            if any(one.changed for one in self._after()):
+                return
+            self._base(len(self._shown) + 1)
+        if not any(one.changed for one in self._after()):
+            after = f"in none of {len(self._after())} lifetimes after the last value's"
+            why = f"the base no longer changes, {after}: it was not the axis"
+            raise _Open(How.UNKNOWN, why)
+
+    def _after(self) -> list[Seen]:
+        """The base's lifetimes that began after all values' had ended."""
+        ends = (end for cell, spans in self._when.items() if cell for _, end in spans)
+        last, base = max(ends, default=(0.0, 0)), zip(self.seen[()], self._when[()], strict=True)
+        return [one for one, (began, _) in base if one.shows and began > last]
 
     def _is_unsteady(self) -> bool:
         """Whether lifetimes of the base disagree on which prompts change."""
-        sets = [one.changed for one in self.seen[()] if not one.not_seen]
+        sets = [one.changed for one in self._shown]
         return any(
             len(one & other) < _ALIKE * len(one | other) for one, other in combinations(sets, 2)
         )
 
-    def _is_clean(self, cell: Cell) -> bool:
-        """Whether no prompt changes in as many lifetimes as it takes, none of them empty."""
-        for number in range(1, self.times + 1):
-            if not self.ask(cell, number).is_clean:
+    def _is_clean(self, cell: Cell, times: int) -> bool:
+        """Whether no prompt changes in so many lifetimes that could have shown it as the base did.
+
+        One that could not is asked again; the third such is the end.
+        """
+        number = told = 0
+        while told < times and number - told < _FIRST:
+            number += 1
+            one = self.ask(cell, number)
+            if not one.is_clean:
                 return False
-        # a value under which prefills no longer join decodes has changed the schedule
-        mixes = all(one.mixed for one in self.seen[()])
-        return not mixes or any(one.mixed for one in self.seen[cell])
+            told += not shortfall(one, self._shown)
+        return told >= times
+
+    def _stays_clean(self, cell: Cell) -> bool:
+        """Whether it is clean in as many lifetimes as it takes, the base asked in between."""
+        number = 0
+        while number < self.times:
+            number += 1
+            if not self._is_clean(cell, number):
+                return False
+            if number < self.times:
+                self._base_after(number)
+        return True
 
     def _together(self) -> dict[str, tuple[str, ...]]:
         """The fewest axes whose values take it away together, from all of them downwards."""
@@ -264,37 +288,51 @@ class Explorer:
                 for axis in self.axes
                 if axis.others
             )
-            if len(full) > 1 and self._is_clean(full):
-                return {axis: (value,) for axis, value in self._fewest(full)}
+            if len(full) > 1 and self._stays_clean(full):
+                return self._needed(self._fewest(full))
             refused |= len(full) > 1 and bool(self.seen[full][0].not_seen)
         if not refused:  # all at once were seen, and the change is still there
             return {}
         pairs = combinations([(a.name, v) for a in self.axes for v in a.others], 2)
         for pair in pairs:
-            if pair[0][0] != pair[1][0] and self._is_clean(pair):
-                return {axis: (value,) for axis, value in pair}
+            if pair[0][0] != pair[1][0] and self._stays_clean(pair):
+                return self._needed(pair)
+        return {}
+
+    def _needed(self, cell: Cell) -> dict[str, tuple[str, ...]]:
+        """The values of a clean cell, if the change was seen without any one of them: a cell that
+        was refused, or could not have shown it, does not tell that one more is needed."""
+        rest = (tuple(other for other in cell if other != one) for one in cell)
+        if all(any(one.changed for one in self.seen.get(smaller, ())) for smaller in rest):
+            return {axis: (value,) for axis, value in cell}
         return {}
 
     def _fewest(self, cell: Cell) -> Cell:
         """Without any one of the result's members it is not clean."""
         for one in cell:
             smaller = tuple(other for other in cell if other != one)
-            if len(smaller) > 1 and self._is_clean(smaller):
+            if len(smaller) > 1 and self._stays_clean(smaller):
                 return self._fewest(smaller)
         return cell
 
     def ask(self, cell: Cell, number: int) -> Seen:
         """A lifetime of a cell, measured once."""
-        known = self.seen.setdefault(cell, [])
+        known, when = self.seen.setdefault(cell, []), self._when.setdefault(cell, [])
         while len(known) < number:
-            known.append(self.measure(cell, len(known) + 1))
+            one, place = self.measure(cell, len(known) + 1), next(self._clock)
+            known.append(one)
+            # in the order in which they were asked, where no times are told
+            when.append(((one.began, place), (one.ended, place)))
         return known[number - 1]
 
     def _why_unknown(self) -> str:
+        cells = list(self.totals())
         refused = [name_of(cell) for cell, found in self.seen.items() if found[0].not_seen]
-        noisy = [name_of(cell) for cell, found in self.seen.items() if any(s.noise for s in found)]
+        noisy = [one.name for one in cells if one.noise]
+        less = [f"{one.name} ({one.not_comparable})" for one in cells if one.not_comparable]
         why = "no value of any axis, alone or with others, takes the change away"
         why += f"; nothing is known of: {'; '.join(refused)}" if refused else ""
+        why += f"; not comparable with the base: {'; '.join(less)}" if less else ""
         return why + (f"; noise hides: {'; '.join(noisy)}" if noisy else "")
 
     def _say(self, how: How, removed_by: Mapping[str, tuple[str, ...]], reason: str) -> Attribution:
@@ -303,10 +341,13 @@ class Explorer:
     def totals(self) -> Iterator[CellTotal]:
         """Every cell over its lifetimes, in the order in which they were first asked."""
         for cell, found in self.seen.items():
-            told = [one for one in found if not one.not_seen]
+            told = [one for one in found if one.shows]
+            asked = [one for one in found if not one.not_seen]
+            lacks = [why for one in asked if (why := shortfall(one, self._shown))]
             changed = frozenset[str]().union(*(one.changed for one in told))
             prompts = max((one.prompts for one in told), default=0)
             none = prompts and not changed
+            is_less = cell and not changed and lacks and len(lacks) >= min(len(asked), _FIRST)
             yield CellTotal(
                 cell,
                 lifetimes=len(told),
@@ -319,6 +360,8 @@ class Explorer:
                 mixed=sum(one.mixed for one in told),
                 seconds=sum(one.seconds for one in found),
                 not_seen="; ".join(dict.fromkeys(one.not_seen for one in found if one.not_seen)),
+                rows=sum(one.rows for one in told),
+                not_comparable=lacks[0] if is_less else "",
             )
 
 

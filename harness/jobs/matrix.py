@@ -111,6 +111,7 @@ def _lines(found: Attribution, known: tuple[Defect, ...]) -> Iterator[str]:
         said = f"{cell.changed} of {cell.prompts} prompts change{room}"
         lifetimes = count_of(cell.lifetimes, "lifetime")
         told = cell.not_seen if not cell.lifetimes else f"{said} in {lifetimes}"
+        told += f"{'; ' if told else ''}{cell.less}" if cell.less else ""
         cache = f"; cache {cell.cache}" if cell.cache else ""
         yield f"  {cell.name:<32} {told}{cache}; {duration_text(cell.seconds)} of servers"
     noisy = [f"{cell.name} ({count_of(cell.noise, 'row')})" for cell in found.cells if cell.noise]

@@ -245,9 +245,10 @@ class Cells:
         """
         loaded, asked = self.spec_of(cell)
         prepared = conduct.prepare(loaded, source=rows_of(asked))
-        name = name_of(cell)
-        mark = hashlib.sha256(name.encode()).hexdigest()[:6]
-        name = f"{_SAFE.sub('_', name)[:40]}-{mark}" if cell else name
+        name, there = name_of(cell), [str(one) for one in loaded.spec.external.values()]
+        # servers that run already are no part of a fingerprint, and a base's name is always one
+        mark = hashlib.sha256("".join((name, *there)).encode()).hexdigest()[:6]
+        name = f"{_SAFE.sub('_', name)[:40]}-{mark}" if cell or there else name
         run_id = f"{loaded.spec.name}-matrix-{prepared.fingerprint[:8]}-{name}-{number}{self.anew}"
         return prepared, conduct.RunOptions(self.results, run_id, retry_errors=True, kind="matrix")
 
@@ -283,15 +284,26 @@ def _nothing(why: str, began: float) -> Seen:
 def _seen(done: conduct.Conclusion) -> Seen:
     """What a run's records show, by prompt; answers under other schedules count alike."""
     prompts, changed, cached = set[str](), set[str](), set[str]()
-    noise = mixed = 0
+    noise = mixed = rows = 0
     for _, record in iter_records(done.folder / RECORDS):
         prompt = record.prompt_sha256 or f"{record.task_name}/{record.sample_id}"
         prompts.add(prompt)
-        batch, cache, time_alone = (record.effect(effect) for effect in Effect)
-        changed |= {prompt} if batch and batch.text else set()
+        changes, cache, time_alone = (record.effect(effect) for effect in Effect)
+        changed |= {prompt} if changes and changes.text else set()
         cached |= {prompt} if cache and cache.text else set()
         noise += bool(time_alone and time_alone.text)
-        mixed += bool(record.witness and record.witness.B and record.witness.B.mixed_steps)
+        if record.witness and (batch := record.witness.B) and batch.source:
+            rows, mixed = rows + 1, mixed + bool(batch.mixed_steps)
     starts = [one for startup in read_run_files(done.folder).startups for one in startup.starts]
-    seconds = sum(one.seconds for one in starts)  # also where it was asked ahead
-    return Seen(frozenset(changed), len(prompts), "", noise, len(cached), mixed, seconds)
+    lived = [one.lived for one in starts if all(one.lived)]  # also where it was asked ahead
+    return Seen(
+        frozenset(changed),
+        len(prompts),
+        noise=noise,
+        cache=len(cached),
+        mixed=mixed,
+        seconds=sum(one.seconds for one in starts),
+        rows=rows,
+        began=min((began for began, _ in lived), default=0.0),
+        ended=max((ended for _, ended in lived), default=0.0),
+    )

@@ -45,12 +45,13 @@ def _cells(found: Attribution) -> Section | None:
 
 
 def _row(cell: CellTotal) -> tuple[object, ...]:
+    remark = "; ".join(filter(None, (cell.not_seen, cell.less)))
     if not cell.lifetimes:
-        return (cell.name, cell.not_seen), 0, *(NONE,) * 5, f"{cell.seconds:.1f}"
+        return (cell.name, remark), 0, *(NONE,) * 5, f"{cell.seconds:.1f}"
     bound = NONE if cell.bound is None else percent(cell.bound)
     changed = f"{cell.changed}/{cell.prompts}"
     counts = (cell.lifetimes, cell.hits, changed, bound, cell.cache, cell.noise)
-    return (cell.name, cell.not_seen), *counts, f"{cell.seconds:.1f}"
+    return (cell.name, remark), *counts, f"{cell.seconds:.1f}"
 
 
 def _mark(cell: CellTotal) -> ForestRow:

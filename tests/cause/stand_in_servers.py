@@ -1,4 +1,11 @@
-"""A stand-in for servers, scripted from ``forty_causes.json``, which `harness` never reads."""
+"""A stand-in for servers, scripted from files that `harness` never reads.
+
+``forty_causes.json`` has causes; in ``false_causes.json`` stand beside them what only looks like
+one: ``until``, lifetimes after which nothing changes any more, whatever is asked; ``missed``,
+lifetimes in which nothing does; ``lost``, lifetimes of the base that are refused; ``mixed`` and
+``asked``, the share of the mixed rows and of the prompts that a value leaves; ``refused_alone``, an
+axis refused where no other differs.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +28,25 @@ class StandIn:
         for axis, value in self.cause.get("refused", {}).items():
             if now[axis] == value or (value == "*" and axis in dict(cell)):
                 return Seen(frozenset(), 0, not_seen="the server refused to start")
+        if [axis for axis, _ in cell] == [self.cause.get("refused_alone")]:
+            return Seen(frozenset(), 0, not_seen="the server refused to start")
+        if not cell and number in self.cause.get("lost", ()):
+            return Seen(frozenset(), 0, not_seen="the server died")
         holds = any(all(now[a] in vs for a, vs in one.items()) for one in self.cause["clauses"])
         comes = self._chance.random() < self.cause.get("per_lifetime", 1.0)
-        changed = frozenset()
-        if holds and comes:
+        gone = self.asked > self.cause.get("until", self.asked)
+        changed, missed = frozenset(), self.asked in self.cause.get("missed", ())
+        if holds and comes and not (gone or missed):
             moved = any(axis in dict(cell) for axis in self.cause.get("moves", ()))
             which = self.prompts[::-1] if moved else self.prompts
             often = self.cause.get("per_prompt", 1.0)
             these = which[: self.cause["prompts"]]
             changed = frozenset(one for one in these if self._chance.random() < often)
-        return Seen(changed, len(self.prompts), noise=self.cause.get("noise", 0), mixed=1)
+        mixed, prompts = int(100 * self._share("mixed", now)), self.prompts
+        prompts = prompts[: int(len(prompts) * self._share("asked", now))]
+        noise = self.cause.get("noise", 0)
+        return Seen(changed & {*prompts}, len(prompts), noise=noise, mixed=mixed, rows=100)
+
+    def _share(self, of, now):
+        shares = self.cause.get(of, {})
+        return min((shares[axis].get(now[axis], 1) for axis in shares), default=1)

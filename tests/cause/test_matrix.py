@@ -155,7 +155,8 @@ def test_a_number_is_refused_by_the_name_of_its_own_flag(place, verb, flag, valu
 def test_the_axis_that_takes_the_change_away_is_named_and_drawn(place):
     place.causes({"mode": "batch_invariant", "arguments": {"--kernel": "one"}})
     axes = ("--axis", "other=--x 1|--x 2", "--axis", "kernel=--kernel one|--kernel two")
-    slow = ("--env", "STAND_IN_STEP_S=0.03")  # four servers at once: a batch is late to meet itself
+    # four servers at once: a batch is late to meet itself, and one that waited is admitted at once
+    slow = ("--env", "STAND_IN_STEP_S=0.03", "--stagger-ms", "30")
     flags = (*SMALL, "--overlap", "4", *slow, "-o", "matrix")
     code, out, err = place.harness("matrix", "-c", "spec.yaml", *axes, *flags)
     assert code == 0, err
