@@ -118,13 +118,13 @@ class Explorer:
         self._base(_FIRST)
         before, known = len(self._shown), None
         # what the base shows later may ask for more lifetimes, or for more rows: look again then
-        while (found := self._removers()) != known:
-            if not found[1]:
+        while (now := (self._removers(), self._of_values())) != known:
+            (_, clean), _ = known = now
+            if not clean:
                 raise _Open(How.UNKNOWN, self._why_unknown())
-            known = found
             self._base(before + self.times)
             self._insist_it_still_changes()
-        return found
+        return now[0]
 
     def rounds(self) -> Iterator[list[tuple[Cell, int]]]:
         """Lifetimes that `attribute` will ask for where what was seen goes on, to be asked ahead.
@@ -147,6 +147,10 @@ class Explorer:
         more = [[((), base + n), *((cell, n + 1) for cell in left)] for n in range(1, self.times)]
         if left:
             yield [one for asked in more for one in asked]
+
+    def _of_values(self) -> int:
+        """How many lifetimes of values were asked."""
+        return sum(len(found) for cell, found in self.seen.items() if cell)
 
     def _values(self) -> list[Cell]:
         return [((axis.name, value),) for axis in self.axes for value in axis.others]
@@ -248,7 +252,11 @@ class Explorer:
         return [one for one, (began, _) in base if one.shows and began > last]
 
     def _is_unsteady(self) -> bool:
-        """Whether lifetimes of the base disagree on which prompts change."""
+        """Whether the base's lifetimes disagree on which prompts change, or a value's on whether
+        any does."""
+        values = (found for cell, found in self.seen.items() if cell)
+        if any(len({bool(one.changed) for one in found if one.shows}) > 1 for found in values):
+            return True
         sets = [one.changed for one in self._shown]
         return any(
             len(one & other) < _ALIKE * len(one | other) for one, other in combinations(sets, 2)

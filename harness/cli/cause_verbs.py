@@ -170,7 +170,9 @@ def matrix(
     schedules: _Schedules = "synchronized,staggered",
     widths: _Widths = "8",
     prompts: _Prompts = 24,
-    most: Annotated[int, Option(min=3, metavar="N", help="Lifetimes of one cell at most.")] = 12,
+    most: Annotated[
+        int, Option(min=3, metavar="N", help="Clean lifetimes that a value may need.")
+    ] = 12,
     results: Results = RESULTS,
     out: _Table = None,
     fresh: _Fresh = False,

@@ -191,6 +191,30 @@ def test_one_lifetime_of_the_base_that_mixes_nothing_takes_no_guard_away(changes
     assert explore(measure, ATTENTION).how is How.UNKNOWN
 
 
+def test_a_value_that_changes_only_at_times_tells_that_a_steady_base_is_not():
+    def measure(cell, number):
+        if cell == (("attention", "FA2"),):
+            return CHANGES if number == 2 else CLEAN
+        return CLEAN if dict(cell).get("graphs") else CHANGES
+
+    order, told = asked_of(measure)
+    assert told.axes == ("graphs",)
+    assert [cell.lifetimes for cell in told.cells] == [8, 2, 4]
+    assert order[-1] == ()
+
+
+def test_a_change_that_goes_away_while_more_is_asked_is_no_axis():
+    asked = []
+
+    def measure(cell, number):  # by the end of the first look the base is flaky, and then it ends
+        asked.append(cell)
+        return CHANGES if not cell and number in (1, 2, 3, 5, 6, 7, 8) else CLEAN
+
+    told = explore(measure, ATTENTION)
+    assert told.how is How.UNKNOWN
+    assert len(asked) > 12
+
+
 @pytest.mark.parametrize("empty", [Seen(frozenset(), 0, not_seen="it died"), Seen(frozenset(), 0)])
 def test_a_base_that_shows_nothing_is_given_up_after_three_lifetimes(empty):
     told = explore(lambda *_: empty, ATTENTION)
