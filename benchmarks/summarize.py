@@ -48,10 +48,15 @@ BATCH_STEPS = SOLO_STEPS | {"steps": 66, "shared_decode_share": 1.0, "mixed_step
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Wall seconds and peak resident memory of one process."""
+    """Seconds on the clock and of the processor, and peak resident memory, of one process."""
 
     seconds: float
+    processor: float
     peak_mib: float
+
+    def __str__(self) -> str:
+        times = f"{self.seconds:7.1f} s   processor {self.processor:7.1f} s"
+        return f"{times}   peak {self.peak_mib:8,.0f} MiB"
 
 
 def measure(command: list[str], tree: Path = ROOT) -> Measurement:
@@ -69,7 +74,7 @@ def measure(command: list[str], tree: Path = ROOT) -> Measurement:
     if status:
         message = process.stderr.read().decode() if process.stderr else ""
         raise SystemExit(f"{command[0]} failed with status {status}: {message[-2000:]}")
-    return Measurement(seconds, usage.ru_maxrss / 1024)
+    return Measurement(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def required_columns(number: int, mode: str, rng: random.Random) -> Row:
@@ -165,10 +170,10 @@ def head(path: Path, lines: int) -> Path:
 
 
 def best_of(arguments: list[str], trees: Sequence[Path], rounds: int) -> list[Measurement]:
-    """The fastest of some rounds for each checkout; within a round the checkouts take turns."""
+    """The round with the least processor time for each checkout; they take turns in a round."""
     command = [sys.executable, "-m", "harness", *arguments]
     found = [[measure(command, tree) for tree in trees] for _ in range(rounds)]
-    return [min(column, key=lambda m: m.seconds) for column in zip(*found, strict=True)]
+    return [min(column, key=lambda m: m.processor) for column in zip(*found, strict=True)]
 
 
 def compared(name: str, arguments: list[str], trees: Sequence[Path], rounds: int) -> Iterator[str]:
@@ -178,8 +183,8 @@ def compared(name: str, arguments: list[str], trees: Sequence[Path], rounds: int
         where = "" if tree == ROOT else f" of {tree.name}"
         yield _line(f"{name}{where}", measurement)
     if len(found) > 1:
-        share = found[0].seconds / found[1].seconds
-        yield f"  {'time against the other checkout':<44} {share:7.2f}"
+        share = found[0].processor / found[1].processor
+        yield f"  {'processor time against the other checkout':<44} {share:7.2f}"
 
 
 def report(folder: Path, rows: int, trees: Sequence[Path], rounds: int) -> Iterator[str]:
@@ -206,7 +211,7 @@ def report(folder: Path, rows: int, trees: Sequence[Path], rounds: int) -> Itera
 
 
 def _line(name: str, found: Measurement) -> str:
-    return f"  {name:<44} {found.seconds:7.1f} s   peak {found.peak_mib:8,.0f} MiB"
+    return f"  {name:<44} {found}"
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ from harness.analyse.effects import by_unit
 from harness.analyse.file_checks import plan_again
 from harness.analyse.from_records import (
     MOST_RESCORED,
-    read_and_summarise,
+    Numbers,
+    read_numbers,
     read_summary,
     summarise,
     summarise_run,
@@ -107,6 +108,7 @@ __all__ = [
     "ModeCounts",
     "ModeTable",
     "NoiseFloor",
+    "Numbers",
     "OfEndpoints",
     "PairTest",
     "Paired",
@@ -141,7 +143,7 @@ __all__ = [
     "paired_statistics",
     "plan_again",
     "rate",
-    "read_and_summarise",
+    "read_numbers",
     "read_records",
     "read_run_files",
     "read_summary",

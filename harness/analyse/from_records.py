@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -44,7 +44,7 @@ from harness.analyse.tables import (
     totals,
 )
 from harness.analyse.threats import list_threats
-from harness.analyse.validate import expectations_of, validate
+from harness.analyse.validate import Validation, expectations_of, validate
 from harness.errors import HarnessError, UsageError
 from harness.files import read_json
 from harness.records import (
@@ -75,18 +75,38 @@ def summarise_run(path: Path | str) -> Summary:
     Raises:
         UsageError: it cannot be read, a line is no record, or a candidate is recorded twice.
     """
-    return read_and_summarise(path)[0]
+    return read_numbers(path).summary
 
 
-def read_and_summarise(path: Path | str) -> tuple[Summary, Records]:
-    """As `summarise_run`, with the records that were read."""
+class Numbers(NamedTuple):
+    """What one look at a run's records gives."""
+
+    summary: Summary
+    validation: Validation
+    records: Records
+
+
+def read_numbers(path: Path | str) -> Numbers:
+    """The summary of a run and its validation by its own spec, of records that are read once.
+
+    Raises:
+        UsageError: as `summarise_run`.
+    """
     files = read_run_files(path)
     records = read_records(files.records_path, check=True)
-    return summarise(records, startup_errors=files.startup_errors, context=files), records
+    found = validate(records, files, expectations_of(files))
+    summary = summarise(
+        records, startup_errors=files.startup_errors, context=files, validation=found
+    )
+    return Numbers(summary, found, records)
 
 
 def summarise(
-    records: Records, *, startup_errors: int = 0, context: RunFiles | None = None
+    records: Records,
+    *,
+    startup_errors: int = 0,
+    context: RunFiles | None = None,
+    validation: Validation | None = None,
 ) -> Summary:
     """The summary of records.
 
@@ -94,6 +114,7 @@ def summarise(
         records: what `read_records` gave.
         startup_errors: servers that did not start.
         context: what is known of the run; without it nothing is claimed about modes or devices.
+        validation: of the same by the run's own spec, where it is there already.
 
     Raises:
         UsageError: a candidate has two records in one mode.
@@ -134,7 +155,7 @@ def summarise(
     )
     failed = {}
     if context is not None:
-        validation = validate(records, context, expectations_of(context))
+        validation = validation or validate(records, context, expectations_of(context))
         failed = {one.check: f"{one.check}: {one.message}" for one in validation.failures}
         if not failed and (lacks := validation.unbound):
             failed[UNCHECKED] = f"{lacks[0].check} is not checked: {lacks[0].message}"

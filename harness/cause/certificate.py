@@ -18,11 +18,10 @@ from harness.analyse import (
     ClaimStatus,
     Summary,
     Validation,
+    read_numbers,
     read_summary,
     read_validation,
-    summarise_run,
     upper_bound,
-    validate_run,
 )
 from harness.cause.certificate_counts import Counts, Gathered
 from harness.cause.defects import Judged, fitting
@@ -192,7 +191,7 @@ def read_lifetime(run: Path) -> Lifetimes:
             hint = f"a run that ended wrote it; `harness {verb} {run}` does too"
             raise UsageError("no such file: the run did not end", file=file, hint=hint)
         read(file)
-    return Lifetimes(files, summarise_run(run), validate_run(run))
+    return Lifetimes(files, *read_numbers(run)[:2])
 
 
 def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificate:

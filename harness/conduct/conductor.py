@@ -18,9 +18,8 @@ from harness.analyse import (
     Summary,
     Validation,
     gave_records,
+    read_numbers,
     standing,
-    summarise_run,
-    validate_run,
 )
 from harness.conduct.asking import ask_all, launches_of
 from harness.conduct.lifetime import Bench, Work, run_lifetimes, sigterm_is_interrupt
@@ -128,7 +127,7 @@ def concluded(prepared: Prepared, folder: Path) -> Conclusion | None:
     if not is_concluded(folder, prepared.fingerprint):
         return None
     reports = tuple(path for name in _REPORTS if (path := folder / name).exists())
-    return Conclusion(folder, summarise_run(folder), validate_run(folder), reports)
+    return Conclusion(folder, *read_numbers(folder)[:2], reports)
 
 
 def run(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Conclusion:
@@ -318,7 +317,7 @@ def _conclude(plan: Plan, bench: Bench, metadata: Metadata, options: RunOptions)
     bench.site.verify_unchanged()
     seal_logs(folder)
     metadata.complete(parity_of_modes(folder, [model.name for model in bench.spec.models]))
-    summary, validation = summarise_run(folder.path), validate_run(folder.path)
+    summary, validation, _ = read_numbers(folder.path)
     folder.write(_SUMMARY, msgspec.to_builtins(summary))
     folder.write(_VALIDATION, msgspec.to_builtins(validation))
     metadata.close(exit_code=0 if validation.ok else 1)  # the report tells this session's end

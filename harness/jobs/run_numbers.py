@@ -12,7 +12,7 @@ from harness import people, report
 from harness.analyse import (
     Summary,
     Validation,
-    read_and_summarise,
+    read_numbers,
     read_summary,
     read_validation,
     summarise_run,
@@ -57,7 +57,7 @@ def add_step_summary(text: str) -> Path | None:
 def summarise(run: Path, output: Path | None, *, whole: bool = False) -> Done:
     """Recompute a run's numbers and write them to ``output``, else beside the records."""
     target = output or _folder_of_numbers(run) / "summary.json"
-    summary, records = read_and_summarise(run)
+    summary, _, records = read_numbers(run)
     unkept = _unkept(target, summary)
     files = read_run_files(run)
     found = files.folder / "validation.json"
@@ -133,12 +133,11 @@ def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
         UsageError: an unknown format, or a run that cannot be read.
     """
     chosen = report_formats(formats, report.FILES[report.Look.RUN])
-    read_run_files(run)
+    files = read_run_files(run)
     if out is None:
         _folder_of_numbers(run)
-    summary, validation = numbers_of(run)
-    if validation is None:
-        summary, validation = summarise_run(run), validate_run(run)
+    kept = numbers_of(run) if is_fresh(files, files.folder / "validation.json") else (None, None)
+    summary, validation = kept if kept[1] is not None else read_numbers(run)[:2]
     if wanted := [name for name in chosen if name != "github"]:
         yield from report.write_reports(
             run, wanted, folder=out, summary=summary, validation=validation
