@@ -47,7 +47,7 @@ class _Said:
         lifetime: of each place, its number.
         prompt: likewise, of task and sample.
         idle: whether any of its answers is empty or a few tokens over and over.
-        texts: alone and in the batch, eight bytes of their hashes.
+        texts: alone and in the batch, equal numbers for equal hashes.
         tokens: of the shorter of these two.
     """
 
@@ -71,8 +71,9 @@ class _Said:
             idle_first: an idle answer counts before others, the last of them.
         """
         names, group = self.grouped(parts)
-        number, chosen = numbered(group, self.prompt)
-        if len(chosen) < len(number):  # several lifetimes of a group were asked one prompt
+        chosen = np.arange(len(group))
+        if len(names) < len(self.lifetimes):  # which may have been asked one prompt
+            number, _ = numbered(group, self.prompt)
             rank = self.lifetime + 1
             rank = np.where(self.idle, -rank, rank) if idle_first else rank
             order = np.lexsort((rank, number))
@@ -80,10 +81,11 @@ class _Said:
         of = group[chosen]
         shortest = np.full(len(names), np.iinfo(np.int64).max)
         np.minimum.at(shortest, of, self.tokens[chosen])
-        same = np.zeros(len(names), np.int64)
+        same = np.ones(len(names), np.int64)
         for texts in self.texts:
-            alike, first = numbered(of, texts[chosen])
-            np.maximum.at(same, of[first], np.bincount(alike))
+            again = np.bincount(texts)[texts[chosen]] > 1  # any other is an answer to one prompt
+            alike, first = numbered(of[again], texts[chosen][again])
+            np.maximum.at(same, of[again][first], np.bincount(alike))
         columns = np.bincount(of), np.bincount(of, weights=self.idle[chosen]), same, shortest
         rows = zip(*(column.astype(np.int64).tolist() for column in columns), strict=True)
         return {name: _Figures(*row) for name, row in zip(names, rows, strict=True)}
@@ -132,7 +134,8 @@ def _said(run: Checked) -> _Said:
     prompt = records.samples[key]
     place, first = numbered(lifetime, prompt)
     idle = np.bincount(place, weights=records.column("degenerate")[rows], minlength=len(first)) > 0
-    solo, batch = (records.column(f"{side}_said")[rows[first]] for side in ("solo", "batch"))
+    told = (records.column(f"{side}_said")[rows[first]] for side in ("solo", "batch"))
+    solo, batch = (numbered(texts)[0] for texts in told)
     tokens = records.column("compared_tokens")[rows[first]]
     return _Said(names, lifetime[first], prompt[first], idle, (solo, batch), tokens)
 

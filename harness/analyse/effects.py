@@ -42,8 +42,7 @@ def _seen(records: Records, effect: Effect | None, endpoint: Endpoint, rows: Int
     No effect is the study's comparison: B against S0.
     """
     if effect is None:
-        shown = records.column(endpoint.column)[rows].astype(np.int8)
-        return np.where(records.column("ok")[rows], shown, np.int8(-1))
+        return records.studied(endpoint.column)[rows]
     return records.column(f"{effect}_{_KINDS[endpoint]}")[rows]
 
 
@@ -57,14 +56,16 @@ def _counted(
 ) -> Counted:
     """How often a comparison differs in records of one mode."""
     seen = _seen(records, effect, endpoint, rows)
-    rows = rows[there := seen >= 0]
-    if not len(rows):
+    if not (there := seen >= 0).any():
         return _NOT_MEASURED
-    changed, key = seen[there] == 1, records.column("key")[rows]
+    if not there.all():
+        rows, seen = rows[there], seen[there]
+    changed, key = seen == 1, records.column("key")[rows]
     tokens = records.column(f"{effect}_tokens" if effect else "compared_tokens")[rows]
     compared = int(tokens.sum()) if (tokens >= 0).all() else None
     moved = changed.any() or any(
-        records.column(f"{e}_retold")[rows].any() for e in ([effect] if effect else Effect)
+        compared is not None and records.column(f"{e}_retold")[rows].any()
+        for e in ([effect] if effect else Effect)
     )
     sent = records.dispatches[key] if dispatched and effect in _OF_BATCHES else None
     batched = sent is not None and (sent >= 0).all()

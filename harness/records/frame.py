@@ -263,6 +263,13 @@ class Records:
     def _columns(self) -> dict[str, npt.NDArray[Any]]:
         return {}
 
+    def studied(self, name: str) -> npt.NDArray[Any]:
+        """A flag of B against S0, which only an ok record shows: 1, 0, and -1 for any other."""
+        if (known := f"{name} of ok") not in self._columns:
+            shown = self.column(name).astype(np.int8)
+            self._columns[known] = np.where(self.column("ok"), shown, np.int8(-1))
+        return self._columns[known]
+
     def words(self, name: str, rows: IntArray) -> list[str | None]:
         """The values of a column of categories."""
         known = [*self.frame[name].cat.categories.tolist(), None]
@@ -324,6 +331,8 @@ def numbered(*columns: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDA
 
     number = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
+        if not len(column) or (column == column[0]).all():
+            continue
         codes, _ = factorize(column)
         number, _ = factorize(number * (codes.max(initial=0) + 1) + codes)
     first = np.zeros(number.max(initial=-1) + 1, dtype=np.int64)
