@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from report_samples import report_of
 from study_records import study_records
 
-from harness.report import rendered
+from harness.records import read_records
+from harness.report import first_changes, rendered
 
 
 def rows(*kinds: str, **texts: str):
@@ -76,3 +79,11 @@ def test_of_answers_without_a_score_no_meaning_is_told():
     unread = {"solo_score": None, "batch_score": None, "solo_label": "unparsed"}
     example = report_of([row | unread | {"batch_label": "unparsed"}]).examples[0]
     assert "neither answer has a score: – (unparsed)" in example.said
+
+
+def test_only_the_lines_of_the_changes_that_are_shown_have_to_be_read_again(tmp_path):
+    path = tmp_path / "records.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in study_records()))
+    whole = first_changes(path)
+    assert whole
+    assert first_changes(path, read_records(path, check=True)) == whole
