@@ -22,8 +22,8 @@ global.index-url='https://mirror.example/simple'
 global.timeout='60'
 install.extra-index-url='https://other.example/simple'"""
 PIP = """#!/usr/bin/env bash
-[ "$1" != -c ] || exec python3 "$@"
-echo "pip ${*:3}${PYTHONPATH:+ with $PYTHONPATH}" >> "$SAID"
+[ "$2" != -c ] || exec python3 "$@"
+echo "pip ${*:4}${PYTHONPATH:+ with $PYTHONPATH}" >> "$SAID"
 case "$*" in
     *"config list") echo "$CONFIG" ;;
     *--target*) [ "$UV" != none ] || exit 1
@@ -58,6 +58,7 @@ def test_uv_is_told_of_the_indexes_and_certificates_that_pip_is_told_of(installe
     assert asked.endswith("(/ca.crt)")
     for told in (
         "--no-deps -r a.lock",
+        "--no-config",
         "--default-index https://mirror.example/simple",
         "--index https://other.example/simple",
         "--find-links /wheels --find-links /more",

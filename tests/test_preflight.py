@@ -37,6 +37,7 @@ class Machine:
         done = subprocess.run(
             [str(self.bin / "bash"), str(SCRIPT), what, str(self.folder / "to be made" / below)],
             env={"PATH": str(self.bin), **variables},
+            cwd=self.folder,
             capture_output=True,
             text=True,
             check=False,
@@ -114,12 +115,13 @@ def test_a_full_disk_and_another_libc_are_told_before_a_download(machine: Machin
     assert {"df": "1.0 GB free at", "getconf": "needs glibc 2.28"}[tool] in said
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_a_download():
+@pytest.mark.parametrize("home", ["", "/to be made"])
+def test_a_folder_that_cannot_be_written_is_told_before_a_download(home: str):
     ordinary = {"user": 65534, "group": 65534} if os.geteuid() == 0 else {}
     with SCRIPT.open() as script:
         done = subprocess.run(
-            ["bash", "-s", "engine", "/to be made"],
-            env={"PATH": os.environ["PATH"]},
+            ["bash", "-s", "engine", "/to be made/engine"],
+            env={"PATH": os.environ["PATH"], **({"HOME": home} if home else {})},
             stdin=script,
             capture_output=True,
             text=True,
@@ -128,7 +130,8 @@ def test_a_folder_that_cannot_be_written_is_told_before_a_download():
             **ordinary,
         )
     assert done.returncode == 3
-    assert "/ cannot be written: name another folder: HARNESS_ENGINE" in done.stderr
+    named = ", and your home is to be /to be made (HOME)" if home else ""
+    assert f"/ cannot be written{named}: name another folder: HARNESS_ENGINE" in done.stderr
 
 
 @pytest.mark.parametrize("taken", ["folder", "hidden", "file", "below a file"])
@@ -170,6 +173,75 @@ def test_a_program_that_is_no_python_will_not_do(machine: Machine, program: str)
     code, _, said = machine.asked("engine", PYTHON="mine")
     assert code == 3
     assert said.endswith("PYTHON: mine does not start")
+
+
+@pytest.mark.parametrize("name", ["-c", "cd", "fail"])
+def test_a_word_that_is_no_program_is_not_there(machine: Machine, name: str):
+    code, _, said = machine.asked("engine", PYTHON=name)
+    assert (code, said) == (
+        3,
+        f"preflight: Python 3.11, 3.12 or 3.13 is needed; PYTHON: {name} is not there",
+    )
+
+
+def test_a_python_too_old_for_the_probe_is_called_by_its_version(machine: Machine):
+    """The stand-in answers as Python 2.7 does: it knows no ``-I``, and ``-V`` goes to stderr."""
+    machine.has("old", '[ "$1" = -V ] && echo Python 2.7.18 >&2 && exit; exit 2')
+    assert machine.asked("engine", PYTHON="old")[2].endswith("PYTHON: old is Python 2.7")
+    machine.has("broken", '[ "$1" = -V ] && echo Python 3.12.1 && exit; exit 2')
+    assert machine.asked("engine", PYTHON="broken")[2].endswith("PYTHON: broken does not start")
+
+
+INNOCENT = ("sysconfig", "logging", "select", "string", "types", "ensurepip", "venv")
+
+
+def test_files_of_the_working_folder_are_no_modules_of_the_probe(machine: Machine):
+    machine.has("python3", f'exec {sys.executable} "$@"')
+    for name in INNOCENT:
+        (machine.folder / f"{name}.py").write_text("open('executed', 'w'); raise SystemExit(7)")
+    assert machine.asked("engine") == (0, str(machine.bin / "python3"), "")
+    assert not (machine.folder / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("processor", "model", "code"),
+    [
+        ("x86_64", "flags\t\t: fpu sse4_2 avx f16c", 3),
+        ("x86_64", "flags\t\t: fpu avx avx2", 0),
+        ("x86_64", "model name\t: of a kernel that tells no flags", 0),
+        ("aarch64", "Features\t: fp asimd", 0),
+    ],
+)
+def test_a_processor_without_avx2_is_told_what_works_instead(machine, processor, model, code):
+    """``cat`` stands in for the kernel's file of the processor."""
+    machine.has("python3", f'exec {sys.executable} "$@"')
+    machine.has("uname", f'[ "$1" = -m ] && echo {processor} || echo Linux')
+    real = shutil.which("cat")
+    machine.has("cat", f"""[ "$1" = /proc/cpuinfo ] && echo '{model}' && exit; exec {real} "$@" """)
+    found, _, said = machine.asked("engine")
+    assert found == code
+    assert ("needs a processor with AVX2" in said) == ("Docker on another machine" in said)
+    assert ("AVX2" in said) == bool(code)
+    assert machine.asked("harness")[0] == 0
+
+
+def test_a_folder_that_no_environment_can_lie_in_is_told_before_a_download(machine: Machine):
+    machine.has("python3", f'exec {sys.executable} "$@"')
+    code, _, said = machine.asked("engine", below="a:b")
+    assert (code, "a:b: no environment of Python can lie in" in said) == (3, True)
+
+
+def test_a_folder_by_a_relative_name_that_begins_with_a_dash(machine: Machine):
+    machine.has("python3", f'exec {sys.executable} "$@"')
+    done = subprocess.run(
+        [str(machine.bin / "bash"), str(SCRIPT), "engine", "-x"],
+        env={"PATH": str(machine.bin)},
+        cwd=machine.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("cached", [0, 3_400_000_000])

@@ -12,9 +12,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=$1
 shift
 unset PYTHONPATH PYTHONHOME # what lies there is in no environment
-cache=${XDG_CACHE_HOME:-${HOME:-$(cd ~ && pwd)}/.cache}/harness # without HOME, ~ is the user's of this machine
+case ${XDG_CACHE_HOME:-} in
+    /*) cache=$XDG_CACHE_HOME/harness ;;
+    *) cache=${HOME:-$(cd ~ && pwd)}/.cache/harness ;; # without HOME, ~ is the user's of this machine
+esac
 uv=$cache/uv-$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' "$here/uv.lock")
-pip() { "$python" -m pip --disable-pip-version-check "$@"; }
+pip() { "$python" -I -m pip --disable-pip-version-check "$@"; }
 
 # uv lies in the user's cache, whole or not at all, and in no environment.
 get_uv() {
@@ -22,14 +25,14 @@ get_uv() {
     local new
     mkdir -p "$cache" && new=$(mktemp -d "$cache/.uv-XXXXXX") || return 1
     pip install -q --no-compile --require-hashes --only-binary :all: --target "$new" -r "$here/uv.lock" \
-        && "$python" -c 'import os, sys; os.rename(*sys.argv[1:])' "$new" "$uv" 2>/dev/null || rm -rf "$new"
+        && "$python" -I -c 'import os, sys; os.rename(*sys.argv[1:])' "$new" "$uv" 2>/dev/null || rm -rf "$new"
     [ -x "$uv/bin/uv" ]
 }
 
-# What pip is told by its files and variables about indexes and certificates, uv has to be told.
+# What pip is told by its files and variables about indexes and certificates, uv has to be told; a file of the working folder tells neither.
 by_uv() {
     get_uv || return 1
-    set -- install -q --python "$python" --index-strategy unsafe-best-match "$@"
+    set -- install -q --no-config --python "$python" --index-strategy unsafe-best-match "$@"
     local name value word compile=--compile-bytecode
     while IFS== read -r name value; do
         value=${value#\'} value=${value%\'}
