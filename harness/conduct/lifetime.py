@@ -9,6 +9,8 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from secrets import token_hex
 from types import FrameType
@@ -34,6 +36,7 @@ from harness.replay import (
     StepWatch,
     warm_up,
 )
+from harness.score import load_phrases
 from harness.serve import LaunchOptions, Liveness, Server, describe_death, let_go, wait_until_ready
 from harness.settings import RunSpec
 from harness.words import PROVEN, BackendName, Verdict
@@ -73,12 +76,22 @@ def run_lifetimes(
     """
     with ExitStack() as ends:
         up = [_started(bench, lifetime, options, ends) for lifetime, options in group]
+        _load_meanwhile()
         for one in up:
             with one.blamed():
                 _wait(one)
         asyncio.run(_side_by_side([_serve(bench, one, work) for one in up]))
+        for one in up:
+            one.startup.dismiss()
     for one in up:
         _insist(one, alone=len(bench.spec.modes) == 1)
+
+
+@cache
+def _load_meanwhile() -> None:
+    """Load what the conclusion needs: a second that nobody waits for while servers start."""
+    import_module("pandas")
+    load_phrases()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from msgspec import to_builtins
 
 from harness.conduct.progress import RunProgress
-from harness.machine import Host, interpreter_versions, this_host
+from harness.machine import Host, Versions, interpreter_versions, this_host
 from harness.serve import Backend, make_backend
 from harness.settings import RunSpec
 from harness.words import BackendName
@@ -27,11 +27,13 @@ class Site:
         host: this machine, with its way to the GPUs.
         image: the image that the spec's name means, checked against the lock; ``None`` without
             containers.
+        native: of a native server's interpreter, asked once: an answer takes it a second.
     """
 
     backend: Backend
     host: Host
     image: ResolvedImage | None = None
+    native: Versions = field(default_factory=Versions)
 
     @property
     def image_reference(self) -> str | None:
@@ -46,13 +48,13 @@ class Site:
     def vllm_release(self, spec: RunSpec) -> str | None:
         """The vLLM that a server of ours will run; ``None`` where it cannot be told beforehand."""
         if spec.backend is BackendName.NATIVE:
-            return interpreter_versions(spec.server.native_argv[0]).vllm
+            return self.native.vllm
         return self.versions().get("vllm")
 
     def server_packages(self, spec: RunSpec) -> Mapping[str, str]:
         """Versions of what a server of ours will run, as far as they can be told beforehand."""
         if spec.backend is BackendName.NATIVE:
-            return interpreter_versions(spec.server.native_argv[0]).packages
+            return self.native.packages
         return self.versions()
 
     def verify_unchanged(self) -> None:
@@ -76,7 +78,10 @@ def find_site(spec: RunSpec, progress: RunProgress) -> Site:
         ImageMismatch: the image is not the one that the lock names.
     """
     backend = make_backend(spec)
-    if spec.backend is not BackendName.DOCKER:
+    if spec.backend is BackendName.NATIVE:
+        native = interpreter_versions(spec.server.native_argv[0])
+        return Site(backend, this_host(), native=native)
+    if spec.backend is BackendName.EXTERNAL:
         return Site(backend, this_host())
     from harness.images import resolve_and_pin
     from harness.serve.docker import connect, docker_host

@@ -90,6 +90,7 @@ class Startup:
     def __init__(self, folder: RunFolder, lifetime: Lifetime) -> None:
         self.file = startup_file(lifetime.model.name, lifetime.mode)
         self._folder = folder
+        self._dismissed = False
         self._starts = read_own(folder, self.file, _Starts) or _Starts(
             1, lifetime.model.name, str(lifetime.mode), [], str(Verdict.INCONCLUSIVE)
         )
@@ -163,13 +164,20 @@ class Startup:
             why = "stopped by a signal" if by_signal else "stopped with the run's other server"
             self.start.error = {"type": INTERRUPTED, "message": why}
 
-    def close(self, *, records: int) -> None:
-        """Stop the server, judge its whole log, and write down how it ended."""
-        try:
+    def dismiss(self) -> None:
+        """Look a last time who answers, and ask the server to end, so that several end at once."""
+        if not self._dismissed:
+            self._dismissed = True
             if self.start.ready_after_s is not None and self._server.state().running:
                 stranger = self._server.strange_listener()
                 if stranger and self._server.state().running:  # one that just ended has none
                     self._note_stranger(stranger)
+            self._server.dismiss()
+
+    def close(self, *, records: int) -> None:
+        """Stop the server, judge its whole log, and write down how it ended."""
+        try:
+            self.dismiss()
         finally:
             self._server.stop()
         self.judge()

@@ -26,7 +26,10 @@ def compare_images(a: Inventory, b: Inventory) -> ImageDifference:
     """Everything that differs between two images, as far as both inventories tell."""
     kernels = [{one.path: one for one in side.contents.kernels} for side in (a, b)]
     plugins = [
-        {f"{p.group} {p.name}": f"{p.target} ({p.package})" for p in side.contents.plugins}
+        {  # a package's version stands among the packages
+            f"{p.group} {p.name}": f"{p.target} ({p.package.partition(' ')[0]})"
+            for p in side.contents.plugins
+        }
         for side in (a, b)
     ]
     pairs = zip(a.config.layers, b.config.layers, strict=False)

@@ -247,7 +247,9 @@ def inventory_facts(inventory: Inventory) -> Iterator[tuple[str, str]]:
     listed = f"{len(contents.python_packages)} Python"
     yield "packages", f"{listed}, {len(contents.os_packages.packages)} {kind or 'system'}"
     source, arguments = contents.arguments.source, len(contents.arguments.arguments)
-    yield "arguments", f"{arguments} of the server, from its {source}" if source else "not read"
+    told = contents.arguments.told_device
+    asked = f"{source}, told {told}" if told else source
+    yield "arguments", f"{arguments} of the server, from its {asked}" if source else "not read"
     size = gigabytes_text(sum(kernel.size_bytes for kernel in contents.kernels))
     yield "kernels", f"{len(contents.kernels)} shared objects, {size}"
     for plugin in contents.plugins:

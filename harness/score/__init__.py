@@ -6,6 +6,7 @@ Two profiles live side by side: ``paper`` is the study's algorithms with their b
 
 from harness.score.answer import Score
 from harness.score.profile_comparison import ProfileComparison, Profiles, ProfileVerdict
+from harness.score.refusal import phrases as load_phrases
 from harness.score.rescore import flips_under, rescore
 from harness.score.scorers import PROFILES, SCORERS, Profile, score, scorer_versions
 
@@ -18,6 +19,7 @@ __all__ = [
     "Profiles",
     "Score",
     "flips_under",
+    "load_phrases",
     "rescore",
     "score",
     "scorer_versions",

@@ -183,6 +183,13 @@ class NativeServer(Server):
 
         return strange_listener(self.options.port, is_ours)
 
+    def dismiss(self) -> None:
+        """Let its supervisor begin to end it."""
+        supervised = self._supervisor
+        if supervised is not None and supervised.stdin is not None and not supervised.stdin.closed:
+            with contextlib.suppress(OSError):
+                supervised.stdin.close()
+
     def stop(self) -> None:
         """End the server and all that it started; returns when they are gone."""
         atexit.unregister(self.stop)
@@ -200,9 +207,7 @@ class NativeServer(Server):
         self.stop()
 
     def _end(self, supervised: subprocess.Popen[bytes]) -> None:
-        if supervised.stdin is not None and not supervised.stdin.closed:
-            with contextlib.suppress(OSError):
-                supervised.stdin.close()
+        self.dismiss()
         try:
             supervised.wait(self.options.stop_timeout_s + 15.0)
         except subprocess.TimeoutExpired:

@@ -69,6 +69,13 @@ class Server(ABC):
         """
         return ""
 
+    def dismiss(self) -> None:
+        """Ask it to end and do not wait: servers that are dismissed one by one end side by side.
+
+        Nothing is asked of it afterwards but `stop`, which waits. Here it does nothing.
+        """
+        return
+
     @abstractmethod
     def stop(self) -> None:
         """End it and all that it started, and wait until it is gone. A second call does nothing.

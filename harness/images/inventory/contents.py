@@ -4,6 +4,7 @@ Everything in `Contents` was said by a program inside the image, so every text a
 where it is decoded; nothing of it is ever run or used as a path.
 """
 
+import re
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -14,6 +15,8 @@ Text = Annotated[str, Meta(max_length=20_000)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Versions = Annotated[dict[Short, Short], Meta(max_length=20_000)]
 Bytes = Annotated[int, Meta(ge=0)]
+_HASH = re.compile(r"^g([0-9a-f]{7,40})$")
+"""A commit as `git describe` writes it and vLLM's wheels keep it."""
 
 
 class Layer(Struct, frozen=True):
@@ -156,12 +159,14 @@ class ServerArguments(Struct, frozen=True):
     """What the server can be told.
 
     From vLLM's own ``parser`` (complete), or from the printed ``help`` (defaults as text), or from
-    nowhere (``None``); ``reasons`` say why not the parser.
+    nowhere (``None``); ``reasons`` say why not the parser. ``told_device`` is the device that the
+    parser was told, since it needs one and the reading has none.
     """
 
     source: Short | None = None
     arguments: Annotated[tuple[ServerArgument, ...], Meta(max_length=5000)] = ()
     reasons: tuple[Text, ...] = ()
+    told_device: Short | None = None
 
     def by_name(self) -> dict[str, ServerArgument]:
         """The arguments by their first long flag."""
@@ -219,7 +224,7 @@ class Inventory(Struct, frozen=True, kw_only=True):
             vllm=version,
             vllm_commit=labels.get("ai.vllm.build.commit")
             or environment.get("VLLM_BUILD_COMMIT")
-            or (vllm.commit if vllm else None)
+            or (_HASH.sub(r"\1", vllm.commit) if vllm and vllm.commit else None)
             or local.split(".")[0]
             or None,
             torch=torch.version if torch else None,

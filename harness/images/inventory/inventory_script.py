@@ -21,6 +21,7 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -235,9 +236,33 @@ def parser_modules(folder: pathlib.Path) -> Any:
     return [name for name, file in files.items() if file.is_file()]
 
 
+@of_vllm
+def told_device(folder: pathlib.Path) -> str | None:
+    """The device that vLLM was told to be on, since it finds none here and then refuses to parse.
+
+    It is the one that the image's PyTorch was built for; nothing where vLLM found one itself.
+    """
+    platforms: Any = importlib.import_module("vllm.platforms")
+    if platforms.current_platform.device_type:
+        return None
+    built = torch() or {}
+    name, kind = ("rocm", "RocmPlatform") if built.get("hip") else ("cuda", "CudaPlatform")
+    if not built.get("hip") and not built.get("cuda"):
+        return None
+    for kernel in folder.glob("_*.so"):  # they need the driver's library; a parser needs no kernel
+        own = f"{folder.name}.{kernel.name.partition('.')[0]}"
+        sys.modules.setdefault(own, types.ModuleType(own))
+    platform_of = getattr(importlib.import_module(f"vllm.platforms.{name}"), kind)
+    platforms.current_platform = platforms._current_platform = platform_of()
+    return name
+
+
 def arguments() -> Any:
     """The arguments of the server with their defaults, from vLLM's own parser; else its help."""
     reasons: list[str] = []
+    device = None
+    with contextlib.suppress(Exception):  # the parser says what is missing
+        device = told_device()
     for name in parser_modules() or ():
         try:
             module = importlib.import_module(name)
@@ -252,7 +277,8 @@ def arguments() -> Any:
                 for action in module.make_arg_parser(kind())._actions
                 if action.option_strings and action.option_strings[0] != "-h"
             ]
-            return {"source": "parser", "arguments": options, "reasons": reasons}
+            found = {"source": "parser", "arguments": options, "reasons": reasons}
+            return {**found, "told_device": device}
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever another version raises
             reasons.append(f"{name}: {type(error).__name__}: {error}"[:MOST_TEXT])
     if not reasons:

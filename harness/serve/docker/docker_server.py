@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import docker
@@ -76,6 +77,7 @@ class DockerServer(Server):
         self._silent_since: float | None = None
         self._engine_was_silent = False
         self._final: ServerState | None = None
+        self._ending: Thread | None = None
         self._record: dict[str, object] = container_record(container.attrs)
 
     def describe(self) -> Mapping[str, object]:
@@ -120,15 +122,26 @@ class DockerServer(Server):
 
         return strange_listener(port, is_proxy)
 
+    def dismiss(self) -> None:
+        """Have the engine stop it, then kill it in a thread: its answer comes late."""
+        if self._final is None and self._ending is None:
+            self._ending = Thread(target=self._end, daemon=True)
+            self._ending.start()
+
+    def _end(self) -> None:
+        seconds = max(1, round(self.options.stop_timeout_s))
+        if not self._attempt("stop", lambda: self._container.stop(timeout=seconds)):
+            self._attempt("kill", self._container.kill)
+
     def stop(self) -> None:
         """Stop, then kill, then remove; the log is complete afterwards."""
         if self._final is not None:
             return
-        self._final = ServerState(running=False, detail="the container is being removed")
-        seconds = max(1, round(self.options.stop_timeout_s))
-        stopped = self._attempt("stop", lambda: self._container.stop(timeout=seconds))
-        if not stopped:
-            self._attempt("kill", self._container.kill)
+        if self._ending is None:
+            self._final = ServerState(running=False, detail="the container is being removed")
+            self._end()
+        else:
+            self._ending.join()
         self._follower.finish()
         detail, code = "its end could not be seen", None
         if self._attempt("inspect", self._container.reload):
