@@ -91,7 +91,9 @@ def compose_service(options: LaunchOptions, *, folder: Path, offset: int = 0) ->
     }
     gpu = container.gpu
     if gpu.access is GpuAccess.CDI:
-        service["devices"] = list(gpu.cdi_devices)
+        # under `devices` Compose 2.26 takes the name for a path
+        device = {"driver": "cdi", "device_ids": list(gpu.cdi_devices), "capabilities": ["gpu"]}
+        service["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
     elif gpu.access is not GpuAccess.NONE:
         ids = gpu.device_ids
         chosen = {"count": "all"} if ids is None else {"device_ids": list(ids)}

@@ -100,16 +100,23 @@ def test_the_two_services_differ_in_the_mode_its_cache_and_the_port_only(path):
 
 
 @pytest.mark.parametrize(
-    ("access", "key"), [(GpuAccess.RUNTIME, "deploy"), (GpuAccess.CDI, "devices")]
+    ("access", "asked"),
+    [
+        (GpuAccess.RUNTIME, {"driver": "nvidia", "count": "all"}),
+        (GpuAccess.CDI, {"driver": "cdi", "device_ids": ["nvidia.com/gpu=all"]}),
+    ],
 )
-def test_gpus_are_asked_for_the_way_the_engine_has_them(host, access, key):
+def test_gpus_are_asked_for_the_way_the_engine_has_them(host, access, asked):
     from dataclasses import replace
 
     spec = load_spec("study-d").spec
     options = launch_options(
         spec, spec.models[0], Mode.STANDARD, host=replace(host, gpu=access), run_id="r1"
     )
-    assert key in compose_service(options, folder=ROOT / "compose")
+    service = compose_service(options, folder=ROOT / "compose")
+    devices = service["deploy"]["resources"]["reservations"]["devices"]
+    assert devices == [{**asked, "capabilities": ["gpu"]}]
+    assert "devices" not in service
 
 
 def _both(options: LaunchOptions) -> tuple[dict[str, Any], dict[str, Any]]:
