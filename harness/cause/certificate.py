@@ -24,7 +24,8 @@ from harness.analyse import (
     upper_bound,
 )
 from harness.cause.certificate_counts import Counts, Gathered
-from harness.cause.defects import Judged, fitting
+from harness.cause.defects import Has, Judged, fitting
+from harness.cause.given import alike, answering, given_in, unlike
 from harness.cause.run_traits import judged_run, spec_of_run
 from harness.cause.same_stack import other_stack
 from harness.errors import UsageError
@@ -34,9 +35,7 @@ from harness.records import (
     PROMPT_HASHES,
     Closeness,
     RunFiles,
-    Start,
     iter_records,
-    object_in,
     read_run_files,
 )
 from harness.words import MODES, Effect, Endpoint, Mode
@@ -113,7 +112,9 @@ class Certificate(Struct, frozen=True, kw_only=True):
         steps: tokens of the largest steps seen in batches, largest first.
         boundary: which of 255, 256 and 257 tokens are among them.
         split_prefills: batches in which a prompt was prefilled in pieces.
-        arguments: what each mode's servers were given beyond their defaults.
+        arguments: what each mode's servers were given beyond their defaults, alike in all
+            lifetimes.
+        by_lifetime: by mode, arguments that are not: a value a lifetime, ``None`` for not given.
         differences: every setting in which the two modes' logs differ, but the port.
         ties, confident, unknown: rows that change in batch-invariant mode, by how close the choice
             was at the first divergent token.
@@ -138,6 +139,7 @@ class Certificate(Struct, frozen=True, kw_only=True):
     image: dict[str, Any] | None
     models: dict[str, str | None]
     arguments: dict[Mode, dict[str, Any]]
+    by_lifetime: dict[Mode, dict[str, tuple[Any, ...]]]
     differences: tuple[str, ...]
     proofs: tuple[Proof, ...]
     ties: int
@@ -212,6 +214,7 @@ def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificat
     verdict, reason = _verdict(runs, by_mode, moved)
     judged = judged_run(runs[0].files, _INVARIANT)
     last = runs[-1]
+    given = [given_in(run.files) for run in runs]
     return Certificate(
         verdict=verdict,
         reason=reason,
@@ -227,14 +230,19 @@ def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificat
         stack=_stack(last),
         image=last.files.metadata.get("image"),
         models={one.hf_id: one.revision for one in spec_of_run(last.files).models},
-        arguments=_arguments(last.files),
-        differences=tuple(_differences(last.files)),
+        arguments={mode: alike([one[mode] for one in given]) for mode in MODES},
+        by_lifetime={mode: unlike([one[mode] for one in given]) for mode in MODES},
+        differences=tuple(_differences(runs)),
         proofs=tuple(proof for n, run in enumerate(runs, 1) for proof in _proofs(n, run.files)),
         ties=counted.closeness.count(Closeness.TIE),
         confident=counted.closeness.count(Closeness.CONFIDENT),
         unknown=counted.closeness.count(Closeness.UNKNOWN),
         known=_known(judged, cells, counted),
-        not_covered=(*_gone(runs), *_not_covered(counted, cells, wanted, len(runs))),
+        not_covered=(
+            *_gone(runs),
+            *_not_covered(counted, cells, wanted, len(runs)),
+            *_not_told(judged),
+        ),
         runs={run.files.folder.name: str(run.files.metadata.get("fingerprint")) for run in runs},
     )
 
@@ -321,26 +329,22 @@ def _stack(run: Lifetimes) -> dict[str, str | None]:
     }
 
 
-def _answering(files: RunFiles) -> Iterator[tuple[Mode, Start]]:
-    """Each start that may have answered, of a mode that is one."""
-    for startup in files.startups:
-        if startup.mode in set(Mode):
-            yield from ((Mode(startup.mode), start) for _, start in startup.answering())
-
-
-def _arguments(files: RunFiles) -> dict[Mode, dict[str, Any]]:
-    return {mode: dict(object_in(s.facts, "arguments")) for mode, s in _answering(files)}
-
-
-def _differences(files: RunFiles) -> Iterator[str]:
-    for model, one in files.parity:
-        if (name := one.get("name")) not in WHERE_IT_LISTENS:
-            told = f"{one.get('standard')} in standard, {one.get('invariant')} in batch-invariant"
-            yield f"{model}: {name}: {told}"
+def _differences(runs: Sequence[Lifetimes]) -> Iterator[str]:
+    """What the two modes differ in, once; with its lifetimes where it is not of all."""
+    found: dict[str, list[int]] = {}
+    for number, run in enumerate(runs, start=1):
+        for model, one in run.files.parity:
+            if (name := one.get("name")) not in WHERE_IT_LISTENS:
+                modes = (one.get("standard"), one.get("invariant"))
+                told = f"{model}: {name}: {modes[0]} in standard, {modes[1]} in batch-invariant"
+                found.setdefault(told, []).append(number)
+    for told, numbers in found.items():
+        some = f" (lifetime {', '.join(map(str, numbers))})" if len(numbers) < len(runs) else ""
+        yield f"{told}{some}"
 
 
 def _proofs(lifetime: int, files: RunFiles) -> Iterator[Proof]:
-    for mode, start in _answering(files):
+    for mode, start in answering(files):
         lines = tuple(line.text for line in start.evidence.lines if line.text)
         workers = start.worker_proof.lines if start.worker_proof else ()
         yield Proof(lifetime, mode, start.verdict, lines, workers)
@@ -358,6 +362,14 @@ def _known(
         Named(one.id, one.title, one.threads, one.workaround)
         for one in fitting(judged, shows, under)
     )
+
+
+def _not_told(judged: Sequence[Judged]) -> Iterator[str]:
+    """Entries that hang on what the runs do not tell, by what that is."""
+    unknown = [one for one in judged if one.has is Has.UNKNOWN and one.defect.shows]
+    for reason in dict.fromkeys(one.reason for one in unknown):
+        names = ", ".join(one.defect.id for one in unknown if one.reason == reason)
+        yield f"known defects of which nothing can be said, {reason}: {names}"
 
 
 def _gone(runs: Sequence[Lifetimes]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.numbers import NONE, percent
 from harness.report.document import Banner, Document, Look, Section, Tone, mode_words
@@ -17,6 +17,8 @@ _TONES = {"invariant": Tone.GOOD, "not invariant": Tone.BAD}
 _MOST_LINES = 8
 _HIDDEN = ("model", "served_model_name", "host", "port", "worker_extension_cls")
 """Arguments that differ from server to server and say nothing."""
+_NOT_GIVEN = "not given"
+_Given = tuple[dict[str, Any], dict[str, tuple[Any, ...]]]
 
 
 def certificate_document(certificate: Certificate, name: str) -> Document:
@@ -58,9 +60,7 @@ def paste_lines(certificate: Certificate) -> Iterator[str]:
         yield f"image: {certificate.image.get('reference')}"
     for model, revision in certificate.models.items():
         yield f"model: {model}" + (f" at {revision}" if revision else "")
-    given = certificate.arguments.get(Mode.BATCH_INVARIANT, {})
-    told = (f"{key}={value}" for key, value in given.items() if key not in _HIDDEN)
-    yield f"arguments: {' '.join(told)}"
+    yield from _argument_lines(certificate)
     yield "modes differ in: " + ("; ".join(certificate.differences) or "nothing but the mode")
     for mode in MODES:
         cells = [cell for cell in certificate.seen if cell.mode is mode]
@@ -86,6 +86,35 @@ def paste_lines(certificate: Certificate) -> Iterator[str]:
         yield f"known: {one.cited}; workaround: {one.workaround}"
     for gap in certificate.not_covered:
         yield f"not covered: {gap}"
+
+
+def _argument_lines(certificate: Certificate) -> Iterator[str]:
+    """Arguments of all lifetimes, those that differ from one to the next, and between the modes."""
+    standard, given = ((certificate.arguments[m], certificate.by_lifetime[m]) for m in MODES)
+    alike, each = given
+    told = (f"{key}={value}" for key, value in alike.items() if key not in _HIDDEN)
+    every = "" if certificate.lifetimes == 1 else " of every lifetime"
+    yield f"arguments{every}: {' '.join(told) or NONE}"
+    moved = (
+        f"{key}={', '.join(_NOT_GIVEN if one is None else str(one) for one in values)}"
+        for key, values in each.items()
+        if key not in _HIDDEN
+    )
+    if line := "; ".join(moved):
+        yield f"arguments by lifetime (1 to {certificate.lifetimes}): {line}"
+    other = [
+        f"{name}: {_shown(standard, name)} in standard, {_shown(given, name)} in batch-invariant"
+        for name in dict.fromkeys(name for part in (*standard, *given) for name in part)
+        if name not in _HIDDEN and _shown(standard, name) != _shown(given, name)
+    ]
+    yield "arguments that differ between the modes: " + ("; ".join(other) or NONE)
+
+
+def _shown(given: _Given, name: str) -> str:
+    """An argument's value, or its values by lifetime."""
+    alike, each = given
+    values = each.get(name, (alike.get(name),))
+    return ", ".join(_NOT_GIVEN if one is None else str(one) for one in values)
 
 
 def _paste(certificate: Certificate) -> Section:
@@ -162,10 +191,10 @@ def _stack(certificate: Certificate) -> Section | None:
     ]
     facts += [("model", model) for model in certificate.models]
     facts += [("modes differ in", one) for one in certificate.differences]
-    standard, invariant = (certificate.arguments.get(mode, {}) for mode in MODES)
-    names = [n for n in dict.fromkeys((*standard, *invariant)) if n not in _HIDDEN]
-    given = ((name, standard.get(name), invariant.get(name)) for name in names)
-    return told.section(told.table("facts", facts), told.table("arguments", given))
+    given = [(certificate.arguments[mode], certificate.by_lifetime[mode]) for mode in MODES]
+    names = dict.fromkeys(name for one in given for part in one for name in part)
+    rows = ((name, *(_shown(one, name) for one in given)) for name in names if name not in _HIDDEN)
+    return told.section(told.table("facts", facts), told.table("arguments", rows))
 
 
 def _proof(certificate: Certificate) -> Section | None:
