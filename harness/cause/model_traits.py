@@ -16,6 +16,11 @@ _NAMED = (
     (re.compile(r"deepseek_?v[34]2|sparse", re.I), "sparse-mla"),
     (re.compile(r"_?vl\b|vision|llava|vlfor", re.I), "vision"),
 )
+_PLAIN = re.compile(
+    r"(?:Llama|Mistral|Ministral|Qwen2|Qwen3|Gemma[23]?|Phi3?|Granite|Olmo[23]?|StableLm|InternLM[23]"
+    r"|SmolLM3|Starcoder2|Exaone4?|Helium|Cohere2?)ForCausalLM"
+)
+"""Classes of dense decoders: the others' names do not tell all that they have."""
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_intermediate_size")
 _INNER = ("text_config", "llm_config", "language_config")
 """Where a model of several parts keeps its language model's own."""
@@ -36,6 +41,12 @@ _STORED = (
     (re.compile(r"w4a16|(?<!fp4-)pack-quantized|int4"), "compressed-tensors-int4"),
     (re.compile(r"fp8|float-quantized|w8a8_fp"), "fp8"),
 )
+
+
+def config_of_class(name: str | None) -> Config | None:
+    """What a model's class alone settles, as its configuration would tell it."""
+    config = {"architectures": [name]}
+    return config if name and (_PLAIN.fullmatch(name) or _features(config)) else None
 
 
 def features_of(configs: Iterable[Config | None]) -> frozenset[str] | None:

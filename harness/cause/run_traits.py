@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.cause.defects import Judged, Trait, judge_stack
+from harness.cause.model_traits import Config, config_of_class
 from harness.cause.traits import ELSEWHERE, Traits, traits_of, with_axis
 from harness.errors import UsageError
-from harness.prove.server_facts import parse_literal
+from harness.files import text_unpacked
+from harness.prove import parse_literal, read_architecture
 from harness.records import CANDIDATES, METADATA, PROMPT_HASHES, RunFiles, Start, object_in
 from harness.settings import RunSpec, kept_spec
 from harness.words import Mode
@@ -62,15 +64,14 @@ def traits_of_run(files: RunFiles, mode: Mode) -> Traits:
         (start for one in files.startups for _, start in one.answering() if one.mode == mode),
         Start(),
     )
-    configs = object_in(files.metadata, "model_configs")
-    kept = [configs.get(model.name) for model in spec.models]
+    kept = [_config(files, mode, model.name) for model in spec.models]
     told = start.facts
     found = traits_of(
         spec,
         mode,
         release=told.get("vllm_version") or files.vllm,
         capability=files.capability,
-        configs=[one if isinstance(one, Mapping) else None for one in kept],
+        configs=kept,
         platform=files.device_kind,
         given=_told_by(start),
     )
@@ -80,6 +81,19 @@ def traits_of_run(files: RunFiles, mode: Mode) -> Traits:
         found = with_axis(found, Trait.ATTENTION, *named)
         found = with_axis(found, Trait.FLASH, str(flash) if flash else "none")
     return found
+
+
+def _config(files: RunFiles, mode: Mode, model: str) -> Config | None:
+    """What the run keeps of a model's configuration, else what its server's log settles."""
+    kept = object_in(files.metadata, "model_configs").get(model)
+    if isinstance(kept, Mapping):
+        return kept
+    for startup in files.startups:
+        for _, start in startup.answering():
+            ours = startup.model == model and startup.mode == mode and start.log
+            if ours and (log := text_unpacked(files.folder / str(start.log))):
+                return config_of_class(read_architecture(log))
+    return None
 
 
 def _told_by(start: Start) -> dict[str, Any] | None:

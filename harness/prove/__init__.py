@@ -30,7 +30,7 @@ from harness.prove.metrics import (
     read_process,
 )
 from harness.prove.parity import WHERE_IT_LISTENS, Difference, by_the_mode, mode_parity
-from harness.prove.server_facts import ServerFacts, read_facts
+from harness.prove.server_facts import ServerFacts, parse_literal, read_architecture, read_facts
 from harness.prove.server_log import GAP, ServerLog
 from harness.prove.worker_proof import (
     WORKER_EXTENSION,
@@ -72,8 +72,10 @@ __all__ = [
     "metrics_delta",
     "metrics_witness",
     "mode_parity",
+    "parse_literal",
     "parse_version",
     "read_activation",
+    "read_architecture",
     "read_facts",
     "read_metrics",
     "read_process",

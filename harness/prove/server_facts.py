@@ -10,6 +10,7 @@ from harness.prove.server_log import HEADER, LogLine, ServerLog
 from harness.words import without_nonce
 
 _ARGUMENTS = re.compile(rf"^{HEADER}non-default args: (\{{.*\}})\s*$")
+_ARCHITECTURE = re.compile(rf"^{HEADER}Resolved architecture: (\w+)\s*$")
 _BANNER = re.compile(r"\bversion (\d+\.\d+\.\d+\S*)\s*$")
 _BACKEND = re.compile(
     rf"^{HEADER}Using (?:AttentionBackendEnum\.)?([A-Z][A-Z0-9_]+)(?: attention)? backend"
@@ -153,6 +154,11 @@ def read_facts(log: str) -> ServerFacts:
         sampling_defaults_overridden=defaults is not None,
         sampling_defaults=said if isinstance(said, dict) else {},
     )
+
+
+def read_architecture(log: str) -> str | None:
+    """The model's class, such as ``LlamaForCausalLM``, as a server resolved it."""
+    return _first(_ARCHITECTURE, ServerLog.read(log).startup)
 
 
 def parse_literal(text: str) -> Any:

@@ -107,7 +107,7 @@ def _argument_lines(certificate: Certificate) -> Iterator[str]:
         for name in dict.fromkeys(name for part in (*standard, *given) for name in part)
         if name not in _HIDDEN and _shown(standard, name) != _shown(given, name)
     ]
-    yield "arguments that differ between the modes: " + ("; ".join(other) or NONE)
+    yield "arguments that differ between the modes: " + ("; ".join(other) or "none")
 
 
 def _shown(given: _Given, name: str) -> str:

@@ -12,7 +12,8 @@ import pytest
 from harness.cause import CertificateVerdict, certify, read_lifetime
 from harness.cli import main
 from harness.records import RECORDS, iter_records, read_run_files, text_hash
-from harness.words import DispatchMode
+from harness.report.certificate_page import paste_lines
+from harness.words import DispatchMode, Mode
 
 KEPT = Path(__file__).parents[2] / "results/reference"
 TRITON = KEPT / "h200-vllm-0.19.1-unselected-triton"
@@ -143,7 +144,57 @@ def test_steps_places_and_paths_differ_on_purpose(lifetimes, tmp_path):
         }  # fmt: skip
         file.write_text(json.dumps(value))
     other = msgspec.structs.replace(lifetimes[0], files=read_run_files(changed))
-    assert certify([lifetimes[0], other]).verdict is CertificateVerdict.INVARIANT
+    both = certify([lifetimes[0], other])
+    assert both.verdict is CertificateVerdict.INVARIANT
+    first = certify(lifetimes[:1])
+    own = first.arguments[Mode.STANDARD]["max_num_batched_tokens"]
+    assert not first.by_lifetime[Mode.STANDARD]
+    for mode in Mode:
+        assert both.by_lifetime[mode]["max_num_batched_tokens"] == (own, 256)
+        assert "max_num_batched_tokens" not in both.arguments[mode]
+        assert both.arguments[mode]["max_num_seqs"] == 24
+    told = list(paste_lines(both))
+    assert f"arguments by lifetime (1 to 2): max_num_batched_tokens={own}, 256" in told
+    assert "arguments that differ between the modes: none" in told
+    assert not any(line.startswith("arguments by lifetime") for line in paste_lines(first))
+
+
+def test_arguments_that_only_one_mode_or_lifetime_has_are_told(lifetimes, tmp_path):
+    changed = tmp_path / "changed"
+    shutil.copytree(TRITON, changed)
+    file = changed / SERVER
+    value = json.loads(file.read_text())
+    value["attempts"][-1]["facts"]["arguments"]["seed"] = 7
+    file.write_text(json.dumps(value))
+    parity = json.loads((changed / META).read_text())
+    parity["mode_parity"]["rand1b"].append(
+        {"name": "arguments.seed", "standard": "(absent)", "invariant": "7"}
+    )
+    (changed / META).write_text(json.dumps(parity))
+    other = msgspec.structs.replace(lifetimes[0], files=read_run_files(changed))
+    both = certify([lifetimes[0], other])
+    assert both.by_lifetime[Mode.BATCH_INVARIANT]["seed"] == (None, 7)
+    told = list(paste_lines(both))
+    assert "arguments by lifetime (1 to 2): seed=not given, 7" in told
+    assert (
+        "arguments that differ between the modes: seed: not given in standard, not given, 7 in "
+        "batch-invariant"
+    ) in told
+    moved = [one for one in both.differences if "arguments.seed" in one]
+    assert moved == [
+        "rand1b: arguments.seed: (absent) in standard, 7 in batch-invariant (lifetime 2)"
+    ]
+
+
+def test_entries_of_which_a_run_does_not_tell_enough_are_not_covered(lifetimes, tmp_path):
+    changed = tmp_path / "changed"
+    shutil.copytree(TRITON, changed)
+    for log in changed.glob("*.log*"):
+        log.unlink()
+    bare = msgspec.structs.replace(lifetimes[0], files=read_run_files(changed))
+    (gap,) = [one for one in certify([bare]).not_covered if "of which nothing can be said" in one]
+    assert "feature not known: moe-no-guard" in gap
+    assert "nothing can be said" not in " ".join(certify(lifetimes[:1]).not_covered)
 
 
 def test_another_text_alone_in_another_lifetime_is_no_proof(lifetimes, tmp_path):

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from harness.cause import Has, Trait, judge_stack, traits_of, traits_of_run
-from harness.cause.model_traits import dtype_of, features_of, quantizations_of
+from harness.cause.model_traits import config_of_class, dtype_of, features_of, quantizations_of
 from harness.records import RunFiles, read_run_files
 from harness.settings import load_spec
 from harness.words import Mode
@@ -270,7 +270,7 @@ def test_a_run_is_judged_by_what_its_servers_said_and_by_the_model_that_it_kept(
     name = files.spec["models"][0]["name"]
     own = traits_of_run(files, Mode.BATCH_INVARIANT)
     assert own[Trait.ATTENTION] == {"TRITON_ATTN"}
-    assert Trait.FEATURE not in own  # an older run, which kept no configuration
+    assert own[Trait.FEATURE] == {"dense"}  # by its log: it kept no configuration
     said = {
         "tensor_parallel_size": "2",
         "enforce_eager": "True",
@@ -290,4 +290,19 @@ def test_a_run_is_judged_by_what_its_servers_said_and_by_the_model_that_it_kept(
     assert {"fp8-moe-online", "moe-no-guard"} <= found("0.19.1", stack)
     for broken in ("?", {name: 3}, {}):
         odd = _with(files, {}, model_configs=broken)
-        assert Trait.FEATURE not in traits_of_run(odd, Mode.BATCH_INVARIANT)
+        assert traits_of_run(odd, Mode.BATCH_INVARIANT)[Trait.FEATURE] == {"dense"}
+
+
+@pytest.mark.parametrize(
+    ("name", "features"),
+    [
+        ("LlamaForCausalLM", {"dense"}),
+        ("Qwen3MoeForCausalLM", {"moe"}),
+        ("DeepseekV32ForCausalLM", {"moe", "sparse-mla"}),
+        ("Qwen2_5_VLForConditionalGeneration", {"vision"}),
+        ("DbrxForCausalLM", None),  # it has experts, and its name does not say so
+        (None, None),
+    ],
+)
+def test_a_class_alone_settles_what_its_name_tells(name, features):
+    assert features_of([config_of_class(name)]) == features
