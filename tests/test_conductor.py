@@ -26,6 +26,7 @@ from harness.conduct.progress import Estimate
 from harness.conduct.run_facts import Metadata, not_controlled
 from harness.conduct.site import find_site
 from harness.conduct.startups import seal_logs
+from harness.conduct.stream import ServerTold
 from harness.doctor import Facts, ModelFacts, NativeFacts
 from harness.errors import EnvironmentError_, ServerDied, UsageError
 from harness.files import sha256_of
@@ -273,6 +274,21 @@ def test_an_edited_task_file_is_another_ablation(spec, tmp_path):
 
 def noted(spec, folder):
     return Metadata(folder, prepared(spec), find_site(spec.spec, RunProgress()), kind="run")
+
+
+def test_a_run_keeps_what_its_models_are_when_a_start_has_fetched_them(spec, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    models = (ModelSpec(name=spec.spec.models[0].name, hf_id="org/fetched"),)
+    asked = replace(spec, spec=spec.spec.model_copy(update={"models": models}))
+    with RunFolder(tmp_path / "r") as folder:
+        facts = noted(asked, folder)
+        assert "model_configs" not in json.loads((folder.path / "metadata.json").read_text())
+        fetched = tmp_path / "home/hub/models--org--fetched/snapshots/a"
+        fetched.mkdir(parents=True)
+        (fetched / "config.json").write_text('{"model_type": "mixtral", "hidden_size": 64}')
+        facts.learn_from_server(ServerTold("0.32.0", None, {}))
+        kept = json.loads((folder.path / "metadata.json").read_text())["model_configs"]
+    assert kept == {models[0].name: {"model_type": "mixtral"}}
 
 
 def test_a_resumed_run_keeps_its_first_facts_and_its_earlier_sessions(spec, tmp_path):

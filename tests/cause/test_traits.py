@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from harness.cause import Has, Trait, judge_stack, traits_of, traits_of_run
+from harness.cause import Has, Trait, fitting, judge_stack, traits_of, traits_of_run
 from harness.cause.model_traits import config_of_class, dtype_of, features_of, quantizations_of
 from harness.records import RunFiles, read_run_files
 from harness.settings import load_spec
@@ -288,6 +288,8 @@ def test_a_run_is_judged_by_what_its_servers_said_and_by_the_model_that_it_kept(
     assert stack[Trait.GRAPHS] == stack[Trait.COMPILED] == {"off"}
     assert stack[Trait.SPECULATIVE] == {"on"}
     assert {"fp8-moe-online", "moe-no-guard"} <= found("0.19.1", stack)
+    judged = judge_stack("0.19.1", stack)
+    assert {"fp8-moe-online", "moe-no-guard"} <= {one.id for one in fitting(judged, {"batch"})}
     for broken in ("?", {name: 3}, {}):
         odd = _with(files, {}, model_configs=broken)
         assert traits_of_run(odd, Mode.BATCH_INVARIANT)[Trait.FEATURE] == {"dense"}
