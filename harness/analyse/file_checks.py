@@ -28,7 +28,7 @@ from harness.records import (
     plan_seal,
     record_id,
 )
-from harness.settings import read_arguments
+from harness.settings import kept_arguments
 from harness.words import MODES, BackendName, CachePolicy
 
 OF_FILES: dict[str, Look] = {}
@@ -224,7 +224,7 @@ def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
     for name in ("tensor_parallel", "pipeline_parallel"):
         if (size := server.get(name, 1)) != 1:
             pairs.append((name, size, engine.get(f"{name}_size")))
-    given = read_arguments([*map(str, server.get("extra_args") or ())])
+    given = kept_arguments(spec)
     ours = spec.get("backend") != BackendName.EXTERNAL and "config" not in given
     for name, its in _IN_ENGINE.items() if ours else ():
         wanted, told = server.get(name), engine.get(its)

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from harness.records import Records, RunFiles
-from harness.settings import read_arguments
+from harness.settings import kept_arguments
 from harness.words import BackendName
 
 Json = Mapping[str, Any]
@@ -94,8 +94,7 @@ def tokens_a_step(files: RunFiles) -> float:
     Infinite where it is not known how many: a server of ours was started with what its settings
     name, and somebody else's log may not be at hand.
     """
-    given = map(str, _object(files.spec, "server").get("extra_args") or ())
-    most = inf if any("speculative" in name for name in read_arguments([*given])) else 1.0
+    most = inf if any("speculative" in name for name in kept_arguments(files.spec)) else 1.0
     told = [start.speculation for s in files.startups for _, start in s.answering()]
     if None in told and files.spec.get("backend") == BackendName.EXTERNAL:
         return inf

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from harness.records import RunFiles, Startup
+from harness.settings import kept_arguments
 from harness.words import Mode
 
 Flat = dict[str, str]
@@ -75,7 +76,9 @@ def stack_differences(
         return tuple(servers)
     one, other = _parts(a), _parts(b)
     *parts, harness = (_differences(part, one[part], other[part]) for part in one)
-    return (*chain.from_iterable(parts), *servers, *harness)
+    spelt = kept_arguments(a.spec) == kept_arguments(b.spec)  # two spellings of one are the same
+    told = (d for d in chain.from_iterable(parts) if d.name != "server.extra_args" or not spelt)
+    return (*told, *servers, *harness)
 
 
 def stack_gaps(a: RunFiles, b: RunFiles) -> Iterator[str]:

@@ -35,10 +35,18 @@ from harness.cause.defects import (
 from harness.cause.run_traits import judged_run, spec_of_run, traits_of_run
 from harness.cause.seen import Cell, CellTotal, Seen, name_of
 from harness.cause.shrinking import Shrinker, Tally, Trial
-from harness.cause.traits import Traits, traits_of, with_axis
+from harness.cause.traits import (
+    VARIABLES_GONE,
+    VARIABLES_READ,
+    Traits,
+    traits_of,
+    with_axis,
+)
 
 __all__ = [
     "FEWEST_BLOCKS",
+    "VARIABLES_GONE",
+    "VARIABLES_READ",
     "Attribution",
     "Axis",
     "Case",

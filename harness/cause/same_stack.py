@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.analyse import StackDifference, stack_differences
 from harness.records import RunFiles, object_in
-from harness.settings import read_arguments
+from harness.settings import kept_arguments
 from harness.words import MODES
 
 _SHOWN = 3
@@ -62,6 +62,5 @@ def _differing(first: RunFiles, other: RunFiles) -> Iterator[StackDifference]:
 
 def _arguments(files: RunFiles) -> dict[str, object]:
     """A server's further arguments, without the tokens of a step."""
-    given = object_in(files.spec, "server").get("extra_args") or ()
-    told = read_arguments([*map(str, given)])
+    told = kept_arguments(files.spec)
     return {name: value for name, value in told.items() if name != _BUDGET}

@@ -30,7 +30,7 @@ _SIZES = {
 }
 _MORE_ON = (0, 14, 0)
 """From this release on scheduling ahead is the default."""
-_VARIABLES_READ, _VARIABLES_GONE = (0, 15), (0, 26)
+VARIABLES_READ, VARIABLES_GONE = (0, 15), (0, 26)
 """Before the first the variables of attention are read, from the second on nobody reads them."""
 _FORCED, _REFUSED_UNTIL = (0, 12), (0, 20)
 """Before the first the mode takes FLASH_ATTN for a backend that it does not know; up to the
@@ -219,9 +219,9 @@ def _attention(
     group, variables = _group(given, "attention_config"), spec.server.env
     stated = (given or {}).get("attention_backend") or group.get("backend")
     variable = variables.get("VLLM_ATTENTION_BACKEND")
-    if stated is None and variable and version and version < _VARIABLES_READ:
+    if stated is None and variable and version and version < VARIABLES_READ:
         stated = variable
-    doubtful = variable and not (version and version >= _VARIABLES_GONE)
+    doubtful = variable and not (version and version >= VARIABLES_GONE)
     asked = _backend_name(stated) if stated else None
     float32 = _dtype(spec, given, ()) == "float32"
     chosen = asked
@@ -271,8 +271,8 @@ def _flash(
     """The generation of FlashAttention: asked for, or the release's choice for the device."""
     stated = group.get("flash_attn_version")
     variable = variables.get("VLLM_FLASH_ATTN_VERSION")
-    if stated is None and variable and not (version and version >= _VARIABLES_GONE):
-        if not (version and version < _VARIABLES_READ):
+    if stated is None and variable and not (version and version >= VARIABLES_GONE):
+        if not (version and version < VARIABLES_READ):
             return variable if variable == _flash(group, {}, mode, version, capability) else None
         stated = variable
     if stated is not None:

@@ -10,6 +10,7 @@ from math import prod
 
 from msgspec import Struct, yaml
 
+from harness.cause import VARIABLES_GONE, VARIABLES_READ
 from harness.doctor.machine_facts import Facts
 from harness.doctor.memory import ALLOWANCE, need_of, shape_of, ways_to_fit
 from harness.findings import Finding, Status
@@ -31,8 +32,6 @@ _WORKERS = tuple(f"{kind}_parallel_size" for kind in ("tensor", "pipeline", "dat
 _NO_DRIVER = ("communicate with the NVIDIA driver", "Driver/library version mismatch")
 """Where ``nvidia-smi`` says so, CUDA does not work either."""
 _LOWEST = (8, 0)
-_VARIABLES_GONE = (0, 26)
-"""From this release on vLLM reads no variable of attention."""
 _INVARIANT_FLASH = ("2",)
 """Generations of FlashAttention without the defect of vllm#51902 on Hopper."""
 _SINCE: dict[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -167,19 +166,24 @@ def _gpu(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
 @_check
 def _mode(facts: Facts, spec: RunSpec) -> Iterator[Finding]:
     """Whether these GPUs and this release can be batch-invariant."""
-    gpus, backend = _used(facts, spec), spec.server.attention_backend
+    gpus, variables = _used(facts, spec), spec.server.env
     if not gpus or Mode.BATCH_INVARIANT not in spec.modes:
         return
     given = read_arguments(spec.server.extra_args)
     eager = given.get("enforce_eager") is True or given.get("optimization_level") == "0"
     for gpu in gpus:
         yield capability_finding(gpu.capability, facts.vllm, enforce_eager=eager)
-    refuses = (0, 12, 0) <= (parse_version(facts.vllm) or (0,)) < (0, 20, 0)
-    hopper = backend == "FLASH_ATTN" and gpus[0].capability == _HOPPER
+    version = parse_version(facts.vllm) or (0,)
+    refuses = (0, 12, 0) <= version < (0, 20, 0)
     group = given.get("attention_config")
-    stated = group.get("flash_attn_version") if isinstance(group, dict) else None
-    if stated is None and (parse_version(facts.vllm) or (0,)) < _VARIABLES_GONE:
-        stated = spec.server.env.get("VLLM_FLASH_ATTN_VERSION")
+    group = group if isinstance(group, dict) else {}
+    backend = spec.server.attention_backend or group.get("backend")
+    if backend is None and version < VARIABLES_READ:
+        backend = variables.get("VLLM_ATTENTION_BACKEND")
+    hopper = backend == "FLASH_ATTN" and gpus[0].capability == _HOPPER
+    stated = group.get("flash_attn_version")
+    if stated is None and version < VARIABLES_GONE:
+        stated = variables.get("VLLM_FLASH_ATTN_VERSION")
     flash = None if stated is None else str(stated)
     cases = {
         "refused": backend is None and refuses,

@@ -103,6 +103,13 @@ def read_arguments(words: Sequence[str]) -> dict[str, Any]:
     return found | groups
 
 
+def kept_arguments(spec: Mapping[str, Any]) -> Arguments:
+    """The further arguments in a run's kept settings; none where they are of another form."""
+    server = spec.get("server")
+    given = server.get("extra_args") if isinstance(server, Mapping) else None
+    return read_arguments([*map(str, given)] if isinstance(given, list | tuple) else [])
+
+
 def of_command(words: Sequence[str]) -> Sequence[str] | None:
     """The words behind vLLM's own module in a command; ``None`` where it names none."""
     places = [at for at, word in enumerate(words) if _MODULE.fullmatch(word)]

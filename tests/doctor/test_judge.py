@@ -223,6 +223,35 @@ def test_the_flash_attention_that_was_asked_for_decides_on_hopper(extra_args, en
     assert found["attention backend"] is status
 
 
+@pytest.mark.parametrize(
+    ("vllm", "args", "env", "status"),
+    [
+        ("0.13.0", (), {}, Status.FAILED),
+        ("0.13.0", (), {"VLLM_ATTENTION_BACKEND": "TRITON_ATTN"}, Status.OK),
+        ("0.13.0", ("--attention-config.backend=TRITON_ATTN",), {}, Status.OK),
+        ("0.19.1", (), {"VLLM_ATTENTION_BACKEND": "TRITON_ATTN"}, Status.FAILED),
+        ("0.33.0", ("-ac.backend=FLASH_ATTN",), {"VLLM_FLASH_ATTN_VERSION": "2"}, Status.WARNING),
+    ],
+)
+def test_a_backend_counts_where_the_release_reads_it(vllm, args, env, status):
+    server = SPEC.server.model_copy(
+        update={"attention_backend": None, "extra_args": args, "env": env}
+    )
+    facts = replace(FACTS, image=replace(IMAGE, vllm=vllm))
+    found = _said(facts, "attention backend", SPEC.model_copy(update={"server": server}))
+    assert [one[0] for one in found] == [status]
+
+
+def test_eager_is_eager_in_every_spelling():
+    ada = replace(FACTS, gpus=(replace(GPU, capability=(8, 9)),))
+    said = [
+        _said(ada, "compute capability", SPEC.model_copy(update={"server": server}))
+        for args in (["--enforce-eager"], ["--enforce_eager"], ["-O0"], [])
+        for server in [SPEC.server.model_copy(update={"extra_args": args})]
+    ]
+    assert said[0] == said[1] == said[2] != said[3]
+
+
 def test_every_worded_case_is_one_that_the_judge_tells_apart():
     room = files("harness.doctor")
     words = yaml.safe_load(room.joinpath("findings.yaml").read_text("utf-8"))

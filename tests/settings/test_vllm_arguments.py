@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from harness.analyse import stack_differences
 from harness.analyse.stack import tokens_a_step
 from harness.doctor.memory import shape_of
 from harness.errors import UsageError
 from harness.records import RunFiles
 from harness.serve.server_arguments import cascade
-from harness.settings import each_argument, load_spec, number_of, of_command, read_arguments
+from harness.settings import (
+    each_argument,
+    kept_arguments,
+    load_spec,
+    number_of,
+    of_command,
+    read_arguments,
+)
 
 LLAMA = {
     **{"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100},
@@ -94,12 +102,24 @@ def test_a_size_is_not_said_twice_in_any_spelling(size):
         load_spec("controlled", {**changes, "server.extra_args": size})
 
 
+def test_two_spellings_of_one_argument_are_no_difference_of_two_stacks():
+    def of(*given):
+        kept = {"resolved_spec": {"server": {"extra_args": [*given]}}}
+        return RunFiles(records_path=None, folder=None, metadata=kept)
+
+    base = of("--max-num-seqs", "8")
+    assert not stack_differences(base, of("--max_num_seqs=8"), [])
+    (found,) = stack_differences(base, of("--max_num_seqs=9"), [])
+    assert found.name == "server.extra_args"
+
+
 def test_who_else_asks_what_a_server_was_given_sees_other_spellings_too():
     assert shape_of(LLAMA, "float16", ["--max_num_seqs", "4"])
     assert shape_of(LLAMA, "float16", ["--kv_cache_dtype=fp8"]) is None
     assert shape_of(LLAMA, "float16", ["-dp=2"]) is None
     spec = load_spec("controlled", {"server.extra_args": ["--disable_cascade_attn"]}).spec
     assert not cascade(spec, "0.19.1").off_by_flag
+    assert not kept_arguments({"server": {"extra_args": 3}})
     given = {"server": {"extra_args": ["-sc", '{"num_speculative_tokens": 3}']}}
     files = RunFiles(records_path=None, folder=None, metadata={"resolved_spec": given})
     assert tokens_a_step(files) == float("inf")
