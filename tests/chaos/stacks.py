@@ -209,6 +209,10 @@ def _undisturbed(play: Play, verb: str) -> Wanted:
     return known
 
 
+_OF_BASE = 6
+"""Lifetimes of a steady base in a matrix: three before the values, one after each round."""
+
+
 def _told(bench: Bench, verb: str) -> Any:
     name = {"certify": "certificate", "matrix": "matrix", "bench": "bench"}[verb]
     told = json.loads((bench.folder / "out" / f"{name}.json").read_text())
@@ -223,8 +227,17 @@ def _of_certificate(told: Json) -> Json:
 
 
 def _of_matrix(told: Json) -> Json:
-    cells = [{**cell, "seconds": None} for cell in told["cells"]]
-    return {**{name: told[name] for name in ("how", "removed_by", "runs")}, "cells": cells}
+    """The answer, and each cell; of the base that it always changes, and its first runs.
+
+    Where a server of the base, or of a value, was killed and asked again by the next command, the
+    base's last lifetime is older than a value's, and one more is asked.
+    """
+    base, *values = ({**cell, "seconds": None} for cell in told["cells"])
+    insist(base["hits"] == base["lifetimes"] <= _OF_BASE + 3, f"the base: {base}")
+    base |= dict.fromkeys(("hits", "lifetimes", "mixed", "rows"))
+    runs = {**told["runs"], "base": told["runs"]["base"][:_OF_BASE]}
+    answer = {name: told[name] for name in ("how", "removed_by")}
+    return {**answer, "runs": runs, "cells": [base, *values]}
 
 
 def _of_bench(told: Json) -> Json:
