@@ -26,7 +26,7 @@ from harness.records import LogEvidence
 from harness.words import Mode, Verdict
 
 _IN_A_TRACEBACK = re.compile(
-    r'^.*\bFile "\S*/vllm/model_executor/(?:layers|determinism)/batch_invariant\.py", line \d+'
+    r'^.*\bFile "[^"]*/vllm/model_executor/(?:layers|determinism)/batch_invariant\.py", line \d+'
 )
 _LATE = re.compile(rf"^\s*(?:{HEADER}|\[W[^\]]*\] Warning: torch\.\S*)?(?:{TRACES.pattern})")
 """How a line of the invariant path begins, wherever it stands; what quotes one begins otherwise."""

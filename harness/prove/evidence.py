@@ -113,7 +113,7 @@ _OVERRIDE = re.compile(
 _OVERRIDE_PARTS = (
     re.compile(r"^\s*operator:\s+(aten::[\w.]+)\("),
     re.compile(r"^\s*dispatch key:\s+(\w+)\s*$"),
-    re.compile(r"^\s*new kernel: registered at (\S+?\.py):(\d+)\b"),
+    re.compile(r"^\s*new kernel: registered at (.+?\.py):(\d+)\b"),
 )
 _OVERRIDE_LENGTH = 12
 VLLM_KERNELS = r"(?:^|.*/)vllm/model_executor/(?:layers|determinism)/batch_invariant\.py$"
@@ -172,7 +172,7 @@ EVIDENCE = (
         override_finder("CUDA", VLLM_KERNELS),
         last=(0, 26),
         torch_before=(2, 12),
-        trace=r"new kernel: registered at \S*batch_invariant",
+        trace=r"new kernel: registered at .*batch_invariant",
     ),
     Evidence(
         EvidenceTag.CPU_OVERRIDE,

@@ -18,7 +18,7 @@ _BACKEND = re.compile(
 _FLASH = re.compile(rf"^{HEADER}Using FlashAttention version (\d+)")
 _CHUNKED = re.compile(rf"^{HEADER}Chunked prefill is enabled with max_num_batched_tokens=(\d+)")
 _ASYNC = re.compile(rf"^{HEADER}Asynchronous scheduling is enabled\.")
-_CACHE = re.compile(rf"^{HEADER}Using cache directory: \S*/torch_compile_cache/([0-9a-f]+)/")
+_CACHE = re.compile(rf"^{HEADER}Using cache directory: .*/torch_compile_cache/([0-9a-f]+)/")
 _SAMPLER = re.compile(rf"^{HEADER}Using FlashInfer for top-p & top-k sampling")
 _RUNNER = re.compile(rf"^{HEADER}Using V2 Model Runner")
 _BREAKABLE = re.compile(r"auto-enabling VLLM_USE_BREAKABLE_CUDAGRAPH=1")

@@ -29,7 +29,7 @@ from harness.words import PROVEN, Mode, Verdict
 WORKER_EXTENSION = Path(__file__).parent / "on_the_worker" / "harness_worker_proof.py"
 """The one file that a server gets of us, in a folder that holds nothing else."""
 WORKER_METHOD = "harness_worker_proof"
-_KERNEL = re.compile(r"^\w+: registered at (\S+?)(?::\d+)? ::")
+_KERNEL = re.compile(r"^\w+: registered at (.+?)(?::\d+)? ::")
 _QUOTE_WIDTH = 200
 
 

@@ -85,6 +85,12 @@ def test_a_real_log_gets_its_verdict(name: str, mode: Mode):
     assert verdict(log(name), mode) is EXPECTED[name][mode is INVARIANT]
 
 
+@pytest.mark.parametrize(("name", "mode"), [(n, m) for n in EXPECTED for m in Mode])
+def test_a_folder_with_a_space_in_its_name_changes_no_verdict(name: str, mode: Mode):
+    moved = re.sub(r"(?<![\w./-])/(?=[\w.-]+/[\w./-]*\.py\b)", "/a home/my cache/", log(name))
+    assert verdict(moved, mode) is EXPECTED[name][mode is INVARIANT]
+
+
 @pytest.mark.parametrize("mode", list(Mode))
 def test_an_empty_log_is_inconclusive(mode: Mode):
     evidence = read_activation("", mode=mode)

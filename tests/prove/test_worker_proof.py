@@ -73,6 +73,22 @@ def test_a_real_cpu_worker_gets_its_verdict(name: str, mode: Mode, verdict: Verd
     assert judge(real(name), mode).verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("name", "mode", "verdict"),
+    [
+        ("standard", STANDARD, Verdict.CLEAN),
+        ("plugin-batch_invariant", INVARIANT, Verdict.ACTIVE),
+        ("plugin-batch_invariant", STANDARD, Verdict.CONTAMINATED),
+        ("plugin_off-batch_invariant", INVARIANT, Verdict.CONTAMINATED),
+    ],
+)
+def test_a_folder_with_a_space_in_its_name_changes_no_verdict(
+    name: str, mode: Mode, verdict: Verdict
+):
+    told = json.dumps(real(name)).replace("registered at /", "registered at /a home/my cache/")
+    assert judge(json.loads(told), mode).verdict is verdict
+
+
 def test_a_rank_is_quoted_with_its_kernels_and_its_gemm():
     (kernel, gemm) = judge(real("plugin-batch_invariant"), INVARIANT).lines
     assert kernel.startswith("rank 0: aten::mean.dim CPU: registered at /venv/")
