@@ -201,9 +201,9 @@ def examples_first(verb: Verb | None) -> str:
 
 
 def say(lines: Iterable[object]) -> None:
-    """Print lines to stdout: a result."""
+    """Print lines to stdout: a result; a remark among them goes to stderr."""
     for line in lines:
-        typer.echo(line)
+        typer.echo(line, err=isinstance(line, Remark))
 
 
 def note(line: str) -> None:

@@ -16,7 +16,7 @@ from harness.numbers import NONE
 from harness.records import METADATA, RECORDS, RunFiles, read_run_files
 from harness.report import Change
 
-_NO_RUN = "no run yet: `harness run`, or `make demo` on any machine, makes one"
+_NO_RUN = "no run yet: `harness run`, or `harness demo` on any machine, makes one"
 _HEADS = ("run", "state", "records", "device", "vLLM")
 
 

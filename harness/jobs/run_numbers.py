@@ -22,7 +22,15 @@ from harness.errors import EnvironmentError_, GateFailed, UsageError
 from harness.files import append_text, read_rows, read_text, write_json, write_new
 from harness.findings import Status
 from harness.jobs import Done, Remark
-from harness.records import METADATA, RECORDS, RunFiles, first_record, iter_records, read_run_files
+from harness.records import (
+    METADATA,
+    RECORDS,
+    RunFiles,
+    first_record,
+    iter_records,
+    read_run_files,
+    task_folder,
+)
 from harness.words import Mode
 
 
@@ -119,8 +127,8 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
         lines.append(f"{mark:<12} {finding.check}: {finding.message}")
     message = f"{len(found.failures)} check(s) failed: this run does not count"
     failure = GateFailed(message, file=target, detail=found.reasons)
-    remarks = [f"not kept: {unkept}"] if unkept and not found.ok else []
-    return Done(lines, found, remarks=remarks, failure=unkept if found.ok else failure)
+    remarks = [f"not kept: {unkept}"] if unkept else []
+    return Done(lines, found, remarks=remarks, failure=None if found.ok else failure)
 
 
 def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
@@ -134,6 +142,10 @@ def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
     """
     chosen = report_formats(formats, report.FILES[report.Look.RUN])
     files = read_run_files(run)
+    try:
+        task_folder(files)
+    except UsageError as error:
+        yield Remark(f"without the prompts: {error.file}: {error.message}")
     if out is None:
         _folder_of_numbers(run)
     kept = numbers_of(run) if is_fresh(files, files.folder / "validation.json") else (None, None)

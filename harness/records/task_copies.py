@@ -26,7 +26,8 @@ def task_folder(files: RunFiles) -> Path:
     """The folder of a run's task files: its own copies; of an older run the folder that it names.
 
     Raises:
-        UsageError: the run names none, they are not here, or a copy is not what the run used.
+        UsageError: the run names none, they are not here, or what lies there is not what the run
+            used.
     """
     used, copies = files.metadata.get(_TASK_FILES), files.folder / _COPIES
     if files.is_run_folder and isinstance(used, Mapping):
@@ -36,6 +37,11 @@ def task_folder(files: RunFiles) -> Path:
                 what = "is not what the run used" if copy.is_file() else "is gone"
                 message = f"the run's copy of a task file {what}"
                 raise UsageError(message, file=copy, hint="give the right ones with --tasks")
+        own = {Path(str(name)).name for name in used}
+        for file in sorted(copies.glob("*.yaml")):
+            if file.name not in own:
+                message, hint = "is no task file that the run used", "take it out of the folder"
+                raise UsageError(message, file=file, hint=hint)
         return copies
     named = files.spec.get("tasks")
     if not named:

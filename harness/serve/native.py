@@ -108,6 +108,8 @@ class NativeServer(Server):
         dropped = {*options.cleared_variables, *_NEVER_INHERITED}
         self._environment = {
             **{name: value for name, value in os.environ.items() if name not in dropped},
+            # `python -m` would take a folder `vllm` beside a run or a case for the package
+            "PYTHONSAFEPATH": "1",
             **options.environment,
             SERVER_MARK: self._mark,
             RUN_MARK: options.run_id,

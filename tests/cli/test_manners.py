@@ -89,7 +89,7 @@ def test_the_folders_of_experiments_are_listed_whole_or_not(
 
 
 def test_no_run_says_how_to_make_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "make demo" in said(capsys, "runs", "--results", tmp_path)[1]
+    assert "harness demo" in said(capsys, "runs", "--results", tmp_path)[1]
 
 
 def test_one_change_is_shown_with_both_answers_whole(capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,9 +121,17 @@ def test_a_copy_that_is_not_what_the_run_used_is_refused(
     elsewhere: Path, change: Any, said: str, capsys: Any
 ):
     change(elsewhere / "tasks/teapot.yaml")
+    assert _run("report", elsewhere) == 0
+    assert "without the prompts: " in capsys.readouterr().err
     assert _run("score", elsewhere, "--profile", "paper") == 2
     assert f"tasks/teapot.yaml: the run's copy of a task file {said}" in capsys.readouterr().err
     assert _run("score", elsewhere, "--profile", "paper", "--tasks", "../gone") == 0
+
+
+def test_a_task_file_beside_those_that_the_run_used_is_not_taken(elsewhere: Path, capsys: Any):
+    (elsewhere / "tasks/theirs.yaml").write_text(TASK.replace("teapot", "theirs"))
+    assert _run("score", elsewhere) == 2
+    assert "tasks/theirs.yaml: is no task file that the run used" in capsys.readouterr().err
 
 
 def test_a_scorer_that_a_runs_author_wrote_runs_only_for_tasks_that_are_named(

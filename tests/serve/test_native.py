@@ -139,6 +139,18 @@ def test_the_server_gets_no_variable_that_hides_the_evidence(
     assert b"VLLM_BATCH_INVARIANT=0" in environment
 
 
+def test_a_package_beside_a_run_is_not_taken_for_vllm(
+    start_native: Start, until: Until, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "vllm").mkdir()
+    (tmp_path / "vllm/__init__.py").write_text("open('ran', 'w')\n")
+    (tmp_path / "json.py").write_text("open('ran', 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    server = start_native()
+    until(lambda: "startup complete" in read_log(server.log_path))
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_secret_reaches_the_server_and_no_file(
     start_native: Start, until: Until, monkeypatch: pytest.MonkeyPatch
 ):

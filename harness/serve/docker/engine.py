@@ -150,7 +150,7 @@ def docker_host(client: docker.DockerClient, *, needs_gpu: bool) -> Host:
     if access is GpuAccess.NONE:
         raise EnvironmentError_(
             "the image needs a GPU and the Docker engine has neither the NVIDIA runtime nor CDI",
-            hint="harness doctor says what to install; make demo needs no GPU",
+            hint="harness doctor says what to install; harness demo needs no GPU",
         )
     return this_host(access)
 
