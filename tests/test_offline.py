@@ -117,6 +117,10 @@ def test_flags_win_over_what_is_in_the_folder(offline):
     said = offline(*given).stdout.split()
     assert said.count("--model") == said.count("--tasks") == said.count("--candidates") == 1
     assert said[-8:] == list(given)
+    joined = [f"{flag}={value}" for flag, value in zip(given[::2], given[1::2], strict=True)]
+    said = offline(*joined).stdout.split()
+    assert said[-4:] == joined
+    assert not {"--model", "--tasks", "--candidates", "--backend", "--image"} & set(said)
 
 
 @pytest.mark.parametrize("name", ["models/small/config.json", "tasks/one.yaml", "python"])

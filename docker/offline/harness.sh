@@ -28,11 +28,14 @@ check_sums() {
     [ -z "$wrong" ] || fail 2 "$folder has files that SHA256SUMS does not name; take them out:"$'\n'"$wrong"
     cd "$OLDPWD"
 }
-given() { local arg; for arg in "${args[@]}"; do [ "$arg" != "$1" ] || return 0; done; return 1; }
+given() { local arg; for arg in "${args[@]}"; do [ "${arg%%=*}" != "$1" ] || return 0; done; return 1; }
 of_flag() { # FLAG DEFAULT: what follows it
     local i
     for i in "${!args[@]}"; do
-        if [ "${args[i]}" = "$1" ]; then echo "${args[i + 1]:-}"; return; fi
+        case ${args[i]} in
+        "$1") echo "${args[i + 1]:-}" && return ;;
+        "$1="*) echo "${args[i]#*=}" && return ;;
+        esac
     done
     echo "$2"
 }
