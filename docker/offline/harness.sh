@@ -44,7 +44,7 @@ find_python() {
     local candidate version
     version=$(cat "$folder/python")
     for candidate in ${PYTHON:-python3 "python$version"}; do
-        if [ "$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$version" ]; then
+        if [ "$("$candidate" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$version" ]; then
             echo "$candidate"
             return
         fi
@@ -62,7 +62,7 @@ install() { # ENVIRONMENT WHEELS
         [ ! -f "$1/.ready" ] || exit 0
         say "installing into $1 from $2"
         rm -rf "$1"
-        "$python" -m venv --without-pip "$1" || fail 3 "no environment could be made in $1"
+        "$python" -I -m venv --without-pip "$1" || fail 3 "no environment could be made in $1"
         env -u PYTHONPATH "$1/bin/python" "$(echo "$folder"/harness/pip-*.whl)/pip" --isolated \
             install -q --no-index --no-deps "$2"/*.whl || fail 3 "the wheels of $2 could not be installed here"
         touch "$1/.ready"

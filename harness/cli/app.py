@@ -50,6 +50,7 @@ from harness.cli.terminal import (
     examples_first,
     hold_signals,
     hold_streams,
+    insist_installed,
     insist_on_room,
     why_refused,
 )
@@ -173,6 +174,7 @@ def _outcome(words: list[str], insist_on_output: Callable[[], None]) -> tuple[in
         sys.stdout.write(f"harness {__version__}\n")
         return 0, None
     try:
+        insist_installed()
         whole = _HELP_ALL in words
         words = ["--help" if word == _HELP_ALL else word for word in words]
         with_flags_of([*words, *os.environ.get("COMP_WORDS", "").split()], whole_help=whole)

@@ -234,7 +234,7 @@ def demo(
     """The whole ablation on this machine's CPU, with a real vLLM server and a small model.
 
     Looks at the machine first; then installs the CPU engine (in a checkout into
-    .venv-cpu, else into ~/.cache/harness/engine; HARNESS_ENGINE names another folder)
+    .venv-cpu, else into a folder in ~/.cache/harness; HARNESS_ENGINE names another)
     and fetches the model, once.
 
     

@@ -23,6 +23,7 @@ from harness.errors import EnvironmentError_
 from harness.files import refusal
 from harness.jobs import Done, Remark
 from harness.numbers import size_text
+from harness.places import archive
 
 if TYPE_CHECKING:
     from harness.settings import LoadedSpec
@@ -110,6 +111,17 @@ def hold_streams() -> Callable[[], None]:
             raise OSError(lost.errno, lost.strerror, "standard output")
 
     return check
+
+
+def insist_installed() -> None:
+    """Refuse to run out of an archive, where what ships lies in no folder.
+
+    Raises:
+        EnvironmentError_: it is one, such as a wheel in ``PYTHONPATH``.
+    """
+    if (wheel := archive()) is not None:
+        why = "the harness does not run out of an archive"
+        raise EnvironmentError_(why, file=wheel, hint=f"install it: python -m pip install {wheel}")
 
 
 def insist_on_room() -> None:

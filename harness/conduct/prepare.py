@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from harness.candidates import Candidate, CandidateKey, candidate_hashes, load_candidates
@@ -124,11 +125,14 @@ def _planned(
             hint=f"correct the candidates, or --rows-per-mode {planned}",
         )
     weights = {}
-    for name, path in ((model.name, weights_folder(model.hf_id)) for model in spec.models):
+    for model in spec.models:
+        path = None
+        with suppress(FileNotFoundError):  # of a user without a home, who keeps no models
+            path = weights_folder(model.hf_id)
         if path is not None and path.is_dir():
             files = sorted(file for file in path.iterdir() if file.is_file())
             text = "".join(f"{file.name} {sha256_of(file)}\n" for file in files)
-            weights[name] = hashlib.sha256(text.encode()).hexdigest()
+            weights[model.name] = hashlib.sha256(text.encode()).hexdigest()
     asked = ((one.record_id, (p.sha256 for p in one.group.prompts)) for one in plan.records)
     mark = fingerprint(spec.model_dump(mode="json"), weights, asked)
     return Prepared(loaded, population, candidates, plan, mark, hashes, weights)

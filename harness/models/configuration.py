@@ -29,11 +29,13 @@ def model_config(hf_id: str, revision: str | None = None) -> dict[str, Any] | No
 
     What ModelOpt writes of its quantisation lies beside it in a file of its own.
     """
-    folder = weights_folder(hf_id)
-    if folder is None and not hf_id.startswith(PREFIX):
-        kept = this_host().huggingface_home / "hub" / f"models--{hf_id.replace('/', '--')}"
-        found = sorted(kept.glob(f"snapshots/{revision or '*'}/config.json"))
-        folder = found[-1].parent if found else None
+    folder = None
+    with suppress(FileNotFoundError):  # of a user without a home, who keeps no models
+        folder = weights_folder(hf_id)
+        if folder is None and not hf_id.startswith(PREFIX):
+            kept = this_host().huggingface_home / "hub" / f"models--{hf_id.replace('/', '--')}"
+            found = sorted(kept.glob(f"snapshots/{revision or '*'}/config.json"))
+            folder = found[-1].parent if found else None
     config = _object(folder / "config.json") if folder else None
     if folder and config is not None and "quantization_config" not in config:
         beside = (_object(folder / "hf_quant_config.json") or {}).get("quantization")

