@@ -28,7 +28,7 @@ from harness.records import (
     plan_seal,
     record_id,
 )
-from harness.settings import kept_arguments
+from harness.vllm_arguments import kept_arguments
 from harness.words import MODES, BackendName, CachePolicy
 
 OF_FILES: dict[str, Look] = {}

@@ -20,7 +20,7 @@ from harness.analyse.logged_steps import LoggedSteps
 from harness.analyse.starts import of_no_session
 from harness.prove import ServerFacts
 from harness.records import FINISHED, NEAR_S, Start, Startup, object_in
-from harness.settings import read_arguments
+from harness.vllm_arguments import read_arguments
 from harness.words import MODES, Asking, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
 
 OF_LOGS: dict[str, Look] = {}

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from harness.records import Records, RunFiles
-from harness.settings import kept_arguments
+from harness.vllm_arguments import kept_arguments
 from harness.words import BackendName
 
 Json = Mapping[str, Any]

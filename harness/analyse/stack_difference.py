@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from harness.records import RunFiles, Startup
-from harness.settings import kept_arguments
+from harness.vllm_arguments import kept_arguments
 from harness.words import Mode
 
 Flat = dict[str, str]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.analyse import StackDifference, stack_differences
 from harness.records import RunFiles, object_in
-from harness.settings import kept_arguments
+from harness.vllm_arguments import kept_arguments
 from harness.words import MODES
 
 _SHOWN = 3

@@ -19,7 +19,8 @@ from harness.cause.model_traits import (
     quantizations_of,
 )
 from harness.prove import parse_version
-from harness.settings import Arguments, RunSpec, number_of, of_command, read_arguments
+from harness.settings import RunSpec
+from harness.vllm_arguments import Arguments, number_of, of_command, read_arguments
 from harness.words import BackendName, CachePolicy, Mode
 
 Traits = Mapping[Trait, frozenset[str]]

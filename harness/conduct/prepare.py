@@ -11,8 +11,9 @@ from harness.files import sha256_of
 from harness.models import weights_folder
 from harness.plan import Lifetime, Plan, build_plan
 from harness.records import fingerprint
-from harness.settings import LoadedSpec, RunSpec, number_of, read_arguments
+from harness.settings import LoadedSpec, RunSpec
 from harness.tasks import Population, load_tasks
+from harness.vllm_arguments import number_of, read_arguments
 from harness.words import DispatchMode, Mode, RequestEndpoint
 
 CandidateSource = Callable[[RunSpec, Population], tuple[Candidate, ...]]

@@ -28,7 +28,8 @@ from harness.records import RunFolder, experiment_of, plan_seal
 from harness.score import scorer_versions
 from harness.secrets import redact_command
 from harness.serve import LaunchOptions
-from harness.settings import RunSpec, read_arguments
+from harness.settings import RunSpec
+from harness.vllm_arguments import read_arguments
 from harness.words import Asking, BackendName, DispatchMode, RequestEndpoint
 
 NAME = "metadata.json"

@@ -17,7 +17,8 @@ from harness.findings import Finding, Status
 from harness.machine import Gpu
 from harness.models import PREFIX
 from harness.prove import beyond_read, parse_version
-from harness.settings import RunSpec, number_of, read_arguments
+from harness.settings import RunSpec
+from harness.vllm_arguments import number_of, read_arguments
 from harness.words import BackendName, Mode
 
 _GB = 1e9

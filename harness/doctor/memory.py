@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from harness.settings import read_arguments
+from harness.vllm_arguments import read_arguments
 
 _BYTES = {"float16": 2, "half": 2, "bfloat16": 2, "float32": 4, "float": 4}
 _TIED = frozenset({"gemma", "gemma2", "gemma3_text", "cohere", "cohere2"})

@@ -18,8 +18,9 @@ from harness.jobs.runs import conducted
 from harness.jobs.together import at_once
 from harness.records import RunFiles, new_run_id
 from harness.report import certificate_document, write_document
-from harness.settings import Expect, LoadedSpec, RunSpec, number_of, read_arguments
+from harness.settings import Expect, LoadedSpec, RunSpec
 from harness.tasks import Population
+from harness.vllm_arguments import number_of, read_arguments
 from harness.words import MODES, Asking, BackendName, DispatchMode
 
 _SLOTS = "max_num_seqs"

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from harness.errors import UsageError
 from harness.prove import WORKER_EXTENSION, beyond_read, parse_version
-from harness.settings import ModelSpec, RunSpec, each_argument, read_arguments
+from harness.settings import ModelSpec, RunSpec
+from harness.vllm_arguments import each_argument, read_arguments
 from harness.words import BackendName, CachePolicy, DispatchMode
 
 _OUR_FLAGS = (

@@ -23,21 +23,10 @@ from harness.settings.run_spec import (
     spec_keys,
 )
 from harness.settings.spec_flags import apply_flags, flag_of, spec_flags
-from harness.settings.vllm_arguments import (
-    Argument,
-    Arguments,
-    each_argument,
-    kept_arguments,
-    number_of,
-    of_command,
-    read_arguments,
-)
 from harness.settings.yaml_lines import YamlFile, read_yaml
 
 __all__ = [
     "DEFAULT_PROFILE",
-    "Argument",
-    "Arguments",
     "Controls",
     "Expect",
     "ExternalServer",
@@ -49,15 +38,10 @@ __all__ = [
     "YamlFile",
     "apply_flags",
     "changed_spec",
-    "each_argument",
     "flag_of",
-    "kept_arguments",
     "kept_spec",
     "load_spec",
-    "number_of",
-    "of_command",
     "profile_names",
-    "read_arguments",
     "read_yaml",
     "spec_flags",
     "spec_keys",

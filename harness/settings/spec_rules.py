@@ -22,8 +22,8 @@ from harness.settings.run_spec import (
     keys_at,
     suggest_key,
 )
-from harness.settings.vllm_arguments import each_argument, read_arguments
 from harness.settings.yaml_lines import KeyPath
+from harness.vllm_arguments import each_argument, read_arguments
 from harness.words import Asking, BackendName, DispatchMode
 
 Complaint = tuple[KeyPath, str, str | None]

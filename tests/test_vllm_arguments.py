@@ -10,10 +10,10 @@ from harness.doctor.memory import shape_of
 from harness.errors import UsageError
 from harness.records import RunFiles
 from harness.serve.server_arguments import cascade
-from harness.settings import (
+from harness.settings import load_spec
+from harness.vllm_arguments import (
     each_argument,
     kept_arguments,
-    load_spec,
     number_of,
     of_command,
     read_arguments,

@@ -34,10 +34,11 @@ _SWITCHES = frozenset(
 """Flags without a value, each with its ``--no-``."""
 _WHOLE = _SWITCHES.union(
     _SHORT.values(),
+    ("api-key".replace("-", "_"),),
     ("model", "model_impl", "served_model_name", "host", "port", "revision", "dtype", "seed"),
     ("config", "config_format", "max_model_len", "max_num_seqs", "max_num_batched_tokens"),
     ("gpu_memory_utilization", "kv_cache_memory_bytes", "kv_cache_dtype", "attention_backend"),
-    ("worker_extension_cls", "uds", "api_key", "cpu_offload_gb", "load_format"),
+    ("worker_extension_cls", "uds", "cpu_offload_gb", "load_format"),
     ("data_parallel_size_local", "quantization_config", "generation_config", "api_server_count"),
     ("optimization_level", "middleware", "tokenizer", "enable_lora_bias"),
 )
