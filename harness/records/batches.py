@@ -178,7 +178,11 @@ class BatchFinds:
             return
         self.asked.setdefault(tuple([asking for asking, _ in asked]), []).append(line)
         self._see_gate(row, line)
-        group = msgspec.json.decode(row.group, type=_Group)
+        try:
+            group = msgspec.json.decode(row.group, type=_Group)
+        except msgspec.ValidationError:
+            self.misplaced.append((line, "its group is no list of prompts"))
+            return
         self.companions.add(row, companions)
         if group is None or not companions:
             if group is not None and row.told_companions() is None:

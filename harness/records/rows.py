@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -20,6 +20,8 @@ from harness.records.record import UNSEALED, RecordKey, decode_record
 from harness.words import Asking, Mode, Status
 
 _NULL = msgspec.Raw(b"null")
+_Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A number that a column of whole numbers holds."""
 
 
 class AnswerRow(msgspec.Struct, gc=False):
@@ -29,10 +31,10 @@ class AnswerRow(msgspec.Struct, gc=False):
     token_ids: msgspec.Raw = _NULL
     finish_reason: str | None = None
     latency_s: float | None = None
-    attempts: int | None = None
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    cached_earlier: int | None = None
+    attempts: _Whole | None = None
+    prompt_tokens: _Whole | None = None
+    cached_tokens: _Whole | None = None
+    cached_earlier: _Whole | None = None
     score: float | None = None
     label: str | None = None
 
@@ -76,7 +78,7 @@ class FlatRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     model: str
     task_name: str
     sample_id: str | int
-    batch_size: int
+    batch_size: _Whole
     dispatch_mode: str
     phase: str | int | None
     domain: str | None
@@ -95,7 +97,7 @@ class Row(msgspec.Struct, gc=False):
     model: str
     task_name: str
     sample_id: str | int
-    batch_size: int
+    batch_size: _Whole
     dispatch_mode: str
     phase: str | int | None
     domain: str | None
@@ -106,14 +108,14 @@ class Row(msgspec.Struct, gc=False):
     batch_score: float | None
     solo_response_hash: str | None
     batch_response_hash: str | None
-    schema_version: int = UNSEALED
+    schema_version: _Whole = UNSEALED
     run_id: str | None = None
     record_id: str | None = None
     hf_id: str | None = None
     error: msgspec.Raw = _NULL
     prompt_sha256: str | None = None
     group: msgspec.Raw = _NULL
-    target_index: int | None = None
+    target_index: _Whole | None = None
     solo_label: str | None = None
     batch_label: str | None = None
     label_flip: bool | None = None
@@ -125,8 +127,8 @@ class Row(msgspec.Struct, gc=False):
     pattern: str | None = None
     askings: AskingsRow = AskingsRow()
     companions: msgspec.Raw = _NULL
-    warmed: int | None = None
-    start: int | None = None
+    warmed: _Whole | None = None
+    start: _Whole | None = None
     witness: Witnesses | None = None
     solo_repeats: tuple[AnswerRow, ...] | None = None
     batched_repeats: tuple[AnswerRow, ...] | None = None
@@ -228,11 +230,11 @@ class AsideRow(msgspec.Struct, gc=False):
     model: str
     task_name: str
     sample_id: str | int
-    batch_size: int
+    batch_size: _Whole
     dispatch_mode: str
     mode: Mode
     status: Status
-    start: int | None = None
+    start: _Whole | None = None
     batched: AnswerRow | None = None
     askings: AskingsRow | None = None
 

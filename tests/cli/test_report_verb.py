@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli.app import main
+from harness.records import sealed
 
+ROOT = Path(__file__).parents[2]
 ROW = {
     "model": "m",
     "task_name": "t",
@@ -102,6 +104,31 @@ def test_numbers_that_cannot_be_kept_are_told_all_the_same(run: Path, capsys) ->
         assert says in out
         assert f"{file}: cannot be written" in err
         assert code == (3 if verb == "summarize" else "FAILED" in out)  # a verdict is a verdict
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [({"batch_size": 2**70}, "$.batch_size"), ({"batch_size": -(2**70)}, "$.batch_size")],
+)
+def test_a_number_that_no_column_holds_is_told_with_its_line(run: Path, capsys, change, place):
+    lines = run.read_text().splitlines()
+    lines[2] = json.dumps(json.loads(lines[2]) | change)
+    run.write_text("\n".join(lines) + "\n")
+    assert _harness("summarize", run) == 2
+    said = capsys.readouterr().err
+    assert f"{run}:3: not a record" in said
+    assert place in said
+    assert _harness("validate", run) == 1
+    assert "line 3: not a record" in capsys.readouterr().err
+
+
+def test_a_batch_that_is_no_list_is_told_with_its_line(run: Path, capsys):
+    kept = ROOT / "results/reference/h200-vllm-0.19.1-unselected-triton/vllm_records.jsonl"
+    rows = [json.loads(line) for line in kept.read_text().splitlines()[:4]]
+    rows[2] = sealed({k: v for k, v in rows[2].items() if k != "sum"} | {"group": "all of them"})
+    run.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert _harness("validate", run) == 1
+    assert "line 3: its group is no list of prompts" in capsys.readouterr().err
 
 
 def test_numbers_beside_a_records_file_may_be_of_another_and_are_not_taken(run: Path) -> None:
