@@ -8,8 +8,6 @@ from pathlib import Path
 from sys import intern
 from typing import Any, TypeVar
 
-import numpy as np
-
 from harness.compare import (
     CandidateChange,
     Comparison,
@@ -23,7 +21,6 @@ from harness.records import (
     Answer,
     Record,
     RecordKey,
-    Records,
     first_difference,
     part,
     records_at,
@@ -137,20 +134,6 @@ def changed_pairs(records: Iterable[Record], prompts: Mapping[str, str]) -> tupl
             listed=f"{total['text']:,} {_KEPT_SCORE}",
         ),
     )
-
-
-def lines_of_changes(read: Records) -> set[int]:
-    """The lines of all that a walk over the whole file would keep, and of the same candidates."""
-    flips = read.column("label_flip")
-    kept = np.concatenate(
-        [
-            np.flatnonzero(flips)[:MAX_FLIPS],
-            np.flatnonzero(read.column("text_change") & ~flips)[:MAX_TEXT_CHANGES],
-        ]
-    )
-    key = read.column("key")
-    lines: list[int] = read.column("line")[np.isin(key, key[kept])].tolist()
-    return set(lines)
 
 
 def examples(groups: Iterable[Group]) -> tuple[Example, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
+import numpy as np
 
 from harness.analyse import MOST_RESCORED, Summary, Validation, read_summary, read_validation
 from harness.errors import HarnessError, UsageError
@@ -26,7 +27,12 @@ from harness.records import (
     records_at,
     task_folder,
 )
-from harness.report.changed_answers import changed_pairs, examples, lines_of_changes
+from harness.report.changed_answers import (
+    MAX_FLIPS,
+    MAX_TEXT_CHANGES,
+    changed_pairs,
+    examples,
+)
 from harness.report.document import Change, Document, Example
 from harness.report.documents import run_document
 from harness.report.write import write_document
@@ -113,9 +119,23 @@ def first_changes(run: Path | str, read: Records | None = None) -> tuple[Example
     files = read_run_files(run)
     records: Iterable[Record] = (record for _, record in iter_records(files.records_path))
     if read is not None:
-        lines = lines_of_changes(read) if read.checks.answers else set[int]()
+        lines = _lines_of_changes(read) if read.checks.answers else set[int]()
         records = records_at(files.records_path, lines).values() if lines else ()
     return examples(changed_pairs(records, prompts_of(files)))
+
+
+def _lines_of_changes(read: Records) -> set[int]:
+    """The lines of all that a walk over the whole file would keep, and of the same candidates."""
+    flips = read.column("label_flip")
+    kept = np.concatenate(
+        [
+            np.flatnonzero(flips)[:MAX_FLIPS],
+            np.flatnonzero(read.column("text_change") & ~flips)[:MAX_TEXT_CHANGES],
+        ]
+    )
+    key = read.column("key")
+    lines: list[int] = read.column("line")[np.isin(key, key[kept])].tolist()
+    return set(lines)
 
 
 def prompts_of(files: RunFiles, folder: Path | None = None) -> Mapping[str, str]:
