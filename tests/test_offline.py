@@ -5,14 +5,15 @@ The folders here hold a stand-in for the harness, a wheel that prints its argume
 
 from __future__ import annotations
 
+import ensurepip
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,9 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "made"
     for name in ("harness", "models/small", "tasks"):
         (made / name).mkdir(parents=True)
-    pip = next(one for one in resources.files("ensurepip._bundled").iterdir() if "pip" in one.name)
+    apart = sysconfig.get_config_var("WHEEL_PKG_DIR")  # as Debian keeps them
+    bundled = Path(apart) if apart else Path(ensurepip.__file__).parent / "_bundled"
+    pip = next(bundled.glob("pip-*.whl"))
     (made / "harness" / pip.name).write_bytes(pip.read_bytes())
     _stand_in_wheel(made / "harness")
     (made / "models/small/config.json").write_text("{}")
