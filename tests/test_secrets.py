@@ -52,11 +52,15 @@ def test_a_name_that_holds_none(name):
     assert not names_a_secret(name)
 
 
+PACKAGES = ("packages", "python_packages")
+"""What an image holds, by name: Debian has a package ``passwd``, Python ``tiktoken``."""
+
+
 def _keys(value):
     if isinstance(value, dict):
         for key, item in value.items():
             yield key
-            yield from _keys(item)
+            yield from () if key in PACKAGES else _keys(item)
     elif isinstance(value, list):
         for item in value:
             yield from _keys(item)
