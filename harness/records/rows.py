@@ -72,42 +72,32 @@ _ASKINGS = tuple(Asking)
 _Companions = tuple[CompanionRow, ...] | None
 
 
-class FlatRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+class RequiredRow(msgspec.Struct, gc=False):
+    """The columns that every line has."""
+
+    model: str
+    task_name: str
+    sample_id: str | int
+    batch_size: _Whole
+    dispatch_mode: str
+    phase: str | int | None
+    domain: str | None
+    original_direction: str | None
+    mode: Mode
+    status: Status
+    solo_score: float | None
+    batch_score: float | None
+    solo_response_hash: str | None
+    batch_response_hash: str | None
+
+
+class FlatRow(RequiredRow, gc=False, forbid_unknown_fields=True):
     """A line that has the required columns and no other."""
 
-    model: str
-    task_name: str
-    sample_id: str | int
-    batch_size: _Whole
-    dispatch_mode: str
-    phase: str | int | None
-    domain: str | None
-    original_direction: str | None
-    mode: Mode
-    status: Status
-    solo_score: float | None
-    batch_score: float | None
-    solo_response_hash: str | None
-    batch_response_hash: str | None
 
-
-class Row(msgspec.Struct, gc=False):
+class Row(RequiredRow, gc=False):
     """One line of a records file, as far as the frame holds it (see `Record`)."""
 
-    model: str
-    task_name: str
-    sample_id: str | int
-    batch_size: _Whole
-    dispatch_mode: str
-    phase: str | int | None
-    domain: str | None
-    original_direction: str | None
-    mode: Mode
-    status: Status
-    solo_score: float | None
-    batch_score: float | None
-    solo_response_hash: str | None
-    batch_response_hash: str | None
     schema_version: _Whole = UNSEALED
     run_id: str | None = None
     record_id: str | None = None
