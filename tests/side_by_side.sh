@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Every test, in five parts side by side, since tests of servers and containers wait for much of
-# their time: those that need neither; two parts of real servers when the CPU engine is installed,
-# where files that ask the same servers stay together; and two parts in containers when there is an
-# image of it. What these four said follows the report of the others.
+# Every test, in six parts side by side, since tests of servers and containers wait for much of
+# their time: those that need neither; of these, the two folders that start the whole harness over
+# stand-ins; two parts of real servers when the CPU engine is installed, where files that ask the
+# same servers stay together; and two parts in containers when there is an image of it. What these
+# five said follows the report of the others.
 set -m # each part is a process group: when this script ends, whatever ends it, nothing of them stays
 python=.venv/bin/python
+neither="not vllm_cpu and not docker"
+whole="tests/cause tests/chaos" # each waits for most of its time, and would be the last to end
 together=$(ls tests/invalid/test_real_*.py tests/test_{identity,schedules,cause,experiments}_end_to_end.py)
 told=$(mktemp -d)
 
@@ -38,8 +41,9 @@ beside() { # a part, and what it says under a name
 image() { [ -z "$CI" ] || docker/cpu/build.sh; }
 
 {
-    renice -n 3 -p $BASHPID >/dev/null # the part that needs neither is the longest
     bad=0 parts=
+    beside whole marked "$neither" "$whole"
+    renice -n 3 -p $BASHPID >/dev/null # those that start no real server are the longest
     beside image image
     built=$!
     make -s engine || bad=3
@@ -54,7 +58,8 @@ image() { [ -z "$CI" ] || docker/cpu/build.sh; }
     exit $bad
 } >"$told/a_engine" 2>&1 </dev/null &
 real=$!
-time "$python" -m pytest -m "not vllm_cpu and not docker" </dev/null &
+# shellcheck disable=SC2046
+time "$python" -m pytest -m "$neither" $(printf -- '--ignore=%s ' $whole) </dev/null &
 wait $!  # and not in the foreground: a signal would wait for its end
 others=$?
 wait "$real"
