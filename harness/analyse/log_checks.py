@@ -126,15 +126,19 @@ def _left_out(run: Checked) -> Iterator[str]:
 
 def _all_gone(run: Checked) -> Iterator[str]:
     """Servers that gave records, where no record is left of any."""
-    aside = sum(1 for _ in run.files.lines_set_aside())
     gave = {
         startup.file: sum(start.records or 0 for _, start in startup.answering())
         for startup in run.files.startups
     }
-    if sum(gave.values()) > aside:
+    if sum(gave.values()) > _not_counted(run):
         for file, number in gave.items():
             if number:
                 yield f"{file}: {number} records it gave, and none is there"
+
+
+def _not_counted(run: Checked) -> int:
+    """Lines that were set aside, and damaged ones that are still to be: each was asked for."""
+    return len(run.records.problems) + sum(1 for _ in run.files.lines_set_aside())
 
 
 def _finished(start: Start) -> int:
@@ -153,12 +157,12 @@ def _ended(start: Start) -> Counter[str]:
 
 
 def _unfinished(run: Checked, startup: Startup) -> int:
-    """Requests that may lie behind failed records, those set aside, and starts that were ended."""
+    """Requests that may lie behind records that count for nothing, and starts that were ended."""
     column, mode = run.records.column, list(MODES).index(Mode(startup.mode))
     models = run.records.candidates["model"].to_numpy()[column("key")]
     mine = (models == startup.model) & (column("mode") == mode)
     ended = sum(bool(start.error) or not start.ended_at for _, start in startup.answering())
-    again = int((mine & ~column("ok")).sum()) + sum(1 for _ in run.files.lines_set_aside())
+    again = int((mine & ~column("ok")).sum()) + _not_counted(run)
     tries = object_in(run.files.spec, "request").get("max_attempts") or 1
     ways = run.records.candidates["dispatch_mode"].nunique()
     largest = int(run.records.candidates["batch_size"].max())

@@ -21,6 +21,8 @@ METADATA = "metadata.json"
 CANDIDATES = "selected_candidates.jsonl"
 SUPERSEDED = "superseded_records.jsonl"
 """Records that were asked again, as they were."""
+TORN = "vllm_records.torn"
+"""What is left of last lines that were cut."""
 PROMPT_HASHES = "prompt_hashes.jsonl"
 """Each prompt of the population in its order, by key and hash: what batches are cut from."""
 RUN_SCHEMA = frozenset({1})
@@ -123,9 +125,9 @@ class RunFiles:
 
     def lines_set_aside(self) -> Iterator[bytes]:
         """Records, or what is left of them, that were set aside to be asked again."""
-        path = self.folder / SUPERSEDED
-        if self.is_run_folder and lexists(path):
-            yield from (line for _, line in read_lines(path))
+        for path in (self.folder / SUPERSEDED, self.folder / TORN):
+            if self.is_run_folder and lexists(path):
+                yield from (line for _, line in read_lines(path))
 
     @property
     def startup_errors(self) -> int:

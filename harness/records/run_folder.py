@@ -35,7 +35,7 @@ from harness.locks import Lock, holder_of
 from harness.records.lines import LineFault, is_sealed
 from harness.records.reader import iter_records
 from harness.records.record import Record
-from harness.records.run_files import METADATA, RECORDS, SUPERSEDED
+from harness.records.run_files import METADATA, RECORDS, SUPERSEDED, TORN
 from harness.words import Mode
 
 _LAST = "report.html"  # of all that a concluded run gets
@@ -115,7 +115,7 @@ class RunFolder:
             if is_sealed(tail):
                 append_text(self.records_path, "\n")
                 return None
-        kept = self.path / "vllm_records.torn"
+        kept = self.path / TORN
         append_bytes(kept, tail + b"\n")
         cut(self.records_path, start)
         return TornTail(len(tail), kept)

@@ -142,3 +142,25 @@ def test_records_that_one_server_gave_are_not_made_up_for_by_lines_of_another(tm
     assert "asked_as_logged" in {one.check for one in standing(path).hopeless}
     (path / SUPERSEDED).write_bytes(b"".join(lines))
     assert "asked_as_logged" not in {one.check for one in standing(path).hopeless}
+
+
+@pytest.mark.parametrize("which", [0, -1], ids=["first", "last"])
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
+def test_a_server_that_counted_an_answer_forbids_no_mend_of_its_damaged_line(
+    damage, which, tmp_path
+):
+    run = stand_in()
+    run.log_steps()
+    path = run.write(tmp_path / "run")
+    records = path / "vllm_records.jsonl"
+    lines = records.read_bytes().splitlines(keepends=True)
+    end = b"" if which else b"\n"
+    left = {"changed": lines[which].replace(b'"ok"', b'"oj"'), "cut": lines[which][:-9] + end}
+    lines[which] = left.get(damage, b"")
+    records.write_bytes(b"".join(lines))
+    with RunFolder(path) as folder:
+        for _ in ("before it is set aside", "and after"):
+            hopeless = {one.check for one in standing(path).hopeless}
+            assert hopeless == ({"asked_as_logged"} if damage == "gone" else set())
+            folder.mend_tail()
+            conductor._set_aside(Plan(()), folder)
