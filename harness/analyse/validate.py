@@ -198,8 +198,21 @@ def _outcomes(run: Checked) -> Mapping[str, Outcome]:
 def _found(run: Checked, name: str, outcome: Outcome) -> Finding:
     """A finding; of a run of ours that fails, with what mends it."""
     fails = outcome.status is Status.FAILED and run.files.made_by_the_harness
-    remedy = MENDS[name].remedy if fails else ""
+    remedy = _mend(name, outcome).remedy if fails else ""
     return Finding(name, outcome.status, outcome.message, remedy)
+
+
+def _mend(name: str, outcome: Outcome) -> Mend:
+    """What mends a failure; one that names neither line nor server leaves nothing to ask again."""
+    again = MENDS[name] is Mend.ASK_AGAIN
+    return Mend.START_ANEW if again and not any(_named(outcome)) else MENDS[name]
+
+
+def _named(outcome: Outcome) -> tuple[set[int], set[str]]:
+    """The lines and the start-up files that a failure names."""
+    pairs = [found for place in outcome.places for found in _LINES.findall(place)]
+    files = {found[0] for place in outcome.places if (found := _STARTUP.match(place))}
+    return {int(number) for pair in pairs for number in pair if number}, files
 
 
 def gave_records(path: Path) -> bool:
@@ -226,13 +239,12 @@ def standing(path: Path) -> Standing:
     for name, outcome in _outcomes(run).items():
         if outcome.status is not Status.FAILED or MENDS[name] is Mend.GO_ON:
             continue
-        named = [found for place in outcome.places for found in _LINES.findall(place)]
-        files_named = {found[0] for place in outcome.places if (found := _STARTUP.match(place))}
+        numbers, named = _named(outcome)
         if name == "no_startup_errors":  # a later start mends it, if there is any left to ask
-            failed = frozenset(files_named)
-        elif MENDS[name] is Mend.ASK_AGAIN and (named or files_named):
-            lines.update(int(number) for pair in named for number in pair if number)
-            startups |= files_named
+            failed = frozenset(named)
+        elif _mend(name, outcome) is Mend.ASK_AGAIN:
+            lines |= numbers
+            startups |= named
         else:
             hopeless.append(_found(run, name, outcome))
     return Standing(frozenset(lines), frozenset(startups), failed, tuple(hopeless))

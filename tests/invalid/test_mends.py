@@ -75,6 +75,7 @@ def test_what_a_check_refuses_is_mended_by_the_command_that_is_named(name, tmp_p
         assert cause.check not in hopeless
         return
     if cause.check in hopeless:  # refused at once, and no command is named in vain
+        assert {one.remedy for one in before.hopeless} == {Mend.START_ANEW.remedy}
         return
     assert mend is Mend.ASK_AGAIN
     with RunFolder(path) as folder:
@@ -164,3 +165,11 @@ def test_a_server_that_counted_an_answer_forbids_no_mend_of_its_damaged_line(
             assert hopeless == ({"asked_as_logged"} if damage == "gone" else set())
             folder.mend_tail()
             conductor._set_aside(Plan(()), folder)
+
+
+def test_a_server_whose_start_up_file_is_gone_is_said_to_be_mended_by_nothing(tmp_path):
+    path = stand_in().write(tmp_path / "run")
+    next(path.glob("startup_standard_*.json")).unlink()
+    told = {one.check: one.remedy for one in validate_run(path).failures}
+    assert told["modes_proven"] == Mend.START_ANEW.remedy
+    assert "modes_proven" in {one.check for one in standing(path).hopeless}
