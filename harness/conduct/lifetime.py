@@ -37,6 +37,7 @@ from harness.replay import (
     warm_up,
 )
 from harness.score import load_phrases
+from harness.secrets import without_url_password
 from harness.serve import LaunchOptions, Liveness, Server, describe_death, let_go, wait_until_ready
 from harness.settings import RunSpec
 from harness.words import PROVEN, BackendName, Verdict
@@ -132,7 +133,9 @@ def _wait(one: _Up) -> None:
 
 def _started(bench: Bench, lifetime: Lifetime, options: LaunchOptions, ends: ExitStack) -> _Up:
     """A server that is there with all its parts or not at all, and is ended and written down."""
-    bench.progress.server_starting(lifetime.model.name, lifetime.mode)
+    there = options.backend is BackendName.EXTERNAL
+    theirs = without_url_password(options.base_url) if there else ""
+    bench.progress.server_starting(lifetime.model.name, lifetime.mode, theirs)
     startup, key = Startup(bench.folder, lifetime), (lifetime.model.name, lifetime.mode)
     before = bench.folder.appended[key]
     with signals_deferred():

@@ -27,8 +27,8 @@ class RunProgress:
     def begin(self, *, records: int, done: int, lifetimes: int) -> None:
         """Work starts: records in all, those done already, and servers still to start."""
 
-    def server_starting(self, model: str, mode: Mode) -> None:
-        """A server is being started."""
+    def server_starting(self, model: str, mode: Mode, theirs: str = "") -> None:
+        """A server is being started, or asked at its URL where it is somebody else's."""
 
     def server_ready(self, model: str, mode: Mode, seconds: float, verdict: str) -> None:
         """It answered after that many seconds, and the log says this of its mode."""
@@ -88,7 +88,7 @@ class ConsoleProgress(RunProgress):
         self._total = self._done = self._starts_left = 0
         self._flips = self._changes = self._errors = 0
         self._last = 0.0
-        self._where = "preparing"
+        self._where, self._verb = "preparing", "starting"
         self._starting: dict[str, float] = {}
 
     def begin(self, *, records: int, done: int, lifetimes: int) -> None:
@@ -105,12 +105,14 @@ class ConsoleProgress(RunProgress):
             )
             self._live.start()
 
-    def server_starting(self, model: str, mode: Mode) -> None:
+    def server_starting(self, model: str, mode: Mode, theirs: str = "") -> None:
         """Name the server."""
         self._where = f"{model} / {mode}"
         self._starting[self._where] = time.monotonic()
+        self._verb = "asking" if theirs else "starting"
         if self._live is None:
-            self.note(f"{self._where}: starting the server ({self._left()} left)")
+            said = f"asking the server at {theirs}" if theirs else "starting the server"
+            self.note(f"{self._where}: {said} ({self._left()} left)")
 
     def server_ready(self, model: str, mode: Mode, seconds: float, verdict: str) -> None:
         """Say how long it took and what the log proves."""
@@ -159,7 +161,7 @@ class ConsoleProgress(RunProgress):
         """What stands on the terminal now."""
         where, since = self._where, ""
         if self._starting:
-            where = f"starting {', '.join(self._starting)}"
+            where = f"{self._verb} {', '.join(self._starting)}"
             since = f"{round(time.monotonic() - min(self._starting.values()))} s;"
         first, second = Table.grid(padding=(0, 1), expand=True), Table.grid(padding=(0, 1))
         first.add_column(width=1)

@@ -74,7 +74,7 @@ class _Told(RunProgress):
     def __init__(self, line: _Line) -> None:
         self._line = line
 
-    def server_starting(self, model: str, mode: Mode) -> None:
+    def server_starting(self, model: str, mode: Mode, theirs: str = "") -> None:
         """Tell the driver."""
         self._line.say(Seen("starting"))
 

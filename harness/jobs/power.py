@@ -25,8 +25,10 @@ def cost_line(total: Estimate, usd_per_hour: float | None) -> str:
     if usd_per_hour is not None and not 0 <= usd_per_hour < inf:
         raise UsageError(f"--gpu-price: {usd_per_hour} is no price", hint="USD an hour, as 2.50")
     device = "two CPU cores" if total.on_cpu else "one GPU of the H200 class, small models"
+    if total.theirs:
+        device = "a server as quick as a small model on a large GPU; one on a CPU takes longer"
     line = f"roughly {duration_text(total.seconds)} on {device}"
-    if total.on_cpu:
+    if total.on_cpu or (total.theirs and usd_per_hour is None):
         return line
     line += f"; {total.gpu_hours:,.1f} GPU hours"
     if usd_per_hour is None:

@@ -245,6 +245,8 @@ def scan(
     ready = prepared(scanned, population_rows(batch_sizes))
     for line in scan_lines(ready, usd_per_hour):
         announce(line)
+    if loaded.asks_for_models and scanned.spec.limit is None:
+        announce(f"all prompts of {loaded.file}: --limit 16 asks the first, --tasks DIR your own")
     options = conduct.RunOptions(results, run_id, fresh=fresh, kind="scan", workers=workers)
     conclusion = conducted(ready, options, quiet=quiet)
     folder = conclusion.folder

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.plan.planning import Lifetime, Plan
 from harness.settings import RunSpec
-from harness.words import Asking
+from harness.words import Asking, BackendName
 
 _GPU_START_S, _GPU_TOKEN_S = 90.0, 0.003
 _CPU_START_S, _CPU_TOKEN_S = 30.0, 0.006
@@ -20,7 +20,8 @@ class Estimate:
 
     ``requests`` are HTTP requests without warm-up and retries, ``answers`` the completions that
     they bring back, ``seconds`` a rough duration for a GPU or, ``on_cpu``, for the CPU engine.
-    ``gpu_hours`` is how long GPUs are held in all, be it side by side; 0 on a CPU.
+    ``gpu_hours`` is how long GPUs are held in all, be it side by side; 0 on a CPU. Of ``theirs``,
+    servers that someone else runs, neither is known: ``seconds`` are a GPU's, without a start.
     """
 
     lifetimes: int
@@ -30,6 +31,7 @@ class Estimate:
     seconds: float
     on_cpu: bool
     gpu_hours: float
+    theirs: bool = False
 
 
 def estimate(spec: RunSpec, plan: Plan) -> Estimate:
@@ -47,6 +49,7 @@ def estimate(spec: RunSpec, plan: Plan) -> Estimate:
         seconds=alone / min(spec.server.overlap, max(1, len(plan.lifetimes))),
         on_cpu=spec.server.on_cpu,
         gpu_hours=0.0 if spec.server.on_cpu else alone * spec.server.workers / 3600,
+        theirs=spec.backend is BackendName.EXTERNAL,
     )
 
 
@@ -68,4 +71,5 @@ def _seconds(spec: RunSpec, plan: Plan, waves: int) -> float:
     """Server starts and one token step after the other, one server after the other."""
     on_cpu = spec.server.on_cpu
     start_s, token_s = (_CPU_START_S, _CPU_TOKEN_S) if on_cpu else (_GPU_START_S, _GPU_TOKEN_S)
-    return len(plan.lifetimes) * start_s + waves * spec.request.max_tokens * token_s
+    starts = 0 if spec.backend is BackendName.EXTERNAL else len(plan.lifetimes)
+    return starts * start_s + waves * spec.request.max_tokens * token_s

@@ -180,7 +180,7 @@ def external_refusal(
         for path in ("/health", "/v1/models"):
             heard = _whatever(client, path)
             if isinstance(heard, NotHeard) and not heard.slow and path == "/health":
-                hint = f"start the {mode} server, or correct external.{mode}.url"
+                hint = f"start the {mode} server, or correct {_where(mode)}"
                 return EnvironmentError_(f"nothing answers at {where} ({heard})", hint=hint)
             if isinstance(heard, Heard) and (
                 is_final(heard) or (path == "/v1/models" and told_error(heard))
@@ -190,7 +190,7 @@ def external_refusal(
             if isinstance(heard, Heard) and path == "/v1/models" and is_page(heard):
                 return EnvironmentError_(
                     f"{where} answers {path} with a web page, not with a list of models",
-                    hint=f"external.{mode}.url leads to a log-in, a gateway or another program: "
+                    hint=f"{_where(mode)} leads to a log-in, a gateway or another program: "
                     "give the root of the vLLM server itself",
                 )
     return None
@@ -215,6 +215,11 @@ def served_models(
     message = f"{without_url_password(server.url)} lists no model: {heard}"
     hint = "wait until the server is ready, or name what it serves with --model NAME=NAME"
     raise EnvironmentError_(message, hint=hint)
+
+
+def _where(mode: Mode) -> str:
+    """Where a person gave the server's address."""
+    return f"--url (in a file: external.{mode}.url)"
 
 
 def _whatever(client: httpx.Client, path: str) -> Heard | NotHeard:

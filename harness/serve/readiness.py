@@ -49,14 +49,13 @@ _ABOUT_A_KEY = re.compile(r"key|token|auth|forbidden|denied|log ?in", re.I)
 
 
 _ADVICE = {
-    402: "the account of that key has no credit left: add some, or give external.{mode}.url of "
-    "another server",
+    402: "the account of that key has no credit left: add some, or give another server's URL",
     407: "a proxy on the way wants its own credentials: put them into HTTPS_PROXY, or name the "
     "server's host in NO_PROXY",
-    451: "who runs it may not serve it to you, for legal reasons: give external.{mode}.url of "
-    "another server",
+    451: "who runs it may not serve it to you, for legal reasons: give another server's URL",
     511: "the network wants a log-in first (a captive portal): log in from this machine",
-    501: "what answers at external.{mode}.url is no vLLM: give the server's own root",
+    501: "what answers there is no vLLM: --url (in a file: external.{mode}.url) is the server's "
+    "own root",
 }
 """What to do about a status of a server that someone else runs."""
 
@@ -223,7 +222,8 @@ def remedy(heard: Heard, mode: Mode) -> str:
         )
     if heard.status in _ADVICE:
         return _ADVICE[heard.status].format(mode=mode)
-    return f"external.{mode}.url is the server's root: http://host:port, without /v1"
+    where = f"--url (in a file: external.{mode}.url)"
+    return f"{where} is the server's root: http://host:port, without /v1"
 
 
 def _insist_on_hope(server: Server, answer: _NotReady) -> None:
@@ -311,10 +311,16 @@ def _require_model(server: Server, listed: tuple[str, ...], served_model: str) -
     if served_model in listed:
         return
     named = ", ".join(listed) or "no model"
+    hint = (
+        "another server answers on this port, or the image ignored --model; "
+        "choose another --port or correct the image's entrypoint"
+    )
+    if server.options.backend is BackendName.EXTERNAL:
+        one = listed[0] if len(listed) == 1 else "SERVED_NAME"
+        hint = f"say what it serves: --model {server.options.model}={one}"
     raise StartupFailed(
         f"the server at {without_url_password(server.base_url)} serves {named}, not {served_model}",
-        hint="another server answers on this port, or the image ignored --model; "
-        "choose another --port or correct the image's entrypoint",
+        hint=hint,
         file=server.log_path,
         detail=last_lines(server.log_path, 5),
     )

@@ -20,6 +20,13 @@ from harness.settings.old_spellings import replaced
 from harness.settings.run_spec import RunSpec
 from harness.settings.spec_flags import apply_flags, flag_of, merged, nested, spec_flags
 from harness.settings.spec_rules import complaint_of, complaints_about
+from harness.settings.their_servers import (
+    NOT_STARTED,
+    are_theirs,
+    left_out,
+    refused_flags,
+    without_starts,
+)
 from harness.settings.yaml_lines import KeyPath, YamlFile, read_yaml
 from harness.words import BackendName
 
@@ -64,6 +71,8 @@ class _Layer:
 
     data: dict[str, Any]
     document: YamlFile | None = None
+    url: KeyPath = ()
+    """The key that ``--url`` set."""
 
     def __contains__(self, key: KeyPath) -> bool:
         if self.document is not None:
@@ -94,10 +103,18 @@ def load_spec(source: str | Path, overrides: Mapping[str, object] | None = None)
     """
     notes: list[str] = []
     layers = [_without_gone(layer, notes) for layer in _file_layers(source)]
+    flags, file = overrides or {}, f"{source} (profile)" if _is_profile(source) else str(source)
+    backends = [layer.data.get("backend") for layer in layers]
+    if are_theirs(
+        {"backend": flags.get("backend") or next(filter(None, reversed(backends)), None)}
+    ):
+        raise_all(list(refused_flags(flags)))
+        layers = _without_our_starts(layers, file, notes)
     given: dict[str, Any] = {}
     for layer in layers:
         given = _over(given, layer.data)
-    layers.append(_without_gone(_Layer(_tidy(nested(overrides or {}, given))), notes))
+    url = next((tuple(key.split(".")) for key in flags if key.endswith(".url")), ())
+    layers.append(_without_gone(_Layer(_tidy(nested(flags, given)), url=url), notes))
     given = _over(given, layers[-1].data)
     try:
         # by JSON's rules: a quoted number is text, and true is no number
@@ -110,7 +127,6 @@ def load_spec(source: str | Path, overrides: Mapping[str, object] | None = None)
         raise_all(sorted(mistakes.values(), key=lambda one: (one.line is None, one.line or 0)))
         raise
     raise_all([_located(layers, *complaint) for complaint in complaints_about(spec)])
-    file = f"{source} (profile)" if _is_profile(source) else str(source)
     return LoadedSpec(spec, given, file, tuple(notes))
 
 
@@ -151,13 +167,13 @@ def with_spec_flags(
             value = arguments.pop(name)
             texts = value if isinstance(value, (list, tuple)) else [value]
             pairs += [(flag.name, text) for text in texts if text is not None]
-        pairs += _said_by_jobs(arguments.get("workers"), pairs)
-        overrides = apply_flags(pairs)
+        overrides, of_jobs = apply_flags(pairs), _said_by_jobs(arguments.get("workers"), pairs)
         loaded = load_spec(source, overrides)
         theirs = loaded.spec.backend is BackendName.EXTERNAL
-        if theirs and arguments.get("workers") is not None:
-            why = "--jobs: servers that someone else runs are not started here"
-            raise UsageError(why, hint="leave --jobs out")
+        if theirs and of_jobs:
+            raise UsageError(f"--jobs: {NOT_STARTED}", hint="leave --jobs out")
+        if of_jobs:
+            loaded = load_spec(source, apply_flags([*pairs, *of_jobs]))
         if theirs and source == default and "models" not in overrides:
             loaded = replace(loaded, asks_for_models=True)
         if command.__name__ in _OF_CANDIDATES and source == default and not pairs:
@@ -275,7 +291,15 @@ def _without_gone(layer: _Layer, notes: list[str]) -> _Layer:
     if found.note:
         where = f"{layer.document.path}: " if layer.document else ""
         notes.append(f"{where}{found.note}")
-    return _Layer({**layer.data, "controls": found.controls}, layer.document)
+    return replace(layer, data={**layer.data, "controls": found.controls})
+
+
+def _without_our_starts(layers: list[_Layer], file: str, notes: list[str]) -> list[_Layer]:
+    """The files' layers for servers of somebody else; one note of what they no longer say."""
+    found = [without_starts(layer.data) for layer in layers]
+    if gone := [name for _, names in found for name in names]:
+        notes.append(left_out(gone, file))
+    return [replace(layer, data=data) for layer, (data, _) in zip(layers, found, strict=True)]
 
 
 def _profile_hint(name: object) -> str:
@@ -297,7 +321,8 @@ def _located(layers: list[_Layer], key: KeyPath, message: str, hint: str | None)
     for there in (key[:length] for length in range(len(key), -1, -1)):
         for layer in reversed(layers):
             if there in layer and layer.document is None:
-                return UsageError(f"{flag_of(there)}: {message}", hint=hint)
+                name = "--url" if there == layer.url else flag_of(there)
+                return UsageError(f"{name}: {message}", hint=hint)
             if there in layer and layer.document is not None:
                 line = layer.document.line(there)
                 return UsageError(message, hint=hint, file=layer.document.path, line=line)

@@ -20,7 +20,7 @@ from harness.words import DispatchMode, Mode
 
 Parse = Callable[[list[str]], Any]
 
-_MORE_ARGUMENTS = "extra_args+"
+MORE_ARGUMENTS = "extra_args+"
 """The key of ``server`` that adds to ``extra_args`` where the plain key replaces it."""
 
 _URL: KeyPath = ("external", "url")
@@ -95,7 +95,7 @@ def spec_flags() -> tuple[Flag, ...]:
             _pairs_of("api_key_env", "VARIABLE"),
             repeatable=True,
         ),
-        Flag("--extra-arg", ("server", _MORE_ARGUMENTS), more, _arguments, repeatable=True),
+        Flag("--extra-arg", ("server", MORE_ARGUMENTS), more, _arguments, repeatable=True),
     ]
     for gone, meaning in GONE.items():
         parse = _last(str if gone == "order" else int, "a whole number")
@@ -149,8 +149,8 @@ def _of_url(overrides: dict[str, object]) -> dict[str, object]:
     if not isinstance(modes, list) or len(modes) != 1:
         hint = "--external MODE=URL once for each mode"
         raise UsageError("--url is the server of one mode", hint=hint)
-    server = {"backend": "external", "external": {modes[0]: {"url": url}}}
-    return merged(server, overrides)
+    # its own key, so that a message names --url
+    return {"backend": "external", **overrides, f"external.{modes[0]}.url": url}
 
 
 def nested(overrides: Mapping[str, object], below: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def nested(overrides: Mapping[str, object], below: Mapping[str, Any]) -> dict[st
             here = here.setdefault(section, {})
         here[last] = value
     server, under = data.get("server", {}), below.get("server")
-    if added := server.pop(_MORE_ARGUMENTS, None):
+    if added := server.pop(MORE_ARGUMENTS, None):
         of_files = under.get("extra_args") if isinstance(under, dict) else None
         standing = server.get("extra_args", of_files)
         server["extra_args"] = [*(standing if isinstance(standing, list) else ()), *added]

@@ -134,9 +134,7 @@ def _about_overlap(spec: RunSpec) -> Iterator[Complaint]:
     """Several servers on one GPU measure each other's memory unless each is told its own."""
     path: KeyPath = ("server", "overlap")
     server, overlap = spec.server, spec.server.overlap
-    if spec.backend is BackendName.EXTERNAL:
-        yield path, "servers that someone else runs are not started here", "leave --overlap out"
-    elif not server.on_cpu and "kv_cache_memory_bytes" not in read_arguments(server.extra_args):
+    if not server.on_cpu and "kv_cache_memory_bytes" not in read_arguments(server.extra_args):
         yield (
             path,
             f"{overlap} servers at once: each would take the memory that the others leave",

@@ -184,3 +184,67 @@ def test_a_server_of_no_or_several_models_is_told_with_what_to_type(
     with AnsweringServer("x", v1__models=models) as server:
         found, text = said(capsys, "scan", "--url", server.url, *ONE_URL)
     assert (found, told in text, "Traceback" in text) == (code, True, False), text
+
+
+def test_a_file_that_starts_servers_asks_somebody_elses_too_and_says_what_it_leaves_out(
+    capsys, tmp_path: Path
+) -> None:
+    assert said(capsys, "init", "mine")[0] == 0
+    with AnsweringServer("smollm2-135m") as server:
+        url = ("--url", server.url, "--max-tokens", "4")
+        code, text = said(capsys, "scan", "-c", "mine/run.yaml", *url, "--run-id", "s")
+    assert code == 4, text  # asked, and nothing changed
+    assert "0 label flips" in text
+    note = "servers that someone else runs are not started here, so this says nothing of them"
+    assert text.count(note) == 1
+    assert "server.overlap" in text
+    assert f"asking the server at {server.url}" in text
+    assert "starting the server" not in text
+    assert "GPU hours" not in text
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        *("--port=1", "--overlap=1", "--gpu-device-ids=0", "--image=a", "--native-command=a"),
+        *("--env=A=1", "--extra-args=--enforce-eager", "--extra-arg=--enforce-eager", "--jobs=2"),
+    ],
+)
+def test_a_flag_for_servers_that_the_harness_starts_is_refused_of_somebody_elses(
+    capsys, flag: str
+) -> None:
+    assert said(capsys, "init", "mine")[0] == 0
+    words = ("scan", "-c", "mine/run.yaml", "--url", "http://127.0.0.1:9", flag)
+    code, text = said(capsys, *words)
+    name = flag.partition("=")[0]
+    assert (code, f"leave {name} out" in text) == (2, True), text
+
+
+def test_a_scan_of_one_url_alone_says_what_it_takes_and_the_smaller_way(capsys) -> None:
+    with AnsweringServer("small") as server:
+        # a name that is none ends it right after it said so
+        code, text = said(capsys, "scan", "--url", server.url, "--run-id", "a/b")
+    assert (code, "no name of a run folder" in text) == (2, True), text
+    assert "all prompts of study-d (profile): --limit 16 asks the first, --tasks DIR" in text
+    assert "H200" not in text
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "told"),
+    [
+        ("notaurl", 2, "--url: not the URL of a server"),
+        ("http://127.0.0.1:9", 3, "or correct --url"),
+    ],
+)
+def test_a_message_about_a_url_names_the_flag_that_was_typed(
+    capsys, url: str, code: int, told: str
+) -> None:
+    found, text = said(capsys, "scan", "--url", url)
+    assert (found, told in text, "--external" in text) == (code, True, False), text
+
+
+def test_a_server_of_another_model_is_told_with_the_flag_that_names_it(capsys) -> None:
+    assert said(capsys, "init", "mine")[0] == 0
+    with AnsweringServer("team/small") as server:
+        code, text = said(capsys, "scan", "-c", "mine/run.yaml", "--url", server.url)
+    assert (code, "--model smollm2-135m=team/small" in text) == (4, True), text
