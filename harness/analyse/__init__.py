@@ -16,6 +16,14 @@ from harness.analyse.from_records import (
     summarise,
     summarise_run,
 )
+from harness.analyse.judged import (
+    MOST_HASHED,
+    SUMMARY,
+    VALIDATION,
+    kept_numbers,
+    kept_validation,
+    with_judged,
+)
 from harness.analyse.rates import ModeTable, OfEndpoints, Paired, PairedTable, PairTest, Rate
 from harness.analyse.stack import Stack
 from harness.analyse.stack_difference import StackDifference, stack_differences, stack_gaps
@@ -85,7 +93,10 @@ from harness.records import (
 __all__ = [
     "ALPHA",
     "MENDS",
+    "MOST_HASHED",
     "MOST_RESCORED",
+    "SUMMARY",
+    "VALIDATION",
     "Attribute",
     "Breakdowns",
     "ByPrompt",
@@ -133,6 +144,8 @@ __all__ = [
     "expectations_of",
     "gave_records",
     "holm",
+    "kept_numbers",
+    "kept_validation",
     "key_name",
     "mcnemar",
     "minimum_detectable_rate",
@@ -161,4 +174,5 @@ __all__ = [
     "validate",
     "validate_run",
     "wilson_interval",
+    "with_judged",
 ]

@@ -79,11 +79,19 @@ class Standing:
     hopeless: tuple[Finding, ...]
 
 
+class JudgedFile(Struct, frozen=True):
+    """A file as it was judged: its size and its SHA-256, in hexadecimal."""
+
+    bytes: int
+    sha256: str
+
+
 class Validation(Struct, frozen=True, kw_only=True):
     """Every finding, and the counts that the study's validator printed: ``validation.json``.
 
     Attributes:
         ok: whether no check failed.
+        judged: the files that were judged, by name; empty in one that was never written.
     """
 
     schema_version: int = 1
@@ -94,6 +102,7 @@ class Validation(Struct, frozen=True, kw_only=True):
     by_mode: dict[Mode, ModeCounts]
     expected: Expectations
     findings: tuple[Finding, ...]
+    judged: dict[str, JudgedFile] = {}
 
     @property
     def failures(self) -> tuple[Finding, ...]:

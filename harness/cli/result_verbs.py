@@ -78,7 +78,7 @@ def open_(run: RunPath) -> None:
     \b
       harness open results/20260524_172010
 
-    A report that is missing or older than the records is written first.
+    The report is drawn of what is there now.
     """
     tell(jobs.run_list.opened(run))
 
@@ -136,7 +136,8 @@ def report(
     """Write the reports of a run: Markdown and HTML, and for CI JUnit XML or a step summary.
 
     RUN is a run folder or a records file (JSONL). A run folder's numbers come from its summary.json and
-    validation.json; where those are missing or older than the records, they are computed anew.
+    validation.json; where those are missing, or of other files than are there now, they are
+    computed anew and written.
 
     \b
       harness report results/20260524_172010-study-d

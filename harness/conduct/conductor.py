@@ -15,11 +15,14 @@ import msgspec
 import structlog
 
 from harness.analyse import (
+    SUMMARY,
+    VALIDATION,
     Summary,
     Validation,
     gave_records,
     read_numbers,
     standing,
+    with_judged,
 )
 from harness.conduct.asking import ask_all, launches_of
 from harness.conduct.lifetime import Bench, Work, run_lifetimes, sigterm_is_interrupt
@@ -55,14 +58,14 @@ from harness.records import (
     iter_records,
     keep_tasks,
     new_run_id,
+    read_run_files,
     record_id,
 )
 from harness.report import write_reports
 from harness.words import BackendName
 
-_SUMMARY, _VALIDATION = "summary.json", "validation.json"
 _REPORTS = ("report.md", "report.html")
-_CONCLUSION = (_SUMMARY, _VALIDATION, *_REPORTS)
+_CONCLUSION = (SUMMARY, VALIDATION, *_REPORTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ class Conclusion:
         return GateFailed(
             f"{len(self.validation.failures)} checks of the validation failed: "
             "the run is not countable",
-            file=self.folder / _VALIDATION,
+            file=self.folder / VALIDATION,
             detail=self.validation.reasons,
         )
 
@@ -318,9 +321,10 @@ def _conclude(plan: Plan, bench: Bench, metadata: Metadata, options: RunOptions)
     seal_logs(folder)
     metadata.complete(parity_of_modes(folder, [model.name for model in bench.spec.models]))
     summary, validation, _ = read_numbers(folder.path)
-    folder.write(_SUMMARY, msgspec.to_builtins(summary))
-    folder.write(_VALIDATION, msgspec.to_builtins(validation))
     metadata.close(exit_code=0 if validation.ok else 1)  # the report tells this session's end
+    folder.write(SUMMARY, msgspec.to_builtins(summary))
+    validation = with_judged(validation, read_run_files(folder.path), summary=True)
+    folder.write(VALIDATION, msgspec.to_builtins(validation))
     reports = tuple(write_reports(folder.path, summary=summary, validation=validation))
     return Conclusion(folder.path, summary, validation, reports)
 

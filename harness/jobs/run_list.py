@@ -1,17 +1,18 @@
 """The runs of a folder with their states, one of them shown, and its report opened."""
 
 import webbrowser
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from harness import report
-from harness.analyse import read_validation
+from harness.analyse import MOST_HASHED, kept_validation
 from harness.errors import HarnessError, UsageError
 from harness.hostile import visible
 from harness.jobs import Done
 from harness.jobs.experiment_runs import ROWS
-from harness.jobs.run_numbers import is_fresh, numbers_of, reports
+from harness.jobs.run_numbers import numbers_of, reports
 from harness.numbers import NONE
 from harness.records import METADATA, RECORDS, RunFiles, read_run_files
 from harness.report import Change
@@ -74,11 +75,13 @@ def _row(told: Path, results: Path) -> dict[str, str]:
 def _state(files: RunFiles, there: int) -> str:
     """``counts``, ``does not count``, ``not validated`` or ``unfinished``.
 
-    A validation holds for as many records as there are; `show` and `report` look closer.
+    As every verb says it, by the digests of what was validated. A file that is too large to be
+    hashed for a list is compared by its size alone, and then the state is of an earlier time.
     """
-    found = files.folder / "validation.json"
-    if found.is_file() and (validation := read_validation(found)).n_records == there:
-        return "counts" if validation.ok else "does not count"
+    if (validation := kept_validation(files, MOST_HASHED)) is not None:
+        whole = all(one.bytes <= MOST_HASHED for one in validation.judged.values())
+        told = ("counts", "does not count") if whole else ("counted", "did not count")
+        return told[not validation.ok] + ("" if whole else " when validated")
     planned = files.metadata.get("planned_records")
     if isinstance(planned, int) and there < planned:
         return "unfinished"
@@ -121,10 +124,8 @@ def _whole(change: Change, number: int, of: int) -> Iterator[str]:
 
 
 def opened(run: Path) -> Done:
-    """The report, written where it is missing or stale, in the browser where there is one."""
-    files = read_run_files(run)
-    page = files.folder / "report.html"
-    if not is_fresh(files, page):
-        list(reports(run, "html", None))
+    """The report, drawn of what is there now, in the browser where there is one."""
+    page = read_run_files(run).folder / "report.html"
+    deque(reports(run, "html", None), maxlen=0)
     webbrowser.open(page.resolve().as_uri())
     return Done([page])

@@ -10,13 +10,16 @@ from msgspec import ValidationError, convert, to_builtins
 
 from harness import people, report
 from harness.analyse import (
+    SUMMARY,
+    VALIDATION,
     Summary,
     Validation,
+    kept_numbers,
+    kept_validation,
     read_numbers,
-    read_summary,
-    read_validation,
     summarise_run,
     validate_run,
+    with_judged,
 )
 from harness.errors import EnvironmentError_, GateFailed, UsageError
 from harness.files import append_text, read_rows, read_text, write_json, write_new
@@ -25,7 +28,6 @@ from harness.jobs import Done, Remark
 from harness.records import (
     METADATA,
     RECORDS,
-    RunFiles,
     first_record,
     iter_records,
     read_run_files,
@@ -64,20 +66,20 @@ def add_step_summary(text: str) -> Path | None:
 
 def summarise(run: Path, output: Path | None, *, whole: bool = False) -> Done:
     """Recompute a run's numbers and write them to ``output``, else beside the records."""
-    target = output or _folder_of_numbers(run) / "summary.json"
+    target = output or _folder_of_numbers(run) / SUMMARY
     summary, _, records = read_numbers(run)
     unkept = _unkept(target, summary)
     files = read_run_files(run)
-    found = files.folder / "validation.json"
-    countable = read_validation(found).ok if is_fresh(files, found) else None
+    kept = kept_validation(files)
+    countable = kept.ok if kept else None
     lines = report.screen_lines(summary, report.first_changes(run, records), countable=countable)
     if whole:
         rest = report.detail_lines(summary)
         lines += ["", *(part for line in rest for part in report.fitted(line))]
     else:
         lines += ["all numbers: --all, or --json; the report: harness report"]
-    kept = () if unkept else (Remark(f"wrote {target}"),)
-    return Done((*lines, *kept), summary, failure=unkept)
+    wrote = () if unkept else (Remark(f"wrote {target}"),)
+    return Done((*lines, *wrote), summary, failure=unkept)
 
 
 def _unkept(target: Path, numbers: Summary | Validation) -> EnvironmentError_ | None:
@@ -114,9 +116,9 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
     except ValueError as error:
         hint = f"known modes: {', '.join(Mode)}"
         raise UsageError(f"--require-modes: {error}", hint=hint) from None
-    target = _folder_of_numbers(run) / "validation.json"
+    target = _folder_of_numbers(run) / VALIDATION
     found = validate_run(run, require_modes=required, expected_rows_per_mode=rows_per_mode)
-    unkept = _unkept(target, found)
+    unkept = _unkept(target, found := with_judged(found, read_run_files(run)))
     counts = ("n_records", "n_ok", "startup_error_count")
     lines = [", ".join(f"{name} = {getattr(found, name)}" for name in counts)]
     lines += (
@@ -134,8 +136,8 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
 def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
     """Write a run's reports; where each is, or the step summary itself outside of CI.
 
-    The numbers are those of the run folder's files, or made anew where these are missing or stale;
-    beside a records file that is no run folder's own they may be of another one.
+    The numbers are those of the run folder's files, or made anew where these are missing or not of
+    what is there now; then they are kept beside the report, so that every verb says the same.
 
     Raises:
         UsageError: an unknown format, or a run that cannot be read.
@@ -148,9 +150,15 @@ def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
         yield Remark(f"without the prompts: {error.file}: {error.message}")
     if out is None:
         _folder_of_numbers(run)
-    kept = numbers_of(run) if is_fresh(files, files.folder / "validation.json") else (None, None)
-    summary, validation = kept if kept[1] is not None else read_numbers(run)[:2]
-    if wanted := [name for name in chosen if name != "github"]:
+    summary, validation = kept_numbers(files)
+    wanted = [name for name in chosen if name != "github"]
+    if summary is None or validation is None:
+        summary, validation, _ = read_numbers(run)
+        if wanted and out is None:  # what the report says is what every other verb says
+            _unkept(files.folder / SUMMARY, summary)
+            validation = with_judged(validation, files, summary=True)
+            _unkept(files.folder / VALIDATION, validation)
+    if wanted:
         yield from report.write_reports(
             run, wanted, folder=out, summary=summary, validation=validation
         )
@@ -161,26 +169,8 @@ def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
 
 def numbers_of(run: Path) -> tuple[Summary, Validation | None]:
     """A run's numbers from its files, or made anew; a validation only where it is of the same."""
-    files = read_run_files(run)
-    kept, found = files.folder / "summary.json", files.folder / "validation.json"
-    summary = read_summary(kept) if is_fresh(files, kept) else summarise_run(run)
-    validation = read_validation(found) if is_fresh(files, found) else None
-    known = validation is not None and _of_the_same(summary, validation)
-    return summary, validation if known else None
-
-
-def _of_the_same(summary: Summary, validation: Validation) -> bool:
-    """Whether both are of as many records, in all and by mode."""
-    said = {mode: (told.records, told.ok) for mode, told in validation.by_mode.items()}
-    return said == {mode: (told.records, told.ok) for mode, told in summary.by_mode.items()}
-
-
-def is_fresh(files: RunFiles, made: Path) -> bool:
-    """Whether a file was made of what the run folder holds now."""
-    sources = [files.records_path, files.folder / METADATA]
-    sources += [files.folder / startup.file for startup in files.startups]
-    changed = max(path.stat().st_mtime_ns for path in sources if path.exists())
-    return files.is_run_folder and made.is_file() and made.stat().st_mtime_ns >= changed
+    kept = kept_numbers(read_run_files(run))
+    return kept.summary or summarise_run(run), kept.validation
 
 
 def send_out(

@@ -13,7 +13,7 @@ from harness.errors import UsageError
 from harness.files import read_json, read_lines, read_rows
 from harness.records.record import RecordKey
 from harness.records.start_up_file import Startup, object_in, startup_of
-from harness.words import Asking, Mode
+from harness.words import Asking, BackendName, Mode
 
 Json = Mapping[str, Any]
 RECORDS = "vllm_records.jsonl"
@@ -26,6 +26,10 @@ TORN = "vllm_records.torn"
 PROMPT_HASHES = "prompt_hashes.jsonl"
 """Each prompt of the population in its order, by key and hash: what batches are cut from."""
 RUN_SCHEMA = frozenset({1})
+_JUDGED = (
+    *(RECORDS, METADATA, CANDIDATES, SUPERSEDED, PROMPT_HASHES, "startup_*.json"),
+    *(f"{backend}_*.log*" for backend in BackendName),
+)
 
 
 class _Model(Struct):
@@ -111,6 +115,13 @@ class RunFiles:
     def made_by_the_harness(self) -> bool:
         """Whether the metadata is the harness's own: then no file of a run may be missing."""
         return bool(self.metadata.get("sessions"))
+
+    def judged_files(self) -> list[Path]:
+        """What checks read of a run: its records and, in a run folder, all that tells of them."""
+        if not self.is_run_folder:
+            return [self.records_path]
+        found = (path for pattern in _JUDGED for path in self.folder.glob(pattern))
+        return sorted(path for path in found if path.is_file())
 
     def prompts(self) -> list[tuple[str, str]] | None:
         """Key and hash of each prompt of the population; ``None`` where no file tells them.

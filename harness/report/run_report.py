@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import numpy as np
 
-from harness.analyse import MOST_RESCORED, Summary, Validation, read_summary, read_validation
+from harness.analyse import MOST_RESCORED, Summary, Validation, kept_validation, read_summary
 from harness.errors import HarnessError, UsageError
 from harness.files import read_json
 from harness.records import (
@@ -64,9 +64,8 @@ def load_report(
             hint = f"run: harness summarize {run}"
             raise UsageError("no summary of this run", file=files.folder, hint=hint)
         summary = read_summary(path)
-    known = files.folder / "validation.json"
-    if validation is None and known.is_file():
-        validation = read_validation(known)
+    if validation is None:
+        validation = kept_validation(files)
     from harness.people import Outcome
 
     judged, population = files.folder / "adjudication.json", _population(files)

@@ -1,0 +1,107 @@
+"""A run has one state, and every verb tells it: by what its files hold, never by their times."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness import open_run
+from harness.cli import main
+from harness.jobs.run_list import listed
+from harness.report import load_report
+
+ROOT = Path(__file__).parents[1]
+COUNTS = "h200-vllm-0.19.1-unselected-fa3"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A copy of a run that counts, its files of any age and in no order."""
+    folder = tmp_path / "runs" / "copied"
+    shutil.copytree(ROOT / "results" / "reference" / COUNTS, folder, copy_function=shutil.copyfile)
+    for age, path in enumerate(sorted(folder.iterdir(), reverse=True)):
+        os.utime(path, (1_700_000_000 + age, 1_700_000_000 + age))
+    return folder
+
+
+def states(run: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    """What each face says of the run."""
+    with pytest.raises(SystemExit):
+        main(["show", str(run)])
+    shown = capsys.readouterr().out
+    (row,) = listed(run.parent).value
+    return {
+        "runs": row["state"],
+        "show": "Not validated" not in shown and "NOT COUNTABLE" not in shown,
+        "open_run": open_run(run).countable,
+        "report": "not validated" not in load_report(run).banner.title,
+    }
+
+
+VALIDATED = {"runs": "counts", "show": True, "open_run": True, "report": True}
+NOT = {"runs": "not validated", "show": False, "open_run": None, "report": False}
+
+
+def test_a_copied_run_is_validated_whatever_the_times_of_its_files(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert states(run, capsys) == VALIDATED
+
+
+@pytest.mark.parametrize(
+    "name", ["vllm_records.jsonl", "metadata.json", "startup_*.json", "*.log.gz"]
+)
+def test_one_byte_that_another_stands_for_is_never_listed_as_counting(
+    run: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = next(run.glob(name))
+    before, data = path.stat(), bytearray(path.read_bytes())
+    at = data.find(b"the ") if not name.endswith("gz") else len(data) // 2
+    at = at if at > 0 else data.rfind(b"0")
+    data[at] = ord("T") if data[at] == ord("t") else data[at] ^ 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert states(run, capsys) == NOT
+
+
+def test_a_server_log_that_came_or_went_is_another_run(run: Path) -> None:
+    (run / "native_standard_other.log").write_text("INFO\n")
+    assert listed(run.parent).value[0]["state"] == "not validated"
+    (run / "native_standard_other.log").unlink()
+    assert listed(run.parent).value[0]["state"] == "counts"
+    next(run.glob("startup_*.json")).unlink()
+    assert listed(run.parent).value[0]["state"] == "not validated"
+
+
+def test_what_is_too_large_to_be_hashed_for_a_list_is_said_to_be_of_an_earlier_time(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.jobs.run_list.MOST_HASHED", 10_000)
+    assert listed(run.parent).value[0]["state"] == "counted when validated"
+    with (run / "vllm_records.jsonl").open("ab") as stream:
+        stream.write(b"\n")
+    assert listed(run.parent).value[0]["state"] == "not validated"
+
+
+@pytest.mark.parametrize("verb", ["validate", "report"])
+def test_who_judges_a_changed_run_anew_tells_every_other_face(
+    run: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = run / "vllm_records.jsonl"
+    rows.write_text(rows.read_text("utf-8").replace('"solo_score":', '"solo_score" :', 1), "utf-8")
+    with pytest.raises(SystemExit):
+        main([verb, str(run)])
+    capsys.readouterr()
+    found = states(run, capsys)
+    assert found["runs"] in ("counts", "does not count")
+    assert found["open_run"] is (found["runs"] == "counts")
+    assert found["show"] is (found["runs"] == "counts")
+
+
+def test_a_summary_of_other_records_is_not_shown(run: Path) -> None:
+    summary = run / "summary.json"
+    summary.write_text(summary.read_text("utf-8").replace('"n_ok": ', '"n_ok": 1', 1), "utf-8")
+    assert open_run(run).summary.n_ok == open_run(run).summary.n_records
