@@ -224,7 +224,9 @@ def refusal(error: OSError, path: Path | str, what: str = "cannot be written") -
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "free some space, or write to another folder"
         with suppress(OSError):
-            reason += f", {size_text(shutil.disk_usage(path.parent).free)} left"
+            reason += f", {size_text(shutil.disk_usage(path.parent).free)}"
+            about = os.statvfs(path.parent)
+            reason += " left" if about.f_favail or not about.f_files else " and no more files left"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         hint = "allow this process more open files: ulimit -n"
     return EnvironmentError_(f"{what}: {reason}", file=path, hint=hint)

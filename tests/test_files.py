@@ -6,7 +6,10 @@ import errno
 import fcntl
 import json
 import os
+import shlex
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,7 @@ from harness.files import (
     write_whole,
 )
 from harness.words import Mode
+from tests.chaos.disks import can_mount
 
 
 def _names(folder: Path) -> list[str]:
@@ -117,6 +121,15 @@ def test_a_full_disk_names_the_file_and_the_space_left_and_leaves_nothing(
     assert "cannot be written: No space left on device, " in caught.value.message
     assert caught.value.message.endswith(" MB left")
     assert _names(tmp_path) == []
+
+
+@pytest.mark.skipif(not can_mount(), reason="only root may have a small file system")
+def test_a_file_system_without_room_for_one_file_more_says_so(tmp_path):
+    write = f"from harness.files import *; write_json(Path({str(tmp_path / 'a.json')!r}), {{}})"
+    mount = f"mount -t tmpfs -o nr_inodes=1 tmpfs {shlex.quote(str(tmp_path))}"
+    shell = f"{mount} && exec {shlex.join([sys.executable, '-c', write])}"
+    done = subprocess.run(["unshare", "-m", "sh", "-c", shell], capture_output=True, text=True)
+    assert " MB and no more files left (free some space" in done.stderr
 
 
 def test_a_folder_in_the_way_is_named(tmp_path):

@@ -6,7 +6,7 @@ every planned record is there and good, and every lifetime's mode is proven.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +82,7 @@ class RunOptions:
         place: which of the runs that are done at once, from 0.
         workers: whether processes of their own play the servers that run at once, and a lifetime is
             cut into parts where there would be fewer servers than may run.
+        before_done: what else a run has to leave before it counts as done, from its folder.
     """
 
     results: Path
@@ -91,6 +92,7 @@ class RunOptions:
     kind: str = "run"
     place: int = 0
     workers: bool = False
+    before_done: Callable[[Path], object] = Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +323,7 @@ def _conclude(plan: Plan, bench: Bench, metadata: Metadata, options: RunOptions)
     seal_logs(folder)
     metadata.complete(parity_of_modes(folder, [model.name for model in bench.spec.models]))
     summary, validation, _ = read_numbers(folder.path)
+    options.before_done(folder.path)
     metadata.close(exit_code=0 if validation.ok else 1)  # the report tells this session's end
     folder.write(SUMMARY, msgspec.to_builtins(summary))
     validation = with_judged(validation, read_run_files(folder.path), summary=True)

@@ -247,18 +247,26 @@ def scan(
         announce(line)
     if loaded.asks_for_models and scanned.spec.limit is None:
         announce(f"all prompts of {loaded.file}: --limit 16 asks the first, --tasks DIR your own")
-    options = conduct.RunOptions(results, run_id, fresh=fresh, kind="scan", workers=workers)
+    exported: list[records.ExportedCandidates] = []
+
+    def export(folder: Path) -> None:
+        target = out or folder / "candidates.csv"
+        exported.append(
+            export_scan(folder, target, ready, select=select, include_cache=include_cache)
+        )
+
+    options = conduct.RunOptions(
+        results, run_id, fresh=fresh, kind="scan", workers=workers, before_done=export
+    )
     conclusion = conducted(ready, options, quiet=quiet)
     folder = conclusion.folder
-    target = out or folder / "candidates.csv"
-    exported = export_scan(folder, target, ready, select=select, include_cache=include_cache)
     scanned_rows = f"scanned   {len(ready.plan.records)} rows in {folder}"
-    lines = (scanned_rows, *_exported_lines(exported), _cache_line(folder), _asked_line(ready.spec))
-    lines = (*lines, f"written   {target}")
+    lines = (scanned_rows, *_exported_lines(exported[-1]), _cache_line(folder))
+    lines = (*lines, _asked_line(ready.spec), f"written   {out or folder / 'candidates.csv'}")
     if both_modes:  # that no row changed is a result of these
         done = concluded(conclusion)
         return Done((*lines, "", *done.lines), done.value, failure=done.failure)
-    failure = None if exported.rows else _nothing_found(folder, select)
+    failure = None if exported[-1].rows else _nothing_found(folder, select)
     return Done(lines, failure=failure)
 
 
@@ -283,7 +291,8 @@ def _nothing_found(folder: Path, select: str) -> IncompleteRun:
     said = f"no candidate: {flips} label flips, {texts} text changes in {len(rows)} rows"
     hint = "larger batches (--batch-sizes) or other prompts (--tasks) may change"
     if texts and select == "label_flip":
-        hint = "--select text_change takes those; the same command with it asks nothing again"
+        again = f"--run-id {folder.name} --select text_change"
+        hint = f"{again} takes those: the same command with it asks nothing again"
     return IncompleteRun(said, hint=hint, file=folder)
 
 

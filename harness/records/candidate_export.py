@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from harness.errors import EnvironmentError_, UsageError
+from harness.errors import UsageError
 from harness.families import FAMILIES, MMLU, STUDY_TASKS
 from harness.files import write_json, write_whole
 from harness.records.record import Record, RecordKey
@@ -217,14 +217,11 @@ def write_candidates(exported: ExportedCandidates, path: Path) -> Path:
         Where the summary is: ``<name>.summary.json`` beside ``<name>.csv``.
 
     Raises:
-        UsageError: the folder cannot be written to.
+        EnvironmentError_: one of the two cannot be written.
     """
     beside = path.with_suffix(".summary.json")
-    try:
-        write_whole(path, exported.csv_text(), parents=True)
-        write_json(beside, exported.summary(path.name))
-    except EnvironmentError_ as error:
-        raise UsageError(error.message, hint=error.hint, file=path) from error
+    write_whole(path, exported.csv_text(), parents=True)
+    write_json(beside, exported.summary(path.name))
     return beside
 
 

@@ -165,6 +165,19 @@ def test_one_url_is_enough_for_a_scan_and_for_a_run_of_one_mode(capsys, tmp_path
     assert json.loads(record)["status"] == "ok"
 
 
+def test_a_scan_is_done_once_its_candidates_are_written(capsys, tmp_path: Path) -> None:
+    assert said(capsys, "init", "mine")[0] == 0
+    with AnsweringServer("team/small") as server:
+        scan = ("scan", "--url", f"{server.url}/v1", *ONE_URL, "--limit", 1, "--batch-sizes", 4)
+        Path("taken").mkdir()
+        code, text = said(capsys, *scan, "--out", "taken")
+        assert (code, list(Path("results").glob("*/report.html"))) == (3, []), text
+        Path("taken").rmdir()
+        code, text = said(capsys, *scan, "--out", "taken")
+    assert (code, Path("taken").is_file()) == (4, True), text
+    assert len(list(Path("results").iterdir())) == 1
+
+
 @pytest.mark.parametrize(
     ("listed", "code", "told"),
     [

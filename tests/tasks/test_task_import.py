@@ -121,6 +121,12 @@ def test_each_data_set_gets_its_scorer_and_domain(tmp_path: Path, kind, scorer, 
     assert (task.scorer, str(task.domain)) == (scorer, domain)
 
 
+def test_a_task_file_that_cannot_be_written_is_the_machines_fault(tmp_path):
+    (tmp_path / "t.yaml").mkdir()
+    with pytest.raises(EnvironmentError_, match="cannot be written: Is a directory"):
+        write_task(imported("mmlu"), tmp_path / "t.yaml")
+
+
 @pytest.mark.parametrize(("polarity", "biased"), [("neg", 2), ("nonneg", 0)])
 def test_the_biased_answer_follows_polarity(polarity: str, biased: int):
     made = sample("bbq", BBQ | {"question_polarity": polarity})

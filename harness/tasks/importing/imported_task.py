@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from harness.errors import EnvironmentError_, UsageError
+from harness.errors import UsageError
 from harness.families import FAMILIES
 from harness.files import write_whole
 from harness.tasks.importing.datasets import Dataset
@@ -178,12 +178,10 @@ def write_task(task: ImportedTask, path: Path) -> None:
     """Write the task file, and only if it can be read back.
 
     Raises:
-        UsageError: the folder cannot be written to, or the result would not load.
+        EnvironmentError_: it cannot be written.
+        UsageError: the result would not load.
     """
     text = yaml.dump(
         task.document(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000
     )
-    try:
-        write_whole(path, text, parents=True, check=load_task)
-    except EnvironmentError_ as error:
-        raise UsageError(error.message, hint=error.hint, file=path) from error
+    write_whole(path, text, parents=True, check=load_task)
