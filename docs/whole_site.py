@@ -1,6 +1,6 @@
 """The site holds what the repository links to, and loads nothing from elsewhere (a hook of MkDocs).
 
-README, the page on the kept runs and the like are pages of the site where they lie; a link from a
+README, the changes and the like are pages of the site where they lie; a link from a
 page to another file of the repository leads to a copy of that file. What then leads nowhere, and
 whatever a page would load over the network, is a warning, and `make docs` fails on each.
 """
@@ -19,7 +19,6 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 PAGES = {
     "index.md": "README.md",
-    "measured.md": "results/README.md",
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
 }
