@@ -22,7 +22,8 @@ _COMPOSE_HEADER = """\
 # Made by: {command}
 # Two vLLM servers that differ in VLLM_BATCH_INVARIANT and in the compile cache only. On one GPU
 # start one at a time (docker compose -f FILE up standard); both share it only if their
-# --gpu-memory-utilization add up to less than 1. HF_TOKEN is taken from your shell.
+# --gpu-memory-utilization add up to less than 1. HF_TOKEN is taken from your shell. An engine that
+# may not raise limits (a rootless one) refuses `ulimits`: delete them, as a run does without them.
 """
 
 

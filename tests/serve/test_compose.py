@@ -47,6 +47,14 @@ def test_a_shipped_file_is_what_its_own_command_makes_today(path, monkeypatch, t
         out.unlink(missing_ok=True)
 
 
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_a_file_says_what_to_do_where_the_engine_refuses_its_limits(path):
+    head = path.read_text().partition("\nname: ")[0]
+    assert "`ulimits`: delete them" in head
+    services = yaml.safe_load(path.read_text())["services"]
+    assert all("ulimits" in service for service in services.values())
+
+
 def test_a_service_starts_the_program_that_a_run_starts(options):
     service, arguments = _both(options)
     assert service["image"] == arguments["image"]
