@@ -33,6 +33,11 @@ class Finding(Struct, frozen=True, omit_defaults=True):
     remedy: str = ""
     place: str = ""
 
+    @property
+    def words(self) -> str:
+        """The check's name for a line that people read: ``lines sealed``."""
+        return self.check.replace("_", " ")
+
     @classmethod
     def ok(cls, check: str, message: str, *, place: str = "") -> Self:
         """The check passed."""

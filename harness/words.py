@@ -49,6 +49,11 @@ class Condition(StrEnum):
     SOLO = "solo"
     BATCHED = "batched"
 
+    @property
+    def words(self) -> str:
+        """``alone`` or ``in its batch``."""
+        return "alone" if self is Condition.SOLO else "in its batch"
+
 
 class Asking(StrEnum):
     """One time that a prompt is sent under one mode, in the order in which a row's are sent.

@@ -159,8 +159,7 @@ def test_a_signal_while_a_server_is_being_stopped_is_delivered_afterwards():
 
 
 def test_the_time_left_follows_what_was_measured():
-    estimate = Estimate(start_guess_s=40, record_guess_s=1)
-    assert estimate.seconds_left(records=10, starts=1) == 50
+    estimate = Estimate()
     estimate.starts.append(20)
     estimate.records += [2, 4]
     assert estimate.seconds_left(records=10, starts=1) == 50

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from harness.conduct import ConsoleProgress
+from harness.conduct.progress import Estimate
 from harness.records import first_record
 from harness.words import Mode
 
@@ -36,7 +37,9 @@ def test_both_lines_fit_80_columns_and_say_what_starts_and_for_how_long(screen):
     time.sleep(1.3)
     said = lines()
     assert max(map(cell_len, said)) <= 80
-    assert any(f"starting {LONG[:20]}" in line and "1 s; about" in line for line in said)
+    assert any(
+        f"starting {LONG[:20]}" in line and "1 s; time left not known yet" in line for line in said
+    )
     assert any("0/144 0 text changes, 0 label flips" in line for line in said)
 
 
@@ -62,6 +65,19 @@ def test_what_was_found_and_how_long_it_takes_stand_on_the_screen(screen):
     assert any("demo / standard: ready after 3 s, mode clean" in line for line in said)
     assert any(re.search(r"1/2 \d text changes, \d label flips", line) for line in said)
     assert any(re.search(r"about \d+ s left", line) for line in said)
+
+
+def test_the_time_left_counts_down_by_what_was_measured_and_is_not_told_before():
+    estimate = Estimate()
+    assert estimate.seconds_left(10, 1) is None
+    estimate.starts.append(30.0)
+    assert estimate.seconds_left(10, 1) is None
+    estimate.records.append(4.0)
+    assert estimate.seconds_left(10, 1) == 70.0
+    assert estimate.seconds_left(10, 1, starting_s=12.0) == 58.0
+    assert estimate.seconds_left(10, 1, starting_s=80.0) == 40.0
+    assert estimate.seconds_left(10, 0, asking_s=3.0) == 37.0
+    assert estimate.seconds_left(0, 0, asking_s=3.0) == 0.0
 
 
 def test_runs_of_one_command_make_a_remark_once():

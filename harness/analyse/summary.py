@@ -272,6 +272,11 @@ class Threat(Struct, frozen=True):
     threat: str
     text: str
 
+    @property
+    def words(self) -> str:
+        """The identifier for a line that people read: ``no batched repeats``."""
+        return self.threat.replace("_", " ")
+
 
 class Flip(Struct, frozen=True):
     """One label flip without its answers; ``line`` finds them in the records file."""

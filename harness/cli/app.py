@@ -57,9 +57,15 @@ from harness.cli.terminal import (
 from harness.errors import EnvironmentError_, HarnessError, Interrupted
 from harness.hostile import visible
 
+_HELP = """Paired batch-invariance ablation for vLLM.
+
+\b
+  harness demo                     the whole of it, on any machine
+  harness run --profile demo       a run; `harness show RUN` reads it
+"""
 app = typer.Typer(
     name="harness",
-    help="Paired batch-invariance ablation for vLLM.",
+    help=_HELP,
     epilog="`harness VERB -h` shows examples; with --help-all every setting of a run too.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -136,7 +142,7 @@ for group in (tasks, candidates, models, images, adjudicate, runpod):
 def _of_all_verbs(
     version: Annotated[bool, Option("--version", "-V", help="Print the version and exit.")] = False,
 ) -> None:
-    """Paired batch-invariance ablation for vLLM."""
+    """Options before any verb."""
 
 
 def with_flags_of(words: Sequence[str], *, whole_help: bool) -> None:

@@ -70,8 +70,8 @@ def sample(
 
     \b
       harness sample --profile demo --temperature 0.7
-      harness sample --profile controlled --temperature 1.0 --samples 16 --prompts 64 -o draws.json
-      harness sample --profile demo --temperature 0.7 --schedule staggered --width 16
+      harness sample -p controlled --temperature 1.0 --samples 16 -o draws.json
+      harness sample -p demo --temperature 0.7 --schedule staggered --width 16
     """
     asked = jobs.certifying.Asked((schedule,), (width,), prompts, 1)
     tell(

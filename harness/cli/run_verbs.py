@@ -135,14 +135,14 @@ def scan(
 ) -> None:
     """Send a whole population, each prompt alone and in its batch, in one mode.
 
-    Writes a scored run folder and exports its score flips as a candidate file, with a `.summary.json`
-    that holds no prompt and no answer. With `--both-modes` the claims are of all prompts.
+    Writes a scored run folder, and its label flips as a candidate file without their texts. With
+    `--both-modes` the claims are of all prompts.
 
     \b
       harness scan --profile demo --batch-sizes 8 --select text_change
       harness scan -c my_run.yaml --batch-sizes 2,4,8,16,32 --both-modes --jobs 4
       harness scan --url http://127.0.0.1:8000
-    """  # noqa: E501
+    """
     sizes = jobs.runs.read_sizes(batch_sizes, "--batch-sizes")
     places = (results, run_id, sizes, select, out)
     done = jobs.runs.scan(

@@ -8,7 +8,7 @@ import typer
 from typer import Argument, Option
 
 from harness import jobs
-from harness.cli.terminal import RESULTS, Results, note, tell
+from harness.cli.terminal import RESULTS, Results, note, say, tell
 from harness.errors import UsageError
 
 runpod = typer.Typer(
@@ -84,8 +84,7 @@ def logs(
       harness runpod logs 7h9k2m4n6p --tail 20
       harness runpod logs 7h9k2m4n6p --follow
     """
-    for line in jobs.pods.logs(pod, tail, keep_on=follow):
-        typer.echo(line)
+    say(jobs.pods.logs(pod, tail, keep_on=follow))
 
 
 @runpod.command("fetch")

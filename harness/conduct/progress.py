@@ -51,21 +51,25 @@ class RunProgress:
 
 @dataclass
 class Estimate:
-    """Seconds left, from the seconds that each server start and each record took so far.
+    """Seconds left, from the seconds that each server start and each record took so far."""
 
-    The guesses stand for a start-up or a record until one was measured.
-    """
-
-    start_guess_s: float = 45.0
-    record_guess_s: float = 1.5
     starts: list[float] = field(default_factory=list)
     records: list[float] = field(default_factory=list)
 
-    def seconds_left(self, records: int, starts: int) -> float:
-        """For that many records and server starts still to come."""
-        start = fmean(self.starts) if self.starts else self.start_guess_s
-        record = fmean(self.records) if self.records else self.record_guess_s
-        return records * record + starts * start
+    def seconds_left(
+        self, records: int, starts: int, *, starting_s: float = 0.0, asking_s: float = 0.0
+    ) -> float | None:
+        """For that many records and server starts still to come; ``None`` until each was measured.
+
+        Args:
+            starting_s: seconds that the server which starts now has taken already.
+            asking_s: seconds since the last record; either counts down what is left.
+        """
+        if not self.records or (starts and not self.starts):
+            return None
+        start, record = fmean(self.starts or [0.0]), fmean(self.records)
+        passed = min(starting_s, start if starts else 0.0) + min(asking_s, record)
+        return max(0.0, records * record + starts * start - passed)
 
 
 class ConsoleProgress(RunProgress):
@@ -112,7 +116,7 @@ class ConsoleProgress(RunProgress):
         self._verb = "asking" if theirs else "starting"
         if self._live is None:
             said = f"asking the server at {theirs}" if theirs else "starting the server"
-            self.note(f"{self._where}: {said} ({self._left()} left)")
+            self.note(f"{self._where}: {said} ({self._left()})")
 
     def server_ready(self, model: str, mode: Mode, seconds: float, verdict: str) -> None:
         """Say how long it took and what the log proves."""
@@ -139,7 +143,7 @@ class ConsoleProgress(RunProgress):
         self._where = f"{record.model} / {record.mode}"
         step = max(1, self._total // 10)
         if self._live is None and (self._done % step == 0 or self._done == self._total):
-            self.note(f"{self._done}/{self._total} records, {self._found()}, {self._left()} left")
+            self.note(f"{self._done}/{self._total} records, {self._found()}, {self._left()}")
 
     def note(self, text: str) -> None:
         """A line of its own, above the lines that move."""
@@ -167,7 +171,7 @@ class ConsoleProgress(RunProgress):
         first.add_column(width=1)
         first.add_column(ratio=1)
         first.add_column(justify="right", no_wrap=True)
-        left = f"{since} {self._left()} left"
+        left = f"{since} {self._left()}"
         first.add_row(self._spinner, Text(where, no_wrap=True, overflow="ellipsis"), left)
         found = Text(self._found(), no_wrap=True, overflow="ellipsis")
         bar = ProgressBar(self._total, self._done, width=20)
@@ -179,6 +183,14 @@ class ConsoleProgress(RunProgress):
         return f"{self._changes} text changes, {self._flips} label flips{errors}"
 
     def _left(self) -> str:
-        seconds = self._estimate.seconds_left(self._total - self._done, self._starts_left)
+        now = time.monotonic()
+        seconds = self._estimate.seconds_left(
+            self._total - self._done,
+            self._starts_left,
+            starting_s=now - min(self._starting.values()) if self._starting else 0.0,
+            asking_s=0.0 if self._starting else now - self._last,
+        )
+        if seconds is None:  # a guess would stand still, and be of another machine
+            return "time left not known yet"
         minutes, rest = divmod(round(seconds), 60)
-        return f"about {minutes} min {rest:02d} s" if minutes else f"about {rest} s"
+        return f"about {minutes} min {rest:02d} s left" if minutes else f"about {rest} s left"

@@ -21,7 +21,7 @@ from harness.errors import (
 )
 from harness.files import insist_writable, write_json
 from harness.hostile import visible
-from harness.jobs import Done
+from harness.jobs import Done, Remark
 from harness.numbers import NONE, count_of, size_text
 from harness.places import shipped
 from harness.runpod import Account, Door, Order, Pod, PodWatch, State, end_command, told
@@ -203,8 +203,11 @@ def _pod_lines(pod: Pod, state: State | None, why: str) -> Iterator[str]:
     yield f"end      {end_command(shown)}" + (" --delete" if pod.status == "EXITED" else "")
 
 
-def logs(word: str, tail: int, *, keep_on: bool) -> Iterator[str]:
-    """The last lines of a pod's log, then, where asked for, what comes until the pod is over."""
+def logs(word: str, tail: int, *, keep_on: bool) -> Iterator[str | Remark]:
+    """The last lines of a pod's log, then, where asked for, what comes until the pod is over.
+
+    A log without a line is a remark.
+    """
     account, last, misses = Account(), "", 0
     pod: Pod | None = _pod(account, word)
     while pod is not None:
@@ -218,6 +221,8 @@ def logs(word: str, tail: int, *, keep_on: bool) -> Iterator[str]:
             if not keep_on or misses > _MISSES:
                 raise
         if not misses and (not keep_on or pod.status in ("EXITED", "TERMINATED", "ERROR")):
+            if not last:
+                yield Remark(f"pod {pod.id} is {told(pod.status).lower()}; its log is empty")
             return
         account.sleep(_IDLE_S)
         pod = account.pod(pod.id)
@@ -245,7 +250,6 @@ def fetch(word: str, results: Path, say: Say) -> Done:
         raise RunError(f"pod {pod.id} is {told(pod.status).lower()}", hint=hint)
     folder, again = _folder(results, pod), _again(pod, results)
     still = f"pod {pod.id} runs on and costs; end it: {end_command(pod.id)}"
-    say(still)
     try:
         with sigterm_is_interrupt():
             fetched = runpod.fetch(Door(pod, account.sleep), folder, again, say)

@@ -15,6 +15,9 @@ from harness.words import MIXING, Asking, DispatchMode, Mode
 _FEWEST = 6
 """Discordant prompts that the exact McNemar test needs for p < 0.05."""
 
+_CPU_SPREAD = 8
+"""How much longer a run takes on cores that are slow or shared than on two that are idle."""
+
 
 def cost_line(total: Estimate, usd_per_hour: float | None) -> str:
     """Roughly how long it takes and how long GPUs are held; with a GPU's price, for how much.
@@ -24,11 +27,14 @@ def cost_line(total: Estimate, usd_per_hour: float | None) -> str:
     """
     if usd_per_hour is not None and not 0 <= usd_per_hour < inf:
         raise UsageError(f"--gpu-price: {usd_per_hour} is no price", hint="USD an hour, as 2.50")
-    device = "two CPU cores" if total.on_cpu else "one GPU of the H200 class, small models"
+    if total.on_cpu:
+        most = duration_text(_CPU_SPREAD * total.seconds)
+        return f"{duration_text(total.seconds)} to {most} on two CPU cores; the first rows tell"
+    device = "one GPU of the H200 class, small models"
     if total.theirs:
         device = "a server as quick as a small model on a large GPU; one on a CPU takes longer"
     line = f"roughly {duration_text(total.seconds)} on {device}"
-    if total.on_cpu or (total.theirs and usd_per_hour is None):
+    if total.theirs and usd_per_hour is None:
         return line
     line += f"; {total.gpu_hours:,.1f} GPU hours"
     if usd_per_hour is None:

@@ -18,6 +18,7 @@ from harness.records import METADATA, RECORDS, RunFiles, read_run_files
 from harness.report import Change
 
 _NO_RUN = "no run yet: `harness run`, or `harness demo` on any machine, makes one"
+_USUAL = Path("results")
 _HEADS = ("run", "state", "records", "device", "vLLM")
 
 
@@ -25,7 +26,12 @@ def listed(results: Path) -> Done:
     """Every run folder below ``results``, the newest first: its state, records, device, version.
 
     Those of `harness trace` and `harness sample` too, a mode each, with their rows as records.
+
+    Raises:
+        UsageError: a folder was named and is not there.
     """
+    if not results.is_dir() and results != _USUAL:
+        raise UsageError("no such folder", file=results, hint=_NO_RUN)
     told = [path for path in results.glob(f"**/{RECORDS}") if path.is_file()]
     told += _experiments(results)
     told.sort(key=lambda path: (path.stat().st_mtime_ns, path), reverse=True)
@@ -100,7 +106,10 @@ def shown(run: Path, number: int | None) -> Done:
     changes = report.changes_of(run)
     if number is None:
         screen = report.screen_lines(
-            summary, report.first_changes(run), countable=validation.ok if validation else None
+            summary,
+            report.first_changes(run),
+            countable=validation.ok if validation else None,
+            measured=report.measured_on(summary, read_run_files(run)),
         )
         more = f"{len(changes)} changes: harness show {run} --flip 1" if changes else ""
         return Done([*screen, *filter(None, [more])])

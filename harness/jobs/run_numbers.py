@@ -72,7 +72,12 @@ def summarise(run: Path, output: Path | None, *, whole: bool = False) -> Done:
     files = read_run_files(run)
     kept = kept_validation(files)
     countable = kept.ok if kept else None
-    lines = report.screen_lines(summary, report.first_changes(run, records), countable=countable)
+    lines = report.screen_lines(
+        summary,
+        report.first_changes(run, records),
+        countable=countable,
+        measured=report.measured_on(summary, files),
+    )
     if whole:
         rest = report.detail_lines(summary)
         lines += ["", *(part for line in rest for part in report.fitted(line))]

@@ -120,7 +120,7 @@ def concluded(done: conduct.Conclusion) -> Done:
         validation = f"{failed} of {len(findings)} checks failed"
     standard = done.summary.mode(Mode.STANDARD)
     unchanged = standard.records and not standard.text_changes.count
-    box = verdict_box(done.summary, countable=done.validation.ok)
+    box, rest = verdict_box(done.summary, countable=done.validation.ok)
     shows_nothing = done.summary.stack.device == "cpu" and unchanged
     lines = [
         *below(done.summary, first_changes(done.folder)),
@@ -131,9 +131,9 @@ def concluded(done: conduct.Conclusion) -> Done:
         "",
         *([_INCONCLUSIVE] if shows_nothing else ()),
         *filter(None, [nature(done.summary, files)]),
-        *box,
+        *rest,
     ]
-    fitting = [part for line in lines for part in fitted(line)]
+    fitting = [part for line in lines for part in fitted(line)] + box
     return Done(fitting, done.summary, failure=done.failure)
 
 

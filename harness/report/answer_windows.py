@@ -8,6 +8,7 @@ from itertools import groupby, pairwise
 
 from harness.numbers import score_text
 from harness.records import Answer, Evidence, Record
+from harness.words import Condition
 
 MAX_MATCHED = 200
 _LIMITS = ((50, 12_000), (500, 4_000), (2_000, 1_000))
@@ -145,6 +146,47 @@ def text_view(
     )
 
 
+def narrowed(sides: Sequence[AnswerView], limit: int) -> tuple[AnswerView, ...]:
+    """The views of both sides cut closer, from one place where that shows the marks of each.
+
+    A difference stands in the first quarter of its side, or after words that the other has more of.
+    """
+    firsts = [_first_mark(side) for side in sides]
+    near = [first if first - min(firsts) > limit // 2 else min(firsts) for first in firsts]
+    return tuple(_cut(side, limit, at) for side, at in zip(sides, near, strict=True))
+
+
+def _first_mark(answer: AnswerView) -> int:
+    """Where in the whole answer its first difference is; its start where none is marked."""
+    at = answer.before
+    for piece in answer.pieces or ():
+        if piece.differs:
+            return at
+        at += len(piece.text)
+    return at if answer.ends_at_difference else answer.before
+
+
+def _cut(answer: AnswerView, limit: int, at: int) -> AnswerView:
+    text, marks = "", list[range]()
+    for piece in answer.pieces or ():
+        if piece.differs:
+            marks.append(range(len(text), len(text) + len(piece.text)))
+        text += piece.text
+    lead = at - answer.before - int(limit * _LEAD)
+    low = max(0, lead) if len(text) > limit else 0
+    kept = [range(mark.start - low, mark.stop - low) for mark in marks]
+    view = text_view(answer.name, text[low:], None, limit, marks=kept)
+    return replace(
+        answer,
+        pieces=view.pieces,
+        before=answer.before + low,
+        after=answer.after + view.after,
+        evidence="",
+        facts="",
+        sha256="",
+    )
+
+
 def answer_view(
     record: Record, condition: str, at: int | None, limit: int, marks: Marks = ()
 ) -> AnswerView:
@@ -167,6 +209,8 @@ def answer_view(
         f"{answer.attempts} attempts" if (answer.attempts or 1) > 1 else "",
     )
     scored = score_text(score, label)
-    view = text_view(condition, answer.text, at, limit, span=evidence.span, marks=marks)
+    view = text_view(
+        Condition(condition).words, answer.text, at, limit, span=evidence.span, marks=marks
+    )
     told = " · ".join(fact for fact in facts if fact)
     return replace(view, scored=scored, sha256=digest or "", evidence=why, facts=told)

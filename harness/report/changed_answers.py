@@ -26,14 +26,15 @@ from harness.records import (
     records_at,
 )
 from harness.report.answer_windows import (
-    AnswerView,
     Piece,
     answer_limit,
     answer_view,
     beyond,
     changed_words,
+    narrowed,
     text_view,
 )
+from harness.report.causes import change_sentence
 from harness.report.document import Change, Example, Group
 from harness.report.wording import wording
 from harness.words import Asking, Effect, Mode
@@ -45,7 +46,7 @@ MAX_CO_BATCHED = 64
 MAX_SHOWN = 1_000
 """Changes of one kind from A to B that are shown with their answers."""
 MAX_EXAMPLES = 3
-MAX_ASKED = 300
+MAX_ASKED, MAX_EXCERPT = 300, 240
 """Characters of a question, and of each answer, at the top of a page."""
 _TURN = re.compile(r"<\|im_start\|>user\n(.*?)<\|im_end\|>", re.S)
 _MARKS = re.compile(r"(==\w+==|__\w+__)")
@@ -107,10 +108,10 @@ def changed_pairs(records: Iterable[Record], prompts: Mapping[str, str]) -> tupl
         Group(
             *("flips", "Every flip", "Every flip"),
             _marked(
-                f"{len(flips):,} label flips, solo and batched side by side. ==Marked==: words "
-                "that only one of the two answers has. __Underlined__: what the scorer matched. Up "
-                f"to {limit:,} characters of an answer are shown, round the first difference; the "
-                f"hash is of the whole.{_unknown(flips)}"
+                f"{len(flips):,} label flips, alone and in the batch side by side. ==Marked==: "
+                "words that only one of the two answers has. __Underlined__: what the scorer "
+                f"matched. Up to {limit:,} characters of an answer are shown, round the first "
+                f"difference; the hash is of the whole.{_unknown(flips)}"
             ),
             *(flips, further),
             plain="⟪…⟫ marks what differs. Text is shown as it was answered, cut where it is long."
@@ -154,47 +155,22 @@ def examples(groups: Iterable[Group]) -> tuple[Example, ...]:
             one[0] and any(answer.scored.startswith(NONE) for answer in one[1].answers[0]),
         )
     )
-    first: dict[str, tuple[bool, Change]] = {}
-    for is_flip, change in known:
-        first.setdefault(change.heading, (is_flip, change))
-    shown = list(first.values())[:MAX_EXAMPLES]
-    return tuple(_example(change, is_flip=is_flip) for is_flip, change in shown)
+    first: dict[str, Change] = {}
+    for _, change in known:
+        first.setdefault(change.heading, change)
+    return tuple(map(_example, list(first.values())[:MAX_EXAMPLES]))
 
 
-def _example(change: Change, *, is_flip: bool) -> Example:
-    alone, batched = change.answers[0]
-    told = "example/label" if is_flip else "example/words"
-    if not is_flip and alone.scored.startswith(NONE):
-        told = "example/unscored"
+def _example(change: Change) -> Example:
     turn = _TURN.search(change.prompt or "")
     asked = (turn[1] if turn else change.prompt or "").strip()
     return Example(
-        said=wording(told).prose.format(alone=alone.scored, batched=batched.scored),
+        said=change.said,
         asked=f"{asked[:MAX_ASKED]}…" if len(asked) > MAX_ASKED else asked,
         change=change.anchor,
         heading=change.heading,
         where=" · ".join((change.where[0], *change.context)),
-        answers=(_plain(alone, "alone"), _plain(batched, "in its batch")),
-    )
-
-
-def _plain(answer: AnswerView, name: str) -> AnswerView:
-    """The answer cut closer round the difference, with no other mark."""
-    text, marks = "", list[range]()
-    for piece in answer.pieces or ():
-        if piece.differs:
-            marks.append(range(len(text), len(text) + len(piece.text)))
-        text += piece.text
-    at = marks[0].start if marks else len(text)
-    view = text_view(name, text, at, MAX_ASKED, marks=marks)
-    around = answer.before + view.before, answer.after + view.after
-    return replace(
-        view,
-        before=around[0],
-        after=around[1],
-        length=answer.length,
-        scored=answer.scored,
-        ends_at_difference=answer.ends_at_difference,
+        answers=narrowed(change.answers[0], MAX_EXCERPT),
     )
 
 
@@ -231,6 +207,7 @@ def _pair(
         anchor=anchor,
         heading=f"{record.task_name}/{record.sample_id}",
         change=_scores(record),
+        said=change_sentence(record),
         context=(record.mode.words, f"batch {record.batch_size}", record.dispatch_mode),
         answers=(
             (
@@ -257,7 +234,7 @@ def _unknown(changes: Sequence[Change]) -> str:
 def _notes(record: Record) -> Iterator[str]:
     """What the other askings of the row show."""
     if record.s1_after_batch:
-        again = (("solo", Asking.S0, Asking.S1), ("batched", Asking.B, Asking.B2))
+        again = (("alone", Asking.S0, Asking.S1), ("in its batch", Asking.B, Asking.B2))
         for condition, *askings in again:
             if differing := record.differs(*askings):
                 yield f"{condition} asked again: {differing.text:d} of 1 gave another text"
@@ -350,7 +327,7 @@ def _candidate(
             answer_view(record, condition, at, limit, mark)
             for record, mark in zip((one, other), marks, strict=True)
         )
-        answers.append((replace(a, name=f"A {condition}"), replace(b, name=f"B {condition}")))
+        answers.append((replace(a, name=f"A {a.name}"), replace(b, name=f"B {b.name}")))
     return Change(
         anchor=anchor,
         heading=f"{task}/{sample}",

@@ -234,6 +234,7 @@ class Change:
         heading: what it is, as an identifier: task/sample or a document.
         context: under what conditions; a list names the first two.
         answers: solo and batched in one row, or A's and B's with a row a condition.
+        said: what changed and what changed it, in a sentence; of rows of one run.
         model: where it is told apart from the context.
         mode: gives the heading that mode's mark.
         where: where the answers first differ, then domain, phase and direction, as far as known.
@@ -247,6 +248,7 @@ class Change:
     change: str
     context: tuple[str, ...]
     answers: tuple[tuple[AnswerView, AnswerView], ...]
+    said: str = ""
     model: str = ""
     mode: str = ""
     where: tuple[str, ...] = ()
@@ -261,7 +263,7 @@ class Example:
     """One prompt's two answers, for the top of a page.
 
     Attributes:
-        said: what changed: the label, or the words alone.
+        said: what changed, the label or the words alone, and what changed it.
         asked: the question, cut where it is long; empty where its task file was not found.
         change: the place that shows all of it, by its anchor.
         heading: the prompt's task and id.
@@ -274,7 +276,7 @@ class Example:
     change: str
     heading: str
     where: str
-    answers: tuple[AnswerView, AnswerView]
+    answers: tuple[AnswerView, ...]
 
 
 @dataclass(frozen=True, slots=True)

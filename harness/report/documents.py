@@ -63,6 +63,7 @@ def run_document(
         told.claims(summary),
         conduct.evidence_section(files),
         conduct.validation_section(validation),
+        told.uncontrolled(summary),
         told.breakdowns(summary),
         told.score_pairs(summary),
         told.kinds(summary),

@@ -8,7 +8,7 @@ from harness.analyse import Claim, ClaimStatus, Counted, Summary
 from harness.numbers import p_equals, percent
 from harness.report.document import Section
 from harness.report.wording import wording
-from harness.words import MODES, Endpoint, Mode
+from harness.words import MODES, Effect, Endpoint, Mode
 
 ALPHA = 0.05
 NOUNS = {Endpoint.LABEL_FLIPS: "label", Endpoint.TEXT_CHANGES: "text"}
@@ -44,11 +44,34 @@ def sentences(summary: Summary) -> list[str]:
     if not modes or not any(one.rows.n for one in found):
         return []
     lead = "batch" if modes[0] is Mode.STANDARD else "batch_invariant"
-    said = [_word(lead, _count(found[0], NOUNS[shown]))]
+    moved = any(_of(summary, mode, e).rows.count for mode in modes for e in Endpoint)
+    said = [_word(lead, _count(found[0], NOUNS[shown] if moved else "label or its text"))]
     if len(found) > 1:
         said[0] += " " + _word("other", _other(found[1], found[0]))
         said += _chance(summary, shown)
-    return said if summary.leading else [*said, _word("study")]
+    if not summary.leading:
+        return [*said, _word("study")]
+    return said if moved else [*said, *_not_the_batch(summary)]
+
+
+def _not_the_batch(summary: Summary) -> Iterator[str]:
+    """What changed where nothing did with the batch: with the cache, or with nothing but time."""
+    for effect, name in ((Effect.CACHE, "apart"), (Effect.NOISE, "again")):
+        told, changed = dict[Mode, str](), 0
+        for mode in summary.by_mode:
+            found = [(NOUNS[e], summary.counted(mode, effect, e)) for e in Endpoint]
+            rates = [(noun, one.prompts if one.prompts.n else one.rows) for noun, one in found]
+            counts = [f"the {noun}s of {r.count} of {r.n}" for noun, r in rates if r.count]
+            changed += len(counts)
+            unit = "prompts" if found[0][1].prompts.n else "rows"
+            said = f"{' and '.join(counts)} {unit}" if counts else "none"
+            told[mode] = said
+        alike = len(set(told.values())) == 1
+        by_mode = " and ".join(f"with {mode.words} kernels {said}" for mode, said in told.items())
+        what = next(iter(told.values())) if alike else by_mode
+        both = " on both kernel paths" if alike and len(told) > 1 else ""
+        if changed:
+            yield _word(name, f"But asked alone again, {what} changed{both}")
 
 
 def _of(summary: Summary, mode: Mode, endpoint: Endpoint) -> Counted:

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from shutil import get_terminal_size
 from textwrap import wrap
 
 from harness.analyse import Counted, Summary
 from harness.flips import unscored_text
 from harness.hostile import visible
 from harness.numbers import percent, rate_text
-from harness.report.answer_windows import AnswerView, marked_text
+from harness.report.answer_windows import AnswerView, marked_text, narrowed
 from harness.report.document import Example
 from harness.report.in_words import finding_rows, sentences, shows
 from harness.words import MODES, Effect, Endpoint
 
 COLUMNS = 80
 _ANSWER_LINES = 3
-_STUDY = "B against S0, as the study counts, which cannot tell a batch from a cache"
+_BOX_LINES = 5
+_CELL = 28
+_WIDEST = 120
+_STUDY = "the study's count, batch against first alone: cannot tell a batch from a cache"
+_COMPARED = {
+    Effect.BATCH: "in the batch against alone, asked before",
+    Effect.CACHE: "the second time alone against the first",
+    Effect.NOISE: "alone once more, with nothing changed",
+}
 _NOT_COUNTABLE = "NOT COUNTABLE: do not quote these numbers as a result."
 _NOT_VALIDATED = "Not validated: `harness validate` says whether these numbers count."
+
+
+def columns() -> int:
+    """The terminal's width, from 80 up to what is read well; 80 in a pipe."""
+    return min(_WIDEST, max(COLUMNS, get_terminal_size((COLUMNS, 24)).columns))
 
 
 def fitted(line: str, columns: int = COLUMNS, indent: str = "    ") -> list[str]:
@@ -34,32 +48,47 @@ def fitted(line: str, columns: int = COLUMNS, indent: str = "    ") -> list[str]
     )
 
 
-def boxed(paragraphs: Iterable[str]) -> list[str]:
-    """The paragraphs in a frame of 80 columns."""
-    inner = COLUMNS - 4
-    lines = [
-        line for text in paragraphs for line in wrap(visible(text), inner, break_on_hyphens=False)
-    ]
-    edge = "─" * (COLUMNS - 2)
-    return [f"┌{edge}┐", *(f"│ {line:<{inner}} │" for line in lines), f"└{edge}┘"]
+def _wrapped(text: str) -> list[str]:
+    return wrap(visible(text), columns() - 4, break_on_hyphens=False)
 
 
-def verdict_box(summary: Summary, *, countable: bool | None = True) -> list[str]:
-    """The verdict in words, in a box; it says so first where the run does not count.
+def verdict_box(summary: Summary, *, countable: bool | None = True) -> tuple[list[str], list[str]]:
+    """The verdict in words: at most five lines of it in a frame, and what goes out of that.
+
+    It says first where the run does not count.
 
     Args:
         countable: what validation says, ``None`` where nobody asked it.
     """
-    said = sentences(summary) or ["No record was counted."]
     first = () if countable else (_NOT_COUNTABLE if countable is False else _NOT_VALIDATED,)
-    return boxed((*first, " ".join(said), *shows(summary)))
+    said = sentences(summary) or ["No record was counted."]
+    while len(_wrapped(" ".join(said))) > _BOX_LINES - len(first) and len(said) > 1:
+        said = said[:-1]
+    rest = [*(sentences(summary)[len(said) :]), *shows(summary)]
+    lines = [line for text in (*first, " ".join(said)) for line in _wrapped(text)]
+    while rest and len(lines) + len(more := _wrapped(rest[0])) <= _BOX_LINES:
+        lines += more
+        rest = rest[1:]
+    inner, edge = columns() - 4, "─" * (columns() - 2)
+    box = [f"┌{edge}┐", *(f"│ {line:<{inner}} │" for line in lines), f"└{edge}┘"]
+    return box, [part for text in rest for part in fitted(visible(text), columns(), "  ")]
 
 
 def screen_lines(
-    summary: Summary, examples: Sequence[Example] = (), *, countable: bool | None = True
+    summary: Summary,
+    examples: Sequence[Example] = (),
+    *,
+    countable: bool | None = True,
+    measured: str = "",
 ) -> list[str]:
-    """What a person sees of a run first; the rest is `detail_lines`."""
-    return [*verdict_box(summary, countable=countable), *below(summary, examples)]
+    """What a person sees of a run first; the rest is `detail_lines`.
+
+    Args:
+        measured: device and versions, as `measured_on` gives them.
+    """
+    box, rest = verdict_box(summary, countable=countable)
+    on = fitted(f"Measured on {visible(measured)}", columns(), "  ") if measured else []
+    return [*box, *rest, *on, *below(summary, examples)]
 
 
 def below(summary: Summary, examples: Sequence[Example]) -> list[str]:
@@ -80,11 +109,13 @@ def unscored_lines(summary: Summary) -> Iterator[str]:
     """How many answers of each mode have no score, and why."""
     for mode in summary.score_pairs:
         solo, batched = map(unscored_text, summary.unscored(mode))
-        yield from fitted(f"answers without a score, {mode}: solo {solo}; batched {batched}")
+        yield from fitted(
+            f"answers without a score, {mode.words}: alone {solo}; in the batch {batched}"
+        )
 
 
 def _count_line(summary: Summary) -> str:
-    threats = ", ".join(dict.fromkeys(threat.threat for threat in summary.threats))
+    threats = ", ".join(dict.fromkeys(threat.words for threat in summary.threats))
     left_out = summary.pairs.left_out
     return (
         f"{summary.n_ok} of {summary.n_records} records ok, {summary.startup_error_count} start-up "
@@ -96,10 +127,10 @@ def example_lines(examples: Sequence[Example]) -> Iterator[str]:
     """The first changes: which prompt, and both answers round where they part."""
     for number, one in enumerate(examples, start=1):
         yield ""
-        yield from fitted(f"{number}  {visible(one.heading)} · {visible(one.where)}", indent="   ")
-        yield from fitted(f"   {visible(one.said)}", indent="   ")
-        for answer in one.answers:
-            yield from _answer_lines(answer)
+        where = f"{number}  {visible(one.heading)} · {visible(one.where)}"
+        for line in (where, f"   {visible(one.said)}"):
+            yield from fitted(line, columns(), "   ")
+        yield from _excerpts(one.answers)
 
 
 def answer_lines(answer: AnswerView) -> list[str]:
@@ -111,33 +142,37 @@ def answer_lines(answer: AnswerView) -> list[str]:
     return [*before, *visible(marked_text(answer)).split("\n"), *after]
 
 
+def _excerpts(answers: Sequence[AnswerView]) -> Iterator[str]:
+    """Both answers in as many lines as there is room for, cut so that each shows its difference."""
+    for limit in range(_ANSWER_LINES * columns(), 0, -8):
+        sides = [_answer_lines(answer) for answer in narrowed(answers, limit)]
+        if max(map(len, sides)) <= _ANSWER_LINES:
+            break
+    for side in sides:
+        yield from side
+
+
 def _answer_lines(answer: AnswerView) -> list[str]:
     name = f"   {answer.name:<13}"
     before, after = ("… " if answer.before else "", " …" if answer.after else "")
     said = f"{before}{visible(marked_text(answer))}{after}"
-    lines = wrap(said, COLUMNS - len(name), break_on_hyphens=False) or ["(empty)"]
-    if len(lines) > _ANSWER_LINES:
-        lines = [*lines[: _ANSWER_LINES - 1], f"{lines[_ANSWER_LINES - 1][:-1]}…"]
+    lines = wrap(said, columns() - len(name), break_on_hyphens=False) or ["(empty)"]
     return [f"{name if not n else ' ' * len(name)}{line}" for n, line in enumerate(lines)]
 
 
 def rate_lines(summary: Summary) -> Iterator[str]:
     """Labels and texts by prompt and by row, then what asking again changed, then the study's."""
     modes = list(summary.by_mode)
-    yield f"{'':<24}" + "".join(f"{mode.words:<28}" for mode in modes).rstrip()
+    yield f"{'':<23}" + " ".join(f"{mode.words:<{_CELL}}" for mode in modes).rstrip()
     shown = (summary.leading, *(e for e in (Effect.CACHE, Effect.NOISE) if summary.leading))
     for effect in (*shown, *((None,) if summary.leading else ())):
-        yield f"{effect.words}, {_askings(effect)}" if effect else _STUDY
+        yield f"{effect.words}: {_COMPARED[effect]}" if effect else _STUDY
         for endpoint in Endpoint:
             found = [summary.counted(mode, effect, endpoint) for mode in modes]
             for unit in ("prompts", "rows") if effect in (Effect.BATCH, None) else ("prompts",):
-                cells = "".join(f"{_cell(one, unit):<28}" for one in found)
+                cells = " ".join(f"{_cell(one, unit):<{_CELL}}" for one in found)
                 name = endpoint.words.lower() if unit == "prompts" else ""
-                yield f"  {name:<13} {unit:<7} {cells}".rstrip()
-
-
-def _askings(effect: Effect) -> str:
-    return " against ".join(reversed(effect.askings))
+                yield f"  {name:<12} {unit:<7} {cells}".rstrip()
 
 
 def _cell(found: Counted, unit: str) -> str:
@@ -145,7 +180,8 @@ def _cell(found: Counted, unit: str) -> str:
     if not rate.n:
         return "not measured"
     none = not rate.count and rate.upper95 is not None
-    return f"0/{rate.n}  (up to {percent(rate.upper95)})" if none else rate_text(rate)
+    said = f"0/{rate.n}  (up to {percent(rate.upper95)})" if none else rate_text(rate)
+    return said if len(said) <= _CELL else said.replace(" = ", " ").replace(", ", ",")
 
 
 def finding_lines(summary: Summary) -> Iterator[str]:

@@ -55,7 +55,7 @@ def _each(of: OfEndpoints[T]) -> Iterator[tuple[str, T]]:
 def measures(summary: Summary) -> tuple[Measure, ...]:
     """What leads, in large type and by prompt, under each mode; what a none leaves open."""
     cards, effect = [], summary.leading
-    of = "B against S1" if effect else "B against S0"
+    of = "in the batch against alone" if effect else "in the batch against the first time alone"
     for endpoint in Endpoint:
         found = {mode: summary.counted(mode, effect, endpoint) for mode in summary.by_mode}
         entries = tuple(
@@ -66,8 +66,14 @@ def measures(summary: Summary) -> tuple[Measure, ...]:
             if one.rows.n
         )
         if entries:
-            rooms = {mode.words: one.room for mode, one in found.items() if one.room}
-            bounds = "; ".join(f"{name}: none, up to {room}" for name, room in rooms.items())
+            rates = {
+                m.words: one.prompts if one.prompts.n else one.rows for m, one in found.items()
+            }
+            bounds = "; ".join(
+                f"{name}: none, up to {percent(rate.upper95)}"
+                for name, rate in rates.items()
+                if rate.upper95 is not None and not rate.count
+            )
             cards.append(Measure(f"{endpoint.words}, {of}", entries, bounds))
     return tuple(cards)
 
@@ -132,12 +138,17 @@ def claims(summary: Summary) -> Section | None:
 
 
 def threats(summary: Summary) -> Section | None:
-    """What is not excluded and what is not controlled."""
+    """What is not excluded."""
     told = wording("run/threats")
-    return told.section(
-        told.table("threats", ((threat.threat, threat.text) for threat in summary.threats)),
-        told.table("uncontrolled", ((point,) for point in summary.stack.not_controlled)),
-    )
+    rows = ((threat.words, threat.text) for threat in summary.threats)
+    return told.section(told.table("threats", rows))
+
+
+def uncontrolled(summary: Summary) -> Section | None:
+    """What is not controlled."""
+    told = wording("run/uncontrolled")
+    rows = ((point,) for point in summary.stack.not_controlled)
+    return told.section(told.table("uncontrolled", rows))
 
 
 def breakdowns(summary: Summary) -> Section | None:

@@ -57,7 +57,7 @@ def run_banner(validation: Validation | None) -> Banner:
         return Banner(Tone.BAD, "Not countable: this run was not validated")
     failed, unsure = (
         tuple(
-            f"{f.check}: {f.message}" if f.message else f.check
+            f"{f.words}: {f.message}" if f.message else f.words
             for f in validation.findings
             if f.status in among
         )

@@ -183,7 +183,8 @@ def with_spec_flags(
         command(**{first.name: loaded}, **arguments)
 
     often = _OFTEN if command.__name__ in _ASKING else ()
-    named = f"A shipped spec: {', '.join(profile_names())}. Default: {default}."
+    names = (f"{n} (default)" if n == default else n for n in profile_names())
+    named = f"Shipped: {', '.join(names)}."
     profile = typer.Option("--profile", "-p", help=named)
     config = typer.Option("--config", "-c", help="A spec file (YAML).")
     parameters = [

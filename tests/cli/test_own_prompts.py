@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from answering_server import AnsweringServer
 
+from harness import open_run
 from harness.cli import main
 from harness.settings import spec_keys
 from harness.settings.run_spec import dotted
@@ -163,6 +164,7 @@ def test_one_url_is_enough_for_a_scan_and_for_a_run_of_one_mode(capsys, tmp_path
     (record,) = (Path("results/one") / "vllm_records.jsonl").read_text("utf-8").splitlines()
     assert (json.loads(record)["model"], json.loads(record)["hf_id"]) == ("small", "team/small")
     assert json.loads(record)["status"] == "ok"
+    assert open_run("results/one").countable is not None  # it was validated as it ended
 
 
 def test_a_scan_is_done_once_its_candidates_are_written(capsys, tmp_path: Path) -> None:

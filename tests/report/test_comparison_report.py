@@ -73,7 +73,7 @@ def test_the_headline_joins_the_stack_to_the_answers():
 def test_the_answers_of_both_runs_stand_side_by_side():
     (view,) = report().groups[0].changes
     names = [(one.name, other.name) for one, other in view.answers]
-    assert names == [("A solo", "B solo"), ("A batched", "B batched")]
+    assert names == [("A alone", "B alone"), ("A in its batch", "B in its batch")]
     assert "".join(piece.text for piece in view.answers[1][1].pieces) == SCRIPT
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
+from msgspec.structs import replace
 from report_samples import report_of
 from study_records import study_records
 
-from harness.records import read_records
-from harness.report import first_changes, rendered
+from harness.records import Answer, Record, iter_records, read_records
+from harness.report import first_changes, load_report, rendered
+from harness.report.causes import change_sentence
+
+SMOL = Path(__file__).parents[2] / "results" / "reference" / "h100-vllm-0.19.1-smollm2-135m"
 
 
 def rows(*kinds: str, **texts: str):
@@ -31,7 +37,7 @@ def shown(answer) -> tuple[str, str]:
 
 def test_a_label_that_changed_leads_and_says_so():
     example = report_of(rows("words", "flip")).examples[0]
-    assert example.said.startswith("The label changed with the batch: ")
+    assert example.said.startswith("The label changed between alone and the batch ")
     assert example.change == "flip-1"
 
 
@@ -87,3 +93,63 @@ def test_only_the_lines_of_the_changes_that_are_shown_have_to_be_read_again(tmp_
     whole = first_changes(path)
     assert whole
     assert first_changes(path, read_records(path, check=True)) == whole
+
+
+def asked(texts: str, scores: str) -> Record:
+    """A row with these texts of S0, S1, B and S2, a letter each, and with these scores."""
+    (_, row) = next(iter_records(SMOL / "vllm_records.jsonl"))
+    s0, s1, b, s2 = (
+        Answer(text=text, score=float(score), label=f"l{score}")
+        for text, score in zip(texts, scores, strict=True)
+    )
+    return replace(
+        row,
+        solo=s0,
+        batched=b,
+        askings=replace(row.askings, S1=s1, S2=s2),
+        **{f"{side}_score": one.score for side, one in (("solo", s0), ("batch", b))},
+        **{f"{side}_label": one.label for side, one in (("solo", s0), ("batch", b))},
+        **{f"{s}_response_hash": one.response_hash for s, one in (("solo", s0), ("batch", b))},
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "scores", "said"),
+    [
+        ("aaba", "1111", "Only the words changed with the batch;"),
+        ("aaba", "1101", "The label changed with the batch:"),
+        ("abbb", "1111", "Only the words changed with the prefix cache and not with the batch;"),
+        ("abbb", "1000", "The label changed with the prefix cache and not with the batch:"),
+        ("abcb", "1111", "Only the words changed with the prefix cache and again with the batch;"),
+        ("abcb", "1101", "The label changed with the batch (the words with the prefix cache too):"),
+        ("abcb", "1000", "The label changed with the prefix cache and not with the batch, which"),
+        ("aabc", "1111", "Only the words changed without a cause (noise,"),
+        ("aabc", "1100", "The label changed without a cause (noise,"),
+    ],
+)
+def test_what_moved_an_answer_is_told_by_the_pattern_of_its_row(
+    texts: str, scores: str, said: str
+) -> None:
+    assert change_sentence(asked(texts, scores)).startswith(said)
+
+
+def test_a_row_that_was_not_asked_again_names_no_cause() -> None:
+    row = asked("aaba", "1111")
+    bare = replace(row, askings=replace(row.askings, S1=None, S2=None))
+    assert "whether by the batch or the cache is not known" in change_sentence(bare)
+
+
+def test_every_face_says_of_a_change_by_the_cache_that_it_was_no_batch() -> None:
+    from harness.jobs.run_list import shown as first_screen
+
+    told = "Only the words changed with the prefix cache and not with the batch"
+    faces = [rendered(load_report(SMOL), form) for form in ("md", "html")]
+    faces.append(
+        " ".join(" ".join(map(str, first_screen(SMOL, None).lines)).replace("│", "").split())
+    )
+    for face in faces:
+        assert told in face
+        assert "Only the words changed with the batch" not in face
+        assert (
+            "the texts of 19 of 19 prompts changed on both kernel paths: all of them with" in face
+        )

@@ -1,20 +1,26 @@
 """The sentences that people quote: by prompt, with one p, and what they show and do not show."""
 
+import re
 from functools import cache
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 from report_samples import report_of, study_report, summary_of
 from study_records import study_records
 
-from harness.analyse import Counted, Summary, summarise_run
+from harness.analyse import MENDS, Counted, Summary, summarise_run
 from harness.analyse.tables import rate
-from harness.report import rendered, screen_lines, verdict_box
-from harness.report.in_words import headline, shows
+from harness.jobs.run_list import shown
+from harness.report import first_changes, load_report, rendered, screen_lines, verdict_box
+from harness.report.in_words import headline, sentences, shows
+from harness.report.screen import example_lines
 from harness.words import Mode
 
 FA3 = Path(__file__).parents[2] / "results" / "reference" / "h100-vllm-0.19.1-schedules-fa3"
 FA2 = FA3.with_name("h100-vllm-0.19.1-schedules-fa2")
+SMOL = FA3.with_name("h100-vllm-0.19.1-smollm2-135m")
+KEPT = (FA3, FA2, SMOL)
 
 _kept = cache(summarise_run)
 
@@ -86,8 +92,63 @@ def test_a_terminal_of_80_columns_holds_the_first_screen():
 
 
 def test_a_run_that_does_not_count_says_so_before_anything_else():
-    box = verdict_box(summary_of(study_records()), countable=False)
+    box, _ = verdict_box(summary_of(study_records()), countable=False)
     assert "NOT COUNTABLE" in box[1]
+
+
+@pytest.mark.parametrize("width", [80, 130])
+@pytest.mark.parametrize("countable", [True, False, None])
+@pytest.mark.parametrize("run", KEPT)
+def test_the_box_has_five_lines_and_what_goes_out_of_it_stands_below(
+    run: Path, countable: bool | None, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    box, rest = verdict_box(_kept(run), countable=countable)
+    assert len(box) - 2 <= 5
+    assert max(map(len, [*box, *rest])) <= min(width, 120)
+    told = " ".join(" ".join([*(line[2:-2] for line in box[1:-1]), *rest]).split())
+    for said in (*sentences(_kept(run)), *shows(_kept(run))):
+        assert said in told
+
+
+def test_the_first_screen_says_what_it_was_measured_on() -> None:
+    text = " ".join(" ".join(map(str, shown(FA3, None).lines)).split())
+    assert "Measured on GPU: NVIDIA H100 80GB HBM3 · vLLM 0.19.1" in text
+
+
+@pytest.mark.parametrize("width", [80, 130])
+@pytest.mark.parametrize("run", KEPT)
+def test_an_excerpt_holds_the_first_difference_marked_and_fits_the_terminal(
+    run: Path, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = list(example_lines(first_changes(run)))
+    assert 70 < max(map(len, lines)) <= min(width, 120)
+    answers = "\n".join(lines).split("   alone ")[1:]
+    assert len(answers) == 3
+    for pair in answers:
+        sides = pair.split("   in its batch ")
+        assert [("⟪" in side, "⟫" in side) for side in sides] == [(True, True)] * 2
+
+
+def test_both_excerpts_are_cut_from_one_place() -> None:
+    lines = [line for line in example_lines(first_changes(SMOL)) if "nβ = nβeq." in line]
+    assert len(lines) == 2
+
+
+def test_cells_of_a_hundred_per_cent_do_not_grow_together() -> None:
+    lines = screen_lines(_kept(SMOL))
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if re.search(r"\](?=\d)", line)]
+
+
+def test_no_name_of_a_check_and_no_name_of_an_asking_stands_on_the_first_screens() -> None:
+    for run in KEPT:
+        page = rendered(load_report(run), "md").split("What the askings show")[0]
+        text = " ".join(re.sub(r"```.*?```|`[^`]*`", "", page, flags=re.DOTALL).split())
+        assert not re.findall(r"\b(?:S0|S1|S2)\b|dispatches|a compared token", text)
+        ids = {*MENDS, *(threat.threat for threat in _kept(run).threats)}
+        assert not [name for name in ids if "_" in name and name in text.replace("\\", "")]
 
 
 def test_a_hostile_name_cannot_act_in_a_terminal():

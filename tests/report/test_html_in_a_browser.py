@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from headless_chromium import Page, opened
+from msgspec.structs import replace
 from report_samples import HOSTILE, hostile_report, many_flips, study_report
 
-from harness.report import rendered
+from harness.analyse import read_validation
+from harness.findings import Status
+from harness.report import load_report, rendered
 
 PHONE, DESK = 390, 1280
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
 
 def filter_by(words: str) -> str:
@@ -71,6 +75,24 @@ def test_the_page_does_not_scroll_sideways(study_file: Path, width: int) -> None
     with opened(study_file, width=width) as page:
         page.ask("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert page.ask("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("failed", [0, 12])
+@pytest.mark.parametrize("run", ["schedules-fa3", "smollm2-135m", "random-1b"])
+def test_what_is_unfolded_takes_four_screens_and_the_first_change_is_on_the_second(
+    run: str, failed: int, tmp_path: Path
+) -> None:
+    folder = REFERENCE / f"h100-vllm-0.19.1-{run}"
+    found = read_validation(folder / "validation.json")
+    long = "40 of 144 records are not as they were asked, at lines 12, 14, 17 and 28 more " * 2
+    bad = tuple(replace(f, status=Status.FAILED, message=long) for f in found.findings[:failed])
+    judged = replace(found, ok=not failed, findings=(*bad, *found.findings[failed:]))
+    path = tmp_path / "report.html"
+    path.write_text(rendered(load_report(folder, validation=judged), "html"), encoding="utf-8")
+    with opened(path, width=DESK) as page:
+        assert page.ask("document.documentElement.scrollHeight") <= 4 * 900
+        top = "Math.round(document.querySelector('mark.differs').getBoundingClientRect().top)"
+        assert page.ask(top) <= 2 * 900
 
 
 def test_a_50_kb_answer_without_a_space_does_not_widen_a_phone(hostile_page: Page) -> None:

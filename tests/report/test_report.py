@@ -106,13 +106,13 @@ def test_a_run_that_failed_or_was_not_validated_says_so_first(validation: Any) -
 
 
 def test_every_failed_check_is_named_in_the_banner() -> None:
-    assert _verdict(FAILED).banner.reasons == ("rows_per_mode: standard has 54",)
+    assert _verdict(FAILED).banner.reasons == ("rows per mode: standard has 54",)
 
 
 def test_a_records_file_without_logs_counts_with_reservations() -> None:
     banner = study_report().banner
     assert banner.tone is Tone.NOTE
-    assert any(reason.startswith("modes_proven") for reason in banner.reasons)
+    assert any(reason.startswith("modes proven") for reason in banner.reasons)
 
 
 def test_a_cpu_run_says_that_it_says_nothing_about_a_gpu() -> None:
@@ -157,7 +157,7 @@ def test_a_prompt_is_shown_where_its_hash_agrees() -> None:
     digest = records[0]["prompt_sha256"]
     report = report_of(records, prompts={digest: "How do I …?"})
     first, *others = _flips(report)
-    assert (first.answers[0][0].name, first.prompt) == ("solo", "How do I …?")
+    assert (first.answers[0][0].name, first.prompt) == ("alone", "How do I …?")
     assert all(flip.prompt is None for flip in others)
     told, missing = _group(report, "flips"), "21 rows without the prompt: the task file that was"
     assert missing in told.plain
@@ -200,7 +200,7 @@ def test_the_repeats_of_an_answer_are_reported_with_it() -> None:
     records = study_records()
     records[0]["solo_repeats"][0]["text"] = "something else"
     flip = _flips(report_of(records))[0]
-    assert flip.notes == ("solo asked again: 1 of 1 gave another text",)
+    assert flip.notes == ("alone asked again: 1 of 1 gave another text",)
 
 
 def test_activation_evidence_is_quoted_for_each_start() -> None:

@@ -49,13 +49,15 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return capsys.readouterr().out
 
 
-COUNTED = "solo 2 undecided; batched 1 empty, 1 undecided, 1 unparsed"
+COUNTED = "alone 2 undecided; in the batch 1 empty, 1 undecided, 1 unparsed"
 
 
 def test_the_terminal_and_the_summary_count_them(tmp_path, capsys):
     records = write(tmp_path / "records.jsonl", STATES)
     text = " ".join(told(capsys, "summarize", records).split())
-    assert all(f"answers without a score, {mode}: {COUNTED}" in text for mode in MODES)
+    assert all(
+        f"answers without a score, {mode.replace('_', '-')}: {COUNTED}" in text for mode in MODES
+    )
     summary = json.loads(next(tmp_path.glob("*summary*.json")).read_text())
     labels = {pair.get("solo_label") for pair in summary["score_pairs"]["standard"]}
     assert "undecided" in labels
@@ -82,6 +84,6 @@ def test_a_comparison_counts_them_on_both_sides(tmp_path, capsys):
 
 def test_no_state_without_a_score_is_said_to_be_none(tmp_path, capsys):
     records = write(tmp_path / "records.jsonl", (("complied", "complied"),))
-    assert "answers without a score, standard: solo none; batched none" in told(
+    assert "answers without a score, standard: alone none; in the batch none" in told(
         capsys, "summarize", records
     )

@@ -421,9 +421,9 @@ def test_a_fetch_cut_in_the_middle_goes_on_where_it_stopped(pods, play, tmp_path
     assert "the fetch broke off" in said
     assert "harness runpod fetch pod0" in said
     pods.cuts, before = 0, pods.parts
-    code, out, _ = play("fetch", "pod0")
+    code, out, err = play("fetch", "pod0")
     assert code == 0
-    assert "runs on and costs; end it: harness runpod stop pod0" in out
+    assert (out + err).count("runs on and costs; end it: harness runpod stop pod0") == 1
     copied(pods, tmp_path / "results/runpod-pod0")
     again = pods.parts
     assert play("fetch", "pod0")[0] == 0
@@ -575,6 +575,13 @@ def test_followed_logs_end_with_the_pod(pods, play):
     pods.log = [json.dumps({"line": "on", "ts": "2026-06-01T12:02:03Z", "source": "container"})]
     code, out, _ = play("logs", "pod0", "--follow")
     assert (code, out) == (0, "12:02:03  on\n")
+
+
+def test_a_log_without_a_line_says_so(pods, play):
+    pods.add()
+    code, out, said = play("logs", "pod0")
+    assert (code, out) == (0, "")
+    assert "its log is empty" in said
 
 
 def test_a_log_that_does_not_come_is_told(pods, play):
