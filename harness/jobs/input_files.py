@@ -157,11 +157,16 @@ def import_task(
     chosen = replace(chosen, family=scorer or chosen.family)
     filters, named = list(map(parse_filter, where)), name or (out.stem if out else None)
     rows, source = _from_file_or_hub(file, hub, chosen.hub)
-    task = import_rows(
-        chosen, rows, source=source, name=named, where=filters, limit=limit, seed=seed
-    )
-    target = out or Path(f"{task.name}.yaml")
-    write_task(task, target)
+    try:
+        task = import_rows(
+            chosen, rows, source=source, name=named, where=filters, limit=limit, seed=seed
+        )
+        write_task(task, target := out or Path(f"{task.name}.yaml"))
+    except UsageError as error:
+        # what rows lack is their file's fault, told at its first line: the header of a table
+        if error.file is None and file is not None:
+            error.file, error.line = str(file), None if file.is_dir() else 1
+        raise
     errors, warnings = map(lint_paths([target]).count, (Severity.ERROR, Severity.WARNING))
     skipped = Counter(task.skipped)
     lines = (

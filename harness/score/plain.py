@@ -17,9 +17,8 @@ from harness.errors import UsageError
 from harness.families import Family
 from harness.score import mmlu
 from harness.score.answer import Score
-from harness.tasks import options_of
+from harness.tasks import numbers_in, options_of, read_number
 
-_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _FORM = "python:module:function"
 _Read = Callable[[str, Mapping[str, Any], str], Score]
 _OWN_VERSION = 1
@@ -71,17 +70,13 @@ def _regex(text: str, fields: Mapping[str, Any], name: str) -> Score:
 
 def _number(text: str, fields: Mapping[str, Any], name: str) -> Score:
     """``correct`` where the last number of the answer is a reference, within ``tolerance``."""
-    given = [_value(str(one)) for one in _references(families.NUMBER, fields)]
-    numbers = list(_NUMBER.finditer(text))
+    given = [read_number(one) for one in _references(families.NUMBER, fields)]
+    numbers = numbers_in(text)
     if not numbers:
         return Score(None, "unparsed", "no_number", None, "", name)
-    said, most = _value(numbers[-1].group()), float(fields.get("tolerance", 0))
+    said, most = read_number(numbers[-1].group()), float(fields.get("tolerance", 0))
     right = any(abs(said - one) <= most for one in given)
     return _judged(right, "last_number", numbers[-1].span(), text, name)
-
-
-def _value(text: str) -> float:
-    return float(text.replace(",", "").strip())
 
 
 def _choice(text: str, fields: Mapping[str, Any], name: str) -> Score:

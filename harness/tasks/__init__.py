@@ -3,6 +3,7 @@
 The population is all prompts of all task files; batches are cut from it.
 """
 
+from harness.tasks.answer_numbers import numbers_in, read_number
 from harness.tasks.answer_options import STUDY_UNKNOWN, UNKNOWN_WORDING, options_of, unknown_index
 from harness.tasks.task import Population, Prompt, Sample, Task
 from harness.tasks.task_files import load_task, load_tasks, render, task_files
@@ -16,7 +17,9 @@ __all__ = [
     "Task",
     "load_task",
     "load_tasks",
+    "numbers_in",
     "options_of",
+    "read_number",
     "render",
     "task_files",
     "unknown_index",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from answering_server import AnsweringServer
+from lm_eval_samples import chosen, generated
 
 from harness import open_run
 from harness.cli import main
@@ -93,6 +94,99 @@ def test_a_table_becomes_a_task_with_its_other_columns(capsys, tmp_path: Path) -
     assert task.scorer == "number"
     assert task.samples[0].fields["reference"] == "2"
     assert task.samples[0].fields["topic"] == "sums"
+    assert "1 × no reference, which scorer number needs" in text
+    assert "lint: 0 errors" in text
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+def test_a_table_is_read_with_the_separator_of_its_header(capsys, sign: str) -> None:
+    Path("p.csv").write_text(
+        f"prompt{sign}answer\nOne, two?{sign}3\n".replace("One, two?,", '"One, two?",')
+    )
+    code, text = said(
+        capsys, "tasks", "import", "csv", "p.csv", "-o", "t.yaml", "--scorer", "exact"
+    )
+    assert code == 0, text
+    (sample,) = load_task("t.yaml").samples
+    assert (sample.fields["prompt"], sample.fields["reference"]) == ("One, two?", "3")
+
+
+@pytest.mark.parametrize(
+    ("table", "flags", "told"),
+    [
+        (
+            "words,reply\na,b\n",
+            (),
+            "p.csv:1: csv: no column of prompts; columns found: 'words', 'reply' "
+            "(one column is to be called prompt or question or input or text)",
+        ),
+        ("", (), "p.csv:1: no row became a sample: 0 read"),
+        ("prompt,answer\nHi,\n", ("--scorer", "exact"), "no reference, which scorer exact needs"),
+        ("prompt,answer\nHi,x\n", ("--scorer", "number"), "no number in the reference"),
+        ("prompt,answer\nHi,(\n", ("--scorer", "regex"), "nothing was written: row_0"),
+        ("prompt,answer\nHi,A\n", ("--scorer", "choice"), "no options (choices)"),
+        ("prompt,answer\nHi\n", (), "p.csv:2: a row has not as many cells as the header"),
+    ],
+)
+def test_a_table_that_makes_no_task_is_refused_with_its_place_and_leaves_nothing(
+    capsys, table: str, flags: tuple[str, ...], told: str
+) -> None:
+    Path("p.csv").write_text(table)
+    code, text = said(capsys, "tasks", "import", "csv", "p.csv", "-o", "new/t.yaml", *flags)
+    assert (code, told in text) == (2, True), text
+    assert not list(Path().rglob("t.yaml*"))
+
+
+def test_an_import_that_is_refused_leaves_the_task_that_was_there(capsys) -> None:
+    Path("t.yaml").write_text("mine: 1\n")
+    Path("p.csv").write_text("prompt,answer\nHi,(\n")
+    words = ("tasks", "import", "csv", "p.csv", "-o", "t.yaml", "--scorer", "regex")
+    assert said(capsys, *words)[0] == 2
+    assert Path("t.yaml").read_text() == "mine: 1\n"
+
+
+def test_the_number_of_a_worked_answer_is_its_reference(capsys) -> None:
+    worked = ["She sold 3+4 = 7.\n#### 1,018", "2 times 9 is 18 dollars", "The sum: -0.5."]
+    rows = [generated(n, "5", False, target=target) for n, target in enumerate(worked)]
+    Path("samples_gsm8k.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("tasks", "import", "lm-eval", "samples_gsm8k.jsonl", "-o", "t.yaml")
+    code, text = said(capsys, *words, "--scorer", "number")
+    assert (code, "lint: 0 errors" in text) == (0, True), text
+    assert [s.fields["reference"] for s in load_task("t.yaml").samples] == ["1018", "18", "-0.5"]
+    assert said(capsys, "tasks", "lint", "t.yaml")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "doc",
+    [
+        {"choices": ["red", "green", "blue"]},
+        {"choices": {"text": ["red", "green", "blue"], "label": ["A", "B", "C"]}},
+        {"query": "which?"},
+    ],
+)
+def test_a_multiple_choice_keeps_its_options_and_its_target_is_one(capsys, doc) -> None:
+    options = {
+        f"gen_args_{n}": {"arg_0": "Q", "arg_1": f" {word}"}
+        for n, word in enumerate(("red", "green", "blue"))
+    }
+    rows = [
+        chosen(n, [0.0, 1.0, 2.0], 1) | {"doc": doc, "arguments": options, "target": target}
+        for n, target in enumerate(("1", "B", "green", " green"))
+    ]
+    Path("samples_mc.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("tasks", "import", "lm-eval", "samples_mc.jsonl", "-o", "t.yaml", "--scorer", "choice")
+    code, text = said(capsys, *words)
+    assert code == 0, text
+    found = [(s.fields["choices"], s.fields["reference"]) for s in load_task("t.yaml").samples]
+    assert found == [(["red", "green", "blue"], "B")] * 4
+
+
+def test_a_target_that_may_be_a_place_or_a_text_is_not_guessed(capsys) -> None:
+    row = chosen(0, [1.0, 2.0], 1) | {"doc": {"choices": ["1", "2"]}, "target": "1"}
+    Path("samples_mc.jsonl").write_text(json.dumps(row) + "\n")
+    words = ("tasks", "import", "lm-eval", "samples_mc.jsonl", "-o", "t.yaml", "--scorer", "choice")
+    code, text = said(capsys, *words)
+    assert (code, "may be an option's place or its text: 1" in text) == (2, True), text
 
 
 def test_lm_eval_samples_of_a_folder_become_a_task_each_document_once(capsys) -> None:

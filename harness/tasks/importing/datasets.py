@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from harness.errors import UsageError, nearest
+from harness.errors import UsageError, nearest, shown
 from harness.files import packaged
 from harness.tasks.answer_options import is_unknown_option
 from harness.tasks.importing.source_rows import (
@@ -60,6 +60,7 @@ class Dataset:
         family: name of the kind of task that its rows are, and of its scorer.
         template: prompt template of the task file.
         columns: columns that a row must have, as published.
+        one_of: columns of which a row must have one, the first taken.
         hub: default place on the hub.
     """
 
@@ -71,6 +72,7 @@ class Dataset:
     template: str
     columns: tuple[str, ...]
     hub: Hub = Hub()
+    one_of: tuple[str, ...] = ()
 
     def sample(self, row: Row, number: int) -> dict[str, Any]:
         """A sample of a row and its number (from 0).
@@ -88,6 +90,12 @@ class Dataset:
         """
         absent = [column for column in self.columns if column not in row]
         why = f"{self.name}: no column {', '.join(absent)}"
+        if self.one_of and not any(name in row for name in self.one_of):
+            hint = f"one column is to be called {' or '.join(self.one_of)}"
+            there = ", ".join(map(shown, row)) or "none"
+            raise UsageError(
+                f"{self.name}: no column of prompts; columns found: {there}", hint=hint
+            )
         if not absent and (absent := [column for column in filters if column not in row]):
             why = f"--where: no column '{absent[0]}'"
         if absent:
@@ -260,16 +268,19 @@ def _table(row: Row, number: int) -> dict[str, Any]:
     """Any table with a prompt a row; other columns are kept under their names."""
     given = optional(row, "id", "sample_id", "doc_id")
     reference = optional(row, "reference", "answer", "target")
-    known = {"id": f"row_{number}" if given is None else str(given)}
-    known["prompt"] = str(column(row, "prompt", "question", "input", "text"))
+    known: dict[str, Any] = {"id": f"row_{number}" if given is None else str(given)}
+    known["prompt"] = str(column(row, *known_datasets()["csv"].one_of))
     known |= {} if reference is None else {"reference": nested(reference)}
+    if (options := optional(row, "choices")) is not None:
+        known["choices"] = text_list(options)
     return {**{k: v for k, v in row.items() if v not in (None, "")}, **known}
 
 
 @_rows_of("lm-eval")
 def _lm_eval(row: Row, number: int) -> dict[str, Any]:
-    """A document of a sample file: the prompt as it was sent, and the target."""
+    """A document of a sample file: the prompt as it was sent, the options, and the target."""
     arguments = nested(column(row, "arguments"))
+    options = _options(row, arguments)
     while isinstance(arguments, Mapping | Sequence) and not isinstance(arguments, str):
         if not arguments:
             raise RowSkipped("no prompt in arguments")
@@ -277,7 +288,23 @@ def _lm_eval(row: Row, number: int) -> dict[str, Any]:
         arguments = values[0]
     if not isinstance(arguments, str) or not arguments.strip():
         raise RowSkipped("no prompt in arguments")
-    return _asked(f"doc_{row.get('doc_id', number)}", arguments, optional(row, "target"))
+    asked = _asked(f"doc_{row.get('doc_id', number)}", arguments, optional(row, "target"))
+    return asked | ({"choices": options} if options else {})
+
+
+def _options(row: Row, arguments: Any) -> list[str]:
+    """The options of a multiple choice: the document's, else the continuations that were rated."""
+    doc = nested(row.get("doc"))
+    choices = doc.get("choices") if isinstance(doc, Mapping) else None
+    if isinstance(choices, Mapping):
+        choices = choices.get("text")
+    if isinstance(choices, list) and choices:
+        return [str(option).strip() for option in choices]
+    listed = arguments.values() if isinstance(arguments, Mapping) else arguments
+    pairs = [list(one.values()) if isinstance(one, Mapping) else one for one in listed or ()]
+    rated = [pair[1] for pair in pairs if isinstance(pair, list | tuple) and len(pair) > 1]
+    texts = [option.strip() for option in rated if isinstance(option, str)]
+    return texts if len(texts) == len(pairs) > 1 else []
 
 
 @_rows_of("inspect")

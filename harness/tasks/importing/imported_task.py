@@ -15,8 +15,11 @@ import yaml
 from harness.errors import UsageError
 from harness.families import FAMILIES
 from harness.files import write_whole
+from harness.numbers import shortened
 from harness.tasks.importing.datasets import Dataset
+from harness.tasks.importing.references import for_scorer
 from harness.tasks.importing.source_rows import RowSkipped, plain_columns
+from harness.tasks.lint import Severity, lint_paths
 from harness.tasks.task_files import load_task
 
 RowFilter = tuple[str, str]
@@ -141,7 +144,7 @@ def import_rows(
             filtered += 1
             continue
         try:
-            samples.append(dataset.sample(row, number))
+            samples.append(for_scorer(dataset.sample(row, number), dataset.family))
         except RowSkipped as reason:
             skipped[str(reason)] += 1
     kept = _chosen(samples, limit, seed)
@@ -175,13 +178,24 @@ def _chosen(
 
 
 def write_task(task: ImportedTask, path: Path) -> None:
-    """Write the task file, and only if it can be read back.
+    """Write the task file, and only if it can be read back and no scorer would go wrong on it.
 
     Raises:
         EnvironmentError_: it cannot be written.
-        UsageError: the result would not load.
+        UsageError: the result would not load or not pass the linter; what was there stays.
     """
     text = yaml.dump(
         task.document(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000
     )
-    write_whole(path, text, parents=True, check=load_task)
+    write_whole(path, text, parents=True, check=_insist_on_lint)
+
+
+def _insist_on_lint(path: Path) -> None:
+    load_task(path)
+    hits = [hit for hit in lint_paths([path]).findings if hit.rule.severity is Severity.ERROR]
+    if hits:
+        places = [f"{hit.sample or 'the task'}: {hit.message}: {hit.rule.meaning}" for hit in hits]
+        remedies = dict.fromkeys(hit.rule.remedy for hit in hits)
+        raise UsageError(
+            f"nothing was written: {shortened(places, len(places))}", hint="; ".join(remedies)
+        )

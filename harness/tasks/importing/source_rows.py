@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import files
-from harness.errors import EnvironmentError_, UsageError
+from harness.errors import EnvironmentError_, UsageError, shown
 
 Row = Mapping[str, Any]
 """A row with its column names in lower case and ``_`` for spaces."""
@@ -141,14 +141,19 @@ def _json(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    text = files.read_text(path)
+    # spreadsheets write semicolons where a comma is the decimal sign; the header tells
+    head = text.partition("\n")[0]
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=head.count)
     csv.field_size_limit(sys.maxsize)
-    reader = csv.DictReader(io.StringIO(files.read_text(path), newline=""), delimiter=delimiter)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         for row in reader:
             if None in row or None in row.values():
                 line = reader.line_num
-                raise UsageError("a row has not as many cells as the header", file=path, line=line)
+                hint = f"columns of the header: {', '.join(map(shown, reader.fieldnames or ()))}"
+                why = "a row has not as many cells as the header"
+                raise UsageError(why, file=path, line=line, hint=hint)
             yield row
     except csv.Error as error:
         raise UsageError(f"not readable as CSV: {error}", file=path) from error

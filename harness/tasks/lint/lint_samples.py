@@ -17,6 +17,7 @@ from harness.families import (
     TRUTHFULQA,
     Family,
 )
+from harness.tasks.answer_numbers import read_number
 from harness.tasks.answer_options import (
     STUDY_UNKNOWN,
     is_unknown_option,
@@ -186,6 +187,6 @@ def _is_number(fields: Mapping[str, Any]) -> Broken:
     value = fields.get("references") or fields.get("reference")
     for one in (*(value if isinstance(value, list) else [value]), fields.get("tolerance", 0)):
         try:
-            float(str(one).replace(",", ""))
+            read_number(one)
         except ValueError:
             yield "plain-no-number", shown(one)
