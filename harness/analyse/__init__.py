@@ -66,6 +66,7 @@ from harness.analyse.tables import (
 )
 from harness.analyse.validate import (
     MENDS,
+    UNPROVEN,
     Mend,
     Standing,
     Validation,
@@ -96,6 +97,7 @@ __all__ = [
     "MOST_HASHED",
     "MOST_RESCORED",
     "SUMMARY",
+    "UNPROVEN",
     "VALIDATION",
     "Attribute",
     "Breakdowns",

@@ -87,7 +87,8 @@ def _modes_proven(run: Checked) -> Outcome:
         for number, verdict in startup.unproven()
     ]
     if bad:
-        return failed("not proven: ", bad)
+        word = "unproven, no log was given: " if run.files.lacks_logs else "not proven: "
+        return failed(word, bad)
     starts = sum(startup.answered() for startup in run.files.startups)
     return ok(f"{starts} server lifetimes: active or clean, as asked for")
 

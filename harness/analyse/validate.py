@@ -58,6 +58,9 @@ NOT_NEEDED = {
 }
 """Checks that need not be made for a claim: what they lack is looked at by the claim itself, or is
 nobody's to give. Any other that could not be made leaves records that nothing binds."""
+UNPROVEN = "modes_proven"
+"""The check that fails where nothing shows which kernels ran."""
+_NEEDS_LOG = "its log proves it: a new run with --external-log MODE=FILE"
 _LINES = re.compile(r"(?:^| on )lines? (\d+)(?: and (\d+))?")
 _STARTUP = re.compile(r"startup_\S+\.json(?=:)")
 
@@ -208,6 +211,8 @@ def _found(run: Checked, name: str, outcome: Outcome) -> Finding:
     """A finding; of a run of ours that fails, with what mends it."""
     fails = outcome.status is Status.FAILED and run.files.made_by_the_harness
     remedy = _mend(name, outcome).remedy if fails else ""
+    if fails and name == UNPROVEN and run.files.lacks_logs:
+        remedy = _NEEDS_LOG
     return Finding(name, outcome.status, outcome.message, remedy)
 
 

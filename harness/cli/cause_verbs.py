@@ -7,7 +7,7 @@ import typer
 from typer import Argument, Option
 
 from harness import jobs
-from harness.cli.terminal import RESULTS, Loaded, Quiet, Results, tell, with_spec
+from harness.cli.terminal import RESULTS, Loaded, Quiet, Results, run_place, tell, with_spec
 from harness.errors import UsageError
 
 _Widths = Annotated[str, Option(metavar="N,N", help="Prompts of a batch.")]
@@ -88,7 +88,7 @@ def _given(context: typer.Context) -> set[str]:
 
 
 def shrink(
-    run: Annotated[Path, Argument(help="Run folder.")],
+    run: Annotated[Path, Argument(help="Run folder.", callback=run_place)],
     record: Annotated[str, Argument(help="Its record_id, or task/sample.")],
     out: _Out = None,
     results: Results = RESULTS,

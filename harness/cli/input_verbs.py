@@ -7,7 +7,7 @@ import typer
 from typer import Argument, Option
 
 from harness import jobs
-from harness.cli.terminal import note, tell
+from harness.cli.terminal import note, run_place, tell
 
 tasks = typer.Typer(
     name="tasks",
@@ -178,7 +178,7 @@ def check(
 
 @candidates.command("export")
 def export(
-    run: Annotated[Path, Argument(help="Run folder or records file (JSONL).")],
+    run: Annotated[Path, Argument(help="Run folder or records file (JSONL).", callback=run_place)],
     out: Annotated[Path, Option("--out", "-o", help="Candidate CSV to write.")],
     select: Annotated[
         str, Option(help="label_flip (the score differs) or text_change (the text does).")

@@ -14,6 +14,7 @@ from harness.cli.terminal import (
     Results,
     RunPath,
     SummaryJson,
+    run_place,
     say,
     tell,
 )
@@ -21,7 +22,7 @@ from harness.words import Mode
 
 
 def summarize(
-    run: Annotated[Path, Argument(help="Run folder or records file.")],
+    run: Annotated[Path, Argument(help="Run folder or records file.", callback=run_place)],
     output: Annotated[
         Path | None, Option("--output", "-o", help="Where to write the summary.")
     ] = None,
@@ -102,7 +103,7 @@ def export(
 
 
 def validate(
-    run: Annotated[Path, Argument(help="Run folder or records file.")],
+    run: Annotated[Path, Argument(help="Run folder or records file.", callback=run_place)],
     require_modes: Annotated[
         str | None, Option(help="Modes that must be there, separated by commas.")
     ] = None,
@@ -125,7 +126,9 @@ def validate(
 
 
 def report(
-    run: Annotated[Path, Argument(metavar="RUN", help="Run folder or records file.")],
+    run: Annotated[
+        Path, Argument(metavar="RUN", help="Run folder or records file.", callback=run_place)
+    ],
     formats: Annotated[
         str, Option("--format", help="Comma-separated: md, html, junit, github.")
     ] = "md,html",
@@ -148,7 +151,7 @@ def report(
 
 
 def score(
-    run: Annotated[Path, Argument(help="Run folder or records file (JSONL).")],
+    run: Annotated[Path, Argument(help="Run folder or records file (JSONL).", callback=run_place)],
     profile: Annotated[
         str, Option("--profile", "-p", help="paper (the study's scorers) or strict.")
     ] = "strict",
@@ -175,8 +178,10 @@ def score(
 
 
 def compare(
-    a: Annotated[Path, Argument(metavar="A", help="Run folder, records or samples.")],
-    b: Annotated[Path, Argument(metavar="B", help="The run to set against A.")],
+    a: Annotated[
+        Path, Argument(metavar="A", help="Run folder, records or samples.", callback=run_place)
+    ],
+    b: Annotated[Path, Argument(metavar="B", help="The run to set against A.", callback=run_place)],
     mode_a: Annotated[Mode | None, Option(metavar="MODE", help="Only this mode of A.")] = None,
     mode_b: Annotated[Mode | None, Option(metavar="MODE", help="The mode of B; else as A.")] = None,
     allow_subset: Annotated[bool, Option("--allow-subset", help="Compare what both have.")] = False,
@@ -224,7 +229,9 @@ adjudicate = typer.Typer(
 
 @adjudicate.command("export")
 def export_sheet(
-    run: Annotated[Path, Argument(metavar="RUN", help="Run folder or records file.")],
+    run: Annotated[
+        Path, Argument(metavar="RUN", help="Run folder or records file.", callback=run_place)
+    ],
     out: Annotated[Path, Option("-o", "--out", help="Folder for the sheet and the key.")],
     by: Annotated[
         Literal["flip", "pattern"],
@@ -255,7 +262,8 @@ def import_sheets(
     ] = None,
     key: Annotated[Path, Option(help="The export's key.json.")] = Path("key.json"),
     run: Annotated[
-        Path | None, Option(help="Run folder to add to; default: beside the key.")
+        Path | None,
+        Option(help="Run folder to add to; default: beside the key.", callback=run_place),
     ] = None,
     as_json: Annotated[bool, Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:

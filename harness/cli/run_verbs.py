@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from typer import Argument, Option
@@ -53,7 +53,8 @@ def run(
       harness run --profile study-d --candidates my_flips.csv --port 18010
       harness run -c my_run.yaml --run-id friday --retry-errors
     """
-    how = {"fresh": fresh, "retry_errors": retry_errors, "quiet": quiet}
+    how: dict[str, Any] = {"fresh": fresh, "retry_errors": retry_errors, "quiet": quiet}
+    how |= {} if quiet else {"announce": note}
     tell(jobs.runs.run(loaded, results, run_id, **how, workers=workers is not None), as_json)
 
 

@@ -41,6 +41,16 @@ _STREAMS = {1: "stdout", 2: "stderr"}
 SPEC_VERBS: dict[Verb, Verb] = {}
 """Verbs with the spec flags, by what stands for them until one is asked for."""
 
+
+def run_place(run: Path | None) -> Path | None:
+    """The path of a run that was named as `harness runs` lists it."""
+    if run is None or run.is_file():
+        return run
+    from harness import jobs
+
+    return jobs.run_list.place_of(run, RESULTS)
+
+
 Results = Annotated[Path, Option(help="Folder of run folders.")]
 Lock = Annotated[Path, Option(help="The lock file of images.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress.")]
@@ -57,8 +67,8 @@ MaxFlipRate = Annotated[
     Option(min=0, max=1, metavar="SHARE", help="Gate: most label flips of B, 0 to 1."),
 ]
 ReportFolder = Annotated[Path | None, Option("-o", "--out", help="Folder for the reports.")]
-RunPath = Annotated[Path, Argument(help="Run folder or records file.")]
 RESULTS = Path("results")
+RunPath = Annotated[Path, Argument(help="Run folder or records file.", callback=run_place)]
 LOCK = Path("docker/images.lock.yaml")
 
 

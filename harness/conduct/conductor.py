@@ -16,6 +16,7 @@ import structlog
 
 from harness.analyse import (
     SUMMARY,
+    UNPROVEN,
     VALIDATION,
     Summary,
     Validation,
@@ -41,6 +42,7 @@ from harness.errors import (
     ImageMismatch,
     IncompleteRun,
     Interrupted,
+    ModeNotProven,
     RunError,
     UsageError,
 )
@@ -112,10 +114,18 @@ class Conclusion:
     reports: tuple[Path, ...]
 
     @property
-    def failure(self) -> GateFailed | None:
+    def failure(self) -> GateFailed | ModeNotProven | None:
         """What makes a complete run not count; ``None`` where no check of its validation failed."""
         if self.validation.ok:
             return None
+        first, *others = self.validation.failures
+        if first.check == UNPROVEN and not others:
+            return ModeNotProven(
+                "unproven: nothing shows which kernels ran, so no claim counts these answers",
+                file=self.folder / VALIDATION,
+                hint=first.remedy,
+                detail=(first.message,),
+            )
         return GateFailed(
             f"{len(self.validation.failures)} checks of the validation failed: "
             "the run is not countable",

@@ -234,8 +234,9 @@ async def _answered_by(bench: Bench, one: _Up, work: Work) -> None:
         startup.save()
         bench.metadata.learn_from_server(told_by(server.options, evidence))
         _insist(one, alone=len(spec.modes) == 1)
+        verdict = start.verdict if start.verdict == PROVEN[lifetime.mode] else "unproven"
         bench.progress.server_ready(
-            lifetime.model.name, lifetime.mode, start.ready_after_s or 0.0, start.verdict
+            lifetime.model.name, lifetime.mode, start.ready_after_s or 0.0, verdict
         )
         before = await client.metrics()
         startup.see_process(read_process(before))

@@ -12,6 +12,7 @@ from harness.errors import EnvironmentError_, GateFailed, UsageError, nearest
 from harness.families import FAMILIES
 from harness.files import sha256_of
 from harness.jobs import Done
+from harness.jobs.starting import scan_of
 from harness.records import (
     export_candidates,
     first_record,
@@ -174,8 +175,17 @@ def import_task(
         f"{task.rows} rows read, {task.filtered} not chosen, {skipped.total()} not convertible",
         *(f"  {count} × {reason}" for reason, count in skipped.most_common()),
         f"lint: {errors} errors, {warnings} warnings (harness tasks lint {target})",
+        f"next: {_scanned(target)}   (which of them change: the candidates of a run)",
     )
     return Done(lines)
+
+
+def _scanned(task: Path) -> str:
+    """The command that finds the candidates of a task file, by the run spec that lies over it."""
+    spec = task.parent.parent / "run.yaml"
+    if spec.is_file():
+        return scan_of(spec)
+    return f"harness scan --profile demo --tasks {task.parent} --select text_change --out my.csv"
 
 
 def _from_file_or_hub(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import report
 from harness.analyse import MOST_HASHED, kept_validation
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, UsageError, nearest
 from harness.hostile import visible
 from harness.jobs import Done
 from harness.jobs.experiment_runs import ROWS
@@ -43,6 +43,24 @@ def listed(results: Path) -> Done:
         for row in table
     ]
     return Done(lines if rows else [_NO_RUN], rows)
+
+
+def place_of(run: Path, results: Path) -> Path:
+    """Where a run lies that is named by its path, or as `listed` names those of ``results``.
+
+    Raises:
+        UsageError: there is none, and one of a name like it.
+    """
+    if run.is_file() or any((run / name).exists() for name in (RECORDS, METADATA)):
+        return run
+    if (named := results / run).is_dir() and not run.is_absolute():
+        return named
+    if not run.exists():
+        names = [str(path.parent.relative_to(results)) for path in results.glob(f"**/{METADATA}")]
+        if like := nearest(run, names):
+            hint = f"{like} `harness runs` lists those of {results}"
+            raise UsageError("no such run", file=run, hint=hint)
+    return run
 
 
 def _experiments(results: Path) -> Iterator[Path]:

@@ -14,6 +14,8 @@ from harness.findings import Status
 from harness.hostile import visible
 from harness.jobs import Done
 from harness.jobs.power import cost_line, power_lines
+from harness.jobs.starting import scan_of
+from harness.numbers import count_of
 from harness.plan import Plan, estimate
 from harness.report import below, first_changes, fitted, measured_on, nature, verdict_box
 from harness.score import score
@@ -57,8 +59,19 @@ def plan(loaded: LoadedSpec, usd_per_hour: float | None = None) -> Done:
         cost_line(total, usd_per_hour),
         *([f"added to every server's command: {added}"] if added else ()),
         *power_lines(ready.spec, ready.plan),
+        *_without_candidates(loaded, ready),
     ]
     return Done(lines, _plan_rows(ready.plan))
+
+
+def _without_candidates(loaded: LoadedSpec, ready: conduct.Prepared) -> Iterator[str]:
+    """Tasks of a file of one's own of which no prompt is asked, and how to find those to ask."""
+    asked = {candidate.task_name for candidate in ready.candidates}
+    left = [task for task in ready.population.tasks if task.name not in asked]
+    if left and not loaded.is_profile:
+        names = ", ".join(f"{task.name} ({count_of(len(task.samples), 'prompt')})" for task in left)
+        yield f"no candidates yet, so not asked but in batches: {names}"
+        yield f"{scan_of(loaded.file)} finds them; then --candidates my.csv"
 
 
 def _plan_rows(plan: Plan) -> Iterator[dict[str, Any]]:
@@ -85,8 +98,12 @@ def run(
     retry_errors: bool,
     quiet: bool,
     workers: bool = False,
+    announce: Callable[[str], object] = lambda _: None,
 ) -> Done:
     """Prepare a run and do what of it is not done yet; the flags are those of `RunOptions`.
+
+    Args:
+        announce: told which prompts have no candidates yet, before anything is started.
 
     Raises:
         HarnessError: as `harness.conduct.prepare` and `harness.conduct.run`.
@@ -94,7 +111,10 @@ def run(
     options = conduct.RunOptions(
         results, run_id, fresh=fresh, retry_errors=retry_errors, workers=workers
     )
-    return concluded(conducted(prepared(loaded), options, quiet=quiet))
+    ready = prepared(loaded)
+    for line in _without_candidates(loaded, ready):
+        announce(line)
+    return concluded(conducted(ready, options, quiet=quiet))
 
 
 def conducted(
@@ -262,7 +282,10 @@ def scan(
     folder = conclusion.folder
     scanned_rows = f"scanned   {len(ready.plan.records)} rows in {folder}"
     lines = (scanned_rows, *_exported_lines(exported[-1]), _cache_line(folder))
-    lines = (*lines, _asked_line(ready.spec), f"written   {out or folder / 'candidates.csv'}")
+    lines = (*lines, _asked_line(ready.spec))
+    if conclusion.summary.stack.unproven:
+        lines = (*lines, "unproven  no log shows which kernels ran (--external-log MODE=FILE)")
+    lines = (*lines, f"written   {out or folder / 'candidates.csv'}")
     if both_modes:  # that no row changed is a result of these
         done = concluded(conclusion)
         return Done((*lines, "", *done.lines), done.value, failure=done.failure)

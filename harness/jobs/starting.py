@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def begin(folder: Path, profile: str) -> Done:
         folder / "tasks" / "my_prompts.yaml": task,
         spec: run.format(folder=place, profile=profile, about=about),
         folder / "candidates.csv": table.getvalue(),
+        folder / "run.schema.json": json.dumps(schema("run").value, indent=1) + "\n",
     }
     write_new(texts, hint="name another folder: harness init DIR")
     return Done(
@@ -55,9 +57,15 @@ def begin(folder: Path, profile: str) -> Done:
             *(f"wrote  {path}" for path in texts),
             f"next   harness plan -c {spec}   (what it would do)",
             f"       harness run  -c {spec}",
-            f"       harness scan -c {spec} --batch-sizes 4,8   (which prompts change)",
+            f"yours  harness tasks import csv prompts.csv -o {folder / 'tasks' / 'mine.yaml'}",
+            f"       {scan_of(spec)}   (which change)",
         )
     )
+
+
+def scan_of(spec: object) -> str:
+    """The command that makes candidates of a population: of the prompts whose text changes."""
+    return f"harness scan -c {spec} --select text_change --out my.csv"
 
 
 def schema(of: str) -> Done:

@@ -201,6 +201,13 @@ class RunFiles:
         spec = self.metadata.get("resolved_spec") or self.metadata.get("spec")
         return spec if isinstance(spec, Mapping) else {}
 
+    @property
+    def lacks_logs(self) -> bool:
+        """Whether the servers are somebody else's and the run was given no log of theirs."""
+        servers = object_in(self.spec, "external").values()
+        theirs = self.spec.get("backend") == BackendName.EXTERNAL
+        return theirs and not any(isinstance(one, Mapping) and one.get("log") for one in servers)
+
 
 def read_run_files(path: Path | str) -> RunFiles:
     """Find the records of ``path`` (a run folder or a records file) and read what lies beside.

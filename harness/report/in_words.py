@@ -131,7 +131,8 @@ def shows(summary: Summary) -> tuple[str, ...]:
         return ()
     beside = _beside(summary, leading_endpoint(summary))
     if len(summary.by_mode) < len(MODES):
-        return (*beside, _word("one_mode"), _word("open_scan"))
+        unproven = [_word("unproven")] if summary.stack.unproven else []
+        return (*beside, _word("one_mode"), *unproven, _word("open_scan"))
     status = {(c.claim, c.endpoint): c.status for c in summary.claims}
     told = [_shown(status, endpoint) for endpoint in Endpoint]
     known = [text for text in told if text]

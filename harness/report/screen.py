@@ -107,19 +107,26 @@ def below(summary: Summary, examples: Sequence[Example]) -> list[str]:
 
 def unscored_lines(summary: Summary) -> Iterator[str]:
     """How many answers of each mode have no score, and why."""
-    for mode in summary.score_pairs:
+    here = summary.by_mode if _is_whole(summary) else summary.score_pairs
+    for mode in (mode for mode in summary.score_pairs if mode in here):
         solo, batched = map(unscored_text, summary.unscored(mode))
         yield from fitted(
             f"answers without a score, {mode.words}: alone {solo}; in the batch {batched}"
         )
 
 
+def _is_whole(summary: Summary) -> bool:
+    """Whether every record that was planned is there, so that a mode that is not was not asked."""
+    return summary.stack.planned_records == summary.n_records
+
+
 def _count_line(summary: Summary) -> str:
     threats = ", ".join(dict.fromkeys(threat.words for threat in summary.threats))
-    left_out = summary.pairs.left_out
+    lacks = not (_is_whole(summary) and len(summary.by_mode) < len(MODES))
+    left_out = f", {summary.pairs.left_out} candidates left out" if lacks else ""
     return (
         f"{summary.n_ok} of {summary.n_records} records ok, {summary.startup_error_count} start-up "
-        f"errors, {left_out} candidates left out; open: {threats or 'nothing named'}"
+        f"errors{left_out}; open: {threats or 'nothing named'}"
     )
 
 

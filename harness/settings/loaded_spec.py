@@ -35,7 +35,7 @@ DEFAULT_PROFILE = "study-d"
 
 _PROFILES = shipped("profiles")
 _PANEL = "Run spec (every key of the file; the flag wins; --help-all shows all)"
-_OVERLAP = "--overlap"
+_OVERLAP, _PROFILE = "--overlap", " (profile)"
 _OFTEN = ("--model", "--modes", "--candidates", "--tasks")
 _OF_CANDIDATES = ("run", "plan")
 _ASKING = ("run", "plan", "scan", "ablation")
@@ -63,6 +63,11 @@ class LoadedSpec:
     file: str
     notes: tuple[str, ...] = ()
     asks_for_models: bool = False
+
+    @property
+    def is_profile(self) -> bool:
+        """Whether ``file`` is a shipped profile."""
+        return self.file.endswith(_PROFILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,7 @@ def load_spec(source: str | Path, overrides: Mapping[str, object] | None = None)
     """
     notes: list[str] = []
     layers = [_without_gone(layer, notes) for layer in _file_layers(source)]
-    flags, file = overrides or {}, f"{source} (profile)" if _is_profile(source) else str(source)
+    flags, file = overrides or {}, f"{source}{_PROFILE}" if _is_profile(source) else str(source)
     backends = [layer.data.get("backend") for layer in layers]
     if are_theirs(
         {"backend": flags.get("backend") or next(filter(None, reversed(backends)), None)}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import time
+import webbrowser
 import zipfile
 from pathlib import Path
 
 import pytest
-from answering_server import AnsweringServer
+from answering_server import AnsweringServer, completion
+from golden.folders import FOLDERS
 from lm_eval_samples import chosen, generated
 
 from harness import open_run
@@ -246,6 +250,7 @@ def test_one_url_is_enough_for_a_scan_and_for_a_run_of_one_mode(capsys, tmp_path
             capsys, "scan", *url, *ONE_URL, "--limit", 1, "--batch-sizes", 4, "--run-id", "s"
         )
         assert (code, "0 label flips, 0 text changes in 2 rows" in text) == (4, True), text
+        assert "unproven  no log shows which kernels ran" in text
         Path("my.csv").write_text(
             "model,task_name,sample_id,batch_size,dispatch_mode\n"
             "small,my_prompts,sum,4,synchronized\n"
@@ -254,7 +259,15 @@ def test_one_url_is_enough_for_a_scan_and_for_a_run_of_one_mode(capsys, tmp_path
             capsys, "run", *url, *ONE_URL, "--candidates", "my.csv", "--run-id", "one"
         )
     assert "NOT COUNTABLE" in text
-    assert code == 1
+    assert code == 4
+    assert "Unproven: no log shows which kernels ran" in " ".join(text.split()).replace("│ ", "")
+    assert "--external-log MODE=FILE" in text
+    assert "--retry-errors" not in text
+    assert "batch_invariant" not in text
+    assert "left out" not in text
+    summary = json.loads(Path("results/one/summary.json").read_text("utf-8"))
+    assert summary["stack"]["modes_proven"] is False
+    assert not [claim for claim in summary["claims"] if claim["status"] == "established"]
     (record,) = (Path("results/one") / "vllm_records.jsonl").read_text("utf-8").splitlines()
     assert (json.loads(record)["model"], json.loads(record)["hf_id"]) == ("small", "team/small")
     assert json.loads(record)["status"] == "ok"
@@ -357,3 +370,100 @@ def test_a_server_of_another_model_is_told_with_the_flag_that_names_it(capsys) -
     with AnsweringServer("team/small") as server:
         code, text = said(capsys, "scan", "-c", "mine/run.yaml", "--url", server.url)
     assert (code, "--model smollm2-135m=team/small" in text) == (4, True), text
+
+
+def _own_prompts_of_the_readme() -> list[list[str]]:
+    text = (DOCS.parent / "README.md").read_text("utf-8").partition("## Your own prompts")[2]
+    block = text.split("```")[1]
+    lines = [line.partition("#")[0] for line in block.splitlines() if line.startswith("harness")]
+    return [line.split()[1:] for line in lines]
+
+
+def other_words_in_company():
+    """A fault: whoever is asked while another is asked too answers with a word more."""
+    asked = [0]
+
+    def answer(handler, body) -> bool:
+        asked[0] += 1
+        time.sleep(0.05)
+        said = completion(body)
+        for choice in said["choices"]:
+            if asked[0] > 1 or len(said["choices"]) > 1:
+                choice["text"] += " And so on."
+                choice["token_ids"] = choice["token_ids"][::-1]
+        asked[0] -= 1
+        handler.say(200, said)
+        return True
+
+    return answer
+
+
+def test_own_prompts_take_the_readmes_commands_and_none_is_refused(
+    capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    Path("prompts.csv").write_text("prompt,reference\nWhat is 1+1?,2\nSay yes.,yes\n")
+    commands = _own_prompts_of_the_readme()
+    assert [words[0] for words in commands] == ["init", "tasks", "scan", "run", "open"]
+    with AnsweringServer("smollm2-135m", v1__completions=other_words_in_company()) as server:
+        # a stand-in for the engine, which takes minutes; its answers need no model
+        more = ("--url", server.url, "--max-tokens", "8", "--dispatch-modes", "synchronized")
+        for words in commands:
+            asks = words[0] in ("scan", "run")
+            run = next(Path("results").glob("*mine*"), Path()).name
+            words = [run if word == "RUN" else word for word in words]
+            code, text = said(capsys, *words, *(more if asks else ()))
+            assert code in ((0, 4) if asks else (0,)), (words, text)
+            assert "unproven: nothing shows which kernels ran" in text or code == 0, (words, text)
+    assert "my_prompts" in Path("my.csv").read_text()
+    assert "mine," in Path("my.csv").read_text()
+    assert opened
+
+
+def test_imported_prompts_without_candidates_are_told_with_the_command_that_finds_them(
+    capsys,
+) -> None:
+    assert said(capsys, "init", "mine")[0] == 0
+    assert "no candidates yet" not in said(capsys, "plan", "-c", "mine/run.yaml")[1]
+    Path("prompts.csv").write_text("prompt\nWhat is 1+1?\nSay yes.\n")
+    words = ("tasks", "import", "csv", "prompts.csv", "-o", "mine/tasks/mine.yaml")
+    finds = "harness scan -c mine/run.yaml --select text_change --out my.csv"
+    assert f"next: {finds}" in said(capsys, *words)[1]
+    code, text = said(capsys, "plan", "-c", "mine/run.yaml")
+    assert (code, "no candidates yet, so not asked but in batches: mine (2 prompts)" in text) == (
+        0,
+        True,
+    ), text
+    assert f"{finds} finds them" in text
+
+
+def test_the_schema_that_a_first_run_spec_names_lies_beside_it(capsys) -> None:
+    assert said(capsys, "init", "mine")[0] == 0
+    named = re.search(r"\$schema=(\S+)", Path("mine/run.yaml").read_text())
+    assert named
+    assert "extends" in json.loads((Path("mine") / named[1]).read_text())["properties"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("show",), ("summarize",), ("validate",), ("report", "-o", "out"), ("open",)),
+        *(("export",), ("score", "-o", "again"), ("compare", "--mode-a", "standard")),
+        *(("candidates", "export", "-o", "a.csv"), ("adjudicate", "export", "-o", "sheets")),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_run_is_named_as_the_list_names_it(
+    capsys, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(webbrowser, "open", lambda _: True)
+    FOLDERS["later"](Path("results/fa3"))
+    FOLDERS["candidates"](Path("candidates"))
+    parts = 2 if words[0] in ("candidates", "adjudicate") else 1
+    run = ["fa3", "fa3", "--mode-b", "batch_invariant"] if words[0] == "compare" else ["fa3"]
+    code, text = said(capsys, *words[:parts], *run, *words[parts:])
+    assert "no such run" not in text
+    assert code in (0, 1), text
+    code, text = said(capsys, *words[:parts], *["fa33", *run[1:]], *words[parts:])
+    assert (code, "did you mean 'fa3'? `harness runs` lists those of results" in text) == (2, True)
