@@ -10,18 +10,24 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from golden.folders import FOLDERS
 
 from harness.cli import main
 from harness.cli.app import app, with_flags_of
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
+PAGES = [
+    *(ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))),
+    ROOT / "examples" / "README.md",
+]
+JOB = ROOT / "examples" / "gate" / "workflow.yml"
 _BLOCK = re.compile(r"^```[a-z]*\n(.*?)^```", re.M | re.S)
 _INLINE = re.compile(r"`((?:\.venv/bin/)?harness [^`]+)`")
 _COMMAND = re.compile(r"(?:^|[\s;&(])(?:\.venv/bin/)?harness\s+([a-z].*)")
@@ -53,6 +59,7 @@ def shown() -> list[tuple[str, str]]:
             found += [(page.name, command) for command in _commands(block)]
         for inline in _INLINE.findall(_BLOCK.sub("", text)):
             found += [(page.name, command) for command in _commands(inline)]
+    found += [(JOB.name, command) for command in _commands(JOB.read_text("utf-8"))]
     for name, text in _helps():
         found += [(f"{name} --help", command) for command in _commands(text)]
     made = subprocess.run(
@@ -118,17 +125,17 @@ def test_a_command_that_is_shown_is_one_that_the_program_takes(page: str, comman
 
 def test_there_are_commands_on_every_kind_of_page() -> None:
     pages = {page for page, _ in COMMANDS}
-    assert {"README.md", "Makefile", "ci-gate.md", "formats.md", "run --help"} <= pages
+    assert {"README.md", "Makefile", "ci-gate.md", "formats.md", "run --help", JOB.name} <= pages
     assert len(COMMANDS) > 100
 
 
 def test_the_gate_of_the_docs_is_green_and_red_on_a_planted_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gates = [command for page, command in COMMANDS if page == "ci-gate.md" and "-o gate" in command]
+    gates = [command for page, command in COMMANDS if page == JOB.name and "-o gate" in command]
     words = shlex.split(gates[0].replace("${{ github.run_id }}", "1"))
     monkeypatch.chdir(tmp_path)
-    FOLDERS["demo"](tmp_path / "results" / "production")
+    FOLDERS["demo"](tmp_path / "gates" / "production")
     for planted, code in (("same", 0), ("later", 1)):
         tonight = tmp_path / "results" / "gate-1"
         shutil.rmtree(tonight, ignore_errors=True)
@@ -140,3 +147,56 @@ def test_the_gate_of_the_docs_is_green_and_red_on_a_planted_change(
         said = capsys.readouterr()
         assert left.value.code == code, (planted, said.out, said.err)
         assert (tmp_path / "gate" / "comparison.html").is_file()
+
+
+@pytest.mark.vllm_cpu
+@pytest.mark.timeout(1200)
+def test_the_gate_without_a_gpu_runs_as_its_page_says_green_and_then_red(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "ci-gate.md").read_text("utf-8")
+    part = page.partition("## Green and red")[2].partition("## In GitHub")[0]
+    for name in ("examples", "docker", "candidates", ".venv", ".venv-cpu"):
+        if (ROOT / name).exists():
+            (tmp_path / name).symlink_to(ROOT / name)
+    codes = []
+    for line in "".join(_BLOCK.findall(part)).splitlines():
+        if line.startswith("make "):
+            continue  # the checkout's own, which these tests run in
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        codes.append(done.returncode)
+        if " compare " in line:
+            said = " ".join(done.stdout.split())
+            shown = re.findall(r"^    (\w+ new-label-flips:)", part, re.M)[len(codes) > 4]
+            assert shown in said, said
+    assert codes == [0, 0, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("spec", ["gate/gate.yaml", "own_scorer/run.yaml"])
+def test_an_example_is_planned_as_it_is(
+    spec: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit) as left:
+        main(["plan", "-c", f"examples/{spec}"])
+    assert left.value.code in (0, None), capsys.readouterr().err
+    sys.modules.pop("judge", None)
+
+
+def test_every_example_is_listed_and_what_is_listed_is_there() -> None:
+    text = (ROOT / "examples" / "README.md").read_text("utf-8")
+    links = {(ROOT / "examples" / link).resolve() for link in re.findall(r"\]\(([^)]+)\)", text)}
+    assert all(link.exists() for link in links)
+    named = {
+        link.relative_to(ROOT / "examples").parts[0] for link in links if "examples" in link.parts
+    }
+    there = {path.name for path in (ROOT / "examples").iterdir()} - {"README.md"}
+    assert named == there
+
+
+def test_the_job_of_the_examples_keeps_its_runs_where_git_takes_them() -> None:
+    job = yaml.safe_load(JOB.read_text("utf-8"))
+    steps = "\n".join(step.get("run", "") for step in job["jobs"]["gate"]["steps"])
+    for kept in re.findall(r"gates/[\w.]+", steps):
+        ignored = subprocess.run(["git", "check-ignore", "-q", kept], cwd=ROOT, check=False)
+        assert ignored.returncode == 1, kept
