@@ -105,3 +105,14 @@ def test_a_summary_of_other_records_is_not_shown(run: Path) -> None:
     summary = run / "summary.json"
     summary.write_text(summary.read_text("utf-8").replace('"n_ok": ', '"n_ok": 1', 1), "utf-8")
     assert open_run(run).summary.n_ok == open_run(run).summary.n_records
+
+
+def test_a_validation_that_cannot_be_read_is_written_anew(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "validation.json").write_text("{")
+    assert listed(run.parent).value[0]["state"] == "unreadable"
+    with pytest.raises(SystemExit):
+        main(["validate", str(run)])
+    capsys.readouterr()
+    assert listed(run.parent).value[0]["state"] == "counts"

@@ -6,6 +6,7 @@ any.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from harness.analyse.from_records import read_summary
 from harness.analyse.summary import Summary
 from harness.analyse.validate import JudgedFile, Validation, read_validation
+from harness.errors import UsageError
 from harness.files import sha256_of
 from harness.records import RunFiles
 
@@ -36,8 +38,9 @@ def with_judged(found: Validation, files: RunFiles, *, summary: bool = False) ->
         summary: whether ``summary.json``, as it is there now, was made of the same; else it is
             named only where the validation before this one named it and both still hold.
     """
-    judged = _judged(files)
-    of_the_same = summary or kept_numbers(files).summary is not None
+    judged, of_the_same = _judged(files), summary
+    with suppress(UsageError):  # an unreadable one is what is written anew
+        of_the_same = of_the_same or kept_numbers(files).summary is not None
     if of_the_same and (path := files.folder / SUMMARY).is_file():
         judged[SUMMARY] = _file(path)
     return replace(found, judged=judged)
