@@ -264,7 +264,7 @@ def test_one_url_is_enough_for_a_scan_and_for_a_run_of_one_mode(capsys, tmp_path
     assert "--external-log MODE=FILE" in text
     assert "--retry-errors" not in text
     assert "batch_invariant" not in text
-    assert "left out" not in text
+    assert "candidates left out" not in text
     summary = json.loads(Path("results/one/summary.json").read_text("utf-8"))
     assert summary["stack"]["modes_proven"] is False
     assert not [claim for claim in summary["claims"] if claim["status"] == "established"]
