@@ -15,6 +15,7 @@ from harness.cli.terminal import (
     GpuPrice,
     Loaded,
     Lock,
+    On,
     Quiet,
     Results,
     RetryErrors,
@@ -41,6 +42,7 @@ def run(
     fresh: Annotated[bool, Option("--fresh", help="Never resume; start a new run.")] = False,
     retry_errors: RetryErrors = False,
     workers: Workers = None,
+    on: On = None,
     as_json: SummaryJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -55,7 +57,8 @@ def run(
     """
     how: dict[str, Any] = {"fresh": fresh, "retry_errors": retry_errors, "quiet": quiet}
     how |= {} if quiet else {"announce": note}
-    tell(jobs.runs.run(loaded, results, run_id, **how, workers=workers is not None), as_json)
+    where = jobs.runs.placed(workers, on)
+    tell(jobs.runs.run(loaded, results, run_id, **how, workers=where), as_json)
 
 
 @with_spec
@@ -132,6 +135,7 @@ def scan(
     results: Results = RESULTS,
     fresh: Annotated[bool, Option("--fresh", help="Never resume; start a new scan.")] = False,
     workers: Workers = None,
+    on: On = None,
     quiet: Quiet = False,
 ) -> None:
     """Send a whole population, each prompt alone and in its batch, in one mode.
@@ -152,7 +156,7 @@ def scan(
         fresh=fresh,
         quiet=quiet,
         include_cache=include_cache,
-        workers=workers is not None,
+        workers=jobs.runs.placed(workers, on),
         both_modes=both_modes,
         usd_per_hour=gpu_price,
         announce=(lambda _: None) if quiet else note,

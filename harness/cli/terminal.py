@@ -61,6 +61,7 @@ Workers = Annotated[
     int | None,
     Option("--jobs", help="Servers at once, each its own process."),
 ]
+On = Annotated[str | None, Option("--on", help="Ray cluster for --jobs: local or address.")]
 SummaryJson = Annotated[bool, Option("--json", help="Print the summary as JSON.")]
 MaxFlipRate = Annotated[
     float | None,

@@ -7,8 +7,10 @@ from harness.conduct.conductor import Conclusion, RunOptions, concluded, run, wi
 from harness.conduct.lifetime import Work, sigterm_is_interrupt
 from harness.conduct.prepare import CandidateSource, Prepared, prepare
 from harness.conduct.progress import ConsoleProgress, RunProgress
+from harness.conduct.workers import HERE
 
 __all__ = [
+    "HERE",
     "CandidateSource",
     "Conclusion",
     "ConsoleProgress",

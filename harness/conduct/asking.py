@@ -16,7 +16,7 @@ from harness.serve import LaunchOptions, launch_options
 from harness.settings import RunSpec
 from harness.words import DispatchMode
 
-_ON_A_CPU = 7 << 29
+ON_A_CPU = 7 << 29
 """Bytes of a server of the CPU engine with a small model: 3.4 GiB were measured in the demo."""
 
 
@@ -120,9 +120,9 @@ def with_room(bench: Bench) -> int:
     wanted, free = bench.spec.server.overlap, free_memory()
     if wanted < 2 or free is None or not bench.spec.server.on_cpu:
         return wanted
-    room = max(1, free // _ON_A_CPU)
+    room = max(1, free // ON_A_CPU)
     if room < wanted:
-        has, takes = gigabytes_text(free), gigabytes_text(_ON_A_CPU)
+        has, takes = gigabytes_text(free), gigabytes_text(ON_A_CPU)
         told = f"{has} of memory are free and a server takes {takes}"
         bench.progress.note(f"servers at once: {room} of {wanted}, {told}")
     return min(wanted, room)

@@ -34,6 +34,7 @@ from harness.conduct.run_facts import Metadata
 from harness.conduct.schedules import settled
 from harness.conduct.site import find_site
 from harness.conduct.startups import parity_of_modes, seal_logs, startup_file, supersede
+from harness.conduct.workers import HERE, LOCAL
 from harness.conduct.workforce import ask_by_workers
 from harness.errors import (
     EnvironmentError_,
@@ -82,8 +83,9 @@ class RunOptions:
         retry_errors: ask again for records that failed; their old lines are set aside.
         kind: ``run`` or ``scan``.
         place: which of the runs that are done at once, from 0.
-        workers: whether processes of their own play the servers that run at once, and a lifetime is
-            cut into parts where there would be fewer servers than may run.
+        workers: where processes of their own play the servers that run at once, and a lifetime is
+            cut into parts where there would be fewer servers than may run: `HERE`, or a Ray cluster
+            as `of_a_cluster` takes it; ``None`` without.
         before_done: what else a run has to leave before it counts as done, from its folder.
     """
 
@@ -93,7 +95,7 @@ class RunOptions:
     retry_errors: bool = False
     kind: str = "run"
     place: int = 0
-    workers: bool = False
+    workers: str | None = None
     before_done: Callable[[Path], object] = Path
 
 
@@ -188,7 +190,7 @@ def _attended(
         insist_fetched(model.hf_id for model in prepared.spec.models)
     path = _choose_folder(prepared, options, progress)
     site = find_site(prepared.spec, progress)
-    if not path.exists():
+    if not path.exists() and options.workers in (None, HERE, LOCAL):
         launches = launches_of(prepared, prepared.plan, path, site, place=options.place)
         site.backend.check(launches[0][1])
     with RunFolder(path) as folder, sigterm_is_interrupt():
@@ -291,7 +293,10 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
     if plan.records:
         for name in _CONCLUSION:  # of an earlier state: more records are about to come
             (folder.path / name).unlink(missing_ok=True)
-        (ask_by_workers if options.workers else ask_all)(prepared, plan, bench, options.place)
+        if options.workers:
+            ask_by_workers(prepared, plan, bench, options.place, options.workers)
+        else:
+            ask_all(prepared, plan, bench, options.place)
     else:
         progress.note(f"all {len(prepared.plan.records)} records are there already")
 

@@ -8,24 +8,17 @@ asked by another one, on another port.
 
 from __future__ import annotations
 
-import os
 import queue
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import IO, Protocol
 
 import msgspec
 
-from harness.conduct.asking import begin, launches_of, with_room
+from harness.conduct.asking import begin, launches_of
 from harness.conduct.errand import request_of
 from harness.conduct.lifetime import Bench, signals_deferred
 from harness.conduct.prepare import Prepared
@@ -37,92 +30,18 @@ from harness.conduct.stream import (
     Done,
     Failed,
     Line,
-    Request,
     Seen,
     ServerTold,
-    receive,
     said,
-    send,
 )
+from harness.conduct.workers import HERE, Worker, Workers, of_this_machine
 from harness.errors import RunError
 from harness.files import append_bytes
 from harness.plan import Lifetime, Plan, sharded
 from harness.records import decode_record
-from harness.serve import RUN_MARK
 
-_LAST_LINES = 10
 _LOST_IN_A_ROW = 3
 """Workers of one part that may be lost without a record in between."""
-
-
-class Worker(Protocol):
-    """A process that plays one lifetime, wherever it is."""
-
-    def frames(self) -> Iterator[bytes]:
-        """What it says, one message at a time, until it has ended."""
-
-    def tell(self, message: Request | Ack) -> None:
-        """Tell it; one that is gone is told in vain."""
-
-    def interrupt(self) -> None:
-        """Have it stop its server and end."""
-
-    def ended(self) -> tuple[str, ...]:
-        """Wait until it is gone; the last that it said to nobody in particular."""
-
-
-class PipeWorker:
-    """A worker of this machine, by the pipes of a child.
-
-    Args:
-        folder: for its own files.
-        run_id: of the run, by which it is found as its servers are.
-    """
-
-    def __init__(self, folder: Path, run_id: str) -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - `ended` closes it
-        worker = ("-P", "-m", "harness.conduct.worker", str(folder), str(os.getpid()))
-        self._child = subprocess.Popen(
-            (sys.executable, *worker),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env={**os.environ, RUN_MARK: run_id},
-            start_new_session=True,  # a terminal's Ctrl-C comes from here, and once
-        )
-        self._into, self._out = _open(self._child.stdin), _open(self._child.stdout)
-
-    def frames(self) -> Iterator[bytes]:
-        """As `Worker.frames`."""
-        while (frame := receive(self._out)) is not None:
-            yield frame
-
-    def tell(self, message: Request | Ack) -> None:
-        """As `Worker.tell`."""
-        with suppress(OSError):
-            send(self._into, message)
-
-    def interrupt(self) -> None:
-        """As `Worker.interrupt`."""
-        if self._child.poll() is None:
-            self._child.send_signal(signal.SIGINT)
-
-    def ended(self) -> tuple[str, ...]:
-        """As `Worker.ended`."""
-        with suppress(OSError):
-            self._into.close()
-        code = self._child.wait()
-        self._out.close()
-        with self._errors as errors:
-            errors.seek(0)
-            lines = errors.read().decode(errors="replace").splitlines()
-        return (f"exit status {code}", *lines[-_LAST_LINES:])
-
-
-def _open(stream: IO[bytes] | None) -> IO[bytes]:
-    if stream is None:
-        raise RunError("a worker has no pipe")
-    return stream
 
 
 @dataclass(slots=True)
@@ -153,23 +72,31 @@ class _Part:
         return replace(self.lifetime, records=tuple(records))
 
 
-def ask_by_workers(prepared: Prepared, plan: Plan, bench: Bench, place: int) -> None:
-    """Have every lifetime of a plan played by workers of this machine, so many at once.
+def ask_by_workers(prepared: Prepared, plan: Plan, bench: Bench, place: int, on: str) -> None:
+    """Have every lifetime of a plan played by workers, so many at once.
+
+    Args:
+        on: where they are, as in `RunOptions.workers`.
 
     Raises:
         HarnessError: as `run_lifetimes`; the first failure ends the others.
         RunError: workers of one part are lost again and again.
     """
-    servers = with_room(bench)
-    parts = sharded(plan, servers)
-    launches = launches_of(prepared, parts, bench.folder.path, bench.site, place=place)
-    begin(prepared, parts, bench, launches, servers)
-    with tempfile.TemporaryDirectory(prefix="harness-workers-") as scratch:
-        numbers = iter(range(sys.maxsize))
-        hire = lambda: PipeWorker(Path(scratch, str(next(numbers))), bench.folder.run_id)  # noqa: E731
-        crew = _Crew(prepared, bench, place, hire)
+    with _workers(bench, on) as workers:
+        parts = sharded(plan, workers.servers)
+        launches = launches_of(prepared, parts, bench.folder.path, bench.site, place=place)
+        begin(prepared, parts, bench, launches, workers.servers if workers.here else 0)
+        crew = _Crew(prepared, bench, place, workers.hire)
         with crew.ended():
-            crew.work(deque(map(_Part, parts.lifetimes)), servers)
+            crew.work(deque(map(_Part, parts.lifetimes)), workers.servers)
+
+
+def _workers(bench: Bench, on: str) -> AbstractContextManager[Workers]:
+    if on == HERE:
+        return of_this_machine(bench)
+    from harness.conduct.ray_workers import of_a_cluster
+
+    return of_a_cluster(on, bench)
 
 
 class _Crew:

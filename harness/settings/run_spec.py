@@ -216,7 +216,7 @@ class RunSpec(BaseModel):
     models: tuple[ModelSpec, ...]
     """The models that candidates may name."""
     modes: tuple[Mode, ...] = (Mode.STANDARD, Mode.BATCH_INVARIANT)
-    """Kernel paths, in the order in which they run."""
+    """Kernel paths, in order of running."""
     candidates: tuple[str, ...] = ()
     """Candidate files."""
     candidate_source: Literal["auto", "csv", "jsonl"] = "auto"

@@ -1,0 +1,234 @@
+"""Workers on the nodes of a Ray cluster: the same worker, below an actor that is polled.
+
+An actor cannot call back whoever made it, so it starts the worker as a child of its own, keeps what
+it says, and gives it away when it is asked for `more`. Node, actor or worker that is lost is a
+worker that is lost: Ray starts none of them again, since only the driver knows what is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.conduct.asking import ON_A_CPU, with_room
+from harness.conduct.lifetime import Bench, signals_deferred
+from harness.conduct.stream import Ack, Request
+from harness.conduct.workers import LOCAL, PipeWorker, Workers
+from harness.errors import EnvironmentError_
+from harness.numbers import count_of
+from harness.serve import make_backend
+from harness.settings import RunSpec
+
+_POLL_S = 1.0
+"""How long an actor waits for its worker to say something before it answers with nothing."""
+_CALLS = 4
+"""Of one actor at once: what it is told, and that it ends, waits for no poll."""
+_STORE = 80 << 20
+"""Bytes of Ray's object store, which nothing of ours goes through; the least that it takes."""
+_STARTS_WITHIN_S = 180
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # of this machine only: its ports bind to 127.0.0.1
+    "RAY_raylet_start_wait_time_s": str(_STARTS_WITHIN_S),
+}
+_MESSAGES: dict[str, type[Request | Ack]] = {"Request": Request, "Ack": Ack}
+
+
+class _Host:
+    """The actor: one worker on the node that it runs on."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+        self._folder = Path(tempfile.mkdtemp(prefix="harness-worker-"))
+        self._worker = PipeWorker(self._folder / "own", run_id)
+        self._spec: RunSpec | None = None
+        self._said: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        for frame in self._worker.frames():
+            self._said.put(frame)
+        self._said.put(None)
+
+    def more(self) -> Sequence[bytes | None]:
+        """What it said since it was asked last, which may be nothing; ``None`` at its end."""
+        found: list[bytes | None] = []
+        with suppress(queue.Empty):
+            found.append(self._said.get(timeout=_POLL_S))
+            while True:
+                found.append(self._said.get_nowait())
+        return found
+
+    def tell(self, message: bytes, kind: str) -> None:
+        """Tell the worker; of what it has to ask, on the cards that Ray has given this actor."""
+        told = msgspec.msgpack.decode(message, type=_MESSAGES[kind])
+        if isinstance(told, Request):
+            told = msgspec.structs.replace(told, spec=_with_own_cards(told.spec))
+            self._spec = RunSpec.model_validate(told.spec)
+            self._sweep()  # a container of an actor that was killed here has its card still
+        self._worker.tell(told)
+
+    def interrupt(self) -> None:
+        """Have it stop its server and end."""
+        self._worker.interrupt()
+
+    def ended(self) -> Sequence[str]:
+        """Wait until it is gone, and its server with it; its last words."""
+        last = self._worker.ended()
+        self._sweep()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return last
+
+    def _sweep(self) -> None:
+        if self._spec is not None:
+            with suppress(EnvironmentError_):  # what cannot be looked at fails at its own start
+                make_backend(self._spec).sweep(self._folder / "own" / self._run_id)
+
+
+def _with_own_cards(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A run spec whose server has the cards of this actor, where it has any."""
+    import ray
+
+    cards = ray.get_runtime_context().get_accelerator_ids().get("GPU") or []
+    if not cards:
+        return spec
+    return {**spec, "server": {**spec["server"], "gpu_device_ids": list(map(str, cards))}}
+
+
+class _RayWorker:
+    """A worker on some node of a cluster: a `harness.conduct.workers.Worker`.
+
+    Args:
+        ray: the package, connected to a cluster.
+        run_id: of the run.
+        needs: what Ray keeps for its server.
+    """
+
+    def __init__(self, ray: Any, run_id: str, needs: Mapping[str, float]) -> None:
+        self._ray = ray
+        actor = ray.remote(max_restarts=0, max_task_retries=0, max_concurrency=_CALLS, **needs)
+        self._host = actor(_Host).remote(run_id)
+        self._there = threading.Event()
+
+    def frames(self) -> Iterator[bytes]:
+        """As `Worker.frames`; where actor or node is lost, that is its end."""
+        with suppress(self._ray.exceptions.RayError):
+            while True:
+                for frame in self._ray.get(self._host.more.remote()):
+                    if frame is None:
+                        return
+                    yield frame
+                self._there.set()
+
+    def tell(self, message: Request | Ack) -> None:
+        """As `Worker.tell`."""
+        encoded = msgspec.msgpack.encode(message)
+        with suppress(self._ray.exceptions.RayError):
+            self._host.tell.remote(encoded, type(message).__name__)
+
+    def interrupt(self) -> None:
+        """As `Worker.interrupt`; one that the cluster has no room for yet is never made."""
+        with suppress(self._ray.exceptions.RayError):
+            if self._there.is_set():
+                self._host.interrupt.remote()
+            else:
+                self._ray.kill(self._host)
+
+    def ended(self) -> tuple[str, ...]:
+        """As `Worker.ended`."""
+        try:
+            last = tuple(self._ray.get(self._host.ended.remote()))
+        except self._ray.exceptions.RayError as error:
+            last = (f"its actor: {type(error).__name__}",)
+        with suppress(self._ray.exceptions.RayError):
+            self._ray.kill(self._host)
+        return last
+
+
+@contextmanager
+def of_a_cluster(address: str, bench: Bench) -> Iterator[Workers]:
+    """Workers of a Ray cluster, as many as it has room for.
+
+    Args:
+        address: ``local`` starts a cluster on this machine and ends it with the run; else where one
+            is, as ``ray.init`` takes it.
+        bench: of the run.
+
+    Raises:
+        EnvironmentError_: the cluster does not answer, or no node of it has what a server needs.
+    """
+    here, spec = address == LOCAL, bench.spec
+    wanted = with_room(bench) if here else spec.server.overlap
+    needs: dict[str, float] = {"num_cpus": 1}
+    if not spec.server.on_cpu:
+        needs["num_gpus"] = spec.server.workers
+    elif not here:
+        needs["memory"] = ON_A_CPU
+    with _connected(address, wanted) as ray:
+        room = _room(ray.nodes(), needs)
+        if not room:
+            raise EnvironmentError_(
+                f"no node of the Ray cluster at {address} has room for a server",
+                hint=f"a server needs {_text(needs)} of one node: see `ray status`",
+            )
+        if room < wanted:
+            bench.progress.note(f"servers at once: {room} of {wanted}, as the cluster has room")
+        run_id = bench.folder.run_id
+        yield Workers(lambda: _RayWorker(ray, run_id, needs), min(wanted, room), here=here)
+
+
+@contextmanager
+def _connected(address: str, servers: int) -> Iterator[Any]:
+    given: dict[str, Any] = {"address": address}
+    if address == LOCAL:
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
+        own = tempfile.mkdtemp(prefix="harness-ray-")
+        given |= {"num_cpus": servers, "include_dashboard": False, "_temp_dir": own}
+        given["object_store_memory"] = _STORE
+    import ray  # which reads the variables above
+
+    ours = signal.getsignal(signal.SIGTERM)
+    try:
+        with signals_deferred():  # of a cluster that starts, half would be left
+            ray.init(**given, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # Ray has no kind of its own for this
+        why = " ".join(str(error).split())[:200]
+        hint = "start one with `ray start --head`, or give --on local"
+        raise EnvironmentError_(f"no Ray cluster at {address}: {why}", hint=hint) from error
+    finally:
+        signal.signal(signal.SIGTERM, ours)  # Ray's own handler would end this process at once
+    try:
+        yield ray
+    finally:
+        with signals_deferred():
+            ray.shutdown()
+            if address == LOCAL:
+                shutil.rmtree(own, ignore_errors=True)
+
+
+def _room(nodes: Sequence[Mapping[str, Any]], needs: Mapping[str, float]) -> int:
+    """How many servers the nodes that are alive can hold at once."""
+    names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    return sum(
+        min(int(has.get(names[need], 0) // amount) for need, amount in needs.items())
+        for has in alive
+    )
+
+
+def _text(needs: Mapping[str, float]) -> str:
+    if "num_gpus" in needs:
+        return count_of(int(needs["num_gpus"]), "GPU")
+    return "one CPU" if "memory" not in needs else "one CPU and 3.5 GiB of memory"
