@@ -15,7 +15,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +41,23 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # of this machine only: its ports bind to 127.0.0.1
     "RAY_raylet_start_wait_time_s": str(_STARTS_WITHIN_S),
+    "RAY_agent_register_timeout_ms": str(1000 * _STARTS_WITHIN_S),
 }
 _MESSAGES: dict[str, type[Request | Ack]] = {"Request": Request, "Ack": Ack}
 
 
 class _Host:
-    """The actor: one worker on the node that it runs on."""
+    """The actor: one worker on the node that it runs on.
 
-    def __init__(self, run_id: str) -> None:
+    Args:
+        run_id: of the run.
+        where: the driver's working folder, from which its paths go; used where the node has it.
+    """
+
+    def __init__(self, run_id: str, where: Path) -> None:
         self._run_id = run_id
         self._folder = Path(tempfile.mkdtemp(prefix="harness-worker-"))
-        self._worker = PipeWorker(self._folder / "own", run_id)
+        self._worker = PipeWorker(self._folder / "own", run_id, where if where.is_dir() else None)
         self._spec: RunSpec | None = None
         self._said: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -118,7 +124,7 @@ class _RayWorker:
     def __init__(self, ray: Any, run_id: str, needs: Mapping[str, float]) -> None:
         self._ray = ray
         actor = ray.remote(max_restarts=0, max_task_retries=0, max_concurrency=_CALLS, **needs)
-        self._host = actor(_Host).remote(run_id)
+        self._host = actor(_Host).remote(run_id, Path.cwd())
         self._there = threading.Event()
 
     def frames(self) -> Iterator[bytes]:
@@ -191,19 +197,23 @@ def of_a_cluster(address: str, bench: Bench) -> Iterator[Workers]:
 @contextmanager
 def _connected(address: str, servers: int) -> Iterator[Any]:
     given: dict[str, Any] = {"address": address}
+    own = tempfile.mkdtemp(prefix="harness-ray-")
     if address == LOCAL:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
-        own = tempfile.mkdtemp(prefix="harness-ray-")
         given |= {"num_cpus": servers, "include_dashboard": False, "_temp_dir": own}
         given["object_store_memory"] = _STORE
     import ray  # which reads the variables above
 
+    _say_nothing(ray)
     ours = signal.getsignal(signal.SIGTERM)
     try:
-        with signals_deferred():  # of a cluster that starts, half would be left
+        # of a cluster that starts, half would be left; and Ray lets its processes take modules from
+        # the working folder, where a run that somebody else made may lie
+        with signals_deferred(), chdir(own):
             ray.init(**given, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray has no kind of its own for this
+        shutil.rmtree(own, ignore_errors=True)
         why = " ".join(str(error).split())[:200]
         hint = "start one with `ray start --head`, or give --on local"
         raise EnvironmentError_(f"no Ray cluster at {address}: {why}", hint=hint) from error
@@ -214,8 +224,12 @@ def _connected(address: str, servers: int) -> Iterator[Any]:
     finally:
         with signals_deferred():
             ray.shutdown()
-            if address == LOCAL:
-                shutil.rmtree(own, ignore_errors=True)
+            shutil.rmtree(own, ignore_errors=True)
+
+
+def _say_nothing(ray: Any) -> None:
+    """Ray tells of each process that it lost on stdout, where results stand; we tell it too."""
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _room(nodes: Sequence[Mapping[str, Any]], needs: Mapping[str, float]) -> int:

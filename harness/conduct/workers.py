@@ -47,9 +47,10 @@ class PipeWorker:
     Args:
         folder: for its own files.
         run_id: of the run, by which it is found as its servers are.
+        where: its working folder; ``None`` for that of this process.
     """
 
-    def __init__(self, folder: Path, run_id: str) -> None:
+    def __init__(self, folder: Path, run_id: str, where: Path | None = None) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - `ended` closes it
         worker = ("-P", "-m", "harness.conduct.worker", str(folder), str(os.getpid()))
         self._child = subprocess.Popen(
@@ -58,6 +59,7 @@ class PipeWorker:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env={**os.environ, RUN_MARK: run_id},
+            cwd=where,
             start_new_session=True,  # a terminal's Ctrl-C comes from here, and once
         )
         self._into, self._out = _open(self._child.stdin), _open(self._child.stdout)

@@ -90,9 +90,9 @@ def test_workers_leave_the_records_and_the_summary_of_one_process(place):
 
 def started(*flags):
     command = [sys.executable, "-m", "harness", "run", "-c", "spec.yaml", "--run-id", "run", *flags]
-    return subprocess.Popen(
-        command, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True
-    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, **pipes, env=environment, text=True)
 
 
 def workers_of(driver):

@@ -137,6 +137,12 @@ WORKERS: Kinds = {
 """The same where each is played by a worker; of lost workers the run itself goes on."""
 
 
+def _actor(bench: Bench, _: Running) -> None:
+    """Kill what a worker is a child of, where it runs below Ray."""
+    workers = _processes(bench, "harness.conduct.worker")
+    _send([*map(_parent, bench.rng.sample(workers, min(1, len(workers))))], signal.SIGKILL)
+
+
 def _containers(*words: str) -> Strike:
     def strike(bench: Bench, _: Running) -> None:
         listed = docker("ps", "-aq", "--filter", f"label=harness.run-id={_run_id(bench)}")
@@ -174,6 +180,13 @@ def interrupt_workers(play: Play) -> None:
     _interrupted(play, "native", WORKERS, jobs=play.rng.choice((2, 3, 4)))
 
 
+@row("interrupt-ray", share=0.3)
+def interrupt_ray(play: Play) -> None:
+    """The same with workers on a Ray cluster of this machine, which starts and ends with the run."""
+    kinds: Kinds = {**WORKERS, "one actor SIGKILL": (_actor, ())}
+    _interrupted(play, "native", kinds, jobs=2, on="local")
+
+
 @row("interrupt-docker", share=1.2, docker=True)
 def interrupt_docker(play: Play) -> None:
     """The same over containers, in one of 12 ways."""
@@ -181,7 +194,13 @@ def interrupt_docker(play: Play) -> None:
 
 
 def _interrupted(
-    play: Play, backend: str, kinds: Kinds, *, overlap: int = 1, jobs: int | None = None
+    play: Play,
+    backend: str,
+    kinds: Kinds,
+    *,
+    overlap: int = 1,
+    jobs: int | None = None,
+    on: str | None = None,
 ) -> None:
     rng = play.rng
     place, undisturbed = play.undisturbed(backend)
@@ -198,7 +217,7 @@ def _interrupted(
     command = bench.command() if named else bench.command(None)
     if jobs:
         play.note("jobs", jobs)
-        command += ("--jobs", str(jobs))
+        command += ("--jobs", str(jobs), *(("--on", on) if on else ()))
     for _ in range(rng.choice((1, 1, 2))):
         kind = rng.choice(list(kinds))
         strike, codes = kinds[kind]
