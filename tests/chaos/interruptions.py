@@ -182,7 +182,7 @@ def interrupt_workers(play: Play) -> None:
 
 @row("interrupt-ray", share=0.3)
 def interrupt_ray(play: Play) -> None:
-    """The same with workers on a Ray cluster of this machine, which starts and ends with the run."""
+    """The same with workers on a Ray cluster of this machine that lasts as long as the run."""
     kinds: Kinds = {**WORKERS, "one actor SIGKILL": (_actor, ())}
     _interrupted(play, "native", kinds, jobs=2, on="local")
 
