@@ -42,6 +42,7 @@ from harness.cli.run_verbs import (
     plan,
     run,
     scan,
+    template,
     where,
 )
 from harness.cli.runpod_verbs import runpod
@@ -82,6 +83,7 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
     (scan, _RUN, "Find the prompts that change in a batch."),
     (doctor, _RUN, "Check this machine, or a stack, for a run."),
     (compose, _RUN, "A Docker Compose file with both servers."),
+    (template, _RUN, "A run's job for Kubernetes or Slurm."),
     (engine, _RUN, "Install the CPU engine that the demo runs on."),
     (runpod, _RUN, "A run on a rented GPU: launch, status, logs, fetch, stop."),
     (where, _RUN, "Where a file that ships with the harness lies."),

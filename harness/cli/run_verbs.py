@@ -230,6 +230,29 @@ def compose(
         write_whole(out, text, parents=True)
 
 
+@with_spec
+def template(
+    loaded: Loaded,
+    kind: Annotated[Literal["k8s", "slurm"], Argument(help="Of which scheduler.")],
+    servers: Annotated[int, Option("--jobs", help="Servers at once, one a node.")] = 4,
+    image: Annotated[str, Option(help="Of the pods.")] = "YOU/harness-ray:v0.19.1",
+    setup: Annotated[str, Option(help="Shell that readies a node.")] = ". .venv/bin/activate",
+    out: Annotated[Path | None, Option("-o", "--out", help="Write here, not to stdout.")] = None,
+) -> None:
+    """Print what plays a run on a Ray cluster of its own: KubeRay's job, or Slurm's script.
+
+    \b
+      harness template k8s -c mine/run.yaml --jobs 8 --image you/harness-ray:v0.19.1 > job.yaml
+      harness template slurm -c mine/run.yaml --jobs 8 -o job.sh && sbatch job.sh
+    """
+    told = {"image": image, "setup": setup}
+    text = jobs.cluster_files.cluster_file(kind, loaded.spec, sys.argv[1:], servers, **told)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_whole(out, text, parents=True)
+
+
 def demo(
     profile: Annotated[str, Option("--profile", "-p", help="demo or demo-tiny.")] = "demo",
     results: Results = RESULTS,

@@ -12,10 +12,11 @@ import os
 import queue
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager, suppress
+from contextlib import chdir, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,14 @@ _CALLS = 4
 """Of one actor at once: what it is told, and that it ends, waits for no poll."""
 _STORE = 80 << 20
 """Bytes of Ray's object store, which nothing of ours goes through; the least that it takes."""
-_STARTS_WITHIN_S = 180
+_STARTS_WITHIN_S, _ANSWERS_WITHIN_S = 180, 10
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # of this machine only: its ports bind to 127.0.0.1
     "RAY_raylet_start_wait_time_s": str(_STARTS_WITHIN_S),
     "RAY_agent_register_timeout_ms": str(1000 * _STARTS_WITHIN_S),
 }
+_START = "start one with `ray start --head`, or give --on local"
 _MESSAGES: dict[str, type[Request | Ack]] = {"Request": Request, "Ack": Ack}
 
 
@@ -203,6 +205,8 @@ def _connected(address: str, servers: int) -> Iterator[Any]:
             os.environ.setdefault(name, value)
         given |= {"num_cpus": servers, "include_dashboard": False, "_temp_dir": own}
         given["object_store_memory"] = _STORE
+    else:
+        _insist_on_listener(address)
     import ray  # which reads the variables above
 
     _say_nothing(ray)
@@ -210,13 +214,12 @@ def _connected(address: str, servers: int) -> Iterator[Any]:
     try:
         # of a cluster that starts, half would be left; and Ray lets its processes take modules from
         # the working folder, where a run that somebody else made may lie
-        with signals_deferred(), chdir(own):
+        with signals_deferred() if address == LOCAL else nullcontext(), chdir(own):
             ray.init(**given, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray has no kind of its own for this
         shutil.rmtree(own, ignore_errors=True)
         why = " ".join(str(error).split())[:200]
-        hint = "start one with `ray start --head`, or give --on local"
-        raise EnvironmentError_(f"no Ray cluster at {address}: {why}", hint=hint) from error
+        raise EnvironmentError_(f"no Ray cluster at {address}: {why}", hint=_START) from error
     finally:
         signal.signal(signal.SIGTERM, ours)  # Ray's own handler would end this process at once
     try:
@@ -225,6 +228,17 @@ def _connected(address: str, servers: int) -> Iterator[Any]:
         with signals_deferred():
             ray.shutdown()
             shutil.rmtree(own, ignore_errors=True)
+
+
+def _insist_on_listener(address: str) -> None:
+    """Refuse an address at which nobody listens at once: Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host:  # ``auto`` is in a file of Ray's
+        return
+    try:
+        socket.create_connection((host, int(port)), _ANSWERS_WITHIN_S).close()
+    except (OSError, OverflowError) as error:
+        raise EnvironmentError_(f"no Ray cluster at {address}: {error}", hint=_START) from error
 
 
 def _say_nothing(ray: Any) -> None:

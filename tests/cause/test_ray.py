@@ -57,9 +57,11 @@ def records():
     return there.read_bytes().count(b"\n") if there.exists() else 0
 
 
-def wait_for(what, within_s=240.0):
+def wait_for(what, driver=None, within_s=240.0):
     deadline = time.monotonic() + within_s
     while not what():
+        ended = driver is not None and driver.poll() is not None
+        assert not ended, driver.communicate()
         assert time.monotonic() < deadline, "it does not come"
         time.sleep(0.05)
 
@@ -80,7 +82,8 @@ def test_on_four_nodes_a_lost_worker_actor_and_node_lose_and_double_nothing(plac
         driver = started("--jobs", "4", "--on", cluster.address, "--json")
         chosen = random.Random(18)
         for count, of in ((4, "worker"), (20, "actor"), (36, "node")):
-            wait_for(lambda count=count: records() >= count and of_run("harness.conduct.worker"))
+            there = lambda count=count: records() >= count and of_run("harness.conduct.worker")  # noqa: E731
+            wait_for(there, driver)
             worker = chosen.choice(of_run("harness.conduct.worker"))
             actor = parent(worker)
             raylet = parent(actor)
@@ -97,7 +100,7 @@ def test_on_four_nodes_a_lost_worker_actor_and_node_lose_and_double_nothing(plac
     assert summary("one") == summary("run")
     assert len([one for one in starts("run") if one["ended_at"] is None]) >= 3
     assert place.harness("validate", "results/run")[0] == 0
-    wait_for(lambda: not of_run(""), 60)
+    wait_for(lambda: not of_run(""), within_s=60)
 
 
 def test_a_cluster_of_this_machine_ends_with_the_run_that_is_stopped_and_goes_on_without(place):
@@ -105,7 +108,7 @@ def test_a_cluster_of_this_machine_ends_with_the_run_that_is_stopped_and_goes_on
     for name in ("logging", "select", "harness", "ray"):
         Path(f"{name}.py").write_text("raise SystemExit(7)")
     driver = started("--jobs", "2", "--on", "local")
-    wait_for(lambda: records() >= 8)
+    wait_for(lambda: records() >= 8, driver)
     listening = {word for pid in processes("raylet") for word in listens(pid)}
     driver.send_signal(signal.SIGINT)
     _, err = driver.communicate(timeout=200)
@@ -113,7 +116,7 @@ def test_a_cluster_of_this_machine_ends_with_the_run_that_is_stopped_and_goes_on
     assert listening
     assert {address for address, _ in listening} == {"127.0.0.1"}
     kept = records()
-    wait_for(lambda: not of_run(""), 60)
+    wait_for(lambda: not of_run(""), within_s=60)
     code, _, err = place.harness("run", "-c", "spec.yaml", "--run-id", "run", "--jobs", "2")
     assert code == 0, err
     assert kept < len(content("run")) == 80

@@ -89,7 +89,18 @@ def test_workers_leave_the_records_and_the_summary_of_one_process(place):
 
 
 def started(*flags):
-    command = [sys.executable, "-m", "harness", "run", "-c", "spec.yaml", "--run-id", "run", *flags]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "harness",
+        "run",
+        "-c",
+        "spec.yaml",
+        "--run-id",
+        "run",
+        *flags,
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, **pipes, env=environment, text=True)
