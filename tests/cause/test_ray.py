@@ -81,7 +81,7 @@ def test_on_four_nodes_a_lost_worker_actor_and_node_lose_and_double_nothing(plac
         cluster.wait_for_nodes(timeout=240)
         driver = started("--jobs", "4", "--on", cluster.address, "--json")
         chosen = random.Random(18)
-        for count, of in ((4, "worker"), (20, "actor"), (36, "node")):
+        for count, of in ((3, "worker"), (8, "actor"), (14, "node")):
             there = lambda count=count: records() >= count and of_run("harness.conduct.worker")  # noqa: E731
             wait_for(there, driver)
             worker = chosen.choice(of_run("harness.conduct.worker"))
@@ -108,8 +108,9 @@ def test_a_cluster_of_this_machine_ends_with_the_run_that_is_stopped_and_goes_on
     for name in ("logging", "select", "harness", "ray"):
         Path(f"{name}.py").write_text("raise SystemExit(7)")
     driver = started("--jobs", "2", "--on", "local")
-    wait_for(lambda: records() >= 8, driver)
-    listening = {word for pid in processes("raylet") for word in listens(pid)}
+    wait_for(lambda: of_run("harness.conduct.worker"), driver)
+    listening = {word for pid in processes("raylet/raylet") for word in listens(pid)}
+    wait_for(lambda: records() >= 4, driver)
     driver.send_signal(signal.SIGINT)
     _, err = driver.communicate(timeout=200)
     assert driver.returncode == 130, err

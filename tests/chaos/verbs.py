@@ -45,6 +45,7 @@ WRITERS: dict[str, tuple[str, ...]] = {
     "adjudicate export": ("adjudicate", "export", RUN, "-o", "own", "--controls", "0.5"),
     "adjudicate import": ("adjudicate", "import", "a.csv", "b.csv", "--key", "sheets/key.json"),
     "compose": ("compose", "--profile", "study-d", "--out", "own.yaml"),
+    "template": ("template", "k8s", "--profile", "study-d", "-o", "own.yaml"),
     "runpod template": ("runpod", "template", "--image", "you/pod@sha256:1", "-o", "own.json"),
 }
 """Verbs that write files and ask no server."""
@@ -292,6 +293,7 @@ PLAYED: dict[str, tuple[str, ...]] = {
     "demo": ("interrupted-demo",),
     "engine": ("interrupted-engine",),
     "compose": ("interrupted-writers",),
+    "template": ("interrupted-writers",),
     "clean": ("interrupted-clean",),
     "certify": ("interrupted-certify",),
     "matrix": ("interrupted-matrix",),

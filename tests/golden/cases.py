@@ -35,7 +35,7 @@ _VERBS = (
     *("demo", "engine", "where"),
     *("run", "ablation", "plan", "summarize", "validate", "report", "score", "scan", "doctor"),
     *("certify", "matrix", "shrink", "replay", "bench", "trace", "sample"),
-    *("pin", "bisect", "compare", "compose", "clean", "runs", "show", "open"),
+    *("pin", "bisect", "compare", "compose", "template", "clean", "runs", "show", "open"),
     *("export", "init", "schema"),
     *("tasks", "candidates", "models", "images", "adjudicate", "runpod"),
 )
