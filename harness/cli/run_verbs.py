@@ -57,7 +57,7 @@ def run(
     """
     how: dict[str, Any] = {"fresh": fresh, "retry_errors": retry_errors, "quiet": quiet}
     how |= {} if quiet else {"announce": note}
-    where = jobs.runs.placed(workers, on)
+    where = jobs.clusters.placed(workers, on)
     tell(jobs.runs.run(loaded, results, run_id, **how, workers=where), as_json)
 
 
@@ -156,7 +156,7 @@ def scan(
         fresh=fresh,
         quiet=quiet,
         include_cache=include_cache,
-        workers=jobs.runs.placed(workers, on),
+        workers=jobs.clusters.placed(workers, on),
         both_modes=both_modes,
         usd_per_hour=gpu_price,
         announce=(lambda _: None) if quiet else note,
@@ -246,7 +246,7 @@ def template(
       harness template slurm -c mine/run.yaml --jobs 8 -o job.sh && sbatch job.sh
     """
     told = {"image": image, "setup": setup}
-    text = jobs.cluster_files.cluster_file(kind, loaded.spec, sys.argv[1:], servers, **told)
+    text = jobs.clusters.cluster_file(kind, loaded.spec, sys.argv[1:], servers, **told)
     if out is None:
         typer.echo(text, nl=False)
     else:

@@ -1,17 +1,15 @@
 """A run planned, a run done, and a whole population scanned for what changes in a batch."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from harness import conduct, records
 from harness.candidates import Candidate
-from harness.errors import EnvironmentError_, IncompleteRun, UsageError, shown
+from harness.errors import IncompleteRun, UsageError, shown
 from harness.findings import Status
 from harness.hostile import visible
 from harness.jobs import Done
@@ -27,7 +25,6 @@ from harness.settings import Expect, LoadedSpec, ModelSpec, RunSpec
 from harness.tasks import Population
 from harness.words import Asking, DispatchMode, Endpoint, Mode, RequestEndpoint
 
-_CLUSTER = re.compile(r"local|auto|(?:ray://)?[^\s:/@]+:\d{1,5}")
 _INCONCLUSIVE = (
     "inconclusive on this CPU: the standard path changed no answer here, so there was nothing for "
     "the batch-invariant path to remove"
@@ -118,25 +115,6 @@ def run(
     for line in _without_candidates(loaded, ready):
         announce(line)
     return concluded(conducted(ready, options, quiet=quiet))
-
-
-def placed(servers: int | None, on: str | None) -> str | None:
-    """Where worker processes play the servers (`RunOptions.workers`), by ``--jobs`` and ``--on``.
-
-    Raises:
-        UsageError: ``on`` is no address, or nothing says how many servers there shall be.
-        EnvironmentError_: Ray is not installed.
-    """
-    if on is None:
-        return None if servers is None else conduct.HERE
-    if not _CLUSTER.fullmatch(on):
-        hint = "local starts one here; else ray://HOST:PORT, HOST:PORT, or auto for this machine's"
-        raise UsageError(f"--on: '{on}' is no address of a Ray cluster", hint=hint)
-    if servers is None:
-        raise UsageError("--on needs --jobs N", hint="N servers play at once")
-    if find_spec("ray") is None:
-        raise EnvironmentError_(f"--on {on} needs Ray", hint="pip install 'batchflip[ray]'")
-    return on
 
 
 def conducted(

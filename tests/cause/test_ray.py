@@ -160,7 +160,7 @@ def test_a_wrong_place_is_refused_before_anything_is_started(place, flags, told)
 
 def test_without_ray_it_says_what_to_install(place, monkeypatch):
     """A stand-in for an environment without the package."""
-    monkeypatch.setattr("harness.jobs.runs.find_spec", lambda name: None)
+    monkeypatch.setattr("harness.jobs.clusters.find_spec", lambda name: None)
     code, _, err = place.harness("run", "-c", "spec.yaml", "--on", "local", "--jobs", "2")
     assert code == 3
     assert "pip install 'batchflip[ray]'" in err

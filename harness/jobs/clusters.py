@@ -1,17 +1,20 @@
-"""What plays a run on a Ray cluster of its own: a job for KubeRay, a script for Slurm."""
+"""A run on a Ray cluster: one that is there, or one of its own by KubeRay's job or Slurm's script."""
 
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import yaml
 
-from harness.errors import UsageError
+from harness import conduct
+from harness.errors import EnvironmentError_, UsageError
 from harness.settings import RunSpec
 from harness.words import BackendName
 
 _WORK = "/work"
+_CLUSTER = re.compile(r"local|auto|(?:ray://)?[^\s:/@]+:\d{1,5}")
 _NAME = re.compile(r"[^a-z0-9]+")
 _OWN = ("--jobs", "--image", "--setup", "-o", "--out")
 _K8S = """\
@@ -57,6 +60,25 @@ sys.exit(sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]))' \\
     "$address" "${{#nodes[@]}}" 2>/dev/null; do sleep 2; done
 {run} --on "$address"
 """
+
+
+def placed(servers: int | None, on: str | None) -> str | None:
+    """Where worker processes play the servers (`RunOptions.workers`), by ``--jobs`` and ``--on``.
+
+    Raises:
+        UsageError: ``on`` is no address, or nothing says how many servers there shall be.
+        EnvironmentError_: Ray is not installed.
+    """
+    if on is None:
+        return None if servers is None else conduct.HERE
+    if not _CLUSTER.fullmatch(on):
+        hint = "local starts one here; else ray://HOST:PORT, HOST:PORT, or auto for this machine's"
+        raise UsageError(f"--on: '{on}' is no address of a Ray cluster", hint=hint)
+    if servers is None:
+        raise UsageError("--on needs --jobs N", hint="N servers play at once")
+    if find_spec("ray") is None:
+        raise EnvironmentError_(f"--on {on} needs Ray", hint="pip install 'batchflip[ray]'")
+    return on
 
 
 def cluster_file(
