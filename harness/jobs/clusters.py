@@ -1,4 +1,4 @@
-"""A run on a Ray cluster: one that is there, or one of its own by KubeRay's job or Slurm's script."""
+"""A run on a Ray cluster: one that is there, or one of its own by KubeRay or Slurm."""
 
 import re
 import shlex
