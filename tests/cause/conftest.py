@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import yaml
 from harness.cli import main
 from harness.serve import free_port
 
+# read when Ray is imported: its ports bind to 127.0.0.1
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 STAND_IN = Path(__file__).with_name("stand_in_stack.py")
 ENGINE = """\
 #!/bin/sh
