@@ -1,0 +1,45 @@
+"""The results that are kept: certificates follow from their runs, and README tells the same."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+
+ROOT = Path(__file__).parents[1]
+KEPT = ROOT / "results/reference"
+SOME = [
+    "h200-vllm-0.20.2-certificates/triton-three-lifetimes",
+    "h200-vllm-0.20.2-certificates/fa3-three-lifetimes",
+    "h200-vllm-0.19.1-tensor-parallel/tp2",
+]
+
+
+def _rows(page: str) -> list[str]:
+    """The lines of a page's first table."""
+    lines = (ROOT / page).read_text("utf-8").splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("|"))
+    after = (n for n, line in enumerate(lines[first:], first) if not line.startswith("|"))
+    return lines[first : next(after)]
+
+
+def test_the_table_of_readme_is_lines_of_the_page_of_results_as_they_stand_there():
+    short, whole = _rows("README.md"), _rows("docs/results.md")
+    assert len(short) == 8
+    assert short == [line for line in whole if line in short]
+
+
+@pytest.mark.parametrize("kept", SOME)
+def test_a_kept_certificate_is_what_its_runs_come_to(kept, tmp_path, capsys):
+    with tarfile.open(KEPT / kept / "runs.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    runs = sorted(tmp_path.iterdir(), key=lambda run: run.name.rpartition("-")[2])
+    of = [word for run in runs for word in ("--of", str(run))]
+    with pytest.raises(SystemExit):
+        main(["certify", *of, "--out", str(tmp_path / "new")])
+    capsys.readouterr()
+    for name in ("certificate.json", "certificate.md"):
+        assert (tmp_path / "new" / name).read_bytes() == (KEPT / kept / name).read_bytes(), name
