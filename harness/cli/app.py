@@ -60,9 +60,11 @@ from harness.hostile import visible
 
 _HELP = """Paired batch-invariance ablation for vLLM.
 
+The whole of it on any machine, and a run's first screen:
+
 \b
-  harness demo                     the whole of it, on any machine
-  harness run --profile demo       a run; `harness show RUN` reads it
+  harness demo
+  harness show RUN
 """
 app = typer.Typer(
     name="harness",
