@@ -170,7 +170,7 @@ def test_the_standard_path_changes_answers_or_the_demo_says_inconclusive(demo):
     flips = sum(record["label_flip"] for record in standard)
     if changes:
         n = len(standard)
-        counted = out[out.index("B against S0") :]
+        counted = out[out.index("the study's count") :]
         for what, count in (("label flips", flips), ("text changes", changes)):
             assert re.search(rf"{what} +prompts .*\n +rows +{count}/{n} ", counted)
     else:
