@@ -16,6 +16,8 @@ from harness.serve import free_port
 # read when Ray is imported: its ports bind to 127.0.0.1
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 STAND_IN = Path(__file__).with_name("stand_in_stack.py")
+SLOW = ("--env", "STAND_IN_STEP_S=0.03", "--stagger-ms", "30")
+"""Flags with which a batch is one on a busy machine too."""
 ENGINE = """\
 #!/bin/sh
 [ "$1" = -c ] && exec echo '{{"packages": {{"vllm": "0.32.0", "torch": "2.11.0+cpu"}}}}'

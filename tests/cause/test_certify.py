@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cause.conftest import SLOW
 
 from harness.cause import CertificateVerdict, certify, read_lifetime
 from harness.cli import main
@@ -215,7 +216,8 @@ def test_another_text_alone_in_another_lifetime_is_no_proof(lifetimes, tmp_path)
 
 def test_a_stack_whose_standard_mode_alone_changes_is_certified(place):
     place.causes(STANDARD)
-    code, out, err = place.harness("certify", "-c", "spec.yaml", *SMALL, "-o", "certificate")
+    asked = (*SMALL, *SLOW)
+    code, out, err = place.harness("certify", "-c", "spec.yaml", *asked, "-o", "certificate")
     assert code == 0, err
     assert out.startswith("invariant within")
     told = json.loads(Path("certificate/certificate.json").read_text())
@@ -227,7 +229,7 @@ def test_a_stack_whose_standard_mode_alone_changes_is_certified(place):
     assert "positive control: standard mode changes 8 of 8 prompts" in page
     # the same command again asks nothing and says the same
     assert (
-        place.harness("certify", "-c", "spec.yaml", *SMALL)[1].splitlines()[0]
+        place.harness("certify", "-c", "spec.yaml", *asked)[1].splitlines()[0]
         == (out.splitlines()[0])
     )
 

@@ -18,6 +18,7 @@ from harness.records import RECORDS
 from harness.serve import RUN_MARK, free_port
 
 pytestmark = pytest.mark.timeout(600)  # a cluster takes half a minute on a busy machine
+RUN = f"ray-{os.getpid()}"
 HELD = {"num_cpus": 1, "memory": 4 << 30, "object_store_memory": 80 << 20}
 
 
@@ -49,11 +50,11 @@ def processes(word, mark=""):
 
 
 def of_run(word):
-    return processes(word, f"{RUN_MARK}=run")
+    return processes(word, f"{RUN_MARK}={RUN}")
 
 
 def records():
-    there = Path("results/run") / RECORDS
+    there = Path("results", RUN) / RECORDS
     return there.read_bytes().count(b"\n") if there.exists() else 0
 
 
@@ -79,7 +80,7 @@ def test_on_four_nodes_a_lost_worker_actor_and_node_lose_and_double_nothing(plac
     try:
         nodes = [cluster.add_node(wait=False, **HELD) for _ in range(4)]
         cluster.wait_for_nodes(timeout=240)
-        driver = started("--jobs", "4", "--on", cluster.address, "--json")
+        driver = started("--run-id", RUN, "--jobs", "4", "--on", cluster.address, "--json")
         chosen = random.Random(18)
         for count, of in ((3, "worker"), (8, "actor"), (14, "node")):
             there = lambda count=count: records() >= count and of_run("harness.conduct.worker")  # noqa: E731
@@ -97,10 +98,10 @@ def test_on_four_nodes_a_lost_worker_actor_and_node_lose_and_double_nothing(plac
     # whoever was hit last may have had nothing left to ask
     assert err.count("its worker was lost") >= 2
     assert "Traceback" not in err
-    insist_equal("one", "run", but=["warmed"])
-    assert summary("one") == summary("run")
-    assert len([one for one in starts("run") if one["ended_at"] is None]) >= 2
-    assert place.harness("validate", "results/run")[0] == 0
+    insist_equal("one", RUN, but=["warmed"])
+    assert summary("one") == summary(RUN)
+    assert len([one for one in starts(RUN) if one["ended_at"] is None]) >= 2
+    assert place.harness("validate", f"results/{RUN}")[0] == 0
     wait_for(lambda: not of_run(""), within_s=60)
 
 
@@ -108,7 +109,7 @@ def test_a_cluster_of_this_machine_ends_with_the_run_that_is_stopped_and_goes_on
     """Nothing that lies in the working folder is a module of it, and nothing of it stays."""
     for name in ("logging", "select", "harness", "ray"):
         Path(f"{name}.py").write_text("raise SystemExit(7)")
-    driver = started("--jobs", "2", "--on", "local")
+    driver = started("--run-id", RUN, "--jobs", "2", "--on", "local")
     wait_for(lambda: of_run("harness.conduct.worker"), driver)
     listening = {word for pid in processes("raylet/raylet") for word in listens(pid)}
     wait_for(lambda: records() >= 4, driver)
@@ -118,10 +119,10 @@ def test_a_cluster_of_this_machine_ends_with_the_run_that_is_stopped_and_goes_on
     assert listening
     assert {address for address, _ in listening} == {"127.0.0.1"}
     wait_for(lambda: not of_run(""), within_s=60)
-    code, _, err = place.harness("run", "-c", "spec.yaml", "--run-id", "run", "--jobs", "2")
+    code, _, err = place.harness("run", "-c", "spec.yaml", "--run-id", RUN, "--jobs", "2")
     assert code == 0, err
-    assert len(content("run")) == 80
-    assert place.harness("validate", "results/run")[0] == 0
+    assert len(content(RUN)) == 80
+    assert place.harness("validate", f"results/{RUN}")[0] == 0
 
 
 def listens(pid):
@@ -168,7 +169,7 @@ def test_without_ray_it_says_what_to_install(place, monkeypatch):
 
 def test_a_cluster_that_does_not_answer_is_one_message(place):
     code, _, err = place.harness(
-        "run", "-c", "spec.yaml", "--run-id", "run", "--on", "127.0.0.1:9", "--jobs", "2"
+        "run", "-c", "spec.yaml", "--run-id", RUN, "--on", "127.0.0.1:9", "--jobs", "2"
     )
     assert code == 3
     assert "no Ray cluster at 127.0.0.1:9" in err

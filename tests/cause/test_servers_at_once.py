@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from cause.conftest import SLOW
 
 from harness.conduct import asking
 from harness.records import INTERRUPTED, RECORDS, iter_records
@@ -71,9 +72,8 @@ def starts(run):
 def test_two_servers_at_once_leave_the_records_that_one_after_the_other_do(place):
     place.causes(CHANGES)
     Path("candidates.csv").write_text(ROWS)
-    slow = ("--env", "STAND_IN_STEP_S=0.03", "--stagger-ms", "30")  # a busy machine: still a batch
     for run, flags in (("one", ()), ("both", ("--overlap", "2"))):
-        code, _, err = place.harness("run", "-c", "spec.yaml", "--run-id", run, *slow, *flags)
+        code, _, err = place.harness("run", "-c", "spec.yaml", "--run-id", run, *SLOW, *flags)
         assert code == 0, err
     assert answers("one") == answers("both")
     assert len(answers("both")) == 16

@@ -22,7 +22,8 @@ NOT_CLEAR = (Has.YES, Has.MAY, Has.UNKNOWN)
 
 
 def traits(release="0.33.0", capability="9.0", mode=Mode.BATCH_INVARIANT, known=DENSE, **changes):
-    base = {"server.attention_backend": None}
+    # of somebody else's server a flag that says how one of ours is started is refused
+    base = {} if changes.get("backend") == "external" else {"server.attention_backend": None}
     spec = load_spec("controlled", base | changes).spec
     return traits_of(spec, mode, release=release, capability=capability, **known)
 
