@@ -27,6 +27,15 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def unfinished(run: Path) -> Path:
+    """The run as it was when some of its records were there, and the next one was cut."""
+    rows = (run / "vllm_records.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "vllm_records.jsonl").write_bytes(b"".join(rows[: len(rows) // 2 + 1])[:-20])
+    (run / "validation.json").unlink()
+    return run
+
+
 def states(run: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
     """What each face says of the run."""
     with pytest.raises(SystemExit):
@@ -65,6 +74,31 @@ def test_one_byte_that_another_stands_for_is_never_listed_as_counting(
     path.write_bytes(data)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert states(run, capsys) == NOT
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_an_unfinished_run_is_unfinished_everywhere_and_stays_so_when_it_is_validated(
+    unfinished: Path, judged: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for verb in ["validate", "report"] if judged else ["summarize"]:
+        with pytest.raises(SystemExit):
+            main([verb, str(unfinished)])
+    said = "".join(capsys.readouterr())
+    assert not judged or "this run is unfinished" in said
+    assert not judged or "rows_per_mode" in said
+    with pytest.raises(SystemExit):
+        main(["show", str(unfinished)])
+    shown = capsys.readouterr().out
+    assert "│ Unfinished: " in shown
+    assert " planned records are there" in shown
+    assert "Not validated" not in shown
+    assert listed(unfinished.parent).value[0]["state"] == "unfinished"
+    document = load_report(unfinished)
+    assert document.banner.title.startswith("Unfinished: ")
+    assert document.headline[0].startswith("Unfinished: ")
+    opened = open_run(unfinished)
+    assert (opened.state, opened.countable) == ("unfinished", False)
+    assert "Unfinished: " in opened.to_html()
 
 
 def test_a_server_log_that_came_or_went_is_another_run(run: Path) -> None:

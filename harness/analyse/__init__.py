@@ -20,8 +20,10 @@ from harness.analyse.judged import (
     MOST_HASHED,
     SUMMARY,
     VALIDATION,
+    RunState,
     kept_numbers,
     kept_validation,
+    state_of,
     with_judged,
 )
 from harness.analyse.rates import ModeTable, OfEndpoints, Paired, PairedTable, PairTest, Rate
@@ -66,7 +68,6 @@ from harness.analyse.tables import (
 )
 from harness.analyse.validate import (
     MENDS,
-    UNPROVEN,
     Mend,
     Standing,
     Validation,
@@ -97,7 +98,6 @@ __all__ = [
     "MOST_HASHED",
     "MOST_RESCORED",
     "SUMMARY",
-    "UNPROVEN",
     "VALIDATION",
     "Attribute",
     "Breakdowns",
@@ -132,6 +132,7 @@ __all__ = [
     "Records",
     "Repeats",
     "RunFiles",
+    "RunState",
     "ScorePair",
     "Slice",
     "Stack",
@@ -168,6 +169,7 @@ __all__ = [
     "stack_differences",
     "stack_gaps",
     "standing",
+    "state_of",
     "summarise",
     "summarise_run",
     "symmetry_p",

@@ -7,6 +7,7 @@ any.
 from __future__ import annotations
 
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,16 @@ from harness.records import RunFiles
 SUMMARY, VALIDATION = "summary.json", "validation.json"
 MOST_HASHED = 32 << 20
 """Bytes of a file that are hashed where many runs are looked at; of a larger one the size tells."""
+
+
+class RunState(StrEnum):
+    """What a run is to whoever reads its numbers; `state_of` says which, for every face."""
+
+    COUNTS = "counts"
+    DOES_NOT_COUNT = "does not count"
+    UNPROVEN = "unproven"
+    UNFINISHED = "unfinished"
+    NOT_VALIDATED = "not validated"
 
 
 class Kept(NamedTuple):
@@ -65,6 +76,24 @@ def kept_validation(files: RunFiles, most: int | None = None) -> Validation | No
         return None
     holds = all(_holds(one, there[name], most) for name, one in of_records.items())
     return found if holds else None
+
+
+def state_of(files: RunFiles, validation: Validation | None) -> RunState:
+    """A run's one state: unfinished, validated or not, until all that was planned is there.
+
+    Args:
+        validation: what holds for what is there now, as `kept_validation` gives it.
+    """
+    planned = files.planned_records
+    if planned is not None and files.lines_there < planned:
+        return RunState.UNFINISHED
+    if validation is not None:
+        if validation.ok:
+            return RunState.COUNTS
+        return RunState.UNPROVEN if validation.only_unproven else RunState.DOES_NOT_COUNT
+    sessions = files.metadata.get("sessions")
+    ended = not sessions or sessions[-1].get("ended_at")
+    return RunState.NOT_VALIDATED if ended else RunState.UNFINISHED
 
 
 def kept_numbers(files: RunFiles) -> Kept:

@@ -44,7 +44,7 @@ class Ledger:
             return f"{records - ok} of {records} records are errors"
         if summary.startup_error_count:
             return f"{summary.startup_error_count} server(s) did not start"
-        if planned is not None and records < planned:
+        if summary.unfinished:
             return f"only {records} of {planned} planned records are there"
         if not summary.pairs.complete:
             return "no candidate has a record in both modes"

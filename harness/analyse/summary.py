@@ -356,6 +356,12 @@ class Summary(Struct, frozen=True, kw_only=True):
         return solo, batched
 
     @property
+    def unfinished(self) -> bool:
+        """Whether records that were planned are not there yet."""
+        planned = self.stack.planned_records
+        return planned is not None and self.n_records < planned
+
+    @property
     def leading(self) -> Effect | None:
         """What leads: the batch effect, where S1 was asked before B of every row; else the study's.
 

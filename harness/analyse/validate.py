@@ -113,6 +113,11 @@ class Validation(Struct, frozen=True, kw_only=True):
         return tuple(f for f in self.findings if f.status is Status.FAILED)
 
     @property
+    def only_unproven(self) -> bool:
+        """Whether nothing else is refused than that nothing shows which kernels ran."""
+        return [one.check for one in self.failures] == [UNPROVEN]
+
+    @property
     def unbound(self) -> tuple[Finding, ...]:
         """Checks that could not be made, and without which nothing is established."""
         open_ = (f for f in self.findings if f.status is Status.NOT_CHECKED)

@@ -16,7 +16,6 @@ import structlog
 
 from harness.analyse import (
     SUMMARY,
-    UNPROVEN,
     VALIDATION,
     Summary,
     Validation,
@@ -120,8 +119,8 @@ class Conclusion:
         """What makes a complete run not count; ``None`` where no check of its validation failed."""
         if self.validation.ok:
             return None
-        first, *others = self.validation.failures
-        if first.check == UNPROVEN and not others:
+        if self.validation.only_unproven:
+            first = self.validation.failures[0]
             return ModeNotProven(
                 "unproven: nothing shows which kernels ran, so no claim counts these answers",
                 file=self.folder / VALIDATION,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import report
-from harness.analyse import Claim, Summary, Validation
+from harness.analyse import Claim, RunState, Summary, Validation, state_of
 from harness.errors import EnvironmentError_, UsageError
 from harness.files import write_whole
 from harness.jobs import Done
@@ -69,8 +69,13 @@ class OpenedRun:
 
     @property
     def countable(self) -> bool | None:
-        """What validation says; ``None`` where nobody asked it, or the records changed since."""
-        return self._numbers[1].ok if self._numbers[1] else None
+        """Whether the run counts; ``None`` where nobody asked, or the records changed since."""
+        return None if self.state is RunState.NOT_VALIDATED else self.state is RunState.COUNTS
+
+    @property
+    def state(self) -> RunState:
+        """What `harness runs` says: ``counts``, ``unfinished``, ``unproven``, and what else."""
+        return state_of(self.files, self._numbers[1])
 
     @property
     def claims(self) -> tuple[Claim, ...]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness import report
-from harness.analyse import MOST_HASHED, kept_validation
+from harness.analyse import MOST_HASHED, RunState, kept_validation, state_of
 from harness.errors import HarnessError, UsageError, nearest
 from harness.hostile import visible
 from harness.jobs import Done
@@ -19,6 +19,7 @@ from harness.report import Change
 
 _NO_RUN = "no run yet: `harness run`, or `harness demo` on any machine, makes one"
 _USUAL = Path("results")
+_EARLIER = {RunState.COUNTS: "counted", RunState.DOES_NOT_COUNT: "did not count"}
 _HEADS = ("run", "state", "records", "device", "vLLM")
 
 
@@ -76,15 +77,12 @@ def _experiments(results: Path) -> Iterator[Path]:
 def _row(told: Path, results: Path) -> dict[str, str]:
     folder, experiment = told.parent, told.name != RECORDS
     files = RunFiles(folder / RECORDS, folder)
-    there = 0
-    if told.name != METADATA:
-        with told.open("rb") as stream:
-            there = sum(1 for _ in stream)
+    there = 0 if told.name == METADATA else RunFiles(told, folder).lines_there
     state = "unreadable"
     with suppress(HarnessError):
         files = read_run_files(folder)
-        state = "rows" if experiment and there else _state(files, there)
-    planned = None if experiment else files.metadata.get("planned_records")
+        state = "rows" if experiment and there else _state(files)
+    planned = None if experiment else files.planned_records
     device, version = files.device_name or files.device_kind, files.versions.get("vllm")
     cells = (
         folder.relative_to(results),
@@ -96,22 +94,18 @@ def _row(told: Path, results: Path) -> dict[str, str]:
     return dict(zip(_HEADS, (visible(str(cell)) for cell in cells), strict=True))
 
 
-def _state(files: RunFiles, there: int) -> str:
-    """``counts``, ``does not count``, ``not validated`` or ``unfinished``.
+def _state(files: RunFiles) -> str:
+    """The run's state, as every verb says it, by the digests of what was validated.
 
-    As every verb says it, by the digests of what was validated. A file that is too large to be
-    hashed for a list is compared by its size alone, and then the state is of an earlier time.
+    A file that is too large to be hashed for a list is compared by its size alone, and then what
+    was judged is of an earlier time.
     """
-    if (validation := kept_validation(files, MOST_HASHED)) is not None:
-        whole = all(one.bytes <= MOST_HASHED for one in validation.judged.values())
-        told = ("counts", "does not count") if whole else ("counted", "did not count")
-        return told[not validation.ok] + ("" if whole else " when validated")
-    planned = files.metadata.get("planned_records")
-    if isinstance(planned, int) and there < planned:
-        return "unfinished"
-    sessions = files.metadata.get("sessions")
-    ended = isinstance(sessions, list) and sessions and sessions[-1].get("ended_at")
-    return "not validated" if ended or not sessions else "unfinished"
+    validation = kept_validation(files, MOST_HASHED)
+    state = state_of(files, validation)
+    judged = validation.judged.values() if validation else ()
+    if state is RunState.UNFINISHED or all(one.bytes <= MOST_HASHED for one in judged):
+        return state
+    return f"{_EARLIER.get(state, state)} when validated"
 
 
 def shown(run: Path, number: int | None) -> Done:
@@ -123,11 +117,12 @@ def shown(run: Path, number: int | None) -> Done:
     summary, validation = numbers_of(run)
     changes = report.changes_of(run)
     if number is None:
+        files = read_run_files(run)
         screen = report.screen_lines(
             summary,
             report.first_changes(run),
-            countable=validation.ok if validation else None,
-            measured=report.measured_on(summary, read_run_files(run)),
+            state=state_of(files, validation),
+            measured=report.measured_on(summary, files),
         )
         more = f"{len(changes)} changes: harness show {run} --flip 1" if changes else ""
         return Done([*screen, *filter(None, [more])])

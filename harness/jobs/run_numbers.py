@@ -12,11 +12,13 @@ from harness import people, report
 from harness.analyse import (
     SUMMARY,
     VALIDATION,
+    RunState,
     Summary,
     Validation,
     kept_numbers,
     kept_validation,
     read_numbers,
+    state_of,
     summarise_run,
     validate_run,
     with_judged,
@@ -70,12 +72,10 @@ def summarise(run: Path, output: Path | None, *, whole: bool = False) -> Done:
     summary, _, records = read_numbers(run)
     unkept = _unkept(target, summary)
     files = read_run_files(run)
-    kept = kept_validation(files)
-    countable = kept.ok if kept else None
     lines = report.screen_lines(
         summary,
         report.first_changes(run, records),
-        countable=countable,
+        state=state_of(files, kept_validation(files)),
         measured=report.measured_on(summary, files),
     )
     if whole:
@@ -123,7 +123,8 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
         raise UsageError(f"--require-modes: {error}", hint=hint) from None
     target = _folder_of_numbers(run) / VALIDATION
     found = validate_run(run, require_modes=required, expected_rows_per_mode=rows_per_mode)
-    unkept = _unkept(target, found := with_judged(found, read_run_files(run)))
+    files = read_run_files(run)
+    unkept = _unkept(target, found := with_judged(found, files))
     counts = ("n_records", "n_ok", "startup_error_count")
     lines = [", ".join(f"{name} = {getattr(found, name)}" for name in counts)]
     lines += (
@@ -132,7 +133,9 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
     for finding in found.findings:
         mark = "FAILED" if finding.status is Status.FAILED else finding.status.words
         lines.append(f"{mark:<12} {finding.check}: {finding.message}")
-    message = f"{len(found.failures)} check(s) failed: this run does not count"
+    state = state_of(files, found)
+    is_so = state if state is RunState.DOES_NOT_COUNT else f"is {state}"
+    message = f"{len(found.failures)} check(s) failed: this run {is_so}"
     failure = GateFailed(message, file=target, detail=found.reasons)
     remarks = [f"not kept: {unkept}"] if unkept else []
     return Done(lines, found, remarks=remarks, failure=None if found.ok else failure)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import conduct, records
+from harness.analyse import state_of
 from harness.candidates import Candidate
 from harness.errors import IncompleteRun, UsageError, shown
 from harness.findings import Status
@@ -140,7 +141,7 @@ def concluded(done: conduct.Conclusion) -> Done:
         validation = f"{failed} of {len(findings)} checks failed"
     standard = done.summary.mode(Mode.STANDARD)
     unchanged = standard.records and not standard.text_changes.count
-    box, rest = verdict_box(done.summary, countable=done.validation.ok)
+    box, rest = verdict_box(done.summary, state=state_of(files, done.validation))
     shows_nothing = done.summary.stack.device == "cpu" and unchanged
     lines = [
         *below(done.summary, first_changes(done.folder)),

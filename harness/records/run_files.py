@@ -202,6 +202,20 @@ class RunFiles:
         return spec if isinstance(spec, Mapping) else {}
 
     @property
+    def planned_records(self) -> int | None:
+        """How many records the plan asked for; ``None`` where it is not recorded."""
+        planned = self.metadata.get("planned_records")
+        return planned if isinstance(planned, int) else None
+
+    @property
+    def lines_there(self) -> int:
+        """Whole lines of the records file; 0 where there is none. A line that was cut is none."""
+        if not self.records_path.is_file():
+            return 0
+        with self.records_path.open("rb") as stream:
+            return sum(line.endswith(b"\n") for line in stream)
+
+    @property
     def lacks_logs(self) -> bool:
         """Whether the servers are somebody else's and the run was given no log of theirs."""
         servers = object_in(self.spec, "external").values()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.analyse import Summary, Validation
+from harness.analyse import Summary, Validation, state_of
 from harness.compare import Comparison, GateFinding, SampleComparison
 from harness.records import Record, RunFiles
 from harness.report import in_words, standing
@@ -18,7 +18,7 @@ from harness.report import sections_images as images
 from harness.report import sections_summary as told
 from harness.report.changed_answers import change_groups, changed_pairs, examples, sample_groups
 from harness.report.divergences import Divergences
-from harness.report.document import Check, Document, Look, Section, Suite, Tone
+from harness.report.document import Check, Document, Look, Section, Suite
 from harness.report.text import headline_clauses
 from harness.report.wording import wording
 
@@ -74,10 +74,11 @@ def run_document(
         conduct.conditions_section(files, summary),
     )
     run_id = files.run_id or summary.run_id or "records"
-    banner = standing.run_banner(validation)
+    state = state_of(files, validation)
+    banner = standing.run_banner(summary, state, validation)
     checks = standing.validation_cases(validation.findings if validation else (), banner)
     flips = standing.invariance_cases(summary, groups[0].changes)
-    sentence = in_words.headline(summary, countable=banner.tone is not Tone.BAD)
+    sentence = in_words.headline(summary, state)
     context = standing.measured_on(summary, files)
     facts = (("run_id", run_id), ("result", sentence), ("measured_on", context))
     return Document(

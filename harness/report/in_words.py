@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.analyse import Claim, ClaimStatus, Counted, Summary
+from harness.analyse import Claim, ClaimStatus, Counted, Rate, RunState, Summary
 from harness.numbers import p_equals, percent
 from harness.report.document import Section
 from harness.report.wording import wording
@@ -31,10 +31,13 @@ def _resolved(summary: Summary, endpoint: Endpoint) -> bool:
     return pairs is not None and pairs.prompts.p_two_sided < ALPHA
 
 
-def headline(summary: Summary, *, countable: bool) -> str:
+def headline(summary: Summary, state: RunState = RunState.COUNTS) -> str:
     """What people quote, by prompt; it says so itself when the run does not count."""
     said = " ".join(sentences(summary)) or _word("nothing")
-    return said if countable else f"Not countable: {said[0].lower()}{said[1:]}"
+    if state is RunState.COUNTS:
+        return said
+    open_ = state in (RunState.UNFINISHED, RunState.UNPROVEN)
+    return f"{state.capitalize() if open_ else 'Not countable'}: {said[0].lower()}{said[1:]}"
 
 
 def sentences(summary: Summary) -> list[str]:
@@ -45,10 +48,10 @@ def sentences(summary: Summary) -> list[str]:
         return []
     lead = "batch" if modes[0] is Mode.STANDARD else "batch_invariant"
     moved = any(_of(summary, mode, e).rows.count for mode in modes for e in Endpoint)
-    said = [_word(lead, _count(found[0], NOUNS[shown] if moved else "label or its text"))]
+    said = [_word(lead, _count(found[0], NOUNS[shown] if moved else "label or its text", summary))]
     if len(found) > 1:
-        said[0] += " " + _word("other", _other(found[1], found[0]))
-        said += _chance(summary, shown)
+        said[0] += " " + _word("other", _other(found[1], found[0], summary))
+        said += [] if summary.unfinished else _chance(summary, shown)
     if not summary.leading:
         return [*said, _word("study")]
     return said if moved else [*said, *_not_the_batch(summary)]
@@ -82,23 +85,34 @@ def _word(name: str, *facts: object) -> str:
     return wording(f"verdict/{name}").prose.format(*facts)
 
 
-def _count(of: Counted, noun: str) -> str:
+def _count(of: Counted, noun: str, summary: Summary) -> str:
     """``the answers to 7 of 8 prompts changed their text``; by row where prompts are not known."""
-    unit, rate = ("prompts", of.prompts) if of.prompts.n else ("rows", of.rows)
+    rate, asked = _asked(of, summary)
     if not rate.count:
-        room = f" (up to {percent(rate.upper95)} may)" if rate.upper95 is not None else ""
-        return f"no answer to {rate.n} {unit} changed its {noun}{room}"
-    return f"the answers to {rate.count} of {rate.n} {unit} changed their {noun}"
+        return f"no answer to {asked} changed its {noun}{_room(of)}"
+    return f"the answers to {rate.count} of {asked} changed their {noun}"
 
 
-def _other(of: Counted, first: Counted) -> str:
-    """``none did (up to 6.6% may)``."""
-    unit, rate = ("prompts", of.prompts) if of.prompts.n else ("rows", of.rows)
+def _other(of: Counted, first: Counted, summary: Summary) -> str:
+    """``none did (up to 6.6% of prompts may)``; of how many, where not as many were asked."""
+    rate, asked = _asked(of, summary)
+    alike = of.rows.n == first.rows.n and not summary.unfinished
     if not rate.count:
-        room = f" (up to {percent(rate.upper95)} may)" if rate.upper95 is not None else ""
-        return f"none did{room}" if first.rows.count else f"none did either{room}"
-    every = first.prompts.n or first.rows.n
-    return f"{rate.count} did" if rate.n == every else f"{rate.count} of {rate.n} {unit} did"
+        none = "none" if alike else f"none of the {asked}"
+        return f"{none} did{'' if first.rows.count else ' either'}{_room(of)}"
+    return f"{rate.count} did" if alike else f"{rate.count} of {asked} did"
+
+
+def _asked(of: Counted, summary: Summary) -> tuple[Rate, str]:
+    """The rate that is told, and of what: ``8 prompts``, ``1 prompt asked so far``, ``9 rows``."""
+    rate, unit = (of.prompts, "prompt") if of.prompts.n else (of.rows, "row")
+    told = f"{rate.n} {unit}{'' if rate.n == 1 else 's'}"
+    return rate, f"{told} asked so far" if summary.unfinished else told
+
+
+def _room(of: Counted) -> str:
+    rate, units = (of.prompts, "prompts") if of.prompts.n else (of.rows, "rows")
+    return f" (up to {percent(rate.upper95)} of {units} may)" if rate.upper95 is not None else ""
 
 
 def _chance(summary: Summary, endpoint: Endpoint) -> Iterator[str]:
@@ -132,7 +146,8 @@ def shows(summary: Summary) -> tuple[str, ...]:
     beside = _beside(summary, leading_endpoint(summary))
     if len(summary.by_mode) < len(MODES):
         unproven = [_word("unproven")] if summary.stack.unproven else []
-        return (*beside, _word("one_mode"), *unproven, _word("open_scan"))
+        known = _tells_which(summary) and not unproven
+        return (*beside, _word("one_mode" if known else "counts"), *unproven, _word("open_scan"))
     status = {(c.claim, c.endpoint): c.status for c in summary.claims}
     told = [_shown(status, endpoint) for endpoint in Endpoint]
     known = [text for text in told if text]
@@ -141,6 +156,12 @@ def shows(summary: Summary) -> tuple[str, ...]:
     if known and missing:
         said.append(_word("unresolved", missing[0]))
     return (*beside, *said, _word("open_cpu" if summary.stack.device == "cpu" else "open"))
+
+
+def _tells_which(summary: Summary) -> bool:
+    """Whether one mode's answers changed with the batch, and not with a cache that S0 had."""
+    of_batch = (summary.counted(m, summary.leading, e) for m in summary.by_mode for e in Endpoint)
+    return summary.leading is not None and any(one.rows.count for one in of_batch)
 
 
 def _shown(status: dict[tuple[str, Endpoint | None], ClaimStatus], endpoint: Endpoint) -> str:

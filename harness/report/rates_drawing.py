@@ -21,7 +21,7 @@ def rates_svg(summary: Summary) -> str:
         (e, mode, summary.counted(mode, effect, e)) for e in Endpoint for mode in summary.by_mode
     ]
     height = _TOP + _ROW * len(rows) + 40
-    title = escape(visible(headline(summary, countable=True)))
+    title = escape(visible(headline(summary)))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 {height}" width="860" '
         f'height="{height}" font-family="sans-serif" font-size="13" role="img">',

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from shutil import get_terminal_size
 from textwrap import wrap
 
-from harness.analyse import Counted, Summary
+from harness.analyse import Counted, RunState, Summary
 from harness.flips import unscored_text
 from harness.hostile import visible
 from harness.numbers import percent, rate_text
 from harness.report.answer_windows import AnswerView, marked_text, narrowed
 from harness.report.document import Example
 from harness.report.in_words import finding_rows, sentences, shows
+from harness.report.standing import state_title
 from harness.words import MODES, Effect, Endpoint
 
 COLUMNS = 80
@@ -26,8 +27,10 @@ _COMPARED = {
     Effect.CACHE: "the second time alone against the first",
     Effect.NOISE: "alone once more, with nothing changed",
 }
-_NOT_COUNTABLE = "NOT COUNTABLE: do not quote these numbers as a result."
-_NOT_VALIDATED = "Not validated: `harness validate` says whether these numbers count."
+_STATES = {
+    RunState.DOES_NOT_COUNT: "NOT COUNTABLE: do not quote these numbers as a result.",
+    RunState.NOT_VALIDATED: "Not validated: `harness validate` says whether these numbers count.",
+}
 
 
 def columns() -> int:
@@ -52,15 +55,18 @@ def _wrapped(text: str) -> list[str]:
     return wrap(visible(text), columns() - 4, break_on_hyphens=False)
 
 
-def verdict_box(summary: Summary, *, countable: bool | None = True) -> tuple[list[str], list[str]]:
+def verdict_box(
+    summary: Summary, *, state: RunState = RunState.COUNTS
+) -> tuple[list[str], list[str]]:
     """The verdict in words: at most five lines of it in a frame, and what goes out of that.
 
     It says first where the run does not count.
 
     Args:
-        countable: what validation says, ``None`` where nobody asked it.
+        state: as `state_of` says.
     """
-    first = () if countable else (_NOT_COUNTABLE if countable is False else _NOT_VALIDATED,)
+    why = _STATES.get(state) or state_title(summary, state)
+    first = (f"{why.rstrip('.')}.",) if why else ()
     said = sentences(summary) or ["No record was counted."]
     while len(_wrapped(" ".join(said))) > _BOX_LINES - len(first) and len(said) > 1:
         said = said[:-1]
@@ -78,7 +84,7 @@ def screen_lines(
     summary: Summary,
     examples: Sequence[Example] = (),
     *,
-    countable: bool | None = True,
+    state: RunState = RunState.COUNTS,
     measured: str = "",
 ) -> list[str]:
     """What a person sees of a run first; the rest is `detail_lines`.
@@ -86,7 +92,7 @@ def screen_lines(
     Args:
         measured: device and versions, as `measured_on` gives them.
     """
-    box, rest = verdict_box(summary, countable=countable)
+    box, rest = verdict_box(summary, state=state)
     on = fitted(f"Measured on {visible(measured)}", columns(), "  ") if measured else []
     return [*box, *rest, *on, *below(summary, examples)]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from harness.analyse import Summary, Validation
+from harness.analyse import RunState, Summary, Validation
 from harness.compare import GateFinding
 from harness.findings import Finding, Status
 from harness.records import RunFiles
@@ -13,6 +13,13 @@ MAX_FAILURES = 500
 """Flips under the batch-invariant path that CI is told one by one."""
 MAX_CASES = 200
 """Places of one condition that CI is told one by one; the condition itself counts them all."""
+
+_TITLES = {
+    RunState.COUNTS: "",
+    RunState.DOES_NOT_COUNT: "Not countable: do not quote these numbers as a result",
+    RunState.NOT_VALIDATED: "Not countable: this run was not validated",
+    RunState.UNPROVEN: "Unproven: do not quote these numbers as a result",
+}
 
 
 def measured_on(summary: Summary, files: RunFiles) -> str:
@@ -51,10 +58,21 @@ def cpu_nature(runs: str) -> str:
     )
 
 
-def run_banner(validation: Validation | None) -> Banner:
+def state_title(summary: Summary, state: RunState) -> str:
+    """Why these numbers are not to be quoted; empty where the run counts."""
+    if state is RunState.UNFINISHED:
+        there, planned = summary.n_records, summary.stack.planned_records
+        lacks = "it did not come to its end"
+        if planned is not None and there < planned:
+            lacks = f"{there:,} of {planned:,} planned records are there"
+        return f"Unfinished: {lacks}; do not quote these numbers as a result"
+    return _TITLES[state]
+
+
+def run_banner(summary: Summary, state: RunState, validation: Validation | None) -> Banner:
     """Whether a run counts, with every check that failed or could not be made."""
     if validation is None:
-        return Banner(Tone.BAD, "Not countable: this run was not validated")
+        return Banner(Tone.BAD, state_title(summary, state))
     failed, unsure = (
         tuple(
             f"{f.words}: {f.message}" if f.message else f.words
@@ -63,9 +81,8 @@ def run_banner(validation: Validation | None) -> Banner:
         )
         for among in ((Status.FAILED,), (Status.NOT_CHECKED, Status.WARNING))
     )
-    if not validation.ok:
-        title = "Not countable: do not quote these numbers as a result"
-        return Banner(Tone.BAD, title, failed or ("no reason was recorded",))
+    if state is not RunState.COUNTS:
+        return Banner(Tone.BAD, state_title(summary, state), failed or ("no reason was recorded",))
     if unsure:
         return Banner(Tone.NOTE, "Countable with reservations: no check failed", unsure)
     return Banner(Tone.GOOD, "Countable: the run is complete and every check passed")

@@ -1,6 +1,8 @@
 """The sentences that people quote: by prompt, with one p, and what they show and do not show."""
 
+import json
 import re
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from msgspec.structs import replace
 from report_samples import report_of, study_report, summary_of
 from study_records import study_records
 
-from harness.analyse import MENDS, Counted, Summary, summarise_run
+from harness.analyse import MENDS, Counted, RunState, Summary, summarise_run
 from harness.analyse.tables import rate
 from harness.jobs.run_list import shown
 from harness.report import first_changes, load_report, rendered, screen_lines, verdict_box
@@ -37,27 +39,27 @@ def _flipped(summary: Summary, prompts: int, rows: int) -> Summary:
 
 def test_the_studys_comparison_is_told_by_prompt_and_says_what_it_cannot_tell():
     rows = [record | {"batch_size": size} for record in study_records() for size in (8, 16)]
-    assert headline(summary_of(rows), countable=True) == (
+    assert headline(summary_of(rows)) == (
         "In a batch, the answers to 22 of 55 prompts changed their label. With batch-invariant "
-        "kernels, none did (up to 5.3% may). Unlikely by chance (p=4.8e-07, by prompt). Compared "
-        "with the first answer alone (S0), which cannot tell a batch from a cache."
+        "kernels, none did (up to 5.3% of prompts may). Unlikely by chance (p=4.8e-07, by "
+        "prompt). Compared with the first answer alone (S0), which cannot tell a batch from a cache."
     )
 
 
 def test_a_zero_in_the_headline_is_bounded_by_the_unit_that_leads():
-    said = headline(_kept(FA2), countable=True)
-    assert "With batch-invariant kernels, none did (up to 20.6% may)" in said
+    said = headline(_kept(FA2))
+    assert "With batch-invariant kernels, none did (up to 20.6% of prompts may)" in said
 
 
 def test_where_labels_do_not_tell_the_modes_apart_and_texts_do_the_texts_lead():
     summary = _flipped(_kept(FA3), 2, 2)
-    said = headline(summary, countable=True)
+    said = headline(summary)
     assert said.startswith("In a batch, the answers to 19 of 25 prompts changed their text.")
     assert "Label changes: 2 of 25 and 0 of 25." in shows(summary)
 
 
 def test_where_s1_was_asked_the_batch_effect_leads_by_prompt():
-    assert headline(_kept(FA3), countable=True) == (
+    assert headline(_kept(FA3)) == (
         "In a batch, the answers to 19 of 25 prompts changed their text. With batch-invariant "
         "kernels, 6 did. Unlikely by chance (p=9.8e-04, by prompt)."
     )
@@ -84,6 +86,40 @@ def test_one_mode_shows_nothing_about_kernels():
     assert shows(summary_of(one))[-1].startswith("Does not show: whether the kernels")
 
 
+def test_one_mode_shows_which_prompts_change_only_where_the_batch_changed_one() -> None:
+    nothing, which = "Shows: these counts and nothing more.", "Shows: which of these prompts change"
+    study = [record for record in study_records() if record["mode"] == "standard"]
+    assert nothing in shows(summary_of(study))  # S0 cannot tell the batch from a cache
+    only = Mode.STANDARD
+    changed = replace(_kept(FA3), by_mode={only: _kept(FA3).by_mode[only]})
+    assert any(said.startswith(which) for said in shows(changed))
+    unproven = replace(changed, stack=replace(changed.stack, unproven=("start 1 is unproven",)))
+    assert nothing in shows(unproven)
+    assert any(said.startswith("Unproven: ") for said in shows(unproven))
+    smol = replace(_kept(SMOL), by_mode={only: _kept(SMOL).by_mode[only]})
+    assert nothing in shows(smol)  # its answers changed with the cache alone
+
+
+def test_of_a_mode_that_was_not_asked_of_every_prompt_it_is_said_of_how_many(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "cut"
+    shutil.copytree(FA2, run, copy_function=shutil.copyfile)
+    rows = (run / "vllm_records.jsonl").read_text("utf-8").splitlines(keepends=True)
+    whole = [row for row in rows if json.loads(row)["mode"] == "standard"]
+    other = [row for row in rows if json.loads(row)["mode"] != "standard"]
+    (run / "vllm_records.jsonl").write_text("".join([*whole, other[0]]), "utf-8")
+    (run / "summary.json").unlink()
+    said = "With batch-invariant kernels, none of the 1 prompt asked so far did (up to 95.0% of"
+    for form in ("md", "html"):
+        page = rendered(load_report(run, summarise_run(run)), form).split("What is established")[0]
+        assert said in " ".join(page.split())
+        assert "p=" not in page
+        assert "Nothing tells the two apart" not in page
+    box = " ".join(" ".join(line[2:-2] for line in verdict_box(summarise_run(run))[0]).split())
+    assert said in box
+
+
 def test_a_terminal_of_80_columns_holds_the_first_screen():
     examples = study_report().examples
     lines = screen_lines(_kept(FA3), examples)
@@ -92,18 +128,18 @@ def test_a_terminal_of_80_columns_holds_the_first_screen():
 
 
 def test_a_run_that_does_not_count_says_so_before_anything_else():
-    box, _ = verdict_box(summary_of(study_records()), countable=False)
+    box, _ = verdict_box(summary_of(study_records()), state=RunState.DOES_NOT_COUNT)
     assert "NOT COUNTABLE" in box[1]
 
 
 @pytest.mark.parametrize("width", [80, 130])
-@pytest.mark.parametrize("countable", [True, False, None])
+@pytest.mark.parametrize("state", RunState)
 @pytest.mark.parametrize("run", KEPT)
 def test_the_box_has_five_lines_and_what_goes_out_of_it_stands_below(
-    run: Path, countable: bool | None, width: int, monkeypatch: pytest.MonkeyPatch
+    run: Path, state: RunState, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    box, rest = verdict_box(_kept(run), countable=countable)
+    box, rest = verdict_box(_kept(run), state=state)
     assert len(box) - 2 <= 5
     assert max(map(len, [*box, *rest])) <= min(width, 120)
     told = " ".join(" ".join([*(line[2:-2] for line in box[1:-1]), *rest]).split())
