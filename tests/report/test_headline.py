@@ -42,7 +42,8 @@ def test_the_studys_comparison_is_told_by_prompt_and_says_what_it_cannot_tell():
     assert headline(summary_of(rows)) == (
         "In a batch, the answers to 22 of 55 prompts changed their label. With batch-invariant "
         "kernels, none did (up to 5.3% of prompts may). Unlikely by chance (p=4.8e-07, by "
-        "prompt). Compared with the first answer alone (S0), which cannot tell a batch from a cache."
+        "prompt). Compared with the first answer alone (S0), which cannot tell a batch from a "
+        "cache."
     )
 
 
@@ -86,18 +87,23 @@ def test_one_mode_shows_nothing_about_kernels():
     assert shows(summary_of(one))[-1].startswith("Does not show: whether the kernels")
 
 
+def _of_standard(both: Summary) -> Summary:
+    """The summary as if standard mode alone had been asked."""
+    only = Mode.STANDARD
+    by_mode, askings = {only: both.by_mode[only]}, {only: both.askings[only]}
+    return replace(both, by_mode=by_mode, askings=askings)
+
+
 def test_one_mode_shows_which_prompts_change_only_where_the_batch_changed_one() -> None:
     nothing, which = "Shows: these counts and nothing more.", "Shows: which of these prompts change"
     study = [record for record in study_records() if record["mode"] == "standard"]
     assert nothing in shows(summary_of(study))  # S0 cannot tell the batch from a cache
-    only = Mode.STANDARD
-    changed = replace(_kept(FA3), by_mode={only: _kept(FA3).by_mode[only]})
+    changed = _of_standard(_kept(FA3))
     assert any(said.startswith(which) for said in shows(changed))
     unproven = replace(changed, stack=replace(changed.stack, unproven=("start 1 is unproven",)))
     assert nothing in shows(unproven)
     assert any(said.startswith("Unproven: ") for said in shows(unproven))
-    smol = replace(_kept(SMOL), by_mode={only: _kept(SMOL).by_mode[only]})
-    assert nothing in shows(smol)  # its answers changed with the cache alone
+    assert nothing in shows(_of_standard(_kept(SMOL)))  # changed with the cache alone
 
 
 def test_of_a_mode_that_was_not_asked_of_every_prompt_it_is_said_of_how_many(
