@@ -29,6 +29,7 @@ _COMPARED = {
 }
 _STATES = {
     RunState.DOES_NOT_COUNT: "NOT COUNTABLE: do not quote these numbers as a result.",
+    RunState.UNPROVEN: "NOT COUNTABLE, unproven: do not quote these numbers as a result.",
     RunState.NOT_VALIDATED: "Not validated: `harness validate` says whether these numbers count.",
 }
 

@@ -18,7 +18,7 @@ _TITLES = {
     RunState.COUNTS: "",
     RunState.DOES_NOT_COUNT: "Not countable: do not quote these numbers as a result",
     RunState.NOT_VALIDATED: "Not countable: this run was not validated",
-    RunState.UNPROVEN: "Unproven: do not quote these numbers as a result",
+    RunState.UNPROVEN: "Not countable, unproven: do not quote these numbers as a result",
 }
 
 
