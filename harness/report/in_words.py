@@ -146,8 +146,8 @@ def shows(summary: Summary) -> tuple[str, ...]:
     beside = _beside(summary, leading_endpoint(summary))
     if len(summary.by_mode) < len(MODES):
         unproven = [_word("unproven")] if summary.stack.unproven else []
-        known = _tells_which(summary) and not unproven
-        return (*beside, _word("one_mode" if known else "counts"), *unproven, _word("open_scan"))
+        tells = _tells_which(summary) and not unproven
+        return (*beside, _word("one_mode" if tells else "counts"), *unproven, _word("open_scan"))
     status = {(c.claim, c.endpoint): c.status for c in summary.claims}
     told = [_shown(status, endpoint) for endpoint in Endpoint]
     known = [text for text in told if text]
