@@ -273,7 +273,8 @@ def test_one_url_is_enough_for_a_scan_and_for_a_run_of_one_mode(capsys, tmp_path
     assert json.loads(record)["status"] == "ok"
     assert open_run("results/one").countable is not None  # it was validated as it ended
     assert open_run("results/one").state == "unproven"
-    assert "Shows: these counts and nothing more." in " ".join(said(capsys, "show", "one")[1].split())
+    shown = " ".join(said(capsys, "show", "one")[1].split())
+    assert "Shows: these counts and nothing more." in shown
     code, listed = said(capsys, "runs")
     assert re.search(r"^one +unproven ", listed, re.MULTILINE)
     assert re.search(r"^s +unproven ", listed, re.MULTILINE)
