@@ -191,7 +191,9 @@ def _attended(
     site = find_site(prepared.spec, progress)
     if not path.exists() and options.workers in (None, HERE, LOCAL):
         launches = launches_of(prepared, prepared.plan, path, site, place=options.place)
-        site.backend.check(launches[0][1])
+        theirs = prepared.spec.backend is BackendName.EXTERNAL
+        for _, one in launches if theirs else launches[:1]:
+            site.backend.check(one)
     with RunFolder(path) as folder, sigterm_is_interrupt():
         _insist_on_hope(folder, progress, retry_errors=options.retry_errors)
         open_logbook(folder.path / "harness.jsonl")

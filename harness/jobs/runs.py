@@ -26,6 +26,8 @@ from harness.settings import Expect, LoadedSpec, ModelSpec, RunSpec
 from harness.tasks import Population
 from harness.words import Asking, DispatchMode, Endpoint, Mode, RequestEndpoint
 
+FIRST_TRY = 16
+"""Prompts that a scan asks where a server's URL is all that it was given."""
 _INCONCLUSIVE = (
     "inconclusive on this CPU: the standard path changed no answer here, so there was nothing for "
     "the batch-invariant path to remove"
@@ -261,13 +263,15 @@ def scan(
     if select not in records.SELECTIONS:
         raise UsageError(f"--select: '{select}' is not one of {', '.join(records.SELECTIONS)}")
     modes = loaded.spec.modes[: None if both_modes else 1]
-    changes = {"modes": modes, "expect": Expect()}
+    changes: dict[str, Any] = {"modes": modes, "expect": Expect()}
+    changes |= {"limit": FIRST_TRY} if loaded.first_try else {}
     scanned = replace(loaded, spec=loaded.spec.model_copy(update=changes))
     ready = prepared(scanned, population_rows(batch_sizes))
     for line in scan_lines(ready, usd_per_hour):
         announce(line)
-    if loaded.asks_for_models and scanned.spec.limit is None:
-        announce(f"all prompts of {loaded.file}: --limit 16 asks the first, --tasks DIR your own")
+    if loaded.first_try:
+        every = f"--limit {len(ready.population.prompts)} asks all, --tasks DIR your own"
+        announce(f"a first try, the first {FIRST_TRY} prompts of {loaded.file}: {every}")
     exported: list[records.ExportedCandidates] = []
 
     def export(folder: Path) -> None:
@@ -297,8 +301,9 @@ def scan(
 def scan_lines(ready: conduct.Prepared, usd_per_hour: float | None) -> Iterator[str]:
     """What a scan takes and can show: one mode alone is set against nothing, so it detects none."""
     total = estimate(ready.spec, ready.plan)
+    prompts = len(ready.population.prompts[: ready.spec.limit])
     yield (
-        f"{total.records:,} rows of {len(ready.population.prompts):,} prompts in "
+        f"{total.records:,} rows of {prompts:,} prompts in "
         f"{total.lifetimes} server lifetimes: {total.requests:,} requests for {total.answers:,} "
         "answers"
     )

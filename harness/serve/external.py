@@ -19,13 +19,21 @@ from urllib.parse import urlsplit
 import httpx
 
 from harness.errors import EnvironmentError_, HarnessError, UsageError
+from harness.hostile import visible
 from harness.prove import ServerProcess, read_process
 from harness.secrets import without_url_password
 from harness.serve.launch import LaunchOptions
 from harness.serve.log_files import copy_log, new_log
 from harness.serve.own_endpoints import server_info
 from harness.serve.protocol import Server, ServerState
-from harness.serve.readiness import is_final, is_page, listed_models, remedy, told_error
+from harness.serve.readiness import (
+    is_final,
+    is_page,
+    listed_models,
+    naming_it,
+    remedy,
+    told_error,
+)
 from harness.settings import ExternalServer as Given
 from harness.wire import Heard, NotHeard, ask, authorization, hidden, line_to
 from harness.words import BackendName, Mode
@@ -73,6 +81,22 @@ class ExternalBackend:
         server = Given(url=options.base_url, api_key_env=options.key_variable)
         if refusal := external_refusal(options.mode, server, self._transport):
             raise refusal
+        listed = self._listed(options)
+        if listed and not {*_ours(options)} & {*listed}:
+            names = ", ".join(map(visible, listed))
+            where = without_url_password(options.base_url)
+            raise UsageError(
+                f"the server at {where} serves {names}, not {options.model}",
+                hint=naming_it(options.model, [*map(visible, listed)]),
+            )
+
+    def _listed(self, options: LaunchOptions) -> tuple[str, ...]:
+        """What the server says that it serves; nothing where it does not say, as while it loads."""
+        with _client(options.base_url, self._transport, options.headers) as client:
+            heard = _whatever(client, "/v1/models")
+        with suppress(NotHeard):
+            return listed_models(heard) if isinstance(heard, Heard) and heard.ok else ()
+        return ()
 
     def _require_two_servers(self, one: Mode, other: Mode) -> None:
         urls = [self._servers[mode].url.rstrip("/") for mode in (one, other)]
@@ -104,17 +128,16 @@ class ExternalBackend:
     def start(self, options: LaunchOptions, run_folder: Path) -> ExternalServer:
         """Take note of the server; nothing is started."""
         self.check(options)
-        listed: tuple[str, ...] = ()
-        with _client(options.base_url, self._transport, options.headers) as client:
-            heard = _whatever(client, "/v1/models")
-        with suppress(NotHeard):
-            listed = listed_models(heard) if isinstance(heard, Heard) and heard.ok else ()
-        # the candidates' name of our model, or its hub id
-        ours = (options.served_model_name, options.model, options.hf_id)
-        served = next((name for name in ours if name in listed), options.served_model_name)
+        listed = self._listed(options)
+        served = next((n for n in _ours(options) if n in listed), options.served_model_name)
         return ExternalServer(
             replace(options, served_model_name=served), run_folder, self._transport
         )
+
+
+def _ours(options: LaunchOptions) -> tuple[str, ...]:
+    """The names that may be our model's: as it is served here, of the candidates, of the hub."""
+    return options.served_model_name, options.model, options.hf_id
 
 
 class ExternalServer(Server):

@@ -9,7 +9,7 @@ gone, who lets one wait is busy.
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -307,6 +307,12 @@ class Liveness:
         return ("" if heard.ok else f"/health: {heard}"), _UNHEALTHY_S
 
 
+def naming_it(model: str, listed: Sequence[str]) -> str:
+    """What to type where a server of somebody else serves our model under another name."""
+    one = listed[0] if len(listed) == 1 else "SERVED_NAME"
+    return f"say what it serves: --model {model}={one}"
+
+
 def _require_model(server: Server, listed: tuple[str, ...], served_model: str) -> None:
     if served_model in listed:
         return
@@ -316,8 +322,7 @@ def _require_model(server: Server, listed: tuple[str, ...], served_model: str) -
         "choose another --port or correct the image's entrypoint"
     )
     if server.options.backend is BackendName.EXTERNAL:
-        one = listed[0] if len(listed) == 1 else "SERVED_NAME"
-        hint = f"say what it serves: --model {server.options.model}={one}"
+        hint = naming_it(server.options.model, listed)
     raise StartupFailed(
         f"the server at {without_url_password(server.base_url)} serves {named}, not {served_model}",
         hint=hint,

@@ -56,6 +56,7 @@ class LoadedSpec:
     ``given`` is only what the file, what it extends, and the flags said; ``file`` is the profile or
     YAML file, as it was named; ``notes`` are what a person should know of how it was read.
     ``asks_for_models``: the flags name servers of somebody else and no model, so it is theirs.
+    ``first_try``: they name no prompts either, so a few of the shipped ones are asked.
     """
 
     spec: RunSpec
@@ -63,6 +64,7 @@ class LoadedSpec:
     file: str
     notes: tuple[str, ...] = ()
     asks_for_models: bool = False
+    first_try: bool = False
 
     @property
     def is_profile(self) -> bool:
@@ -181,6 +183,8 @@ def with_spec_flags(
             loaded = load_spec(source, apply_flags([*pairs, *of_jobs]))
         if theirs and source == default and "models" not in overrides:
             loaded = replace(loaded, asks_for_models=True)
+        if theirs and source == default and not {"tasks", "limit"} & set(overrides):
+            loaded = replace(loaded, first_try=True)
         if command.__name__ in _OF_CANDIDATES and source == default and not pairs:
             _refuse_nothing(command.__name__, loaded.spec)
         for note in loaded.notes:

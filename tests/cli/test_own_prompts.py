@@ -349,13 +349,38 @@ def test_a_flag_for_servers_that_the_harness_starts_is_refused_of_somebody_elses
     assert (code, f"leave {name} out" in text) == (2, True), text
 
 
-def test_a_scan_of_one_url_alone_says_what_it_takes_and_the_smaller_way(capsys) -> None:
+def test_a_scan_of_one_url_alone_is_a_short_first_try_and_says_how_to_take_all(capsys) -> None:
     with AnsweringServer("small") as server:
         # a name that is none ends it right after it said so
         code, text = said(capsys, "scan", "--url", server.url, "--run-id", "a/b")
     assert (code, "no name of a run folder" in text) == (2, True), text
-    assert "all prompts of study-d (profile): --limit 16 asks the first, --tasks DIR" in text
+    assert "a first try, the first 16 prompts of study-d (profile): --limit 320 asks all" in text
+    assert "64 rows of 16 prompts" in text
     assert "H200" not in text
+
+
+@pytest.mark.parametrize("more", [("--limit", 320), ("--tasks", "mine/tasks")])
+def test_a_scan_of_prompts_that_were_named_is_no_first_try(capsys, more) -> None:
+    assert said(capsys, "init", "mine")[0] == 0
+    with AnsweringServer("small") as server:
+        text = said(capsys, "scan", "--url", server.url, "--run-id", "a/b", *more)[1]
+    assert "no name of a run folder" in text
+    assert "first try" not in text
+
+
+@pytest.mark.parametrize("listed", ["other/name", "\x1b[2Jname"])
+def test_another_name_at_a_url_is_refused_before_anything_starts_with_what_to_type(
+    capsys, tmp_path: Path, listed: str
+) -> None:
+    assert said(capsys, "init", "mine")[0] == 0
+    words = ("run", "-c", "mine/run.yaml", "--modes", "standard", "--run-id", "r", "--quiet")
+    with AnsweringServer(listed) as server:
+        code, text = said(capsys, *words, "--url", server.url, "--max-tokens", 4)
+    assert code == 2, text
+    assert "name, not smollm2-135m (say what it serves: --model smollm2-135m=" in text
+    assert "goes on" not in text
+    assert "\x1b" not in text
+    assert not Path("results").exists()
 
 
 @pytest.mark.parametrize(
