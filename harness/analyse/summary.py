@@ -266,6 +266,9 @@ class Claim(Struct, frozen=True):
     unit: str = "prompt"
 
 
+_PLAIN = {"baseline_differs": "the kernels differ alone too"}
+
+
 class Threat(Struct, frozen=True):
     """Something that the run could not exclude: its identifier, and why it is left open."""
 
@@ -275,7 +278,7 @@ class Threat(Struct, frozen=True):
     @property
     def words(self) -> str:
         """The identifier for a line that people read: ``no batched repeats``."""
-        return self.threat.replace("_", " ")
+        return _PLAIN.get(self.threat, self.threat.replace("_", " "))
 
 
 class Flip(Struct, frozen=True):

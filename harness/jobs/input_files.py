@@ -13,6 +13,7 @@ from harness.families import FAMILIES
 from harness.files import sha256_of
 from harness.jobs import Done
 from harness.jobs.starting import scan_of
+from harness.numbers import count_of
 from harness.records import (
     export_candidates,
     first_record,
@@ -175,9 +176,16 @@ def import_task(
         f"{task.rows} rows read, {task.filtered} not chosen, {skipped.total()} not convertible",
         *(f"  {count} × {reason}" for reason, count in skipped.most_common()),
         f"lint: {errors} errors, {warnings} warnings (harness tasks lint {target})",
-        f"next: {_scanned(target)}   (which of them change: the candidates of a run)",
+        f"next: {_scanned(target)}   ({_which(target)} change: the candidates of a run)",
     )
     return Done(lines)
+
+
+def _which(task: Path) -> str:
+    """Whose changes a scan finds: it takes a folder, and the other tasks in it too."""
+    there = {path.name for path in task.parent.glob("*.yaml")} - {task.name}
+    others = count_of(len(there), "other task")
+    return f"which of them and of {others} there" if there else "which of them"
 
 
 def _scanned(task: Path) -> str:

@@ -138,10 +138,11 @@ def claims(summary: Summary) -> Section | None:
 
 
 def threats(summary: Summary) -> Section | None:
-    """What is not excluded."""
-    told = wording("run/threats")
-    rows = ((threat.words, threat.text) for threat in summary.threats)
-    return told.section(told.table("threats", rows))
+    """What is not excluded, each in one row with all that leaves it open."""
+    told, open_ = wording("run/threats"), dict[str, str]()
+    for one in summary.threats:
+        open_[one.words] = " ".join(filter(None, [open_.get(one.words), one.text]))
+    return told.section(told.table("threats", open_.items()))
 
 
 def uncontrolled(summary: Summary) -> Section | None:

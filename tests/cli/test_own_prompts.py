@@ -102,6 +102,14 @@ def test_a_table_becomes_a_task_with_its_other_columns(capsys, tmp_path: Path) -
     assert "lint: 0 errors" in text
 
 
+def test_an_import_beside_other_tasks_says_that_a_scan_of_the_folder_takes_them_too(capsys) -> None:
+    Path("p.csv").write_text("prompt\nHi\n")
+    words = ("tasks", "import", "csv", "p.csv", "-o")
+    told = "(which of them{} change"
+    assert told.format("") in said(capsys, *words, "t/one.yaml")[1]
+    assert told.format(" and of 1 other task there") in said(capsys, *words, "t/two.yaml")[1]
+
+
 @pytest.mark.parametrize("sign", [",", ";", "\t"])
 def test_a_table_is_read_with_the_separator_of_its_header(capsys, sign: str) -> None:
     Path("p.csv").write_text(

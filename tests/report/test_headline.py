@@ -17,6 +17,7 @@ from harness.jobs.run_list import shown
 from harness.report import first_changes, load_report, rendered, screen_lines, verdict_box
 from harness.report.in_words import headline, sentences, shows
 from harness.report.screen import example_lines
+from harness.report.sections_summary import threats
 from harness.words import Mode
 
 FA3 = Path(__file__).parents[2] / "results" / "reference" / "h100-vllm-0.19.1-schedules-fa3"
@@ -191,6 +192,17 @@ def test_no_name_of_a_check_and_no_name_of_an_asking_stands_on_the_first_screens
         assert not re.findall(r"\b(?:S0|S1|S2)\b|dispatches|a compared token", text)
         ids = {*MENDS, *(threat.threat for threat in _kept(run).threats)}
         assert not [name for name in ids if "_" in name and name in text.replace("\\", "")]
+
+
+def test_a_threat_stands_in_one_row_with_all_that_leaves_it_open_and_in_plain_words() -> None:
+    summary = _kept(FA3.with_name("h100-vllm-0.19.1-random-1b"))
+    table = threats(summary).tables[0]
+    heads = [row[0].text for row in table.rows]
+    assert len(heads) == len(set(heads)) < len(summary.threats)
+    told = " ".join(row[1].text for row in table.rows)
+    assert [one.text for one in summary.threats if one.text not in told] == []
+    assert "the kernels differ alone too" in heads
+    assert "baseline differs" not in "\n".join(screen_lines(summary))
 
 
 def test_a_hostile_name_cannot_act_in_a_terminal():
