@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tarfile
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,8 +34,14 @@ def test_the_table_of_readme_is_lines_of_the_page_of_results_as_they_stand_there
 
 @pytest.mark.parametrize("kept", SOME)
 def test_a_kept_certificate_is_what_its_runs_come_to(kept, tmp_path, capsys):
-    with tarfile.open(KEPT / kept / "runs.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    command = (
+        "tar",
+        "-xJf",
+        str(KEPT / kept / "runs.tar.xz"),
+        "-C",
+        str(tmp_path),
+    )  # as the page says
+    subprocess.run(command, check=True)
     runs = sorted(tmp_path.iterdir(), key=lambda run: run.name.rpartition("-")[2])
     of = [word for run in runs for word in ("--of", str(run))]
     with pytest.raises(SystemExit):
