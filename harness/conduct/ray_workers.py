@@ -27,7 +27,7 @@ from harness.conduct.lifetime import Bench, signals_deferred
 from harness.conduct.stream import Ack, Request
 from harness.conduct.workers import LOCAL, PipeWorker, Workers
 from harness.errors import EnvironmentError_
-from harness.numbers import count_of
+from harness.numbers import count_of, gigabytes_text
 from harness.serve import make_backend
 from harness.settings import RunSpec
 
@@ -198,6 +198,8 @@ def of_a_cluster(address: str, bench: Bench) -> Iterator[Workers]:
 
 @contextmanager
 def _connected(address: str, servers: int) -> Iterator[Any]:
+    if address != LOCAL:
+        _insist_on_listener(address)
     given: dict[str, Any] = {"address": address}
     own = tempfile.mkdtemp(prefix="harness-ray-")
     if address == LOCAL:
@@ -205,8 +207,6 @@ def _connected(address: str, servers: int) -> Iterator[Any]:
             os.environ.setdefault(name, value)
         given |= {"num_cpus": servers, "include_dashboard": False, "_temp_dir": own}
         given["object_store_memory"] = _STORE
-    else:
-        _insist_on_listener(address)
     import ray  # which reads the variables above
 
     _say_nothing(ray)
@@ -259,4 +259,5 @@ def _room(nodes: Sequence[Mapping[str, Any]], needs: Mapping[str, float]) -> int
 def _text(needs: Mapping[str, float]) -> str:
     if "num_gpus" in needs:
         return count_of(int(needs["num_gpus"]), "GPU")
-    return "one CPU" if "memory" not in needs else "one CPU and 3.5 GiB of memory"
+    memory = f" and {gigabytes_text(ON_A_CPU)} of memory" if "memory" in needs else ""
+    return f"one CPU{memory}"
