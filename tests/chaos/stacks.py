@@ -92,7 +92,7 @@ def interrupted_shrink(play: Play) -> None:
     rng = play.rng
     bench, record = _saved(play, "trial")
     wanted = _undisturbed_case(play)
-    out = ("--port", str(bench.port))
+    out = ("--port", str(bench.port), "--trust")
     shrink = ("shrink", RUN, record, "-o", "case.json", *out)
     replay = ("replay", "case.json", *out)
     for command in (shrink, replay):
@@ -273,9 +273,9 @@ def _saved(play: Play, name: str) -> tuple[Bench, str]:
 def _undisturbed_case(play: Play) -> Json:
     if (play.place, "shrink") not in _KNOWN:
         bench, record = _saved(play, "undisturbed-shrink")
-        port = ("--port", str(bench.port))
-        bench.run("shrink", RUN, record, "-o", "case.json", *port).insist_on(FINE)
-        bench.run("replay", "case.json", *port).insist_on(FINE)
+        out = ("--port", str(bench.port), "--trust")
+        bench.run("shrink", RUN, record, "-o", "case.json", *out).insist_on(FINE)
+        bench.run("replay", "case.json", *out).insist_on(FINE)
         _KNOWN[play.place, "shrink"] = _case(bench)
     known: Json = _KNOWN[play.place, "shrink"]
     return known
