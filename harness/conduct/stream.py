@@ -28,7 +28,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         model, mode: of the server.
         tasks: the population's task files, by name.
         candidates: the rows to ask, in order, as JSON has them.
-        mark: of what is to be asked (`harness.conduct.shards.mark_of`); the worker's has to agree.
+        mark: of what is to be asked; the one that the worker makes itself has to agree.
         schedules: how the batches of the whole run are sent.
         image: the reference that the driver resolved; ``None`` without containers.
         place: which of the runs that are done at once; ``slot`` which of its servers.
