@@ -21,6 +21,7 @@ from typer import Argument, Option
 
 from harness.errors import EnvironmentError_
 from harness.files import refusal
+from harness.hostile import visible
 from harness.jobs import Done, Remark
 from harness.numbers import size_text
 from harness.places import archive
@@ -91,7 +92,8 @@ def hold_streams() -> Callable[[], None]:
     """Give this process standard streams that last, whatever becomes of those it was given.
 
     A closed descriptor is opened to /dev/null, so that no file of ours gets its number. Lost
-    progress is no reason to stop a run. Streams that a caller has replaced stay as they are.
+    progress is no reason to stop a run, and a letter that the terminal lacks none for a traceback:
+    it is written escaped. Streams that a caller has replaced stay as they are.
 
     Returns:
         What to call when all is said: it raises ``OSError`` where stdout could not be written. A
@@ -110,7 +112,7 @@ def hold_streams() -> Callable[[], None]:
             stream = io.TextIOWrapper(
                 io.BufferedWriter(file),
                 encoding=found.encoding if found else "utf-8",
-                errors=found.errors if found else "backslashreplace",
+                errors="backslashreplace",
                 line_buffering=lines,
             )
             setattr(sys, name, stream)
@@ -226,12 +228,12 @@ def examples_first(verb: Verb | None) -> str:
 def say(lines: Iterable[object]) -> None:
     """Print lines to stdout: a result; a remark among them goes to stderr."""
     for line in lines:
-        typer.echo(line, err=isinstance(line, Remark))
+        typer.echo(visible(str(line)), err=isinstance(line, Remark))
 
 
 def note(line: str) -> None:
     """Print a line to stderr: progress, or a remark on a result."""
-    typer.echo(line, err=True)
+    typer.echo(visible(line), err=True)
 
 
 def coloured(line: str) -> str:
@@ -259,7 +261,7 @@ def tell(done: Done, as_json: bool = False, *, indent: int | None = None) -> Non
         say_json(done.value, indent=indent)
     else:
         for line in done.lines:
-            typer.echo(coloured(str(line)), err=isinstance(line, Remark))
+            typer.echo(coloured(visible(str(line))), err=isinstance(line, Remark))
     for remark in done.remarks:
         note(remark)
     if done.failure is not None:

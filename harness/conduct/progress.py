@@ -17,6 +17,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from harness.hostile import visible
 from harness.records import Record
 from harness.words import Mode
 
@@ -147,7 +148,7 @@ class ConsoleProgress(RunProgress):
 
     def note(self, text: str) -> None:
         """A line of its own, above the lines that move."""
-        self._console.print(escape(text))
+        self._console.print(escape(visible(text)))
 
     def remark(self, text: str) -> None:
         """A note, unless it was told before."""

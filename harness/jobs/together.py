@@ -21,6 +21,7 @@ from typing import Any
 from harness import conduct
 from harness.errors import HarnessError, Interrupted, ServerDied
 from harness.files import refusal
+from harness.hostile import visible
 from harness.machine import end_with_parent
 
 Work = tuple[conduct.Prepared, conduct.RunOptions]
@@ -105,7 +106,7 @@ def _alone(work: Callable[[int], object], place: int, parent: int) -> None:
             told = (
                 error if isinstance(error, HarnessError) else refusal(error, error.filename or ".")
             )
-            sys.stderr.write(f"{told.message}\n")
+            sys.stderr.write(f"{visible(told.message)}\n")
             code = told.exit_code
         sys.stderr.flush()
         os._exit(code)

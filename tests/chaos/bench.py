@@ -88,7 +88,7 @@ class Said:
         for stream in (self.out, self.err):
             for sign in ("Exception ignored", "Traceback (most recent"):
                 at = stream.find(sign)
-                insist(at < 0, f"{self.code}, and a traceback: {stream[at : at + 1500]}")
+                insist(at < 0, f"{self.code}, and a traceback: {stream[at:][-1500:]}")
         insist(self.code in codes, f"exit code not in {codes}: {self}")
         return self
 
