@@ -186,6 +186,7 @@ def test_another_process_behind_the_metrics_contaminates(begun):
     startup.identify()
     startup.see_process(ServerProcess(17.5, 9.0))
     startup.see_process(None)  # where it is not told nothing is known
+    assert startup.start.process["cpu_s_after"] is None
     startup.see_process(ServerProcess(17.5, 12.0))
     insist(startup, server, lifetime)
     startup.see_process(ServerProcess(18.25, 1.0))

@@ -14,6 +14,7 @@ from harness.analyse.starts import (
     never_lived,
     of_another_time,
     set_otherwise,
+    worked_otherwise,
     workers_ready,
 )
 from harness.files import sha256_unpacked
@@ -23,8 +24,6 @@ from harness.records import object_in
 from harness.words import PROVEN, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
 
 OF_RUNS: dict[str, Look] = {}
-_WORKED = 10
-"""Records that no process gives without a hundredth of a second of processor time."""
 
 
 @check(OF_RUNS)
@@ -122,11 +121,10 @@ def _own_server(run: Checked) -> Outcome:
             if mode != startup.mode and (seen.cpu_s_before >= until or start.lived[0] >= ended):
                 modes = f"{mode} and {startup.mode}"
                 bad.append(f"{modes} were answered by one process, started at {seen.started}")
-            if seen.cpu_s_after < seen.cpu_s_before:
-                bad.append(f"{startup.file}: another process answers at its end (less time)")
-            elif seen.cpu_s_after == seen.cpu_s_before and (start.records or 0) >= _WORKED:
-                bad.append(f"{startup.file}: its process did nothing while it answered")
-            last[seen.started] = startup.mode, seen.cpu_s_after, start.lived[1] or inf
+            if why := worked_otherwise(seen, start):
+                bad.append(f"{startup.file}: {why}")
+            worked = seen.cpu_s_before if seen.cpu_s_after is None else seen.cpu_s_after
+            last[seen.started] = startup.mode, worked, start.lived[1] or inf
     told = (str(start.server.get("served_model_name")) for _, _, start in looked)
     names = Counter(name for name in told if without_nonce(name) != name)
     bad += [f"{name} is the name of {n} server lifetimes" for name, n in names.items() if n > 1]

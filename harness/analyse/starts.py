@@ -12,7 +12,7 @@ from msgspec import convert
 
 from harness.analyse.checked import Checked
 from harness.prove import WORKER_EXTENSION, ServerFacts, mode_parity
-from harness.records import Start, Startup, object_in
+from harness.records import Process, Start, Startup, object_in
 from harness.words import MODES, BackendName, Mode, without_nonce
 
 LONGEST_VALUE = 80
@@ -20,6 +20,8 @@ LONGEST_VALUE = 80
 _WITHIN_S = 120.0
 """How far a process may be from what is written of its start: a container takes its time; and how
 much sooner than it was ready a start may seem to have ended, if a clock was set meanwhile."""
+_WORKED = 10
+"""Records that no process gives without a hundredth of a second of processor time."""
 _OWN_FLAGS = ("--port", "--served-model-name", "--model")
 _OWN_VARIABLES = {
     *("VLLM_BATCH_INVARIANT", "VLLM_CACHE_ROOT", "VLLM_PORT", "PYTHONPATH"),
@@ -56,6 +58,18 @@ def of_another_time(start: Start) -> str:
         return f"is {-age:.0f} s older than the start"
     if age > (start.ready_after_s or 0.0) + _WITHIN_S:
         return f"began {age:.0f} s after the start, which was ready by then"
+    return ""
+
+
+def worked_otherwise(process: Process, start: Start) -> str:
+    """Why a process is not the one that answered, by its processor time; empty if it may be it."""
+    before, after = process.cpu_s_before, process.cpu_s_after
+    if after is None:
+        return "" if start.was_cut else "what its process did until its end is not told"
+    if after < before:
+        return "another process answers at its end (less time)"
+    if after == before and (start.records or 0) >= _WORKED:
+        return "its process did nothing while it answered"
     return ""
 
 

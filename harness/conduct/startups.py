@@ -145,7 +145,11 @@ class Startup:
         """Note the process that ``/metrics`` names; another one than before is a stranger."""
         if process is None:
             return
-        seen = self.start.process or {"started": process.started, "cpu_s_before": process.cpu_s}
+        seen = self.start.process
+        if seen is None:
+            told = {"started": process.started, "cpu_s_before": process.cpu_s, "cpu_s_after": None}
+            self.start.process = told
+            return
         if seen["started"] != process.started:
             self._note_stranger(
                 "another process answers than at readiness: it started at "

@@ -90,6 +90,7 @@ from harness.records.run_folder import (
 from harness.records.start_up_file import (
     INTERRUPTED,
     LogEvidence,
+    Process,
     Start,
     Startup,
     WorkersSay,
@@ -130,6 +131,7 @@ __all__ = [
     "LineProblem",
     "LogEvidence",
     "Pairing",
+    "Process",
     "Record",
     "RecordKey",
     "Records",

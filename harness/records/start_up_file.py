@@ -43,11 +43,14 @@ class LogEvidence(Struct, frozen=True):
 
 
 class Process(Struct, frozen=True):
-    """The process of ``/metrics``, and its processor time before and after the asking."""
+    """The process of ``/metrics``, and its processor time before and after the asking.
+
+    After it is ``None`` where nobody could ask again, as of a server that had died.
+    """
 
     started: float
     cpu_s_before: float
-    cpu_s_after: float
+    cpu_s_after: float | None
 
 
 class WorkersSay(Struct, frozen=True):

@@ -653,6 +653,29 @@ def process(started, before, after):
     return {"started": started, "cpu_s_before": before, "cpu_s_after": after}
 
 
+DIED = {"type": "ServerDied", "message": "exit code -9"}
+NOTHING = "its process did nothing while it answered"
+UNTOLD = "what its process did until its end is not told"
+
+
+@pytest.mark.parametrize(
+    ("after", "error", "records", "why"),
+    [
+        (9.0, None, 10, NOTHING),
+        (9.0, DIED, 10, NOTHING),
+        (9.0, None, 9, None),
+        (None, DIED, 10, None),
+        (None, None, 1, UNTOLD),
+    ],
+)
+def test_a_process_that_died_cannot_be_asked_what_it_did(run, after, error, records, why):
+    told = {"process": process(17.5, 9.0, after), "records": records, "error": error}
+    told["ended_at"] = "t"
+    run.attempts["standard"][0] |= told
+    found = run.failures().get("own_server")
+    assert found == (why and f"another may have answered: startup_standard_m.json: {why}")
+
+
 def test_one_process_for_both_modes_fails(run):
     run.attempts["standard"][0] |= {"started_at": "1", "process": process(17.5, 9.0, 12.0)}
     run.attempts["batch_invariant"][0] |= {"started_at": "2", "process": process(17.5, 12.0, 15.0)}

@@ -211,7 +211,7 @@ def _engine(bench: Bench) -> dict[str, str]:
     python.parent.mkdir(parents=True)
     told = ENGINE.replace(
         "exec " + sys.executable,
-        f'[ "$1" = -V ] && exec {sys.executable} -V\nshift 2\n'
+        f'case $1 in -V | -I) exec {sys.executable} "$@" ;; esac\nshift 2\n'
         f"exec {sys.executable} -S -E {STAND_IN}\nexec {sys.executable}",
     ).replace(f"{STAND_IN}\n", f'{STAND_IN} "$@"\n')
     python.write_text(told)

@@ -1316,6 +1316,11 @@ def process_that_did_nothing(run: StandIn, rng: Random) -> None:
     process["cpu_s_after"] = process["cpu_s_before"]
 
 
+@cause("own_server")
+def process_of_which_nobody_asked_at_its_end(run: StandIn, rng: Random) -> None:
+    rng.choice(run.starts())["process"]["cpu_s_after"] = None
+
+
 @cause("own_server", lifetimes=2)
 def served_under_a_name_without_a_nonce(run: StandIn, rng: Random) -> None:
     start = rng.choice(run.starts())
