@@ -59,7 +59,7 @@ class Start(msgspec.Struct):
     facts: Mapping[str, Any] = {}
     metrics: Mapping[str, Any] = {}
     strangers: list[str] = []
-    process: Mapping[str, float] | None = None
+    process: Mapping[str, float | None] | None = None
     worker_proof: Mapping[str, Any] | None = None
     server_info: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
