@@ -33,6 +33,7 @@ _BEFORE = re.compile(
 )
 _LAYERS = 3
 _PREFIX = re.compile(r"^\(([A-Za-z][\w-]*) pid=(\d+)\) ?")
+_SECOND = re.compile(rf"{_PREFIX.pattern}(?={HEADER})")
 _OWN = re.compile(rf"{HEADER}|\([A-Za-z][\w-]* pid=\d+\) |INFO:     ")
 """How a line of vLLM begins, so that what stands before it was put there by somebody else."""
 _WITHIN = re.compile(rf"(.+?)(?:\([A-Za-z][\w-]* pid=\d+\) )?{HEADER}")
@@ -250,10 +251,24 @@ def _read(log: str) -> tuple[tuple[LogLine, ...], frozenset[str]]:
     lines = []
     for number, (text, (source, rest)) in enumerate(zip(texts, parts, strict=True), start=1):
         said = rest if not source or source in sources else text
-        match = _PREFIX.match(said)
-        process = f"{match[1]} {match[2]}" if match else None
-        lines.append(LogLine(number, process, said[match.end() :] if match else said))
+        lines.append(LogLine(number, *_said_by(said)))
     return tuple(lines), sources
+
+
+def _said_by(line: str) -> tuple[str | None, str]:
+    """The process that wrote a line, and its words.
+
+    vLLM writes prefix and words apart, so that two processes at once leave both prefixes before
+    the words of one. Which one's cannot be told: it counts as no engine's if it may be another's.
+    """
+    match = _PREFIX.match(line)
+    if match is None:
+        return None, line
+    names, words = [f"{match[1]} {match[2]}"], line[match.end() :]
+    if second := _SECOND.match(words):
+        names.append(f"{second[1]} {second[2]}")
+        words = words[second.end() :]
+    return min(names, key=lambda name: name.startswith(_ENGINE_NAMES)), words
 
 
 def _split(text: str) -> tuple[str, str]:

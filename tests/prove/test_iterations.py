@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.prove import EngineMetrics, log_witness, metrics_witness, read_steps
+from harness.prove.server_log import read_lines
 from harness.records import Answer, Witness
 
 LOGS = Path(__file__).parent.parent / "data" / "vllm_logs"
@@ -131,6 +132,19 @@ def test_a_late_line_of_the_asking_before_is_passed_over():
     found = witness(steps((0, 1), (2, 0), (0, 2)), answers(2, 2))
     assert found is not None
     assert (found.steps, found.admitted_first_step) == (2, 2)
+
+
+def test_two_processes_that_write_at_once_lose_no_step_and_prove_nothing():
+    mixed = steps((1, 0), (0, 1), (0, 1)).replace(
+        "(APIServer pid=1) INFO", "(EngineCore pid=3420) (APIServer pid=1312) INFO", 2
+    )
+    after = "INFO 11-23 17:00:00 [loggers.py:259] Engine 000: Avg prompt throughput: 5.3 tokens/s"
+    found = witness(f"{mixed}\n{after}", answers(3))
+    assert found is not None
+    assert found.alone
+    first, *_ = read_lines(mixed)
+    assert first.process == "APIServer 1312"
+    assert not first.may_be_engine
 
 
 def test_a_line_quoted_in_a_request_is_not_a_step():
