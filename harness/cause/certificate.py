@@ -166,7 +166,8 @@ class Certificate(Struct, frozen=True, kw_only=True):
         if self.verdict is CertificateVerdict.INVARIANT:
             token = "" if self.bounds.by_token is None else f"{self.bounds.by_token:.2g} per token"
             prompt = f"{self.bounds.by_prompt or 0:.2%} of prompts"
-            return f"invariant within {token or prompt} ({prompt}) {where}"
+            over = f"over {self.lifetimes} lifetimes " if self.lifetimes > 1 else ""
+            return f"invariant within {token or prompt} ({prompt}) {over}{where}"
         return f"{self.verdict}: {self.reason}"
 
 
@@ -291,7 +292,8 @@ def _verdict(
     for number, claim in enumerate(claims, start=1):
         if claim.status is not ClaimStatus.ESTABLISHED:
             return said.NOT_PROVEN, f"lifetime {number}: {claim.reason}"
-    return said.INVARIANT, claims[-1].reason
+    last = f"lifetime {len(runs)} alone: " if len(runs) > 1 else ""
+    return said.INVARIANT, f"{last}{claims[-1].reason}"
 
 
 def _is_of_texts(claim: Claim) -> bool:

@@ -253,6 +253,7 @@ def capability_finding(
         "unlisted": capability not in _SINCE,
         "early": (version or (0,)) < since,
         "compiled": (version or (0,)) < compiled and not enforce_eager,
+        "told": capability != _HOPPER,  # all that is kept of GPUs ran on H100 and H200
     }
     numbers = {"gpu": capability, "since": since, "compiled": compiled}
     words = {name: ".".join(map(str, parts)) for name, parts in numbers.items()}

@@ -61,6 +61,10 @@ def test_several_runs_are_several_lifetimes_and_their_tokens_add_up(lifetimes):
     assert both.bounds.prompts == one.bounds.prompts  # the same prompts say nothing more
     assert not any(both.between_lifetimes.values())
     assert both.verdict is CertificateVerdict.INVARIANT
+    # one bound is of all, the other of one, and each says which
+    assert " of prompts) over 2 lifetimes under " in both.sentence
+    assert both.reason == f"lifetime 2 alone: {one.reason}"
+    assert "lifetime" not in one.sentence
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,20 @@ def test_eager_is_eager_in_every_spelling():
     assert said[0] == said[1] == said[2] != said[3]
 
 
+@pytest.mark.parametrize(
+    ("capability", "vllm"),
+    [((8, 0), "0.21.0"), ((8, 9), "0.21.0"), ((10, 0), "0.19.1"), ((12, 0), "0.32.0")],
+)
+def test_a_gpu_that_no_kept_run_is_of_is_judged_from_sources_and_says_so(capability, vllm):
+    facts = replace(FACTS, gpus=(replace(GPU, capability=capability),))
+    facts = replace(facts, image=replace(IMAGE, vllm=vllm))
+    ((status, told),) = _said(facts, "compute capability")
+    assert status is not Status.FAILED
+    assert "nothing was run on one here" in told
+    hopper = _said(replace(FACTS, image=replace(IMAGE, vllm=vllm)), "compute capability")
+    assert hopper == [(Status.OK, f"9.0 is supported by vLLM {vllm}")]
+
+
 def test_every_worded_case_is_one_that_the_judge_tells_apart():
     room = files("harness.doctor")
     words = yaml.safe_load(room.joinpath("findings.yaml").read_text("utf-8"))
