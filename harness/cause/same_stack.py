@@ -22,6 +22,8 @@ _ON_PURPOSE = re.compile(
 """Tokens of a step differ on purpose; the others change no computation. What ``arguments.model``
 is a path of, the weights and the settings say; a CPU's name is the device's.
 """
+_CARD = "environment.CUDA_VISIBLE_DEVICES"
+_KIND = ("name", "compute_cap", "memory.total")
 _MODEL = re.compile(r"models\[(.*)\]\.hf_id")
 
 
@@ -48,9 +50,12 @@ def _differing(first: RunFiles, other: RunFiles) -> Iterator[StackDifference]:
     weighed = set.intersection(
         *(set(object_in(run.metadata, "model_files")) for run in (first, other))
     )
+    alike = len(_kinds(first, other)) == 1
     for one in stack_differences(first, other, [(mode, mode) for mode in MODES]):
         path = _MODEL.fullmatch(one.name)
         if _ON_PURPOSE.fullmatch(one.name) or (path and path[1] in weighed):
+            continue
+        if one.name == _CARD and alike:  # servers at once share out the GPUs of a machine
             continue
         if one.part == "harness" and one.name != "harness":
             continue
@@ -58,6 +63,12 @@ def _differing(first: RunFiles, other: RunFiles) -> Iterator[StackDifference]:
             continue
         if _PIECES.sub("", one.a) != _PIECES.sub("", one.b):
             yield one
+
+
+def _kinds(*runs: RunFiles) -> set[tuple[str, ...]]:
+    """The kinds of GPU on the machines of runs."""
+    every = (gpu for run in runs for gpu in run.metadata.get("gpus") or ())
+    return {tuple(str(gpu.get(name)) for name in _KIND) for gpu in every}
 
 
 def _arguments(files: RunFiles) -> dict[str, object]:

@@ -127,6 +127,31 @@ def test_each_part_of_a_stack_is_compared(lifetimes, tmp_path, file, path, new, 
     assert found.reason.startswith("lifetime 2 is of another stack: ")
 
 
+@pytest.mark.parametrize("second", ["NVIDIA H200", "NVIDIA H100 80GB HBM3"])
+def test_which_card_of_a_machine_is_no_other_stack_where_all_are_of_one_kind(
+    lifetimes, tmp_path, second
+):
+    changed = tmp_path / "changed"
+    shutil.copytree(TRITON, changed)
+    metadata = json.loads((changed / META).read_text())
+    metadata["gpus"].append(metadata["gpus"][0] | {"name": second, "uuid": "GPU-other"})
+    (changed / META).write_text(json.dumps(metadata))
+    here = read_run_files(changed)
+    for file in changed.glob("startup_*.json"):
+        value = json.loads(file.read_text())
+        _put(value, ("attempts", -1, "server", "environment", "CUDA_VISIBLE_DEVICES"), "1")
+        file.write_text(json.dumps(value))
+    one, other = (
+        msgspec.structs.replace(lifetimes[0], files=files)
+        for files in (here, read_run_files(changed))
+    )
+    both = certify([one, other])
+    if second == "NVIDIA H200":
+        assert both.verdict is CertificateVerdict.INVARIANT
+    else:
+        assert "environment.CUDA_VISIBLE_DEVICES is 0 in lifetime 1 and 1" in both.reason
+
+
 def test_steps_places_and_paths_differ_on_purpose(lifetimes, tmp_path):
     changed = tmp_path / "changed"
     shutil.copytree(TRITON, changed)
