@@ -164,12 +164,11 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
     A file that cannot be read or written is the environment's fault, whichever verb met it.
     """
-    insist_on_output = hold_streams()
     done = hold_signals() if argv is None else lambda: None
     gc.set_threshold(50_000)  # what imports leave stays; to look through it costs a short verb 4%
     words = sys.argv[1:] if argv is None else argv
     try:
-        code, message = _outcome(words, insist_on_output)
+        code, message = _outcome(words, hold_streams())
     except KeyboardInterrupt:
         code, message = Interrupted.exit_code, _STOPPED
     done()

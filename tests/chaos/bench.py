@@ -265,7 +265,6 @@ class Bench:
             os.close(descriptor)
         if real or closed or removed:
             os.execv(sys.executable, [sys.executable, "-m", "harness", *words])
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         code = 1
         try:
             _play(words)
@@ -411,6 +410,7 @@ def _play(words: tuple[str, ...]) -> None:
     errors = "backslashreplace"  # as the interpreter opens it
     sys.stderr = open(2, "w", buffering=1, closefd=False, errors=errors)  # noqa: SIM115
     sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # last: what came before is not its
     main()
 
 
