@@ -44,7 +44,10 @@ _QUIET = {
     "RAY_raylet_start_wait_time_s": str(_STARTS_WITHIN_S),
     "RAY_agent_register_timeout_ms": str(1000 * _STARTS_WITHIN_S),
 }
-_START = "start one with `ray start --head`, or give --on local"
+_START = (
+    "start one with `ray start --head`, or give --on local; "
+    "one that asks for a token takes RAY_AUTH_MODE=token"
+)
 _MESSAGES: dict[str, type[Request | Ack]] = {"Request": Request, "Ack": Ack}
 
 

@@ -43,9 +43,11 @@ _SLURM = """\
 {gpus}#SBATCH --output={name}-%j.log
 set -euo pipefail
 {setup}
-export RAY_USAGE_STATS_ENABLED=0
+RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex())')
+export RAY_AUTH_TOKEN RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 # nobody else's work is taken
 nodes=($(scontrol show hostnames "$SLURM_JOB_NODELIST"))
-head=$(getent ahostsv4 "${{nodes[0]}}" | awk 'NR == 1 {{ print $1 }}')
+head=$(getent ahostsv4 "${{nodes[0]}}" | awk '!/^127[.]0[.]1[.]/ {{ print $1; exit }}')
+[ -n "$head" ] || head=$(hostname -I | awk '{{ print $1 }}') # /etc/hosts has this node as 127.0.1.1
 address=$head:${{HARNESS_RAY_PORT:-6379}}
 on() {{ # a node, and what stays up there as long as this job
     srun --overlap --nodes=1 --ntasks=1 --nodelist="$1" "${{@:2}}" &
@@ -54,10 +56,17 @@ trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 on "${{nodes[0]}}" ray start --head --node-ip-address="$head" --port="${{address##*:}}" \\
     --include-dashboard=false --block
 for node in "${{nodes[@]:1}}"; do on "$node" ray start --address="$address" --block; done
-until python -c 'import ray, sys
+until said=$(python -c 'import ray, sys
 ray.init(sys.argv[1], logging_level="ERROR", log_to_driver=False)
-sys.exit(sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[2]))' \\
-    "$address" "${{#nodes[@]}}" 2>/dev/null; do sleep 2; done
+up = sum(node["Alive"] for node in ray.nodes())
+sys.exit(f"{{up}} of {{sys.argv[2]}} nodes are up" if up < int(sys.argv[2]) else 0)' \\
+    "$address" "${{#nodes[@]}}" 2>&1); do
+    if ((SECONDS > ${{HARNESS_RAY_WAIT_S:-600}})); then
+        echo "no Ray cluster: ${{said##*$'\n'}}" >&2
+        exit 3
+    fi
+    sleep 2
+done
 {run} --on "$address"
 """
 
