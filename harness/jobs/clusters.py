@@ -52,21 +52,25 @@ address=$head:${{HARNESS_RAY_PORT:-6379}}
 on() {{ # a node, and what stays up there as long as this job
     srun --overlap --nodes=1 --ntasks=1 --nodelist="$1" "${{@:2}}" &
 }}
+up() {{ # how many nodes there have to be: one that finds no head gives up
+    until said=$(python -c 'import ray, sys
+ray.init(sys.argv[1], logging_level="ERROR", log_to_driver=False)
+alive = sum(node["Alive"] for node in ray.nodes())
+sys.exit(f"{{alive}} of {{sys.argv[2]}} nodes are up" if alive < int(sys.argv[2]) else 0)' \\
+        "$address" "$1" 2>&1); do
+        if ((SECONDS > ${{HARNESS_RAY_WAIT_S:-600}})); then
+            echo "no Ray cluster at $address: $said" | tail -n 5 >&2
+            exit 3
+        fi
+        sleep 2
+    done
+}}
 trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 on "${{nodes[0]}}" ray start --head --node-ip-address="$head" --port="${{address##*:}}" \\
     --include-dashboard=false --block
+up 1
 for node in "${{nodes[@]:1}}"; do on "$node" ray start --address="$address" --block; done
-until said=$(python -c 'import ray, sys
-ray.init(sys.argv[1], logging_level="ERROR", log_to_driver=False)
-up = sum(node["Alive"] for node in ray.nodes())
-sys.exit(f"{{up}} of {{sys.argv[2]}} nodes are up" if up < int(sys.argv[2]) else 0)' \\
-    "$address" "${{#nodes[@]}}" 2>&1); do
-    if ((SECONDS > ${{HARNESS_RAY_WAIT_S:-600}})); then
-        echo "no Ray cluster: ${{said##*$'\n'}}" >&2
-        exit 3
-    fi
-    sleep 2
-done
+up "${{#nodes[@]}}"
 {run} --on "$address"
 """
 
