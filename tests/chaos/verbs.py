@@ -36,7 +36,7 @@ from .campaign import Play, row
 from .interruptions import NATIVE, RUN, _moment, _processes
 
 _ENDS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
-_LATE = (FINE, INTERRUPTED, *(-number for number in _ENDS))
+_LATE = (FINE, INTERRUPTED, *(-number for number in (*_ENDS, signal.SIGHUP)))
 WRITERS: dict[str, tuple[str, ...]] = {
     "init": ("init", "mine"),
     "tasks import": ("tasks", "import", "csv", "own.csv", "-o", "own/own.yaml"),
