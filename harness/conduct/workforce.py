@@ -42,6 +42,7 @@ from harness.records import decode_record
 
 _LOST_IN_A_ROW = 3
 """Workers of one part that may be lost without a record in between."""
+_POLL_S = 0.5
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class _Part:
         lifetime: what is left to be asked; records go out of it as they come.
         slot: which of the servers that run at once.
         lost: how many workers of it were lost since the last record.
+        silent: set once its worker has said its last.
     """
 
     lifetime: Lifetime
@@ -61,6 +63,7 @@ class _Part:
     worker: Worker = field(init=False)
     start: RelayedStart = field(init=False)
     answered: set[str] = field(default_factory=set)
+    silent: threading.Event = field(default_factory=threading.Event)
 
     def __str__(self) -> str:
         return f"{self.lifetime.model.name} / {self.lifetime.mode}"
@@ -134,8 +137,8 @@ class _Crew:
                 with signals_deferred():  # what came is written whole, and counted
                     self._hear(part, frame)
                 continue
-            last = part.worker.ended()
-            self._at_work.remove(part)
+            with signals_deferred():
+                last = self._dismissed(part)
             free.append(part.slot)
             if not part.done:
                 waiting.extendleft(self._lost(part, last))
@@ -150,13 +153,24 @@ class _Crew:
                 for part in self._at_work:
                     part.worker.interrupt()
                 while self._at_work:
-                    part, frame = self._heard.get()
+                    silent = [part for part in self._at_work if part.silent.is_set()]
+                    try:
+                        part, frame = self._heard.get(timeout=_POLL_S)
+                    except queue.Empty:  # a signal came when their end had just been heard
+                        for part in silent:
+                            self._dismissed(part)
+                        continue
                     if frame is None:
-                        part.worker.ended()
-                        self._at_work.remove(part)
+                        self._dismissed(part)
                         continue
                     with suppress(Exception):  # the first failure is the one that is told
                         self._hear(part, frame)
+
+    def _dismissed(self, part: _Part) -> tuple[str, ...]:
+        """Wait until a worker that has said its last is gone; its last words."""
+        last = part.worker.ended()
+        self._at_work.remove(part)
+        return last
 
     def _begin(self, part: _Part, slot: int) -> None:
         """Have a worker play a part; what it says arrives in `_heard`."""
@@ -169,9 +183,12 @@ class _Crew:
         part.worker.tell(request)
 
     def _listen(self, part: _Part, worker: Worker) -> None:
-        for frame in worker.frames():
-            self._heard.put((part, frame))
-        self._heard.put((part, None))
+        try:
+            for frame in worker.frames():
+                self._heard.put((part, frame))
+        finally:
+            self._heard.put((part, None))
+            part.silent.set()
 
     def _hear(self, part: _Part, frame: bytes) -> None:
         """Write down what a worker said, and let it go on."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.conduct import workforce
 from harness.records import INTERRUPTED, RECORDS
 from harness.serve import free_port
 
@@ -219,3 +220,24 @@ def test_jobs_and_overlap_are_one_number(place):
     assert code == 2
     assert "--jobs and --overlap exclude each other" in err
     assert not Path("results").exists()
+
+
+def test_a_signal_when_a_workers_end_was_just_heard_leaves_nobody_waiting(place, monkeypatch):
+    """It came between the two for hours of trials; here it comes from what is done between them."""
+    place.causes(CHANGES)
+    Path("candidates.csv").write_text(ROWS)
+    left = []
+
+    class Heard(workforce.queue.SimpleQueue):
+        def get(self, *args, **kwargs):
+            part, frame = super().get(*args, **kwargs)
+            if frame is None and not left:
+                left.append(part)
+                raise KeyboardInterrupt
+            return part, frame
+
+    monkeypatch.setattr(workforce.queue, "SimpleQueue", Heard)
+    words = ("run", "-c", "spec.yaml", "--run-id", "run", "--jobs", "2")
+    assert place.harness(*words)[0] == 130
+    assert left
+    assert place.harness(*words)[0] == 0
