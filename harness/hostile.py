@@ -5,18 +5,24 @@ Offsets are taken on the raw text, so this is the last step before a format esca
 
 import re
 
-__all__ = ["named", "visible"]
+__all__ = ["named", "storable", "visible"]
 
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _UNSEEN = "\u200b\u2028\u2029\u2060-\u2064\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
 _ILLEGAL = "\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
 _NAMED = re.compile(f"[{_ILLEGAL}{_BIDI}{_UNSEEN}]")
+_HALF = re.compile("[\ud800-\udfff]")
 _LINE_END = re.compile(r"\r\n?")
 
 
 def named(character: str) -> str:
     """The code point in words, ``U+202E``, in white tortoise-shell brackets."""
     return f"⟦U+{ord(character):04X}⟧"
+
+
+def storable(text: str) -> str:
+    """The text as it is, but for half surrogate pairs, which no UTF-8 holds: they are named."""
+    return _HALF.sub(lambda match: named(match.group()), text)
 
 
 def visible(text: str) -> str:

@@ -372,6 +372,65 @@ def test_other_weights_and_another_scorer_are_refused_with_the_difference(spec, 
         assert "refusal/strict: 0, now " in refused(prepared(spec), folder)
 
 
+def test_a_setting_that_was_left_open_is_named_when_it_is_set(spec, tmp_path):
+    with RunFolder(tmp_path / "r") as folder:
+        noted(spec, folder)
+        server = spec.spec.server.model_copy(update={"attention_backend": "TORCH_SDPA"})
+        said = refused(prepared(spec, server=server), folder)
+    assert "server.attention_backend: None, now 'TORCH_SDPA'" in said
+
+
+@pytest.mark.parametrize(
+    ("named", "changed"),
+    [
+        ({"extra_args": ("--chat-template", "{}/t.jinja")}, "t.jinja"),
+        ({"extra_args": ("--chat-template={}/t.jinja",)}, "t.jinja"),
+        ({"extra_args": ("--enable-lora", "--lora-modules", "a={}/adapter")}, "adapter/a.json"),
+        ({"extra_args": ("--speculative-config", '{{"model": "{}/adapter"}}')}, "adapter/a.json"),
+        ({"env": {"VLLM_TUNED_CONFIG_FOLDER": "{}/adapter"}}, "adapter/a.json"),
+        ({"native_command": "python {}/t.jinja"}, "t.jinja"),
+    ],
+)
+def test_a_file_that_the_servers_settings_name_is_a_part_of_them(spec, tmp_path, named, changed):
+    (tmp_path / "adapter").mkdir()
+    for name in ("t.jinja", "adapter/a.json"):
+        (tmp_path / name).write_text("A")
+
+    def filled(value):
+        if isinstance(value, str):
+            return value.format(tmp_path)
+        if isinstance(value, dict):
+            return {name: filled(one) for name, one in value.items()}
+        return tuple(map(filled, value))
+
+    server = spec.spec.server.model_copy(update={key: filled(one) for key, one in named.items()})
+    with RunFolder(tmp_path / "r") as folder:
+        for _ in range(2):
+            noted(replace(spec, spec=spec.spec.model_copy(update={"server": server})), folder)
+        (tmp_path / changed).write_text("B")
+        said = refused(prepared(spec, server=server), folder)
+    path = tmp_path / changed
+    assert f"the server's {path.parent if path.parent.name == 'adapter' else path}: '" in said
+
+
+def test_what_a_server_writes_and_what_only_a_container_has_is_no_part(spec, tmp_path):
+    folder = str(tmp_path)
+    server = {
+        "extra_args": ("--download-dir", folder),
+        "env": {"HF_HOME": folder, "NO": "x" * 5000},
+    }
+    server = spec.spec.server.model_copy(update=server)
+    assert not prepared(spec, server=server).server_files
+    (tmp_path / "t.jinja").write_text("A")
+    server = {
+        "extra_args": ("--chat-template", "/here/t.jinja", "--config", f"{tmp_path}/t.jinja"),
+        "volumes": (f"{tmp_path}:/here:ro", f"{tmp_path}/t.jinja:/opt/one.py"),
+    }
+    server = spec.spec.server.model_copy(update=server)
+    found = prepared(spec, server=server, backend="docker").server_files
+    assert set(found) == {"/here/t.jinja", "/opt/one.py"}
+
+
 def test_another_image_and_other_packages_are_refused_and_the_first_are_kept(
     spec, tmp_path, monkeypatch
 ):

@@ -15,6 +15,7 @@ import pytest
 import harness
 from harness.cli import main
 from harness.errors import UsageError
+from harness.records import sealed
 from harness.score import score
 from harness.tasks import load_task
 
@@ -50,6 +51,20 @@ def test_importing_the_harness_loads_no_table_library() -> None:
 
     code = "import harness, sys; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_table_names_half_of_a_surrogate_pair_which_no_file_holds(tmp_path: Path, form) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(DEMO, run)
+    records = run / "vllm_records.jsonl"
+    first, _, rest = records.read_text().partition("\n")
+    row = json.loads(first)
+    row["batched"]["text"] = "I cannot say \ud800 this"
+    records.write_text(json.dumps(sealed(row)) + "\n" + rest)
+    out = tmp_path / f"records.{form}"
+    assert exported(run, form, out) == 0
+    assert "say ⟦U+D800⟧ this".encode() in out.read_bytes()
 
 
 def test_a_table_has_every_record_and_answer(tmp_path: Path) -> None:

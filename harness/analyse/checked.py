@@ -9,7 +9,7 @@ from msgspec import Struct
 from harness.files import sha256_unpacked, text_unpacked
 from harness.findings import Status
 from harness.numbers import shortened
-from harness.prove import ServerFacts, read_facts
+from harness.prove import ServerFacts, read_facts, tells_one_process
 from harness.records import BoolArray, Pairing, RecordKey, Records, RunFiles, Start, object_in
 from harness.words import BackendName, Mode
 
@@ -65,16 +65,14 @@ class Checked:
         return self._facts.get(name)
 
     def tells_process(self, start: Start) -> bool:
-        """Whether a run of this form must tell the process of ``/metrics``, which it read.
-
-        There is none where several API processes share the metrics, nor outside Linux.
-        """
+        """Whether a run of this form must tell the process of ``/metrics``, which it read."""
         facts = self.facts_of(start) or ServerFacts()
-        several = {"api_server_count", "data_parallel_size"}.intersection(facts.arguments)
-        several |= {"PROMETHEUS_MULTIPROC_DIR"} & set(object_in(start.server, "environment"))
-        host = object_in(self.files.metadata, "host")
-        linux = str(host.get("platform", "Linux")).startswith("Linux")
-        return bool(self.records.checks.sealed and start.metrics and linux and not several)
+        told = tells_one_process(
+            facts.arguments,
+            object_in(start.server, "environment"),
+            platform=str(object_in(self.files.metadata, "host").get("platform", "Linux")),
+        )
+        return bool(self.records.checks.sealed and start.metrics and told)
 
 
 class Outcome(NamedTuple):

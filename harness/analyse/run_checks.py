@@ -339,7 +339,9 @@ def _settings_recorded(run: Checked) -> Outcome:
     if run.files.metadata:
         return failed("metadata.json holds no resolved_spec: what was asked for is not known")
     if whole:
-        return failed("metadata.json is missing: what these records were asked with is not known")
+        return failed(
+            "metadata.json is missing or empty: what these records were asked with is not known"
+        )
     return not_checked("no metadata.json beside the records")
 
 

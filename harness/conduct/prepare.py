@@ -1,13 +1,12 @@
 """From a spec to work that can begin: inputs read and checked, the plan made, nothing started."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from harness.candidates import Candidate, CandidateKey, candidate_hashes, load_candidates
+from harness.conduct.server_files import server_files, sha256_over
 from harness.errors import UsageError
-from harness.files import sha256_of
 from harness.models import weights_folder
 from harness.plan import Lifetime, Plan, build_plan
 from harness.records import fingerprint
@@ -32,6 +31,7 @@ class Prepared:
         model_files: SHA-256 over the files of each model that is a local folder, by its name; a
             hub's model is named by its revision instead.
         dispatch_notes: by dispatch mode, what was done in its place and why.
+        server_files: as `harness.conduct.server_files.server_files` has them.
     """
 
     loaded: LoadedSpec
@@ -42,6 +42,7 @@ class Prepared:
     candidate_files: Mapping[str, str]
     model_files: Mapping[str, str]
     dispatch_notes: Mapping[str, str] = field(default_factory=dict)
+    server_files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def spec(self) -> RunSpec:
@@ -131,12 +132,11 @@ def _planned(
         with suppress(FileNotFoundError):  # of a user without a home, who keeps no models
             path = weights_folder(model.hf_id)
         if path is not None and path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.is_file())
-            text = "".join(f"{file.name} {sha256_of(file)}\n" for file in files)
-            weights[model.name] = hashlib.sha256(text.encode()).hexdigest()
+            weights[model.name] = sha256_over(path)
     asked = ((one.record_id, (p.sha256 for p in one.group.prompts)) for one in plan.records)
     mark = fingerprint(spec.model_dump(mode="json"), weights, asked)
-    return Prepared(loaded, population, candidates, plan, mark, hashes, weights)
+    named = server_files(spec)
+    return Prepared(loaded, population, candidates, plan, mark, hashes, weights, server_files=named)
 
 
 def _refuse_what_cannot_be_sent(spec: RunSpec, candidates: Sequence[Candidate]) -> None:

@@ -77,6 +77,7 @@ class RunFacts(msgspec.Struct):
     does_not_count: str | UnsetType = UNSET
     plan_sha256: str | UnsetType = UNSET
     model_configs: dict[str, Any] | UnsetType = UNSET
+    server_files: dict[str, str] | UnsetType = UNSET
 
 
 def told_by(options: LaunchOptions, evidence: ActivationEvidence) -> ServerTold:
@@ -198,10 +199,13 @@ def _insist_on_the_same(known: RunFacts, prepared: Prepared, site: Site, file: P
     if known.task_files is not UNSET:
         tasks = _differences(known.task_files, prepared.population.files, "task file ")
         differing += tasks if known.fingerprint == prepared.fingerprint else []
+    if known.server_files is not UNSET:
+        differing += _differences(known.server_files, prepared.server_files, "the server's ")
     if known.scorers is not UNSET:
         differing += _differences(known.scorers, scorer_versions(), "scorer ")
     if known.image is not UNSET and site.image is not None:
-        image = {name: known.image.get(name) for name in ("reference", "image_id")}
+        names = ("reference", "image_id")
+        image = {name: told for name in names if (told := known.image.get(name)) is not None}
         differing += _differences(image, site.image.to_json(), "image ")
     if known.device is not None:  # before that these are the harness's own packages
         differing += _differences(_releases(known.versions), _releases(site.server_packages(spec)))
@@ -240,7 +244,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], what: str = 
     return [
         f"{what}{name}: {shown(before[name])}, now {shown(now[name])}"
         for name in before
-        if name in now and before[name] != now[name] and before[name] is not None
+        if name in now and before[name] != now[name]
     ]
 
 
@@ -282,6 +286,7 @@ def _first_facts(
         image=UNSET if site.image is None else site.image.to_json(),
         task_files=dict(prepared.population.files),
         scorers=scorer_versions(),
+        server_files=dict(prepared.server_files) or UNSET,
     )
 
 

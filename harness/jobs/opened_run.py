@@ -13,6 +13,7 @@ from harness import report
 from harness.analyse import Claim, RunState, Summary, Validation, state_of
 from harness.errors import EnvironmentError_, UsageError
 from harness.files import write_whole
+from harness.hostile import storable
 from harness.jobs import Done
 from harness.jobs.raster import png_of
 from harness.jobs.run_numbers import numbers_of
@@ -108,7 +109,6 @@ def open_run(path: Path | str) -> OpenedRun:
 
 def _flat(record: Record) -> dict[str, Any]:
     row = {name: getattr(record, name) for name in _COLUMNS}
-    row |= {name: str(value) for name, value in row.items() if isinstance(value, str)}
     for asking in Asking:
         answer = record.asked(asking) or Answer()
         row |= {
@@ -116,7 +116,10 @@ def _flat(record: Record) -> dict[str, Any]:
             f"{asking}_finish_reason": answer.finish_reason,
             f"{asking}_latency_s": answer.latency_s,
         }
-    return row
+    return {
+        name: storable(str(value)) if isinstance(value, str) else value
+        for name, value in row.items()
+    }
 
 
 def export(run: Path, form: str, out: Path | None) -> Done:

@@ -28,6 +28,7 @@ from harness.prove.metrics import (
     metrics_delta,
     read_metrics,
     read_process,
+    tells_one_process,
 )
 from harness.prove.parity import WHERE_IT_LISTENS, Difference, by_the_mode, mode_parity
 from harness.prove.server_facts import ServerFacts, parse_literal, read_architecture, read_facts
@@ -82,5 +83,6 @@ __all__ = [
     "read_server_info",
     "read_steps",
     "read_worker_proof",
+    "tells_one_process",
     "worker_question",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -143,6 +143,26 @@ def read_process(text: str) -> ServerProcess | None:
     started, cpu = (_number(found.get(name, "")) for name in ("start_time", "cpu"))
     known = math.isfinite(started) and math.isfinite(cpu)
     return ServerProcess(started, cpu) if known else None
+
+
+def tells_one_process(
+    arguments: Iterable[str], environment: Iterable[str], *, platform: str
+) -> bool:
+    """Whether a server's ``/metrics`` has to tell the process that answers.
+
+    There is none where several API processes share the metrics, nor outside Linux.
+
+    Args:
+        arguments: names of the server's own.
+        environment: names of its variables.
+        platform: of the host, as `platform.platform` has it.
+    """
+    several = {"api_server_count", "data_parallel_size"}.intersection(arguments)
+    return (
+        not several
+        and "PROMETHEUS_MULTIPROC_DIR" not in environment
+        and platform.startswith("Linux")
+    )
 
 
 def _number(text: str) -> float:
