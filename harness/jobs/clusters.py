@@ -30,6 +30,10 @@ _K8S = """\
 #    apply it again: the same command goes on where it stopped.
 # A token for gated models: kubectl create secret generic {secret} --from-literal=HF_TOKEN=…
 """
+_GUARDED = """\
+RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex())')
+export RAY_AUTH_TOKEN RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 # nobody else's work is taken
+"""
 _SLURM = """\
 #!/usr/bin/env bash
 # Made by: {command}
@@ -43,9 +47,7 @@ _SLURM = """\
 {gpus}#SBATCH --output={name}-%j.log
 set -euo pipefail
 {setup}
-RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex())')
-export RAY_AUTH_TOKEN RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 # nobody else's work is taken
-nodes=($(scontrol show hostnames "$SLURM_JOB_NODELIST"))
+{own}nodes=($(scontrol show hostnames "$SLURM_JOB_NODELIST"))
 head=$(getent ahostsv4 "${{nodes[0]}}" | awk '!/^127[.]0[.]1[.]/ {{ print $1; exit }}')
 [ -n "$head" ] || head=$(hostname -I | awk '{{ print $1 }}') # /etc/hosts has this node as 127.0.1.1
 address=$head:${{HARNESS_RAY_PORT:-6379}}
@@ -125,6 +127,7 @@ def cluster_file(
     if kind == "slurm":
         gpus = f"#SBATCH --gpus-per-node={cards}\n" if cards else ""
         shown |= {"nodes": str(servers), "gpus": gpus, "setup": setup, "run": shlex.join(run)}
+        shown["own"] = _GUARDED
         return _SLURM.format(name=name, **shown)
     if "--backend" not in run:
         run += ["--backend", "native"]
