@@ -5,6 +5,7 @@ kernel path is not proven, and again from the whole log after the server has sto
 """
 
 import asyncio
+import platform
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -25,7 +26,7 @@ from harness.conduct.site import Site
 from harness.conduct.startups import Startup
 from harness.errors import ModeNotProven, RunError
 from harness.plan import Lifetime
-from harness.prove import metrics_delta, read_metrics, read_process
+from harness.prove import metrics_delta, read_metrics, read_process, tells_one_process
 from harness.records import Record, RunFolder
 from harness.replay import (
     CompletionsClient,
@@ -240,14 +241,13 @@ async def _answered_by(bench: Bench, one: _Up, work: Work) -> None:
         )
         before = await client.metrics()
         startup.see_process(read_process(before))
+        _insist_on_process(one)
         _insist_on_identity(one)
         startup.save()  # a killed run leaves behind who was asked
 
         def answered(record: Record) -> Record:
             """The record with its start, once it is certain that this start gave it."""
-            state = server.state()
-            if not state.running:
-                raise describe_death(server, state)
+            _insist_on_life(server)
             startup.look_for_strangers()
             _insist_on_identity(one)
             return replace(record, start=startup.number)
@@ -282,6 +282,27 @@ def _insist(one: _Up, *, alone: bool) -> None:
             file=server.log_path,
             hint=f"see the evidence in {one.startup.file}",
             detail=tuple(f"missing: {item}" for item in found.evidence["missing"]),
+        )
+
+
+def _insist_on_life(server: Server) -> None:
+    state = server.state()
+    if not state.running:
+        raise describe_death(server, state)
+
+
+def _insist_on_process(one: _Up) -> None:
+    """Ask nothing of a server of ours of which nobody could tell later that it answered."""
+    options, told = one.server.options, one.startup.start.facts
+    if options.backend is BackendName.EXTERNAL or one.startup.start.process is not None:
+        return
+    _insist_on_life(one.server)
+    if tells_one_process(told["arguments"], options.environment, platform=platform.platform()):
+        raise ModeNotProven(
+            f"{one}: its /metrics do not tell which process answers (process_start_time_seconds "
+            "and process_cpu_seconds_total)",
+            file=one.server.log_path,
+            hint="nothing was asked: without them no record of it would count",
         )
 
 

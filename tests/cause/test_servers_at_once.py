@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cause.conftest import SLOW
+from cause.conftest import SLOW, STAND_IN
 
 from harness.conduct import asking
 from harness.records import INTERRUPTED, RECORDS, iter_records
@@ -184,3 +184,24 @@ def test_runs_side_by_side_end_with_whoever_started_them_and_none_waits_for_a_de
         time.sleep(0.02)
     if how == "one dies":
         assert {"0.told", "2.told"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_server_of_which_nobody_could_tell_that_it_answered_is_asked_nothing(place):
+    script = STAND_IN.read_text().replace(
+        "import stand_in_vllm as base",
+        "import stand_in_vllm as base\ntold = base.metrics\n"
+        "base.metrics = lambda: told().partition(b'total')[2]",
+    )
+    own = STAND_IN.with_name(f"silent_{os.getpid()}.py")  # beside what it imports
+    own.write_text(script)
+    try:
+        place.causes(CHANGES)
+        Path("candidates.csv").write_text(ROWS)
+        command = f".venv-cpu/bin/python {own}"
+        words = ("run", "-c", "spec.yaml", "--run-id", "one", "--native-command", command)
+        code, _, err = place.harness(*words)
+    finally:
+        own.unlink()
+    assert code == 4
+    assert "its /metrics do not tell which process answers" in err
+    assert not Path("results/one", RECORDS).exists()

@@ -27,6 +27,7 @@ parser.add_argument("--port", type=int, default=8000)
 parser.add_argument("--served-model-name")
 known, rest = parser.parse_known_args()
 behaviour = os.environ.get("STAND_IN", "")
+begun = time.time()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -40,6 +41,10 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, {"version": "0.0.0-stand-in"})
         elif self.path == "/environment":
             self._send(200, dict(os.environ))
+        elif self.path == "/metrics":
+            told = f"process_start_time_seconds {begun:.2f}\n"
+            told += f"process_cpu_seconds_total {time.process_time():.2f}\n"
+            self._send_bytes(200, told.encode(), "text/plain")
         else:
             self._send(404, {})
 
@@ -69,9 +74,11 @@ class Handler(BaseHTTPRequestHandler):
             self._send(404, {})
 
     def _send(self, status, value):
-        data = json.dumps(value).encode()
+        self._send_bytes(status, json.dumps(value).encode(), "application/json")
+
+    def _send_bytes(self, status, data, kind):
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
