@@ -108,6 +108,8 @@ class Interrupted(HarnessError):
     """Ctrl-C or SIGTERM; what was written stays and the run can be resumed."""
 
     exit_code = 130
+    told = "error: stopped by a signal (the same command goes on, or starts again)"
+    """What the terminal is told where nothing more is known."""
 
 
 def raise_all(mistakes: Sequence[UsageError]) -> None:

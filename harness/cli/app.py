@@ -119,7 +119,6 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
 """Each verb, or group of verbs, with its panel and its line in the list, in their order."""
 _EPILOGS = {pin: PIN_EXAMPLE, clean: CLEAN_EXAMPLE}
 _HELP_ALL = "--help-all"
-_STOPPED = "error: stopped by a signal (the same command goes on, or starts again)"
 _LISTED: dict[int, Any] = {}
 """What stands for a verb in lists, by its registration."""
 
@@ -170,7 +169,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     try:
         code, message = _outcome(words, hold_streams())
     except KeyboardInterrupt:
-        code, message = Interrupted.exit_code, _STOPPED
+        code, message = Interrupted.exit_code, Interrupted.told
     done()
     if message is not None:
         sys.stderr.write(f"{message}\n")
@@ -202,7 +201,7 @@ def _outcome(words: list[str], insist_on_output: Callable[[], None]) -> tuple[in
             raise
         return EnvironmentError_.exit_code, f"error: {why}"
     code = result if isinstance(result, int) else 0
-    return code, _STOPPED if code == Interrupted.exit_code else None  # so typer says Ctrl-C
+    return code, Interrupted.told if code == Interrupted.exit_code else None  # typer's Ctrl-C
 
 
 def _usage(error: TyperException) -> tuple[int, str]:

@@ -109,3 +109,22 @@ def test_ctrl_c_in_any_verb_is_one_line():
     assert done.stderr == (
         "error: stopped by a signal (the same command goes on, or starts again)\n"
     )
+
+
+@pytest.mark.parametrize("name", ["harness.cli", "typer", "harness.cli.runpod_verbs"])
+def test_ctrl_c_while_the_command_loads_is_one_line(name):
+    done = python(
+        "import signal, sys\n"
+        "from harness.__main__ import main\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {name!r}:\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "sys.argv[1:] = ['where']\n"
+        "main()"
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == (
+        "error: stopped by a signal (the same command goes on, or starts again)\n"
+    )
