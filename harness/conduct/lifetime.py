@@ -24,7 +24,7 @@ from harness.conduct.progress import RunProgress
 from harness.conduct.run_facts import Learns, told_by
 from harness.conduct.site import Site
 from harness.conduct.startups import Startup
-from harness.errors import ModeNotProven, RunError
+from harness.errors import ModeNotProven, RunError, ServerDied
 from harness.plan import Lifetime
 from harness.prove import metrics_delta, read_metrics, read_process, tells_one_process
 from harness.records import Record, RunFolder
@@ -212,10 +212,11 @@ async def _answered_by(bench: Bench, one: _Up, work: Work) -> None:
         headers=options.headers,
     ) as client:
         watch = StepWatch(Path(options.external_log or server.log_path), client.metrics)
+        alive = Liveness(server, patience_s=spec.request.timeout_s)
         dispatcher = Dispatcher(
             client,
             max_attempts=spec.request.max_attempts,
-            probe=Liveness(server, patience_s=spec.request.timeout_s),
+            probe=alive,
             cache=PrefixCache(
                 client,
                 spec.controls.prefix_caching,
@@ -261,6 +262,12 @@ async def _answered_by(bench: Bench, one: _Up, work: Work) -> None:
             after = await client.metrics()
             startup.see_process(read_process(after))
             start.metrics = asdict(metrics_delta(read_metrics(before), read_metrics(after)))
+        if start.process is not None and start.process["cpu_s_after"] is None:
+            try:
+                await alive()
+                startup.see_process(read_process(await client.metrics()))
+            except ServerDied as death:
+                startup.died_when_done(death)
 
 
 def _insist(one: _Up, *, alone: bool) -> None:

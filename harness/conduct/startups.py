@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from harness.conduct.run_facts import now, read_own
-from harness.errors import RunError
+from harness.errors import RunError, ServerDied
 from harness.files import sha256_of
 from harness.plan import Lifetime
 from harness.prove import (
@@ -167,6 +167,11 @@ class Startup:
             by_signal = isinstance(error, KeyboardInterrupt)
             why = "stopped by a signal" if by_signal else "stopped with the run's other server"
             self.start.error = {"type": INTERRUPTED, "message": why}
+
+    def died_when_done(self, death: ServerDied) -> None:
+        """Note that it died when it had given all its answers, which stay."""
+        message = f"died after its last answer: {death}"
+        self.start.error = {"type": INTERRUPTED, "message": message}
 
     def dismiss(self) -> None:
         """Look a last time who answers, and ask the server to end, so that several end at once."""

@@ -186,22 +186,49 @@ def test_runs_side_by_side_end_with_whoever_started_them_and_none_waits_for_a_de
         assert {"0.told", "2.told"} <= {path.name for path in tmp_path.iterdir()}
 
 
-def test_a_server_of_which_nobody_could_tell_that_it_answered_is_asked_nothing(place):
+def played(place, run, changed):
+    """A run whose stand-in begins as these lines have it; its exit code and what it said."""
     script = STAND_IN.read_text().replace(
-        "import stand_in_vllm as base",
-        "import stand_in_vllm as base\ntold = base.metrics\n"
-        "base.metrics = lambda: told().partition(b'total')[2]",
+        "import stand_in_vllm as base", f"import stand_in_vllm as base\n{changed}"
     )
-    own = STAND_IN.with_name(f"silent_{os.getpid()}.py")  # beside what it imports
+    own = STAND_IN.with_name(f"changed_{os.getpid()}.py")  # beside what it imports
     own.write_text(script)
     try:
         place.causes(CHANGES)
         Path("candidates.csv").write_text(ROWS)
         command = f".venv-cpu/bin/python {own}"
-        words = ("run", "-c", "spec.yaml", "--run-id", "one", "--native-command", command)
+        words = ("run", "-c", "spec.yaml", "--run-id", run, "--native-command", command)
         code, _, err = place.harness(*words)
     finally:
         own.unlink()
+    return code, err
+
+
+def test_a_server_of_which_nobody_could_tell_that_it_answered_is_asked_nothing(place):
+    silent = "told = base.metrics\nbase.metrics = lambda: told().partition(b'total')[2]"
+    code, err = played(place, "one", silent)
     assert code == 4
     assert "its /metrics do not tell which process answers" in err
     assert not Path("results/one", RECORDS).exists()
+
+
+DIES = """
+told = base.metrics
+def last():
+    mode = "batch_invariant" if base.INVARIANT else "standard"
+    lines = Path({records!r}).read_text().splitlines() if {when} else []
+    if sum(json.loads(line)["mode"] == mode for line in lines) == 8:
+        os._exit(9)
+    return told()
+base.metrics = last
+"""
+
+
+def test_a_server_that_dies_after_its_last_answer_leaves_a_run_that_counts(place):
+    records = place.folder / "results/one" / RECORDS
+    when = f"os.path.exists({str(records)!r})"
+    code, err = played(place, "one", DIES.format(records=str(records), when=when))
+    assert code == 0, err
+    ends = [start["error"]["message"].partition(":")[0] for start in starts("one")]
+    assert ends == ["died after its last answer"] * 2
+    assert place.harness("validate", "results/one")[0] == 0
