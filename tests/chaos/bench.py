@@ -381,7 +381,9 @@ class Bench:
         names = self.run_ids | {path.name for path in (self.folder / "results").glob("*")}
         ended = {one.pid for one in self.started if one.ended is not None}
         found = [f"process {pid}" for pid in marked(names)]
-        found += [f"process {pid} of a harness that ended" for pid in of_sessions(ended)]
+        found += [
+            f"process {pid} of a harness that ended{named(pid)}" for pid in of_sessions(ended)
+        ]
         if self.backend == "docker":
             found += [f"container {name}" for name, run in containers() if run in names]
         return found
@@ -459,6 +461,14 @@ def of_sessions(leaders: set[int]) -> list[int]:
             if int(session) in leaders and state != "Z":
                 found.append(int(path.parent.name))
     return found
+
+
+def named(pid: int) -> str:
+    """What a process is, for a message."""
+    with contextlib.suppress(OSError):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")[:100]
+        return f" ({command.decode(errors='replace').strip()})"
+    return ""
 
 
 def docker(*words: str, check: bool = False) -> str:

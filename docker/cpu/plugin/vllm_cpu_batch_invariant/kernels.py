@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 from vllm.logger import init_logger
@@ -11,6 +12,7 @@ from vllm.logger import init_logger
 # vLLM configures handlers for its own name only.
 logger = init_logger("vllm.plugins.cpu_batch_invariant")
 
+_Size = tuple[int, int, torch.dtype]
 Linear = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 
@@ -21,8 +23,13 @@ class CpuLinearLayer(Protocol):
 
 
 TILE = 16
-"""Rows of a GEMM call, a tile of AMX: a layer's weights are read once for all of them."""
-_alone: dict[tuple[int, int, torch.dtype], bool] = {}
+"""Rows of a whole GEMM call, a tile of AMX: a layer's weights are read once for all of them."""
+_FEWER = (2, 4, 8)
+"""Rows of a smaller call, where it sums as a whole one does. One row has kernels of its own."""
+_COMPARED = 131072
+"""Numbers compared to say so: one row summed otherwise showed in one of 7,000 (bfloat16)."""
+_sizes: WeakKeyDictionary[CpuLinearLayer, _Size] = WeakKeyDictionary()
+_calls: dict[_Size, tuple[int, ...]] = {}
 
 
 def gemm_by_tile(
@@ -36,38 +43,75 @@ def gemm_by_tile(
     vLLM's CPU GEMMs choose their order of summation by the number of rows; with one number of rows
     there is one order. That a row's result hangs neither on its place in the tile nor on the rows
     beside it is tried once for each size of layer; where it does, the GEMM is called once a row.
+    The last call has the fewest rows that were found to sum as a whole tile does.
     Shapes: ``x`` (..., in), result (..., out).
     """
     rows = x.reshape(-1, x.shape[-1])
-    first = layer.cpu_linear(_filled(rows[:TILE]), weight, bias)
-    # the weight may have been packed away: the product tells the layer's size
-    size = (rows.shape[1], first.shape[1], rows.dtype)
-    if size not in _alone:
-        _alone[size] = _rows_stand_alone(layer, rows.new_empty(TILE, rows.shape[1]), weight, bias)
-        if not _alone[size]:
-            logger.warning(
-                "linear layers of %s: a row hangs on its tile, one GEMM call a row", size
-            )
-    if not _alone[size]:
-        results = [layer.cpu_linear(row, weight, bias) for row in rows.split(1) if len(row)]
-    else:
-        rest = [_filled(part) for part in rows[TILE:].split(TILE) if len(part)]
-        results = [first, *(layer.cpu_linear(part, weight, bias) for part in rest)]
-    whole = torch.cat(results) if len(results) > 1 else (*results, first)[0]
-    return whole[: len(rows)].view(*x.shape[:-1], first.shape[1])
+    numbers = _numbers_of_rows(layer, rows, weight, bias)
+    parts = (_filled(part, numbers) for part in rows.split(numbers[-1]))
+    results = [layer.cpu_linear(part, weight, bias) for part in parts]
+    whole = torch.cat(results) if len(results) > 1 else results[0]
+    return whole[: len(rows)].view(*x.shape[:-1], whole.shape[1])
 
 
-def _filled(rows: torch.Tensor) -> torch.Tensor:
-    """A whole tile: the rows, and zeros below them."""
-    missing = TILE - len(rows)
+def _filled(rows: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:
+    """The rows, and zeros below them, up to the next of these numbers of rows."""
+    missing = min(number for number in numbers if number >= len(rows)) - len(rows)
     return torch.nn.functional.pad(rows, (0, 0, 0, missing)) if missing else rows
+
+
+def _numbers_of_rows(
+    layer: CpuLinearLayer, rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+) -> tuple[int, ...]:
+    """How many rows a call of it may have, the most last: each row has one result in all."""
+    if layer not in _sizes:
+        like = rows.new_empty(TILE, rows.shape[1])
+        # the weight may have been packed away: the product tells the layer's size
+        out = layer.cpu_linear(torch.zeros_like(like), weight, bias).shape[1]
+        _sizes[layer] = size = (rows.shape[1], out, rows.dtype)
+        if size not in _calls:
+            if _rows_stand_alone(layer, like, weight, bias):
+                _calls[size] = (*_summed_as_a_tile(layer, like, out, weight, bias), TILE)
+            else:
+                _calls[size] = (1,)
+                logger.warning(
+                    "linear layers of %s: a row hangs on its tile, one GEMM call a row", size
+                )
+    return _calls[_sizes[layer]]
+
+
+def _summed_as_a_tile(
+    layer: CpuLinearLayer,
+    like: torch.Tensor,
+    out: int,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+) -> tuple[int, ...]:
+    """Those of :data:`_FEWER` whose calls give every row what a whole tile's call gives it."""
+    alike = _FEWER
+    for seed in range(1 + _COMPARED // (TILE * out)):
+        drawn = _drawn(like, seed)
+        wanted = layer.cpu_linear(drawn, weight, bias)
+        alike = tuple(
+            number
+            for number in alike
+            if torch.equal(
+                torch.cat([layer.cpu_linear(part, weight, bias) for part in drawn.split(number)]),
+                wanted,
+            )
+        )
+    return alike
+
+
+def _drawn(like: torch.Tensor, seed: int) -> torch.Tensor:
+    return torch.randn(like.shape, generator=torch.Generator().manual_seed(seed)).to(like.dtype)
 
 
 def _rows_stand_alone(
     layer: CpuLinearLayer, like: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
 ) -> bool:
     """Whether each row of a tile has one result, in every place and beside any rows."""
-    drawn = torch.randn(like.shape, generator=torch.Generator().manual_seed(0)).to(like.dtype)
+    drawn = _drawn(like, 0)
     once = layer.cpu_linear(drawn, weight, bias)
     for place in range(TILE):
         moved, wanted = drawn.roll(place, 0), once.roll(place, 0)
