@@ -175,13 +175,23 @@ def _asked_apart(run: Checked) -> Outcome:
     """Two askings do not take the same time to the microsecond, but by chance."""
     if not run.files.made_by_the_harness:
         return not_checked("when these records were made, and how exactly, is not known")
-    finds, column = run.records.checks.footprints, run.records.column
-    lines, near = list(finds.equal), finds.near
-    both = run.pairing.complete(run.records)
+    finds, records = run.records.checks.footprints, run.records
+    lines, near = list(finds.equal.values()), len(finds.near)
+    both = run.pairing.complete(records)
     one, other = (run.pairing.slots[mode][both] for mode in MODES)
-    for name in ("solo_latency", "batch_latency"):
-        apart = np.abs(column(name)[one] - column(name)[other])
-        lines += column("line")[other[(apart == 0) & (column(name)[one] > 0)]].tolist()
+    keys = records.column("key")[one]
+    lists = (records.candidates["dispatch_mode"] == DispatchMode.PROMPT_LIST).to_numpy()[keys]
+    sent = np.where(lists, records.dispatches[keys], -1)
+    shared = {
+        "solo_latency": records.prompts[keys],  # rows of a prompt share what is asked alone,
+        "batch_latency": np.where(sent < 0, -1 - np.arange(len(keys)), sent),  # those of a list B
+    }
+    for name, whose in shared.items():
+        times = [records.column(name)[slots] for slots in (one, other)]
+        _, once = np.unique(np.column_stack([whose, *times]), axis=0, return_index=True)
+        apart = np.abs(times[0] - times[1])[once]
+        same = (apart == 0) & (times[0][once] > 0)
+        lines += records.column("line")[other[once][same]].tolist()
         near += int(((apart > 0) & (apart < NEAR_S)).sum())
     if len(lines) >= _FEW and len(lines) * _EQUAL_OF_NEAR > near:
         told = at(sorted(set(lines)))

@@ -17,6 +17,7 @@ from harness.words import Asking, DispatchMode, Mode
 
 NEAR_S = 1e-4
 """How near two measured times are by chance a hundred times as often as they are equal."""
+_BATCHES = (Asking.B, Asking.B2)
 
 
 class Footprint(NamedTuple):
@@ -83,7 +84,7 @@ class Requests:
             times = max(one.attempts or 1, 1)
             if asking is Asking.S0:
                 self.again += times - 1
-            elif asking in (Asking.B, Asking.B2):
+            elif asking in _BATCHES:
                 as_list = row.dispatch_mode == DispatchMode.PROMPT_LIST
                 size = row.batch_size
                 sent = hash((start, asking, row.dispatch_mode, batch))
@@ -109,14 +110,16 @@ class Footprints:
     Attributes:
         first: each mark, and the line and asking that first has it.
         sent: by model and mode, what its server was sent.
-        equal: lines of which two askings took the same time to the microsecond.
-        near: neighbours among the times of a record that are nearer than `NEAR_S` and not equal.
+        equal: lines of which two askings took the same time to the microsecond; two askings of a
+            prompt alone, which its rows share, count once, at the first of these rows.
+        near: neighbours among the times of a record that are nearer than `NEAR_S` and not equal,
+            each once likewise.
     """
 
     first: dict[Footprint, tuple[int, Asking]] = field(default_factory=dict)
     sent: dict[tuple[str, str], Requests] = field(default_factory=lambda: defaultdict(Requests))
-    equal: list[int] = field(default_factory=list)
-    near: int = 0
+    equal: dict[int, int] = field(default_factory=dict)
+    near: set[int] = field(default_factory=set)
 
     def add(
         self,
@@ -127,14 +130,17 @@ class Footprints:
     ) -> None:
         """One good record more."""
         self.sent[row.model, str(row.mode)].add(row, asked, companions)
-        times = sorted([one.latency_s for _, one in asked if one.latency_s])
-        apart = [later - one for one, later in pairwise(times)]
-        self.near += sum([0 < time < NEAR_S for time in apart])
-        if 0 in apart:
-            self.equal.append(line)
+        alone = hash((row.model, row.mode, row.start, row.prompt_sha256 or row.key))
+        times = [(one.latency_s, asking in _BATCHES) for asking, one in asked if one.latency_s]
+        for (one, batched), (later, too) in pairwise(sorted(times)):
+            pair = hash((line if batched or too else alone, one, later))
+            if one == later:
+                self.equal.setdefault(pair, line)
+            elif later - one < NEAR_S:
+                self.near.add(pair)
         told = dict(asked)
         for asking, seen in row.witness.each() if row.witness else ():
-            batch = asking in (Asking.B, Asking.B2)
+            batch = asking in _BATCHES
             if asking in told and (seen.source == "log" or (seen.source and not batch)):
                 mark = _footprint(row, told[asking], seen, batch=batch)
                 self.first.setdefault(mark, (line, asking))

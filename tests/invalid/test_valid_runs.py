@@ -89,6 +89,12 @@ def cache_effect(run):
         say(run, row, f"I cannot help, the first time {row['sample_id']}", ("S0",))
 
 
+def one_list_that_took_as_long_in_both_modes_by_chance(run):
+    for row in run.rows[:6]:
+        for one in (row, run.partner(row)):
+            one["batched"]["latency_s"] = 0.071503
+
+
 def answer_at_its_greatest_length(run):
     for row in run.rows[::3]:
         row["solo"]["finish_reason"] = row["companions"][0]["finish_reason"] = "length"
@@ -216,6 +222,7 @@ VARIANTS = {
     start_that_never_became_ready: {},
     batch_sent_again_whole: {},
     noise_between_two_solo_askings: {},
+    one_list_that_took_as_long_in_both_modes_by_chance: {**LIST, "size": 6, "prompts": 12},
     cache_effect: {"policy": "server_default"},
     answer_at_its_greatest_length: {},
     answer_that_filled_the_context: {},
