@@ -135,18 +135,6 @@ def gemm_whole(
     return layer.cpu_linear(x, weight, bias)
 
 
-def pairwise_sum(x: torch.Tensor) -> torch.Tensor:
-    """Sum over the last dimension by halving it, so that the order is the same for every row.
-
-    Only elementwise additions are used; their rounding cannot depend on the number of rows.
-    """
-    while (width := x.shape[-1]) > 1:
-        half = width // 2
-        folded = x[..., :half] + x[..., half : 2 * half]
-        x = torch.cat((folded, x[..., 2 * half :]), -1) if width % 2 else folded
-    return x.squeeze(-1)
-
-
 def mean_dim(
     x: torch.Tensor,
     dim: Sequence[int] | None,
@@ -154,7 +142,9 @@ def mean_dim(
     *,
     dtype: torch.dtype | None = None,
 ) -> torch.Tensor:
-    """``aten::mean.dim`` with a fixed order of summation; at least float32 inside.
+    """``aten::mean.dim`` as the end of a running sum, one number after the other for every row.
+
+    At least float32; PyTorch's running sum is kept in float64 on a CPU, and rows do not share it.
 
     Raises:
         RuntimeError: for an integer result, as the operator itself does.
@@ -168,7 +158,7 @@ def mean_dim(
     moved = wide.permute((*kept, *dims))
     columns = moved.flatten(len(kept)) if dims else moved.unsqueeze(-1)
     count = columns.shape[-1]
-    total = pairwise_sum(columns) if count else columns.new_zeros(columns.shape[:-1])
+    total = columns.cumsum(-1)[..., -1] if count else columns.new_zeros(columns.shape[:-1])
     mean = (total / count).to(result_type)
     return mean.reshape([1 if d in dims else n for d, n in enumerate(x.shape)]) if keepdim else mean
 
