@@ -105,6 +105,28 @@ def test_on_four_nodes_a_lost_worker_actor_and_node_lose_and_double_nothing(plac
     wait_for(lambda: not of_run(""), within_s=60)
 
 
+def test_through_a_client_a_lost_worker_loses_and_doubles_nothing(place):
+    """As from a laptop that is no node of the cluster: ``ray://`` is another protocol."""
+    assert place.harness("run", "-c", "spec.yaml", "--run-id", "one")[0] == 0
+    door = {"ray_client_server_port": free_port(25600), "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args={**HELD, "num_cpus": 2, **door})
+    try:
+        address = f"ray://127.0.0.1:{door['ray_client_server_port']}"
+        driver = started("--run-id", RUN, "--jobs", "2", "--on", address, "--json")
+        wait_for(lambda: records() >= 3 and of_run("harness.conduct.worker"), driver)
+        os.kill(random.Random(18).choice(of_run("harness.conduct.worker")), signal.SIGKILL)
+        said, err = driver.communicate(timeout=400)
+    finally:
+        cluster.shutdown()
+    assert driver.returncode == 0, err
+    json.loads(said)
+    assert "Traceback" not in err
+    insist_equal("one", RUN, but=["warmed"])
+    assert summary("one") == summary(RUN)
+    assert place.harness("validate", f"results/{RUN}")[0] == 0
+    wait_for(lambda: not of_run(""), within_s=60)
+
+
 def test_a_cluster_of_this_machine_ends_with_the_run_that_is_stopped_and_goes_on_without(place):
     """Nothing that lies in the working folder is a module of it, and nothing of it stays."""
     for name in ("logging", "select", "harness", "ray"):
