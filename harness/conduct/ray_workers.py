@@ -15,8 +15,9 @@ import signal
 import socket
 import tempfile
 import threading
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from harness.conduct.stream import Ack, Request
 from harness.conduct.workers import LOCAL, PipeWorker, Workers
 from harness.errors import EnvironmentError_
 from harness.numbers import count_of, gigabytes_text
-from harness.serve import make_backend
+from harness.serve import make_backend, marks_of
 from harness.settings import RunSpec
 
 _POLL_S = 1.0
@@ -186,7 +187,7 @@ def of_a_cluster(address: str, bench: Bench) -> Iterator[Workers]:
         needs["num_gpus"] = spec.server.workers
     elif not here:
         needs["memory"] = ON_A_CPU
-    with _connected(address, wanted) as ray:
+    with _connected(address, wanted, bench.folder.run_id) as ray:
         room = _room(ray.nodes(), needs)
         if not room:
             raise EnvironmentError_(
@@ -200,7 +201,7 @@ def of_a_cluster(address: str, bench: Bench) -> Iterator[Workers]:
 
 
 @contextmanager
-def _connected(address: str, servers: int) -> Iterator[Any]:
+def _connected(address: str, servers: int, run_id: str) -> Iterator[Any]:
     if address != LOCAL:
         _insist_on_listener(address)
     given: dict[str, Any] = {"address": address}
@@ -217,7 +218,10 @@ def _connected(address: str, servers: int) -> Iterator[Any]:
     try:
         # of a cluster that starts, half would be left; and Ray lets its processes take modules from
         # the working folder, where a run that somebody else made may lie
-        with signals_deferred() if address == LOCAL else nullcontext(), chdir(own):
+        with ExitStack() as held:
+            for one in (signals_deferred(), _marked(run_id)) if address == LOCAL else ():
+                held.enter_context(one)
+            held.enter_context(chdir(own))
             ray.init(**given, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray has no kind of its own for this
         shutil.rmtree(own, ignore_errors=True)
@@ -231,6 +235,22 @@ def _connected(address: str, servers: int) -> Iterator[Any]:
         with signals_deferred():
             ray.shutdown()
             shutil.rmtree(own, ignore_errors=True)
+
+
+@contextmanager
+def _marked(run_id: str) -> Iterator[None]:
+    """Mark what is started meanwhile: some of Ray's outlive a driver that is killed by a minute."""
+    marks = marks_of(run_id, uuid.uuid4().hex)
+    before = {name: os.environ.get(name) for name in marks}
+    os.environ.update(marks)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _insist_on_listener(address: str) -> None:

@@ -8,7 +8,7 @@ from harness.serve.container_options import LABEL_PREFIX, ContainerOptions, GpuR
 from harness.serve.external import external_refusal, served_models
 from harness.serve.failures import FailureKind, StartupFailure, classify_startup_failure
 from harness.serve.launch import LaunchOptions, launch_options
-from harness.serve.leftovers import RUN_MARK, Swept, sweep_everything, sweep_folder
+from harness.serve.leftovers import RUN_MARK, Swept, marks_of, sweep_everything, sweep_folder
 from harness.serve.log_files import last_lines, new_log, read_log, safe_name
 from harness.serve.own_endpoints import ask_server_info, ask_workers, let_go, why_not_held
 from harness.serve.ports import check_port_free, free_port, listening, lock_port, port_owner
@@ -46,6 +46,7 @@ __all__ = [
     "listening",
     "lock_port",
     "make_backend",
+    "marks_of",
     "new_log",
     "port_owner",
     "read_log",

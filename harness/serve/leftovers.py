@@ -32,6 +32,19 @@ SERVER_MARK = "HARNESS_SERVER"
 RUN_MARK = "HARNESS_RUN_ID"
 OWNER_MARK = "HARNESS_OWNER"
 OWNER_SUFFIX = ".pid.json"
+
+
+def marks_of(run_id: str, mark: str) -> dict[str, str]:
+    """Variables by which what this harness starts for a run is found when the harness is gone.
+
+    Args:
+        run_id: of the run.
+        mark: one for all processes that are ended together.
+    """
+    titles = {"SPT_NOENV": "1"}  # keep process titles from wiping the marks out of /proc
+    return {SERVER_MARK: mark, RUN_MARK: run_id, OWNER_MARK: Owner.this().mark, **titles}
+
+
 _ROUNDS = 3
 _STAYS = "it does not end, even by SIGKILL: a driver holds it"
 _GRACE_S, _LONGEST_GRACE_S = 30.0, 600.0
@@ -132,7 +145,7 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Living:
-    """The processes of one native server, as their environments tell."""
+    """The processes of one native server, or of a run's own Ray cluster, as their marks tell."""
 
     mark: str
     run_id: str
@@ -151,7 +164,7 @@ class Living:
 
     def sweep(self, *, dry_run: bool) -> Swept:
         """End them where their harness is certainly gone."""
-        about = f"a server (pid {self.pid}) of run {self.run_id} that no owner file names"
+        about = f"what run {self.run_id} started and no owner file names (pid {self.pid})"
         if self.owner is None:
             return Swept(kept=[f"{about} (which harness started it is not known)"])
         if self.is_owned:

@@ -25,17 +25,16 @@ from msgspec import structs
 
 from harness.errors import EnvironmentError_, StartupFailed
 from harness.locks import Lock
-from harness.machine import Owner, ProcessId, marked_processes, this_space
+from harness.machine import ProcessId, marked_processes, this_space
 from harness.places import is_of_engine
 from harness.secrets import redact_environment
 from harness.serve import supervisor
 from harness.serve.launch import LaunchOptions
 from harness.serve.leftovers import (
-    OWNER_MARK,
     OWNER_SUFFIX,
-    RUN_MARK,
     SERVER_MARK,
     OwnerFile,
+    marks_of,
     sweep_folder,
 )
 from harness.serve.log_files import last_lines, new_log
@@ -111,11 +110,7 @@ class NativeServer(Server):
             # `python -m` would take a folder `vllm` beside a run or a case for the package
             "PYTHONSAFEPATH": "1",
             **options.environment,
-            SERVER_MARK: self._mark,
-            RUN_MARK: options.run_id,
-            OWNER_MARK: Owner.this().mark,
-            # keeps vLLM's process titles from wiping the mark out of /proc/<pid>/environ
-            "SPT_NOENV": "1",
+            **marks_of(options.run_id, self._mark),
         }
         self._environment |= options.python_path_before(self._environment)
         self._ended: ServerState | None = None

@@ -147,6 +147,19 @@ def test_a_cluster_of_this_machine_ends_with_the_run_that_is_stopped_and_goes_on
     assert place.harness("validate", f"results/{RUN}")[0] == 0
 
 
+def test_what_a_killed_driver_leaves_of_its_cluster_is_ended_by_clean(place):
+    """Two of Ray's processes would stay for a minute: they try to tell of their end."""
+    driver = started("--run-id", RUN, "--jobs", "2", "--on", "local")
+    wait_for(lambda: records() >= 2, driver)
+    driver.kill()
+    driver.communicate(timeout=60)
+    assert of_run("ray::DashboardAgent")
+    code, said, _ = place.harness("clean")
+    assert code == 0
+    assert f"what run {RUN} started and no owner file names" in said
+    wait_for(lambda: not of_run(""), within_s=10)
+
+
 def listens(pid):
     """Addresses and ports at which a process listens."""
     inodes = set()
