@@ -692,6 +692,23 @@ def test_two_processes_are_two_servers(run, other):
     assert run.failures() == {}
 
 
+@pytest.mark.parametrize(("began", "failed"), [("10:00:05", False), ("10:00:20", True)])
+def test_servers_that_began_in_one_hundredth_of_a_second_are_two_where_both_lived(
+    run, began, failed
+):
+    """The first was ended early, before the second was ready: its work tells nothing."""
+    for mode, port, start, end, told in (
+        ("standard", 18000, "10:00:05", "10:00:12", process(17.5, 9.0, None)),
+        ("batch_invariant", 18001, began, "10:00:40", process(17.5, 9.5, 15.0)),
+    ):
+        times = {f"{of}_at": f"2026-11-29T{at}" for of, at in (("started", start), ("ended", end))}
+        died = DIED if mode == "standard" else None
+        run.attempts[mode][0] |= {**times, "process": told, "error": died}
+        run.attempts[mode][0]["server"]["port"] = port
+    found = run.failures().get("own_server", "")
+    assert ("were answered by one process" in found) is failed
+
+
 def test_a_run_of_an_earlier_form_says_nothing_of_strangers(run):
     for attempts in run.attempts.values():
         del attempts[0]["strangers"]
