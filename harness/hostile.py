@@ -4,8 +4,13 @@ Offsets are taken on the raw text, so this is the last step before a format esca
 """
 
 import re
+from typing import TypeVar
 
-__all__ = ["named", "storable", "visible"]
+import msgspec
+
+__all__ = ["named", "shaped", "storable", "visible"]
+
+T = TypeVar("T")
 
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _UNSEEN = "\u200b\u2028\u2029\u2060-\u2064\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
@@ -32,3 +37,16 @@ def visible(text: str) -> str:
     is legal in HTML and XML 1.0 once the markup characters are escaped.
     """
     return _NAMED.sub(lambda match: named(match.group()), _LINE_END.sub("\n", text))
+
+
+def shaped(value: object, kind: type[T]) -> T:
+    """What was decoded, as this type.
+
+    Raises:
+        msgspec.ValidationError: it is not of it. Half of a surrogate pair where something else is
+            due is that too: to name it is an error inside msgspec.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except UnicodeEncodeError as error:
+        raise msgspec.ValidationError("holds half of a surrogate pair") from error

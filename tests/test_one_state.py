@@ -150,3 +150,27 @@ def test_a_validation_that_cannot_be_read_is_written_anew(
         main(["validate", str(run)])
     capsys.readouterr()
     assert listed(run.parent).value[0]["state"] == "counts"
+
+
+HALF = {
+    "metadata.json": '{"spec": "\\ud800", "resolved_spec": {"a\\ud800": 1}}',
+    "startup_standard_*.json": '{"model": "m", "mode": "standard", "attempts": '
+    '[{"records": "\\ud800"}]}',
+}
+
+
+@pytest.mark.parametrize("verb", ["show", "validate", "report", "compare"])
+@pytest.mark.parametrize("name", HALF)
+def test_half_of_a_surrogate_pair_where_something_else_is_due_is_one_message(
+    run: Path, capsys: pytest.CaptureFixture[str], verb: str, name: str
+) -> None:
+    """To name it was an error of its own, and hid every other run of the folder."""
+    path = next(run.glob(name))
+    path.write_text(HALF[name])
+    modes = ("--mode-a", "standard", "--mode-b", "batch_invariant")
+    with pytest.raises(SystemExit) as ended:
+        main([verb, str(run), *((str(run), *modes) if verb == "compare" else ())])
+    assert ended.value.code == 2
+    assert f"{path}: not a " in capsys.readouterr().err
+    if name == "metadata.json":
+        assert listed(run.parent).value[0]["state"] == "unreadable"

@@ -47,6 +47,7 @@ from harness.analyse.threats import list_threats
 from harness.analyse.validate import Validation, expectations_of, validate
 from harness.errors import HarnessError, UsageError
 from harness.files import read_json
+from harness.hostile import shaped
 from harness.records import (
     Pairing,
     Records,
@@ -241,7 +242,7 @@ def read_summary(path: Path) -> Summary:
         UsageError: it cannot be read, or is not a summary.
     """
     try:
-        return msgspec.convert(read_json(path), Summary)
+        return shaped(read_json(path), Summary)
     except msgspec.ValidationError as error:
         raise UsageError(
             f"not a summary: {error}", file=path, hint="write it anew with `harness summarize`"

@@ -8,9 +8,8 @@ from datetime import datetime
 from itertools import pairwise
 from math import inf
 
-from msgspec import convert
-
 from harness.analyse.checked import Checked
+from harness.hostile import shaped
 from harness.prove import WORKER_EXTENSION, ServerFacts, mode_parity
 from harness.records import Process, Start, Startup, object_in
 from harness.words import MODES, BackendName, Mode, without_nonce
@@ -124,7 +123,7 @@ def set_otherwise(run: Checked) -> tuple[list[str], set[str]]:
     for startup in sorted(run.files.startups, key=lambda s: s.mode != Mode.STANDARD):
         for number, start in startup.answering():
             if facts := run.facts_of(start) or start.facts:
-                known = facts if isinstance(facts, ServerFacts) else convert(facts, ServerFacts)
+                known = facts if isinstance(facts, ServerFacts) else shaped(facts, ServerFacts)
                 name = f"{startup.file}: start {number}"
                 starts.setdefault(startup.model, []).append((name, start, known))
                 told_of.setdefault(startup.model, set()).add(startup.mode)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from msgspec import Struct, ValidationError, convert
+from msgspec import Struct, ValidationError
 
 from harness.analyse.checked import Checked, Expectations, ModeCounts, Outcome
 from harness.analyse.checks import OF_RECORDS
@@ -21,6 +21,7 @@ from harness.analyse.run_checks import OF_RUNS
 from harness.errors import UsageError
 from harness.files import packaged, read_json
 from harness.findings import Finding, Status
+from harness.hostile import shaped
 from harness.records import Records, RunFiles, pair_records, read_run_files, scan_records
 from harness.words import Mode
 
@@ -139,7 +140,7 @@ def read_validation(path: Path) -> Validation:
         UsageError: it cannot be read, or is no validation.
     """
     try:
-        return convert(read_json(path), Validation)
+        return shaped(read_json(path), Validation)
     except ValidationError as error:
         raise UsageError(
             f"not a validation: {error}", file=path, hint="write it anew with `harness validate`"

@@ -22,6 +22,7 @@ from harness.cause.defects import known_defects
 from harness.errors import UsageError, shown
 from harness.files import read_json, write_json
 from harness.findings import Finding
+from harness.hostile import shaped
 from harness.numbers import count_of
 from harness.records import (
     Answer,
@@ -179,7 +180,7 @@ def read_case(path: Path) -> Case:
     """
     value = read_json(path)
     try:
-        return msgspec.convert(value, Case)
+        return shaped(value, Case)
     except msgspec.ValidationError as error:
         hint = "a case file is what `harness shrink` wrote"
         raise UsageError(f"is no case file: {error}", file=path, hint=hint) from None

@@ -15,6 +15,7 @@ from harness.conduct.prepare import Prepared
 from harness.conduct.site import Site
 from harness.conduct.stream import ServerTold
 from harness.errors import EnvironmentError_, HarnessError, UsageError, shown
+from harness.hostile import shaped
 from harness.machine import (
     git_commit,
     gpu_facts,
@@ -326,7 +327,7 @@ def read_own(folder: RunFolder, name: str, kind: type[Own]) -> Own | None:
     """
     value = folder.read(name)
     try:
-        return None if value is None else msgspec.convert(value, kind)
+        return None if value is None else shaped(value, kind)
     except msgspec.ValidationError as error:
         raise UsageError(
             f"written by another version: {error}",

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Self
 
 import yaml
-from msgspec import Struct, convert, to_builtins
+from msgspec import Struct, to_builtins
 from msgspec.structs import force_setattr
 
 from harness.errors import UsageError
 from harness.files import write_whole
+from harness.hostile import shaped
 from harness.images.reference import ImageReference
 from harness.places import shipped
 from harness.settings import read_yaml
@@ -113,7 +114,7 @@ class ImageLock:
             for image, row in (data["images"] or {}).items():
                 key = ImageReference.parse(str(image)).key
                 known = {name: value for name, value in (row or {}).items() if value is not None}
-                entries[key] = convert({**known, "image": key}, LockEntry)
+                entries[key] = shaped({**known, "image": key}, LockEntry)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problem = f"is not a lock file: {type(error).__name__} {error}"
             hint = "see docs/docker.md, or make it anew with harness pin"

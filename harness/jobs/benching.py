@@ -17,6 +17,7 @@ from harness import conduct
 from harness.cause import FEWEST_BLOCKS, Axis, Cost, Reading, costs
 from harness.errors import UsageError, shown
 from harness.files import read_json, write_json
+from harness.hostile import shaped
 from harness.jobs import Done
 from harness.jobs.certifying import Asked, rows_of
 from harness.jobs.matrix_cells import Cells, read_axes
@@ -186,7 +187,7 @@ def _there(path: Path, server: _Server) -> list[Reading]:
     """
     hint = "remove it, and the same command measures again"
     try:
-        found = msgspec.convert(read_json(path), _Readings).readings
+        found = shaped(read_json(path), _Readings).readings
     except msgspec.ValidationError as error:
         raise UsageError(f"holds no readings: {error}", file=path, hint=hint) from None
     if (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from os.path import lexists
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -13,9 +14,12 @@ import msgspec
 from harness import conduct
 from harness.errors import GateFailed, UsageError
 from harness.experiments import Row
-from harness.files import append_bytes, read_rows, write_json, write_rows
+from harness.files import append_bytes, read_lines, write_json, write_rows
+from harness.hostile import shaped
 from harness.jobs import Done
 from harness.jobs.certifying import Asked, rows_of
+from harness.records import METADATA, read_run_files, sealed
+from harness.records.lines import LineFault, is_sealed, value_of
 from harness.settings import LoadedSpec
 from harness.words import Mode
 
@@ -76,16 +80,19 @@ class Experiment(Generic[R]):
         conduct.with_server(prepared, options, progress, work(prepared, rows))
         if place.is_file():
             append_bytes(place.with_name(f"superseded_{place.name}"), place.read_bytes())
-        write_rows(place, map(msgspec.to_builtins, rows))
+        write_rows(place, map(sealed, map(msgspec.to_builtins, rows)))
         return place, rows
 
     def _read(self, place: Path, mode: Mode, count: int) -> list[R]:
-        """The rows of a file, all that are due."""
+        """The rows of a file, all that are due, each as it was written."""
+        _insist_on_proof(place.parent, mode)
         rows = []
-        for line, told in read_rows(place):
+        for line, data in read_lines(place):
             try:
-                rows.append(msgspec.convert(told, self.row))
-            except msgspec.ValidationError as error:
+                if not is_sealed(data):
+                    raise LineFault("it does not end in its checksum")
+                rows.append(shaped(value_of(data), self.row))
+            except (LineFault, msgspec.ValidationError) as error:
                 raise UsageError(
                     f"no row of this experiment: {error}", file=place, line=line, hint=_ANEW
                 ) from error
@@ -93,6 +100,20 @@ class Experiment(Generic[R]):
             what = f"{len(rows)} rows, and {count} of {mode.words} mode are due"
             raise UsageError(what, file=place, hint=_ANEW)
         return rows
+
+
+def _insist_on_proof(folder: Path, mode: Mode) -> None:
+    """Refuse rows beside which nothing says what gave them, or that it ran in this mode."""
+    if not lexists(folder / METADATA):
+        raise UsageError(
+            "it is gone, and told what gave the rows", file=folder / METADATA, hint=_ANEW
+        )
+    found = read_run_files(folder)
+    starts = [one for one in found.startups if one.mode == mode]
+    proven = starts and all(one.answering() and not one.unproven() for one in starts)
+    if not proven and not found.lacks_logs:
+        what = f"no start-up file here shows a server in {mode.words} mode that answered"
+        raise UsageError(what, file=folder, hint=_ANEW)
 
 
 def ended(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from msgspec import ValidationError, convert, to_builtins
+from msgspec import ValidationError, to_builtins
 
 from harness import people, report
 from harness.analyse import (
@@ -26,6 +26,7 @@ from harness.analyse import (
 from harness.errors import EnvironmentError_, GateFailed, UsageError
 from harness.files import append_text, read_rows, read_text, write_json, write_new
 from harness.findings import Status
+from harness.hostile import shaped
 from harness.jobs import Done, Remark
 from harness.records import (
     METADATA,
@@ -226,7 +227,7 @@ def take_in(sheets: Sequence[Path], key: Path, run: Path | None) -> Done:
     known = []
     for line, row in read_rows(target) if target.is_file() else ():
         try:
-            known.append(convert(row, people.Judgement))
+            known.append(shaped(row, people.Judgement))
         except ValidationError as error:
             raise UsageError(f"no judgement: {error}", file=target, line=line) from error
     new: list[people.Judgement] = []

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from msgspec import Struct, ValidationError, convert
+from msgspec import Struct, ValidationError
 
 from harness.errors import UsageError
+from harness.hostile import shaped
 from harness.people.sheet import (
     ANSWER_COLUMNS,
     CHANGES,
@@ -175,7 +176,7 @@ def _studio_rows(text: str, file: str) -> Iterator[tuple[int, dict[str, str]]]:
         raise UsageError(f"not JSON: {error}", file=file) from error
     for number, value in enumerate(tasks if isinstance(tasks, list) else [tasks], 1):
         try:
-            task = convert(value, _Task)
+            task = shaped(value, _Task)
         except ValidationError as error:
             what = f"not a Label Studio task of this export: {error}"
             raise UsageError(what, file=file, line=number) from error

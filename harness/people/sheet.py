@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from harness.errors import UsageError
 from harness.families import FAMILIES, Rubric
-from harness.hostile import visible
+from harness.hostile import shaped, visible
 from harness.words import Mode, Pattern
 
 KIND = "adjudication_key"
@@ -133,7 +133,7 @@ def read_key(text: str, file: str) -> AnswerKey:
         value = json.loads(text)
         if (value["kind"], value["schema_version"]) != (KIND, 1):
             raise UsageError("not an adjudication key of version 1", file=file)
-        key = msgspec.convert(value, AnswerKey)
+        key = shaped(value, AnswerKey)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"not an adjudication key: {error}", file=file, hint=_EXPORTED) from error
     for name, item in key.items.items():

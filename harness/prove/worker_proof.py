@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from harness.hostile import shaped
 from harness.prove.evidence import (
     CPU_PLUGIN_KERNELS,
     VLLM_KERNELS,
@@ -207,7 +208,7 @@ def gap_in_proof(told: WorkersSay, mode: Mode, evidence: LogEvidence) -> str:
 
 def _read(answer: object) -> _Rank | None:
     try:
-        return msgspec.convert(answer, _Rank)
+        return shaped(answer, _Rank)
     except msgspec.ValidationError:
         return None
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct, field
 
 from harness.flips import flips
+from harness.hostile import shaped
 from harness.records.answers import Answer, Askings, Companion, Witnesses
 from harness.records.divergence import Choice, Divergence, first_difference
 from harness.records.lines import LineFault, is_sealed, look_closely, sealed, value_of
@@ -282,7 +283,7 @@ def decode_record(line: bytes) -> Record:
             record = upgraded(record, msgspec.json.decode(line, type=_Schema1))
     except msgspec.DecodeError:
         row = value_of(line)
-        record = upgraded(msgspec.convert(row, Record), msgspec.convert(row, _Schema1))
+        record = upgraded(shaped(row, Record), shaped(row, _Schema1))
     if not whole and record.schema_version >= SCHEMA_VERSION:
         raise LineFault("damaged: the line has lost its checksum")
     return record

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from harness.errors import UsageError
 from harness.files import read_json, read_lines, read_rows
+from harness.hostile import shaped
 from harness.records.record import RecordKey
 from harness.records.start_up_file import Startup, object_in, startup_of
 from harness.words import Asking, BackendName, Mode
@@ -263,9 +264,9 @@ def _metadata(path: Path) -> Json:
     """The file as written, once all that is read of it is known to be of its type."""
     value = read_json(path)
     try:
-        shaped = msgspec.convert(value, _Metadata)
-        if shaped.resolved_spec is None:
-            msgspec.convert(shaped.spec or {}, _Spec)
+        told = shaped(value, _Metadata)
+        if told.resolved_spec is None:
+            shaped(told.spec or {}, _Spec)
     except msgspec.ValidationError as error:
         raise UsageError(f"not a run's metadata: {error}", file=path) from error
     return value

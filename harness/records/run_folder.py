@@ -31,6 +31,7 @@ from harness.files import (
     write_rows,
     write_whole,
 )
+from harness.hostile import shaped
 from harness.locks import Lock, holder_of
 from harness.records.lines import LineFault, is_sealed
 from harness.records.reader import iter_records
@@ -215,6 +216,6 @@ def find_unfinished(results: Path, fingerprint: str) -> str | None:
 
 def _known(path: Path) -> _Known | None:
     try:
-        return msgspec.convert(read_json(path), _Known)
+        return shaped(read_json(path), _Known)
     except (HarnessError, msgspec.ValidationError, OSError):
         return None

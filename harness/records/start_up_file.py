@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from harness.hostile import shaped
 from harness.words import PROVEN, Mode, Verdict
 
 Json = Mapping[str, Any]
@@ -228,4 +229,4 @@ def startup_of(file: str, value: Json) -> Startup:
     starts = tuple(attempt for attempt in listed if isinstance(attempt, Mapping))
     known = [{key: told for key, told in one.items() if told not in (None, {})} for one in starts]
     model, mode = str(value.get("model")), str(value.get("mode"))
-    return Startup(file, model, mode, starts, msgspec.convert(known, tuple[Start, ...]))
+    return Startup(file, model, mode, starts, shaped(known, tuple[Start, ...]))

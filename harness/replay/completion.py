@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from harness.hostile import shaped
 from harness.records import Answer, Likely
 
 _TOKEN_ID = re.compile(r"token_id:([0-9]{1,10})")
@@ -102,7 +103,7 @@ class _Completion(msgspec.Struct):
     def told(self) -> _Usage:
         """What it says of its prompts."""
         try:
-            return msgspec.convert(self.usage, _Usage)
+            return shaped(self.usage, _Usage)
         except msgspec.ValidationError:
             return _Usage()
 
@@ -162,10 +163,7 @@ def replies(
         RequestFailed: it is no completion, or not of as many prompts.
     """
     try:
-        if chat:
-            completion = msgspec.convert(said, _Chat).completion()
-        else:
-            completion = msgspec.convert(said, _Completion)
+        completion = shaped(said, _Chat).completion() if chat else shaped(said, _Completion)
     except msgspec.ValidationError as error:
         raise RequestFailed(f"the answer is not a completion: {error}", retryable=False) from error
     by_index = {choice.index: choice for choice in completion.choices}

@@ -17,6 +17,7 @@ import numpy as np
 from harness.analyse import MOST_RESCORED, Summary, Validation, kept_validation, read_summary
 from harness.errors import HarnessError, UsageError
 from harness.files import read_json
+from harness.hostile import shaped
 from harness.records import (
     Record,
     Records,
@@ -178,6 +179,6 @@ def _profiles(files: RunFiles, population: Population | None) -> Profiles | None
 
 def _read(path: Path, kind: type[T], what: str) -> T | None:
     try:
-        return msgspec.convert(read_json(path), kind) if path.is_file() else None
+        return shaped(read_json(path), kind) if path.is_file() else None
     except msgspec.ValidationError as error:
         raise UsageError(f"not the {what}: {error}", file=path) from error

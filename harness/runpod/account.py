@@ -22,7 +22,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from harness import __version__
 from harness.errors import EnvironmentError_, HarnessError, UsageError
-from harness.hostile import visible
+from harness.hostile import shaped, visible
 from harness.secrets import redact_text
 from harness.wire import Heard, NotHeard, ask, authorization, follow, line_to
 
@@ -303,7 +303,7 @@ class Account:
 
     def _read(self, heard: Heard, kind: type[_T]) -> _T:
         try:
-            return msgspec.convert(heard.json(), kind)
+            return shaped(heard.json(), kind)
         except (NotHeard, msgspec.ValidationError) as error:
             raise unavailable(
                 f"RunPod's answer is none of its API: {told(str(error))}",
@@ -327,7 +327,7 @@ def _refusal(heard: Heard) -> HarnessError:
     """What a status of RunPod's means, with what to do."""
     said = told(heard.text) or f"HTTP {heard.status}"
     with suppress(NotHeard, msgspec.ValidationError):
-        problem = msgspec.convert(heard.json(), _Problem)
+        problem = shaped(heard.json(), _Problem)
         said = told("; ".join([problem.detail, *problem.errors]).strip("; ")) or said
     rights = f"make a key that may write pods at {_CONSOLE}/settings, then export {KEY}=…"
     match heard.status:

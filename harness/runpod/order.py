@@ -14,6 +14,7 @@ import msgspec
 
 from harness.errors import EnvironmentError_, UsageError, nearest
 from harness.files import read_json
+from harness.hostile import shaped
 from harness.runpod.account import Gpu, NotPlaced, Pod, told
 from harness.secrets import names_a_secret, redact_environment, redact_text
 
@@ -72,7 +73,7 @@ def read_template(path: Path, image: str | None, variables: Mapping[str, str]) -
         UsageError: the file is none, names no image of yours, or holds a secret.
     """
     try:
-        template = msgspec.convert(read_json(path), Template)
+        template = shaped(read_json(path), Template)
     except msgspec.ValidationError as error:
         hint = "the fields are those of https://docs.runpod.io/api-reference-v2/templates"
         raise UsageError(f"no RunPod template: {told(str(error))}", file=path, hint=hint) from error
@@ -173,7 +174,7 @@ class Order:
             UsageError: it has no GPU or no volume disk.
         """
         try:
-            mounts = msgspec.convert(pod.mounts, _Mounts)
+            mounts = shaped(pod.mounts, _Mounts)
         except msgspec.ValidationError:
             mounts = None
         if pod.gpu is None or mounts is None:

@@ -16,7 +16,7 @@ from harness.jobs.certifying import Asked
 from harness.jobs.experiment_runs import Experiment, ended
 from harness.jobs.tracing import replay_trace
 from harness.places import placed
-from harness.records import Witness
+from harness.records import Witness, sealed
 from harness.settings import load_spec
 from harness.words import DispatchMode, Mode, Status
 
@@ -42,7 +42,12 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[P
 
     def with_server(_: object, options: conduct.RunOptions, *rest: object) -> None:
         served.append(str(options.run_id))
-        (options.results / str(options.run_id)).mkdir(parents=True, exist_ok=True)
+        folder = options.results / str(options.run_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "metadata.json").write_text("{}")
+        start = {"verdict": "clean", "records": DUE}
+        told = {"model": "m", "mode": "standard", "attempts": [start], "verdict": "clean"}
+        (folder / "startup_standard_m.json").write_text(json.dumps({"schema_version": 1, **told}))
 
     monkeypatch.setattr(conduct, "with_server", with_server)
 
@@ -73,7 +78,7 @@ def test_rows_that_are_in_vain_are_asked_again_by_the_same_command_and_set_aside
     file, _ = ask()
     whole = file.read_text()
     first, *others = whole.splitlines()
-    bad = "\n".join([json.dumps(json.loads(first) | lack), *others, ""])
+    bad = "\n".join([json.dumps(sealed(json.loads(first) | lack)), *others, ""])
     file.write_text(bad)
     assert ask() == (file, True)
     assert file.read_text() == whole
@@ -97,15 +102,40 @@ def test_what_does_not_count_says_what_asks_again() -> None:
         (lambda lines: [], "0 rows, and 3 of standard mode are due"),
         (lambda lines: lines[:-1], "2 rows, and 3 of standard mode are due"),
         (lambda lines: [*lines, lines[0]], "4 rows, and 3 of standard mode are due"),
-        (lambda lines: [line.replace("standard", "batch_invariant") for line in lines], "3 rows"),
-        (lambda lines: [*lines[:2], "{}"], "no row of this experiment"),
-        (lambda lines: [*lines[:2], lines[2][:-9]], "not JSON"),
+        (lambda lines: [resealed(line, mode="batch_invariant") for line in lines], "3 rows"),
+        (lambda lines: [*lines[:2], resealed("{}")], "no row of this experiment"),
+        (lambda lines: [*lines[:2], "{}"], "does not end in its checksum"),
+        (lambda lines: [*lines[:2], lines[2][:-9]], "does not end in its checksum"),
+        (lambda lines: [lines[0].replace("t/s", "t/r"), *lines[1:]], "damaged"),
+        (lambda lines: [resealed(lines[0], status="\ud800"), *lines[1:]], "no row"),
     ],
 )
 def test_rows_that_are_not_those_that_are_due_are_refused(ask, change, message: str) -> None:
     file, _ = ask()
     file.write_text("\n".join(change(file.read_text().splitlines())))
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=message) as refused:
+        ask()
+    assert "--fresh" in str(refused.value)
+
+
+def resealed(line: str, **changes: str) -> str:
+    return json.dumps(sealed(json.loads(line) | changes))
+
+
+@pytest.mark.parametrize("name", ["metadata.json", "startup_standard_m.json"])
+def test_rows_beside_which_nothing_says_what_gave_them_are_refused(ask, name: str) -> None:
+    file, _ = ask()
+    file.with_name(name).unlink()
+    with pytest.raises(UsageError, match="--fresh"):
+        ask()
+
+
+@pytest.mark.parametrize("verdict", ["inconclusive", "active"])
+def test_rows_of_a_server_that_is_not_proven_are_refused(ask, verdict: str) -> None:
+    file, _ = ask()
+    startup = file.with_name("startup_standard_m.json")
+    startup.write_text(startup.read_text().replace("clean", verdict))
+    with pytest.raises(UsageError, match="no start-up file here shows a server in standard mode"):
         ask()
 
 

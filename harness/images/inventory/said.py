@@ -7,9 +7,10 @@ default is text, and only where the help names one.
 import re
 from typing import Any, TypeVar
 
-from msgspec import Struct, convert, json
+from msgspec import Struct, json
 from msgspec.structs import replace
 
+from harness.hostile import shaped
 from harness.images.inventory.contents import (
     Contents,
     InvariantModule,
@@ -93,7 +94,7 @@ class _Sections:
             self.notes.append(f"{name}: {redact_text(str(section.error))}")
             return None
         try:
-            return None if section.value is None else convert(section.value, kind)
+            return None if section.value is None else shaped(section.value, kind)
         except ValueError as error:
             self.notes.append(f"{name}: does not have the expected form: {error}")
             return None
