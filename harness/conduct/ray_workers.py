@@ -227,8 +227,13 @@ def _connected(address: str, servers: int, run_id: str) -> Iterator[Any]:
         shutil.rmtree(own, ignore_errors=True)
         why = " ".join(str(error).split())[:200]
         raise EnvironmentError_(f"no Ray cluster at {address}: {why}", hint=_START) from error
+    except SystemExit as ended:  # of Ray's own handler of SIGTERM, which is there by then
+        with signals_deferred():
+            ray.shutdown()
+            shutil.rmtree(own, ignore_errors=True)
+        raise KeyboardInterrupt from ended
     finally:
-        signal.signal(signal.SIGTERM, ours)  # Ray's own handler would end this process at once
+        signal.signal(signal.SIGTERM, ours)  # Ray's own would end this process at once
     try:
         yield ray
     finally:

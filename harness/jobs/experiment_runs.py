@@ -21,7 +21,7 @@ from harness.jobs.certifying import Asked, rows_of
 from harness.records import METADATA, read_run_files, sealed
 from harness.records.lines import LineFault, is_sealed, value_of
 from harness.settings import LoadedSpec
-from harness.words import Mode
+from harness.words import PROVEN, Mode
 
 R = TypeVar("R", bound=Row)
 ROWS = {"trace": "trace.jsonl", "sample": "samples.jsonl"}
@@ -109,9 +109,9 @@ def _insist_on_proof(folder: Path, mode: Mode) -> None:
             "it is gone, and told what gave the rows", file=folder / METADATA, hint=_ANEW
         )
     found = read_run_files(folder)
-    starts = [one for one in found.startups if one.mode == mode]
-    proven = starts and all(one.answering() and not one.unproven() for one in starts)
-    if not proven and not found.lacks_logs:
+    starts = [one.starts[-1] for one in found.startups if one.mode == mode and one.starts]
+    proven = [one.verdict == PROVEN[mode] and one.ended_at is not None for one in starts]
+    if proven != [True] and not found.lacks_logs:  # rows are of one lifetime, the last
         what = f"no start-up file here shows a server in {mode.words} mode that answered"
         raise UsageError(what, file=folder, hint=_ANEW)
 

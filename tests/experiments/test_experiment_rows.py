@@ -45,8 +45,8 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[P
         folder = options.results / str(options.run_id)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "metadata.json").write_text("{}")
-        start = {"verdict": "clean", "records": DUE}
-        told = {"model": "m", "mode": "standard", "attempts": [start], "verdict": "clean"}
+        start = {"verdict": "clean", "records": 0, "ended_at": "t"}
+        told = {"model": "m", "mode": "standard", "attempts": [{}, start], "verdict": "clean"}
         (folder / "startup_standard_m.json").write_text(json.dumps({"schema_version": 1, **told}))
 
     monkeypatch.setattr(conduct, "with_server", with_server)
