@@ -18,8 +18,7 @@ from harness.files import append_bytes, read_lines, write_json, write_rows
 from harness.hostile import shaped
 from harness.jobs import Done
 from harness.jobs.certifying import Asked, rows_of
-from harness.records import METADATA, read_run_files, sealed
-from harness.records.lines import LineFault, is_sealed, value_of
+from harness.records import METADATA, LineFault, is_sealed, read_run_files, sealed, value_of
 from harness.settings import LoadedSpec
 from harness.words import PROVEN, Mode
 

@@ -43,7 +43,7 @@ from harness.records.frame import (
     pair_records,
     refuse_duplicates,
 )
-from harness.records.lines import plan_seal, sealed
+from harness.records.lines import LineFault, is_sealed, plan_seal, sealed, value_of
 from harness.records.planned import (
     Asked,
     batch_places,
@@ -128,6 +128,7 @@ __all__ = [
     "Footprint",
     "IntArray",
     "Likely",
+    "LineFault",
     "LineProblem",
     "LogEvidence",
     "Pairing",
@@ -157,6 +158,7 @@ __all__ = [
     "gap_of",
     "group_hash",
     "is_concluded",
+    "is_sealed",
     "iter_records",
     "iter_values",
     "keep_tasks",
@@ -177,5 +179,6 @@ __all__ = [
     "startup_of",
     "task_folder",
     "text_hash",
+    "value_of",
     "write_candidates",
 ]
