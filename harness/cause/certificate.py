@@ -109,9 +109,10 @@ class Certificate(Struct, frozen=True, kw_only=True):
             certificate says that it could not have seen a change.
         between_lifetimes: prompts whose text alone differs from one lifetime to the next, by mode.
         noise: rows that change when nothing but time does, by mode.
-        steps: tokens of the largest steps seen in batches, largest first.
-        boundary: which of 255, 256 and 257 tokens are among them.
-        split_prefills: batches in which a prompt was prefilled in pieces.
+        steps: tokens of the largest steps seen in batches of either mode, largest first.
+        boundary: which of 255, 256 and 257 tokens are among those of batch-invariant mode.
+        split_batches: by mode, batches (not rows) in which a prompt was prefilled in pieces, and
+            those of which that is known.
         arguments: what each mode's servers were given beyond their defaults, alike in all
             lifetimes.
         by_lifetime: by mode, arguments that are not: a value a lifetime, ``None`` for not given.
@@ -134,7 +135,7 @@ class Certificate(Struct, frozen=True, kw_only=True):
     noise: dict[Mode, int]
     steps: tuple[int, ...]
     boundary: tuple[int, ...]
-    split_prefills: int
+    split_batches: dict[Mode, tuple[int, int]]
     stack: dict[str, str | None]
     image: dict[str, Any] | None
     models: dict[str, str | None]
@@ -205,10 +206,10 @@ def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificat
         wanted: schedules that were to be seen.
     """
     counted = Gathered()
-    for run in runs:
+    for number, run in enumerate(runs, start=1):
         for _, record in iter_records(run.files.records_path):
             if record.ok:
-                counted.add(record)
+                counted.add(record, number)
     cells = counted.cells()
     by_mode = {mode: counted.prompts(mode) for mode in MODES}
     moved = {mode: counted.moved(mode) for mode in MODES}
@@ -225,9 +226,9 @@ def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificat
         seen=cells,
         between_lifetimes=moved,
         noise=counted.noise,
-        steps=tuple(sorted(counted.steps, reverse=True)[:12]),
-        boundary=tuple(size for size in _BOUNDARY if size in counted.steps),
-        split_prefills=counted.split,
+        steps=tuple(sorted(set().union(*counted.steps.values()), reverse=True)[:12]),
+        boundary=tuple(size for size in _BOUNDARY if size in counted.steps[_INVARIANT]),
+        split_batches={mode: counted.split(mode) for mode in MODES},
         stack=_stack(last),
         image=last.files.metadata.get("image"),
         models={one.hf_id: one.revision for one in spec_of_run(last.files).models},
@@ -388,9 +389,9 @@ def _not_covered(
     seen = {cell.schedule for cell in cells}
     if missing := [one for one in wanted if one not in seen]:
         yield f"schedules: {', '.join(missing)}"
-    if missing := [str(size) for size in _BOUNDARY if size not in counted.steps]:
+    if missing := [str(size) for size in _BOUNDARY if size not in counted.steps[_INVARIANT]]:
         yield f"engine steps of {', '.join(missing)} tokens"
-    if not counted.split:
+    if not counted.split(_INVARIANT)[0]:
         yield "a prompt that is prefilled in pieces"
     if lifetimes < 2:
         yield "more than one server lifetime"

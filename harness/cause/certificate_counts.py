@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -32,20 +33,28 @@ class Counts(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Gathered:
-    """What is gathered from the records of all lifetimes."""
+    """What is gathered from the records of all lifetimes.
+
+    Attributes:
+        steps: by mode, tokens of the largest step of each batch.
+        pieces: by mode, whether a prompt of each batch was prefilled in pieces; rows that share a
+            batch tell it of one, and one sent by another lifetime or start is another.
+    """
 
     rows: dict[tuple[str, int, Mode], list[tuple[str, bool]]] = field(
         default_factory=lambda: defaultdict(list)
     )
     alone: dict[tuple[Mode, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     noise: dict[Mode, int] = field(default_factory=lambda: dict.fromkeys(MODES, 0))
-    steps: set[int] = field(default_factory=set)
-    split: int = 0
+    steps: dict[Mode, set[int]] = field(default_factory=lambda: {mode: set() for mode in MODES})
+    pieces: dict[Mode, dict[Hashable, bool]] = field(
+        default_factory=lambda: {mode: {} for mode in MODES}
+    )
     closeness: list[Closeness] = field(default_factory=list)
     cache: int = 0
 
-    def add(self, record: Record) -> None:
-        """Count one record that is ok."""
+    def add(self, record: Record, lifetime: int) -> None:
+        """Count one record of a lifetime that is ok."""
         batch, noise = record.effect(Effect.BATCH), record.effect(Effect.NOISE)
         asked = record.prompt_sha256 or f"{record.task_name}/{record.sample_id}"
         prompt = f"{record.model}: {asked}"  # two models answer one prompt otherwise
@@ -58,8 +67,10 @@ class Gathered:
         self.cache += record.mode is _INVARIANT and bool(cache and cache.text)
         seen = record.witness.B if record.witness else None
         if seen is not None:
-            self.split += bool(seen.split_prefills)
-            self.steps |= {seen.largest_step} if seen.largest_step else set()
+            if seen.split_prefills is not None:
+                sent = record.batch if record.group else record.key
+                self.pieces[record.mode][lifetime, record.start, sent] = seen.split_prefills > 0
+            self.steps[record.mode] |= {seen.largest_step} if seen.largest_step else set()
         if changed and record.mode is _INVARIANT and record.divergence:
             self.closeness.append(record.divergence.closeness)
 
@@ -78,6 +89,10 @@ class Gathered:
         """Prompts of a mode that change in any row of any lifetime, of all of its prompts."""
         rows = [row for key, found in self.rows.items() if key[2] is mode for row in found]
         return len({prompt for prompt, moved in rows if moved}), len({prompt for prompt, _ in rows})
+
+    def split(self, mode: Mode) -> tuple[int, int]:
+        """Batches of a mode with a prompt that was prefilled in pieces, of all that tell it."""
+        return sum(self.pieces[mode].values()), len(self.pieces[mode])
 
     def moved(self, mode: Mode) -> int:
         """Prompts whose text alone is another one in another lifetime or row."""

@@ -182,8 +182,7 @@ def export_candidates(
         studied = record.label_flip if select == "label_flip" else record.text_change
         row = {**_row(record, (scorers or {}).get(record.task_name)), "kind": kind}
         if whole_batches is not None:
-            batch = record.model, record.mode, record.dispatch_mode, record.group
-            batches.setdefault(batch, {}).setdefault(record.key, row)
+            batches.setdefault(record.batch, {}).setdefault(record.key, row)
         if not studied and kind != "mixed":
             continue
         if kind == "cache" and not include_cache:

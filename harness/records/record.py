@@ -123,6 +123,11 @@ class Record(Struct, frozen=True, kw_only=True):
         return self.model, self.task_name, sample, self.batch_size, self.dispatch_mode
 
     @property
+    def batch(self) -> tuple[str, Mode, str, tuple[str | int, ...] | None]:
+        """What the rows of one batch share; its last part is ``None`` where it is not recorded."""
+        return self.model, self.mode, self.dispatch_mode, self.group
+
+    @property
     def ok(self) -> bool:
         """Whether the record can be counted."""
         return self.status is Status.OK

@@ -78,10 +78,12 @@ def paste_lines(certificate: Certificate) -> Iterator[str]:
     changed, of = certificate.control
     yield f"positive control: standard mode changes {changed} of {of} prompts"
     yield f"lifetimes: {certificate.lifetimes}; noise: {sum(certificate.noise.values())} rows"
-    yield (
-        f"engine steps: largest {', '.join(map(str, certificate.steps[:4])) or NONE}; split "
-        f"prefills in {certificate.split_prefills} batches"
+    largest = ", ".join(map(str, certificate.steps[:4])) or NONE
+    split = (
+        f"{n} of {of} {mode_words(mode)} batches"
+        for mode, (n, of) in certificate.split_batches.items()
     )
+    yield f"engine steps: largest {largest}; split prefills in {' and '.join(split)}"
     for one in certificate.known:
         yield f"known: {one.cited}; workaround: {one.workaround}"
     for gap in certificate.not_covered:
@@ -143,7 +145,10 @@ def _seen(certificate: Certificate) -> Section | None:
         ("positive control", f"standard mode changes {changed} of {of} prompts ({share})"),
         ("server lifetimes", str(certificate.lifetimes)),
         ("largest engine steps, in tokens", ", ".join(map(str, certificate.steps)) or NONE),
-        ("batches with a split prefill", str(certificate.split_prefills)),
+        *(
+            (f"batches with a split prefill, {m.words}", f"{n} of {of}")
+            for m, (n, of) in certificate.split_batches.items()
+        ),
         *(
             (f"noise, {m.words}", f"{n} rows change with time alone")
             for m, n in _noise(certificate)

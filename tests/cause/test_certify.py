@@ -243,6 +243,24 @@ def test_another_text_alone_in_another_lifetime_is_no_proof(lifetimes, tmp_path)
     assert "have another text alone" in found.reason
 
 
+def test_a_batch_with_a_split_prefill_counts_once_however_many_rows_share_it(lifetimes, tmp_path):
+    changed = tmp_path / "changed"
+    shutil.copytree(TRITON, changed)
+    rows = [json.loads(line) for line in (changed / RECORDS).read_text().splitlines()]
+    for row in rows:
+        way = row["mode"], row["dispatch_mode"]
+        row["witness"]["B"]["split_prefills"] = 2 if way == ("standard", "synchronized") else 0
+    (changed / RECORDS).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    other = msgspec.structs.replace(lifetimes[0], files=read_run_files(changed))
+    one, again = certify([other]), certify([other, other])
+    batches = len({row["dispatch_mode"] for row in rows})  # each of 24 rows and more
+    assert one.split_batches == {Mode.STANDARD: (1, batches), Mode.BATCH_INVARIANT: (0, batches)}
+    assert again.split_batches[Mode.STANDARD] == (2, 2 * batches)
+    told = f"split prefills in 1 of {batches} standard batches and 0 of {batches} batch-invariant"
+    assert any(told in line for line in paste_lines(one))
+    assert "a prompt that is prefilled in pieces" in one.not_covered  # in the mode that counts
+
+
 def test_a_stack_whose_standard_mode_alone_changes_is_certified(place):
     place.causes(STANDARD)
     asked = (*SMALL, *SLOW)
