@@ -7,12 +7,10 @@ cannot be read a `UsageError`; both name the file asked for.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import gzip
 import json
 import os
-import shutil
 import stat
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -25,8 +23,9 @@ from typing import IO, Any, TypeVar
 
 import msgspec
 
-from harness.errors import EnvironmentError_, UsageError
+from harness.errors import EnvironmentError_, HarnessError, UsageError
 from harness.numbers import size_text
+from harness.refused import is_of_descriptors, refusal
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
@@ -171,8 +170,8 @@ def _replacing(
     check: Callable[[Path], object] | None = None,
 ) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    sweep_temporary(path.parent)
     try:
+        sweep_temporary(path.parent)
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -215,21 +214,6 @@ def insist_writable(folder: Path, hint: str) -> None:
         raise refusal(error, folder) from error
     if not os.access(folder, os.W_OK):
         raise EnvironmentError_("cannot be written", file=folder, hint=hint)
-
-
-def refusal(error: OSError, path: Path | str, what: str = "cannot be written") -> EnvironmentError_:
-    """What the system refused, at a place: its words, the space left, and what to do."""
-    path = Path(path)
-    reason, hint = error.strerror or str(error), None
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "free some space, or write to another folder"
-        with suppress(OSError):
-            reason += f", {size_text(shutil.disk_usage(path.parent).free)}"
-            about = os.statvfs(path.parent)
-            reason += " left" if about.f_favail or not about.f_files else " and no more files left"
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        hint = "allow this process more open files: ulimit -n"
-    return EnvironmentError_(f"{what}: {reason}", file=path, hint=hint)
 
 
 def opened(path: Path) -> BufferedReader:
@@ -347,7 +331,9 @@ def _bytes_of(path: Path) -> bytes:
         raise _not_read(path, error) from error
 
 
-def _not_read(path: Path, error: OSError) -> UsageError:
+def _not_read(path: Path, error: OSError) -> HarnessError:
+    if is_of_descriptors(error):
+        return refusal(error, path, "cannot be read")
     if isinstance(error, FileNotFoundError):
         return UsageError("no such file", file=path, hint="paths start at the current folder")
     return UsageError(f"cannot be read: {error.strerror or error}", file=path)

@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from harness.files import refusal
+from harness.refused import refusal
 
 
 class Lock:

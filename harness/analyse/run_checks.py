@@ -20,7 +20,7 @@ from harness.analyse.starts import (
 from harness.files import sha256_unpacked
 from harness.numbers import shortened
 from harness.prove import ServerFacts, by_the_mode, gap_in_proof
-from harness.records import object_in
+from harness.records import PROMPT_HASHES, object_in
 from harness.words import PROVEN, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
 
 OF_RUNS: dict[str, Look] = {}
@@ -362,6 +362,10 @@ def _run_finished(run: Checked) -> Outcome:
     sessions = run.files.metadata.get("sessions") or ()
     if not sessions:
         return not_checked("no metadata.json with sessions beside the records")
+    if gone := _plan_gone(run):
+        told = " and ".join(gone)
+        named = f"the run is named by --run-id {run.files.run_id}"
+        return failed(f"missing, and every run writes it before it asks: {told}; {named}")
     last = sessions[-1]
     if run.files.metadata.get("complete") or last.get("exit") == 0:
         return ok(f"{len(sessions)} session(s), the last one complete")
@@ -370,6 +374,12 @@ def _run_finished(run: Checked) -> Outcome:
         return ok(f"{len(sessions)} session(s), the last one still open")
     reason = f": {last['error']}" if last.get("error") else ""
     return failed(f"the last session ended with exit code {last['exit']}{reason}")
+
+
+def _plan_gone(run: Checked) -> list[str]:
+    """What tells the plan and is missing; runs of an older form had no hashes of their prompts."""
+    hashed = run.records.checks.sealed or "plan_sha256" in run.files.metadata
+    return [name for name in run.files.plan_gone if hashed or name != PROMPT_HASHES]
 
 
 def _value(difference: Mapping[str, Any], mode: str) -> str:

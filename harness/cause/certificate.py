@@ -31,8 +31,6 @@ from harness.cause.same_stack import other_stack
 from harness.errors import UsageError
 from harness.prove import WHERE_IT_LISTENS
 from harness.records import (
-    CANDIDATES,
-    PROMPT_HASHES,
     Closeness,
     RunFiles,
     iter_records,
@@ -378,9 +376,8 @@ def _not_told(judged: Sequence[Judged]) -> Iterator[str]:
 def _gone(runs: Sequence[Lifetimes]) -> Iterator[str]:
     """Files of a run without which its records cannot be set against their plan."""
     for number, run in enumerate(runs, start=1):
-        for name in (CANDIDATES, PROMPT_HASHES):
-            if not (run.files.folder / name).exists():
-                yield f"lifetime {number}: whether it asked what was planned: {name} is missing"
+        for name in run.files.plan_gone:
+            yield f"lifetime {number}: whether it asked what was planned: {name} is missing"
 
 
 def _not_covered(

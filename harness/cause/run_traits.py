@@ -11,7 +11,7 @@ from harness.cause.traits import ELSEWHERE, Traits, traits_of, with_axis
 from harness.errors import UsageError
 from harness.files import text_unpacked
 from harness.prove import parse_literal, read_architecture
-from harness.records import CANDIDATES, METADATA, PROMPT_HASHES, RunFiles, Start, object_in
+from harness.records import METADATA, RunFiles, Start, object_in
 from harness.settings import RunSpec, kept_spec
 from harness.words import Mode
 
@@ -34,7 +34,7 @@ def spec_of_run(files: RunFiles) -> RunSpec:
         raise UsageError(what, file=files.records_path, hint="give the run's folder")
     if not files.spec:
         what = "holds no settings" if file.exists() else "no such file"
-        gone = [name for name in (CANDIDATES, PROMPT_HASHES) if not (files.folder / name).exists()]
+        gone = files.plan_gone
         beside = f"; {' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} missing too"
         raise UsageError(
             f"{what}: which stack was asked, and how, is not known{beside if gone else ''}",

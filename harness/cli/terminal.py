@@ -20,11 +20,11 @@ import typer
 from typer import Argument, Option
 
 from harness.errors import EnvironmentError_
-from harness.files import refusal
 from harness.hostile import visible
 from harness.jobs import Done, Remark
 from harness.numbers import size_text
 from harness.places import archive
+from harness.refused import trouble
 
 if TYPE_CHECKING:
     from harness.settings import LoadedSpec
@@ -172,12 +172,12 @@ def why_refused(error: Exception) -> str | None:
     if not isinstance(error, OSError):
         return "there is not enough memory (ulimit -v, or this machine's)"
     if error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        return str(trouble(error, ""))
     try:
         Path.cwd()
     except OSError:
         return "the working folder is gone (cd into one that is there)"
-    return str(refusal(error, "this process", "the system refuses it"))
+    return str(trouble(error, "this process"))
 
 
 def hold_signals() -> Callable[[], None]:

@@ -46,7 +46,6 @@ from harness.errors import (
     RunError,
     UsageError,
 )
-from harness.files import refusal
 from harness.models import insist_fetched
 from harness.numbers import count_of
 from harness.plan import Plan, remaining
@@ -63,6 +62,7 @@ from harness.records import (
     read_run_files,
     record_id,
 )
+from harness.refused import trouble
 from harness.report import write_reports
 from harness.words import BackendName
 
@@ -207,7 +207,7 @@ def _attended(
             metadata.end(error)
             raise error from None
         except OSError as failed:
-            refused = refusal(failed, failed.filename or folder.path)
+            refused = trouble(failed, folder.path)
             if not folder.path.is_dir():
                 refused = EnvironmentError_("the run folder is gone", file=folder.path)
             metadata.end(refused)

@@ -39,9 +39,9 @@ from harness.conduct.stream import (
     send,
 )
 from harness.errors import HarnessError, ImageMismatch, Interrupted
-from harness.files import refusal
 from harness.machine import end_with_parent
 from harness.records import Record, RunFolder
+from harness.refused import trouble
 from harness.words import DispatchMode, Mode
 
 
@@ -154,7 +154,7 @@ def main(folder: str, parent: str) -> int:
     except HarnessError as error:
         return _failed(line, error)
     except OSError as error:
-        return _failed(line, refusal(error, error.filename or folder))
+        return _failed(line, trouble(error, folder))
     return 0
 
 

@@ -20,9 +20,9 @@ from typing import Any
 
 from harness import conduct
 from harness.errors import HarnessError, Interrupted, ServerDied
-from harness.files import refusal
 from harness.hostile import visible
 from harness.machine import end_with_parent
+from harness.refused import trouble
 
 Work = tuple[conduct.Prepared, conduct.RunOptions]
 _FORK = multiprocessing.get_context("fork")
@@ -103,9 +103,7 @@ def _alone(work: Callable[[int], object], place: int, parent: int) -> None:
         except KeyboardInterrupt:
             code = Interrupted.exit_code
         except (HarnessError, OSError) as error:  # the parent meets it again in taking the work up
-            told = (
-                error if isinstance(error, HarnessError) else refusal(error, error.filename or ".")
-            )
+            told = error if isinstance(error, HarnessError) else trouble(error, ".")
             sys.stderr.write(f"{visible(told.message)}\n")
             code = told.exit_code
         sys.stderr.flush()

@@ -17,6 +17,7 @@ from harness.records.frame import LineProblem, Records
 from harness.records.lines import LineFault, value_of
 from harness.records.record import Record, decode_record
 from harness.records.rows import Row, decode_flat, decode_row, decode_rows
+from harness.refused import is_of_descriptors, refusal
 from harness.words import Status
 
 _BOM = b"\xef\xbb\xbf"
@@ -162,6 +163,8 @@ def _blocks(path: Path) -> Iterator[tuple[Sequence[int], bytes]]:
                 number += count
                 size = min(_CHUNK_BYTES, _CHUNK_LINES * len(block) // count + 1)
     except OSError as error:
+        if is_of_descriptors(error):
+            raise refusal(error, path, "cannot be read") from error
         reason = error.strerror or str(error)
         raise UsageError(f"cannot read the records: {reason}", file=path, hint=_NEXT) from error
 

@@ -117,6 +117,11 @@ class RunFiles:
         """Whether the metadata is the harness's own: then no file of a run may be missing."""
         return bool(self.metadata.get("sessions"))
 
+    @property
+    def plan_gone(self) -> list[str]:
+        """Files that are missing of those that tell what was planned, by name."""
+        return [name for name in (CANDIDATES, PROMPT_HASHES) if not lexists(self.folder / name)]
+
     def judged_files(self) -> list[Path]:
         """What checks read of a run: its records and, in a run folder, all that tells of them."""
         if not self.is_run_folder:

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 from stand_in_server import judged, log_of, proof_of
 
-from harness.analyse.validate import ModeCounts, validate_run
+from harness.analyse.validate import Mend, ModeCounts, validate_run
 from harness.cli import main
 from harness.words import Mode
 
@@ -615,8 +615,10 @@ def test_a_run_whose_candidates_were_removed_is_still_counted(run):
     del run.metadata["resolved_spec"]["expect"]
     run.metadata["candidates"] = {"rows": 5}
     (run.write() / "selected_candidates.jsonl").unlink()
-    (failure,) = validate_run(run.folder).failures
-    assert failure.message == "standard has 4 records, not 5; batch_invariant has 4 records, not 5"
+    counted, gone = validate_run(run.folder).failures
+    assert counted.message == "standard has 4 records, not 5; batch_invariant has 4 records, not 5"
+    assert (gone.check, gone.remedy) == ("run_finished", Mend.GO_ON.remedy)
+    assert gone.message.startswith("missing, and every run writes it before it asks: selected_cand")
 
 
 def test_a_score_that_is_not_its_answers_fails(run):

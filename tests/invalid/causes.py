@@ -88,8 +88,9 @@ def some(rng: Random, rows: list[Row]) -> list[Row]:
 
 
 def hide_the_plan(run: StandIn) -> None:
-    """Take away what else would tell how many records there must be."""
+    """Take away what else would tell how many records there must be, and that they are ours."""
     run.candidates = None
+    run.metadata["sessions"] = []
     run.metadata["resolved_spec"]["expect"] = {}
     run.metadata["candidates"] = {}
 
@@ -949,12 +950,6 @@ def answers_drawn_by_lot(run, rng):
 # what nobody can check any more
 
 
-@unbinds("plan_made_again", prompts=24)
-def prompts_of_the_plan_missing(run, rng):
-    run.prompts = None
-    run.metadata["note"] = rng.random()
-
-
 @unbinds("equal_texts_equal_tokens", prompts=24)
 def token_ids_taken_out(run, rng):
     for row in some(rng, run.rows):
@@ -1777,6 +1772,18 @@ def session_that_ended_in_an_error(run, rng):
         "exit": rng.choice([1, 2, 3, 4, 130]),
         "error": f"the server died after {rng.randint(1, 99)} records",
     }
+
+
+@cause("run_finished")
+def prompts_of_the_plan_missing(run, rng):
+    run.prompts = None
+    run.metadata["note"] = rng.random()
+
+
+@cause("run_finished")
+def selected_candidates_missing(run, rng):
+    run.candidates = None
+    run.metadata["note"] = rng.random()
 
 
 @cause("settings_recorded")

@@ -1,0 +1,56 @@
+"""What the system refuses this process, in words: the place, its reason, and what to do."""
+
+import errno
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from harness.errors import EnvironmentError_
+from harness.numbers import size_text
+
+_ELSEWHERE = "or write to another folder"
+_FULL = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), f"free some space, {_ELSEWHERE}")
+_UNWRITTEN = {
+    **_FULL,
+    errno.EFBIG: f"allow larger files: ulimit -f, {_ELSEWHERE}",
+    errno.EROFS: f"make its disk writable, {_ELSEWHERE}",
+}
+"""What only a writer is refused, and its next step."""
+_MAY_NOT = dict.fromkeys((errno.EACCES, errno.EPERM), f"allow this user to write, {_ELSEWHERE}")
+_MORE_FILES = "allow this process more open files: ulimit -n"
+_UNOPENED = dict.fromkeys((errno.EMFILE, errno.ENFILE), _MORE_FILES)
+_WRITTEN = "cannot be written"
+
+
+def refusal(error: OSError, path: Path | str, what: str = _WRITTEN) -> EnvironmentError_:
+    """What the system refused, at a place: its words, the space left, and what to do."""
+    path = Path(path)
+    reason = error.strerror or str(error)
+    hints = _UNWRITTEN | _UNOPENED | (_MAY_NOT if what == _WRITTEN else {})
+    if error.errno in _FULL:
+        with suppress(OSError):
+            reason += f", {size_text(shutil.disk_usage(path.parent).free)}"
+            about = os.statvfs(path.parent)
+            reason += " left" if about.f_favail or not about.f_files else " and no more files left"
+    told = f"{what}: {reason}" if what else reason
+    return EnvironmentError_(told, file=path, hint=hints.get(error.errno or 0))
+
+
+def trouble(error: OSError, place: Path | str) -> EnvironmentError_:
+    """As `refusal`, where nobody knows whether it was to read or to write.
+
+    The place is the error's own file; one without was met at ``place``.
+    """
+    own = error.filename is not None
+    what = "" if own else "the system refuses it"
+    if error.errno in _UNWRITTEN:
+        what = _WRITTEN
+    elif own and is_of_descriptors(error):
+        what = "cannot be opened"
+    return refusal(error, str(error.filename) if own else place, what)
+
+
+def is_of_descriptors(error: OSError) -> bool:
+    """Whether the file is not at fault: this process, or the machine, has too many open."""
+    return error.errno in _UNOPENED

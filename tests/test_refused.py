@@ -1,0 +1,89 @@
+"""What the system refuses is told with its place, its reason and the next step."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from harness.files import read_json, read_lines, write_json
+from harness.records import scan_records
+from harness.refused import refusal, trouble
+
+MORE_FILES = "Too many open files (allow this process more open files: ulimit -n)"
+
+
+def exhausted(statement: str) -> str:
+    """What a process says that meets a statement with no descriptor left."""
+    code = (
+        "import importlib.readers, harness.records.reader, resource, sys\n"
+        "from pathlib import Path\n"
+        "from harness.cli.terminal import why_refused\n"
+        "from harness.errors import EnvironmentError_\n"
+        "from harness.files import packaged, read_json, read_lines, write_json\n"
+        "from harness.records import scan_records\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+        f"try: {statement}\n"
+        "except EnvironmentError_ as error: print(error)\n"
+        "except OSError as error: print(why_refused(error))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_a_file_of_the_package_that_cannot_be_opened_is_not_said_to_be_unwritable():
+    said = exhausted("packaged('harness', 'defects.yaml', list)")
+    assert said.endswith(f"defects.yaml: cannot be opened: {MORE_FILES}")
+
+
+@pytest.mark.parametrize(
+    ("read", "what"),
+    [
+        ("read_json(Path('a.json'))", "read"),
+        ("next(read_lines(Path('a.json')))", "read"),
+        ("scan_records(Path('a.json'))", "read"),
+        ("write_json(Path('a.json'), {})", "written"),
+    ],
+)
+def test_too_many_open_files_are_not_the_files_fault(read, what, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([p for p in sys.path if p]))
+    monkeypatch.chdir(tmp_path)
+    write_json(tmp_path / "a.json", {})
+    assert exhausted(read) == f"a.json: cannot be {what}: {MORE_FILES}"
+
+
+def test_a_file_that_is_at_fault_itself_is_read_as_before(tmp_path):
+    write_json(tmp_path / "a.json", {})
+    assert read_json(tmp_path / "a.json") == {}
+    assert [number for number, _ in read_lines(tmp_path / "a.json")] == [1]
+    assert len(scan_records(tmp_path / "a.json")) == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "next_step"),
+    [
+        (errno.EROFS, "make its disk writable, or write to another folder"),
+        (errno.EFBIG, "allow larger files: ulimit -f, or write to another folder"),
+        (errno.EACCES, "allow this user to write, or write to another folder"),
+        (errno.EDQUOT, "free some space, or write to another folder"),
+    ],
+)
+def test_what_cannot_be_written_has_a_next_step(number, next_step):
+    error = OSError(number, os.strerror(number), "a/b")
+    assert refusal(error, "a/b").hint == next_step
+    told = trouble(error, "the run folder")
+    assert told.file == "a/b"
+    assert told.hint == (next_step if number != errno.EACCES else None)  # it may be a reader's
+
+
+def test_a_file_larger_than_allowed_is_told_with_its_next_step(tmp_path):
+    write = f"from harness.files import *; write_whole(Path({str(tmp_path / 'a')!r}), 'a' * 9000)"
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -f 4; exec {sys.executable} -c "$0"', write],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "a: cannot be written: File too large (allow larger files: ulimit -f" in done.stderr
+    assert list(tmp_path.iterdir()) == []
