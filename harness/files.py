@@ -14,7 +14,7 @@ import os
 import stat
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import file_digest
 from importlib import resources
 from io import BufferedReader
@@ -73,9 +73,20 @@ def write_new(contents: Mapping[Path, str], *, hint: str) -> None:
     for path in there:
         if not _holds(path, contents[path].encode("utf-8")):
             raise UsageError("there already", file=path, hint=hint)
-    for path, content in contents.items():
-        if path not in there:
-            write_whole(path, content, parents=True)
+    write_together({path: text for path, text in contents.items() if path not in there})
+
+
+def write_together(contents: Mapping[Path, str]) -> None:
+    """Replace files that belong together, all of them or none; folders are made.
+
+    Raises:
+        EnvironmentError_: one cannot be written.
+    """
+    with ExitStack() as all_of_them:
+        for path, content in contents.items():
+            stream = all_of_them.enter_context(_replacing(path, parents=True))
+            stream.write(content.encode("utf-8"))
+            stream.flush()  # a full disk is met here, where none has its name yet
 
 
 def _holds(path: Path, data: bytes) -> bool:
@@ -85,8 +96,12 @@ def _holds(path: Path, data: bytes) -> bool:
 
 def write_json(path: Path, value: Mapping[str, Any], *, parents: bool = False) -> None:
     """Replace ``path`` by ``value`` as ASCII JSON, indented by 2; see `write_whole`."""
-    # default=str: paths, times and enums go into a run's files as they read
-    write_whole(path, json.dumps(value, indent=2, default=str) + "\n", parents=parents)
+    write_whole(path, json_text(value), parents=parents)
+
+
+def json_text(value: Mapping[str, Any]) -> str:
+    """A value as ASCII JSON, indented by 2; paths, times and enums in it as they read."""
+    return json.dumps(value, indent=2, default=str) + "\n"
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, parents: bool = False) -> None:

@@ -4,9 +4,10 @@ import errno
 import os
 import shutil
 from contextlib import suppress
+from os.path import lexists
 from pathlib import Path
 
-from harness.errors import EnvironmentError_
+from harness.errors import EnvironmentError_, UsageError
 from harness.numbers import size_text
 
 _ELSEWHERE = "or write to another folder"
@@ -54,3 +55,21 @@ def trouble(error: OSError, place: Path | str) -> EnvironmentError_:
 def is_of_descriptors(error: OSError) -> bool:
     """Whether the file is not at fault: this process, or the machine, has too many open."""
     return error.errno in _UNOPENED
+
+
+def insist_on_place(path: Path) -> None:
+    """Make sure that a file can stand somewhere, before the work that it is to hold is begun.
+
+    Raises:
+        UsageError: a folder is there, or no folder can be.
+        EnvironmentError_: nothing can be written there.
+    """
+    if path.is_dir():
+        what = "is a folder, and a file is to be written there"
+        raise UsageError(what, file=path, hint="name another file, or move the folder away")
+    folder = next(above for above in path.absolute().parents if lexists(above))
+    if not folder.is_dir():
+        what = f"is no folder, and {path.name} is to be written below it"
+        raise UsageError(what, file=folder, hint="name a file elsewhere")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise EnvironmentError_(_WRITTEN, file=folder, hint="name a file in another folder")

@@ -287,3 +287,22 @@ def test_a_pipe_that_the_caller_gave_is_read():
         assert read_text(Path(f"/dev/fd/{reader}")) == "given\n"
     finally:
         os.close(reader)
+
+
+@pytest.mark.skipif(
+    not can_mount() and "CI" not in os.environ, reason="only root may have a small file system"
+)
+@pytest.mark.parametrize("room", ["size=8k", "size=12k", "nr_inodes=4"])
+def test_files_that_belong_together_are_all_there_or_none(tmp_path, room):
+    write = (
+        "from harness.files import *\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "texts = {folder / name: name * 2000 for name in 'abcd'}\n"
+        "try: write_new(texts, hint='')\n"
+        "except EnvironmentError_ as error: print(error.message, sorted(folder.iterdir()))\n"
+    )
+    mount = f"mount -t tmpfs -o {room} tmpfs {shlex.quote(str(tmp_path))}"
+    shell = f"{mount} && exec {shlex.join([sys.executable, '-c', write])}"
+    done = subprocess.run(["unshare", "-m", "sh", "-c", shell], capture_output=True, text=True)
+    assert done.stdout.startswith("cannot be written: No space left on device, ")
+    assert done.stdout.endswith(" []\n")

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from harness.cli import main
 from harness.files import read_json, read_lines, write_json
 from harness.records import scan_records
 from harness.refused import refusal, trouble
@@ -87,3 +88,35 @@ def test_a_file_larger_than_allowed_is_told_with_its_next_step(tmp_path):
     )
     assert "a: cannot be written: File too large (allow larger files: ulimit -f" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("trace", "trace.csv", "--profile", "demo-tiny", "-o"),
+        ("sample", "--profile", "demo-tiny", "--temperature", "0.7", "-o"),
+        ("scan", "--profile", "demo-tiny", "--out"),
+        ("images", "bisect", "a", "b", "-o"),
+        ("shrink", "run", "record", "-o"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_folder_where_a_verb_is_to_write_is_refused_before_anything_is_looked_at(
+    words, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "file").touch()
+    for place in ("taken", "file/below/it"):
+        with pytest.raises(SystemExit, match="2"):
+            main([*words, place])
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "folder" in line or "directory" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "taken"]
+
+
+def test_reports_of_images_are_refused_where_a_file_is(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match="2"):
+        main(["images", "compare", "a", "b", "-o", str(tmp_path / "file")])
+    assert "file: is no folder, and report is to be written below it" in capsys.readouterr().err

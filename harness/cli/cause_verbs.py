@@ -7,7 +7,16 @@ import typer
 from typer import Argument, Option
 
 from harness import jobs
-from harness.cli.terminal import RESULTS, Loaded, Quiet, Results, run_place, tell, with_spec
+from harness.cli.terminal import (
+    RESULTS,
+    Loaded,
+    Quiet,
+    Results,
+    out_place,
+    run_place,
+    tell,
+    with_spec,
+)
 from harness.errors import UsageError
 
 _Widths = Annotated[str, Option(metavar="N,N", help="Prompts of a batch.")]
@@ -22,7 +31,9 @@ _Trust = Annotated[
     bool, Option("--trust", help="Run commands, images, mounts and code that its author set.")
 ]
 _Image = Annotated[str | None, Option(help="Image in place of the run's (docker backend).")]
-_Out = Annotated[Path | None, Option("-o", "--out", dir_okay=False, help="The case file.")]
+_Out = Annotated[
+    Path | None, Option("-o", "--out", dir_okay=False, callback=out_place, help="The case file.")
+]
 _Table = Annotated[
     Path | None, Option("-o", "--out", file_okay=False, help="Folder for table and figure.")
 ]

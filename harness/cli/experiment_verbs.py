@@ -6,12 +6,14 @@ from typing import Annotated, Any, Literal
 from typer import Argument, Option
 
 from harness import jobs
-from harness.cli.terminal import RESULTS, Loaded, Quiet, Results, tell, with_spec
+from harness.cli.terminal import RESULTS, Loaded, Quiet, Results, out_place, tell, with_spec
 from harness.words import DispatchMode
 
 _Fresh = Annotated[bool, Option("--fresh", help="Ask again what was asked.")]
 _AsJson = Annotated[bool, Option("--json", help="Print the result as JSON.")]
-_Out = Annotated[Path | None, Option("-o", "--out", help="Write the result here, as JSON.")]
+_Out = Annotated[
+    Path | None, Option("-o", "--out", callback=out_place, help="Write the result here, as JSON.")
+]
 
 
 @with_spec

@@ -16,6 +16,7 @@ from harness.cli.terminal import (
     Results,
     RetryErrors,
     note,
+    out_place,
     tell,
     with_spec,
 )
@@ -142,7 +143,8 @@ def bisect(
     ] = "solo-texts",
     results: Results = RESULTS,
     out: Annotated[
-        Path | None, Option("-o", "--out", help="Where the steps are written (JSON).")
+        Path | None,
+        Option("-o", "--out", callback=out_place, help="Where the steps are written (JSON)."),
     ] = None,
     as_json: Annotated[bool, Option("--json", help="Print the result as JSON.")] = False,
     retry_errors: RetryErrors = False,

@@ -23,6 +23,7 @@ from harness.cli.terminal import (
     SummaryJson,
     Workers,
     note,
+    out_place,
     say,
     say_json,
     tell,
@@ -120,7 +121,9 @@ def plan(
 def scan(
     loaded: Loaded,
     batch_sizes: Annotated[str, Option(help="Comma separated.")] = "4,8",
-    out: Annotated[Path | None, Option(help="Candidate CSV; default: in the run folder.")] = None,
+    out: Annotated[
+        Path | None, Option(help="Candidate CSV; default: in the run folder.", callback=out_place)
+    ] = None,
     select: Annotated[
         str, Option(help="label_flip (default) or text_change.", show_default=False)
     ] = "label_flip",

@@ -24,7 +24,7 @@ from harness.hostile import visible
 from harness.jobs import Done, Remark
 from harness.numbers import size_text
 from harness.places import archive
-from harness.refused import trouble
+from harness.refused import insist_on_place, trouble
 
 if TYPE_CHECKING:
     from harness.settings import LoadedSpec
@@ -52,6 +52,20 @@ def run_place(run: Path | None) -> Path | None:
     return jobs.run_list.place_of(run, RESULTS)
 
 
+def out_place(path: Path | None) -> Path | None:
+    """The file of a verb that works for long before it writes it."""
+    if path is not None:
+        insist_on_place(path)
+    return path
+
+
+def out_folder(path: Path | None) -> Path | None:
+    """The folder of a verb that may work for long before it writes there."""
+    if path is not None:
+        insist_on_place(path / "report")
+    return path
+
+
 Results = Annotated[Path, Option(help="Folder of run folders.")]
 Lock = Annotated[Path, Option(help="The lock file of images.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress.")]
@@ -68,7 +82,9 @@ MaxFlipRate = Annotated[
     float | None,
     Option(min=0, max=1, metavar="SHARE", help="Gate: most label flips of B, 0 to 1."),
 ]
-ReportFolder = Annotated[Path | None, Option("-o", "--out", help="Folder for the reports.")]
+ReportFolder = Annotated[
+    Path | None, Option("-o", "--out", callback=out_folder, help="Folder for the reports.")
+]
 RESULTS = Path("results")
 RunPath = Annotated[Path, Argument(help="Run folder or records file.", callback=run_place)]
 LOCK = Path("docker/images.lock.yaml")

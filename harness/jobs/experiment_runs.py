@@ -19,6 +19,7 @@ from harness.hostile import shaped
 from harness.jobs import Done
 from harness.jobs.certifying import Asked, rows_of
 from harness.records import METADATA, LineFault, is_sealed, read_run_files, sealed, value_of
+from harness.refused import insist_on_place
 from harness.settings import LoadedSpec
 from harness.words import PROVEN, Mode
 
@@ -59,16 +60,14 @@ class Experiment(Generic[R]):
             work: does the work with the server of a plan, and appends to the rows.
 
         Raises:
-            UsageError: the rows that are there are not those that are due.
+            UsageError: the rows that are there are not those that are due, or a folder is where
+                they are to be, of this mode or a later one.
             HarnessError: as `harness.conduct.with_server`.
         """
-        changes = {"modes": (mode,), "dispatch_modes": "original", "candidates": (), "limit": None}
-        own = replace(loaded, spec=loaded.spec.model_copy(update=changes))
-        prepared = conduct.prepare(own, source=rows_of(asked))
-        # a plan has not every prompt that may be asked, nor what an answer is judged by
-        tasks = sorted(prepared.population.files.values())
-        digest = sha256(f"{prepared.fingerprint} {self.mark} {tasks}".encode()).hexdigest()[:8]
-        place = self.results / f"{loaded.spec.name}-{self.name}-{digest}-{mode}" / ROWS[self.name]
+        if mode is loaded.spec.modes[0]:  # a later one's rows too must have a place
+            for later in loaded.spec.modes[1:]:
+                self._prepared(loaded, later, asked)
+        prepared, place = self._prepared(loaded, mode, asked)
         if place.is_file():
             there = self._read(place, mode, count(prepared))
             if not any(row.in_vain for row in there):
@@ -81,6 +80,21 @@ class Experiment(Generic[R]):
             append_bytes(place.with_name(f"superseded_{place.name}"), place.read_bytes())
         write_rows(place, map(sealed, map(msgspec.to_builtins, rows)))
         return place, rows
+
+    def _prepared(
+        self, loaded: LoadedSpec, mode: Mode, asked: Asked
+    ) -> tuple[conduct.Prepared, Path]:
+        """The plan of a mode's server, and the file of its rows."""
+        changes = {"modes": (mode,), "dispatch_modes": "original", "candidates": (), "limit": None}
+        own = replace(loaded, spec=loaded.spec.model_copy(update=changes))
+        prepared = conduct.prepare(own, source=rows_of(asked))
+        # a plan has not every prompt that may be asked, nor what an answer is judged by
+        tasks = sorted(prepared.population.files.values())
+        digest = sha256(f"{prepared.fingerprint} {self.mark} {tasks}".encode()).hexdigest()[:8]
+        place = self.results / f"{loaded.spec.name}-{self.name}-{digest}-{mode}" / ROWS[self.name]
+        if not place.is_file():
+            insist_on_place(place)
+        return prepared, place
 
     def _read(self, place: Path, mode: Mode, count: int) -> list[R]:
         """The rows of a file, all that are due, each as it was written."""

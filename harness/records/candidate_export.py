@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.families import FAMILIES, MMLU, STUDY_TASKS
-from harness.files import write_json, write_whole
+from harness.files import json_text, write_together
 from harness.records.record import Record, RecordKey
 from harness.words import Domain, Effect
 
@@ -216,11 +216,11 @@ def write_candidates(exported: ExportedCandidates, path: Path) -> Path:
         Where the summary is: ``<name>.summary.json`` beside ``<name>.csv``.
 
     Raises:
-        EnvironmentError_: one of the two cannot be written.
+        EnvironmentError_: one of the two cannot be written; neither is then.
     """
     beside = path.with_suffix(".summary.json")
-    write_whole(path, exported.csv_text(), parents=True)
-    write_json(beside, exported.summary(path.name))
+    summary = json_text(exported.summary(path.name))
+    write_together({path: exported.csv_text(), beside: summary})
     return beside
 
 

@@ -176,3 +176,16 @@ def test_prompts_of_a_length_are_not_made_for_the_chat_endpoint(tmp_path: Path) 
             load_spec("demo-tiny", {"request.endpoint": "chat"}), trace, tmp_path, None, **how
         )
     assert refused.value.line == 1
+
+
+def test_a_folder_where_the_rows_are_to_be_is_refused_before_a_server_is_started(ask):
+    place, _ = ask()
+    place.unlink()
+    place.mkdir()
+    with pytest.raises(
+        UsageError, match=r"is a folder, and a file is to be written there"
+    ) as found:
+        ask()
+    assert found.value.file == str(place)
+    place.rmdir()
+    assert ask() == (place, True)
