@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -11,7 +12,7 @@ import msgspec
 
 from harness import conduct
 from harness.candidates import Candidate
-from harness.cause import Certificate, CertificateVerdict, certify, read_lifetime
+from harness.cause import Certificate, CertificateVerdict, Lifetimes, certify, read_lifetime
 from harness.errors import GateFailed, UsageError, nearest, shown
 from harness.jobs import Done
 from harness.jobs.runs import conducted
@@ -28,6 +29,8 @@ _BUDGET = "--max-num-batched-tokens"
 _STEPS = (None, 256, 257, 255)
 """Tokens of a step, a lifetime each: the server's own, then round where kernels change."""
 _FORMATS = ("md", "json", "html")
+_NUMBER = re.compile(r"-(\d+)(?:-\d{8}_\d{6}[-\d]*)?$")
+"""Which lifetime of its command a run is, at the end of its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +81,22 @@ def certify_stack(
 def certified(runs: Sequence[Path], schedules: Sequence[DispatchMode], out: Path | None) -> Done:
     """The certificate of run folders that are there, written where ``out`` says.
 
+    Lifetimes stand in the order in which they began, however they are given.
+
     Raises:
         UsageError: one is no concluded run, or is given twice.
     """
-    read = [read_lifetime(run) for run in runs]
+    read = sorted(map(read_lifetime, runs), key=_place)
     seen = dict[str, Path]()
-    for run, one in zip(runs, read, strict=True):
+    for one in read:
+        run = one.files.folder
         for mark in _marks(one.files):
             if mark in seen:
                 what = f"the run {one.files.run_id} is given twice: {seen[mark]} has its servers"
                 raise UsageError(what, file=run, hint="each lifetime is a run of its own")
         seen |= dict.fromkeys(_marks(one.files), run)
     certificate = certify(read, map(str, schedules))
-    name = runs[0].name
+    name = read[0].files.folder.name
     lines = [certificate.sentence, *_remarks(certificate)]
     if out is not None:
         document = certificate_document(certificate, name)
@@ -99,6 +105,19 @@ def certified(runs: Sequence[Path], schedules: Sequence[DispatchMode], out: Path
     ok = certificate.verdict is CertificateVerdict.INVARIANT
     failure = None if ok else GateFailed(f"{certificate.verdict}: {certificate.reason}")
     return Done(lines, certificate, failure=failure)
+
+
+def _place(run: Lifetimes) -> tuple[str, int, str, str]:
+    """When its first session began; where that is one second, its number, then its name."""
+    files, name = run.files, run.files.folder.name
+    sessions = files.metadata.get("sessions") or [{}]
+    number = _NUMBER.search(name)
+    return (
+        str(sessions[0].get("started_at")),
+        int(number[1]) if number else 0,
+        name,
+        str(files.run_id),
+    )
 
 
 def _marks(files: RunFiles) -> set[str]:
