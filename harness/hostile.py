@@ -3,12 +3,14 @@
 Offsets are taken on the raw text, so this is the last step before a format escapes.
 """
 
+import json
 import re
+import sys
 from typing import TypeVar
 
 import msgspec
 
-__all__ = ["named", "shaped", "storable", "visible"]
+__all__ = ["named", "shaped", "storable", "unreadable", "visible"]
 
 T = TypeVar("T")
 
@@ -37,6 +39,21 @@ def visible(text: str) -> str:
     is legal in HTML and XML 1.0 once the markup characters are escaped.
     """
     return _NAMED.sub(lambda match: named(match.group()), _LINE_END.sub("\n", text))
+
+
+def unreadable(error: Exception) -> str:
+    """Why a decoder refused what somebody wrote, in words that are not Python's."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at line {error.lineno}, column {error.colno}"
+    if isinstance(error, KeyError):
+        return f"no {error}"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if "integer string conversion" in str(error):
+        return f"a number of more than {sys.get_int_max_str_digits():,} digits"
+    return str(error)
 
 
 def shaped(value: object, kind: type[T]) -> T:

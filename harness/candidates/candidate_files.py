@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.errors import UsageError, nearest, raise_all, shown
 from harness.families import DIRECTIONS
 from harness.files import read_text, sha256_of
+from harness.hostile import unreadable
 from harness.settings import ModelSpec, RunSpec
 from harness.tasks import Population
 from harness.words import DispatchMode, Domain
@@ -282,7 +283,7 @@ def _json_rows(file: str, text: str) -> Iterator[_Row | UsageError]:
         except json.JSONDecodeError as error:
             why = f"not readable as JSON: {error.msg} (column {error.colno})"
         except (ValueError, RecursionError) as error:
-            why = str(error.args[0])
+            why = unreadable(error)
         else:
             if isinstance(value, dict):
                 yield _Row(file, number, value, is_text=False)

@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.files import read_lines
+from harness.hostile import unreadable
 
 SampleKey = tuple[str, str]
 """``(filter, doc_id)``."""
@@ -79,11 +80,9 @@ def read_samples(path: Path | str) -> Samples:
     for number, line in read_lines(path):
         try:
             key, sample = _sample(_object(line), number)
-        except RecursionError:
-            raise UsageError("not a sample: nested too deeply", file=path, line=number) from None
-        except (ValueError, TypeError, KeyError) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise UsageError(f"not a sample: {reason}", file=path, line=number) from error
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            what = f"not a sample: {unreadable(error)}"
+            raise UsageError(what, file=path, line=number) from error
         first = rows.setdefault(key, sample)
         if first is not sample:
             raise UsageError(

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct, ValidationError
 
 from harness.errors import UsageError
-from harness.hostile import shaped
+from harness.hostile import shaped, unreadable
 from harness.people.sheet import (
     ANSWER_COLUMNS,
     CHANGES,
@@ -173,7 +173,7 @@ def _studio_rows(text: str, file: str) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         tasks = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"not JSON: {error}", file=file) from error
+        raise UsageError(f"not JSON: {unreadable(error)}", file=file) from error
     for number, value in enumerate(tasks if isinstance(tasks, list) else [tasks], 1):
         try:
             task = shaped(value, _Task)

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from harness.errors import UsageError
 from harness.families import FAMILIES, Rubric
-from harness.hostile import shaped, visible
+from harness.hostile import shaped, unreadable, visible
 from harness.words import Mode, Pattern
 
 KIND = "adjudication_key"
@@ -131,11 +131,14 @@ def read_key(text: str, file: str) -> AnswerKey:
     """
     try:
         value = json.loads(text)
+        if not isinstance(value, dict):
+            raise TypeError("not a JSON object")
         if (value["kind"], value["schema_version"]) != (KIND, 1):
             raise UsageError("not an adjudication key of version 1", file=file)
         key = shaped(value, AnswerKey)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsageError(f"not an adjudication key: {error}", file=file, hint=_EXPORTED) from error
+        what = f"not an adjudication key: {unreadable(error)}"
+        raise UsageError(what, file=file, hint=_EXPORTED) from error
     for name, item in key.items.items():
         of = key.items.get(item.of) if item.of else item
         whole = item.rubric in RUBRICS and item.rows and item.solo_side in ("A", "B")

@@ -17,6 +17,7 @@ from yaml.reader import ReaderError
 
 from harness.errors import UsageError, raise_all
 from harness.files import read_text
+from harness.hostile import unreadable
 
 if TYPE_CHECKING:
     _Base = yaml.SafeLoader
@@ -113,7 +114,7 @@ def read_yaml(path: Path | str) -> YamlFile:
     except ReaderError as error:
         why, line = error.reason, text.count("\n", 0, int(error.position)) + 1
     except (ValueError, RecursionError) as error:
-        why = str(error) if isinstance(error, ValueError) else "nested too deeply"
+        why = unreadable(error)
     finally:
         loader.dispose()
     raise UsageError(f"not readable as YAML: {why}", hint=hint, file=path, line=line)

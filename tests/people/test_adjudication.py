@@ -15,6 +15,8 @@ from msgspec.structs import replace
 from report_samples import report_of
 from study_records import COMPLIED, HALF, REFUSED, study_records
 
+from harness.candidates import load_candidates
+from harness.compare import read_samples
 from harness.errors import UsageError
 from harness.people import (
     RUBRICS,
@@ -32,8 +34,11 @@ from harness.people import (
     studio_config,
     studio_tasks,
 )
+from harness.places import placed
 from harness.records import Record, text_hash
 from harness.report import outcome_lines
+from harness.settings import load_spec
+from harness.tasks import load_tasks
 
 LABEL = {"I'm": "full_refusal", "Sur": "full_compliance", "I w": "partial"}
 
@@ -174,6 +179,49 @@ def test_the_key_holds_no_answer() -> None:
 def test_a_file_that_is_no_key_is_named(text: str) -> None:
     with pytest.raises(UsageError, match=r"key\.json"):
         read_key(text, "key.json")
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (DEEP, "nested too deeply"),
+        (f'{{"kind": {DEEP}}}', "nested too deeply"),
+        (f'{{"schema_version": {"9" * 5000}}}', "a number of more than 4,300 digits"),
+        ("{}", "no 'kind'"),
+        ("[]", "not a JSON object"),
+        ('{"kind":', "Expecting value at line 1, column 9"),
+    ],
+    ids=["a list", "an object", "digits", "empty", "no object", "cut"],
+)
+def test_a_key_that_cannot_be_read_is_told_in_words_that_are_not_pythons(text, why) -> None:
+    with pytest.raises(UsageError) as found:
+        read_key(text, "key.json")
+    assert found.value.message == f"not an adjudication key: {why}"
+    assert found.value.hint == "give the key.json of the export"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [(DEEP, "nested too deeply"), (f"[{'9' * 5000}]", "a number of more than 4,300 digits")],
+    ids=["deep", "digits"],
+)
+def test_what_no_decoder_takes_is_told_alike_whichever_file_it_is_in(text, why, tmp_path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(f'{{"doc_id": {text}}}\n')
+    told, spec = [], load_spec("demo-tiny").spec
+    for read in (
+        lambda: read_judgements(text, str(file), _export().key),
+        lambda: read_samples(file),
+        lambda: load_candidates([file], spec=spec, population=load_tasks(placed(spec.tasks))),
+    ):
+        with pytest.raises(UsageError) as found:
+            read()
+        told.append(found.value.message)
+    heads = ("not JSON: ", "not a sample: ", "")
+    assert told == [head + why for head in heads]
 
 
 def test_label_studio_gets_valid_xml_and_a_label_list_with_each_task() -> None:

@@ -12,6 +12,7 @@ from requests.exceptions import RequestException
 
 from harness.errors import EnvironmentError_, UsageError
 from harness.files import write_whole
+from harness.hostile import unreadable
 from harness.images.inventory.contents import Contents, Inventory
 from harness.images.inventory.locked_container import TIMEOUT_S, run_probe, script_text
 from harness.images.inventory.said import read_contents
@@ -116,4 +117,6 @@ def load_inventory(path: Path) -> Inventory:
         return json.decode(path.read_bytes(), type=Inventory)
     except (OSError, ValueError, RecursionError) as error:
         hint = "make one: harness images inventory IMAGE --json > FILE"
-        raise UsageError(f"is not an inventory: {error}", file=path, hint=hint) from None
+        raise UsageError(
+            f"is not an inventory: {unreadable(error)}", file=path, hint=hint
+        ) from None

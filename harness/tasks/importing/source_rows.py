@@ -19,6 +19,7 @@ from typing import Any
 
 from harness import files
 from harness.errors import EnvironmentError_, UsageError, shown
+from harness.hostile import unreadable
 
 Row = Mapping[str, Any]
 """A row with its column names in lower case and ``_`` for spaces."""
@@ -129,7 +130,7 @@ def _json(path: Path) -> Iterator[Mapping[str, Any]]:
         why = f"not JSON: {error.msg} at column {error.colno}"
         raise UsageError(why, file=path, line=error.lineno) from error
     except (ValueError, RecursionError) as error:
-        raise UsageError("not readable as JSON", file=path, line=1) from error
+        raise UsageError(f"not readable as JSON: {unreadable(error)}", file=path, line=1) from error
     if isinstance(rows, dict) and isinstance(rows.get("samples"), list):
         rows = rows["samples"]  # a log of inspect
     if not isinstance(rows, list):
