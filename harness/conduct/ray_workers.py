@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from harness.conduct.asking import ON_A_CPU, with_room
 from harness.conduct.lifetime import Bench, signals_deferred
@@ -49,6 +51,15 @@ _START = (
     "start one with `ray start --head`, or give --on local; "
     "one that asks for a token takes RAY_AUTH_MODE=token"
 )
+_AGAIN = Retrying(
+    retry=retry_if_exception_type(ConnectionAbortedError),
+    stop=stop_after_attempt(3),
+    wait=wait_fixed(2),
+    reraise=True,
+)
+"""A head node that has just begun, or is busy, may fail to start a ``ray://`` client's process."""
+_FRAMES = re.compile(r"^ +.*\n", re.MULTILINE)
+"""Of the traceback that comes with what failed there, whose last lines say it."""
 _MESSAGES: dict[str, type[Request | Ack]] = {"Request": Request, "Ack": Ack}
 
 
@@ -222,10 +233,13 @@ def _connected(address: str, servers: int, run_id: str) -> Iterator[Any]:
             for one in (signals_deferred(), _marked(run_id)) if address == LOCAL else ():
                 held.enter_context(one)
             held.enter_context(chdir(own))
-            ray.init(**given, log_to_driver=False, logging_level=logging.ERROR)
+            for attempt in _AGAIN:
+                with attempt:
+                    ray.init(**given, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray has no kind of its own for this
         shutil.rmtree(own, ignore_errors=True)
-        why = " ".join(str(error).split())[:200]
+        *_, why = _FRAMES.split(str(error))
+        why = " ".join(why.split())[:200]
         raise EnvironmentError_(f"no Ray cluster at {address}: {why}", hint=_START) from error
     except SystemExit as ended:  # of Ray's own handler of SIGTERM, which is there by then
         with signals_deferred():

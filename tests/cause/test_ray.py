@@ -49,6 +49,37 @@ def processes(word, mark=""):
     return found
 
 
+def slow_head(folder, *, failures):
+    """Stands in for a busy head node: where it is on the path, the first clients' starts fail."""
+    folder.mkdir()
+    said = folder / "tried"
+    (folder / "sitecustomize.py").write_text(f"""
+import sys
+
+if "ray.util.client.server" in sys.orig_argv and "--mode=proxy" in sys.orig_argv:
+    from ray.util.client.server.proxier import ProxyManager
+
+    start = ProxyManager.start_specific_server
+
+    def fails_at_first(self, *args):
+        with open({str(said)!r}, "a+") as tried:
+            tried.write("x")
+        with open({str(said)!r}) as tried:
+            if len(tried.read()) <= {failures}:
+                raise TimeoutError("the head node is busy")
+        return start(self, *args)
+
+    ProxyManager.start_specific_server = fails_at_first
+""")
+    return said
+
+
+def head_with_a_door(port):
+    """A cluster of one node, which ``ray://`` reaches on a port."""
+    door = {"ray_client_server_port": port, "include_dashboard": False}
+    return Cluster(initialize_head=True, head_node_args={**HELD, "num_cpus": 2, **door})
+
+
 def of_run(word):
     return processes(word, f"{RUN_MARK}={RUN}")
 
@@ -105,13 +136,22 @@ def test_on_four_nodes_a_lost_worker_actor_and_node_lose_and_double_nothing(plac
     wait_for(lambda: not of_run(""), within_s=60)
 
 
-def test_through_a_client_a_lost_worker_loses_and_doubles_nothing(place):
-    """As from a laptop that is no node of the cluster: ``ray://`` is another protocol."""
+def test_through_a_client_a_lost_worker_loses_and_doubles_nothing(place, tmp_path, monkeypatch):
+    """As from a laptop that is no node of the cluster: ``ray://`` is another protocol.
+
+    Its head is busy: it starts the process of no client, and then not at the first time.
+    """
     assert place.harness("run", "-c", "spec.yaml", "--run-id", "one")[0] == 0
-    door = {"ray_client_server_port": free_port(25600), "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args={**HELD, "num_cpus": 2, **door})
+    tried = slow_head(tmp_path / "slow", failures=4)
+    with monkeypatch.context() as of_the_head:
+        of_the_head.setenv("PYTHONPATH", str(tried.parent), prepend=os.pathsep)
+        cluster = head_with_a_door(door := free_port(25600))
     try:
-        address = f"ray://127.0.0.1:{door['ray_client_server_port']}"
+        address = f"ray://127.0.0.1:{door}"
+        refused = place.harness(
+            "run", "-c", "spec.yaml", "--run-id", RUN, "--jobs", "2", "--on", address
+        )
+        assert tried.read_text() == "xxx"
         driver = started("--run-id", RUN, "--jobs", "2", "--on", address, "--json")
         wait_for(lambda: records() >= 3 and of_run("harness.conduct.worker"), driver)
         os.kill(random.Random(18).choice(of_run("harness.conduct.worker")), signal.SIGKILL)
@@ -119,6 +159,10 @@ def test_through_a_client_a_lost_worker_loses_and_doubles_nothing(place):
     finally:
         cluster.shutdown()
     assert driver.returncode == 0, err
+    why = "TimeoutError: the head node is busy"
+    assert refused[0] == 3
+    assert refused[2].startswith(f"error: no Ray cluster at {address}: {why} (start one with")
+    assert len(tried.read_text()) > 4  # the fourth was refused too
     json.loads(said)
     assert "Traceback" not in err
     insist_equal("one", RUN, but=["warmed"])
