@@ -25,7 +25,8 @@ def served(rows: list[Row], *, emptied: bool = False) -> str:
             batch = name in ("B", "B2")
             seen = (row["witness"] or {}).get(name) or {}
             dispatch = name, row["dispatch_mode"], str(row["group"])
-            once = *dispatch, str(sorted(seen.items()))
+            # rows of one batch may tell answers of other lengths than it was of
+            once = *dispatch, str(sorted(seen.items())), str(_tokens(found))
             if batch and once in sent:
                 continue
             lines += [_EMPTIED] * emptied
@@ -57,12 +58,16 @@ def _asked(row: Row) -> Iterator[tuple[str, Row]]:
 
 
 def _block(found: Row, seen: Row, requests: int) -> list[Step]:
-    tokens = len(found["token_ids"]) if found["token_ids"] is not None else 10
+    tokens = _tokens(found)
     told = {"steps": tokens, "admitted_first_step": requests, "shared_decode_share": 0.0}
     if seen.get("source") == "log":
         told |= seen
     prompt = (found["prompt_tokens"] or 0) - (found["cached_tokens"] or 0)
     return _steps(told, requests, tokens, int(found["finish_reason"] == "stop"), prompt)
+
+
+def _tokens(found: Row) -> int:
+    return len(found["token_ids"]) if found["token_ids"] is not None else 10
 
 
 def _line(begun: int, computed: int, decoding: int, decoded: int) -> str:
@@ -77,7 +82,7 @@ def _steps(told: Row, requests: int, tokens: int, ahead: int, prompt: int) -> li
     count, first, mixed = (
         int(told.get(name) or 0) for name in ("steps", "admitted_first_step", "mixed_steps")
     )
-    left = max(requests - first, 0)
+    left = max(requests + int(told.get("split_prefills") or 0) - first, 0)
     steps = [(first, prompt, 0, 0)] + [(left, 0, 0, 0)] * bool(left and not mixed)
     most = count - len(steps)
     if requests == 1 and not mixed and first == 1:
