@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from hashlib import file_digest
 from importlib import resources
 from io import BufferedReader
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -29,7 +30,10 @@ from harness.refused import is_of_descriptors, refusal
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
-_DEEPEST, _LARGEST = 64, 256 << 20  # of an object in a file: its nesting, and its bytes
+_DEEPEST = 64
+"""Nesting of an object in a file."""
+LARGEST = 256 << 20
+"""Bytes of an object in a file, or of a line."""
 _GIVEN = ("/dev/fd/", "/dev/null", "/dev/stdin", "/proc/")  # names of what a caller pipes in
 _T = TypeVar("_T")
 
@@ -268,12 +272,32 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """
     try:
         with opened(path) as stream:
-            for number, line in enumerate(stream, 1):
+            for number, line in enumerate(lines_of(stream, path), 1):
                 data = (line.removeprefix(_BOM) if number == 1 else line).strip(_BLANKS)
                 if data:
                     yield number, data
     except OSError as error:
         raise _not_read(path, error) from error
+
+
+def lines_of(stream: BufferedReader, path: Path, first: int = 1) -> Iterator[bytes]:
+    """The lines that are left of a file, each with its end.
+
+    Args:
+        stream: the file, open.
+        path: its name, for a message.
+        first: the number of the next line.
+
+    Raises:
+        UsageError: one is longer than any of ours: no end may be in sight, as of a disk's zeros.
+    """
+    for number in count(first):
+        if not (line := stream.readline(LARGEST)):
+            return
+        if len(line) == LARGEST:
+            what = f"a line longer than {size_text(LARGEST)}: none of ours is"
+            raise UsageError(what, file=path, line=number)
+        yield line
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -338,7 +362,7 @@ def rows_at(path: Path, lines: Container[int]) -> dict[int, dict[str, Any]]:
 
 def _bytes_of(path: Path) -> bytes:
     try:
-        if (size := path.stat().st_size) > _LARGEST:
+        if (size := path.stat().st_size) > LARGEST:
             raise UsageError(f"too large to be read: {size_text(size)}", file=path)
         with opened(path) as stream:
             return stream.read()

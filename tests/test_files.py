@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import files
 from harness.errors import EnvironmentError_, UsageError
 from harness.files import (
     read_json,
@@ -27,6 +28,7 @@ from harness.files import (
     write_rows,
     write_whole,
 )
+from harness.records import scan_records
 from harness.words import Mode
 from tests.chaos.disks import can_mount
 
@@ -306,3 +308,16 @@ def test_files_that_belong_together_are_all_there_or_none(tmp_path, room):
     done = subprocess.run(["unshare", "-m", "sh", "-c", shell], capture_output=True, text=True)
     assert done.stdout.startswith("cannot be written: No space left on device, ")
     assert done.stdout.endswith(" []\n")
+
+
+@pytest.mark.parametrize("before", ["", "{}\n{}\n"])
+@pytest.mark.parametrize("read", [lambda path: list(files.read_lines(path)), scan_records])
+def test_a_line_without_an_end_in_sight_is_one_message(tmp_path, monkeypatch, before, read):
+    """As of a file that a disk left with zeros: nothing was said for as long as they were read."""
+    monkeypatch.setattr(files, "LARGEST", 4096)
+    path = tmp_path / "rows.jsonl"
+    path.write_text(before)
+    os.truncate(path, 3 << 20)
+    with pytest.raises(UsageError, match=r"rows.jsonl:\d: a line longer than") as refused:
+        read(path)
+    assert refused.value.line == before.count("\n") + 1

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from harness.errors import UsageError
-from harness.files import opened
+from harness.files import lines_of, opened
 from harness.records.filling import RecordsBuilder
 from harness.records.frame import LineProblem, Records
 from harness.records.lines import LineFault, value_of
@@ -153,7 +153,8 @@ def _blocks(path: Path) -> Iterator[tuple[Sequence[int], bytes]]:
     try:
         with opened(path) as stream:
             while block := stream.read(size):
-                block += stream.readline()
+                there = number + block.count(b"\n")
+                block += next(lines_of(stream, path, there), b"")
                 ends = np.frombuffer(block, np.uint8) == ord("\n")
                 count = int(np.count_nonzero(ends)) + (not ends[-1])
                 yield (

@@ -219,7 +219,7 @@ class RunFiles:
         if not self.records_path.is_file():
             return 0
         with self.records_path.open("rb") as stream:
-            return sum(line.endswith(b"\n") for line in stream)
+            return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b""))
 
     @property
     def lacks_logs(self) -> bool:
