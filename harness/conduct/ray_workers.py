@@ -59,7 +59,6 @@ _AGAIN = Retrying(
 )
 """A head node that has just begun, or is busy, may fail to start a ``ray://`` client's process."""
 _FRAMES = re.compile(r"^ +.*\n", re.MULTILINE)
-"""Of the traceback that comes with what failed there, whose last lines say it."""
 _MESSAGES: dict[str, type[Request | Ack]] = {"Request": Request, "Ack": Ack}
 
 
@@ -238,9 +237,9 @@ def _connected(address: str, servers: int, run_id: str) -> Iterator[Any]:
                     ray.init(**given, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray has no kind of its own for this
         shutil.rmtree(own, ignore_errors=True)
-        *_, why = _FRAMES.split(str(error))
-        why = " ".join(why.split())[:200]
-        raise EnvironmentError_(f"no Ray cluster at {address}: {why}", hint=_START) from error
+        raise EnvironmentError_(
+            f"no Ray cluster at {address}: {_why(error)}", hint=_START
+        ) from error
     except SystemExit as ended:  # of Ray's own handler of SIGTERM, which is there by then
         with signals_deferred():
             ray.shutdown()
@@ -281,6 +280,12 @@ def _insist_on_listener(address: str) -> None:
         socket.create_connection((host, int(port)), _ANSWERS_WITHIN_S).close()
     except (OSError, OverflowError) as error:
         raise EnvironmentError_(f"no Ray cluster at {address}: {error}", hint=_START) from error
+
+
+def _why(error: Exception) -> str:
+    """What an error says, in one line, without the frames of a traceback on the head node."""
+    *_, last = _FRAMES.split(str(error))
+    return " ".join(last.split())[:200]
 
 
 def _say_nothing(ray: Any) -> None:
