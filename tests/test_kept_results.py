@@ -11,6 +11,7 @@ from harness.cli import main
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "results/reference"
+PAGES = sorted(KEPT.glob("*/report.md"))
 SOME = [
     "h200-vllm-0.20.2-certificates/triton-three-lifetimes",
     "h200-vllm-0.20.2-certificates/fa3-three-lifetimes",
@@ -52,3 +53,22 @@ def test_a_kept_certificate_is_what_its_runs_come_to(kept, tmp_path, capsys):
     capsys.readouterr()
     for name in ("certificate.json", "certificate.md"):
         assert (tmp_path / "new" / name).read_bytes() == (KEPT / kept / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.parent.name for page in PAGES])
+def test_a_kept_page_is_drawn_without_the_prompts_of_its_run(page, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["report", str(page.parent), "--out", str(tmp_path)])
+    capsys.readouterr()
+    assert (tmp_path / "report.md").read_bytes() == page.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "kept", sorted(KEPT.glob("*/certificate.json")), ids=lambda kept: kept.parent.name
+)
+def test_the_certificate_in_a_run_folder_is_of_that_run(kept, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["certify", "--of", str(kept.parent), "--out", str(tmp_path)])
+    capsys.readouterr()
+    for name in ("certificate.json", "certificate.md"):
+        assert (tmp_path / name).read_bytes() == (kept.parent / name).read_bytes(), name
