@@ -24,7 +24,7 @@ from typing import IO, Any, TypeVar
 
 import msgspec
 
-from harness.errors import EnvironmentError_, HarnessError, UsageError
+from harness.errors import HarnessError, UsageError
 from harness.numbers import size_text
 from harness.refused import is_of_descriptors, refusal
 
@@ -219,20 +219,6 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def insist_writable(folder: Path, hint: str) -> None:
-    """Make sure that a folder is there, or can be made, and takes files.
-
-    Raises:
-        EnvironmentError_: it is not; ``hint`` is the next step.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise refusal(error, folder) from error
-    if not os.access(folder, os.W_OK):
-        raise EnvironmentError_("cannot be written", file=folder, hint=hint)
 
 
 def opened(path: Path) -> BufferedReader:

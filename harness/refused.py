@@ -19,6 +19,12 @@ _UNWRITTEN = {
 }
 """What only a writer is refused, and its next step."""
 _MAY_NOT = dict.fromkeys((errno.EACCES, errno.EPERM), f"allow this user to write, {_ELSEWHERE}")
+_IN_THE_WAY = {
+    errno.EISDIR: f"a folder is in the way: move it, {_ELSEWHERE}",
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EEXIST), f"a file is in the way of a folder: move it, {_ELSEWHERE}"
+    ),
+}
 _MORE_FILES = "allow this process more open files: ulimit -n"
 _UNOPENED = dict.fromkeys((errno.EMFILE, errno.ENFILE), _MORE_FILES)
 _WRITTEN = "cannot be written"
@@ -28,7 +34,7 @@ def refusal(error: OSError, path: Path | str, what: str = _WRITTEN) -> Environme
     """What the system refused, at a place: its words, the space left, and what to do."""
     path = Path(path)
     reason = error.strerror or str(error)
-    hints = _UNWRITTEN | _UNOPENED | (_MAY_NOT if what == _WRITTEN else {})
+    hints = _UNWRITTEN | _UNOPENED | _IN_THE_WAY | (_MAY_NOT if what == _WRITTEN else {})
     if error.errno in _FULL:
         with suppress(OSError):
             reason += f", {size_text(shutil.disk_usage(path.parent).free)}"
@@ -73,3 +79,17 @@ def insist_on_place(path: Path) -> None:
         raise UsageError(what, file=folder, hint="name a file elsewhere")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise EnvironmentError_(_WRITTEN, file=folder, hint="name a file in another folder")
+
+
+def insist_writable(folder: Path, hint: str) -> None:
+    """Make sure that a folder is there, or can be made, and takes files.
+
+    Raises:
+        EnvironmentError_: it is not; ``hint`` is the next step.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refusal(error, folder) from error
+    if not os.access(folder, os.W_OK):
+        raise EnvironmentError_(_WRITTEN, file=folder, hint=hint)

@@ -297,6 +297,7 @@ def test_a_pipe_that_the_caller_gave_is_read():
 @pytest.mark.parametrize("room", ["size=8k", "size=12k", "nr_inodes=4"])
 def test_files_that_belong_together_are_all_there_or_none(tmp_path, room):
     write = (
+        "from harness.errors import EnvironmentError_\n"
         "from harness.files import *\n"
         f"folder = Path({str(tmp_path)!r})\n"
         "texts = {folder / name: name * 2000 for name in 'abcd'}\n"

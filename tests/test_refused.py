@@ -68,6 +68,8 @@ def test_a_file_that_is_at_fault_itself_is_read_as_before(tmp_path):
         (errno.EFBIG, "allow larger files: ulimit -f, or write to another folder"),
         (errno.EACCES, "allow this user to write, or write to another folder"),
         (errno.EDQUOT, "free some space, or write to another folder"),
+        (errno.EISDIR, "a folder is in the way: move it, or write to another folder"),
+        (errno.ENOTDIR, "a file is in the way of a folder: move it, or write to another folder"),
     ],
 )
 def test_what_cannot_be_written_has_a_next_step(number, next_step):

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from harness.conduct import sigterm_is_interrupt
 from harness.errors import EnvironmentError_
-from harness.files import insist_writable
 from harness.jobs import Done
 from harness.jobs.runs import run
 from harness.models import PREFIX, fetch, insist_on_room
 from harness.places import engine_folder, shipped
+from harness.refused import insist_writable
 from harness.settings import load_spec
 
 Say = Callable[[str], object]

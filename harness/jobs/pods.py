@@ -19,11 +19,12 @@ from harness.errors import (
     UsageError,
     nearest,
 )
-from harness.files import insist_writable, write_json
+from harness.files import write_json
 from harness.hostile import visible
 from harness.jobs import Done, Remark
 from harness.numbers import NONE, count_of, size_text
 from harness.places import shipped
+from harness.refused import insist_writable
 from harness.runpod import Account, Door, Order, Pod, PodWatch, State, end_command, told
 from harness.secrets import redact_text
 

@@ -37,8 +37,10 @@ from harness.records.lines import LineFault, is_sealed
 from harness.records.reader import iter_records
 from harness.records.record import Record
 from harness.records.run_files import METADATA, RECORDS, SUPERSEDED, TORN
+from harness.refused import insist_on_place
 from harness.words import Mode
 
+_OF_FILES = frozenset((".json", ".jsonl", ".torn", ".md", ".html"))
 _LAST = "report.html"  # of all that a concluded run gets
 
 
@@ -59,6 +61,7 @@ class RunFolder:
 
     Raises:
         EnvironmentError_: another living harness owns the folder, or it cannot be made.
+        UsageError: a folder is in it where a file of the run is, or will be.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,6 +74,9 @@ class RunFolder:
                 file=path,
                 hint="choose a folder that can be written: --results",
             ) from error
+        for found in path.iterdir():
+            if found.suffix in _OF_FILES and found.is_dir():
+                insist_on_place(found)
         lock = Lock.take(path / ".lock", str(os.getpid()))
         if lock is None:
             raise EnvironmentError_(

@@ -60,6 +60,23 @@ def test_a_whole_file_has_no_torn_tail(tmp_path):
         assert folder.mend_tail() is None
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("vllm_records.jsonl", "vllm_records.torn", "superseded_records.jsonl", "harness.jsonl"),
+        *("summary.json", "validation.json", "report.md", "report.html"),
+    ],
+)
+def test_a_folder_where_a_file_of_the_run_is_to_be_is_refused_before_it_is_owned(name, tmp_path):
+    (tmp_path / "run" / name).mkdir(parents=True)
+    with pytest.raises(UsageError, match="is a folder, and a file is to be written there") as found:
+        RunFolder(tmp_path / "run")
+    assert found.value.file == str(tmp_path / "run" / name)
+    assert not (tmp_path / "run/.lock").exists()
+    (tmp_path / "run" / name).rmdir()
+    RunFolder(tmp_path / "run").close()
+
+
 def test_a_second_owner_is_refused_and_told_who_has_it(tmp_path):
     with (
         RunFolder(tmp_path / "run"),
