@@ -152,7 +152,7 @@ def test_the_notice_says_which_folders_the_wheel_has_not():
     named = re.findall(r"^  ([\w./*-]+):", here, re.M)
     packaging = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
     carried = packaging["targets"]["wheel"]["force-include"]
-    assert len(named) == 4
+    assert len(named) == 5
     for path in named:
         assert not any(path.startswith(("harness/", one)) for one in carried)
 
