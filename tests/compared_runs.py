@@ -30,6 +30,7 @@ REQUIRED = (
     "batch_response_hash",
 )
 
+CANDIDATE = REQUIRED[:8]
 
 _TIMES = count()
 """Each answer has a time of its own."""
@@ -156,6 +157,9 @@ class MadeRun:
         rows = [row | {"run_id": self.folder.name} for row in self.rows]
         self.records.write_text("".join(json.dumps(row) + "\n" for row in rows))
         (self.folder / "metadata.json").write_text(json.dumps(self.metadata))
+        plan = {row["sample_id"]: {key: row[key] for key in CANDIDATE} for row in self.rows}
+        text = "".join(json.dumps(row) + "\n" for row in plan.values())
+        (self.folder / "selected_candidates.jsonl").write_text(text)
         for mode, attempts in self.attempts.items():
             startup = {"model": "m", "mode": mode, "attempts": attempts}
             (self.folder / f"startup_{mode}_m.json").write_text(json.dumps(startup))

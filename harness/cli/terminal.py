@@ -137,7 +137,7 @@ def hold_streams() -> Callable[[], None]:
         sys.stdout.flush()
         lost = raw["stdout"].lost
         if lost is not None and lost.errno != errno.EPIPE:
-            raise OSError(lost.errno, lost.strerror, "standard output")
+            raise EnvironmentError_(os.strerror(lost.errno or 0), file="standard output")
 
     return check
 

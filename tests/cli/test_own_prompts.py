@@ -290,12 +290,17 @@ def test_one_url_is_enough_for_a_scan_and_for_a_run_of_one_mode(capsys, tmp_path
 
 
 def test_a_scan_is_done_once_its_candidates_are_written(capsys, tmp_path: Path) -> None:
+    def takes_the_place(*_: object) -> bool:
+        """A folder that comes once the scan has begun: one that is there already is refused."""
+        Path("taken").mkdir(exist_ok=True)
+        return False
+
     assert said(capsys, "init", "mine")[0] == 0
-    with AnsweringServer("team/small") as server:
+    with AnsweringServer("team/small", v1__completions=takes_the_place) as server:
         scan = ("scan", "--url", f"{server.url}/v1", *ONE_URL, "--limit", 1, "--batch-sizes", 4)
-        Path("taken").mkdir()
         code, text = said(capsys, *scan, "--out", "taken")
         assert (code, list(Path("results").glob("*/report.html"))) == (3, []), text
+        server.faults.clear()
         Path("taken").rmdir()
         code, text = said(capsys, *scan, "--out", "taken")
     assert (code, Path("taken").is_file()) == (4, True), text
