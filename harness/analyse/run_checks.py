@@ -304,12 +304,18 @@ def _mode_parity(run: Checked) -> Outcome:
     ]
     if bad := bad or shown:
         return failed("the modes' servers differ in more than the mode: ", bad)
-    asked = set(run.records.candidates["model"])
-    if len(run.pairing.modes()) > 1 and (unknown := sorted(asked.difference(parity, compared))):
+    if unknown := sorted(_asked_in_both(run).difference(parity, compared)):
         return failed("what the modes' servers differ in is not recorded of ", unknown)
     allowed = sorted({str(difference.get("name")) for _, difference in differences})
     but = f" but for {', '.join(allowed)}, which the mode changes" if allowed else ""
     return ok(f"{len(parity)} model(s): both modes' servers were set alike{but}")
+
+
+def _asked_in_both(run: Checked) -> set[str]:
+    """Models with records in both modes: of another one, a mode's server is still to come."""
+    models = run.records.candidates["model"].to_numpy()
+    found = [set(models[run.pairing.slots[mode] >= 0]) for mode in run.pairing.modes()]
+    return set.intersection(*found) if len(found) > 1 else set()
 
 
 @check(OF_RUNS)
