@@ -313,8 +313,8 @@ def test_a_schedule_that_is_none_is_named_with_the_nearest(place):
 
 def test_lifetimes_that_run_at_once_leave_what_those_one_after_the_other_do(place):
     place.causes(STANDARD)
-    slow = ("--env", "STAND_IN_STEP_S=0.03")  # four servers at once: a batch is late to meet itself
-    flags = ("--widths", "2,8", "--prompts", "6", "--lifetimes", "2", "--overlap", "4", *slow)
+    # four servers at once: a batch is late to meet itself
+    flags = ("--widths", "2,8", "--prompts", "6", "--lifetimes", "2", "--overlap", "4", *SLOW)
     code, _, err = place.harness(
         "certify", "-c", "spec.yaml", *flags, "--quiet", "-o", "certificate"
     )
