@@ -247,10 +247,14 @@ async def _answered_by(bench: Bench, one: _Up, work: Work) -> None:
         startup.save()  # a killed run leaves behind who was asked
 
         def answered(record: Record) -> Record:
-            """The record with its start, once it is certain that this start gave it."""
+            """The record with its start, once it is certain that this start gave it.
+
+            What it rests on is on disk before it is: its steps are read from the server's log.
+            """
             _insist_on_life(server)
             startup.look_for_strangers()
             _insist_on_identity(one)
+            startup.sync_log()
             return replace(record, start=startup.number)
 
         try:

@@ -6,8 +6,10 @@ A start's verdict is that of its log, with which its workers have to agree where
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import msgspec
 
 from harness.conduct.run_facts import now, read_own
 from harness.errors import RunError, ServerDied
-from harness.files import sha256_of
+from harness.files import opened, sha256_of
 from harness.plan import Lifetime
 from harness.prove import (
     WORKER_EXTENSION,
@@ -107,8 +109,14 @@ class Startup:
         """Which start of its (model, mode) this is, from 1."""
         return len(self._starts.attempts)
 
+    def sync_log(self) -> None:
+        """See the log of a server of ours on disk, before what is read from it."""
+        if self._server.options.backend is not BackendName.EXTERNAL:
+            _sync(self._server.log_path)
+
     def save(self) -> None:
-        """Write the file."""
+        """Write the file, which quotes the log."""
+        self.sync_log()
         self._starts.verdict = self.start.verdict
         self._folder.write(self.file, msgspec.to_builtins(self._starts, enc_hook=str))
 
@@ -296,9 +304,16 @@ def seal_logs(folder: RunFolder) -> None:
             and (folder.path / str(start.get("log"))).is_file()
         ]
         for start in open_:
+            _sync(folder.path / str(start["log"]))
             start["log_sha256"] = sha256_of(folder.path / str(start["log"]))
         if open_:
             folder.write(path.name, msgspec.to_builtins(known))
+
+
+def _sync(log: Path) -> None:
+    """See on disk what another process wrote into a log, if it is still there."""
+    with suppress(FileNotFoundError), opened(log) as stream:
+        os.fsync(stream.fileno())
 
 
 def startup_file(model: str, mode: Mode) -> str:
