@@ -459,7 +459,7 @@ def test_what_does_not_count_is_written_where_the_next_session_reads_it(spec, tm
         noted(spec, folder).count_no_more("image x changed during the run")
         said = refused(prepared(spec), folder)
     assert "does not count: image x changed during the run" in said
-    assert find_unfinished(tmp_path, prepared(spec).fingerprint) is None
+    assert find_unfinished(tmp_path, prepared(spec).fingerprint, "run") is None
 
 
 def test_a_log_gets_its_hash_at_the_end_where_the_harness_was_killed_before(tmp_path):
@@ -487,11 +487,11 @@ def test_a_run_that_was_killed_while_it_concluded_is_taken_up_again(spec, tmp_pa
     with RunFolder(tmp_path / "r") as folder:
         known = noted(spec, folder)
         known.complete({})
-        assert find_unfinished(tmp_path, mark) == "r"
+        assert find_unfinished(tmp_path, mark, "run") == "r"
         known.close(exit_code=1)  # the reports, which tell it, are not written yet
-        assert find_unfinished(tmp_path, mark) == "r"
+        assert find_unfinished(tmp_path, mark, "run") == "r"
         (tmp_path / "r/report.html").touch()
-    assert find_unfinished(tmp_path, mark) is None
+    assert find_unfinished(tmp_path, mark, "run") is None
 
 
 def test_records_without_metadata_are_no_fresh_run(spec, tmp_path):
@@ -502,6 +502,26 @@ def test_records_without_metadata_are_no_fresh_run(spec, tmp_path):
     assert sorted(p.name for p in (tmp_path / "r").iterdir()) == [".lock", "vllm_records.jsonl"]
 
 
+@pytest.mark.parametrize("kept", ["renamed", "copied"])
+def test_a_folder_of_another_name_than_its_run_is_refused_before_it_is_touched(
+    spec, tmp_path, kept
+):
+    with RunFolder(tmp_path / "a") as folder:
+        noted(spec, folder)
+        (folder.path / "vllm_records.jsonl").write_text('{"half a li')
+    if kept == "renamed":
+        (tmp_path / "a").rename(tmp_path / "b")
+    else:
+        shutil.copytree(tmp_path / "a", tmp_path / "b")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}
+    with pytest.raises(UsageError) as found:
+        run(prepared(spec), RunOptions(tmp_path, "b"), RunProgress())
+    assert "folder of the run 'a', and its name is 'b'" in str(found.value)
+    assert "rename it back, or go on in the run's own folder: --run-id 'a'" in str(found.value)
+    after = {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}
+    assert {**before, ".lock": b""} == {**after, ".lock": b""}
+
+
 @pytest.mark.parametrize("text", ["[]", "{", '{"sessions": 3}', '{"complete": "no"}', "\x00"])
 def test_a_bad_run_folder_stands_in_nobodys_way(spec, tmp_path, text):
     for name in ("a", "z"):
@@ -509,7 +529,7 @@ def test_a_bad_run_folder_stands_in_nobodys_way(spec, tmp_path, text):
         (tmp_path / name / "metadata.json").write_text(text)
     with RunFolder(tmp_path / "m") as folder:
         noted(spec, folder)
-    assert find_unfinished(tmp_path, prepared(spec).fingerprint) == "m"
+    assert find_unfinished(tmp_path, prepared(spec).fingerprint, "run") == "m"
 
 
 def test_a_full_disk_does_not_hide_why_a_session_ended(spec, tmp_path, monkeypatch):

@@ -45,6 +45,7 @@ from harness.errors import (
     ModeNotProven,
     RunError,
     UsageError,
+    shown,
 )
 from harness.models import insist_fetched
 from harness.numbers import count_of
@@ -230,10 +231,20 @@ def _insist_on_hope(folder: RunFolder, progress: RunProgress, *, retry_errors: b
     """Refuse at once what no command could mend, before anything is started or written.
 
     Raises:
-        UsageError: the records are of a run whose settings are lost, or a check refuses them for
-            good; or a line has to be set aside first, which only ``retry_errors`` does.
+        UsageError: the folder holds a run of another name; the records are of a run whose settings
+            are lost, or a check refuses them for good; or a line has to be set aside first, which
+            only ``retry_errors`` does.
     """
-    known = folder.read(METADATA) is not None
+    facts = folder.read(METADATA)
+    known = facts is not None
+    own = facts and facts.get("run_id")
+    if isinstance(own, str) and own != folder.run_id:
+        raise UsageError(
+            f"this is a renamed or copied folder of the run {shown(own)}, and its name is "
+            f"{shown(folder.run_id)}: records of two names do not count",
+            file=folder.path,
+            hint=f"rename it back, or go on in the run's own folder: --run-id {shown(own)}",
+        )
     if not (folder.records_path.exists() and folder.records_path.stat().st_size) and not (
         known and gave_records(folder.path)
     ):
@@ -267,7 +278,7 @@ def _insist_on_hope(folder: RunFolder, progress: RunProgress, *, retry_errors: b
 def _choose_folder(prepared: Prepared, options: RunOptions, progress: RunProgress) -> Path:
     run_id = options.run_id
     if run_id is None and not options.fresh:
-        run_id = find_unfinished(options.results, prepared.fingerprint)
+        run_id = find_unfinished(options.results, prepared.fingerprint, options.kind)
         if run_id is not None:
             progress.note(f"resuming the unfinished run {run_id} (--fresh starts a new one)")
     run_id = run_id or new_run_id(options.results, prepared.spec.name)

@@ -42,6 +42,8 @@ from harness.words import Mode
 
 _OF_FILES = frozenset((".json", ".jsonl", ".torn", ".md", ".html"))
 _LAST = "report.html"  # of all that a concluded run gets
+_GROW = (RECORDS, SUPERSEDED, TORN, "harness.jsonl")
+"""Files that are added to, or cut, as they are; every other is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class RunFolder:
         self._lock = lock
         self.appended = Counter[tuple[str, Mode]]()
         sweep_temporary(path)
+        for name in _GROW:
+            _unshare(path / name)
 
     @property
     def run_id(self) -> str:
@@ -172,6 +176,12 @@ class RunFolder:
         return read_json(path) if os.path.lexists(path) else None
 
 
+def _unshare(path: Path) -> None:
+    """Give a file that has a second name, as in a copy by ``cp -al``, bytes of its own."""
+    if path.is_file() and path.stat().st_nlink > 1:
+        write_whole(path, path.read_bytes())
+
+
 def new_run_id(results: Path, name: str) -> str:
     """``YYYYMMDD_HHMMSS-<name>``, not yet taken in ``results``."""
     stem = f"{datetime.now(UTC):%Y%m%d_%H%M%S}-{name}"
@@ -189,6 +199,8 @@ class _Session(msgspec.Struct):
 class _Known(msgspec.Struct):
     """What tells whether a run is to be taken up again."""
 
+    run_id: str | None = None
+    kind: str | None = None
     fingerprint: str | None = None
     complete: bool = False
     does_not_count: str | None = None
@@ -207,16 +219,18 @@ def is_concluded(folder: Path, fingerprint: str) -> bool:
     return known is not None and known.fingerprint == fingerprint and known.done(folder)
 
 
-def find_unfinished(results: Path, fingerprint: str) -> str | None:
+def find_unfinished(results: Path, fingerprint: str, kind: str) -> str | None:
     """The newest run in ``results`` with this fingerprint that was not concluded, or ``None``.
 
-    A folder that cannot be read stands in nobody's way.
+    One of another kind is another verb's, and a folder that was renamed or is a copy is no run of
+    its own name. A folder that cannot be read stands in nobody's way.
     """
     found = []
     for path in sorted(results.glob(f"*/{METADATA}")):
-        known = _known(path)
-        if known and known.fingerprint == fingerprint and not known.done(path.parent):
-            found.append((path.stat().st_mtime, path.parent.name))
+        known, name = _known(path), path.parent.name
+        mine = known and (known.fingerprint, known.run_id, known.kind) == (fingerprint, name, kind)
+        if known and mine and not known.done(path.parent):
+            found.append((path.stat().st_mtime, name))
     return max(found)[1] if found else None
 
 

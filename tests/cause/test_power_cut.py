@@ -24,7 +24,7 @@ def test_no_record_is_on_disk_before_what_its_servers_log_tells_of_it(place, mon
 
     def fsync(descriptor):
         synced(descriptor)
-        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
         if path.is_file():
             kept[path.name] = path.read_bytes()
         if path.name == RECORDS:

@@ -95,15 +95,39 @@ def test_failed_records_are_set_aside_and_the_good_ones_stay_in_order(tmp_path):
     assert json.loads(aside)["record_id"] == "r2"
 
 
+def unfinished(folder, run_id, fingerprint, **told):
+    folder.mkdir()
+    own = {"run_id": run_id, "kind": "run", "fingerprint": fingerprint, **told}
+    write_json(folder / "metadata.json", own)
+
+
 def test_only_an_unfinished_run_of_the_same_questions_is_found(tmp_path):
     for name, fingerprint, complete in (("a", "x", True), ("b", "x", False), ("c", "y", False)):
-        (tmp_path / name).mkdir()
-        write_json(
-            tmp_path / name / "metadata.json", {"fingerprint": fingerprint, "complete": complete}
-        )
+        unfinished(tmp_path / name, name, fingerprint, complete=complete)
     (tmp_path / "a/report.html").touch()
-    assert find_unfinished(tmp_path, "x") == "b"
-    assert find_unfinished(tmp_path, "z") is None
+    assert find_unfinished(tmp_path, "x", "run") == "b"
+    assert find_unfinished(tmp_path, "z", "run") is None
+
+
+def test_a_copy_of_a_run_or_a_run_of_another_verb_is_not_taken_up(tmp_path):
+    unfinished(tmp_path / "a", "a", "x")
+    unfinished(tmp_path / "a-backup", "a", "x")
+    unfinished(tmp_path / "s", "s", "x", kind="scan")
+    assert find_unfinished(tmp_path, "x", "run") == "a"
+    assert find_unfinished(tmp_path, "x", "scan") == "s"
+    assert find_unfinished(tmp_path, "x", "bench") is None
+
+
+def test_what_a_run_adds_is_not_added_to_a_copy_that_shares_its_files(tmp_path):
+    with RunFolder(tmp_path / "a") as folder:
+        folder.append_record(record(1))
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/vllm_records.jsonl").hardlink_to(tmp_path / "a/vllm_records.jsonl")
+    before = (tmp_path / "b/vllm_records.jsonl").read_bytes()
+    with RunFolder(tmp_path / "a") as folder:
+        folder.append_record(record(2))
+        assert [r.record_id for r in folder.records()] == ["r1", "r2"]
+    assert (tmp_path / "b/vllm_records.jsonl").read_bytes() == before
 
 
 def test_a_bad_row_is_named_by_file_and_line(tmp_path):
