@@ -112,7 +112,7 @@ def test_a_check_that_no_command_mends_is_never_said_to_be_mended():
 
 @pytest.mark.parametrize("kept", [True, False], ids=["emptied", "removed"])
 def test_a_run_whose_records_are_all_gone_is_refused_before_anything_is_asked(kept, tmp_path):
-    path = stand_in().write(tmp_path / "run")
+    path = stand_in().write(tmp_path / "planted")
     records = path / "vllm_records.jsonl"
     records.write_bytes(b"") if kept else records.unlink()
     with RunFolder(path) as folder, pytest.raises(UsageError) as refused:
@@ -122,7 +122,7 @@ def test_a_run_whose_records_are_all_gone_is_refused_before_anything_is_asked(ke
 
 @pytest.mark.parametrize("gave", [1, 0])
 def test_only_a_run_that_was_cut_before_its_first_record_goes_on(gave, tmp_path):
-    path = stand_in().write(tmp_path / "run")
+    path = stand_in().write(tmp_path / "planted")
     (path / "vllm_records.jsonl").unlink()
     for name in path.glob("startup_*.json"):
         starts = json.loads(name.read_bytes())
