@@ -28,6 +28,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 STAND_IN = Path(__file__).with_name("stand_in_vllm.py")
 LOGS = ROOT / "tests/data/vllm_logs"
+MODELS = ("tiny", "other")
 IMAGE = "harness-stand-in:test"
 PROMPTS = 6
 MODES = ("standard", "batch_invariant")
@@ -143,12 +144,14 @@ class Bench:
         port: of its servers.
         backend: ``native`` or ``docker``.
         rng: what the trial draws its choices from.
+        models: how many models its run is of; of two, each has half of the candidates.
     """
 
     folder: Path
     port: int
     backend: str
     rng: random.Random
+    models: int = 1
     streams: Path = field(default_factory=Path)
     started: list[Running] = field(default_factory=list)
     run_ids: set[str] = field(default_factory=set)
@@ -164,7 +167,8 @@ class Bench:
         samples = (f'  - {{id: {name}, question: "{name}?", reference: A}}\n' for name in names)
         (self.folder / "tasks/letters.yaml").write_text(TASK + "".join(samples))
         rows = (
-            f"tiny,letters,{name},3,{SCHEDULES[number % 3]}\n" for number, name in enumerate(names)
+            f"{MODELS[number * self.models // PROMPTS]},letters,{name},3,{SCHEDULES[number % 3]}\n"
+            for number, name in enumerate(names)
         )
         engine = self.folder / ".venv-cpu/bin/python"
         engine.parent.mkdir(parents=True)
@@ -194,7 +198,9 @@ class Bench:
             "name": f"chaos{os.getpid()}",
             "backend": self.backend,
             **({"image": own_image()} if self.backend == "docker" else {}),
-            "models": [{"name": "tiny", "hf_id": "example/tiny"}],
+            "models": [
+                {"name": name, "hf_id": f"example/{name}"} for name in MODELS[: self.models]
+            ],
             "modes": list(MODES),
             "candidates": "candidates.csv",
             "tasks": "tasks",

@@ -41,24 +41,30 @@ class Play:
         """Write down a choice."""
         self.notes.append(" ".join(map(str, words)))
 
-    def bench(self, backend: str = "native", name: str = "trial") -> Bench:
+    def models(self) -> int:
+        """One model or two, for a run of this trial."""
+        count = self.rng.choice((1, 2))
+        self.note(f"models {count}")
+        return count
+
+    def bench(self, backend: str = "native", name: str = "trial", models: int = 1) -> Bench:
         """A workplace with fresh inputs."""
         port = free_port(_first_port(self.number) + os.getpid() % 80)
-        bench = Bench(self.place / name, port, backend, self.rng)
+        bench = Bench(self.place / name, port, backend, self.rng, models)
         bench.lay_out()
         bench.run_ids = set()
         self.benches.append(bench)
         return bench
 
-    def undisturbed(self, backend: str = "native") -> tuple[Path, dict[str, Json]]:
+    def undisturbed(self, backend: str = "native", models: int = 1) -> tuple[Path, dict[str, Json]]:
         """The folder of a run that nobody disturbed, and its records' content by id."""
-        place = self.place / f"undisturbed_{backend}"
-        return place, _undisturbed(place, backend, self.number)
+        place = self.place / f"undisturbed_{backend}_{models}"
+        return place, _undisturbed(place, backend, self.number, models)
 
-    def saved(self, name: str = "trial") -> tuple[Bench, dict[str, Json]]:
+    def saved(self, name: str = "trial", models: int = 1) -> tuple[Bench, dict[str, Json]]:
         """A bench with a copy of the undisturbed run in its results, as ``r``."""
-        place, records = self.undisturbed()
-        bench = self.bench(name=name)
+        place, records = self.undisturbed(models=models)
+        bench = self.bench(name=name, models=models)
         shutil.copytree(place / "results", bench.folder / "results")
         return bench, records
 
@@ -69,8 +75,8 @@ def _first_port(number: int) -> int:
 
 
 @functools.cache
-def _undisturbed(place: Path, backend: str, number: int) -> dict[str, Json]:
-    bench = Bench(place, free_port(_first_port(number) + 500), backend, random.Random(0))
+def _undisturbed(place: Path, backend: str, number: int, models: int) -> dict[str, Json]:
+    bench = Bench(place, free_port(_first_port(number) + 500), backend, random.Random(0), models)
     bench.lay_out()
     bench.run(*bench.command()).insist_on(0)  # else a check failed
     _load_readers(bench.path())

@@ -102,7 +102,7 @@ def _some_file(play: Play, bench: Bench) -> Path:
 @row("cut-anywhere", share=8, fast=1)
 def cut_anywhere(play: Play) -> None:
     """One file of a complete run is cut at a random byte."""
-    bench, undisturbed = play.saved()
+    bench, undisturbed = play.saved(models=play.models())
     path = _some_file(play, bench)
     size = play.rng.randrange(path.stat().st_size)
     play.note(f"{path.name} cut at byte {size}")
@@ -113,7 +113,7 @@ def cut_anywhere(play: Play) -> None:
 @row("cut-everywhere", share=2, fast=1)
 def cut_everywhere(play: Play) -> None:
     """The records are cut at 150 bytes in a row: what is kept is whole, and nothing else is."""
-    bench, _ = play.saved()
+    bench, _ = play.saved(models=play.models())
     path = bench.path() / RECORDS
     whole = path.read_bytes()
     lines = whole.split(b"\n")
@@ -137,7 +137,7 @@ def cut_everywhere(play: Play) -> None:
 @row("flips", share=14, fast=2)
 def flips(play: Play) -> None:
     """A bit or a byte of one file of a complete run is changed."""
-    bench, undisturbed = play.saved()
+    bench, undisturbed = play.saved(models=play.models())
     path = _some_file(play, bench)
     data = bytearray(path.read_bytes())
     place = play.rng.randrange(len(data))
@@ -200,7 +200,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes] | None] = {
 @row("side-files", share=9, fast=1)
 def side_files(play: Play) -> None:
     """One file beside the records, or the records, is replaced by something else or gone."""
-    bench, undisturbed = play.saved()
+    bench, undisturbed = play.saved(models=play.models())
     path = _some_file(play, bench)
     kind = play.rng.choice([*DAMAGES, "a folder"])
     play.note(f"{path.name}: {kind}")
@@ -249,7 +249,7 @@ def _lines(bench: Bench, run_id: str) -> list[bytes]:
 @row("lines", share=8, fast=1)
 def lines(play: Play) -> None:
     """Lines of the records are dropped, doubled, swapped in part, or changed in one value."""
-    bench, undisturbed = play.saved()
+    bench, undisturbed = play.saved(models=play.models())
     path = bench.path() / RECORDS
     rows = [json.loads(line) for line in path.read_bytes().splitlines()]
     kind = play.rng.choice(("drop", "double", "value", "value", "value", "type", "take", "order"))

@@ -202,9 +202,9 @@ def _interrupted(
     jobs: int | None = None,
     on: str | None = None,
 ) -> None:
-    rng = play.rng
-    place, undisturbed = play.undisturbed(backend)
-    bench = play.bench(backend)
+    rng, models = play.rng, play.models()
+    place, undisturbed = play.undisturbed(backend, models)
+    bench = play.bench(backend, models=models)
     spec = bench.spec()
     if overlap > 1:
         play.note("overlap", overlap)
@@ -340,9 +340,9 @@ def _send(pids: list[int], number: signal.Signals) -> None:
 @row("two-harnesses", share=0.6, fast=1)
 def two_harnesses(play: Play) -> None:
     """Two harnesses in one results folder: one run id, two, or none; one port, or two."""
-    rng = play.rng
-    _, undisturbed = play.undisturbed()
-    bench = play.bench()
+    rng, models = play.rng, play.models()
+    _, undisturbed = play.undisturbed(models=models)
+    bench = play.bench(models=models)
     same_port = rng.random() < 0.5
     ids = rng.choice((("a", "a"), ("a", "b"), (None, None)))
     play.note("run ids", ids, "same port", same_port)
@@ -367,7 +367,7 @@ def two_harnesses(play: Play) -> None:
 def interrupted_verbs(play: Play) -> None:
     """A scan or an ablation is interrupted; the same command completes it, its export is whole."""
     rng = play.rng
-    bench = play.bench()
+    bench = play.bench(models=play.models())
     kind = rng.choice(list(NATIVE))
     strike, codes = NATIVE[kind]
     if rng.random() < 0.6:
@@ -412,7 +412,7 @@ READING: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def interrupted_readers(play: Play) -> None:
     """A verb that writes results is interrupted: each file is the old one or the new one."""
     rng = play.rng
-    bench, undisturbed = play.saved()
+    bench, undisturbed = play.saved(models=play.models())
     verb = rng.choice(list(READING))
     command, files = READING[verb]
     number, delay = rng.choice((signal.SIGKILL, signal.SIGINT, signal.SIGTERM)), rng.uniform(0, 0.6)

@@ -124,9 +124,9 @@ def _files(bench: Bench) -> dict[str, str]:
 @row("interrupted-clean", share=0.5)
 def interrupted_clean(play: Play) -> None:
     """`clean` is killed once or twice while it ends a killed run's servers; the next ends all."""
-    rng = play.rng
-    _, undisturbed = play.undisturbed()
-    bench = play.bench()
+    rng, models = play.rng, play.models()
+    _, undisturbed = play.undisturbed(models=models)
+    bench = play.bench(models=models)
     running = bench.start(*bench.command())
     play.note(_moment(play, bench, running))
     NATIVE["supervisor and harness SIGKILL"][0](bench, running)
