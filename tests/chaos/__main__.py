@@ -26,12 +26,14 @@ from queue import Empty, SimpleQueue
 
 from . import (  # noqa: F401 - the rows
     answers,
+    claims,
     disks,
     experiments,
     files,
     images,
     inputs,
     interruptions,
+    people,
     pods,
     reuse,
     stacks,
@@ -218,6 +220,8 @@ def table(rows: list[Row], outcomes: list[Outcome]) -> str:
     for row in rows:
         own = [outcome for outcome in outcomes if outcome.row == row.name]
         lines.append(_line(row.name, own))
+        counted = Counter(word for outcome in own for word in set(outcome.counted))
+        lines += [f"  {word:<22}{number:>8}" for word, number in sorted(counted.items())]
     return "\n".join([*lines, "-" * 59, _line("all", outcomes)])
 
 

@@ -323,10 +323,11 @@ class Bench:
     def insist_whole(self) -> None:
         """Every JSON file is whole, and every line but a last one that is being written.
 
-        A file that has not changed since it was looked at last is not read again.
+        A file that has not changed since it was looked at last is not read again, and what was set
+        aside is as it was: a damaged line too.
         """
         results = self.folder / "results"
-        for path in (*results.rglob("*.json"), *results.rglob("*_records.jsonl")):
+        for path in (*results.rglob("*.json"), *results.rglob("vllm_records.jsonl")):
             with contextlib.suppress(FileNotFoundError):
                 about = path.stat()
                 mark = (about.st_mtime_ns, about.st_size, about.st_ino)

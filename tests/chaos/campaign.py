@@ -29,12 +29,14 @@ class Play:
         rng: all of the trial's choices.
         place: the worker's folder.
         notes: what was chosen, for the message of a failure.
+        counted: what is no failure and is told of how many trials; the table shows it.
     """
 
     rng: random.Random
     place: Path
     number: int
     notes: list[str] = field(default_factory=list)
+    counted: list[str] = field(default_factory=list)
     benches: list[Bench] = field(default_factory=list)
 
     def note(self, *words: object) -> None:
@@ -137,6 +139,7 @@ class Outcome:
     seconds: float
     problem: str | None
     notes: list[str]
+    counted: list[str] = field(default_factory=list)
 
 
 def play(name: str, seed: int, place: Path, number: int) -> Outcome:
@@ -152,4 +155,5 @@ def play(name: str, seed: int, place: Path, number: int) -> Outcome:
     finally:
         for bench in playing.benches:
             bench.tidy()
-    return Outcome(name, seed, time.monotonic() - began, problem, playing.notes)
+    seconds = time.monotonic() - began
+    return Outcome(name, seed, seconds, problem, playing.notes, playing.counted)

@@ -29,6 +29,7 @@ from .bench import (
     insist,
 )
 from .campaign import Play, row
+from .claims import keeps_its_word
 
 RUN = f"results/{RUN_ID}"
 RECORDS = "vllm_records.jsonl"
@@ -60,7 +61,7 @@ def read_all(play: Play, bench: Bench, count: int = 2) -> None:
 def validated_and_resumed(
     play: Play, bench: Bench, undisturbed: dict[str, Json], *, damaged: str
 ) -> None:
-    """A pass means that nothing is changed; a resume, at times, completes or refuses."""
+    """A pass means that nothing is changed; at times what a refusal says is done, and is so."""
     before = _bytes(bench.path() / RECORDS)
     # where a file is to be written and a folder lies, that is the machine's trouble
     folder = (ENVIRONMENT,) if (bench.path() / damaged).is_dir() else ()
@@ -70,18 +71,19 @@ def validated_and_resumed(
     read_all(play, bench)
     if play.rng.random() < 0.6:
         return
+    if valid.code == GATE and not folder:
+        keeps_its_word(play, bench, undisturbed, valid)
+        bench.clean()
+        return
     again = bench.run(*bench.command()).insist_on(FINE, GATE, USAGE, ENVIRONMENT, INCOMPLETE)
     if again.code == INCOMPLETE and "--retry-errors" in again.err:
         again = bench.run(*bench.command(), "--retry-errors")
     play.note(f"validate {valid.code}, the same command {again.code}")
+    insist(valid.code != FINE or again.code == FINE, f"validated, and then not taken: {again}")
     if again.code == FINE:
         bench.insist_concluded(undisturbed)
     else:
-        refused = again.code in (
-            USAGE,
-            GATE,
-            *folder,
-        )  # 1: evidence is gone, and no command brings it back
+        refused = again.code in (USAGE, *folder)
         insist(refused, f"neither completed nor refused: {again}")
         insist(RUN in again.err, f"the refusal names no file of the run: {again}")
         same = _bytes(bench.path() / RECORDS) == before
@@ -175,6 +177,20 @@ def _wrong_types(data: bytes) -> bytes:
     return json.dumps({key: other[type(found)] for key, found in value.items()}).encode()
 
 
+def _line_doubled(data: bytes) -> bytes:
+    lines = data.splitlines(keepends=True)
+    at = len(data) % max(1, len(lines))
+    return b"".join([*lines[:at], *lines[at : at + 1], *lines[at:]])
+
+
+def _line_replaced(data: bytes) -> bytes:
+    """A line holds what another one of the file does."""
+    lines = data.splitlines(keepends=True)
+    at = len(data) % max(1, len(lines))
+    lines[at : at + 1] = lines[at - 1 : at] or lines[-1:]
+    return b"".join(lines)
+
+
 DAMAGES: dict[str, Callable[[bytes], bytes] | None] = {
     "gone": None,
     "empty": lambda _: b"",
@@ -192,6 +208,8 @@ DAMAGES: dict[str, Callable[[bytes], bytes] | None] = {
     "zero bytes": lambda data: b"\0" * len(data),
     "twice": lambda data: data + data,
     "carriage returns": lambda data: data.replace(b"\n", b"\r"),
+    "a line doubled": _line_doubled,
+    "a line replaced by another": _line_replaced,
     "an extra line": lambda data: data + b"{}\n",
     "half of it": lambda data: data[: len(data) // 2],
 }

@@ -1,4 +1,4 @@
-"""A run id used again: with other settings, other inputs, without its metadata.
+"""A run id used again: with other settings, other inputs, without its metadata, by a copy.
 
 Other questions are refused before anything is started and nothing of the run is touched; what is no
 part of the questions may change.
@@ -7,10 +7,15 @@ part of the questions may change.
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
-from .bench import ENVIRONMENT, FINE, INCOMPLETE, RUN_ID, USAGE, Bench, Json, insist
+from .bench import ENVIRONMENT, FINE, GATE, INCOMPLETE, RUN_ID, USAGE, Bench, Json, insist
 from .campaign import Play, row
+from .claims import contents, half_run
 
 
 def _in(*keys: str, to: object) -> Callable[[Bench, Json], None]:
@@ -91,3 +96,59 @@ def reused_run_id(play: Play) -> None:
     if facts.exists() and said.code == FINE:
         insist(json.loads(facts.read_text())["run_id"] == RUN_ID, "another run's metadata")
     bench.clean()
+
+
+OTHER_ID = f"n{os.getpid()}"
+HANDLED: dict[str, tuple[str, ...]] = {
+    "moved": ("mv",),
+    "copied": ("cp", "-r"),
+    "hard-linked": ("cp", "-al"),
+}
+_STEP = re.compile(r"--fresh|--run-id|\bmv\b|\bcp\b|rename")
+
+
+@row("renamed-or-copied", share=2)
+def renamed_or_copied(play: Play) -> None:
+    """A run's folder is moved, copied or hard-linked, and gone on with by either name or by none.
+
+    It is refused before anything is started, or comes to the records of an undisturbed run; never
+    are there two run ids in one file, and of two folders one at most is written in.
+    """
+    rng, models = play.rng, play.models()
+    whole = rng.random() < 0.25
+    bench, undisturbed = play.saved(models=models) if whole else half_run(play, models)
+    how, run_id = rng.choice(list(HANDLED)), rng.choice((OTHER_ID, OTHER_ID, RUN_ID, None))
+    play.note("whole" * whole, how, "gone on with by", run_id or "no name")
+    old, new = bench.path(), bench.path(OTHER_ID)
+    subprocess.run([*HANDLED[how], str(old), str(new)], check=True)
+    before = {path: contents(path) for path in (old, new) if path.exists()}
+    command = bench.command(run_id)
+    said = bench.run(*command).insist_on(FINE, GATE, USAGE, ENVIRONMENT, INCOMPLETE)
+    if "--retry-errors" in said.err:
+        said = bench.run(*command, "--retry-errors")
+    play.note(f"exit {said.code}: {said.err[-300:]}")
+    said.insist_on(FINE, USAGE)
+    for path in old.parent.glob("*/vllm_records.jsonl"):
+        _insist_on_one_run(path)
+    changed = [path for path, kept in before.items() if contents(path) != kept]
+    if said.code == USAGE:
+        insist(not changed, f"refused, and {changed} is changed")
+        insist(_STEP.search(said.err), f"no next step is named: {said}")
+        bench.run("validate", f"results/{new.name}").insist_on(FINE, GATE, USAGE)
+        return
+    named = bench.path(run_id) if run_id else None
+    if how != "hard-linked" or named == new:  # by a link the copy is what the original is
+        others = [path for path in changed if named not in (None, path)]
+        insist(not others and len(changed) < 2, f"gone on with {run_id}, and {changed} is changed")
+    done = [path for path in old.parent.iterdir() if (path / "summary.json").exists()]
+    insist(done, f"it ended well, and no run is complete: {said}")
+    for path in done:
+        if path in changed or path not in before:
+            bench.insist_concluded(undisturbed, path.name)
+            bench.run("validate", f"results/{path.name}").insist_on(FINE)
+    bench.clean()
+
+
+def _insist_on_one_run(records: Path) -> None:
+    ids = {json.loads(line)["run_id"] for line in records.read_bytes().split(b"\n")[:-1]}
+    insist(len(ids) < 2, f"{records.parent.name}: records of {sorted(ids)} in one file")

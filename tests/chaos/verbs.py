@@ -10,6 +10,7 @@ import csv
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+from harness.people import RUBRICS
 from tests.runpod_stand_in import KEY, account
 
 from .bench import (
@@ -99,16 +101,28 @@ def _given(play: Play, name: str) -> tuple[Bench, set[str]]:
         shutil.copytree(bench.folder / "sheets", sheets)
     shutil.copytree(sheets, bench.folder / "sheets", dirs_exist_ok=True)
     for rater in "ab":
-        with (sheets / "for_raters/sheet.csv").open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-        for one in rows:
-            one |= {"label_A": "partial", "label_B": "partial", "behavioural_change": "no"}
-            one["rater"] = rater
-        with (bench.folder / f"{rater}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
+        filled(sheets / "for_raters/sheet.csv", bench.folder / f"{rater}.csv")
     return bench, set(_files(bench))
+
+
+def filled(sheet: Path, to: Path, draw: random.Random | None = None) -> dict[str, tuple[str, ...]]:
+    """A sheet that a rater, who is called as its file, has filled in; what was said of each item.
+
+    One label everywhere, or drawn ones.
+    """
+    with sheet.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    for one in rows:
+        labels, changes = [*RUBRICS[one["kind_of_task"]].labels], ("yes", "no")
+        said = [draw.choice(labels) if draw else "partial" for _ in "AB"]
+        one |= {"label_A": said[0], "label_B": said[1], "rater": to.stem}
+        one["behavioural_change"] = draw.choice(changes) if draw else "no"
+    with to.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    told = ("label_A", "label_B", "behavioural_change")
+    return {one["item_id"]: tuple(one[name] for name in told) for one in rows}
 
 
 def _files(bench: Bench) -> dict[str, str]:
@@ -309,8 +323,8 @@ PLAYED: dict[str, tuple[str, ...]] = {
     "score": ("interrupted-readers",),
     "compare": ("interrupted-readers",),
     "export": ("interrupted-writers",),
-    "adjudicate export": ("interrupted-writers",),
-    "adjudicate import": ("interrupted-writers",),
+    "adjudicate export": ("interrupted-writers", "adjudication"),
+    "adjudicate import": ("interrupted-writers", "adjudication"),
     "init": ("interrupted-writers",),
     "tasks lint": ("fuzzed-inputs",),
     "tasks import": ("interrupted-writers",),
