@@ -36,13 +36,18 @@ class ModeCounts(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is checked: records, what lies beside them, and what is expected of both."""
+    """What is checked: records, what lies beside them, and what is expected of both.
+
+    Attributes:
+        cut_logs: as `harness.analyse.cut_logs` finds them, which no check goes by.
+    """
 
     records: Records
     pairing: Pairing
     files: RunFiles
     expected: Expectations
     counts: Mapping[Mode, ModeCounts]
+    cut_logs: Mapping[str, str] = field(default_factory=dict)
     _facts: dict[str, ServerFacts] = field(default_factory=dict)
 
     def lines(self, chosen: BoolArray) -> list[int]:
@@ -51,7 +56,12 @@ class Checked:
         return lines
 
     def log_of(self, start: Start) -> str | None:
-        """The log of a server of ours as it was written; ``None``: not at hand, or not ours."""
+        """The log of a server of ours as it was written; ``None``: not at hand, or not ours.
+
+        Nor is one at hand that is known to be cut short.
+        """
+        if start.log in self.cut_logs:
+            return None
         path = self.files.folder / str(start.log)
         ours = start.server.get("backend") != BackendName.EXTERNAL
         known = start.log and ours and sha256_unpacked(path)

@@ -10,18 +10,18 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from harness.analyse.checked import Checked, Look, Outcome, at, check, failed, not_checked, ok
+from harness.analyse.cut_logs import empties_its_cache, least_told, steps_of
 from harness.analyse.logged_steps import LoggedSteps
 from harness.analyse.starts import of_no_session
 from harness.prove import ServerFacts
 from harness.records import FINISHED, NEAR_S, Start, Startup, object_in
 from harness.vllm_arguments import read_arguments
-from harness.words import MODES, Asking, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
+from harness.words import MODES, BackendName, DispatchMode, Mode, without_nonce
 
 OF_LOGS: dict[str, Look] = {}
 _EQUAL_OF_NEAR = 20
@@ -34,8 +34,20 @@ _FIRST_WORDS_S = 120.0
 _STAMP = re.compile(r"^(?:\(\w+ pid=\d+\) )?[A-Z]+ (\d\d-\d\d \d\d:\d\d:\d\d) \[", re.MULTILINE)
 _OURS = ("command", "pid", "container", "docker", "port")
 """What is known of a server that the harness started, and of no other."""
-_read = lru_cache(maxsize=16)(LoggedSteps)
 _Logs = dict[tuple[str, str, int], LoggedSteps]
+
+
+@check(OF_LOGS)
+def _logs_whole(run: Checked) -> Outcome:
+    """The log of a server whose harness was killed shows all that rests on it.
+
+    What one that is cut short does not show is not held against its records by other checks.
+    """
+    if run.cut_logs:
+        return failed("logs that end before what was written of them: ", [*run.cut_logs.values()])
+    if not _logs(run):
+        return not_checked("no log of a server of ours lies beside its start-up file")
+    return ok("no log of a server whose harness was killed ends before its records")
 
 
 @check(OF_LOGS)
@@ -54,7 +66,7 @@ def _asked_as_logged(run: Checked) -> Outcome:
     if bad:
         return failed("no steps in its server's log are those of ", bad)
     for (model, mode, number), log in logs.items():
-        told = _told(run, model, mode, number).prompts
+        told = least_told(run, model, mode, number).prompts
         if log.count and told > log.prefills:
             bad.append(f"{model} {mode}, start {number}: {told} told, {log.prefills} in the log")
     if bad:
@@ -74,10 +86,10 @@ def _schedules_as_logged(run: Checked) -> Outcome:
         return not_checked("no log at hand shows the requests that were answered")
     ways = set(run.records.candidates["dispatch_mode"])
     ways |= {key[4] for key in run.files.candidates or ()}
-    empties = object_in(run.files.spec, "controls").get("prefix_caching") == CachePolicy.RESET
+    empties = empties_its_cache(run)
     bad = []
     for (model, mode, number), log in logs.items():
-        _, sent, gated, turns = _told(run, model, mode, number)
+        _, sent, gated, turns = least_told(run, model, mode, number)
         name = f"{model} {mode}, start {number}"
         if sent > log.asked:
             bad.append(f"{name}: {sent} requests told, {log.asked} in the log")
@@ -101,7 +113,7 @@ def _left_out(run: Checked) -> Iterator[str]:
     known = servers and spec and not (run.records.of_schema_1 or run.pairing.duplicates)
     for startup in run.files.startups if known else ():
         starts = [start for _, start in startup.answering()]
-        logs = [_read(log) for start in starts if (log := run.log_of(start)) is not None]
+        logs = [steps_of(log) for start in starts if (log := run.log_of(start)) is not None]
         if len(logs) < len(starts) or startup.mode not in set(MODES):
             continue
         told, room = servers[startup.model, startup.mode].total(), _unfinished(run, startup)
@@ -117,7 +129,7 @@ def _left_out(run: Checked) -> Iterator[str]:
         yield from (f"{startup.file}: {n} {what} than records tell" for n, what in untold if n > 0)
         for number, start in startup.answering():
             least, counted = (
-                _told(run, startup.model, startup.mode, number).prompts,
+                least_told(run, startup.model, startup.mode, number).prompts,
                 _finished(start),
             )
             if 0 < counted < least:
@@ -221,7 +233,7 @@ def _servers_as_logged(run: Checked) -> Outcome:
 def _logs(run: Checked) -> _Logs:
     """The logs at hand of servers of ours, by model, mode and number of the start."""
     return {
-        (startup.model, startup.mode, number): _read(log)
+        (startup.model, startup.mode, number): steps_of(log)
         for startup in run.files.startups
         for number, start in startup.answering()
         if startup.mode in set(MODES) and (log := run.log_of(start)) is not None
@@ -235,38 +247,6 @@ def _of(logs: _Logs, run: Checked, model: str, mode: Mode, start: int) -> list[L
     found = [log for (of, way, _), log in logs.items() if (of, way) == (model, mode)]
     starts = sum(s.answered() for s in run.files.startups if (s.model, s.mode) == (model, mode))
     return found if len(found) == starts else []
-
-
-class _Least(NamedTuple):
-    """At least so many prompts were asked of a start, in so many requests and turns."""
-
-    prompts: int
-    requests: int
-    gated: int
-    turns: int
-
-
-def _told(run: Checked, model: str, mode: str, number: int) -> _Least:
-    """What the records of a start tell at least of what it was asked.
-
-    What rows have in common is counted once: a prompt's askings alone, and a batch's one dispatch.
-    """
-    records, column = run.records, run.records.column
-    keys, asked = column("key"), run.records.checks.batches.asked
-    mine = column("ok") & (records.candidates["model"].to_numpy()[keys] == model)
-    mine &= (column("mode") == list(MODES).index(Mode(mode))) & (column("start") == number)
-    every = set.intersection(*map(set, asked)) if asked else set[Asking]()
-    times = len(every & {Asking.B, Asking.B2})
-    alone = len(np.unique(records.prompts[keys[mine]])) * (len(every) - times)
-    _, first = np.unique(column("batch")[mine], return_index=True)
-    rows = np.flatnonzero(mine)[first]
-    batches = records.candidates.iloc[keys[rows[column("batch")[rows] != 0]]]
-    sizes = batches["batch_size"].to_numpy() * times
-    lists = (batches["dispatch_mode"] == DispatchMode.PROMPT_LIST).to_numpy()
-    requests = np.where(lists, times, sizes)
-    gated = int((batches["dispatch_mode"] == DispatchMode.GATED).sum()) * times
-    turns = alone + times * len(batches)
-    return _Least(alone + int(sizes.sum()), alone + int(requests.sum()), gated, turns)
 
 
 def _not_wide(run: Checked) -> list[str]:

@@ -6,7 +6,7 @@ has no start-up files) says ``not_checked`` and why; it never passes in silence.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from msgspec import Struct, ValidationError
 
 from harness.analyse.checked import Checked, Expectations, ModeCounts, Outcome
 from harness.analyse.checks import OF_RECORDS
+from harness.analyse.cut_logs import cut_logs
 from harness.analyse.evidence_checks import OF_EVIDENCE
 from harness.analyse.file_checks import OF_FILES
 from harness.analyse.log_checks import OF_LOGS
@@ -54,7 +55,11 @@ NOT_NEEDED = {
     *("batches_shared_steps", "witnesses_possible", "gated_in_one_step"),  # no witness, no absence
     *("every_asking_asked", "noise_floor", "changes_could_be_seen"),  # the ledger looks itself
     *("facts_as_logged", "own_server"),  # of somebody else's servers; ours are insisted on
-    *("asked_as_logged", "schedules_as_logged"),  # a log need not show steps; `logs_unchanged`
+    *(
+        "logs_whole",
+        "asked_as_logged",
+        "schedules_as_logged",
+    ),  # a log need not show steps; `logs_unchanged`
     *("servers_as_logged", "asked_apart"),  # insists on the log itself
 }
 """Checks that need not be made for a claim: what they lack is looked at by the claim itself, or is
@@ -195,7 +200,7 @@ def validate(records: Records, files: RunFiles, expected: Expectations) -> Valid
         extra = sum(duplicate.mode == mode for duplicate in pairing.duplicates)
         fine = int(records.column("ok")[rows].sum())
         counts[mode] = ModeCounts(len(rows) + extra, fine, len(rows) - fine)
-    run = Checked(records, pairing, files, expected, counts)
+    run = _to_check(Checked(records, pairing, files, expected, counts))
     findings = tuple(_found(run, name, outcome) for name, outcome in _outcomes(run).items())
     return Validation(
         ok=all(finding.status is not Status.FAILED for finding in findings),
@@ -206,6 +211,11 @@ def validate(records: Records, files: RunFiles, expected: Expectations) -> Valid
         expected=expected,
         findings=findings,
     )
+
+
+def _to_check(run: Checked) -> Checked:
+    """The run without the logs that are known to be cut short."""
+    return replace(run, cut_logs=cut_logs(run))
 
 
 def _outcomes(run: Checked) -> Mapping[str, Outcome]:
@@ -253,7 +263,7 @@ def standing(path: Path) -> Standing:
     """
     files = read_run_files(path)
     records = scan_records(files.records_path)
-    run = Checked(records, pair_records(records), files, expectations_of(files), {})
+    run = _to_check(Checked(records, pair_records(records), files, expectations_of(files), {}))
     lines, startups, hopeless = set[int](), set[str](), list[Finding]()
     failed = frozenset[str]()
     for name, outcome in _outcomes(run).items():

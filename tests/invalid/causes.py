@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from hashlib import sha256
 from random import Random
 from typing import Any, NamedTuple
 
@@ -1796,6 +1797,19 @@ def metadata_without_its_settings(run, rng):
 @cause("logs_unchanged", lifetimes=2)
 def log_whose_hash_and_end_are_taken_out(run, rng):
     rng.choice(run.starts()).update(log_sha256=None, ended_at=None)
+
+
+@cause("logs_whole", lifetimes=2)
+def log_that_a_power_cut_shortened(run, rng):
+    """Its harness never wrote how the server ended; the hash was written when the run concluded."""
+    run.log_steps()
+    run.steps_kept = True
+    start = rng.choice(run.starts())
+    log = run.logs[start["log"]]
+    kept = log[: int(len(log) * rng.uniform(0.1, 0.9))]
+    run.logs[start["log"]] = kept + bytes(rng.choice((0, 4096)))  # some disks leave zeros
+    sealed = rng.choice((None, sha256(run.logs[start["log"]]).hexdigest()))
+    start |= {"records": 0, "ended_at": None, "log_sha256": sealed, "metrics": {}}
 
 
 @cause("logs_unchanged", lifetimes=2)
