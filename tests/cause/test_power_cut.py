@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -36,3 +37,28 @@ def test_no_record_is_on_disk_before_what_its_servers_log_tells_of_it(place, mon
     assert len(after_each) == len(WORDS[:4])
     for records, requests in enumerate(after_each, start=1):
         assert requests >= records * _ALONE
+
+
+def test_a_log_that_was_cut_after_all_has_its_records_asked_again(place):
+    rows = "".join(f"tiny,letters,{word},4,synchronized\n" for word in WORDS[:4])
+    header = "model,task_name,sample_id,batch_size,dispatch_mode\n"
+    (place.folder / "candidates.csv").write_text(header + rows)
+    place.causes()
+    words = ("run", "-c", "spec.yaml", "--run-id", "r", "--modes", "standard")
+    assert place.harness(*words)[0] == 0
+    run = place.folder / "results/r"
+    file, log, records = (run / name for name in ("startup_standard_tiny.json", _LOG, RECORDS))
+    startup = json.loads(file.read_text())
+    startup["attempts"][0] |= {"records": 0, "ended_at": None, "log_sha256": None, "metrics": {}}
+    file.write_text(json.dumps(startup))
+    log.write_bytes(log.read_bytes()[: log.stat().st_size * 3 // 4])
+    records.write_bytes(b"".join(records.read_bytes().splitlines(keepends=True)[:3]))
+    code, _, said = place.harness(*words)
+    assert code == 1
+    assert "logs_whole: logs that end before what was written of them" in said
+    assert "with --retry-errors asks again" in said
+    assert "asked_as_logged" not in said
+    code, _, said = place.harness(*words, "--retry-errors")
+    assert code == 0, said
+    assert len((run / "superseded_records.jsonl").read_bytes().splitlines()) == len(WORDS[:4])
+    assert place.harness("validate", run)[0] == 0
