@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -530,6 +531,26 @@ def test_a_bad_run_folder_stands_in_nobodys_way(spec, tmp_path, text):
     with RunFolder(tmp_path / "m") as folder:
         noted(spec, folder)
     assert find_unfinished(tmp_path, prepared(spec).fingerprint, "run") == "m"
+
+
+@pytest.mark.parametrize("by", [-600.0, 3600.0])
+def test_a_session_says_by_how_much_the_clock_was_set_while_it_worked(
+    spec, tmp_path, monkeypatch, by
+):
+    clock = time.time
+    with RunFolder(tmp_path / "r") as folder:
+        known = noted(spec, folder)
+        known.save()
+        assert (
+            "clock_moved_s"
+            not in json.loads((tmp_path / "r/metadata.json").read_text())["sessions"][0]
+        )
+        monkeypatch.setattr("time.time", lambda: clock() + by)
+        known.save()
+        monkeypatch.setattr("time.time", clock)  # it stays, whatever the clock is set to
+        known.close(exit_code=0)
+        (session,) = json.loads((tmp_path / "r/metadata.json").read_text())["sessions"]
+    assert session["clock_moved_s"] == pytest.approx(abs(by), abs=1)
 
 
 def test_a_full_disk_does_not_hide_why_a_session_ended(spec, tmp_path, monkeypatch):

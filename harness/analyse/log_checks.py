@@ -17,7 +17,6 @@ import numpy as np
 from harness.analyse.checked import Checked, Look, Outcome, at, check, failed, not_checked, ok
 from harness.analyse.cut_logs import empties_its_cache, least_told, steps_of
 from harness.analyse.logged_steps import LoggedSteps
-from harness.analyse.starts import of_no_session
 from harness.prove import ServerFacts
 from harness.records import FINISHED, NEAR_S, Start, Startup, object_in
 from harness.vllm_arguments import read_arguments
@@ -219,7 +218,6 @@ def _servers_as_logged(run: Checked) -> Outcome:
         for number, start in startup.answering():
             log, name = run.log_of(start), f"{startup.file}: start {number}"
             bad += [f"{name}: {why}" for why in _as_of_others(run, start)]
-            bad += [f"{name}: {why}" for why in of_no_session(run, start)]
             if log is not None:
                 read += 1
                 bad += [f"{name}: {why}" for why in _of_another(run, startup, start, log)]
@@ -323,7 +321,7 @@ def _of_another(run: Checked, startup: Startup, start: Start, log: str) -> Itera
     hub = weights and not folder and not weights.startswith("/")
     if hub and weights != named and named in _settled(run):
         yield f"weights {named}, and {weights} in its command"
-    yield from _of_another_hour(start, log, facts)
+    yield from _of_another_hour(start, log, facts, run.files.clock_moved_s)
 
 
 def _settled(run: Checked) -> set[object]:
@@ -342,7 +340,7 @@ def _alike(given: str, told: Any) -> bool:
         return True
 
 
-def _of_another_hour(start: Start, log: str, facts: ServerFacts) -> Iterator[str]:
+def _of_another_hour(start: Start, log: str, facts: ServerFacts, moved_s: float) -> Iterator[str]:
     """Whether the process of ``/metrics`` began when its log does, whatever the time zone."""
     first, process, ready = _STAMP.search(log), start.process, start.ready_after_s
     if first is None or process is None or ready is None or not facts.arguments:
@@ -352,5 +350,5 @@ def _of_another_hour(start: Start, log: str, facts: ServerFacts) -> Iterator[str
         said = datetime.strptime(f"{year}-{first[1]}+0000", "%Y-%m-%d %H:%M:%S%z").timestamp()
     except ValueError:  # not told
         return
-    if (said - process.started + 5) % _ZONES_S > ready + _FIRST_WORDS_S:
+    if (said - process.started + 5) % _ZONES_S > ready + _FIRST_WORDS_S + moved_s:
         yield f"its process began at {process.started:.0f}, and its log at {first[1]}"

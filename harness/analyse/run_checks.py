@@ -13,6 +13,7 @@ from harness.analyse.starts import (
     at_once,
     never_lived,
     of_another_time,
+    of_no_session,
     set_otherwise,
     worked_otherwise,
     workers_ready,
@@ -109,10 +110,11 @@ def _own_server(run: Checked) -> Outcome:
             bad.append(f"{name}: nobody looked who listened on its port")
         elif start.process is None and start.ended_at and (named or run.tells_process(start)):
             bad.append(f"{name}: which process answered is not told")
-        elif (why := of_another_time(start)) and start.process:
+        elif (why := of_another_time(run, start)) and start.process:
             bad.append(f"{name}: the process that answered {why}")
         bad += [f"{name} {why}" for why in never_lived(run, start)]
-    bad += at_once(starts)
+    bad += [f"{s.file}: start {n} {why}" for s, n, one in starts for why in of_no_session(run, one)]
+    bad += at_once(run, starts)
     last: dict[float, tuple[str, float, float]] = {}
     for startup, _, start in sorted(looked, key=lambda found: found[2].started_at or ""):
         if (seen := start.process) is not None:

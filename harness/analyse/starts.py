@@ -18,7 +18,8 @@ LONGEST_VALUE = 80
 """Characters of a setting that a finding quotes."""
 _WITHIN_S = 120.0
 """How far a process may be from what is written of its start: a container takes its time; and how
-much sooner than it was ready a start may seem to have ended, if a clock was set meanwhile."""
+much sooner than it was ready a start may seem to have ended. Where the harness saw that the clock
+was set, by so much more."""
 _WORKED = 10
 """Records that no process gives without a hundredth of a second of processor time."""
 _OWN_FLAGS = ("--port", "--served-model-name", "--model")
@@ -36,7 +37,7 @@ def never_lived(run: Checked, start: Start) -> Iterator[str]:
     ended = start.ended_at or not start.log_sha256  # they are written together
     if start.ready_after_s is None or not ended or not start.started_at:
         yield "gave records, and when it started, was ready and ended is not all told"
-    elif start.ended_at and start.seconds < start.ready_after_s - _WITHIN_S:
+    elif start.ended_at and start.seconds < start.ready_after_s - _room_s(run):
         yield "ended before it was ready"
     in_container = start.server.get("backend") == BackendName.DOCKER
     if in_container and not object_in(start.server, "docker").get("image_id"):
@@ -46,16 +47,21 @@ def never_lived(run: Checked, start: Start) -> Iterator[str]:
         yield "served under a name that is not its own (it has no nonce)"
 
 
-def of_another_time(start: Start) -> str:
+def _room_s(run: Checked) -> float:
+    """How far two times of a run may be apart that are one."""
+    return _WITHIN_S + run.files.clock_moved_s
+
+
+def of_another_time(run: Checked, start: Start) -> str:
     """Why a process is not the one that a start began; empty if it is, or no clock tells."""
     try:
         began = datetime.fromisoformat(start.started_at or "").timestamp()
     except ValueError:
         return ""
     age = (start.process.started if start.process else began) - began
-    if age < -_WITHIN_S:
+    if age < -_room_s(run):
         return f"is {-age:.0f} s older than the start"
-    if age > (start.ready_after_s or 0.0) + _WITHIN_S:
+    if age > (start.ready_after_s or 0.0) + _room_s(run):
         return f"began {age:.0f} s after the start, which was ready by then"
     return ""
 
@@ -74,7 +80,7 @@ def worked_otherwise(process: Process, start: Start) -> str:
 
 def of_no_session(run: Checked, start: Start) -> Iterator[str]:
     """Whether a start lies outside of all sessions of its run; where times are told."""
-    times = []
+    times, room = [], _room_s(run)
     for session in run.files.metadata.get("sessions") or ():
         try:
             began = datetime.fromisoformat(session.get("started_at") or "").timestamp()
@@ -83,12 +89,13 @@ def of_no_session(run: Checked, start: Start) -> Iterator[str]:
         except ValueError:
             return
     began, _ = start.lived
-    if times and began and not any(a - _WITHIN_S < began < b + _WITHIN_S for a, b in times):
-        yield f"it began at {start.started_at}, when no session of the run was at work"
+    if times and began and not any(a - room < began < b + room for a, b in times):
+        yield f"began at {start.started_at}, when no session of the run was at work"
 
 
-def at_once(starts: Iterable[tuple[Startup, int, Start]]) -> list[str]:
+def at_once(run: Checked, starts: Iterable[tuple[Startup, int, Start]]) -> list[str]:
     """Starts that were up on one port at the same time, by their own times."""
+    moved = run.files.clock_moved_s
     told = sorted(
         (str(start.server["port"]), *start.lived, f"{startup.file}: start {number}")
         for startup, number, start in starts
@@ -97,7 +104,7 @@ def at_once(starts: Iterable[tuple[Startup, int, Start]]) -> list[str]:
     return [
         f"{name} and {other} were up at once on port {port}"
         for (port, _, ended, name), (again, began, _, other) in pairwise(told)
-        if port == again and began < ended
+        if port == again and began < ended - moved
     ]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -34,10 +35,17 @@ from harness.vllm_arguments import read_arguments
 from harness.words import Asking, BackendName, DispatchMode, RequestEndpoint
 
 NAME = "metadata.json"
+_SET_S = 1.0
+"""A clock that is kept right drifts by less while a run works."""
 
 
 class Session(msgspec.Struct):
-    """One call of the harness that worked on the run."""
+    """One call of the harness that worked on the run.
+
+    Attributes:
+        clock_moved_s: by how much the clock was set while it worked, at the most; not told if
+            it was not.
+    """
 
     started_at: str
     ended_at: str | None
@@ -46,6 +54,7 @@ class Session(msgspec.Struct):
     versions: dict[str, str | None]
     git_commit: str | None
     error: str | UnsetType | None = UNSET
+    clock_moved_s: float | UnsetType = UNSET
 
 
 class RunFacts(msgspec.Struct):
@@ -105,6 +114,7 @@ class Metadata:
     def __init__(self, folder: RunFolder, prepared: Prepared, site: Site, *, kind: str) -> None:
         self._folder = folder
         self._site = site
+        self._clock = _ahead_s()
         session = Session(
             started_at=now(),
             ended_at=None,
@@ -126,7 +136,11 @@ class Metadata:
         self.save()
 
     def save(self) -> None:
-        """Write it."""
+        """Write it, and by how much the clock was set since this session began."""
+        session, moved = self._facts.sessions[-1], round(abs(_ahead_s() - self._clock), 1)
+        known = 0.0 if session.clock_moved_s is UNSET else session.clock_moved_s
+        if moved > max(known, _SET_S):
+            session.clock_moved_s = moved
         self._folder.write(NAME, msgspec.to_builtins(self._facts, enc_hook=str))
 
     def learn_from_server(self, told: ServerTold) -> None:
@@ -334,6 +348,12 @@ def read_own(folder: RunFolder, name: str, kind: type[Own]) -> Own | None:
             file=folder.path / name,
             hint="choose another --run-id",
         ) from error
+
+
+def _ahead_s() -> float:
+    """How far the clock is ahead of one that nobody sets, which runs on while a machine sleeps."""
+    steady = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.time() - time.clock_gettime(steady)
 
 
 def now() -> str:

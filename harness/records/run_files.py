@@ -65,6 +65,7 @@ class _Session(Struct):
     ended_at: str | None = None
     exit: int | None = None
     error: str | None = None
+    clock_moved_s: float | None = None
 
 
 class _Metadata(Struct):
@@ -116,6 +117,12 @@ class RunFiles:
     def made_by_the_harness(self) -> bool:
         """Whether the metadata is the harness's own: then no file of a run may be missing."""
         return bool(self.metadata.get("sessions"))
+
+    @property
+    def clock_moved_s(self) -> float:
+        """By how many seconds the machine's clock was set, at the most, while a session worked."""
+        told = (session.get("clock_moved_s") for session in self.metadata.get("sessions") or ())
+        return max((moved for moved in told if moved), default=0.0)
 
     @property
     def plan_gone(self) -> list[str]:

@@ -1352,7 +1352,7 @@ def model_renamed_everywhere_but_in_its_served_name(run: StandIn, rng: Random) -
         start |= {"log_sha256": digest(log), **judged(log, mode)}
 
 
-@cause("servers_as_logged")
+@cause("own_server")
 def starts_outside_of_every_session(run: StandIn, rng: Random) -> None:
     day = f"2026-10-{rng.randint(1, 28):02d}"
     times = {"started_at": f"{day}T00:00:00+00:00", "ended_at": f"{day}T23:00:00+00:00"}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
 from stand_in_run import asked, asking, digest, failed, relog, restate, say, stand_in, tokens_of
 
-from harness.analyse import validate_run
+from harness.analyse import Mend, validate_run
 
 LIST = {"schedules": ("prompt_list",)}
 ALL = {"askings": ("S0", "S1", "B", "B2", "S2")}
@@ -64,6 +65,25 @@ def killed_in_the_middle(run):
 def killed_after_the_last_records(run):
     for (start,) in map(run.starts, ("standard", "batch_invariant")):
         start |= {"records": 0, "ended_at": None, "metrics": {}}  # the next session seals the log
+
+
+def clock_set_while_the_run_worked(run, by=-900.0):
+    """Between the two servers, as a time service does; the session saw it."""
+    (first,), (second,) = run.starts("standard"), run.starts("batch_invariant")
+    times = {"started_at": first["started_at"], "ended_at": second["ended_at"], "exit": 0}
+    run.metadata["sessions"] = [{**times, "clock_moved_s": abs(by)}]
+    for end in ("started_at", "ended_at"):
+        then = datetime.fromisoformat(second[end]) + timedelta(seconds=by)
+        second[end] = then.isoformat()
+    second["process"]["started"] += by
+
+
+def clock_set_by_an_hour_while_a_server_started(run):
+    """As at a boot: its process counts from the clock as it is by then."""
+    clock_set_while_the_run_worked(run, 0.0)
+    run.metadata["sessions"][0]["clock_moved_s"] = 3600.0
+    for start in run.starts():
+        start["process"]["started"] += 3600.0
 
 
 def start_that_never_became_ready(run):
@@ -217,6 +237,8 @@ VARIANTS = {
     second_batch_otherwise_in_standard_mode: ALL,
     first_asking_after_a_restart_finds_nothing: {"policy": "server_default"},
     error_replaced_later: {},
+    clock_set_while_the_run_worked: {},
+    clock_set_by_an_hour_while_a_server_started: {},
     killed_in_the_middle: {"lifetimes": 2},
     killed_after_the_last_records: {**LIST, "policy": "off"},
     start_that_never_became_ready: {},
@@ -279,3 +301,15 @@ def test_a_killed_server_that_may_have_had_a_cache_leaves_its_policy_open(tmp_pa
     start["log_sha256"] = digest(log)
     lacks = [one.check for one in validate_run(run.write(tmp_path / "run")).unbound]
     assert "cache_policy_kept" in lacks
+
+
+@pytest.mark.parametrize(
+    "plant", [clock_set_while_the_run_worked, clock_set_by_an_hour_while_a_server_started]
+)
+def test_times_that_no_clock_was_set_for_are_refused_and_asked_again(plant, tmp_path):
+    run = stand_in()
+    plant(run)
+    del run.metadata["sessions"][0]["clock_moved_s"]
+    (failure,) = validate_run(run.write(tmp_path / "planted")).failures
+    assert failure.check == "own_server"
+    assert failure.remedy == Mend.ASK_AGAIN.remedy
