@@ -248,3 +248,12 @@ def served_name(model: str, nonce: str) -> str:
 def without_nonce(name: str) -> str:
     """The model's name in a served name."""
     return _NONCE.sub("", name)
+
+
+LONGEST_IN_FILE_NAME = 200
+"""Bytes of a name within that of a file, which may have 255 on most disks: room for the rest."""
+
+
+def safe_name(text: str) -> str:
+    """The text with every character that may trouble a file name replaced by a dash."""
+    return "".join(char if char.isalnum() or char in "._-" else "-" for char in text)

@@ -553,6 +553,19 @@ def test_a_session_says_by_how_much_the_clock_was_set_while_it_worked(
     assert session["clock_moved_s"] == pytest.approx(abs(by), abs=1)
 
 
+@pytest.mark.parametrize(
+    ("run_id", "says"),
+    [
+        *(("a/b", "is no name of a run folder"), ("..", "is no name"), ("a\0b", "is no name")),
+        *(("a\nb", "is no name"), ("n" * 201, "a name of 201 bytes is too long")),
+    ],
+)
+def test_a_name_that_no_folder_can_have_is_refused_before_one_is_made(spec, tmp_path, run_id, says):
+    with pytest.raises(UsageError, match=says):
+        run(prepared(spec), RunOptions(tmp_path / "results", run_id), RunProgress())
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_full_disk_does_not_hide_why_a_session_ended(spec, tmp_path, monkeypatch):
     with RunFolder(tmp_path / "r") as folder:
         known = noted(spec, folder)

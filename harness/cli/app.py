@@ -53,6 +53,7 @@ from harness.cli.terminal import (
     hold_streams,
     insist_installed,
     insist_on_room,
+    insist_on_text,
     why_refused,
 )
 from harness.errors import EnvironmentError_, HarnessError, Interrupted
@@ -183,6 +184,7 @@ def _outcome(words: list[str], insist_on_output: Callable[[], None]) -> tuple[in
         return 0, None
     try:
         insist_installed()
+        insist_on_text(words)
         whole = _HELP_ALL in words
         words = ["--help" if word == _HELP_ALL else word for word in words]
         with_flags_of([*words, *os.environ.get("COMP_WORDS", "").split()], whole_help=whole)

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from _thread import interrupt_main
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 from typer import Argument, Option
 
-from harness.errors import EnvironmentError_
+from harness.errors import EnvironmentError_, UsageError, shown
 from harness.hostile import visible
 from harness.jobs import Done, Remark
 from harness.numbers import size_text
@@ -176,6 +176,23 @@ def insist_on_room() -> None:
             f"{size_text(_LEAST_ROOM)}",
             hint=f"ulimit -v {_LEAST_ROOM >> 10}, or more for the server, or unlimited",
         )
+
+
+def insist_on_text(words: Sequence[str]) -> None:
+    """Refuse bytes that are no text: a name of them would end in files that nobody can read.
+
+    Raises:
+        UsageError: with the word at fault.
+    """
+    for place, word in enumerate(words):
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            byte = ord(word[error.start]) & 0xFF  # as Python keeps what it could not decode
+            flag = words[place - 1] if place and words[place - 1].startswith("--") else ""
+            told = f"{flag}: {shown(word)}" if flag else shown(word)
+            message, hint = f"{told} is not UTF-8: byte 0x{byte:02x}", "name it in UTF-8"
+            raise UsageError(message, hint=hint) from error
 
 
 def why_refused(error: Exception) -> str | None:

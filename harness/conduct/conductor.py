@@ -65,7 +65,7 @@ from harness.records import (
 )
 from harness.refused import trouble
 from harness.report import write_reports
-from harness.words import BackendName
+from harness.words import LONGEST_IN_FILE_NAME, BackendName
 
 _REPORTS = ("report.md", "report.html")
 _CONCLUSION = (SUMMARY, VALIDATION, *_REPORTS)
@@ -282,11 +282,12 @@ def _choose_folder(prepared: Prepared, options: RunOptions, progress: RunProgres
         if run_id is not None:
             progress.note(f"resuming the unfinished run {run_id} (--fresh starts a new one)")
     run_id = run_id or new_run_id(options.results, prepared.spec.name)
-    if run_id in (".", "..") or Path(run_id).name != run_id:
-        raise UsageError(
-            f"'{run_id}' is no name of a run folder",
-            hint="use letters, digits, - and _ in --run-id and in the spec's name",
-        )
+    hint = "use letters, digits, - and _ in --run-id and in the spec's name"
+    if run_id in (".", "..") or Path(run_id).name != run_id or not run_id.isprintable():
+        raise UsageError(f"{shown(run_id)} is no name of a run folder", hint=hint)
+    if (size := len(run_id.encode())) > LONGEST_IN_FILE_NAME:
+        too_long = f"a name of {size} bytes is too long for a run folder: {shown(run_id)}"
+        raise UsageError(too_long, hint=f"at most {LONGEST_IN_FILE_NAME} bytes; {hint}")
     return options.results / run_id
 
 

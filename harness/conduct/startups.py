@@ -40,10 +40,9 @@ from harness.serve import (
     ask_workers,
     new_log,
     read_log,
-    safe_name,
     server_evidence,
 )
-from harness.words import MODES, BackendName, Mode, Verdict
+from harness.words import MODES, BackendName, Mode, Verdict, safe_name
 
 
 class Start(msgspec.Struct):

@@ -9,7 +9,7 @@ from harness.serve.external import external_refusal, served_models
 from harness.serve.failures import FailureKind, StartupFailure, classify_startup_failure
 from harness.serve.launch import LaunchOptions, launch_options
 from harness.serve.leftovers import RUN_MARK, Swept, marks_of, sweep_everything, sweep_folder
-from harness.serve.log_files import last_lines, new_log, read_log, safe_name
+from harness.serve.log_files import last_lines, new_log, read_log
 from harness.serve.own_endpoints import ask_server_info, ask_workers, let_go, why_not_held
 from harness.serve.ports import check_port_free, free_port, listening, lock_port, port_owner
 from harness.serve.protocol import Backend, Server, ServerState, make_backend, server_evidence
@@ -50,7 +50,6 @@ __all__ = [
     "new_log",
     "port_owner",
     "read_log",
-    "safe_name",
     "served_models",
     "server_evidence",
     "sweep_everything",

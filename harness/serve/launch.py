@@ -29,7 +29,6 @@ from harness.serve.container_options import (
     Mount,
     read_mount,
 )
-from harness.serve.log_files import safe_name
 from harness.serve.server_arguments import (
     DEV_MODE,
     TELLS_CACHED,
@@ -39,7 +38,7 @@ from harness.serve.server_arguments import (
 )
 from harness.settings import ModelSpec, RunSpec
 from harness.wire import authorization
-from harness.words import BackendName, DispatchMode, Mode, served_name
+from harness.words import BackendName, DispatchMode, Mode, safe_name, served_name
 
 _MODE_VARIABLE = "VLLM_BATCH_INVARIANT"
 _HIDES = "it hides the activation evidence"

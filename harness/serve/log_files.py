@@ -13,11 +13,6 @@ _MARKS = (
 """How a log begins that a shell wrote in an encoding of its own (PowerShell's ``>``)."""
 
 
-def safe_name(text: str) -> str:
-    """The text with every character that may trouble a file name replaced by a dash."""
-    return "".join(char if char.isalnum() or char in "._-" else "-" for char in text)
-
-
 def new_log(run_folder: Path, stem: str) -> Path:
     """Create the log of one lifetime: ``<stem>.log``, on a later attempt ``<stem>.2.log`` ...
 

@@ -7,7 +7,7 @@ turns the path into a file and line or a flag.
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from pydantic_core import ErrorDetails
@@ -24,7 +24,7 @@ from harness.settings.run_spec import (
 )
 from harness.settings.yaml_lines import KeyPath
 from harness.vllm_arguments import each_argument, read_arguments
-from harness.words import Asking, BackendName, DispatchMode
+from harness.words import LONGEST_IN_FILE_NAME, Asking, BackendName, DispatchMode, safe_name
 
 Complaint = tuple[KeyPath, str, str | None]
 """Path of the key, what is wrong, and what to do."""
@@ -92,6 +92,7 @@ def complaints_about(spec: RunSpec) -> Iterator[Complaint]:
         for index, value in enumerate(values):
             if value in values[:index]:
                 yield (key, index), f"{what} '{value}' is given twice", None
+    yield from _about_file_names(names)
     for index, asking in enumerate(spec.controls.askings):
         if asking in spec.controls.askings[:index]:
             yield ("controls", "askings", index), f"asking '{asking}' is given twice", None
@@ -114,6 +115,20 @@ def complaints_about(spec: RunSpec) -> Iterator[Complaint]:
         if mode not in spec.external:
             hint = f"--external {mode}=http://host:port"
             yield ("backend",), f"backend external needs the URL of mode {mode}", hint
+
+
+def _about_file_names(names: Sequence[str]) -> Iterator[Complaint]:
+    """The files of a model's servers are called by it: so each has to be, and in time."""
+    for index, name in enumerate(names):
+        path: KeyPath = ("models", index)
+        if (size := len(safe_name(name).encode())) > LONGEST_IN_FILE_NAME:
+            what = f"a model name of {size} bytes is too long for the names of its servers' files"
+            yield path, f"{what}: {shown(name)}", f"at most {LONGEST_IN_FILE_NAME} bytes"
+        for other in names[:index]:
+            if safe_name(other) == safe_name(name) and other != name:
+                what = f"models '{other}' and '{name}' would share the files of their servers"
+                hint = f"both become {safe_name(name)} in file names: rename one"
+                yield path, what, hint
 
 
 def _about_ranks(spec: RunSpec) -> Iterator[Complaint]:

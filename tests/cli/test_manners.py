@@ -126,3 +126,22 @@ def test_a_pipe_gets_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[" in coloured(line)
     monkeypatch.setenv("NO_COLOR", "1")
     assert coloured(line) == line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("run", "--profile", "demo", "--run-id", "x\udcff"), ("validate", "x\udcff")),
+        *(("plan", "--model", "x\udcff=y"), ("init", "x\udcff")),
+        ("compose", "-c", "x.yaml", "--out", "x\udcff"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused_as_they_are_typed(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as left:
+        main(list(words))
+    assert left.value.code == 2
+    assert "is not UTF-8: byte 0xff (name it in UTF-8)" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

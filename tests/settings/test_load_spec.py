@@ -232,6 +232,22 @@ def test_models_of_the_same_name_are_an_error(write: Write) -> None:
     assert (error.line, error.message) == (4, "model name 'tiny' is given twice")
 
 
+def test_models_whose_servers_would_share_their_files_are_an_error(write: Write) -> None:
+    error = _error(
+        write, SPEC.replace("name: tiny", "name: t/a").replace("name: other", "name: t-a")
+    )
+    assert error.line == 4
+    assert "models 't/a' and 't-a' would share the files of their servers" in str(error)
+    assert "rename one" in str(error)
+
+
+@pytest.mark.parametrize("name", ["m" * 201, "é" * 101])
+def test_a_model_name_that_no_file_name_holds_is_an_error(write: Write, name: str) -> None:
+    error = _error(write, SPEC.replace("name: other", f"name: {name}"))
+    assert error.line == 4
+    assert f"a model name of {len(name.encode())} bytes is too long" in error.message
+
+
 def test_one_value_may_stand_for_a_list_of_one_and_numbers_for_text(write: Write) -> None:
     text = (
         "candidates: a.csv\nmodes: standard\ndispatch_modes: prompt_list\n"
