@@ -23,6 +23,7 @@ from harness.conduct.lifetime import (
     sigterm_is_interrupt,
 )
 from harness.conduct.logbook import open_logbook
+from harness.conduct.plan_files import mend_plan, plan_files
 from harness.conduct.progress import Estimate
 from harness.conduct.run_facts import Metadata, not_controlled
 from harness.conduct.site import find_site
@@ -564,6 +565,38 @@ def test_a_name_that_no_folder_can_have_is_refused_before_one_is_made(spec, tmp_
     with pytest.raises(UsageError, match=says):
         run(prepared(spec), RunOptions(tmp_path / "results", run_id), RunProgress())
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", ["prompt_hashes.jsonl", "selected_candidates.jsonl"])
+@pytest.mark.parametrize("damage", ["half", "empty", "altered"])
+def test_a_file_of_the_plan_that_tells_another_is_kept_aside_and_written_anew(
+    spec, tmp_path, name, damage
+):
+    ready, said = prepared(spec), []
+    progress = RunProgress()
+    progress.note = said.append
+    with RunFolder(tmp_path / "r") as folder:
+        noted(spec, folder)
+        for file, rows in plan_files(ready).items():
+            folder.write_rows(file, rows)
+        whole = (folder.path / name).read_bytes()
+        harm = {"half": whole[:20], "empty": b"", "altered": whole.replace(b"1", b"2")}[damage]
+        (folder.path / name).write_bytes(harm)
+        mend_plan(ready, folder, progress)
+        assert (folder.path / name).read_bytes() == whole
+        assert (folder.path / f"{name}.damaged").read_bytes() == harm
+        assert f"{name} told another plan and was written anew" in said.pop()
+        mend_plan(ready, folder, progress)
+    assert not said
+
+
+def test_the_plan_of_another_command_is_not_written_over(spec, tmp_path):
+    ready = prepared(spec)
+    with RunFolder(tmp_path / "r") as folder:
+        noted(spec, folder)
+        (folder.path / "prompt_hashes.jsonl").write_text("{half")
+        mend_plan(replace(ready, fingerprint="another"), folder, RunProgress())
+        assert (folder.path / "prompt_hashes.jsonl").read_text() == "{half"
 
 
 def test_a_full_disk_does_not_hide_why_a_session_ended(spec, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from harness.analyse.checked import Checked, Look, Outcome, at, check, failed, n
 from harness.errors import UsageError
 from harness.files import read_json
 from harness.records import (
+    CANDIDATES,
     METADATA,
     PROMPT_HASHES,
     RUN_SCHEMA,
@@ -84,7 +85,7 @@ def _plan_made_again(run: Checked) -> Outcome:
     try:
         found = plan_again(run.files)
     except UsageError as error:
-        return failed(f"the plan cannot be made again: {error.message}")
+        return failed("the plan cannot be made again: ", [f"{PROMPT_HASHES}: {error.message}"])
     if found is None:
         return not_checked(
             f"there is no {PROMPT_HASHES}: whether the records are of their plan is not known; "
@@ -95,7 +96,8 @@ def _plan_made_again(run: Checked) -> Outcome:
     if again != told:
         return failed(
             "settings, weights, candidates and prompts do not give the fingerprint of "
-            f"metadata.json: {_short(told)} there, {again} made again"
+            f"metadata.json: {_short(told)} there, {again} made again; where only {CANDIDATES} or "
+            f"{PROMPT_HASHES} was changed, the same `harness run` writes it anew"
         )
     if bad := run.lines(_unplanned(run, asked)):
         return failed("asked otherwise than planned (prompt, batch or place in it): ", at(bad))

@@ -21,7 +21,7 @@ from harness.analyse.starts import (
 from harness.files import sha256_unpacked
 from harness.numbers import shortened
 from harness.prove import ServerFacts, by_the_mode, gap_in_proof
-from harness.records import PROMPT_HASHES, object_in
+from harness.records import PROMPT_HASHES, object_in, startup_file
 from harness.words import PROVEN, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
 
 OF_RUNS: dict[str, Look] = {}
@@ -77,7 +77,8 @@ def _modes_proven(run: Checked) -> Outcome:
     bad = []
     for model, mode in sorted(asked):
         if (model, mode) not in by_name:
-            bad.append(f"{model} in mode {mode} has records and no start-up file")
+            file = startup_file(model, mode)
+            bad.append(f"{file}: {model} in mode {mode} has records and no start-up file")
         elif not by_name[model, mode].answered():
             file = by_name[model, mode].file
             bad.append(f"{file}: no start that could have answered its records")

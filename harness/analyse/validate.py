@@ -23,7 +23,14 @@ from harness.errors import UsageError
 from harness.files import packaged, read_json
 from harness.findings import Finding, Status
 from harness.hostile import shaped
-from harness.records import Records, RunFiles, pair_records, read_run_files, scan_records
+from harness.records import (
+    PROMPT_HASHES,
+    Records,
+    RunFiles,
+    pair_records,
+    read_run_files,
+    scan_records,
+)
 from harness.words import Mode
 
 
@@ -233,7 +240,12 @@ def _found(run: Checked, name: str, outcome: Outcome) -> Finding:
 
 
 def _mend(name: str, outcome: Outcome) -> Mend:
-    """What mends a failure; one that names neither line nor server leaves nothing to ask again."""
+    """What mends a failure; one that names neither line nor server leaves nothing to ask again.
+
+    What a run writes anew before it asks needs no new run.
+    """
+    if any(place.startswith(PROMPT_HASHES) for place in outcome.places):
+        return Mend.GO_ON
     again = MENDS[name] is Mend.ASK_AGAIN
     return Mend.START_ANEW if again and not any(_named(outcome)) else MENDS[name]
 
@@ -267,7 +279,7 @@ def standing(path: Path) -> Standing:
     lines, startups, hopeless = set[int](), set[str](), list[Finding]()
     failed = frozenset[str]()
     for name, outcome in _outcomes(run).items():
-        if outcome.status is not Status.FAILED or MENDS[name] is Mend.GO_ON:
+        if outcome.status is not Status.FAILED or _mend(name, outcome) is Mend.GO_ON:
             continue
         numbers, named = _named(outcome)
         if name == "no_startup_errors":  # a later start mends it, if there is any left to ask

@@ -27,12 +27,13 @@ from harness.analyse import (
 from harness.conduct.asking import ask_all, launches_of
 from harness.conduct.lifetime import Bench, Work, run_lifetimes, sigterm_is_interrupt
 from harness.conduct.logbook import open_logbook
+from harness.conduct.plan_files import insist_on_name, mend_plan, plan_files
 from harness.conduct.prepare import Prepared
 from harness.conduct.progress import RunProgress
 from harness.conduct.run_facts import Metadata
 from harness.conduct.schedules import settled
 from harness.conduct.site import find_site
-from harness.conduct.startups import parity_of_modes, seal_logs, startup_file, supersede
+from harness.conduct.startups import parity_of_modes, seal_logs, supersede
 from harness.conduct.workers import HERE, LOCAL
 from harness.conduct.workforce import ask_by_workers
 from harness.errors import (
@@ -51,9 +52,7 @@ from harness.models import insist_fetched
 from harness.numbers import count_of
 from harness.plan import Plan, remaining
 from harness.records import (
-    CANDIDATES,
     METADATA,
-    PROMPT_HASHES,
     RunFolder,
     find_unfinished,
     is_concluded,
@@ -62,6 +61,7 @@ from harness.records import (
     new_run_id,
     read_run_files,
     record_id,
+    startup_file,
 )
 from harness.refused import trouble
 from harness.report import write_reports
@@ -196,6 +196,8 @@ def _attended(
         for _, one in launches if theirs else launches[:1]:
             site.backend.check(one)
     with RunFolder(path) as folder, sigterm_is_interrupt():
+        insist_on_name(folder)
+        mend_plan(prepared, folder, progress)
         _insist_on_hope(folder, progress, retry_errors=options.retry_errors)
         open_logbook(folder.path / "harness.jsonl")
         structlog.contextvars.bind_contextvars(run_id=folder.run_id)
@@ -231,20 +233,10 @@ def _insist_on_hope(folder: RunFolder, progress: RunProgress, *, retry_errors: b
     """Refuse at once what no command could mend, before anything is started or written.
 
     Raises:
-        UsageError: the folder holds a run of another name; the records are of a run whose settings
-            are lost, or a check refuses them for good; or a line has to be set aside first, which
-            only ``retry_errors`` does.
+        UsageError: the records are of a run whose settings are lost, or a check refuses them for
+            good; or a line has to be set aside first, which only ``retry_errors`` does.
     """
-    facts = folder.read(METADATA)
-    known = facts is not None
-    own = facts and facts.get("run_id")
-    if isinstance(own, str) and own != folder.run_id:
-        raise UsageError(
-            f"this is a renamed or copied folder of the run {shown(own)}, and its name is "
-            f"{shown(folder.run_id)}: records of two names do not count",
-            file=folder.path,
-            hint=f"rename it back, or go on in the run's own folder: --run-id {shown(own)}",
-        )
+    known = folder.read(METADATA) is not None
     if not (folder.records_path.exists() and folder.records_path.stat().st_size) and not (
         known and gave_records(folder.path)
     ):
@@ -298,10 +290,8 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
     if options.retry_errors and (again := _set_aside(prepared.plan, folder)):
         progress.note(f"{count_of(again, 'record')} that a check refuses will be asked again")
     plan = _left(prepared.plan, folder)
-    candidates = (candidate.model_dump(mode="json") for candidate in prepared.candidates)
-    folder.write_rows(CANDIDATES, candidates)
-    prompts = prepared.population.prompts
-    folder.write_rows(PROMPT_HASHES, ({"prompt": p.key, "sha256": p.sha256} for p in prompts))
+    for name, rows in plan_files(prepared).items():
+        folder.write_rows(name, rows)
     keep_tasks(folder.path, (task.file for task in prepared.population.tasks))
     if plan.records:
         for name in _CONCLUSION:  # of an earlier state: more records are about to come

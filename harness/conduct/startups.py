@@ -33,7 +33,7 @@ from harness.prove import (
     read_worker_proof,
     worker_question,
 )
-from harness.records import INTERRUPTED, RunFolder, object_in
+from harness.records import INTERRUPTED, RunFolder, object_in, startup_file
 from harness.serve import (
     Server,
     ask_server_info,
@@ -42,7 +42,7 @@ from harness.serve import (
     read_log,
     server_evidence,
 )
-from harness.words import MODES, BackendName, Mode, Verdict, safe_name
+from harness.words import MODES, BackendName, Verdict
 
 
 class Start(msgspec.Struct):
@@ -313,11 +313,6 @@ def _sync(log: Path) -> None:
     """See on disk what another process wrote into a log, if it is still there."""
     with suppress(FileNotFoundError), opened(log) as stream:
         os.fsync(stream.fileno())
-
-
-def startup_file(model: str, mode: Mode) -> str:
-    """The name of the file that describes the starts of a (model, mode)."""
-    return f"startup_{mode}_{safe_name(model)}.json"
 
 
 def parity_of_modes(folder: RunFolder, models: Iterable[str]) -> dict[str, tuple[Difference, ...]]:

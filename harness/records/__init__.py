@@ -78,7 +78,9 @@ from harness.records.run_files import (
     RECORDS,
     RUN_SCHEMA,
     RunFiles,
+    read_prompts,
     read_run_files,
+    read_selected,
 )
 from harness.records.run_folder import (
     RunFolder,
@@ -95,6 +97,7 @@ from harness.records.start_up_file import (
     Startup,
     WorkersSay,
     object_in,
+    startup_file,
     startup_of,
 )
 from harness.records.task_copies import keep_tasks, task_folder
@@ -169,13 +172,16 @@ __all__ = [
     "pair_records",
     "part",
     "plan_seal",
+    "read_prompts",
     "read_records",
     "read_run_files",
+    "read_selected",
     "record_id",
     "records_at",
     "refuse_duplicates",
     "scan_records",
     "sealed",
+    "startup_file",
     "startup_of",
     "task_folder",
     "text_hash",

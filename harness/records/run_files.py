@@ -1,6 +1,7 @@
 """What lies beside a records file: metadata, start-up files and the selected candidates."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os.path import lexists
 from pathlib import Path
@@ -27,6 +28,11 @@ TORN = "vllm_records.torn"
 PROMPT_HASHES = "prompt_hashes.jsonl"
 """Each prompt of the population in its order, by key and hash: what batches are cut from."""
 RUN_SCHEMA = frozenset({1})
+_ANEW = "the same `harness run` writes it anew"
+_ASKED_ANEW = (
+    "move it away, and the same `harness run` with --retry-errors asks its server's records again"
+)
+_NEVER_ANEW = "no command makes it anew: put back a copy that is whole, or start a new run"
 _JUDGED = (
     *(RECORDS, METADATA, CANDIDATES, SUPERSEDED, PROMPT_HASHES, "startup_*.json"),
     *(f"{backend}_*.log*" for backend in BackendName),
@@ -143,9 +149,7 @@ class RunFiles:
             UsageError: the file is damaged.
         """
         path = self.folder / PROMPT_HASHES
-        if not (self.is_run_folder and lexists(path)):
-            return None
-        return [(str(row.get("prompt")), str(row.get("sha256"))) for _, row in read_rows(path)]
+        return read_prompts(path) if self.is_run_folder and lexists(path) else None
 
     def lines_set_aside(self) -> Iterator[bytes]:
         """Records, or what is left of them, that were set aside to be asked again."""
@@ -268,10 +272,21 @@ def _from_folder(folder: Path) -> RunFiles:
         folder=folder,
         metadata=metadata,
         startups=tuple(_startup(file) for file in sorted(folder.glob("startup_*.json"))),
-        candidates=_candidates(candidates) if lexists(candidates) else None,
+        candidates=read_selected(candidates) if lexists(candidates) else None,
     )
 
 
+@contextmanager
+def _mended_by(how: str) -> Iterator[None]:
+    """What is damaged is told with what mends it."""
+    try:
+        yield
+    except UsageError as error:
+        error.hint = error.hint or how
+        raise
+
+
+@_mended_by(_NEVER_ANEW)
 def _metadata(path: Path) -> Json:
     """The file as written, once all that is read of it is known to be of its type."""
     value = read_json(path)
@@ -284,6 +299,7 @@ def _metadata(path: Path) -> Json:
     return value
 
 
+@_mended_by(_ASKED_ANEW)
 def _startup(path: Path) -> Startup:
     try:
         return startup_of(path.name, read_json(path))
@@ -291,7 +307,13 @@ def _startup(path: Path) -> Startup:
         raise UsageError(f"not a start-up file: {error}", file=path) from error
 
 
-def _candidates(path: Path) -> tuple[RecordKey, ...]:
+@_mended_by(_ANEW)
+def read_selected(path: Path) -> tuple[RecordKey, ...]:
+    """The keys of ``selected_candidates.jsonl``, in order.
+
+    Raises:
+        UsageError: it is damaged; with the line.
+    """
     keys: list[RecordKey] = []
     for number, row in read_rows(path):
         try:
@@ -300,3 +322,12 @@ def _candidates(path: Path) -> tuple[RecordKey, ...]:
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"not a candidate: {error}", file=path, line=number) from error
     return tuple(keys)
+
+
+def read_prompts(path: Path) -> list[tuple[str, str]]:
+    """Key and hash of each prompt in ``prompt_hashes.jsonl``, in order.
+
+    Raises:
+        UsageError: it is damaged; with the line.
+    """
+    return [(str(row.get("prompt")), str(row.get("sha256"))) for _, row in read_rows(path)]

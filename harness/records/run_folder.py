@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import msgspec
 
-from harness.errors import EnvironmentError_, GateFailed, HarnessError
+from harness.errors import EnvironmentError_, GateFailed, HarnessError, UsageError
 from harness.files import (
     append_bytes,
     append_text,
@@ -171,9 +171,17 @@ class RunFolder:
         write_rows(self.path / name, rows)
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """The JSON object called ``name``, or ``None`` when there is none yet."""
+        """The JSON object called ``name``, or ``None`` when there is none yet.
+
+        Raises:
+            UsageError: it is damaged, and the run is not to be gone on with.
+        """
         path = self.path / name
-        return read_json(path) if os.path.lexists(path) else None
+        try:
+            return read_json(path) if os.path.lexists(path) else None
+        except UsageError as error:
+            error.hint = error.hint or "put back a copy that is whole, or choose another --run-id"
+            raise
 
 
 def _unshare(path: Path) -> None:

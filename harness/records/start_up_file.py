@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from harness.hostile import shaped
-from harness.words import PROVEN, Mode, Verdict
+from harness.words import PROVEN, Mode, Verdict, safe_name
 
 Json = Mapping[str, Any]
 INTERRUPTED = "Interrupted"
@@ -216,6 +216,11 @@ class Startup:
     def builds(self) -> list[str]:
         """Image and vLLM version of each start that may have answered."""
         return [start.build for _, start in self.answering() if start.build]
+
+
+def startup_file(model: str, mode: str) -> str:
+    """The name of the file that describes the starts of a (model, mode)."""
+    return f"startup_{mode}_{safe_name(model)}.json"
 
 
 def startup_of(file: str, value: Json) -> Startup:

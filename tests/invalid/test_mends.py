@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from random import Random
 
@@ -167,9 +167,50 @@ def test_a_server_that_counted_an_answer_forbids_no_mend_of_its_damaged_line(
             conductor._set_aside(Plan(()), folder)
 
 
-def test_a_server_whose_start_up_file_is_gone_is_said_to_be_mended_by_nothing(tmp_path):
-    path = stand_in().write(tmp_path / "run")
-    next(path.glob("startup_standard_*.json")).unlink()
-    told = {one.check: one.remedy for one in validate_run(path).failures}
-    assert told["modes_proven"] == Mend.START_ANEW.remedy
-    assert "modes_proven" in {one.check for one in standing(path).hopeless}
+def test_a_check_that_names_neither_line_nor_server_is_said_to_be_mended_by_nothing(tmp_path):
+    run = stand_in()
+    started = run.starts("standard")[0]["process"]["started"]
+    run.starts("batch_invariant")[0]["process"]["started"] = started
+    path = run.write(tmp_path / "run")
+    told = {one.check: one for one in validate_run(path).failures}
+    assert "were answered by one process" in told["own_server"].message
+    assert told["own_server"].remedy == Mend.START_ANEW.remedy
+    assert "own_server" in {one.check for one in standing(path).hopeless}
+
+
+DAMAGED = {
+    "prompt_hashes.jsonl": Mend.GO_ON.remedy,
+    "selected_candidates.jsonl": "the same `harness run` writes it anew",
+    "startup_standard_llama.json": "with --retry-errors asks its server's records again",
+    "metadata.json": "no command makes it anew",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_of_a_run_is_told_with_what_mends_it(name, tmp_path):
+    path = stand_in().write(tmp_path / "planted")
+    (path / name).write_text('{"half')
+    try:
+        (failure,) = validate_run(path).failures
+        assert name in failure.message
+        said = failure.remedy
+    except UsageError as error:
+        said = str(error)
+    assert DAMAGED[name] in said
+    assert "plan_made_again" not in {one.check for one in hopeless(path)}
+
+
+def hopeless(path):
+    """What no command mends; nothing where the run cannot be read at all."""
+    with suppress(UsageError):
+        return standing(path).hopeless
+    return ()
+
+
+def test_a_server_whose_start_up_file_is_gone_has_its_records_asked_again(tmp_path):
+    path = stand_in().write(tmp_path / "planted")
+    (path / "startup_standard_llama.json").unlink()
+    assert not standing(path).hopeless
+    with RunFolder(path) as folder:
+        conductor._set_aside(Plan(()), folder)
+        assert {record.mode for record in folder.records()} == {"batch_invariant"}
