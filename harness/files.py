@@ -167,7 +167,7 @@ def sweep_temporary(folder: Path, *, dry_run: bool = False) -> int:
     for path in () if dry_run else left:
         with suppress(OSError):
             path.unlink()
-    return len(left)
+    return sum(dry_run or not path.exists() for path in left)
 
 
 def _is_left(path: Path) -> bool:

@@ -40,6 +40,9 @@ def refusal(error: OSError, path: Path | str, what: str = _WRITTEN) -> Environme
             reason += f", {size_text(shutil.disk_usage(path.parent).free)}"
             about = os.statvfs(path.parent)
             reason += " left" if about.f_favail or not about.f_files else " and no more files left"
+    for link in (path, *path.parents) if error.errno in _IN_THE_WAY else ():
+        if link.is_symlink() and not link.exists():
+            reason = f"the link {link} leads to {link.readlink()}, which is not there"
     told = f"{what}: {reason}" if what else reason
     return EnvironmentError_(told, file=path, hint=hints.get(error.errno or 0))
 

@@ -21,6 +21,8 @@ from golden.folders import FOLDERS
 
 from harness.cli import main
 from harness.cli.app import app, with_flags_of
+from harness.jobs import this_machine
+from harness.serve import Swept
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -200,3 +202,13 @@ def test_the_job_of_the_examples_keeps_its_runs_where_git_takes_them() -> None:
     for kept in re.findall(r"gates/[\w.]+", steps):
         ignored = subprocess.run(["git", "check-ignore", "-q", kept], cwd=ROOT, check=False)
         assert ignored.returncode == 1, kept
+
+
+def test_clean_does_the_rest_and_says_what_it_could_not(tmp_path, monkeypatch):
+    swept = Swept(["ended the server a"], failed=["b.pid.json cannot be removed: read-only"])
+    monkeypatch.setattr(this_machine, "sweep_everything", lambda *_, **__: swept)
+    done = this_machine.clean(None, tmp_path, dry_run=False)
+    assert list(done.lines) == ["ended the server a"]
+    assert done.failure is not None
+    assert done.failure.exit_code == 3
+    assert done.failure.detail == ("b.pid.json cannot be removed: read-only",)

@@ -14,6 +14,7 @@ from harness.images import ImageLock, ImageReference
 from harness.jobs import Done
 from harness.machine import GpuAccess
 from harness.models import PREFIX, faults, fetch, known_models, shelf
+from harness.numbers import count_of
 from harness.places import shipped
 from harness.serve import compose_file, sweep_everything
 from harness.settings import RunSpec
@@ -129,6 +130,7 @@ def clean(run: str | None, results: Path, *, dry_run: bool) -> Done:
     """End servers and remove containers of ours whose harness is gone.
 
     Where runs used Docker and no engine answers, that is a failure: nobody can say what is left.
+    So is what cannot be removed; the rest is done.
     """
     folder = Path(run) if run else None
     if folder is not None and len(folder.parts) > 1:
@@ -140,5 +142,12 @@ def clean(run: str | None, results: Path, *, dry_run: bool) -> Done:
         f"runs in {results} used Docker, and what they left in it is not known",
         hint="start the engine, then `harness clean` again",
     )
+    if swept.failed:
+        failure = EnvironmentError_(
+            f"{count_of(len(swept.failed), 'thing')} could not be done",
+            hint="make the disk writable, then `harness clean` again",
+            detail=tuple(swept.failed),
+        )
     nothing = "nothing of ours is left" + (", as far as could be looked" if swept.notes else "")
-    return Done(lines or [nothing], remarks=swept.notes, failure=failure if used else None)
+    lines = lines or ([] if swept.failed else [nothing])
+    return Done(lines, remarks=swept.notes, failure=failure if used or swept.failed else None)

@@ -37,7 +37,7 @@ from harness.records.lines import LineFault, is_sealed
 from harness.records.reader import iter_records
 from harness.records.record import Record
 from harness.records.run_files import METADATA, RECORDS, SUPERSEDED, TORN
-from harness.refused import insist_on_place
+from harness.refused import insist_on_place, refusal
 from harness.words import Mode
 
 _OF_FILES = frozenset((".json", ".jsonl", ".torn", ".md", ".html"))
@@ -71,11 +71,9 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise EnvironmentError_(
-                f"cannot make the run folder: {error.strerror}",
-                file=path,
-                hint="choose a folder that can be written: --results",
-            ) from error
+            refused = refusal(error, path, "cannot make the run folder")
+            refused.hint = "choose a folder that can be written: --results"
+            raise refused from error
         for found in path.iterdir():
             if found.suffix in _OF_FILES and found.is_dir():
                 insist_on_place(found)
@@ -127,7 +125,7 @@ class RunFolder:
                 append_text(self.records_path, "\n")
                 return None
         kept = self.path / TORN
-        append_bytes(kept, tail + b"\n")
+        _add_aside(kept, [tail])
         cut(self.records_path, start)
         return TornTail(len(tail), kept)
 
@@ -156,7 +154,7 @@ class RunFolder:
         numbered = list(enumerate(BytesIO(self.records_path.read_bytes()), start=1))
         aside = [line for number, line in numbered if number in lines]
         if aside:
-            append_bytes(self.path / SUPERSEDED, b"".join(aside))
+            _add_aside(self.path / SUPERSEDED, aside)
             good = (line for number, line in numbered if number not in lines)
             write_whole(self.records_path, b"".join(good))
         return len(aside)
@@ -182,6 +180,23 @@ class RunFolder:
         except UsageError as error:
             error.hint = error.hint or "put back a copy that is whole, or choose another --run-id"
             raise
+
+
+def _add_aside(path: Path, lines: Iterable[bytes]) -> None:
+    """Add lines to those that were set aside, whatever a call that was killed has done of it.
+
+    It took nothing away, so its lines come again: what it began is cut, what it wrote stays once.
+    """
+    whole = [line.rstrip(b"\n") + b"\n" for line in lines]
+    there = path.read_bytes() if path.is_file() else b""
+    if tail := there[there.rfind(b"\n") + 1 :]:
+        if any(line.startswith(tail) for line in whole):
+            cut(path, len(there) - len(tail))
+        else:
+            append_bytes(path, b"\n")
+    known = set(there.splitlines(keepends=True))
+    if new := b"".join(line for line in whole if line not in known):
+        append_bytes(path, new)
 
 
 def _unshare(path: Path) -> None:

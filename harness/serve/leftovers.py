@@ -129,17 +129,20 @@ class Swept:
     Attributes:
         lines: what was ended or removed, or would be.
         kept: what belongs to a harness that may be alive.
+        failed: what could not be removed, as on a disk that is read-only.
         notes: what could not be looked at or judged, such as an engine that does not answer.
     """
 
     lines: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(self, other: Swept) -> None:
         """Take another sweep's lines in."""
         self.lines += other.lines
         self.kept += other.kept
+        self.failed += other.failed
         self.notes += other.notes
 
 
@@ -208,6 +211,9 @@ def sweep_folder(
     if half := sum(sweep_temporary(place, dry_run=dry_run) for place in places):
         did = "would remove" if dry_run else "removed"
         swept.lines.append(f"{did} {count_of(half, 'half-written file')} in {run_folder}")
+    if stay := 0 if dry_run else sum(sweep_temporary(place, dry_run=True) for place in places):
+        what = count_of(stay, "half-written file")
+        swept.failed.append(f"{what} in {run_folder} cannot be removed")
     return swept
 
 
@@ -221,8 +227,11 @@ def _sweep_told(path: Path, told: OwnerFile, ours: Sequence[Living], *, dry_run:
         return Swept(kept=[f"{about} (its harness is alive)"])
     if dry_run:
         return Swept([f"would end {about}"])
-    if not told.sweep(path):
-        return Swept()
+    try:
+        if not told.sweep(path):
+            return Swept()
+    except OSError as error:  # its processes have ended by then
+        return Swept(failed=[f"{path} cannot be removed: {error.strerror}"])
     if path.exists():
         return Swept(kept=[f"{about} ({_STAYS})"])
     return Swept([f"ended {about}: its harness was killed"])
@@ -241,7 +250,7 @@ def _sweep_damaged(path: Path, why: str, ours: Sequence[Living], *, dry_run: boo
     try:
         path.unlink()
     except OSError as error:
-        return Swept(kept=[f"{about}, but it cannot be removed: {error.strerror}"])
+        return Swept(failed=[f"{about}, but it cannot be removed: {error.strerror}"])
     return Swept([f"removed it: {about}"])
 
 

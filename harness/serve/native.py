@@ -74,7 +74,7 @@ class NativeBackend:
     def sweep(self, run_folder: Path) -> tuple[str, ...]:
         """End servers that a killed run of this folder left behind."""
         swept = sweep_folder(run_folder)
-        return (*swept.lines, *swept.kept, *swept.notes)
+        return (*swept.lines, *swept.kept, *swept.failed, *swept.notes)
 
     def start(self, options: LaunchOptions, run_folder: Path) -> NativeServer:
         """Start a server below a supervisor and return once its process exists.

@@ -95,6 +95,48 @@ def test_failed_records_are_set_aside_and_the_good_ones_stay_in_order(tmp_path):
     assert json.loads(aside)["record_id"] == "r2"
 
 
+@pytest.mark.parametrize("begun", [0, 1, 40, -1, None])
+def test_lines_that_a_kill_interrupted_on_their_way_aside_are_there_once(tmp_path, begun):
+    """The call that was killed had written so much of the two lines; nothing, or all of it."""
+    path = tmp_path / "run"
+    with RunFolder(path) as folder:
+        for n in (1, 2, 3):
+            folder.append_record(record(n))
+        lines = folder.records_path.read_bytes().splitlines(keepends=True)
+        before, aside = record(9).line().encode(), lines[0] + lines[2]
+        (path / "superseded_records.jsonl").write_bytes(before + aside[:begun])
+        assert folder.set_aside({1, 3}) == 2
+        assert [r.record_id for r in folder.records()] == ["r2"]
+    assert (path / "superseded_records.jsonl").read_bytes() == before + aside
+
+
+def test_what_is_left_of_another_line_set_aside_stays_and_glues_to_none(tmp_path):
+    path = tmp_path / "run"
+    with RunFolder(path) as folder:
+        folder.append_record(record(1))
+        line = folder.records_path.read_bytes()
+        (path / "superseded_records.jsonl").write_bytes(b'{"record_id": "r7", "sta')
+        folder.set_aside({1})
+    found = (path / "superseded_records.jsonl").read_bytes()
+    assert found == b'{"record_id": "r7", "sta\n' + line
+
+
+def test_a_torn_line_that_was_kept_before_a_kill_is_kept_once(tmp_path):
+    path, half = tmp_path / "run", b'{"record_id": "r2", "sta'
+    for _ in range(2):  # the second time as if killed before the line was cut
+        with RunFolder(path) as folder:
+            folder.records_path.write_bytes(half)
+            folder.mend_tail()
+    assert (path / "vllm_records.torn").read_bytes() == half + b"\n"
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "results").symlink_to(tmp_path / "gone")
+    with pytest.raises(EnvironmentError_) as found:
+        RunFolder(tmp_path / "results/run")
+    assert f"the link {tmp_path}/results leads to {tmp_path}/gone, which is not" in str(found.value)
+
+
 def unfinished(folder, run_id, fingerprint, **told):
     folder.mkdir()
     own = {"run_id": run_id, "kind": "run", "fingerprint": fingerprint, **told}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -368,6 +369,22 @@ def test_an_owner_file_of_another_host_stays(tmp_path: Path):
     assert told.kept == [
         "the server native_standard_tiny (pid 1) of run r (on host somewhere-else)"
     ]
+
+
+def test_what_a_sweep_cannot_remove_is_told_and_the_rest_is_done(tmp_path: Path, monkeypatch):
+    damaged = tmp_path / "native_standard_tiny.pid.json"
+    damaged.write_text("{")
+    (tmp_path / f".summary.json.{2**22 + 1}.tmp").write_text("{")
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    told = sweep_folder(tmp_path)
+    assert not told.lines
+    assert len(told.failed) == 2
+    assert "cannot be removed: Read-only file system" in told.failed[0]
+    assert told.failed[1] == f"1 half-written file in {tmp_path} cannot be removed"
 
 
 def test_a_sweep_removes_what_a_dead_writer_left_half_written(tmp_path: Path):
