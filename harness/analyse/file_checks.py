@@ -57,7 +57,7 @@ def _plan_as_recorded(run: Checked) -> Outcome:
     metadata, selected = run.files.metadata, run.files.candidates
     if not run.files.made_by_the_harness or selected is None:
         return not_checked("no plan is recorded")
-    bad = []
+    bad, altered = list[str](), _files_altered(run, CANDIDATES)
     planned, modes = metadata.get("planned_records"), run.files.spec.get("modes") or ()
     if modes and planned is not None and planned != len(selected) * len(modes):
         bad.append(f"planned_records is {planned}, and {len(selected)} candidates were selected")
@@ -70,7 +70,8 @@ def _plan_as_recorded(run: Checked) -> Outcome:
     if seal is None and run.records.checks.sealed:
         bad.append("plan_sha256 is missing, which every run of this form has: it was taken out")
     if bad:
-        return failed("metadata.json contradicts itself or the selected candidates: ", bad)
+        what = "metadata.json contradicts itself or the selected candidates: "
+        return failed(what, [*altered, *bad])
     sealed = "" if seal else "; it has no plan_sha256, for it is of an older form"
     return ok(f"{planned} records, of {len(selected)} candidates{sealed}")
 
@@ -94,14 +95,25 @@ def _plan_made_again(run: Checked) -> Outcome:
         )
     again, asked = found
     if again != told:
-        return failed(
+        altered = _files_altered(run, f"{PROMPT_HASHES} or {CANDIDATES}")
+        what = (
             "settings, weights, candidates and prompts do not give the fingerprint of "
-            f"metadata.json: {_short(told)} there, {again} made again; where only {CANDIDATES} or "
-            f"{PROMPT_HASHES} was changed, the same `harness run` writes it anew"
+            f"metadata.json: {_short(told)} there, {again} made again"
         )
+        return failed(f"{what}: " if altered else what, altered)
     if bad := run.lines(_unplanned(run, asked)):
         return failed("asked otherwise than planned (prompt, batch or place in it): ", at(bad))
     return ok(f"settings, weights, candidates and prompts give the plan of {len(asked)} records")
+
+
+def _files_altered(run: Checked, which: str) -> list[str]:
+    """That a file of the plan is not what was written; nothing where it may be metadata.json.
+
+    The same command writes such a file anew.
+    """
+    sealed = run.files.metadata.get("plan_sha256")
+    whole = sealed is not None and sealed == plan_seal(run.files.metadata)
+    return [f"{which} was changed"] if whole else []
 
 
 def plan_again(files: RunFiles) -> tuple[str, list[Asked]] | None:

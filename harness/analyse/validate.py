@@ -24,6 +24,7 @@ from harness.files import packaged, read_json
 from harness.findings import Finding, Status
 from harness.hostile import shaped
 from harness.records import (
+    CANDIDATES,
     PROMPT_HASHES,
     Records,
     RunFiles,
@@ -244,7 +245,7 @@ def _mend(name: str, outcome: Outcome) -> Mend:
 
     What a run writes anew before it asks needs no new run.
     """
-    if any(place.startswith(PROMPT_HASHES) for place in outcome.places):
+    if any(place.startswith((PROMPT_HASHES, CANDIDATES)) for place in outcome.places):
         return Mend.GO_ON
     again = MENDS[name] is Mend.ASK_AGAIN
     return Mend.START_ANEW if again and not any(_named(outcome)) else MENDS[name]

@@ -68,10 +68,11 @@ def test_what_a_check_refuses_is_mended_by_the_command_that_is_named(name, tmp_p
         run.replan()
     path = run.write(tmp_path / "run")
     mend, before = MENDS[cause.check], standing(path)
-    failing = {one.check for one in validate_run(path).failures}
+    told = {one.check: one.remedy for one in validate_run(path).failures}
+    failing = set(told)
     assert cause.check in failing
     hopeless = {one.check for one in before.hopeless}
-    if mend is Mend.GO_ON:
+    if Mend.GO_ON in (mend, *(kind for kind in Mend if kind.remedy == told[cause.check])):
         assert cause.check not in hopeless
         return
     if cause.check in hopeless:  # refused at once, and no command is named in vain
@@ -184,6 +185,22 @@ DAMAGED = {
     "startup_standard_llama.json": "with --retry-errors asks its server's records again",
     "metadata.json": "no command makes it anew",
 }
+
+
+@pytest.mark.parametrize("name", ["prompt_hashes.jsonl", "selected_candidates.jsonl"])
+@pytest.mark.parametrize("how", ["doubled", "in another order", "left out"])
+def test_lines_of_the_plan_that_were_changed_are_written_anew_and_refuse_no_run(
+    name, how, tmp_path
+):
+    path = stand_in().write(tmp_path / "planted")
+    first, *rest = (path / name).read_bytes().splitlines(keepends=True)
+    lines = {"doubled": [first, first], "in another order": [], "left out": []}[how] + rest
+    lines += [first] if how == "in another order" else []
+    (path / name).write_bytes(b"".join(lines))
+    told = {one.check: one.remedy for one in validate_run(path).failures}
+    assert told
+    assert set(told.values()) == {Mend.GO_ON.remedy}
+    assert not standing(path).hopeless
 
 
 @pytest.mark.parametrize("name", DAMAGED)
