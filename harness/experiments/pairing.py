@@ -16,6 +16,10 @@ class Row(Protocol):
         """Whose server answered."""
 
     @property
+    def start(self) -> int | None:
+        """Which start of it, from 1; ``None`` in rows of an older version."""
+
+    @property
     def in_vain(self) -> bool:
         """Whether it failed, or nothing shows how it was answered: by chance, so once more may do.
 

@@ -42,6 +42,7 @@ class SampleRow(Struct, frozen=True, kw_only=True):
         sample: which draw of the prompt, from 0; ``seed`` is the request's own in each asking.
         alone, batched, again: S1, B and S2.
         alone_witness, batch_witness: of S1 and B.
+        start: which start of its server answered, from 1.
     """
 
     mode: Mode
@@ -56,6 +57,7 @@ class SampleRow(Struct, frozen=True, kw_only=True):
     again: Answer | None = None
     alone_witness: Witness | None = None
     batch_witness: Witness | None = None
+    start: int | None = None
 
     @property
     def counts(self) -> bool:

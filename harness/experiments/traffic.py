@@ -31,6 +31,7 @@ class TraceRow(Struct, frozen=True, kw_only=True):
             not add up.
         neighbours: rows that shared a step with it, and how many steps; ``None`` too where requests
             that left in the same moment may have changed places.
+        start: which start of its server answered, from 1.
     """
 
     row: int
@@ -51,6 +52,7 @@ class TraceRow(Struct, frozen=True, kw_only=True):
     answer: Answer | None = None
     witness: Witness | None = None
     neighbours: tuple[tuple[int, int], ...] | None = None
+    start: int | None = None
 
     @property
     def counts(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from os.path import lexists
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -18,10 +17,11 @@ from harness.files import append_bytes, read_lines, write_json, write_rows
 from harness.hostile import shaped
 from harness.jobs import Done
 from harness.jobs.certifying import Asked, rows_of
-from harness.records import METADATA, LineFault, is_sealed, read_run_files, sealed, value_of
+from harness.jobs.experiment_proof import insist_on_proof, starts_of
+from harness.records import LineFault, is_sealed, read_run_files, sealed, value_of
 from harness.refused import insist_on_place
 from harness.settings import LoadedSpec
-from harness.words import PROVEN, Mode
+from harness.words import Mode
 
 R = TypeVar("R", bound=Row)
 ROWS = {"trace": "trace.jsonl", "sample": "samples.jsonl"}
@@ -76,9 +76,10 @@ class Experiment(Generic[R]):
         options = conduct.RunOptions(self.results, place.parent.name, kind=self.name)
         progress = conduct.RunProgress() if self.quiet else conduct.ConsoleProgress()
         conduct.with_server(prepared, options, progress, work(prepared, rows))
+        start = len(starts_of(read_run_files(place.parent), mode)) or None
         if place.is_file():
             append_bytes(place.with_name(f"superseded_{place.name}"), place.read_bytes())
-        write_rows(place, map(sealed, map(msgspec.to_builtins, rows)))
+        write_rows(place, (sealed(msgspec.to_builtins(row) | {"start": start}) for row in rows))
         return place, rows
 
     def _prepared(
@@ -98,8 +99,7 @@ class Experiment(Generic[R]):
 
     def _read(self, place: Path, mode: Mode, count: int) -> list[R]:
         """The rows of a file, all that are due, each as it was written."""
-        _insist_on_proof(place.parent, mode)
-        rows = []
+        rows = list[R]()
         for line, data in read_lines(place):
             try:
                 if not is_sealed(data):
@@ -112,21 +112,17 @@ class Experiment(Generic[R]):
         if len(rows) != count or any(row.mode is not mode for row in rows):
             what = f"{len(rows)} rows, and {count} of {mode.words} mode are due"
             raise UsageError(what, file=place, hint=_ANEW)
+        _insist_on_one_start(place, [row.start for row in rows])
+        insist_on_proof(place.parent, mode, {row.start for row in rows}, _ANEW)
         return rows
 
 
-def _insist_on_proof(folder: Path, mode: Mode) -> None:
-    """Refuse rows beside which nothing says what gave them, or that it ran in this mode."""
-    if not lexists(folder / METADATA):
-        raise UsageError(
-            "it is gone, and told what gave the rows", file=folder / METADATA, hint=_ANEW
-        )
-    found = read_run_files(folder)
-    starts = [one.starts[-1] for one in found.startups if one.mode == mode and one.starts]
-    proven = [one.verdict == PROVEN[mode] and one.ended_at is not None for one in starts]
-    if proven != [True] and not found.lacks_logs:  # rows are of one lifetime, the last
-        what = f"no start-up file here shows a server in {mode.words} mode that answered"
-        raise UsageError(what, file=folder, hint=_ANEW)
+def _insist_on_one_start(place: Path, starts: Sequence[int | None]) -> None:
+    """Refuse rows of several starts: a file of rows is written whole, after one."""
+    for line, start in enumerate(starts, 1):
+        if start != starts[0]:
+            what = f"it is of start {start} of its server, and line 1 of start {starts[0]}"
+            raise UsageError(what, file=place, line=line, hint=_ANEW)
 
 
 def ended(

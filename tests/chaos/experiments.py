@@ -29,7 +29,7 @@ COMMANDS = {
 DUE = {"trace": TRACE.count("\n") - 1, "sample": 3 * PROMPTS}
 """Rows of each mode."""
 _CHANGES = {"sent_s", "done_s", "late_ms", "witness", "neighbours", "latency_s", "attempts"}
-_CHANGES |= {"alone_witness", "batch_witness", "sum"}
+_CHANGES |= {"alone_witness", "batch_witness", "start", "sum"}
 """Fields that are no other answer where they differ."""
 
 

@@ -135,7 +135,46 @@ def test_rows_of_a_server_that_is_not_proven_are_refused(ask, verdict: str) -> N
     file, _ = ask()
     startup = file.with_name("startup_standard_m.json")
     startup.write_text(startup.read_text().replace("clean", verdict))
-    with pytest.raises(UsageError, match="no start-up file here shows a server in standard mode"):
+    with pytest.raises(UsageError, match="no start-up file here shows start 2 of a server"):
+        ask()
+
+
+KILLED = {"verdict": "inconclusive", "error": {"type": "StartupFailed", "message": "killed"}}
+"""A start whose server was killed before it was ready; its harness wrote no end of it."""
+
+
+@pytest.mark.parametrize("later", [KILLED, KILLED | {"ended_at": "t", "records": 0}])
+@pytest.mark.parametrize("older", [False, True], ids=["rows name their start", "older rows"])
+def test_failed_rows_are_asked_again_where_a_later_start_gave_none(ask, later, older) -> None:
+    file, _ = ask()
+    first, *others = map(json.loads, file.read_text().splitlines())
+    rows = [first | {"status": "error", "error": "B: HTTP 503"}, *others]
+    rows = [{name: row[name] for name in row if name != "start"} for row in rows] if older else rows
+    file.write_text("".join(json.dumps(sealed(row)) + "\n" for row in rows))
+    startup = file.with_name("startup_standard_m.json")
+    told = json.loads(startup.read_text())
+    startup.write_text(json.dumps(told | {"attempts": [*told["attempts"], later]}))
+    assert ask() == (file, True)
+    assert ask() == (file, False)
+
+
+def test_rows_of_two_starts_are_refused_with_the_line_of_the_second(ask) -> None:
+    file, _ = ask()
+    first, second, third = file.read_text().splitlines()
+    file.write_text(
+        "\n".join((first, json.dumps(sealed(json.loads(second) | {"start": 1})), third))
+    )
+    with pytest.raises(UsageError, match="of start 1 of its server, and line 1 of start 2") as no:
+        ask()
+    assert no.value.line == 2
+
+
+def test_rows_of_a_start_that_is_not_proven_are_refused_beside_one_that_is(ask) -> None:
+    file, _ = ask()
+    startup = file.with_name("startup_standard_m.json")
+    told = json.loads(startup.read_text())
+    startup.write_text(json.dumps(told | {"attempts": [told["attempts"][-1], KILLED]}))
+    with pytest.raises(UsageError, match="shows start 2 of a server in standard mode"):
         ask()
 
 

@@ -1,0 +1,53 @@
+"""What the rows of an experiment rest on: a start of a server that its start-up file shows proven.
+
+A start that gave no row, as of a server that was killed while failed rows were asked again, need
+not be proven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from os.path import lexists
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.records import METADATA, RunFiles, Start, read_run_files
+from harness.words import PROVEN, Mode
+
+
+def starts_of(files: RunFiles, mode: Mode) -> list[Start]:
+    """The starts of the one server of an experiment's folder, oldest first; none if none is told.
+
+    A row's ``start`` is a place in it, from 1.
+    """
+    found = [one.starts for one in files.startups if one.mode == mode]
+    return list(found[0]) if len(found) == 1 else []
+
+
+def insist_on_proof(folder: Path, mode: Mode, rest_on: Collection[int | None], hint: str) -> None:
+    """Refuse rows beside which nothing says what gave them, or that it ran in this mode.
+
+    Args:
+        rest_on: the starts that the rows name; ``None`` of older rows, which any may have given.
+        hint: how they are asked anew.
+
+    Raises:
+        UsageError: the metadata is gone, or a start is not proven.
+    """
+    if not lexists(folder / METADATA):
+        raise UsageError(
+            "it is gone, and told what gave the rows", file=folder / METADATA, hint=hint
+        )
+    files = read_run_files(folder)
+    if files.lacks_logs:
+        return
+    proven = {n for n, one in enumerate(starts_of(files, mode), 1) if _is_proven(one, mode)}
+    missing = {one for one in rest_on if one is not None} - proven
+    if missing or not proven:
+        of = f"start {min(missing)} of " if missing else ""
+        what = f"no start-up file here shows {of}a server in {mode.words} mode that answered"
+        raise UsageError(what, file=folder, hint=hint)
+
+
+def _is_proven(start: Start, mode: Mode) -> bool:
+    return start.verdict == PROVEN[mode] and start.ended_at is not None and start.failure is None
