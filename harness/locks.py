@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from harness.errors import EnvironmentError_
 from harness.refused import refusal
+
+LOCK = ".lock"
+"""Of a folder, in it."""
 
 
 class Lock:
@@ -56,6 +61,27 @@ class Lock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+@contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder's writers, a run's among them, for the block.
+
+    Raises:
+        EnvironmentError_: another process is at work there, or the lock cannot be taken.
+    """
+    path = folder / LOCK
+    lock = Lock.take(path, str(os.getpid()))
+    if lock is None:
+        raise EnvironmentError_(
+            f"in use by process {holder_of(path) or 'unknown'}",
+            file=folder,
+            hint="wait for it; the same command goes on",
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def holder_of(path: Path) -> str:

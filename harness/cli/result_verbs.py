@@ -252,7 +252,7 @@ def export_sheet(
       harness adjudicate export results/20260524_172010-study-d -o sheets --controls 0.25 --seed 7
       harness adjudicate export results/20260524_172010-study-d -o sheets --by pattern
     """  # noqa: E501
-    tell(jobs.run_numbers.send_out(run, out, by=by, controls=controls, seed=seed, tasks=tasks))
+    tell(jobs.adjudicating.send_out(run, out, by=by, controls=controls, seed=seed, tasks=tasks))
 
 
 @adjudicate.command("import")
@@ -265,6 +265,9 @@ def import_sheets(
         Path | None,
         Option(help="Run folder to add to; default: beside the key.", callback=run_place),
     ] = None,
+    aside: Annotated[
+        bool, Option("--set-aside", help="Move damaged lines of adjudications.jsonl away first.")
+    ] = False,
     as_json: Annotated[bool, Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Check filled sheets against the key, add them to adjudications.jsonl, and sum up.
@@ -275,4 +278,4 @@ def import_sheets(
     \b
       harness adjudicate import ann.csv bob.csv --key sheets/key.json --run results/20260524_172010
     """
-    tell(jobs.run_numbers.take_in(files or (), key, run), as_json)
+    tell(jobs.adjudicating.take_in(files or (), key, run, aside=aside), as_json)

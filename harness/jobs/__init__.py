@@ -15,6 +15,7 @@ from harness.errors import HarnessError
 if TYPE_CHECKING:
     from harness.jobs import (
         ablation_steps,
+        adjudicating,
         benching,
         cases,
         certifying,
@@ -49,6 +50,7 @@ __all__ = [
     "Done",
     "Remark",
     "ablation_steps",
+    "adjudicating",
     "benching",
     "cases",
     "certifying",

@@ -1,14 +1,12 @@
-"""A run that is there already: summarised, validated, reported, judged by people."""
+"""A run that is there already: summarised, validated, reported."""
 
-import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from msgspec import ValidationError, to_builtins
+from msgspec import to_builtins
 
-from harness import people, report
+from harness import report
 from harness.analyse import (
     SUMMARY,
     VALIDATION,
@@ -24,15 +22,12 @@ from harness.analyse import (
     with_judged,
 )
 from harness.errors import EnvironmentError_, GateFailed, UsageError
-from harness.files import append_text, read_rows, read_text, write_json, write_new
+from harness.files import append_text, write_json
 from harness.findings import Status
-from harness.hostile import shaped
 from harness.jobs import Done, Remark
 from harness.records import (
     METADATA,
     RECORDS,
-    first_record,
-    iter_records,
     read_run_files,
     task_folder,
 )
@@ -180,64 +175,3 @@ def numbers_of(run: Path) -> tuple[Summary, Validation | None]:
     """A run's numbers from its files, or made anew; a validation only where it is of the same."""
     kept = kept_numbers(read_run_files(run))
     return kept.summary or summarise_run(run), kept.validation
-
-
-def send_out(
-    run: Path, out: Path, *, by: people.By, controls: float, seed: int, tasks: Path | None
-) -> Done:
-    """Write a blinded sheet of a run's flips or patterns with its rubric, and the key beside them.
-
-    Raises:
-        UsageError: the run cannot be read, or ``out`` has an export already.
-    """
-    files = read_run_files(run)
-    first_record(files.records_path)
-    prompts = report.prompts_of(files, tasks)
-    rows = (record for _, record in iter_records(files.records_path))
-    name = files.run_id or files.records_path.name
-    drawn = people.build_export(
-        rows, run_id=name, prompts=prompts, controls=controls, seed=seed, by=by
-    )
-    raters, pretty = out / "for_raters", partial(json.dumps, ensure_ascii=False, indent=2)
-    texts = {
-        raters / "sheet.csv": "\ufeff" + people.sheet_csv(drawn.items),
-        raters / "label_studio_tasks.json": pretty(people.studio_tasks(drawn.items)) + "\n",
-        raters / "label_studio_config.xml": people.studio_config(),
-        raters / "rubric.md": people.rubric_text(item.rubric for item in drawn.items),
-        out / "key.json": pretty(drawn.key.as_json()) + "\n",
-    }
-    write_new(texts, hint="choose another folder with -o")
-    blind = Remark("the run's tasks are not here: the sheet has no prompts (--tasks)")
-    return Done(list(texts) if prompts else [blind, *texts])
-
-
-def take_in(sheets: Sequence[Path], key: Path, run: Path | None) -> Done:
-    """Check filled sheets against the key, add them to those that are there, and sum up.
-
-    Raises:
-        UsageError: a file cannot be read or has a bad line; nothing is added then.
-        EnvironmentError_: the judgements cannot be written.
-    """
-    answers, folder = people.read_key(read_text(key), str(key)), run or key.parent
-    own = read_run_files(folder).run_id if (folder / METADATA).is_file() else None
-    if own not in (None, answers.run_id):
-        what = f"this key is of run {answers.run_id}, and the folder is run {own}"
-        raise UsageError(what, file=key, hint="give that run with --run, or the key of its sheet")
-    target = folder / "adjudications.jsonl"
-    known = []
-    for line, row in read_rows(target) if target.is_file() else ():
-        try:
-            known.append(shaped(row, people.Judgement))
-        except ValidationError as error:
-            raise UsageError(f"no judgement: {error}", file=target, line=line) from error
-    new: list[people.Judgement] = []
-    for sheet in sheets:
-        judged = people.read_judgements(read_text(sheet), str(sheet), answers)
-        new += people.not_yet_there(judged, [*known, *new], str(sheet))
-    if new:
-        append_text(target, "".join(json.dumps(item.as_json()) + "\n" for item in new))
-    mine = [item for item in (*known, *new) if item.item_id in answers.items]
-    outcome = people.adjudicate(mine, answers)
-    write_json(folder / "adjudication.json", to_builtins(outcome))
-    added = Remark(f"{len(new)} new judgements in {target}")
-    return Done([added, *report.outcome_lines(outcome)], outcome)

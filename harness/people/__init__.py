@@ -4,7 +4,7 @@ Pure: sheets, keys and judgements are texts and values here; `harness adjudicate
 """
 
 from harness.people.agreement import cohen_kappa, krippendorff_alpha, percent_agreement
-from harness.people.judgements import Judgement, not_yet_there, read_judgements
+from harness.people.judgements import Judgement, not_yet_there, read_judgements, stored_fault
 from harness.people.outcome import Outcome, adjudicate
 from harness.people.selection import By, Export, build_export
 from harness.people.sheet import (
@@ -40,6 +40,7 @@ __all__ = [
     "rubric_of",
     "rubric_text",
     "sheet_csv",
+    "stored_fault",
     "studio_config",
     "studio_tasks",
 ]

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -104,6 +104,25 @@ def not_yet_there(
     return fresh
 
 
+def stored_fault(one: Judgement, key: AnswerKey) -> str:
+    """What no judgement that was taken in has; empty where it has none of it.
+
+    Its item may be of another sheet than the key's: then any rubric's labels are known.
+    """
+    item = key.items.get(one.item_id)
+    rubrics = [RUBRICS[item.rubric]] if item else list(RUBRICS.values())
+    labels = tuple(dict.fromkeys(label for rubric in rubrics for label in rubric.labels))
+    told = (one.label_a, one.label_b, one.behavioural_change)
+    wrong = _unknown_labels(dict(zip(_NEEDED, told, strict=True)), labels)
+    return next(wrong, "" if one.rater else "rater: empty")
+
+
+def _unknown_labels(cells: Mapping[str, str], labels: Sequence[str]) -> Iterator[str]:
+    for name, choices in zip(_NEEDED, (labels, labels, CHANGES), strict=True):
+        if cells[name] not in choices:
+            yield f"{name}: '{cells[name]}' is not one of {', '.join(choices)}"
+
+
 def _problems(given: Mapping[str, str], cells: Mapping[str, str], key: AnswerKey) -> Iterator[str]:
     """What is wrong with a row as given and its answers, stripped."""
     item = key.items.get(given["item_id"])
@@ -112,10 +131,7 @@ def _problems(given: Mapping[str, str], cells: Mapping[str, str], key: AnswerKey
         return
     if content_hash(item.item_id, *(given.get(name, "") for name in _CONTENT)) != item.sha256:
         yield f"item {item.item_id}: its text is not the one exported (sha256 differs)"
-    labels = tuple(RUBRICS[item.rubric].labels)
-    for name, choices in zip(_NEEDED, (labels, labels, CHANGES), strict=True):
-        if cells[name] not in choices:
-            yield f"{name}: '{cells[name]}' is not one of {', '.join(choices)}"
+    yield from _unknown_labels(cells, tuple(RUBRICS[item.rubric].labels))
     if not cells["rater"]:
         yield "rater: empty"
     if cells["seconds"] and _number(cells["seconds"]) is None:

@@ -109,14 +109,14 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
 
 
 def adjudicate(judgements: Iterable[Judgement], key: AnswerKey) -> Outcome:
-    """Agreement and outcome of all judgements so far.
+    """Agreement and outcome of all judgements so far, in whatever order they came.
 
     An item's ``behavioural_change`` is what most of its raters say; without a majority it is
     unresolved and asks for one more rater. A genuine flip is a flip whose majority says ``yes``;
     its rate is over the resolved flips, ``unsure`` among them.
     """
     votes: dict[str, dict[str, Judgement]] = {}
-    for judgement in judgements:
+    for judgement in sorted(judgements, key=lambda one: (one.item_id, one.rater)):
         votes.setdefault(judgement.item_id, {})[judgement.rater] = judgement
     raters = sorted({rater for given in votes.values() for rater in given})
     changes = {i: {r: j.behavioural_change for r, j in given.items()} for i, given in votes.items()}

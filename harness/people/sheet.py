@@ -7,7 +7,7 @@ interface for Label Studio. The key is kept away from the raters.
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from hashlib import sha256
 from importlib.resources import files
@@ -24,6 +24,7 @@ from harness.words import Mode, Pattern
 
 KIND = "adjudication_key"
 _EXPORTED = "give the key.json of the export"
+_AGAIN = "the same export into another folder writes it again"
 RUBRIC_VERSION = "1"
 MAX_CELL = 30_000
 """Characters of an answer on the sheet; a spreadsheet's cell holds 32,767."""
@@ -104,7 +105,10 @@ class Item(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class AnswerKey(Struct, frozen=True, kw_only=True):
-    """Everything that unblinds a sheet."""
+    """Everything that unblinds a sheet.
+
+    ``key_sha256`` tells an edit of the rest; older keys have none.
+    """
 
     schema_version: int = 1
     kind: str = KIND
@@ -113,6 +117,7 @@ class AnswerKey(Struct, frozen=True, kw_only=True):
     rubric_version: str = RUBRIC_VERSION
     sheet_sha256: str
     items: dict[str, Item]
+    key_sha256: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The content of the key file; prompts and answers stay in the sheet."""
@@ -120,7 +125,13 @@ class AnswerKey(Struct, frozen=True, kw_only=True):
         for item in value["items"].values():
             for hidden in ("item_id", "prompt", "response_a", "response_b"):
                 del item[hidden]
-        return value
+        return value | {"key_sha256": _mark_of(value)}
+
+
+def _mark_of(value: Mapping[str, Any]) -> str:
+    """SHA-256 of a key as it is written, but for the mark itself."""
+    told = {name: held for name, held in value.items() if name != "key_sha256"}
+    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def read_key(text: str, file: str) -> AnswerKey:
@@ -136,6 +147,8 @@ def read_key(text: str, file: str) -> AnswerKey:
         if (value["kind"], value["schema_version"]) != (KIND, 1):
             raise UsageError("not an adjudication key of version 1", file=file)
         key = shaped(value, AnswerKey)
+        if key.key_sha256 not in (None, _mark_of(value)):
+            raise UsageError("the key was changed after the export", file=file, hint=_AGAIN)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         what = f"not an adjudication key: {unreadable(error)}"
         raise UsageError(what, file=file, hint=_EXPORTED) from error

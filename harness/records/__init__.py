@@ -84,10 +84,17 @@ from harness.records.run_files import (
 )
 from harness.records.run_folder import (
     RunFolder,
-    TornTail,
     find_unfinished,
     is_concluded,
     new_run_id,
+)
+from harness.records.sealed_file import (
+    TornTail,
+    append_sealed,
+    mend_tail,
+    read_sealed,
+    set_aside,
+    value_in,
 )
 from harness.records.start_up_file import (
     INTERRUPTED,
@@ -149,6 +156,7 @@ __all__ = [
     "Witness",
     "Witnesses",
     "WorkersSay",
+    "append_sealed",
     "batch_places",
     "decode_record",
     "diverged",
@@ -166,6 +174,7 @@ __all__ = [
     "iter_values",
     "keep_tasks",
     "made_again",
+    "mend_tail",
     "new_run_id",
     "numbered",
     "object_in",
@@ -175,16 +184,19 @@ __all__ = [
     "read_prompts",
     "read_records",
     "read_run_files",
+    "read_sealed",
     "read_selected",
     "record_id",
     "records_at",
     "refuse_duplicates",
     "scan_records",
     "sealed",
+    "set_aside",
     "startup_file",
     "startup_of",
     "task_folder",
     "text_hash",
+    "value_in",
     "value_of",
     "write_candidates",
 ]

@@ -32,6 +32,11 @@ def sealed(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**rest, "sum": f"{crc32(json.dumps(rest).encode('ascii')):08x}"}
 
 
+def sealed_line(row: Mapping[str, Any]) -> str:
+    """The row as one line of ASCII JSON, its checksum and its line end included."""
+    return f"{json.dumps(sealed(row))}\n"
+
+
 def plan_seal(facts: Mapping[str, Any]) -> str:
     """SHA-256 of what a run was planned by, as ``metadata.json`` holds it; it tells an edit."""
     planned = ("fingerprint", "resolved_spec", "model_files", "candidates", "planned_records")

@@ -10,10 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,22 +18,19 @@ import msgspec
 
 from harness.errors import EnvironmentError_, GateFailed, HarnessError, UsageError
 from harness.files import (
-    append_bytes,
     append_text,
-    cut,
-    opened,
     read_json,
     sweep_temporary,
     write_json,
     write_rows,
-    write_whole,
 )
 from harness.hostile import shaped
-from harness.locks import Lock, holder_of
-from harness.records.lines import LineFault, is_sealed
+from harness.locks import LOCK, Lock, holder_of
+from harness.records.lines import is_sealed
 from harness.records.reader import iter_records
 from harness.records.record import Record
 from harness.records.run_files import METADATA, RECORDS, SUPERSEDED, TORN
+from harness.records.sealed_file import TornTail, mend_tail, set_aside, unshare
 from harness.refused import insist_on_place, refusal
 from harness.words import Mode
 
@@ -44,14 +38,6 @@ _OF_FILES = frozenset((".json", ".jsonl", ".torn", ".md", ".html"))
 _LAST = "report.html"  # of all that a concluded run gets
 _GROW = (RECORDS, SUPERSEDED, TORN, "harness.jsonl")
 """Files that are added to, or cut, as they are; every other is replaced."""
-
-
-@dataclass(frozen=True, slots=True)
-class TornTail:
-    """A half-written last line that was set aside: its size in bytes and where it is now."""
-
-    size: int
-    kept_in: Path
 
 
 class RunFolder:
@@ -77,7 +63,7 @@ class RunFolder:
         for found in path.iterdir():
             if found.suffix in _OF_FILES and found.is_dir():
                 insist_on_place(found)
-        lock = Lock.take(path / ".lock", str(os.getpid()))
+        lock = Lock.take(path / LOCK, str(os.getpid()))
         if lock is None:
             raise EnvironmentError_(
                 f"the run folder {path} is in use by process "
@@ -88,7 +74,7 @@ class RunFolder:
         self.appended = Counter[tuple[str, Mode]]()
         sweep_temporary(path)
         for name in _GROW:
-            _unshare(path / name)
+            unshare(path / name)
 
     @property
     def run_id(self) -> str:
@@ -112,22 +98,7 @@ class RunFolder:
 
     def mend_tail(self) -> TornTail | None:
         """Set aside a half-written last line, if there is one; one that is whole gets its end."""
-        if not self.records_path.exists():
-            return None
-        with opened(self.records_path) as stream:
-            data = stream.read()
-        start = data.rfind(b"\n") + 1
-        tail = data[start:]
-        if not tail:
-            return None
-        with suppress(LineFault):
-            if is_sealed(tail):
-                append_text(self.records_path, "\n")
-                return None
-        kept = self.path / TORN
-        _add_aside(kept, [tail])
-        cut(self.records_path, start)
-        return TornTail(len(tail), kept)
+        return mend_tail(self.records_path, self.path / TORN, is_sealed)
 
     def append_record(self, record: Record) -> None:
         """Append one record as one line, and return only when it is on disk.
@@ -145,19 +116,8 @@ class RunFolder:
                 yield record
 
     def set_aside(self, lines: Container[int]) -> int:
-        """Move these lines (from 1) to ``superseded_records.jsonl``; how many there were.
-
-        They are there before they are gone here, so that a crash in between loses none.
-        """
-        if not self.records_path.exists():
-            return 0
-        numbered = list(enumerate(BytesIO(self.records_path.read_bytes()), start=1))
-        aside = [line for number, line in numbered if number in lines]
-        if aside:
-            _add_aside(self.path / SUPERSEDED, aside)
-            good = (line for number, line in numbered if number not in lines)
-            write_whole(self.records_path, b"".join(good))
-        return len(aside)
+        """Move these lines (from 1) to ``superseded_records.jsonl``; how many there were."""
+        return set_aside(self.records_path, lines, self.path / SUPERSEDED)
 
     def write(self, name: str, value: Mapping[str, Any]) -> Path:
         """Write ``name`` in this folder, whole; returns its path."""
@@ -180,29 +140,6 @@ class RunFolder:
         except UsageError as error:
             error.hint = error.hint or "put back a copy that is whole, or choose another --run-id"
             raise
-
-
-def _add_aside(path: Path, lines: Iterable[bytes]) -> None:
-    """Add lines to those that were set aside, whatever a call that was killed has done of it.
-
-    It took nothing away, so its lines come again: what it began is cut, what it wrote stays once.
-    """
-    whole = [line.rstrip(b"\n") + b"\n" for line in lines]
-    there = path.read_bytes() if path.is_file() else b""
-    if tail := there[there.rfind(b"\n") + 1 :]:
-        if any(line.startswith(tail) for line in whole):
-            cut(path, len(there) - len(tail))
-        else:
-            append_bytes(path, b"\n")
-    known = set(there.splitlines(keepends=True))
-    if new := b"".join(line for line in whole if line not in known):
-        append_bytes(path, new)
-
-
-def _unshare(path: Path) -> None:
-    """Give a file that has a second name, as in a copy by ``cp -al``, bytes of its own."""
-    if path.is_file() and path.stat().st_nlink > 1:
-        write_whole(path, path.read_bytes())
 
 
 def new_run_id(results: Path, name: str) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli.app import main
+from harness.locks import one_writer
+from harness.records import sealed
 
 
 def _record(number: int, score: float) -> dict:
@@ -146,6 +148,132 @@ def test_a_judgement_that_was_changed_by_hand_is_refused_with_its_line(
     (sheets / "adjudications.jsonl").write_text('{"item_id": ["x"]}\n')
     assert _harness("adjudicate", "import", "--key", sheets / "key.json") == 2
     assert "adjudications.jsonl:1: no judgement" in capsys.readouterr().err
+
+
+@pytest.fixture
+def judged(sheets: Path) -> Path:
+    """The judgements of one rater, taken in."""
+    assert _import(sheets, _fill(sheets, "ann")) == 0
+    return sheets / "adjudications.jsonl"
+
+
+def _import(sheets: Path, *words: object) -> int:
+    return _harness("adjudicate", "import", *words, "--key", sheets / "key.json")
+
+
+def _rows(judged: Path) -> list[dict]:
+    return [json.loads(line) for line in judged.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["checksum", "older version"])
+def test_an_import_after_a_line_without_its_end_begins_a_line_of_its_own(judged, sealed) -> None:
+    sheets, count = judged.parent, len(_rows(judged))
+    if not sealed:
+        rows = ({name: row[name] for name in row if name != "sum"} for row in _rows(judged))
+        judged.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judged.write_bytes(judged.read_bytes().rstrip(b"\n"))
+    assert _import(sheets, _fill(sheets, "bob")) == 0
+    assert len(_rows(judged)) == 2 * count
+    assert _import(sheets) == 0
+
+
+def test_half_a_judgement_is_set_aside_and_its_sheet_imported_again(judged, capsys) -> None:
+    whole, sheets = judged.read_bytes(), judged.parent
+    judged.write_bytes(whole[:-40])
+    assert _import(sheets, sheets / "ann.csv") == 0
+    assert "a half-written judgement (" in capsys.readouterr().err
+    assert judged.read_bytes() == whole
+    assert (sheets / "adjudications.torn").read_bytes() in whole[:-40] + b"\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda line: line.replace(b'"yes"', b'"no"'),
+        lambda line: line.replace(b'"ann"', b'"anm"'),
+        lambda line: line.replace(b'"desired"', b'"undesired"'),
+        lambda line: line.split(b', "sum"')[0] + b"}",
+        lambda line: line + line,
+        lambda line: line[:-30],
+        lambda line: b"\xff",
+    ],
+)
+def test_a_line_that_is_not_as_it_was_taken_in_is_named_and_can_be_set_aside(
+    judged, change, capsys
+) -> None:
+    sheets, lines = judged.parent, judged.read_bytes().splitlines()
+    changed = [lines[0], change(lines[1]), *lines[2:]]
+    judged.write_bytes(b"\n".join(changed))  # nor has the last line its end
+    before = judged.read_bytes(), (sheets / "adjudication.json").read_bytes()
+    assert _import(sheets, sheets / "ann.csv") == 2
+    said = capsys.readouterr().err
+    assert "adjudications.jsonl:2: no judgement as it was taken in" in said
+    assert "--set-aside" in said
+    assert (judged.read_bytes(), (sheets / "adjudication.json").read_bytes()) == before
+    assert _import(sheets, sheets / "ann.csv", "--set-aside") == 0
+    assert sorted(judged.read_bytes().splitlines()) == sorted(lines)
+    assert (sheets / "superseded_adjudications.jsonl").read_bytes() == changed[1] + b"\n"
+    assert _import(sheets) == 0
+
+
+@pytest.mark.parametrize(("old", "new"), [('"yes"', '"yer"'), ('"desired"', '"desire"')])
+def test_a_judgement_of_an_older_version_has_known_labels(judged, old, new, capsys) -> None:
+    rows = ({name: row[name] for name in row if name != "sum"} for row in _rows(judged))
+    judged.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert _import(judged.parent) == 0
+    assert "without a checksum, of an older version" in capsys.readouterr().err
+    judged.write_text(judged.read_text().replace(old, new))
+    assert _import(judged.parent) == 2
+    assert f"'{new[1:-1]}' is not one of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", ["no", "yes"], ids=["another", "the same"])
+def test_two_judgements_of_one_item_by_one_rater_are_refused(judged, change, capsys) -> None:
+    first, whole = _rows(judged)[0], judged.read_bytes()
+    with judged.open("a") as stream:
+        stream.write(json.dumps(sealed(first | {"behavioural_change": change})) + "\n")
+    assert _import(judged.parent) == 2
+    assert f"ann has judged {first['item_id']} on a line before it" in capsys.readouterr().err
+    assert _import(judged.parent, "--set-aside") == 0
+    assert judged.read_bytes() == whole
+
+
+def test_an_import_into_a_copy_leaves_the_original_as_it_was(judged: Path) -> None:
+    copy = judged.with_name("copy.jsonl")
+    copy.hardlink_to(judged)
+    before = copy.read_bytes()
+    assert _import(judged.parent, _fill(judged.parent, "bob")) == 0
+    assert copy.read_bytes() == before != judged.read_bytes()
+
+
+def test_the_outcome_is_the_same_whoever_was_taken_in_first(judged: Path) -> None:
+    sheets, outcome = judged.parent, judged.with_name("adjudication.json")
+    bob = _fill(sheets, "bob", change="no")
+    assert _import(sheets, bob) == 0
+    before = outcome.read_bytes()
+    judged.unlink()
+    assert _import(sheets, bob, sheets / "ann.csv") == 0
+    assert outcome.read_bytes() == before
+
+
+def test_two_imports_do_not_write_at_once(judged, capsys) -> None:
+    before = judged.read_bytes()
+    with one_writer(judged.parent):
+        assert _import(judged.parent, _fill(judged.parent, "bob")) == 3
+    assert "in use by process" in capsys.readouterr().err
+    assert judged.read_bytes() == before
+    assert _import(judged.parent, judged.parent / "bob.csv") == 0
+
+
+def test_a_key_that_was_changed_is_refused(sheets: Path, run: Path, tmp_path, capsys) -> None:
+    key = sheets / "key.json"
+    whole = key.read_text(encoding="utf-8")
+    key.write_text(whole.replace('"solo_side": "A"', '"solo_side": "B"', 1), encoding="utf-8")
+    assert key.read_text(encoding="utf-8") != whole
+    assert _import(sheets, _fill(sheets, "ann")) == 2
+    assert "the key was changed after the export" in capsys.readouterr().err
+    assert _harness("adjudicate", "export", run, "-o", tmp_path / "again") == 0
+    assert (tmp_path / "again" / "key.json").read_text(encoding="utf-8") == whole
 
 
 def test_one_bad_file_keeps_a_good_one_out(sheets: Path) -> None:

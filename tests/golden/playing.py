@@ -17,6 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 from unittest import mock
 
+from harness.locks import LOCK
+
 from .cases import Case
 from .folders import FOLDERS, ROOT
 
@@ -74,9 +76,9 @@ def play(case: Case, folder: Path) -> dict[str, str]:
 
 
 def _written(folder: Path) -> Iterator[tuple[str, str]]:
-    """Name and text of each file that is younger than what was laid out."""
+    """Name and text of each file that is younger than what was laid out; a lock names a process."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        if path.stat().st_mtime_ns != _LAID_OUT_NS:
+        if path.stat().st_mtime_ns != _LAID_OUT_NS and path.name != LOCK:
             text = path.read_bytes().decode("utf-8", "backslashreplace")
             yield str(path.relative_to(folder)), normalised(text, folder)
 
