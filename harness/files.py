@@ -36,6 +36,7 @@ LARGEST = 256 << 20
 """Bytes of an object in a file, or of a line."""
 _GIVEN = ("/dev/fd/", "/dev/null", "/dev/stdin", "/proc/")  # names of what a caller pipes in
 _T = TypeVar("_T")
+_Check = Callable[[Path], object] | None
 
 
 def write_whole(
@@ -44,7 +45,7 @@ def write_whole(
     *,
     parents: bool = False,
     private: bool = False,
-    check: Callable[[Path], object] | None = None,
+    check: _Check = None,
 ) -> None:
     """Replace ``path`` by ``content``; text is UTF-8, its line ends stay as they are.
 
@@ -108,13 +109,15 @@ def json_text(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=2, default=str) + "\n"
 
 
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, parents: bool = False) -> None:
+def write_rows(
+    path: Path, rows: Iterable[Mapping[str, Any]], *, parents: bool = False, check: _Check = None
+) -> None:
     """Replace ``path`` by one line of ASCII JSON for each row, taken one at a time.
 
-    ASCII, because an answer may hold what UTF-8 cannot (a lone surrogate). When ``rows`` raises,
-    ``path`` stays as it was.
+    ASCII, because an answer may hold what UTF-8 cannot (a lone surrogate). When ``rows`` raises, or
+    ``check`` as in `write_whole`, ``path`` stays as it was.
     """
-    with _replacing(path, parents=parents) as stream:
+    with _replacing(path, parents=parents, check=check) as stream:
         stream.writelines(f"{json.dumps(row)}\n".encode("ascii") for row in rows)
 
 
@@ -182,11 +185,7 @@ def _is_left(path: Path) -> bool:
 
 @contextmanager
 def _replacing(
-    path: Path,
-    *,
-    parents: bool,
-    private: bool = False,
-    check: Callable[[Path], object] | None = None,
+    path: Path, *, parents: bool, private: bool = False, check: _Check = None
 ) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -5,6 +5,7 @@ Apart from `harness.jobs.run_numbers`, whose verbs need no scorer and no tasks.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from harness.records import (
     METADATA,
     PROMPT_HASHES,
     RECORDS,
+    RunFiles,
     first_record,
     iter_values,
     keep_tasks,
@@ -123,33 +125,39 @@ def rescore_run(run: Path, profile: str, tasks: Path | None, out: Path | None, s
     if (folder / RECORDS).resolve() == files.records_path.resolve():
         raise UsageError("--out is the run itself, whose records must stay", file=folder)
     try:
-        write_rows(folder / RECORDS, work.rows(), parents=True)
+        # the records get their name last: a folder that has them has all that tells of them
+        rest = partial(_write_rest, folder, files, population, work)
+        write_rows(folder / RECORDS, work.rows(), parents=True, check=lambda _: rest())
     finally:
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+    named = sorted({task.scorer for task in population.tasks if task.scorer.startswith(PYTHON)})
+    kept = f"code of the run's author is not run, its scores stay: {', '.join(named)}"
+    remarks = [] if work.own or not named else [f"{kept} (--tasks FOLDER runs that of yours)"]
+    return Done(work.lines(folder, show), work.profiles.as_json(), remarks=remarks)
+
+
+def _write_rest(folder: Path, files: RunFiles, population: Population, work: _Rescoring) -> None:
+    """All but the records of a run that was scored again, once every record was."""
     origin = {
         "records": str(files.records_path),
         "sha256": sha256_of(files.records_path),
         "stored_profiles": sorted(work.before),
-        "profile": chosen,
+        "profile": work.profile,
         "scorers": scorer_versions(),
     }
-    comparison = work.profiles.as_json()
-    write_json(folder / _COMPARISON, {**comparison, "rescored_from": origin})
-    if files.metadata:  # with these the folder is a run
-        for pattern in ("startup_*.json", CANDIDATES, PROMPT_HASHES):
-            for carried in files.folder.glob(pattern):
-                write_whole(folder / carried.name, carried.read_bytes())
-        keep_tasks(folder, (task.file for task in population.tasks))
-        spec = {**files.spec, "score_profile": chosen}
-        told = {"task_files": population.files, "rescored_from": origin}
-        metadata = {**files.metadata, "resolved_spec": spec, **told}
-        if planned := plan_again(replace(files, metadata=metadata)):
-            metadata["fingerprint"] = planned[0]
-        if "plan_sha256" in metadata:
-            metadata["plan_sha256"] = plan_seal(metadata)
-        write_json(folder / METADATA, metadata)
-    named = sorted({task.scorer for task in population.tasks if task.scorer.startswith(PYTHON)})
-    kept = f"code of the run's author is not run, its scores stay: {', '.join(named)}"
-    remarks = [] if work.own or not named else [f"{kept} (--tasks FOLDER runs that of yours)"]
-    return Done(work.lines(folder, show), comparison, remarks=remarks)
+    write_json(folder / _COMPARISON, {**work.profiles.as_json(), "rescored_from": origin})
+    if not files.metadata:
+        return
+    for pattern in ("startup_*.json", CANDIDATES, PROMPT_HASHES):  # with these it is a run
+        for carried in files.folder.glob(pattern):
+            write_whole(folder / carried.name, carried.read_bytes())
+    keep_tasks(folder, (task.file for task in population.tasks))
+    spec = {**files.spec, "score_profile": work.profile}
+    told = {"task_files": population.files, "rescored_from": origin}
+    metadata = {**files.metadata, "resolved_spec": spec, **told}
+    if planned := plan_again(replace(files, metadata=metadata)):
+        metadata["fingerprint"] = planned[0]
+    if "plan_sha256" in metadata:
+        metadata["plan_sha256"] = plan_seal(metadata)
+    write_json(folder / METADATA, metadata)

@@ -180,6 +180,17 @@ def test_the_new_folder_carries_what_validation_needs_and_says_where_it_came_fro
     assert origin["scorers"]["refusal/paper"] >= 1
 
 
+@pytest.mark.parametrize("last", ["metadata.json", "startup_standard_m.json"])
+def test_a_folder_that_could_not_be_written_whole_has_no_records(run: Path, last: str):
+    in_the_way = run / "rescored/paper" / last
+    in_the_way.mkdir(parents=True)
+    assert _run("score", run, "--profile", "paper") == 3
+    assert not (in_the_way.parent / "vllm_records.jsonl").exists()
+    in_the_way.rmdir()
+    assert _run("score", run, "--profile", "paper") == 0
+    assert len(_rows(in_the_way.parent / "vllm_records.jsonl")) == 4
+
+
 def test_summarize_reads_the_new_folder_as_a_run(run: Path, capsys: pytest.CaptureFixture[str]):
     _run("score", run, "--profile", "paper")
     assert _run("summarize", run / "rescored/paper", "--json") == 0
