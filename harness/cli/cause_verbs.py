@@ -222,6 +222,7 @@ def bench(
     blocks: Annotated[int, Option(help="Blocks of a server lifetime each arm; 5 at least.")] = 5,
     results: Results = RESULTS,
     out: _Table = None,
+    fresh: _Fresh = False,
     as_json: _AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -236,4 +237,5 @@ def bench(
       harness bench --profile controlled --axis "attention=FA3|FA2|TRITON_ATTN"
     """
     sizes = jobs.runs.read_sizes(concurrent, "--concurrent", least=1, most=4096)
-    tell(jobs.benching.bench(loaded, axis, sizes, blocks, results, out, quiet=quiet), as_json)
+    asked = jobs.benching.bench(loaded, axis, sizes, blocks, results, out, fresh=fresh, quiet=quiet)
+    tell(asked, as_json)

@@ -5,6 +5,7 @@
 
 from harness.conduct.conductor import Conclusion, RunOptions, concluded, run, with_server
 from harness.conduct.lifetime import Work, sigterm_is_interrupt
+from harness.conduct.one_server import insist_on_one_server
 from harness.conduct.prepare import CandidateSource, Prepared, prepare
 from harness.conduct.progress import ConsoleProgress, RunProgress
 from harness.conduct.workers import HERE
@@ -19,6 +20,7 @@ __all__ = [
     "RunProgress",
     "Work",
     "concluded",
+    "insist_on_one_server",
     "prepare",
     "run",
     "sigterm_is_interrupt",

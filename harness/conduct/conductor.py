@@ -87,6 +87,7 @@ class RunOptions:
             cut into parts where there would be fewer servers than may run: `HERE`, or a Ray cluster
             as `of_a_cluster` takes it; ``None`` without.
         before_done: what else a run has to leave before it counts as done, from its folder.
+        beside: folders whose answers are compared with the run's: one server has to answer all.
     """
 
     results: Path
@@ -97,6 +98,7 @@ class RunOptions:
     place: int = 0
     workers: str | None = None
     before_done: Callable[[Path], object] = Path
+    beside: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ def _attended(
         _insist_on_hope(folder, progress, retry_errors=options.retry_errors)
         open_logbook(folder.path / "harness.jsonl")
         structlog.contextvars.bind_contextvars(run_id=folder.run_id)
-        metadata = Metadata(folder, prepared, site, kind=options.kind)
+        metadata = Metadata(folder, prepared, site, kind=options.kind, beside=options.beside)
         bench = Bench(prepared.spec, folder, site, progress, metadata)
         try:
             yield prepared, bench, metadata

@@ -12,10 +12,16 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from harness.conduct.one_server import (
+    differences,
+    insist_on_one_server,
+    releases,
+    told_here,
+)
 from harness.conduct.prepare import Prepared
 from harness.conduct.site import Site
 from harness.conduct.stream import ServerTold
-from harness.errors import EnvironmentError_, HarnessError, UsageError, shown
+from harness.errors import EnvironmentError_, HarnessError, UsageError
 from harness.hostile import shaped
 from harness.machine import (
     git_commit,
@@ -109,10 +115,26 @@ class Learns(Protocol):
 
 
 class Metadata:
-    """The file of one run, kept current while it works."""
+    """The file of one run, kept current while it works.
 
-    def __init__(self, folder: RunFolder, prepared: Prepared, site: Site, *, kind: str) -> None:
+    Args:
+        beside: folders whose answers are compared with the run's: one server has to answer all.
+
+    Raises:
+        UsageError: the run's records, or those beside it, are of another server.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        prepared: Prepared,
+        site: Site,
+        *,
+        kind: str,
+        beside: Sequence[Path] = (),
+    ) -> None:
         self._folder = folder
+        self._beside = beside
         self._site = site
         self._clock = _ahead_s()
         session = Session(
@@ -126,6 +148,8 @@ class Metadata:
         known = read_own(folder, NAME, RunFacts)
         if known is not None:
             _insist_on_the_same(known, prepared, site, folder.path / NAME)
+        if beside:
+            insist_on_one_server(beside, told_here(prepared, site))
         self._facts = known or _first_facts(folder.run_id, prepared, site, kind, session)
         if known is None:
             self._facts.plan_sha256 = plan_seal(msgspec.to_builtins(self._facts, enc_hook=str))
@@ -151,7 +175,10 @@ class Metadata:
         """
         facts, before = self._facts, self._facts.versions.get("vllm")
         if facts.device is not None and told.vllm not in (None, before):
-            raise _another(self._folder.path / NAME, [f"vLLM: {before}, now {told.vllm}"])
+            raise _another(
+                self._folder.path / NAME, [f"vLLM: {before}, now {told.vllm}"], facts.kind
+            )
+        insist_on_one_server(self._beside, releases({"vllm": told.vllm}))
         facts.versions |= self._site.versions()
         facts.versions |= told.packages
         facts.versions["vllm"] = told.vllm or facts.versions.get("vllm")
@@ -202,40 +229,45 @@ def _insist_on_the_same(known: RunFacts, prepared: Prepared, site: Site, file: P
         UsageError: with each difference.
     """
     if known.does_not_count is not UNSET:
-        raise UsageError(f"this run does not count: {known.does_not_count}", file=file, hint=_NEW)
+        what, hint = f"this run does not count: {known.does_not_count}", _new(known.kind)
+        raise UsageError(what, file=file, hint=hint)
     spec, differing = prepared.spec, list[str]()
     if known.fingerprint != prepared.fingerprint:
         now = experiment_of(spec.model_dump(mode="json"))
-        differing += _differences(_leaves(known.resolved_spec), _leaves(now))
+        differing += differences(_leaves(known.resolved_spec), _leaves(now))
         weights = {f"weights of {name}": sha for name, sha in known.model_files.items()}
         now = {f"weights of {name}": sha for name, sha in prepared.model_files.items()}
-        differing += _differences(weights, now)
+        differing += differences(weights, now)
         differing = differing or ["the candidates, or the prompts of their tasks"]
     if known.task_files is not UNSET:
-        tasks = _differences(known.task_files, prepared.population.files, "task file ")
+        tasks = differences(known.task_files, prepared.population.files, "task file ")
         differing += tasks if known.fingerprint == prepared.fingerprint else []
     if known.server_files is not UNSET:
-        differing += _differences(known.server_files, prepared.server_files, "the server's ")
+        differing += differences(known.server_files, prepared.server_files, "the server's ")
     if known.scorers is not UNSET:
-        differing += _differences(known.scorers, scorer_versions(), "scorer ")
+        differing += differences(known.scorers, scorer_versions(), "scorer ")
     if known.image is not UNSET and site.image is not None:
         names = ("reference", "image_id")
         image = {name: told for name in names if (told := known.image.get(name)) is not None}
-        differing += _differences(image, site.image.to_json(), "image ")
+        differing += differences(image, site.image.to_json(), "image ")
     if known.device is not None:  # before that these are the harness's own packages
-        differing += _differences(_releases(known.versions), _releases(site.server_packages(spec)))
+        differing += differences(releases(known.versions), releases(site.server_packages(spec)))
     if differing:
-        raise _another(file, differing)
+        raise _another(file, differing, known.kind)
 
 
-_NEW = "choose another --run-id, or --fresh for a new run"
+def _new(kind: str) -> str:
+    """What begins anew; a verb that names its folders itself has no ``--run-id``."""
+    if kind in ("run", "scan"):
+        return "choose another --run-id, or --fresh for a new run"
+    return "choose another --results" if kind == "shrink" else "--fresh for new runs"
 
 
-def _another(file: Path, differing: Sequence[str]) -> UsageError:
+def _another(file: Path, differing: Sequence[str], kind: str) -> UsageError:
     return UsageError(
         "the run's records were made otherwise: it asks other questions, or of another server",
         file=file,
-        hint=f"give what it was started with, or {_NEW}",
+        hint=f"give what it was started with, or {_new(kind)}",
         detail=tuple(differing),
     )
 
@@ -246,21 +278,6 @@ def _leaves(value: Any, name: str = "") -> dict[str, Any]:
         return {name: value}
     inner = (_leaves(held, f"{name}.{key}" if name else key) for key, held in value.items())
     return {path: leaf for one in inner for path, leaf in one.items()}
-
-
-def _releases(versions: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Versions, of vLLM without its local part: a log tells it and a package may not."""
-    whole = {"vllm": (versions.get("vllm") or "").partition("+")[0]}
-    return {name: told for name, told in (dict(versions) | whole).items() if told}
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], what: str = "") -> list[str]:
-    """What both tell and tell otherwise."""
-    return [
-        f"{what}{name}: {shown(before[name])}, now {shown(now[name])}"
-        for name in before
-        if name in now and before[name] != now[name]
-    ]
 
 
 def _first_facts(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations, cycle, islice
+from itertools import combinations, cycle, islice, product
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,25 @@ import msgspec
 from harness import conduct
 from harness.cause import FEWEST_BLOCKS, Axis, Cost, Reading, costs
 from harness.errors import UsageError, shown
-from harness.files import read_json, write_json
-from harness.hostile import shaped
+from harness.files import write_rows
 from harness.jobs import Done
 from harness.jobs.certifying import Asked, rows_of
+from harness.jobs.experiment_proof import insist_on_proof, starts_of
 from harness.jobs.matrix_cells import Cells, read_axes
 from harness.jobs.together import Turns, side_by_side
 from harness.plan import Lifetime
-from harness.records import Answer, read_run_files
+from harness.records import Answer, new_run_id, read_run_files, read_sealed, sealed
+from harness.refused import insist_on_place
 from harness.replay import Dispatcher
 from harness.report import bench_document, write_document
 from harness.settings import LoadedSpec
-from harness.words import DispatchMode
+from harness.words import DispatchMode, Mode
 
 _Server = tuple[int, str]
 """The block and the arm of a server lifetime."""
 _FORMATS = ("md", "json", "html")
+_READINGS = "readings.jsonl"
+_ANEW = "the readings were changed: --fresh measures anew"
 _ALONE = 3
 """Prompts that are asked alone in a block, for the first token and the time of each."""
 
@@ -44,6 +47,7 @@ def bench(
     results: Path,
     out: Path | None,
     *,
+    fresh: bool,
     quiet: bool,
 ) -> Done:
     """Measure blocks of one lifetime an arm; a block that is there is not measured again.
@@ -52,8 +56,8 @@ def bench(
     measured one after the other, with the others idle; then start-up is not measured.
 
     Raises:
-        UsageError: an axis, be it one that changes nothing of the server, or fewer blocks than an
-            interval takes.
+        UsageError: an axis, be it one that changes nothing of the server, fewer blocks than an
+            interval takes, or readings that are there and were changed or are of another server.
         HarnessError: as `harness.conduct.run`.
     """
     if blocks < FEWEST_BLOCKS:
@@ -63,10 +67,13 @@ def bench(
     # turned from block to block: A B, B A, A B …
     turned = (read.values[:: 1 if block % 2 else -1] for block in range(1, blocks + 1))
     servers = [(block, arm) for block, arms in enumerate(turned, 1) for arm in arms]
-    bench = _Bench(cells, read, concurrent)
+    bench = _Bench(cells, read, concurrent, new_run_id(results, "") if fresh else "")
     bench.insist_apart()
-    bench.ahead(servers)
-    readings = [reading for server in servers for reading in bench.lifetime(server)]
+    there = bench.there(servers)
+    bench.ahead([server for server in servers if server not in there])
+    readings = [
+        reading for server in servers for reading in there.get(server) or bench.lifetime(server)
+    ]
     found = costs(readings, read.base)
     lines = [f"cost of {read.name} over {read.base}, {blocks} blocks", *map(_line, found)]
     if out is not None:
@@ -95,6 +102,8 @@ class _Bench:
     cells: Cells
     axis: Axis
     concurrent: Sequence[int]
+    anew: str = ""
+    plans: dict[str, conduct.Prepared] = field(default_factory=dict)
 
     def insist_apart(self) -> None:
         """Refuse an axis of which two values ask the same server in the same way.
@@ -110,35 +119,82 @@ class _Bench:
                 hint += "mode or attention; harness matrix has schedule and width"
                 raise UsageError(f"--axis {self.axis.name}: {what}", hint=hint)
 
-    def ahead(self, servers: Sequence[_Server]) -> None:
+    def there(self, servers: Sequence[_Server]) -> dict[_Server, list[Reading]]:
+        """What was measured already.
+
+        Raises:
+            UsageError: a file is damaged, of another server, or was changed; or a folder is where
+                one is to be.
+        """
+        found = {}
+        for server in servers:
+            kept = self._kept(server)
+            if kept.is_file():
+                found[server] = self._read(kept, server)
+            else:
+                insist_on_place(kept)
+        for arm in self.axis.values:
+            conduct.insist_on_one_server(self._compared(arm, found))
+        return found
+
+    def ahead(self, left: Sequence[_Server]) -> None:
         """Have as many whole blocks up at once as may overlap, and measure one after the other."""
         arms = len(self.axis.values)
         width = self.cells.loaded.spec.server.overlap // arms * arms
-        left = [server for server in servers if not self._read(server)]
         for first in range(0, len(left), width) if width else ():
             chunk = left[first : first + width]
             turns = Turns(len(chunk))
-            works = [partial(self._beside, turns, one) for one in enumerate(chunk)]
+            works = [partial(self._at_once, turns, one) for one in enumerate(chunk)]
             side_by_side(works, width, turns.fail)
 
-    def _beside(self, turns: Turns, one: tuple[int, _Server], place: int) -> None:
+    def _compared(self, arm: str, servers: Iterable[_Server]) -> tuple[Path, ...]:
+        """The folders of those that have to be one server with an arm's, but for the axis."""
+        several = self.cells.has_several_servers
+        own = [one for one in servers if one[1] == arm or not several]
+        return tuple(self._kept(one).parent for one in own)
+
+    def _at_once(self, turns: Turns, one: tuple[int, _Server], place: int) -> None:
         number, server = one
         self.lifetime(server, place, (turns, number))
 
     def _kept(self, server: _Server) -> Path:
         prepared, (block, arm) = self._prepared(server), server
-        # servers that run already are no part of a fingerprint: the arm tells them apart
-        waves = hashlib.sha256(repr((self.concurrent, arm)).encode()).hexdigest()[:8]
+        # servers that run already are no part of a fingerprint: the arm tells them apart; and a
+        # plan has not every prompt that is asked
+        tasks = sorted(prepared.population.files.values())
+        told = repr((self.concurrent, arm, tasks, self.anew))
+        waves = hashlib.sha256(told.encode()).hexdigest()[:8]
         name = f"{prepared.spec.name}-bench-{prepared.fingerprint[:8]}-{waves}-{block}"
-        return self.cells.results / name / "readings.json"
+        return self.cells.results / name / _READINGS
 
-    def _read(self, server: _Server) -> list[Reading]:
-        """What was measured of it already; nothing where it was not."""
-        kept = self._kept(server)
-        return _there(kept, server) if kept.is_file() else []
+    def _read(self, kept: Path, server: _Server) -> list[Reading]:
+        """The readings of a lifetime that was measured already.
+
+        Raises:
+            UsageError: the file is damaged, of another server, or not proven.
+        """
+        found = list(read_sealed(kept, _Line, what="no reading", hint=_ANEW))
+        seen = set[str]()
+        for place, (line, one) in enumerate(found, 1):
+            of = (one.block, one.arm) == server and 0 < one.value < inf and one.measure not in seen
+            if not of or (one.row, one.rows) != (place, len(found)):
+                what = f"no reading, or another one than number {place} of its own block and arm"
+                raise UsageError(what, file=kept, line=line, hint=_ANEW)
+            seen.add(one.measure)
+        if not found:
+            raise UsageError("it holds no readings", file=kept, hint=_ANEW)
+        rest_on = {one.start for _, one in found}
+        insist_on_proof(kept.parent, self._mode(server), rest_on, _ANEW)
+        return [Reading(one.block, one.arm, one.measure, one.unit, one.value) for _, one in found]
+
+    def _mode(self, server: _Server) -> Mode:
+        return self._prepared(server).plan.lifetimes[0].mode
 
     def _prepared(self, server: _Server) -> conduct.Prepared:
-        return conduct.prepare(self._spec_of(server[1]), source=rows_of(self.cells.asked))
+        arm = server[1]
+        if arm not in self.plans:
+            self.plans[arm] = conduct.prepare(self._spec_of(arm), source=rows_of(self.cells.asked))
+        return self.plans[arm]
 
     def _spec_of(self, arm: str) -> LoadedSpec:
         cell = () if arm == self.axis.base else ((self.axis.name, arm),)
@@ -147,10 +203,10 @@ class _Bench:
     def lifetime(
         self, server: _Server, place: int = 0, turn: tuple[Turns, int] | None = None
     ) -> list[Reading]:
-        """The readings of one arm in one block, from its folder where they are there."""
+        """The readings of one arm in one block, from its folder where it was measured ahead."""
         kept, prepared = self._kept(server), self._prepared(server)
-        if there := self._read(server):
-            return there
+        if kept.is_file():
+            return self._read(kept, server)
         found: list[Reading] = []
         texts = [prompt.text for prompt in prepared.population.prompts]
 
@@ -163,40 +219,31 @@ class _Bench:
                 turn[0].over(turn[1])
 
         where = self.cells.results, kept.parent.name
-        options = conduct.RunOptions(*where, kind="bench", place=place)
+        others = product(range(1, server[0] + 1), self.axis.values)
+        beside = self._compared(server[1], (one for one in others if self._kept(one).is_file()))
+        options = conduct.RunOptions(*where, kind="bench", place=place, beside=beside)
         quiet = self.cells.quiet or turn is not None
         progress = conduct.RunProgress() if quiet else conduct.ConsoleProgress(told=self.cells.told)
         folder = conduct.with_server(prepared, options, progress, work)
-        starts = [one for startup in read_run_files(folder).startups for one in startup.starts]
+        starts = starts_of(read_run_files(folder), self._mode(server))
         ready = starts[-1].ready_after_s if starts and turn is None else None
         if ready:
             found.insert(0, Reading(*server, "start-up", "s", ready))
-        write_json(folder / kept.name, {"readings": msgspec.to_builtins(found)})
+        start = len(starts) or None
+        rows = (
+            {**msgspec.to_builtins(one), "start": start, "row": place, "rows": len(found)}
+            for place, one in enumerate(found, 1)
+        )
+        write_rows(folder / kept.name, map(sealed, rows))
         return found
 
 
-class _Readings(msgspec.Struct):
-    readings: list[Reading]
+class _Line(Reading, frozen=True, kw_only=True):
+    """A line of a file of readings: the start that gave it, which line it is, and of how many."""
 
-
-def _there(path: Path, server: _Server) -> list[Reading]:
-    """The readings of a lifetime that was measured already.
-
-    Raises:
-        UsageError: the file is damaged, or of another server.
-    """
-    hint = "remove it, and the same command measures again"
-    try:
-        found = shaped(read_json(path), _Readings).readings
-    except msgspec.ValidationError as error:
-        raise UsageError(f"holds no readings: {error}", file=path, hint=hint) from None
-    if (
-        not all((one.block, one.arm) == server and 0 < one.value < inf for one in found)
-        or not found
-    ):
-        what = "holds no readings, or others than times and rates of its own block and arm"
-        raise UsageError(what, file=path, hint=hint)
-    return found
+    start: int | None
+    row: int
+    rows: int
 
 
 async def _measured(

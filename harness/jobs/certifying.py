@@ -71,6 +71,11 @@ def certify_stack(
         works.append(
             (prepared, conduct.RunOptions(results, run_id, retry_errors=True, kind="certify"))
         )
+    all_ids = [str(options.run_id) for _, options in works]
+    works = [
+        (one, replace(own, beside=tuple(results / name for name in all_ids if name != own.run_id)))
+        for one, own in works
+    ]
     at_once(works)
     told = set[str]()
     folders = [conducted(*work, quiet=quiet, told=told).folder for work in works]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -11,14 +11,13 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from harness import conduct
-from harness.errors import GateFailed, UsageError
+from harness.errors import GateFailed, UsageError, shown
 from harness.experiments import Row
-from harness.files import append_bytes, read_lines, write_json, write_rows
-from harness.hostile import shaped
+from harness.files import write_json, write_rows
 from harness.jobs import Done
 from harness.jobs.certifying import Asked, rows_of
 from harness.jobs.experiment_proof import insist_on_proof, starts_of
-from harness.records import LineFault, is_sealed, read_run_files, sealed, value_of
+from harness.records import add_aside, read_run_files, read_sealed, sealed
 from harness.refused import insist_on_place
 from harness.settings import LoadedSpec
 from harness.words import Mode
@@ -27,6 +26,8 @@ R = TypeVar("R", bound=Row)
 ROWS = {"trace": "trace.jsonl", "sample": "samples.jsonl"}
 """The file of each experiment's rows; it is there when all rows of its mode are."""
 _ANEW = "the rows were changed: --fresh asks anew"
+Due = Mapping[str, object]
+"""What tells a row from the others: fields, with what they have to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,45 +43,61 @@ class Experiment(Generic[R]):
     results: Path
     quiet: bool
 
-    def of_mode(
+    def of_modes(
         self,
         loaded: LoadedSpec,
-        mode: Mode,
         asked: Asked,
-        count: Callable[[conduct.Prepared], int],
-        work: Callable[[conduct.Prepared, list[R]], conduct.Work],
-    ) -> tuple[Path, list[R]]:
-        """The file and the rows of one mode, from its folder where they are there already.
+        due: Callable[[conduct.Prepared], Sequence[Due]],
+        work: Callable[[Mode, conduct.Prepared, list[R]], conduct.Work],
+    ) -> tuple[list[Path], list[R]]:
+        """The file of each mode, and the rows of all, from its folder where they are there already.
 
         A mode of which any row is in vain is asked again, whole; its old rows are set aside.
 
         Args:
             asked: what the plan of its server has.
-            count: how many rows are due.
+            due: what the rows of a mode are of, in their order.
             work: does the work with the server of a plan, and appends to the rows.
 
         Raises:
-            UsageError: the rows that are there are not those that are due, or a folder is where
-                they are to be, of this mode or a later one.
+            UsageError: the rows that are there are not those that are due or are of several
+                servers, or a folder is where they are to be.
             HarnessError: as `harness.conduct.with_server`.
         """
-        if mode is loaded.spec.modes[0]:  # a later one's rows too must have a place
-            for later in loaded.spec.modes[1:]:
-                self._prepared(loaded, later, asked)
-        prepared, place = self._prepared(loaded, mode, asked)
-        if place.is_file():
-            there = self._read(place, mode, count(prepared))
-            if not any(row.in_vain for row in there):
-                return place, there
+        plans = {mode: self._prepared(loaded, mode, asked) for mode in loaded.spec.modes}
+        there = {
+            mode: self._read(place, mode, due(prepared))
+            for mode, (prepared, place) in plans.items()
+            if place.is_file()
+        }
+        conduct.insist_on_one_server([plans[mode][1].parent for mode in there])
+        for mode, (prepared, place) in plans.items():
+            if mode not in there or any(row.in_vain for row in there[mode]):
+                beside = tuple(plans[other][1].parent for other in there if other is not mode)
+                there[mode] = self._asked(prepared, place, mode, beside, work)
+        files = [place for _, place in plans.values()]
+        return files, [row for mode in plans for row in there[mode]]
+
+    def _asked(
+        self,
+        prepared: conduct.Prepared,
+        place: Path,
+        mode: Mode,
+        beside: tuple[Path, ...],
+        work: Callable[[Mode, conduct.Prepared, list[R]], conduct.Work],
+    ) -> list[R]:
+        """The rows of a mode, asked of a server that has to be the one of those beside."""
         rows: list[R] = []
-        options = conduct.RunOptions(self.results, place.parent.name, kind=self.name)
+        name = place.parent.name
+        options = conduct.RunOptions(self.results, name, kind=self.name, beside=beside)
         progress = conduct.RunProgress() if self.quiet else conduct.ConsoleProgress()
-        conduct.with_server(prepared, options, progress, work(prepared, rows))
+        conduct.with_server(prepared, options, progress, work(mode, prepared, rows))
         start = len(starts_of(read_run_files(place.parent), mode)) or None
         if place.is_file():
-            append_bytes(place.with_name(f"superseded_{place.name}"), place.read_bytes())
+            old = place.read_bytes().splitlines(keepends=True)
+            add_aside(place.with_name(f"superseded_{place.name}"), old)
         write_rows(place, (sealed(msgspec.to_builtins(row) | {"start": start}) for row in rows))
-        return place, rows
+        return rows
 
     def _prepared(
         self, loaded: LoadedSpec, mode: Mode, asked: Asked
@@ -97,21 +114,18 @@ class Experiment(Generic[R]):
             insist_on_place(place)
         return prepared, place
 
-    def _read(self, place: Path, mode: Mode, count: int) -> list[R]:
-        """The rows of a file, all that are due, each as it was written."""
-        rows = list[R]()
-        for line, data in read_lines(place):
-            try:
-                if not is_sealed(data):
-                    raise LineFault("it does not end in its checksum")
-                rows.append(shaped(value_of(data), self.row))
-            except (LineFault, msgspec.ValidationError) as error:
-                raise UsageError(
-                    f"no row of this experiment: {error}", file=place, line=line, hint=_ANEW
-                ) from error
-        if len(rows) != count or any(row.mode is not mode for row in rows):
-            what = f"{len(rows)} rows, and {count} of {mode.words} mode are due"
+    def _read(self, place: Path, mode: Mode, due: Sequence[Due]) -> list[R]:
+        """The rows of a file, all that are due in their order, each as it was written."""
+        found = list(read_sealed(place, self.row, what="no row of this experiment", hint=_ANEW))
+        for (line, row), wanted in zip(found, due, strict=False):
+            for name, value in {"mode": mode, **wanted}.items():
+                if (told := getattr(row, name)) != value:
+                    what = f"its {name} is {shown(told)}, and {shown(value)} is due here"
+                    raise UsageError(what, file=place, line=line, hint=_ANEW)
+        if len(found) != len(due):
+            what = f"{len(found)} rows, and {len(due)} of {mode.words} mode are due"
             raise UsageError(what, file=place, hint=_ANEW)
+        rows = [row for _, row in found]
         _insist_on_one_start(place, [row.start for row in rows])
         insist_on_proof(place.parent, mode, {row.start for row in rows}, _ANEW)
         return rows

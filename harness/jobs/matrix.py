@@ -59,6 +59,7 @@ def matrix(
     if crossed:
         _cross(explorer, read)
     found = explorer.attribute()
+    cells.insist_on_one_server()
     known = _known(found, cells)
     lines = list(_lines(found, known))
     if out is not None:

@@ -195,6 +195,7 @@ class Cells:
         folders: the runs of each cell so far.
         anew: what the runs' names end in, where none that is there may be taken up.
         told: what its runs have remarked.
+        first: the folder of the base's first run, once it is known.
     """
 
     loaded: LoadedSpec
@@ -205,6 +206,7 @@ class Cells:
     folders: dict[Cell, list[Path]] = field(default_factory=dict)
     anew: str = ""
     told: set[str] = field(default_factory=set)
+    first: list[Path] = field(default_factory=list)
 
     def spec_of(self, cell: Cell) -> tuple[LoadedSpec, Asked]:
         """The spec and the rows of a cell."""
@@ -250,7 +252,33 @@ class Cells:
         mark = hashlib.sha256("".join((name, *there)).encode()).hexdigest()[:6]
         name = f"{_SAFE.sub('_', name)[:40]}-{mark}" if cell or there else name
         run_id = f"{loaded.spec.name}-matrix-{prepared.fingerprint[:8]}-{name}-{number}{self.anew}"
-        return prepared, conduct.RunOptions(self.results, run_id, retry_errors=True, kind="matrix")
+        options = conduct.RunOptions(self.results, run_id, retry_errors=True, kind="matrix")
+        return prepared, replace(options, beside=self._beside(cell, number, run_id))
+
+    def _beside(self, cell: Cell, number: int, run_id: str) -> tuple[Path, ...]:
+        """The base's first run: all are compared with the base, but servers are an axis."""
+        if self.has_several_servers:
+            return ()
+        if not self.first and not cell and number == 1:
+            self.first.append(self.results / run_id)
+            return ()
+        if not self.first:
+            self.work_of((), 1)
+        return tuple(self.first)
+
+    def insist_on_one_server(self) -> None:
+        """Refuse runs that were there and are of several servers, where none are an axis.
+
+        Raises:
+            UsageError: with what differs.
+        """
+        if not self.has_several_servers:
+            conduct.insist_on_one_server([one for of in self.folders.values() for one in of])
+
+    @property
+    def has_several_servers(self) -> bool:
+        """Whether the axes name servers that run already, which need not be one."""
+        return any(axis.name == "server" for axis in self.axes)
 
     def ahead(self, lifetimes: Iterable[tuple[Cell, int]]) -> None:
         """Ask side by side for what will be asked."""

@@ -19,7 +19,7 @@ from harness.experiments import (
 )
 from harness.jobs import Done
 from harness.jobs.certifying import Asked
-from harness.jobs.experiment_runs import Experiment, ended
+from harness.jobs.experiment_runs import Due, Experiment, ended
 from harness.numbers import count_of, p_equals, percent
 from harness.plan import Lifetime, PlannedRecord
 from harness.records import Answer, Witness, new_run_id
@@ -57,15 +57,7 @@ def sample(
         raise UsageError("a prompt list has one seed for all its prompts", hint=hint)
     mark = f"{samples} {new_run_id(results, '') if fresh else ''}"
     drawn = Experiment("sample", SampleRow, mark, results, quiet)
-    rows: list[SampleRow] = []
-    files = []
-    for mode in loaded.spec.modes:
-        work = partial(_draws, mode, samples)
-        file, found = drawn.of_mode(
-            loaded, mode, asked, lambda prepared: len(prepared.plan.records) * samples, work
-        )
-        files.append(file)
-        rows += found
+    files, rows = drawn.of_modes(loaded, asked, partial(_due, samples), partial(_draws, samples))
     came_to = sampled(rows)
     prompts = len({row.key for row in rows})
     lines = [
@@ -78,8 +70,24 @@ def sample(
     return ended(lines, files, rows, came_to, came_to.gaps, out)
 
 
+def _due(samples: int, prepared: conduct.Prepared) -> list[Due]:
+    """What each draw of a mode is of, in the order of `_draws`."""
+    (lifetime,) = prepared.plan.lifetimes
+    return [
+        {
+            "key": prompt.key,
+            "group": planned[0].group.ids,
+            "sample": number,
+            "seed": seed_of(prepared.spec.request.seed or 0, prompt.sha256, number),
+        }
+        for planned in lifetime.slices
+        for number in range(samples)
+        for prompt in (planned[0].group.prompts[one.group.target_index] for one in planned)
+    ]
+
+
 def _draws(
-    mode: Mode, samples: int, prepared: conduct.Prepared, rows: list[SampleRow]
+    samples: int, mode: Mode, prepared: conduct.Prepared, rows: list[SampleRow]
 ) -> conduct.Work:
     """What is done with the server of one mode."""
 

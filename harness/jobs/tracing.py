@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -27,12 +28,13 @@ from harness.experiments import (
 from harness.files import sha256_of
 from harness.jobs import Done
 from harness.jobs.certifying import Asked
-from harness.jobs.experiment_runs import Experiment, ended
+from harness.jobs.experiment_runs import Due, Experiment, ended
 from harness.machine import first_in_line
 from harness.numbers import count_of, p_equals, percent
 from harness.plan import Lifetime
 from harness.records import Answer, new_run_id, text_hash
-from harness.replay import Dispatcher, Due, RequestFailed, Sent, scored
+from harness.replay import Dispatcher, RequestFailed, Sent, scored
+from harness.replay import Due as Timed
 from harness.settings import LoadedSpec
 from harness.tasks import Prompt
 from harness.words import DispatchMode, Mode, RequestEndpoint, Status
@@ -84,13 +86,8 @@ def replay_trace(
     replayed = Experiment("trace", TraceRow, mark, results, quiet)
     # a server's plan has a row; a trace has its own requests
     asked = Asked((DispatchMode.SYNCHRONIZED,), (2,), 1, 1)
-    rows: list[TraceRow] = []
-    files = []
-    for mode in loaded.spec.modes:
-        work = partial(_Replay, mode, arrivals, factor, trace)
-        file, found = replayed.of_mode(loaded, mode, asked, lambda _: len(arrivals), work)
-        files.append(file)
-        rows += found
+    told = _Arrivals(trace, arrivals, factor)
+    files, rows = replayed.of_modes(loaded, asked, told.due, partial(_Replay, told))
     found_out = traffic(rows)
     lines = [f"trace of {count_of(len(arrivals), 'request')}, {_span(arrivals, factor)}"]
     lines += [line for mode, of in found_out.by_mode.items() for line in _lines(mode, of)]
@@ -113,39 +110,81 @@ class _Question:
         self.error = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """The requests of a trace, replayed so many times as fast."""
+
+    file: Path
+    all: Sequence[Arrival]
+    factor: float
+
+    def due_s(self, place: int) -> float:
+        """When a request is due."""
+        return self.all[place].at_s / self.factor
+
+    def known(self, prepared: conduct.Prepared) -> list[_Question | None]:
+        """Each request as it is sent; ``None`` where its prompt is made of a server's tokens.
+
+        Raises:
+            UsageError: it names a sample that is none.
+        """
+        population = prepared.population.prompts
+        by_key = {prompt.key: prompt for prompt in population}
+        by_text = {prompt.text: prompt for prompt in population}
+        found: list[_Question | None] = []
+        for place, one in enumerate(self.all):
+            if one.sample is not None and one.sample not in by_key:
+                hint = nearest(one.sample, by_key)
+                what = f"no sample '{one.sample}'"
+                raise UsageError(what, file=self.file, line=one.line, hint=hint)
+            if one.prompt is not None:
+                found.append(_Question(one.prompt, one.answer_tokens, by_text.get(one.prompt)))
+            elif one.prompt_tokens is not None:
+                found.append(None)
+            else:
+                prompt = by_key[one.sample or population[place % len(population)].key]
+                found.append(_Question(prompt.text, one.answer_tokens, prompt))
+        shared = {question.name: question for question in found if question}
+        return [question and shared[question.name] for question in found]
+
+    def due(self, prepared: conduct.Prepared) -> list[Due]:
+        """What each row of a mode is of."""
+        return [
+            {
+                "row": place + 1,
+                "line": one.line,
+                "due_s": round(self.due_s(place), 6),
+                "asked_prompt_tokens": one.prompt_tokens,
+                "asked_answer_tokens": one.answer_tokens,
+                "key": question.of.key if question and question.of else None,
+                **({"question": question.name} if question else {}),
+            }
+            for place, (one, question) in enumerate(
+                zip(self.all, self.known(prepared), strict=True)
+            )
+        ]
+
+
 class _Replay:
     """What is done with the server of one mode; it appends to the rows that it is given."""
 
     def __init__(
-        self,
-        mode: Mode,
-        arrivals: Sequence[Arrival],
-        factor: float,
-        trace: Path,
-        prepared: conduct.Prepared,
-        rows: list[TraceRow],
+        self, arrivals: _Arrivals, mode: Mode, prepared: conduct.Prepared, rows: list[TraceRow]
     ) -> None:
         self._prepared, self._mode, self._rows = prepared, mode, rows
-        self._arrivals, self._factor = arrivals, factor
-        self._by_key = {prompt.key: prompt for prompt in prepared.population.prompts}
-        for one in arrivals:
-            if one.sample is not None and one.sample not in self._by_key:
-                hint = nearest(one.sample, self._by_key)
-                raise UsageError(f"no sample '{one.sample}'", file=trace, line=one.line, hint=hint)
+        self._arrivals, self._known = arrivals, arrivals.known(prepared)
 
     async def __call__(self, _: Lifetime, dispatcher: Dispatcher, __: object) -> None:
         asked = await self._questions(dispatcher)
         alone = list({question.name: question for question in asked}.values())
-        shared = {question.name: question for question in alone}
-        asked = [shared[question.name] for question in asked]
         if not self._prepared.spec.controls.prefix_caching.forbids_earlier:
             await self._alone(dispatcher, alone)  # then each finds its own prompt in the cache
             for question in alone:
                 question.alone.clear()
         await self._alone(dispatcher, alone)
         dues = [
-            Due(arrival.at_s / self._factor, question.prompt, question.own)
-            for arrival, question in zip(self._arrivals, asked, strict=True)
+            Timed(self._arrivals.due_s(place), question.prompt, question.own)
+            for place, question in enumerate(asked)
         ]
         with first_in_line():
             sent, steps = await dispatcher.on_time(dues)
@@ -162,27 +201,23 @@ class _Replay:
         )
 
     async def _questions(self, dispatcher: Dispatcher) -> list[_Question]:
-        population = self._prepared.population.prompts
-        by_text = {prompt.text: prompt for prompt in population}
-        counted = [one.prompt_tokens for one in self._arrivals if one.prompt is None]
-        ids = await self._tokens(dispatcher, max((n for n in counted if n), default=0))
-        found = []
-        for place, one in enumerate(self._arrivals):
-            if one.prompt is not None:
-                found.append(_Question(one.prompt, one.answer_tokens, by_text.get(one.prompt)))
-            elif one.prompt_tokens is not None:
-                begin = place * _STRIDE % (len(ids) - one.prompt_tokens + 1)
-                made = tuple(ids[begin : begin + one.prompt_tokens])
-                found.append(_Question(made, one.answer_tokens, None))
-            else:
-                prompt = self._by_key[one.sample or population[place % len(population)].key]
-                found.append(_Question(prompt.text, one.answer_tokens, prompt))
+        both = list(zip(self._arrivals.all, self._known, strict=True))
+        counted = (one.prompt_tokens or 0 for one, known in both if known is None)
+        ids = await self._tokens(dispatcher, max(counted, default=0))
+        found, shared = list[_Question](), dict[str, _Question]()
+        for place, (one, known) in enumerate(both):
+            if known is None:
+                tokens = one.prompt_tokens or 0
+                begin = place * _STRIDE % (len(ids) - tokens + 1)
+                made = _Question(tuple(ids[begin : begin + tokens]), one.answer_tokens, None)
+                known = shared.setdefault(made.name, made)
+            found.append(known)
         return found
 
     async def _tokens(self, dispatcher: Dispatcher, most: int) -> list[int]:
         """Tokens to make prompts of: the population's own, as the server tells them."""
         ids: list[int] = []
-        wanted = most + _STRIDE * len(self._arrivals) if most else 0
+        wanted = most + _STRIDE * len(self._arrivals.all) if most else 0
         for prompt in self._prepared.population.prompts:
             if len(ids) < wanted:
                 await dispatcher.solo(prompt.text, own={"max_tokens": 1})
@@ -211,12 +246,12 @@ class _Replay:
         self,
         place: int,
         question: _Question,
-        due: Due,
+        due: Timed,
         sent: Sent,
         met: Met | None,
         order: Sequence[int],
     ) -> TraceRow:
-        arrival, error = self._arrivals[place], sent.error or question.error
+        arrival, error = self._arrivals.all[place], sent.error or question.error
         ok = not error and len(question.alone) == 2
         answer = sent.reply.answer if sent.reply else None
         return TraceRow(

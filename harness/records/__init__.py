@@ -90,6 +90,7 @@ from harness.records.run_folder import (
 )
 from harness.records.sealed_file import (
     TornTail,
+    add_aside,
     append_sealed,
     mend_tail,
     read_sealed,
@@ -156,6 +157,7 @@ __all__ = [
     "Witness",
     "Witnesses",
     "WorkersSay",
+    "add_aside",
     "append_sealed",
     "batch_places",
     "decode_record",

@@ -13,6 +13,7 @@ from harness.cause import Reading, costs
 from harness.jobs import benching
 from harness.jobs.certifying import Asked
 from harness.jobs.matrix_cells import Cells, read_axes
+from harness.records import sealed
 from harness.settings import load_spec
 from harness.words import DispatchMode
 
@@ -75,11 +76,55 @@ def test_both_modes_are_measured_in_blocks_and_drawn(place):
     assert "Ratio to the base" in Path("cost/bench.html").read_text()
     # what is there is not measured again
     assert place.harness("bench", "-c", "spec.yaml", *flags)[1] == out
-    kept = next(Path("results").glob("stack-bench-*/readings.json"))
-    for damaged in ("{}", "[]", '{"readings": [7]}', "{"):
-        kept.write_text(damaged)
-        code, _, err = place.harness("bench", "-c", "spec.yaml", *flags)
-        assert (code, str(kept) in err) == (2, True), err
+    _insist_on_refusals(place, flags)
+
+
+def _insist_on_refusals(place, flags):
+    """What was changed is refused before a server is started; other prompts are asked anew."""
+    kept = min(Path("results").glob("stack-bench-*-1/readings.jsonl"))
+    lines = kept.read_text().splitlines()
+    row = json.loads(lines[1])
+    cases = {
+        "an edited value": [lines[0], lines[1].replace(str(row["value"]), "0.5"), *lines[2:]],
+        "no checksum": [lines[0], json.dumps(row | {"sum": None}), *lines[2:]],
+        "a line twice": [lines[0], lines[0], *lines[2:]],
+        "a line less": lines[:-1],
+        "no line": [],
+        "another arm": [json.dumps(sealed(row | {"arm": "another"})), *lines[1:]],
+        "no number": [json.dumps(sealed(row | {"value": 1e999})), *lines[1:]],
+        "half a line": [*lines[:-1], lines[-1][:-3]],
+    }
+    before = sorted(Path("results").iterdir())
+    for what, changed in cases.items():
+        kept.write_text("\n".join(changed))
+        code, out, err = place.harness("bench", "-c", "spec.yaml", *flags)
+        assert (code, out) == (2, ""), what
+        assert str(kept) in err, what
+        assert "--fresh measures anew" in err, what
+    kept.write_text("\n".join([*lines, ""]))
+    for name in ("metadata.json", next(kept.parent.glob("startup_*")).name):
+        whole = kept.with_name(name).read_bytes()
+        kept.with_name(name).unlink()
+        code, out, err = place.harness("bench", "-c", "spec.yaml", *flags)
+        assert (code, out, "--fresh measures anew" in err) == (2, "", True), name
+        kept.with_name(name).write_bytes(whole)
+    metadata = kept.with_name("metadata.json")
+    whole = metadata.read_text()
+    metadata.write_text(whole.replace("0.32.0", "0.33.0"))
+    code, out, err = place.harness("bench", "-c", "spec.yaml", *flags)
+    assert (code, out) == (2, "")
+    assert "of another server than those beside them" in err
+    metadata.write_text(whole)
+    assert place.harness("bench", "-c", "spec.yaml", *flags)[0] == 0
+    last = max(Path("results").glob("stack-bench-*-5"), key=lambda path: path.stat().st_mtime)
+    last.rename("aside")
+    engine = Path(".venv-cpu/bin/python")
+    engine.write_text(engine.read_text().replace("0.32.0", "0.33.0"))
+    code, out, err = place.harness("bench", "-c", "spec.yaml", *flags)
+    assert (code, out) == (2, "")
+    assert "vllm: '0.32.0', now '0.33.0'" in err
+    assert not list(last.glob("native_*"))  # nothing was started
+    assert sorted(Path("results").iterdir()) == before
 
 
 def test_servers_that_are_up_at_once_are_measured_one_after_the_other(place):
@@ -91,7 +136,7 @@ def test_servers_that_are_up_at_once_are_measured_one_after_the_other(place):
     assert {one["measure"] for one in told["costs"]} >= {"throughput at 4"}
     assert "start-up" not in {one["measure"] for one in told["readings"]}
     kept = sorted(
-        Path("results").glob("stack-bench-*/readings.json"), key=lambda p: p.stat().st_mtime
+        Path("results").glob("stack-bench-*/readings.jsonl"), key=lambda p: p.stat().st_mtime
     )
     assert len(kept) == 10
     starts = [json.loads(next(one.parent.glob("startup_*")).read_text()) for one in kept]
@@ -103,32 +148,24 @@ def test_servers_that_are_up_at_once_are_measured_one_after_the_other(place):
     assert max(ended[:4]) <= min(began[4:8])
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda kept: kept.update(readings=[]),
-        lambda kept: kept["readings"][0].update(arm="<b>another</b>"),
-        lambda kept: kept["readings"][0].update(block=7),
-        lambda kept: kept["readings"][0].update(value=0),
-        lambda kept: kept["readings"][0].update(value=1e999),
-        lambda kept: kept.clear(),
-    ],
-)
-def test_readings_that_were_edited_are_refused_before_a_server_starts(place, change):
+def test_a_folder_where_readings_are_to_be_is_refused_before_a_server_starts(place):
     place.causes()
-    flags = ("bench", "-c", "spec.yaml", "--concurrent", "1", "--quiet")
-    bench = benching._Bench  # where its readings would lie
     cells = Cells(load_spec("spec.yaml"), read_axes(["mode"]), ONE, Path("results"))
-    kept = bench(cells, cells.axes[0], (1,))._kept((5, "batch_invariant"))
-    readings = [{"block": 5, "arm": "batch_invariant", "measure": "m", "unit": "s", "value": 1.0}]
-    value = {"readings": readings}
-    change(value)
-    kept.parent.mkdir(parents=True)
-    kept.write_text(json.dumps(value))
-    code, out, err = place.harness(*flags)
-    assert (code, out) == (2, "")
-    assert "the same command measures again" in err or "not JSON" in err
+    kept = benching._Bench(cells, cells.axes[0], (1,))._kept((5, "batch_invariant"))
+    kept.mkdir(parents=True)
+    code, out, err = place.harness("bench", "-c", "spec.yaml", "--concurrent", "1", "--quiet")
+    assert (code, out, f"{kept}: is a folder" in err) == (2, "", True), err
     assert len(list(Path("results").iterdir())) == 1
+
+
+def test_other_prompts_are_measured_anew_though_the_plan_has_them_not(place):
+    def kept():
+        cells = Cells(load_spec("spec.yaml"), read_axes(["mode"]), ONE, Path("results"))
+        return benching._Bench(cells, cells.axes[0], (1,))._kept((1, "standard"))
+
+    before, task = kept(), Path("tasks/letters.yaml")
+    task.write_text(task.read_text().replace("larch?", "lilac?"))  # the last prompt
+    assert kept() != before
 
 
 def test_other_numbers_at_once_are_measured_anew(place):

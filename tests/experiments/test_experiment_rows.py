@@ -35,7 +35,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[P
     """Asks over a server that is none; the file of rows, and whether it was asked."""
     tasks = tmp_path / "tasks"
     shutil.copytree(placed(load_spec("demo-tiny").spec.tasks), tasks)
-    loaded = load_spec("demo-tiny", {"tasks": str(tasks)})
+    loaded = load_spec("demo-tiny", {"tasks": str(tasks), "modes": "standard"})
     experiment = Experiment("sample", SampleRow, "", tmp_path / "results", True)
     asked = Asked((DispatchMode.SYNCHRONIZED,), (2,), 1, 1)
     served: list[str] = []
@@ -53,9 +53,9 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[P
 
     def ask() -> tuple[Path, bool]:
         before = len(served)
-        file, rows = experiment.of_mode(
-            *(loaded, Mode.STANDARD, asked, lambda _: DUE),
-            lambda _, rows: rows.extend(map(made, range(DUE))),
+        (file,), rows = experiment.of_modes(
+            *(loaded, asked, lambda _: [{"sample": number} for number in range(DUE)]),
+            lambda mode, _, rows: rows.extend(map(made, range(DUE))),
         )
         assert len(rows) == DUE
         return file, len(served) > before
@@ -80,6 +80,7 @@ def test_rows_that_are_in_vain_are_asked_again_by_the_same_command_and_set_aside
     first, *others = whole.splitlines()
     bad = "\n".join([json.dumps(sealed(json.loads(first) | lack)), *others, ""])
     file.write_text(bad)
+    file.with_name("superseded_samples.jsonl").write_text(bad[:-20])  # by a call that was killed
     assert ask() == (file, True)
     assert file.read_text() == whole
     assert file.with_name("superseded_samples.jsonl").read_text() == bad
@@ -102,7 +103,9 @@ def test_what_does_not_count_says_what_asks_again() -> None:
         (lambda lines: [], "0 rows, and 3 of standard mode are due"),
         (lambda lines: lines[:-1], "2 rows, and 3 of standard mode are due"),
         (lambda lines: [*lines, lines[0]], "4 rows, and 3 of standard mode are due"),
-        (lambda lines: [resealed(line, mode="batch_invariant") for line in lines], "3 rows"),
+        (lambda lines: [resealed(line, mode="batch_invariant") for line in lines], "its mode is"),
+        (lambda lines: [*lines[:2], lines[1]], "its sample is 1, and 2 is due here"),
+        (lambda lines: [lines[1], lines[0], lines[2]], "its sample is 1, and 0 is due here"),
         (lambda lines: [*lines[:2], resealed("{}")], "no row of this experiment"),
         (lambda lines: [*lines[:2], "{}"], "does not end in its checksum"),
         (lambda lines: [*lines[:2], lines[2][:-9]], "does not end in its checksum"),
