@@ -236,12 +236,12 @@ def _against_the_policy(run: Checked, policy: CachePolicy) -> list[str]:
 def _logs_unchanged(run: Checked) -> Outcome:
     """The logs that prove the modes are those that the servers wrote; they may be packed (.gz)."""
     kept = [
-        (run.files.folder / str(start.log), start.log_sha256)
+        (f"{startup.file}: {start.log}", run.files.folder / str(start.log), start.log_sha256)
         for startup in run.files.startups
         for start in startup.starts
-        if start.log_sha256
+        if start.log_sha256 and not start.superseded
     ]
-    bad = [path.name for path, digest in kept if sha256_unpacked(path) != digest]
+    bad = [name for name, path, digest in kept if sha256_unpacked(path) != digest]
     if bad:
         return failed("missing or changed since: ", bad)
     insisted = kept or (run.files.made_by_the_harness and not run.records.of_schema_1)

@@ -63,12 +63,9 @@ NOT_NEEDED = {
     *("batches_shared_steps", "witnesses_possible", "gated_in_one_step"),  # no witness, no absence
     *("every_asking_asked", "noise_floor", "changes_could_be_seen"),  # the ledger looks itself
     *("facts_as_logged", "own_server"),  # of somebody else's servers; ours are insisted on
-    *(
-        "logs_whole",
-        "asked_as_logged",
-        "schedules_as_logged",
-    ),  # a log need not show steps; `logs_unchanged`
+    *("asked_as_logged", "schedules_as_logged"),  # a log need not show steps; `logs_unchanged`
     *("servers_as_logged", "asked_apart"),  # insists on the log itself
+    "logs_whole",  # as above
 }
 """Checks that need not be made for a claim: what they lack is looked at by the claim itself, or is
 nobody's to give. Any other that could not be made leaves records that nothing binds."""

@@ -368,7 +368,7 @@ def test_records_that_were_taken_out_are_missed_whatever_lies_beside_them(tmp_pa
         ("validation.json", 2, "a run that ended wrote it; `harness validate"),
         ("startup_standard*", 1, "rand1b in mode standard has records and no start-up file"),
         ("startup_*", 1, "rand1b in mode batch_invariant has records and no start-up file"),
-        ("native_standard*", 1, "logs_unchanged: missing or changed since: native_standard"),
+        ("native_standard*", 1, "logs_unchanged: missing or changed since: startup_standard"),
         ("native_* startup_*", 1, "records and no start-up file"),
         ("selected_candidates.jsonl", 1, "what was planned: selected_candidates.jsonl is missing"),
         ("prompt_hashes.jsonl", 1, "what was planned: prompt_hashes.jsonl is missing"),

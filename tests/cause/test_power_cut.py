@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import pytest
 from cause.conftest import WORDS
 
 from harness.records import RECORDS
@@ -39,7 +40,8 @@ def test_no_record_is_on_disk_before_what_its_servers_log_tells_of_it(place, mon
         assert requests >= records * _ALONE
 
 
-def test_a_log_that_was_cut_after_all_has_its_records_asked_again(place):
+@pytest.mark.parametrize("ended", [False, True], ids=["killed", "whole"])
+def test_a_log_that_was_cut_after_all_has_its_records_asked_again(place, ended):
     rows = "".join(f"tiny,letters,{word},4,synchronized\n" for word in WORDS[:4])
     header = "model,task_name,sample_id,batch_size,dispatch_mode\n"
     (place.folder / "candidates.csv").write_text(header + rows)
@@ -48,14 +50,21 @@ def test_a_log_that_was_cut_after_all_has_its_records_asked_again(place):
     assert place.harness(*words)[0] == 0
     run = place.folder / "results/r"
     file, log, records = (run / name for name in ("startup_standard_tiny.json", _LOG, RECORDS))
-    startup = json.loads(file.read_text())
-    startup["attempts"][0] |= {"records": 0, "ended_at": None, "log_sha256": None, "metrics": {}}
-    file.write_text(json.dumps(startup))
+    startup, told = json.loads(file.read_text()), "logs_unchanged: missing or changed since"
+    if not ended:
+        told = "logs_whole: logs that end before what was written of them"
+        startup["attempts"][0] |= {
+            "records": 0,
+            "ended_at": None,
+            "log_sha256": None,
+            "metrics": {},
+        }
+        file.write_text(json.dumps(startup))
+        records.write_bytes(b"".join(records.read_bytes().splitlines(keepends=True)[:3]))
     log.write_bytes(log.read_bytes()[: log.stat().st_size * 3 // 4])
-    records.write_bytes(b"".join(records.read_bytes().splitlines(keepends=True)[:3]))
     code, _, said = place.harness(*words)
     assert code == 1
-    assert "logs_whole: logs that end before what was written of them" in said
+    assert told in said
     assert "with --retry-errors asks again" in said
     assert "asked_as_logged" not in said
     code, _, said = place.harness(*words, "--retry-errors")

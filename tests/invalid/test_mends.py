@@ -94,7 +94,6 @@ def test_a_check_that_no_command_mends_is_never_said_to_be_mended():
         "asked_as_logged",
         "asked_as_specified",
         "facts_as_logged",
-        "logs_unchanged",
         "mode_parity",
         "one_run",
         "one_server_build",
