@@ -199,6 +199,8 @@ def _outcome(words: list[str], insist_on_output: Callable[[], None]) -> tuple[in
     except typer.Abort:
         return Interrupted.exit_code, "error: aborted"
     except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None  # a compiled module was loading: it made another of it
         if (why := why_refused(error)) is None:
             raise
         return EnvironmentError_.exit_code, f"error: {why}"

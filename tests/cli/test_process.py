@@ -111,6 +111,20 @@ def test_ctrl_c_in_any_verb_is_one_line():
     assert (done.returncode, done.stdout, done.stderr) == (130, "", STOPPED)
 
 
+def test_ctrl_c_of_which_a_compiled_module_made_an_import_error_is_one_line():
+    done = python(
+        "import harness.jobs.this_machine as verb\n"
+        "def where(name):\n"
+        "    try:\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "    except KeyboardInterrupt as stopped:\n"
+        "        raise ImportError('initialization failed') from stopped\n"
+        "verb.where = where\n"
+        "from harness.cli.app import main\nmain(['where'])"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", STOPPED)
+
+
 @pytest.mark.parametrize("name", ["harness.cli", "typer", "harness.cli.runpod_verbs"])
 def test_ctrl_c_while_the_command_loads_is_one_line(name):
     done = python(
