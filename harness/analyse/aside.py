@@ -26,7 +26,7 @@ def changed_before(records: Records, pairing: Pairing, files: RunFiles) -> str:
     for line in files.lines_set_aside():
         try:
             row = msgspec.json.decode(line, type=AsideRow)
-        except (msgspec.ValidationError, msgspec.DecodeError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
             continue  # what is left of a line that was damaged
         given = starts.get((row.model, str(row.mode)), ())
         start = given[row.start - 1] if row.start and row.start <= len(given) else None

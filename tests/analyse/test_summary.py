@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 from harness.analyse import Attribute, Rate, summarise, summarise_run
+from harness.analyse.aside import changed_before
 from harness.analyse.rates import Pairs
 from harness.analyse.summary import Transition
 from harness.analyse.tables import rate
 from harness.errors import UsageError
+from harness.records import RunFiles, pair_records
 from harness.records.reader import read_records
 from harness.report import detail_lines
 from harness.words import Endpoint, Mode
@@ -76,6 +78,26 @@ def test_an_incomplete_run_establishes_nothing(summarised):
 def test_an_error_that_a_resumed_run_replaced_is_not_counted(summarised):
     summary = summarised([error(0), *pair(0)])
     assert (summary.n_records, summary.n_ok, summary.superseded_records) == (2, 2, 1)
+
+
+LINE = json.dumps(record(mode="batch_invariant")).encode()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        LINE.replace(b'"m"', b'"\xff"'),
+        b'{"own": ' + b"[" * 2000 + b"]" * 2000 + b"}",
+        LINE.replace(b"8", b"9" * 5000),
+        LINE[:40],
+    ],
+    ids=["not UTF-8", "nested too deeply", "too many digits", "half"],
+)
+def test_what_is_left_of_a_damaged_line_that_was_set_aside_is_passed_by(write, tmp_path, line):
+    records = read_records(write(pair(0)))
+    (tmp_path / "superseded_records.jsonl").write_bytes(line + b"\n")
+    files = RunFiles(tmp_path / "vllm_records.jsonl", tmp_path)
+    assert changed_before(records, pair_records(records), files) == ""
 
 
 def test_a_candidate_recorded_twice_is_refused_with_both_lines(summarised):

@@ -33,6 +33,7 @@ from . import (  # noqa: F401 - the rows
     images,
     inputs,
     interruptions,
+    kept,
     people,
     pods,
     reuse,

@@ -45,7 +45,7 @@ class Play:
 
     def models(self) -> int:
         """One model or two, for a run of this trial."""
-        count = self.rng.choice((1, 2))
+        count = self.rng.choice((1, 2, 2))
         self.note(f"models {count}")
         return count
 

@@ -33,6 +33,8 @@ from .claims import keeps_its_word
 
 RUN = f"results/{RUN_ID}"
 RECORDS = "vllm_records.jsonl"
+AWAY = "take it away"
+"""What is said of a file that a run wrote and nobody can read; the same command then goes on."""
 READERS: tuple[tuple[str, ...], ...] = (
     ("summarize", RUN),
     ("report", RUN),
@@ -71,6 +73,10 @@ def validated_and_resumed(
     read_all(play, bench)
     if play.rng.random() < 0.6:
         return
+    if valid.code == USAGE and AWAY in valid.err:
+        play.note(AWAY)
+        (bench.path() / damaged).unlink()
+        valid = bench.run("validate", RUN).insist_on(FINE, GATE)
     if valid.code == GATE and not folder:
         keeps_its_word(play, bench, undisturbed, valid)
         bench.clean()
@@ -80,6 +86,7 @@ def validated_and_resumed(
         again = bench.run(*bench.command(), "--retry-errors")
     play.note(f"validate {valid.code}, the same command {again.code}")
     insist(valid.code != FINE or again.code == FINE, f"validated, and then not taken: {again}")
+    insist(valid.code != USAGE or ")" in valid.err, f"no next step is named: {valid}")
     if again.code == FINE:
         bench.insist_concluded(undisturbed)
     else:

@@ -107,7 +107,7 @@ HANDLED: dict[str, tuple[str, ...]] = {
 _STEP = re.compile(r"--fresh|--run-id|\bmv\b|\bcp\b|rename")
 
 
-@row("renamed-or-copied", share=2)
+@row("renamed-or-copied", share=2, fast=1)
 def renamed_or_copied(play: Play) -> None:
     """A run's folder is moved, copied or hard-linked, and gone on with by either name or by none.
 
