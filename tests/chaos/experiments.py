@@ -136,7 +136,8 @@ def _insist_whole(bench: Bench, verb: str) -> None:
 
 def _rows(bench: Bench) -> list[Json]:
     """The rows of both modes, by mode and in their order, without what changes with time."""
-    rows = [json.loads(line) for path in _files(bench) for line in path.read_text().splitlines()]
+    texts = [path.read_text(encoding="utf-8-sig") for path in _files(bench)]
+    rows = [json.loads(line) for text in texts for line in text.splitlines()]
     kept = [
         {name: _steady(value) for name, value in row.items() if name not in _CHANGES}
         for row in rows

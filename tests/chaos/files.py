@@ -33,8 +33,8 @@ from .claims import keeps_its_word
 
 RUN = f"results/{RUN_ID}"
 RECORDS = "vllm_records.jsonl"
-AWAY = "take it away"
-"""What is said of a file that a run wrote and nobody can read; the same command then goes on."""
+AWAY, _SAVE = "move it away", "save it as UTF-8"
+"""What is said of a start-up file that cannot be read, and of a file that people write."""
 READERS: tuple[tuple[str, ...], ...] = (
     ("summarize", RUN),
     ("report", RUN),
@@ -74,9 +74,10 @@ def validated_and_resumed(
     if play.rng.random() < 0.6:
         return
     if valid.code == USAGE and AWAY in valid.err:
-        play.note(AWAY)
         (bench.path() / damaged).unlink()
-        valid = bench.run("validate", RUN).insist_on(FINE, GATE)
+        asked = bench.run(*bench.command(), "--retry-errors").insist_on(FINE)
+        play.note(AWAY, asked.code)
+    insist(not (valid.code == USAGE and _SAVE in valid.err), f"a run's own file: {valid}")
     if valid.code == GATE and not folder:
         keeps_its_word(play, bench, undisturbed, valid)
         bench.clean()
