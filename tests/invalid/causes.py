@@ -1475,6 +1475,8 @@ def process_of_another_hour_than_the_log(run, rng):
         then = datetime.fromisoformat(start[end]) + timedelta(seconds=later)
         start[end] = then.isoformat()
     start["process"]["started"] += later
+    for session in run.metadata["sessions"]:
+        session["ended_at"] = None  # it is still open, so that the start is of one
 
 
 def _as_if_external(run: StandIn) -> None:
