@@ -8,6 +8,7 @@ from typing import Generic
 from msgspec import Struct
 
 from harness.analyse.rates import BeyondRepeat, OfEndpoints, Paired, PairTest, Rate, T
+from harness.analyse.statistics import upper_bound
 from harness.words import CachePolicy, Effect, Mode
 
 
@@ -267,7 +268,7 @@ class CarriedEndpoint(Struct, frozen=True):
         return [name for name, found in self.control.items() if found.count >= CONTROLS]
 
 
-class Carried(Struct, frozen=True):
+class Carried(Struct, frozen=True, omit_defaults=True):
     """The rows that carry a claim.
 
     Attributes:
@@ -277,6 +278,8 @@ class Carried(Struct, frozen=True):
         scarce: by mode, rows whose prompt was surely alone for most of its answer in the batch.
         cache_differs: rows of which an asking after the first found other tokens in the cache in
             one mode than in the other.
+        tokens: tokens compared in the batch-invariant mode's rows of them; ``None`` where these are
+            all rows, or token ids are not recorded.
     """
 
     rows: Rate
@@ -286,6 +289,20 @@ class Carried(Struct, frozen=True):
     scarce: dict[Mode, int]
     cache_differs: int
     endpoints: EffectTable[CarriedEndpoint]
+    tokens: int | None = None
+
+    @property
+    def room(self) -> str:
+        """What a count of none in them leaves room for (one-sided 95%), where they are not all."""
+        if not self.told or not self.answers:
+            return ""
+        bounds = [
+            f"{upper_bound(0, self.answers):.2%} of prompts",
+            f"{upper_bound(0, self.rows.count):.2%} of rows",
+        ]
+        if self.tokens:
+            bounds.append(f"{upper_bound(0, self.tokens):.2g} a compared token of {self.tokens:,}")
+        return ", ".join(bounds)
 
     @property
     def told(self) -> str:

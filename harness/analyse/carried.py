@@ -52,7 +52,14 @@ def carried_of(records: Records, pairing: Pairing, tokens_a_step: float = 1) -> 
         },
         len(cache_differs(records, pairing)[0]),
         EffectTable(*(_endpoint(records, pairing, e, carries, answers) for e in Endpoint)),
+        None if carries.all() else _tokens(records, slots[1][carries]),
     )
+
+
+def _tokens(records: Records, rows: IntArray) -> int | None:
+    """Tokens compared in these rows; ``None`` where token ids are not recorded."""
+    tokens = records.column(f"{Effect.BATCH}_tokens")[rows]
+    return None if (tokens < 0).any() else int(tokens.sum())
 
 
 def _either(records: Records, slots: list[IntArray], name: str) -> BoolArray:

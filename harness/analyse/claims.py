@@ -186,7 +186,7 @@ def _removes_change(run: Ledger) -> Verdict:
         reason = "too few prompts to tell the modes apart"
     if reason := reason or run.weak():
         return _NOT, f"{says}; {reason}; {bounded(left)}"
-    return _ESTABLISHED, f"{says}; {bounded(left)}; {_under(run)}{run.resting()}"
+    return _ESTABLISHED, f"{says}; {bounded(left)}; {_under(run)}{run.resting_none()}"
 
 
 @_claim("In batch-invariant mode the {} does not depend on the batch")
@@ -218,7 +218,7 @@ def _invariant(run: Ledger) -> Verdict:
         )
     if not reason:
         reason = _uncontrolled(run)
-    says = f"{bounded(left)}; {_under(run)}{run.resting()}"
+    says = f"{bounded(left)}; {_under(run)}{run.resting_none()}"
     return (_NOT, f"{reason}; {says}") if reason else (_ESTABLISHED, says)
 
 

@@ -98,6 +98,11 @@ class Ledger:
         told = self.summary.carried.told if self.summary.carried else ""
         return f"; {told}" if told else ""
 
+    def resting_none(self) -> str:
+        """The same of a claim of no change, with what none in these rows leaves room for."""
+        room = self.summary.carried.room if self.summary.carried else ""
+        return self.resting() + (f"; none of these leaves room for up to {room}" if room else "")
+
     def counted(self, mode: Mode, effect: Effect | None) -> Counted:
         """How often a comparison differs in a mode."""
         return self.summary.askings[mode].effects.of(effect).of(self.endpoint)

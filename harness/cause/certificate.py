@@ -57,7 +57,9 @@ class Bounds(Struct, frozen=True):
     """What no change leaves room for in batch-invariant mode (one-sided 95%, Clopper-Pearson).
 
     Attributes:
-        prompts, tokens: prompts looked at, and compared tokens over all lifetimes.
+        prompts, tokens: after a change those asked; without one what the claim rests on (of the
+            lifetime where they are fewest; one for all prompts with the same long answer), and the
+            tokens compared in these rows over all lifetimes.
         by_prompt, by_token: upper bounds as fractions; ``None`` where something changed, or where
             no token was compared.
     """
@@ -300,17 +302,19 @@ def _is_of_texts(claim: Claim) -> bool:
 
 
 def _bounds(runs: Sequence[Lifetimes], prompts: tuple[int, int]) -> Bounds:
+    """After a change of what was asked; without one of what the claim rests on."""
     changed, of = prompts
-    told = [
-        run.summary.counted(_INVARIANT, Effect.BATCH, Endpoint.TEXT_CHANGES).compared_tokens
-        for run in runs
-    ]
+    told = []
+    for run in runs:
+        counted = run.summary.counted(_INVARIANT, Effect.BATCH, Endpoint.TEXT_CHANGES)
+        carried = None if changed else run.summary.carried
+        of = min(of, carried.answers) if carried else of
+        some = carried is not None and carried.rows.count < carried.rows.n
+        told.append(carried.tokens if carried and some else counted.compared_tokens)
     known = [tokens for tokens in told if tokens is not None]
     tokens = sum(known) if len(known) == len(told) else None
-    if changed:
-        return Bounds(of, tokens, None, None)
-    by_token = upper_bound(0, tokens) if tokens else None
-    return Bounds(of, tokens, upper_bound(0, of) if of else None, by_token)
+    rooms = (upper_bound(0, n) if n and not changed else None for n in (of, tokens))
+    return Bounds(of, tokens, *rooms)
 
 
 def _stack(run: Lifetimes) -> dict[str, str | None]:

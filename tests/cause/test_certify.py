@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -46,6 +47,23 @@ def test_on_a_gpu_another_kernel_is_invariant_within_a_bound_and_no_defect_is_na
     assert found.verdict is CertificateVerdict.INVARIANT
     assert 0 < found.bounds.by_prompt < 0.3
     assert not found.known
+
+
+def test_a_bound_is_of_what_the_claim_rests_on(lifetimes, tmp_path):
+    archive = KEPT / "h200-vllm-0.19.1-certificates/smol-triton-96/runs.tar.xz"
+    subprocess.run(["tar", "-xJf", archive, "-C", tmp_path], check=True)
+    (run,) = (read_lifetime(folder) for folder in tmp_path.iterdir())
+    found = certify([run])
+    # 248 of 288 rows; counted from the records by hand: 95 prompts, 18,519 tokens
+    assert (found.bounds.prompts, found.bounds.tokens) == (95, 18519)
+    assert found.bounds.by_prompt == pytest.approx(1 - 0.05 ** (1 / 95))
+    assert "it rests on 248 of 288 rows (95 prompts)" in found.reason
+    assert "none of these leaves room for up to 3.10% of prompts" in found.reason
+    # a lifetime that rests on all asks no more of the other
+    assert certify(lifetimes).bounds.prompts == certify(lifetimes[:1]).bounds.prompts
+    # after a change there is no zero to bound: what was asked is told
+    fa3 = certify([read_lifetime(KEPT / "h200-vllm-0.19.1-unselected-fa3")])
+    assert (fa3.bounds.prompts, fa3.bounds.by_prompt) == (24, None)
 
 
 def test_the_prefix_cache_alone_is_no_proof_of_anything_and_is_named_apart():
