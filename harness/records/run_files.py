@@ -282,7 +282,7 @@ def _mended_by(how: str) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        error.hint = error.hint or how
+        error.hint = how
         raise
 
 

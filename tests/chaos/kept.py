@@ -23,7 +23,7 @@ KINDS = (*DAMAGES, "cut", "cut", "flipped", "flipped", "flipped")
 FRESH = "--fresh"
 
 
-@row("damaged-experiments", share=3)
+@row("damaged-experiments", share=3, fast=1)
 def damaged_experiments(play: Play) -> None:
     """One file of a whole trace, sample, bench or certificate is damaged.
 

@@ -18,6 +18,7 @@ from .interruptions import RUN
 from .verbs import filled
 
 LABELS = "sheets/adjudications.jsonl"
+_ASIDE = "--set-aside"
 _RATERS = ("ann", "bob")
 _FIELDS = ("label_a", "label_b", "behavioural_change")
 _KILLS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
@@ -35,7 +36,7 @@ def _import(*raters: str) -> tuple[str, ...]:
     return ("adjudicate", "import", *sheets, "--key", "sheets/key.json")
 
 
-@row("adjudication", share=4)
+@row("adjudication", share=4, fast=2)
 def adjudication(play: Play) -> None:
     """Sheets go out and come back while something is killed, cut, flipped or done twice."""
     bench, _ = play.saved(models=play.models())
@@ -117,7 +118,7 @@ def _damaged(play: Play, bench: Bench, change: Callable[[bytes], bytes]) -> None
     """The file of judgements is damaged after one rater's sheet; then the other's comes.
 
     What is taken in stands beside what was there; else the file is named and stays as it is, and
-    both sheets are there to be taken in anew.
+    the command that is named takes in from both sheets what is no longer there.
     """
     judged = _sent_out(play, bench)
     bench.run(*_import("ann")).insist_on(FINE)
@@ -135,8 +136,10 @@ def _damaged(play: Play, bench: Bench, change: Callable[[bytes], bytes]) -> None
     if said.code == FINE:
         _insist_taken_in(bench, judged, said)
     else:
-        play.counted.append("taken in anew")
-        path.unlink()
+        play.counted.append("set aside")
+        insist(_ASIDE in said.err, f"no next step is named: {said}")
+        said = bench.run(*_import(*_RATERS), _ASIDE).insist_on(FINE)
+        _insist_taken_in(bench, judged, said)
         _summed_up(bench, judged)
 
 

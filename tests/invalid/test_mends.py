@@ -202,10 +202,11 @@ def test_lines_of_the_plan_that_were_changed_are_written_anew_and_refuse_no_run(
     assert not standing(path).hopeless
 
 
+@pytest.mark.parametrize("data", [b'{"half', b'{"\xff": 1}\n'])
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_damaged_file_of_a_run_is_told_with_what_mends_it(name, tmp_path):
+def test_a_damaged_file_of_a_run_is_told_with_what_mends_it(name, data, tmp_path):
     path = stand_in().write(tmp_path / "planted")
-    (path / name).write_text('{"half')
+    (path / name).write_bytes(data)
     try:
         (failure,) = validate_run(path).failures
         assert name in failure.message
