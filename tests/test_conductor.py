@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 import structlog
 
@@ -25,7 +26,7 @@ from harness.conduct.lifetime import (
 from harness.conduct.logbook import open_logbook
 from harness.conduct.plan_files import mend_plan, plan_files
 from harness.conduct.progress import Estimate
-from harness.conduct.run_facts import Metadata, not_controlled
+from harness.conduct.run_facts import Metadata, RunFacts, not_controlled
 from harness.conduct.site import find_site
 from harness.conduct.startups import seal_logs
 from harness.conduct.stream import ServerTold
@@ -37,6 +38,7 @@ from harness.jobs.ablation_steps import plan_ablation, run_ablation
 from harness.jobs.runs import population_rows
 from harness.jobs.this_machine import check_machine
 from harness.records import RunFolder, find_unfinished
+from harness.records.run_files import RUN_FIELDS
 from harness.secrets import redact_command
 from harness.settings import Expect, ModelSpec, load_spec
 from harness.words import DispatchMode
@@ -472,7 +474,6 @@ def test_a_log_gets_its_hash_at_the_end_where_the_harness_was_killed_before(tmp_
         {"server": ours, "log": "b.log", "records": 3, "ended_at": "t", "log_sha256": "b"},
         {"server": ours, "log": "gone.log", "records": 0},
         {"server": theirs, "log": "a.log", "records": 0},
-        "no start",
     ]
     with RunFolder(tmp_path / "r") as folder:
         for name in "ab":
@@ -660,3 +661,8 @@ def test_a_done_ablation_asks_nothing_of_the_machine(two_models, tmp_path, monke
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert run_ablation(two_models, tmp_path / "results").summary.mode("standard").records
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_every_field_that_a_session_needs_is_one_without_which_a_run_is_damaged():
+    needed = {field.name for field in msgspec.structs.fields(RunFacts) if field.required}
+    assert needed == RUN_FIELDS

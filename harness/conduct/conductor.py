@@ -53,6 +53,7 @@ from harness.numbers import count_of
 from harness.plan import Plan, remaining
 from harness.records import (
     METADATA,
+    NEVER_ANEW,
     RunFolder,
     find_unfinished,
     is_concluded,
@@ -247,7 +248,7 @@ def _insist_on_hope(folder: RunFolder, progress: RunProgress, *, retry_errors: b
         raise UsageError(
             "there are records and no metadata.json: what they were asked with is not known",
             file=folder.path,
-            hint="choose another --run-id",
+            hint=NEVER_ANEW,
         )
     found = standing(folder.path)
     if found.hopeless:

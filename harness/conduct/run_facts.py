@@ -32,7 +32,7 @@ from harness.machine import (
 )
 from harness.models import PREFIX, model_config, telling
 from harness.prove import ActivationEvidence, Device, Difference
-from harness.records import RunFolder, experiment_of, plan_seal
+from harness.records import NEVER_ANEW, RunFolder, experiment_of, plan_seal
 from harness.score import scorer_versions
 from harness.secrets import redact_command
 from harness.serve import LaunchOptions
@@ -350,7 +350,7 @@ def not_controlled(spec: RunSpec) -> list[str]:
 Own = TypeVar("Own", bound=msgspec.Struct)
 
 
-def read_own(folder: RunFolder, name: str, kind: type[Own]) -> Own | None:
+def read_own(folder: RunFolder, name: str, kind: type[Own], hint: str = NEVER_ANEW) -> Own | None:
     """A file that this program wrote into the folder; ``None`` when there is none yet.
 
     Raises:
@@ -363,7 +363,7 @@ def read_own(folder: RunFolder, name: str, kind: type[Own]) -> Own | None:
         raise UsageError(
             f"written by another version: {error}",
             file=folder.path / name,
-            hint="choose another --run-id",
+            hint=hint,
         ) from error
 
 

@@ -12,18 +12,20 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from harness.conduct.run_facts import now, read_own
-from harness.errors import RunError, ServerDied
+from harness.errors import RunError, ServerDied, UsageError
 from harness.files import opened, sha256_of
+from harness.hostile import shaped
 from harness.plan import Lifetime
 from harness.prove import (
     WORKER_EXTENSION,
     ActivationEvidence,
     Difference,
+    ServerFacts,
     ServerProcess,
     WorkerProof,
     agreed,
@@ -33,7 +35,7 @@ from harness.prove import (
     read_worker_proof,
     worker_question,
 )
-from harness.records import INTERRUPTED, RunFolder, object_in, startup_file
+from harness.records import ASKED_ANEW, INTERRUPTED, RunFolder, object_in, startup_file
 from harness.serve import (
     Server,
     ask_server_info,
@@ -73,8 +75,12 @@ class _Starts(msgspec.Struct):
     schema_version: int
     model: str
     mode: str
-    attempts: list[Any]  # earlier ones stay as they were written
+    attempts: list[dict[str, Any]]  # earlier ones stay as they were written
     verdict: str
+
+
+def _read(folder: RunFolder, file: str) -> _Starts | None:
+    return read_own(folder, file, _Starts, ASKED_ANEW)
 
 
 class Startup:
@@ -92,7 +98,7 @@ class Startup:
         self.file = startup_file(lifetime.model.name, lifetime.mode)
         self._folder = folder
         self._dismissed = False
-        self._starts = read_own(folder, self.file, _Starts) or _Starts(
+        self._starts = _read(folder, self.file) or _Starts(
             1, lifetime.model.name, str(lifetime.mode), [], str(Verdict.INCONCLUSIVE)
         )
 
@@ -100,7 +106,7 @@ class Startup:
         """Write down that it was started."""
         self._server, self.begun = server, time.monotonic()
         self.start = Start(now(), server.describe(), server.log_path.name)
-        self._starts.attempts.append(self.start)
+        self._starts.attempts.append(cast("dict[str, Any]", self.start))  # as it goes on
         self.save()
 
     @property
@@ -262,9 +268,7 @@ class RelayedStart:
             self.log = new_log(self._folder.path, Path(start["log"]).stem)
         if start["log_sha256"] not in (None, sha256_of(self.log)):
             raise RunError("the log did not come over whole", file=self.log)
-        starts = read_own(self._folder, self.file, _Starts) or _Starts(
-            1, self._model, self._mode, [], ""
-        )
+        starts = _read(self._folder, self.file) or _Starts(1, self._model, self._mode, [], "")
         if not self.number:
             starts.attempts.append({})
             self.number = len(starts.attempts)
@@ -274,15 +278,23 @@ class RelayedStart:
 
     def lost(self, why: str) -> None:
         """Write down that nobody will tell more of it."""
-        starts = read_own(self._folder, self.file, _Starts)
+        starts = _read(self._folder, self.file)
         if starts is not None and self.number:
             starts.attempts[self.number - 1]["error"] = {"type": INTERRUPTED, "message": why}
             self._folder.write(self.file, msgspec.to_builtins(starts))
 
 
 def supersede(folder: RunFolder, file: str) -> None:
-    """Write down that no record rests on the starts so far: theirs were set aside."""
-    known = read_own(folder, file, _Starts)
+    """Write down that no record rests on the starts so far: theirs were set aside.
+
+    A file that is damaged is kept as ``….damaged``, and the next start begins another.
+    """
+    try:
+        known = _read(folder, file)
+    except UsageError:
+        path = folder.path / file
+        path.replace(path.with_name(f"{file}.damaged"))
+        return
     if known is not None:
         known.attempts = [{**attempt, "superseded": True} for attempt in known.attempts]
         folder.write(file, msgspec.to_builtins(known))
@@ -294,11 +306,13 @@ def seal_logs(folder: RunFolder) -> None:
     Called once every server of the run has ended; a log that is gone, or somebody else's, has none.
     """
     for path in sorted(folder.path.glob("startup_*.json")):
-        known = read_own(folder, path.name, _Starts)
+        known = None
+        with suppress(UsageError):  # told where its starts are gone on with
+            known = _read(folder, path.name)
         open_ = [
             start
             for start in (known.attempts if known else ())
-            if isinstance(start, dict) and not (start.get("ended_at") or start.get("log_sha256"))
+            if not (start.get("ended_at") or start.get("log_sha256"))
             if object_in(start, "server").get("backend") != BackendName.EXTERNAL
             and (folder.path / str(start.get("log"))).is_file()
         ]
@@ -318,24 +332,32 @@ def _sync(log: Path) -> None:
 def parity_of_modes(folder: RunFolder, models: Iterable[str]) -> dict[str, tuple[Difference, ...]]:
     """Each model that was served in both modes, with every setting that its logs show to differ.
 
-    The last server of each mode is read. Nothing for a model says that nothing differs.
+    The last server of each mode is read; of a log that was changed or is gone, what its start-up
+    file tells. Nothing for a model says that nothing differs.
     """
     found = {}
     for model in models:
         last = [_last_start(folder, startup_file(model, mode)) for mode in MODES]
         starts = [start for start in last if start is not None]
         if len(starts) == len(MODES):
-            facts = [read_facts(read_log(folder.path / str(start["log"]))) for start in starts]
+            facts = [told for _, told in starts]
             one, other = (
-                start.get("server_info") or start["server"].get("server_info") for start in starts
+                start.get("server_info") or start["server"].get("server_info")
+                for start, _ in starts
             )
             infos = (one, other) if one and other else None
             found[model] = mode_parity(facts[0], facts[1], infos)
     return found
 
 
-def _last_start(folder: RunFolder, file: str) -> Mapping[str, Any] | None:
-    """The last start, if its log is there."""
-    known = read_own(folder, file, _Starts)
-    start: Mapping[str, Any] | None = known.attempts[-1] if known else None
-    return start if start and (folder.path / str(start["log"])).exists() else None
+def _last_start(folder: RunFolder, file: str) -> tuple[Mapping[str, Any], ServerFacts] | None:
+    """The last start with what is told of its server, if anything is."""
+    known = _read(folder, file)
+    if not known or not known.attempts:
+        return None
+    start = known.attempts[-1]
+    log = folder.path / str(start.get("log"))
+    if log.exists() and start.get("log_sha256") in (None, sha256_of(log)):
+        return start, read_facts(read_log(log))
+    facts = object_in(start, "facts")
+    return (start, shaped(facts, ServerFacts)) if facts else None

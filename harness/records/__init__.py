@@ -72,8 +72,10 @@ from harness.records.record import (
 )
 from harness.records.rows import AsideRow
 from harness.records.run_files import (
+    ASKED_ANEW,
     CANDIDATES,
     METADATA,
+    NEVER_ANEW,
     PROMPT_HASHES,
     RECORDS,
     RUN_SCHEMA,
@@ -111,11 +113,13 @@ from harness.records.start_up_file import (
 from harness.records.task_copies import keep_tasks, task_folder
 
 __all__ = [
+    "ASKED_ANEW",
     "CANDIDATES",
     "FINISHED",
     "INTERRUPTED",
     "METADATA",
     "NEAR_S",
+    "NEVER_ANEW",
     "PROMPT_HASHES",
     "RECORDS",
     "RUN_SCHEMA",

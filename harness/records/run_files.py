@@ -28,11 +28,22 @@ TORN = "vllm_records.torn"
 PROMPT_HASHES = "prompt_hashes.jsonl"
 """Each prompt of the population in its order, by key and hash: what batches are cut from."""
 RUN_SCHEMA = frozenset({1})
+RUN_FIELDS = frozenset(
+    (
+        *("schema_version", "run_id", "kind", "fingerprint", "spec", "resolved_spec"),
+        *("command_line", "versions", "git_commit", "host", "gpus", "device", "declared_image"),
+        *("candidates", "model_files", "planned_records", "dispatch_notes", "not_controlled"),
+        *("sessions", "complete"),
+    )
+)
+"""What metadata.json tells of every run whose plan is sealed, be it ``null``."""
 _ANEW = "the same `harness run` writes it anew"
-_ASKED_ANEW = (
+ASKED_ANEW = (
     "move it away, and the same `harness run` with --retry-errors asks its server's records again"
 )
-_NEVER_ANEW = "no command makes it anew: put back a copy that is whole, or start a new run"
+"""What mends a start-up file that cannot be gone on with."""
+NEVER_ANEW = "no command makes it anew: put back a copy that is whole, or start a new run (--fresh)"
+"""What is to be done where the file that tells of a run is damaged or gone."""
 _JUDGED = (
     *(RECORDS, METADATA, CANDIDATES, SUPERSEDED, PROMPT_HASHES, "startup_*.json"),
     *(f"{backend}_*.log*" for backend in BackendName),
@@ -286,7 +297,7 @@ def _mended_by(how: str) -> Iterator[None]:
         raise
 
 
-@_mended_by(_NEVER_ANEW)
+@_mended_by(NEVER_ANEW)
 def _metadata(path: Path) -> Json:
     """The file as written, once all that is read of it is known to be of its type."""
     value = read_json(path)
@@ -296,10 +307,12 @@ def _metadata(path: Path) -> Json:
             shaped(told.spec or {}, _Spec)
     except msgspec.ValidationError as error:
         raise UsageError(f"not a run's metadata: {error}", file=path) from error
+    if "plan_sha256" in value and (gone := sorted(RUN_FIELDS - value.keys())):
+        raise UsageError(f"damaged: a run of this form tells {', '.join(gone)}", file=path)
     return value
 
 
-@_mended_by(_ASKED_ANEW)
+@_mended_by(ASKED_ANEW)
 def _startup(path: Path) -> Startup:
     try:
         return startup_of(path.name, read_json(path))

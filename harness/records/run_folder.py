@@ -29,7 +29,7 @@ from harness.locks import LOCK, Lock, holder_of
 from harness.records.lines import is_sealed
 from harness.records.reader import iter_records
 from harness.records.record import Record
-from harness.records.run_files import METADATA, RECORDS, SUPERSEDED, TORN
+from harness.records.run_files import METADATA, NEVER_ANEW, RECORDS, SUPERSEDED, TORN
 from harness.records.sealed_file import TornTail, mend_tail, set_aside, unshare
 from harness.refused import insist_on_place, refusal
 from harness.words import Mode
@@ -138,7 +138,7 @@ class RunFolder:
         try:
             return read_json(path) if os.path.lexists(path) else None
         except UsageError as error:
-            error.hint = error.hint or "put back a copy that is whole, or choose another --run-id"
+            error.hint = error.hint or NEVER_ANEW
             raise
 
 

@@ -367,6 +367,12 @@ class Bench:
         left = [p.name for p in self.folder.joinpath("results").rglob("*.tmp")]
         insist(not left, f"temporary files are left: {left}")
 
+    def concluded(self, run_id: str = RUN_ID) -> bool:
+        """Whether the last session of the run says that it ended well."""
+        path = self.path(run_id) / "metadata.json"
+        sessions = json.loads(path.read_text()).get("sessions") if path.exists() else None
+        return bool(sessions) and sessions[-1].get("exit") == FINE
+
     def insist_not_wrongly_complete(self, run_id: str = RUN_ID) -> None:
         """A run that says it is complete has every record."""
         path = self.path(run_id) / "metadata.json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import nullcontext, suppress
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
@@ -19,10 +20,13 @@ from harness.analyse.file_checks import OF_FILES
 from harness.analyse.log_checks import OF_LOGS
 from harness.analyse.run_checks import OF_RUNS
 from harness.conduct import RunProgress, conductor
+from harness.conduct.startups import parity_of_modes, seal_logs, supersede
 from harness.errors import UsageError
+from harness.files import sha256_of
 from harness.plan import Plan
+from harness.prove import read_facts
 from harness.records import RunFolder
-from harness.records.run_files import SUPERSEDED
+from harness.records.run_files import RUN_FIELDS, SUPERSEDED
 
 DOCS = Path(__file__).parents[2] / "docs/records.md"
 CHECKS = {*OF_RECORDS, *OF_RUNS, *OF_EVIDENCE, *OF_FILES, *OF_LOGS}
@@ -231,3 +235,45 @@ def test_a_server_whose_start_up_file_is_gone_has_its_records_asked_again(tmp_pa
     with RunFolder(path) as folder:
         conductor._set_aside(Plan(()), folder)
         assert {record.mode for record in folder.records()} == {"batch_invariant"}
+
+
+@pytest.mark.parametrize("told", [{}, [], {"attempts": [1]}, {"schema_version": 1}])
+def test_a_start_up_file_that_no_session_goes_on_with_is_kept_aside(told, tmp_path):
+    path = stand_in().write(tmp_path / "planted")
+    name = "startup_standard_llama.json"
+    (path / name).write_text(json.dumps(told))
+    with RunFolder(path) as folder:
+        seal_logs(folder)  # which is no place to refuse it
+        supersede(folder, name)
+    assert json.loads((path / f"{name}.damaged").read_text()) == told
+    assert not (path / name).exists()
+
+
+def test_the_modes_are_compared_by_logs_that_are_what_their_servers_wrote(tmp_path):
+    path = stand_in().write(tmp_path / "planted")
+    file = path / "startup_standard_llama.json"
+    starts = json.loads(file.read_text())
+    log = path / starts["attempts"][-1]["log"]
+    starts["attempts"][-1]["log_sha256"] = sha256_of(log)
+    starts["attempts"][-1]["facts"] = asdict(read_facts(log.read_text()))
+    file.write_text(json.dumps(starts))
+    with RunFolder(path) as folder:
+        before = parity_of_modes(folder, ["llama"])
+        assert set(before) == {"llama"}
+        for harm in ("[" * 2000, "", log.read_text()[:99]):
+            log.write_text(harm)
+            assert parity_of_modes(folder, ["llama"]) == before
+        log.unlink()
+        assert parity_of_modes(folder, ["llama"]) == before
+
+
+@pytest.mark.parametrize("name", sorted(RUN_FIELDS))
+def test_metadata_that_lost_a_field_are_damaged_before_the_same_command_says_so(name, tmp_path):
+    path = stand_in().write(tmp_path / "planted")
+    told = json.loads((path / "metadata.json").read_text())
+    (path / "metadata.json").write_text(
+        json.dumps({key + "_" * (key == name): value for key, value in told.items()})
+    )
+    with pytest.raises(UsageError, match=f"damaged: a run of this form tells {name}") as refused:
+        validate_run(path)
+    assert "--fresh" in str(refused.value)
