@@ -5,8 +5,9 @@ Everything here is a function of files that a run left behind; texts are read an
 
 from harness.analyse.asking_tables import ByPrompt, Counted, EffectPairs, EffectTable
 from harness.analyse.beside import noise_floor
-from harness.analyse.checked import Expectations, ModeCounts, key_name
+from harness.analyse.checked import Expectations, ModeCounts, key_name, log_of
 from harness.analyse.effects import by_unit
+from harness.analyse.evidence_checks import unfounded
 from harness.analyse.file_checks import plan_again
 from harness.analyse.from_records import (
     MOST_RESCORED,
@@ -150,6 +151,7 @@ __all__ = [
     "kept_numbers",
     "kept_validation",
     "key_name",
+    "log_of",
     "mcnemar",
     "minimum_detectable_rate",
     "newcombe_interval",
@@ -174,6 +176,7 @@ __all__ = [
     "summarise_run",
     "symmetry_p",
     "tango_interval",
+    "unfounded",
     "upper_bound",
     "validate",
     "validate_run",

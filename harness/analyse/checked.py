@@ -60,12 +60,7 @@ class Checked:
 
         Nor is one at hand that is known to be cut short.
         """
-        if start.log in self.cut_logs:
-            return None
-        path = self.files.folder / str(start.log)
-        ours = start.server.get("backend") != BackendName.EXTERNAL
-        known = start.log and ours and sha256_unpacked(path)
-        return text_unpacked(path) if known and known == (start.log_sha256 or known) else None
+        return None if start.log in self.cut_logs else log_of(self.files, start)
 
     def facts_of(self, start: Start) -> ServerFacts | None:
         """What that log tells of its server, read once."""
@@ -83,6 +78,14 @@ class Checked:
             platform=str(object_in(self.files.metadata, "host").get("platform", "Linux")),
         )
         return bool(self.records.checks.sealed and start.metrics and told)
+
+
+def log_of(files: RunFiles, start: Start) -> str | None:
+    """The log of a server of ours in this folder as it was written; ``None``: there is none."""
+    path = files.folder / str(start.log)
+    ours = start.server.get("backend") != BackendName.EXTERNAL
+    known = start.log and ours and sha256_unpacked(path)
+    return text_unpacked(path) if known and known == (start.log_sha256 or known) else None
 
 
 class Outcome(NamedTuple):

@@ -368,19 +368,22 @@ def _verdicts_follow_from_evidence(run: Checked) -> Outcome:
     bad = [
         f"{startup.file}: start {number} is told as {start.verdict}, {why}"
         for startup, number, start in starts
-        if (why := _unfounded(run, Mode(startup.mode), start))
+        if (why := unfounded(run.log_of(start), Mode(startup.mode), start))
     ]
     if bad:
         return failed("verdicts that the logs do not give: ", bad)
     return ok(f"{len(starts)} verdicts are those of the logs")
 
 
-def _unfounded(run: Checked, mode: Mode, start: Start) -> str:
-    """Why a start's log does not give its verdict; empty if it does."""
+def unfounded(log: str | None, mode: Mode, start: Start) -> str:
+    """Why a start's log does not give its verdict; empty if it does.
+
+    Args:
+        log: its text as it was written; ``None``: not at hand, and its quoted lines are read.
+    """
     told = start.evidence
     if told.verdict != start.verdict:
         return f"its log shows {told.verdict or 'nothing, for nothing of it is quoted'}"
-    log = run.log_of(start)
     if log is None:
         return gap_in_quotes(told, mode)
     environment = start.server.get("environment")

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from os.path import lexists
 from pathlib import Path
 
+from harness.analyse import log_of, unfounded
 from harness.errors import UsageError
 from harness.records import METADATA, RunFiles, Start, read_run_files
 from harness.words import PROVEN, Mode
@@ -41,7 +42,8 @@ def insist_on_proof(folder: Path, mode: Mode, rest_on: Collection[int | None], h
     files = read_run_files(folder)
     if files.lacks_logs:
         return
-    proven = {n for n, one in enumerate(starts_of(files, mode), 1) if _is_proven(one, mode)}
+    starts = starts_of(files, mode)
+    proven = {n for n, one in enumerate(starts, 1) if _is_proven(files, one, mode)}
     missing = {one for one in rest_on if one is not None} - proven
     if missing or not proven:
         of = f"start {min(missing)} of " if missing else ""
@@ -49,5 +51,7 @@ def insist_on_proof(folder: Path, mode: Mode, rest_on: Collection[int | None], h
         raise UsageError(what, file=folder, hint=hint)
 
 
-def _is_proven(start: Start, mode: Mode) -> bool:
-    return start.verdict == PROVEN[mode] and start.ended_at is not None and start.failure is None
+def _is_proven(files: RunFiles, start: Start, mode: Mode) -> bool:
+    """Whether it ended well, and its log, read again, gives the verdict that is told."""
+    ended = start.verdict == PROVEN[mode] and start.ended_at is not None and start.failure is None
+    return ended and not unfounded(log_of(files, start), mode, start)

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from stand_in_server import judged, log_of
 
 from harness import conduct
 from harness.errors import UsageError
 from harness.experiments import SampleRow
+from harness.files import sha256_of
 from harness.jobs.certifying import Asked
 from harness.jobs.experiment_runs import Experiment, ended
 from harness.jobs.tracing import replay_trace
@@ -45,7 +47,10 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[P
         folder = options.results / str(options.run_id)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "metadata.json").write_text("{}")
-        start = {"verdict": "clean", "records": 0, "ended_at": "t"}
+        log = folder / "native_standard_m.log"
+        log.write_text(log_of("standard"))
+        start = {"records": 0, "ended_at": "t", "log": log.name, "log_sha256": sha256_of(log)}
+        start |= judged(log.read_text(), "standard")
         told = {"model": "m", "mode": "standard", "attempts": [{}, start], "verdict": "clean"}
         (folder / "startup_standard_m.json").write_text(json.dumps({"schema_version": 1, **told}))
 
@@ -138,6 +143,19 @@ def test_rows_of_a_server_that_is_not_proven_are_refused(ask, verdict: str) -> N
     file, _ = ask()
     startup = file.with_name("startup_standard_m.json")
     startup.write_text(startup.read_text().replace("clean", verdict))
+    with pytest.raises(UsageError, match="no start-up file here shows start 2 of a server"):
+        ask()
+
+
+@pytest.mark.parametrize("log", ["", "INFO 11-30 10:00:00 [api.py:1] it is up\n"])
+def test_rows_of_a_server_whose_log_shows_another_verdict_are_refused(ask, log: str) -> None:
+    file, _ = ask()
+    startup = file.with_name("startup_standard_m.json")
+    told = json.loads(startup.read_text())
+    start = told["attempts"][-1]
+    file.with_name(start["log"]).write_text(log)
+    start["log_sha256"] = sha256_of(file.with_name(start["log"]))
+    startup.write_text(json.dumps(told))
     with pytest.raises(UsageError, match="no start-up file here shows start 2 of a server"):
         ask()
 
