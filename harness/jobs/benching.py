@@ -184,7 +184,8 @@ class _Bench:
         if not found:
             raise UsageError("it holds no readings", file=kept, hint=_ANEW)
         rest_on = {one.start for _, one in found}
-        insist_on_proof(kept.parent, self._mode(server), rest_on, _ANEW)
+        asked = self._prepared(server).fingerprint
+        insist_on_proof(kept.parent, asked, self._mode(server), rest_on, _ANEW)
         return [Reading(one.block, one.arm, one.measure, one.unit, one.value) for _, one in found]
 
     def _mode(self, server: _Server) -> Mode:

@@ -66,7 +66,7 @@ class Experiment(Generic[R]):
         """
         plans = {mode: self._prepared(loaded, mode, asked) for mode in loaded.spec.modes}
         there = {
-            mode: self._read(place, mode, due(prepared))
+            mode: self._read(place, prepared, mode, due(prepared))
             for mode, (prepared, place) in plans.items()
             if place.is_file()
         }
@@ -114,7 +114,9 @@ class Experiment(Generic[R]):
             insist_on_place(place)
         return prepared, place
 
-    def _read(self, place: Path, mode: Mode, due: Sequence[Due]) -> list[R]:
+    def _read(
+        self, place: Path, prepared: conduct.Prepared, mode: Mode, due: Sequence[Due]
+    ) -> list[R]:
         """The rows of a file, all that are due in their order, each as it was written."""
         found = list(read_sealed(place, self.row, what="no row of this experiment", hint=_ANEW))
         for (line, row), wanted in zip(found, due, strict=False):
@@ -127,7 +129,8 @@ class Experiment(Generic[R]):
             raise UsageError(what, file=place, hint=_ANEW)
         rows = [row for _, row in found]
         _insist_on_one_start(place, [row.start for row in rows])
-        insist_on_proof(place.parent, mode, {row.start for row in rows}, _ANEW)
+        rest_on = {row.start for row in rows}
+        insist_on_proof(place.parent, prepared.fingerprint, mode, rest_on, _ANEW)
         return rows
 
 

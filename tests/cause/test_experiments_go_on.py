@@ -45,6 +45,14 @@ def test_rows_are_held_against_the_plan_and_their_servers_against_each_other(pla
         assert f"{standard}:{line}: its " in err
         assert "is due here (the rows were changed: --fresh asks anew)" in err
     standard.write_text("\n".join([*lines, ""]))
+    metadata = standard.with_name("metadata.json")
+    whole = metadata.read_text()
+    for name in ("run_id", "fingerprint"):  # as in a copy of a folder of other settings
+        metadata.write_text(json.dumps(json.loads(whole) | {name: "0"}))
+        code, out, err = place.harness(*COMMANDS[verb])
+        assert (code, out, f"{metadata}: its {name} is '0'" in err) == (2, "", True), err
+        assert "--fresh asks anew" in err
+    metadata.write_text(whole)
     (other,) = {file.parent for file in files} - {standard.parent}
     shutil.move(other, "aside")
     engine = Path(".venv-cpu/bin/python")

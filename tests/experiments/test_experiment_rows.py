@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -42,11 +43,12 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[P
     asked = Asked((DispatchMode.SYNCHRONIZED,), (2,), 1, 1)
     served: list[str] = []
 
-    def with_server(_: object, options: conduct.RunOptions, *rest: object) -> None:
+    def with_server(prepared: conduct.Prepared, options: conduct.RunOptions, *rest: object) -> None:
         served.append(str(options.run_id))
         folder = options.results / str(options.run_id)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "metadata.json").write_text("{}")
+        facts = {"run_id": options.run_id, "fingerprint": prepared.fingerprint}
+        (folder / "metadata.json").write_text(json.dumps(facts))
         log = folder / "native_standard_m.log"
         log.write_text(log_of("standard"))
         start = {"records": 0, "ended_at": "t", "log": log.name, "log_sha256": sha256_of(log)}
@@ -136,6 +138,34 @@ def test_rows_beside_which_nothing_says_what_gave_them_are_refused(ask, name: st
     file.with_name(name).unlink()
     with pytest.raises(UsageError, match="--fresh"):
         ask()
+
+
+@pytest.mark.parametrize("change", [{"run_id": "other"}, {"fingerprint": "0"}])
+def test_rows_of_a_folder_of_another_name_or_other_settings_are_refused(ask, change) -> None:
+    file, _ = ask()
+    told = file.with_name("metadata.json")
+    told.write_text(json.dumps(json.loads(told.read_text()) | change))
+    with pytest.raises(UsageError, match=f"its {next(iter(change))} is .* is due here") as refused:
+        ask()
+    assert "--fresh" in str(refused.value)
+
+
+def test_rows_of_a_server_whose_log_is_gone_or_changed_are_refused(ask) -> None:
+    file, _ = ask()
+    log = file.with_name("native_standard_m.log")
+    text = log.read_bytes()
+    packed = log.with_name(f"{log.name}.gz")
+    packed.write_bytes(gzip.compress(text))
+    log.unlink()
+    assert ask() == (file, False)
+    packed.unlink()
+    for changed in (None, text + b"x\n"):
+        if changed is not None:
+            log.write_bytes(changed)
+        with pytest.raises(UsageError, match="with its log as it was written"):
+            ask()
+    log.write_bytes(text)
+    assert ask() == (file, False)
 
 
 @pytest.mark.parametrize("verdict", ["inconclusive", "active"])
