@@ -92,14 +92,17 @@ def take_in(sheets: Sequence[Path], key: Path, run: Path | None, *, aside: bool 
             remarks.append(Remark(told))
         kept = _kept(target, answers)
         if kept.unsealed:
-            told = f"{count_of(kept.unsealed, 'judgement')} in {target} without a checksum, of an "
-            remarks.append(Remark(f"{told}older version: a change in them is not seen"))
+            count = count_of(len(kept.unsealed), "judgement")
+            told = f"{count} in {target} without a checksum, of an older version"
+            remarks.append(Remark(f"{told}: a change in them is not seen"))
         new: list[people.Judgement] = []
         for sheet in sheets:
             judged = people.read_judgements(read_text(sheet), str(sheet), answers)
             new += people.not_yet_there(judged, [*kept.judgements, *new], str(sheet))
         if new:
-            append_sealed(target, (item.as_json() for item in new))
+            # older lines get a checksum first: none stays bare beside one that has it
+            append_sealed(target, (item.as_json() for item in (*kept.unsealed.values(), *new)))
+            set_aside(target, kept.unsealed, folder / _SUPERSEDED)
         mine = [item for item in (*kept.judgements, *new) if item.item_id in answers.items]
         outcome = people.adjudicate(mine, answers)
         write_json(folder / "adjudication.json", to_builtins(outcome))
@@ -114,26 +117,27 @@ class _Kept:
     Attributes:
         faults: lines that are none, or not as they were taken in; a last one without its end is
             the next writer's.
-        unsealed: how many an older version wrote, without a checksum.
+        unsealed: what an older version wrote, without a checksum, by line; where any line of the
+            file has one, a line without is a fault.
     """
 
     judgements: list[people.Judgement]
     faults: list[UsageError]
-    unsealed: int
+    unsealed: dict[int, people.Judgement]
 
 
 def _kept(path: Path, key: people.AnswerKey) -> _Kept:
     judged: dict[tuple[str, str], people.Judgement] = {}
-    faults, unsealed, sealed = list[UsageError](), 0, False
+    faults, unsealed = list[UsageError](), dict[int, people.Judgement]()
     ends = path.read_bytes().count(b"\n") if path.is_file() else 0
+    sealed = any(_has_sum(line) for _, line in read_lines(path)) if ends else False
     for number, line in read_lines(path) if ends else ():
         if number > ends:
             break
         try:
             has_sum = is_sealed(line)
-            sealed = sealed or has_sum
             if sealed and not has_sum:
-                raise LineFault("it has no checksum, and a line before it has one")
+                raise LineFault("it has no checksum, and another line has one")
             one = value_in(line, people.Judgement)
             if fault := people.stored_fault(one, key):
                 raise LineFault(fault)
@@ -144,8 +148,17 @@ def _kept(path: Path, key: people.AnswerKey) -> _Kept:
             faults.append(UsageError(what, file=path, line=number, hint=_MEND))
             continue
         judged[one.item_id, one.rater] = one
-        unsealed += not has_sum
+        if not has_sum:
+            unsealed[number] = one
     return _Kept(list(judged.values()), faults, unsealed)
+
+
+def _has_sum(line: bytes) -> bool:
+    """Whether a line ends in a checksum, be it its own or another."""
+    try:
+        return is_sealed(line)
+    except LineFault:
+        return True
 
 
 def _is_whole(line: bytes) -> bool:

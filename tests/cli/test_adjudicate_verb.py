@@ -216,6 +216,29 @@ def test_a_line_that_is_not_as_it_was_taken_in_is_named_and_can_be_set_aside(
     assert _import(sheets) == 0
 
 
+@pytest.mark.parametrize("cut", [1, 3], ids=["the first line", "but the last two"])
+def test_lines_stripped_of_their_checksums_are_of_no_older_version(judged, cut, capsys) -> None:
+    lines = judged.read_bytes().splitlines(keepends=True)
+    bare = [line.split(b', "sum"')[0] + b"}\n" for line in lines[:cut]]
+    judged.write_bytes(b"".join([*bare, *lines[cut:]]).replace(b'"yes"', b'"no"', 1))
+    assert _import(judged.parent) == 2
+    said = capsys.readouterr().err
+    assert "adjudications.jsonl:1: no judgement as it was taken in: it has no checksum" in said
+    assert _import(judged.parent, judged.parent / "ann.csv", "--set-aside") == 0
+    assert sorted(judged.read_bytes().splitlines(keepends=True)) == sorted(lines)
+
+
+def test_judgements_of_an_older_version_get_a_checksum_when_more_are_added(judged) -> None:
+    sheets, whole = judged.parent, judged.read_bytes()
+    bare = [line.split(b', "sum"')[0] + b"}\n" for line in whole.splitlines()]
+    judged.write_bytes(b"".join(bare))
+    assert _import(sheets, _fill(sheets, "bob")) == 0
+    assert judged.read_bytes().startswith(whole)
+    assert all("sum" in row for row in _rows(judged))
+    assert (sheets / "superseded_adjudications.jsonl").read_bytes() == b"".join(bare)
+    assert _import(sheets) == 0
+
+
 @pytest.mark.parametrize(("old", "new"), [('"yes"', '"yer"'), ('"desired"', '"desire"')])
 def test_a_judgement_of_an_older_version_has_known_labels(judged, old, new, capsys) -> None:
     rows = ({name: row[name] for name in row if name != "sum"} for row in _rows(judged))
