@@ -116,20 +116,24 @@ def _own_server(run: Checked) -> Outcome:
         bad += [f"{name} {why}" for why in never_lived(run, start)]
     bad += [f"{s.file}: start {n} {why}" for s, n, one in starts for why in of_no_session(run, one)]
     bad += at_once(run, starts)
-    last: dict[float, tuple[str, float, float]] = {}
+    last: dict[float, tuple[str, float, float, object]] = {}
     for startup, _, start in sorted(looked, key=lambda found: found[2].started_at or ""):
         if (seen := start.process) is not None:
-            mode, until, ended = last.get(seen.started, (startup.mode, 0.0, inf))
+            port = start.server.get("port")
+            mode, until, ended, other = last.get(seen.started, (startup.mode, 0.0, inf, port))
             # servers that one command starts at once, each on a port that was looked at, may have
-            # begun in the same hundredth of a second; where no times are told, their work tells
-            apart = start.lived[0] < ended if ours and ended < inf else seen.cpu_s_before < until
+            # begun in the same hundredth of a second; where no times are told, as of a killed one,
+            # their ports or their work tell
+            elsewhere = ours and None not in (port, other) and port != other
+            killed = elsewhere or seen.cpu_s_before < until
+            apart = start.lived[0] < ended if ours and ended < inf else killed
             if mode != startup.mode and not (apart and start.lived[0] < ended):
                 modes = f"{mode} and {startup.mode}"
                 bad.append(f"{modes} were answered by one process, started at {seen.started}")
             if why := worked_otherwise(seen, start):
                 bad.append(f"{startup.file}: {why}")
             worked = seen.cpu_s_before if seen.cpu_s_after is None else seen.cpu_s_after
-            last[seen.started] = startup.mode, worked, start.lived[1] or inf
+            last[seen.started] = startup.mode, worked, start.lived[1] or inf, port
     told = (str(start.server.get("served_model_name")) for _, _, start in looked)
     names = Counter(name for name in told if without_nonce(name) != name)
     bad += [f"{name} is the name of {n} server lifetimes" for name, n in names.items() if n > 1]

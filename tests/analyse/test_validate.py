@@ -718,6 +718,17 @@ def test_servers_that_began_in_one_hundredth_of_a_second_are_two_where_both_live
     assert ("were answered by one process" in found) is failed
 
 
+@pytest.mark.parametrize(("other_port", "failed"), [(18001, False), (18000, True), (None, True)])
+def test_two_servers_that_were_killed_at_once_are_two_by_their_ports(run, other_port, failed):
+    """Nobody wrote down when they ended, and both had worked as long when they were ready."""
+    for mode, port in (("standard", 18000), ("batch_invariant", other_port)):
+        told = {"started_at": "2026-11-29T10:00:05", "ended_at": None, "records": 2}
+        run.attempts[mode][0] |= {**told, "process": process(17.5, 9.0, None), "error": DIED}
+        run.attempts[mode][0]["server"]["port"] = port
+    found = run.failures().get("own_server", "")
+    assert ("were answered by one process" in found) is failed
+
+
 def test_a_run_of_an_earlier_form_says_nothing_of_strangers(run):
     for attempts in run.attempts.values():
         del attempts[0]["strangers"]
