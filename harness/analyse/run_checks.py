@@ -10,11 +10,13 @@ from typing import Any
 from harness.analyse.checked import Checked, Look, Outcome, check, failed, key_name, not_checked, ok
 from harness.analyse.starts import (
     LONGEST_VALUE,
+    asked_in_both,
     at_once,
     never_lived,
     of_another_time,
     of_no_session,
     set_otherwise,
+    told_in_part,
     worked_otherwise,
     workers_ready,
 )
@@ -302,7 +304,8 @@ def _mode_parity(run: Checked) -> Outcome:
     shown, compared = set_otherwise(run)
     if not parity and not compared:
         return not_checked("metadata.json does not hold the modes' differences")
-    differences = run.files.parity
+    untold = told_in_part(run)
+    differences = [one for one in run.files.parity if one[0] not in untold]
     bad = [
         f"{model}: {found.get('name')} is {_value(found, 'standard')} and "
         f"{_value(found, 'invariant')}"
@@ -311,18 +314,13 @@ def _mode_parity(run: Checked) -> Outcome:
     ]
     if bad := bad or shown:
         return failed("the modes' servers differ in more than the mode: ", bad)
-    if unknown := sorted(_asked_in_both(run).difference(parity, compared)):
+    if unknown := sorted(asked_in_both(run).difference(parity, compared, untold)):
         return failed("what the modes' servers differ in is not recorded of ", unknown)
+    if untold:
+        return not_checked(f"what is told of the servers of {', '.join(sorted(untold))} is cut")
     allowed = sorted({str(difference.get("name")) for _, difference in differences})
     but = f" but for {', '.join(allowed)}, which the mode changes" if allowed else ""
     return ok(f"{len(parity)} model(s): both modes' servers were set alike{but}")
-
-
-def _asked_in_both(run: Checked) -> set[str]:
-    """Models with records in both modes: of another one, a mode's server is still to come."""
-    models = run.records.candidates["model"].to_numpy()
-    found = [set(models[run.pairing.slots[mode] >= 0]) for mode in run.pairing.modes()]
-    return set.intersection(*found) if len(found) > 1 else set()
 
 
 @check(OF_RUNS)

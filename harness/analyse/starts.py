@@ -151,6 +151,28 @@ def set_otherwise(run: Checked) -> tuple[list[str], set[str]]:
     return bad, {model for model in starts if told_of[model] == set(MODES)}
 
 
+def asked_in_both(run: Checked) -> set[str]:
+    """Models with records in both modes: of another one, a mode's server is still to come."""
+    models = run.records.candidates["model"].to_numpy()
+    found = [set(models[run.pairing.slots[mode] >= 0]) for mode in run.pairing.modes()]
+    return set.intersection(*found) if len(found) > 1 else set()
+
+
+def told_in_part(run: Checked) -> set[str]:
+    """Models of whose servers a start-up file is gone or a log cut short.
+
+    Other checks refuse that, and have them asked again; then the modes are compared anew.
+    """
+    of = {(startup.model, startup.mode) for startup in run.files.startups}
+    gone = {model for model in asked_in_both(run) if any((model, str(m)) not in of for m in MODES)}
+    return gone | {
+        startup.model
+        for startup in run.files.startups
+        for _, start in startup.answering()
+        if start.log in run.cut_logs
+    }
+
+
 def _given_otherwise(one: Start, other: Start) -> list[str]:
     """Flags and variables that two servers of a model were given otherwise, but for their own."""
     bad = []

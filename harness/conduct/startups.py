@@ -357,7 +357,7 @@ def _last_start(folder: RunFolder, file: str) -> tuple[Mapping[str, Any], Server
         return None
     start = known.attempts[-1]
     log = folder.path / str(start.get("log"))
-    if log.exists() and start.get("log_sha256") in (None, sha256_of(log)):
+    if log.is_file() and start.get("log_sha256") in (None, sha256_of(log)):
         return start, read_facts(read_log(log))
     facts = object_in(start, "facts")
     return (start, shaped(facts, ServerFacts)) if facts else None

@@ -71,3 +71,31 @@ def test_a_log_that_was_cut_after_all_has_its_records_asked_again(place, ended):
     assert code == 0, said
     assert len((run / "superseded_records.jsonl").read_bytes().splitlines()) == len(WORDS[:4])
     assert place.harness("validate", run)[0] == 0
+
+
+@pytest.mark.parametrize("harm", ["log", "start-up file"])
+def test_modes_that_cannot_be_compared_for_what_is_lost_are_once_it_is_asked_again(place, harm):
+    """The same command, which concludes, comes between: what it writes down is in nobody's way."""
+    rows = "".join(f"tiny,letters,{word},4,synchronized\n" for word in WORDS[:4])
+    header = "model,task_name,sample_id,batch_size,dispatch_mode\n"
+    (place.folder / "candidates.csv").write_text(header + rows)
+    place.causes({"mode": "standard"})
+    words = ("run", "-c", "spec.yaml", "--run-id", "r")
+    assert place.harness(*words)[0] == 0
+    run = place.folder / "results/r"
+    file, log = run / "startup_standard_tiny.json", run / _LOG
+    startup = json.loads(file.read_text())
+    killed = {"records": 0, "ended_at": None, "log_sha256": None, "metrics": {}}
+    startup["attempts"][0] |= killed
+    file.write_text(json.dumps(startup))
+    log.write_text("")
+    if harm == "start-up file":
+        file.unlink()
+    code, _, said = place.harness(*words)
+    assert code == (1 if harm == "log" else 4), said  # 4: a mode is not proven
+    assert "with --retry-errors asks again" in said
+    assert "mode_parity" not in said
+    assert place.harness("validate", run)[0] == 1
+    code, _, said = place.harness(*words, "--retry-errors")
+    assert code == 0, said
+    assert place.harness("validate", run)[0] == 0
