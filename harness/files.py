@@ -26,7 +26,7 @@ import msgspec
 
 from harness.errors import HarnessError, UsageError
 from harness.numbers import size_text
-from harness.refused import is_of_descriptors, refusal
+from harness.refused import insist_on_file, is_of_descriptors, refusal
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
@@ -189,6 +189,7 @@ def _replacing(
 ) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        insist_on_file(path)
         sweep_temporary(path.parent)
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)

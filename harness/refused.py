@@ -28,6 +28,7 @@ _IN_THE_WAY = {
 _MORE_FILES = "allow this process more open files: ulimit -n"
 _UNOPENED = dict.fromkeys((errno.EMFILE, errno.ENFILE), _MORE_FILES)
 _WRITTEN = "cannot be written"
+_OPENED = ("/dev/fd/", "/dev/std", "/proc/")  # links, perhaps to a regular file
 
 
 def refusal(error: OSError, path: Path | str, what: str = _WRITTEN) -> EnvironmentError_:
@@ -70,18 +71,30 @@ def insist_on_place(path: Path) -> None:
     """Make sure that a file can stand somewhere, before the work that it is to hold is begun.
 
     Raises:
-        UsageError: a folder is there, or no folder can be.
+        UsageError: a folder is there, a device or the like, or no folder can be.
         EnvironmentError_: nothing can be written there.
     """
     if path.is_dir():
         what = "is a folder, and a file is to be written there"
         raise UsageError(what, file=path, hint="name another file, or move the folder away")
+    insist_on_file(path)
     folder = next(above for above in path.absolute().parents if lexists(above))
     if not folder.is_dir():
         what = f"is no folder, and {path.name} is to be written below it"
         raise UsageError(what, file=folder, hint="name a file elsewhere")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise EnvironmentError_(_WRITTEN, file=folder, hint="name a file in another folder")
+
+
+def insist_on_file(path: Path) -> None:
+    """Make sure that what is to be replaced is no device, pipe or socket: it would be gone.
+
+    Raises:
+        UsageError: it is one, or names what a caller opened.
+    """
+    if str(path).startswith(_OPENED) or (path.exists() and not (path.is_file() or path.is_dir())):
+        what = "is a device, a pipe or a socket, and a file is to be written there"
+        raise UsageError(what, file=path, hint="name another file; a verb without one prints")
 
 
 def insist_writable(folder: Path, hint: str) -> None:

@@ -591,6 +591,27 @@ def test_a_file_of_the_plan_that_tells_another_is_kept_aside_and_written_anew(
     assert not said
 
 
+def test_every_damaged_file_of_the_plan_is_kept_a_link_and_what_is_in_the_way_too(spec, tmp_path):
+    ready, name = prepared(spec), "selected_candidates.jsonl"
+    with RunFolder(tmp_path / "r") as folder:
+        noted(spec, folder)
+        for file, rows in plan_files(ready).items():
+            folder.write_rows(file, rows)
+        path = folder.path / name
+        whole = path.read_bytes()
+        path.unlink()
+        path.symlink_to("gone")
+        (folder.path / f"{name}.damaged").mkdir()
+        mend_plan(ready, folder, RunProgress())
+        path.write_bytes(b"{half")
+        mend_plan(ready, folder, RunProgress())
+        assert path.read_bytes() == whole
+        assert not path.is_symlink()
+        assert (folder.path / f"{name}.damaged").is_dir()
+        assert (folder.path / f"{name}.damaged-2").readlink() == Path("gone")
+        assert (folder.path / f"{name}.damaged-3").read_bytes() == b"{half"
+
+
 def test_the_plan_of_another_command_is_not_written_over(spec, tmp_path):
     ready = prepared(spec)
     with RunFolder(tmp_path / "r") as folder:

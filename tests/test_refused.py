@@ -2,15 +2,18 @@
 
 import errno
 import os
+import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from harness.cli import main
-from harness.files import read_json, read_lines, write_json
+from harness.errors import UsageError
+from harness.files import read_json, read_lines, write_json, write_whole
 from harness.records import scan_records
-from harness.refused import refusal, trouble
+from harness.refused import insist_on_file, insist_on_place, refusal, trouble
 
 MORE_FILES = "Too many open files (allow this process more open files: ulimit -n)"
 
@@ -115,6 +118,41 @@ def test_a_folder_where_a_verb_is_to_write_is_refused_before_anything_is_looked_
         (line,) = capsys.readouterr().err.splitlines()
         assert "folder" in line or "directory" in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "taken"]
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "link", "stdout"])
+def test_what_is_no_file_is_not_replaced_by_one(kind, tmp_path):
+    place = tmp_path / "taken"
+    if kind == "device":
+        try:
+            os.mknod(place, stat.S_IFCHR | 0o666, os.makedev(1, 7))
+        except PermissionError:
+            pytest.skip("makes a device")
+    elif kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "link":
+        os.mkfifo(tmp_path / "real")
+        place.symlink_to("real")
+    else:
+        (tmp_path / "out").touch()
+        place = Path("/dev/stdout")
+    before = sorted((one.name, one.lstat().st_mode) for one in tmp_path.iterdir())
+    for refuses in (insist_on_place, insist_on_file, *(() if kind == "stdout" else (_written,))):
+        with pytest.raises(UsageError, match="is a device, a pipe or a socket") as caught:
+            refuses(place)
+        assert caught.value.hint == "name another file; a verb without one prints"
+    assert sorted((one.name, one.lstat().st_mode) for one in tmp_path.iterdir()) == before
+
+
+def _written(place):
+    write_whole(place, "told")
+
+
+def test_a_link_to_a_file_is_written_to(tmp_path):
+    (tmp_path / "real").touch()
+    (tmp_path / "link").symlink_to("real")
+    write_whole(tmp_path / "link", "told")
+    assert (tmp_path / "link").read_text() == "told"
 
 
 def test_reports_of_images_are_refused_where_a_file_is(tmp_path, capsys):

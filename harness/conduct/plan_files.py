@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from os.path import lexists
 from typing import Any
 
 from harness.conduct.prepare import Prepared
@@ -57,8 +58,8 @@ def mend_plan(prepared: Prepared, folder: RunFolder, progress: RunProgress) -> N
     for name, (read, wanted) in tells.items():
         path = folder.path / name
         with suppress(UsageError):
-            if not path.exists() or read(path) == wanted:
+            if not lexists(path) or read(path) == wanted:
                 continue
-        kept = path.replace(path.with_name(f"{name}.damaged"))
+        kept = folder.keep_damaged(name)
         folder.write_rows(name, plan_files(prepared)[name])
         progress.note(f"{name} told another plan and was written anew; what it was is in {kept}")

@@ -17,7 +17,7 @@ from typing import Any, cast
 import msgspec
 
 from harness.conduct.run_facts import now, read_own
-from harness.errors import RunError, ServerDied, UsageError
+from harness.errors import RunError, ServerDied, UsageError, shown
 from harness.files import opened, sha256_of
 from harness.hostile import shaped
 from harness.plan import Lifetime
@@ -35,7 +35,15 @@ from harness.prove import (
     read_worker_proof,
     worker_question,
 )
-from harness.records import ASKED_ANEW, INTERRUPTED, RunFolder, object_in, startup_file
+from harness.records import (
+    ASKED_ANEW,
+    INTERRUPTED,
+    RunFolder,
+    is_misnamed,
+    object_in,
+    startup_file,
+    startup_paths,
+)
 from harness.serve import (
     Server,
     ask_server_info,
@@ -80,7 +88,13 @@ class _Starts(msgspec.Struct):
 
 
 def _read(folder: RunFolder, file: str) -> _Starts | None:
-    return read_own(folder, file, _Starts, ASKED_ANEW)
+    known = read_own(folder, file, _Starts, ASKED_ANEW)
+    if known is not None and is_misnamed(file, known.model, known.mode):
+        what = (
+            f"damaged: it tells of {shown(known.model)}, {shown(known.mode)}, and its name does not"
+        )
+        raise UsageError(what, file=folder.path / file, hint=ASKED_ANEW)
+    return known
 
 
 class Startup:
@@ -292,8 +306,7 @@ def supersede(folder: RunFolder, file: str) -> None:
     try:
         known = _read(folder, file)
     except UsageError:
-        path = folder.path / file
-        path.replace(path.with_name(f"{file}.damaged"))
+        folder.keep_damaged(file)
         return
     if known is not None:
         known.attempts = [{**attempt, "superseded": True} for attempt in known.attempts]
@@ -305,7 +318,7 @@ def seal_logs(folder: RunFolder) -> None:
 
     Called once every server of the run has ended; a log that is gone, or somebody else's, has none.
     """
-    for path in sorted(folder.path.glob("startup_*.json")):
+    for path in startup_paths(folder.path):
         known = None
         with suppress(UsageError):  # told where its starts are gone on with
             known = _read(folder, path.name)

@@ -26,6 +26,7 @@ from harness.records import (
     plan_seal,
     read_run_files,
     sealed,
+    startup_paths,
     task_folder,
 )
 from harness.score import PROFILES, Profile, ProfileComparison, rescore, scorer_versions
@@ -149,8 +150,9 @@ def _write_rest(folder: Path, files: RunFiles, population: Population, work: _Re
     write_json(folder / _COMPARISON, {**work.profiles.as_json(), "rescored_from": origin})
     if not files.metadata:
         return
-    for pattern in ("startup_*.json", CANDIDATES, PROMPT_HASHES):  # with these it is a run
-        for carried in files.folder.glob(pattern):
+    plan = (files.folder / name for name in (CANDIDATES, PROMPT_HASHES))
+    for carried in (*startup_paths(files.folder), *plan):  # with these it is a run
+        if carried.exists():
             write_whole(folder / carried.name, carried.read_bytes())
     keep_tasks(folder, (task.file for task in population.tasks))
     spec = {**files.spec, "score_profile": work.profile}

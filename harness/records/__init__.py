@@ -83,6 +83,7 @@ from harness.records.run_files import (
     read_prompts,
     read_run_files,
     read_selected,
+    startup_paths,
 )
 from harness.records.run_folder import (
     RunFolder,
@@ -106,6 +107,7 @@ from harness.records.start_up_file import (
     Start,
     Startup,
     WorkersSay,
+    is_misnamed,
     object_in,
     startup_file,
     startup_of,
@@ -175,6 +177,7 @@ __all__ = [
     "gap_of",
     "group_hash",
     "is_concluded",
+    "is_misnamed",
     "is_sealed",
     "iter_records",
     "iter_values",
@@ -200,6 +203,7 @@ __all__ = [
     "set_aside",
     "startup_file",
     "startup_of",
+    "startup_paths",
     "task_folder",
     "text_hash",
     "value_in",

@@ -1,7 +1,7 @@
 """What lies beside a records file: metadata, start-up files and the selected candidates."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from os.path import lexists
 from pathlib import Path
@@ -14,7 +14,7 @@ from harness.errors import UsageError
 from harness.files import read_json, read_lines, read_rows
 from harness.hostile import shaped
 from harness.records.record import RecordKey
-from harness.records.start_up_file import Startup, object_in, startup_of
+from harness.records.start_up_file import Startup, is_misnamed, object_in, startup_of
 from harness.words import Asking, BackendName, Mode
 
 Json = Mapping[str, Any]
@@ -45,7 +45,7 @@ ASKED_ANEW = (
 NEVER_ANEW = "no command makes it anew: put back a copy that is whole, or start a new run (--fresh)"
 """What is to be done where the file that tells of a run is damaged or gone."""
 _JUDGED = (
-    *(RECORDS, METADATA, CANDIDATES, SUPERSEDED, PROMPT_HASHES, "startup_*.json"),
+    *(RECORDS, METADATA, CANDIDATES, SUPERSEDED, PROMPT_HASHES),
     *(f"{backend}_*.log*" for backend in BackendName),
 )
 
@@ -150,8 +150,8 @@ class RunFiles:
         """What checks read of a run: its records and, in a run folder, all that tells of them."""
         if not self.is_run_folder:
             return [self.records_path]
-        found = (path for pattern in _JUDGED for path in self.folder.glob(pattern))
-        return sorted(path for path in found if path.is_file())
+        found = [path for pattern in _JUDGED for path in self.folder.glob(pattern)]
+        return sorted(path for path in (*found, *startup_paths(self.folder)) if path.is_file())
 
     def prompts(self) -> list[tuple[str, str]] | None:
         """Key and hash of each prompt of the population; ``None`` where no file tells them.
@@ -282,9 +282,21 @@ def _from_folder(folder: Path) -> RunFiles:
         records_path=folder / RECORDS,
         folder=folder,
         metadata=metadata,
-        startups=tuple(_startup(file) for file in sorted(folder.glob("startup_*.json"))),
+        startups=tuple(_startup(file) for file in startup_paths(folder)),
         candidates=read_selected(candidates) if lexists(candidates) else None,
     )
+
+
+def startup_paths(folder: Path) -> list[Path]:
+    """The start-up files of a run folder in order, damaged ones too; a misnamed copy is none."""
+    return [path for path in sorted(folder.glob("startup_*.json")) if not _is_copy(path)]
+
+
+def _is_copy(path: Path) -> bool:
+    with suppress(UsageError):  # told where it is read
+        told = read_json(path)
+        return is_misnamed(path.name, told.get("model"), told.get("mode"))
+    return False
 
 
 @contextmanager

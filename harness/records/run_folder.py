@@ -128,6 +128,14 @@ class RunFolder:
         """Write a JSONL file in this folder, whole."""
         write_rows(self.path / name, rows)
 
+    def keep_damaged(self, name: str) -> Path:
+        """Move a file aside, a link as it is, to ``….damaged`` or ``….damaged-2``; where it is."""
+        aside, n = self.path / f"{name}.damaged", 1
+        while os.path.lexists(aside):
+            n += 1
+            aside = self.path / f"{name}.damaged-{n}"
+        return (self.path / name).rename(aside)
+
     def read(self, name: str) -> dict[str, Any] | None:
         """The JSON object called ``name``, or ``None`` when there is none yet.
 

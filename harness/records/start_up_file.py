@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from harness.hostile import shaped
-from harness.words import PROVEN, Mode, Verdict, safe_name
+from harness.words import MODES, PROVEN, Mode, Verdict, safe_name
 
 Json = Mapping[str, Any]
 INTERRUPTED = "Interrupted"
@@ -221,6 +221,15 @@ class Startup:
 def startup_file(model: str, mode: str) -> str:
     """The name of the file that describes the starts of a (model, mode)."""
     return f"startup_{mode}_{safe_name(model)}.json"
+
+
+def is_misnamed(file: str, model: object, mode: object) -> bool:
+    """Whether a start-up file has not the name of what it tells of, as a copy kept beside it has.
+
+    One that does not tell both, or tells a mode that we do not know, may have any name.
+    """
+    told = isinstance(model, str) and isinstance(mode, str) and mode in MODES
+    return told and file != startup_file(str(model), str(mode))
 
 
 def startup_of(file: str, value: Json) -> Startup:

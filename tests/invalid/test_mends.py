@@ -25,7 +25,7 @@ from harness.errors import UsageError
 from harness.files import sha256_of
 from harness.plan import Plan
 from harness.prove import read_facts
-from harness.records import RunFolder
+from harness.records import RunFolder, read_run_files
 from harness.records.run_files import RUN_FIELDS, SUPERSEDED
 
 DOCS = Path(__file__).parents[2] / "docs/records.md"
@@ -246,6 +246,34 @@ def test_a_start_up_file_that_no_session_goes_on_with_is_kept_aside(told, tmp_pa
         seal_logs(folder)  # which is no place to refuse it
         supersede(folder, name)
     assert json.loads((path / f"{name}.damaged").read_text()) == told
+    assert not (path / name).exists()
+
+
+def test_a_copy_of_a_start_up_file_is_read_by_nobody(tmp_path):
+    path = stand_in().write(tmp_path / "planted")
+    name = "startup_standard_llama.json"
+    told = json.loads((path / name).read_text())
+    before, judged = standing(path), read_run_files(path).judged_files()
+    open_ = {**told["attempts"][-1], "ended_at": None, "log_sha256": None}
+    copy = path / "startup_standard_llama.old.json"
+    copy.write_text(json.dumps({**told, "attempts": [{**open_, "verdict": "contaminated"}]}))
+    as_copied = copy.read_bytes()
+    assert standing(path) == before
+    assert read_run_files(path).judged_files() == judged
+    with RunFolder(path) as folder:
+        seal_logs(folder)
+    assert copy.read_bytes() == as_copied
+
+
+def test_a_start_up_file_of_another_model_is_kept_aside_and_its_records_are_asked_again(tmp_path):
+    path = stand_in().write(tmp_path / "planted")
+    name = "startup_standard_llama.json"
+    told = json.loads((path / name).read_text())
+    (path / name).write_text(json.dumps({**told, "model": "lama"}))
+    with RunFolder(path) as folder:
+        conductor._set_aside(Plan(()), folder)
+        assert {record.mode for record in folder.records()} == {"batch_invariant"}
+    assert json.loads((path / f"{name}.damaged").read_text())["model"] == "lama"
     assert not (path / name).exists()
 
 
