@@ -10,7 +10,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 
+import httpx
 import pytest
 from real_servers import ROOT, SLOTS, at, external
 
@@ -38,6 +40,16 @@ def harness(*words):
     return code, out.getvalue(), err.getvalue()
 
 
+def apart(server):
+    """``--stagger-ms`` of three steps of this server, as busy as it is: prompts join decodes."""
+    url = at(server).base_url
+    name = httpx.get(f"{url}/v1/models", timeout=60).json()["data"][0]["id"]
+    body = {"model": name, "prompt": "A word", "max_tokens": 32, "ignore_eos": True}
+    began = time.monotonic()
+    httpx.post(f"{url}/v1/completions", json=body, timeout=300).raise_for_status()
+    return "--stagger-ms", str(max(5, round(3 * 1000 * (time.monotonic() - began) / 32)))
+
+
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     """A server that says it is batch-invariant, proves it by its log, and is not."""
@@ -58,11 +70,9 @@ def planted(tmp_path_factory):
 
 def test_with_all_parts_on_the_stack_is_certified_within_a_bound(servers, tmp_path):
     named = {mode.value: at(server) for mode, server in servers.items()}
-    # on a busy machine a step lasts longer, and has to end before the last prompt is there
-    apart = ("--stagger-ms", "60")
-    # some processors' standard kernels change a quarter of these answers, and a control needs six
-    many = ("--prompts", 5 * SLOTS, "--max-tokens", 64)
-    asked = ("--widths", SLOTS, *many, "--lifetimes", "1", *apart)
+    # some processors' standard kernels change an eighth of these answers, and a control needs six
+    many = ("--prompts", 12 * SLOTS, "--max-tokens", 64)
+    asked = ("--widths", SLOTS, *many, "--lifetimes", "1", *apart(servers[Mode.STANDARD]))
     where = ("--results", tmp_path / "results", "-o", tmp_path / "certificate")
     code, out, err = harness(
         "certify", "--profile", "demo-tiny", *external(**named), *FEW, *asked, *where
@@ -78,9 +88,10 @@ def test_with_all_parts_on_the_stack_is_certified_within_a_bound(servers, tmp_pa
 def test_a_planted_defect_is_detected_shrunk_and_replays_in_a_fresh_process(planted, tmp_path):
     results = ("--results", tmp_path / "results")
     there = external(batch_invariant=at(planted))
-    scan = ("--batch-sizes", "8", "--dispatch-modes", "staggered", "--limit", "8")
+    scan = ("--batch-sizes", "8", "--dispatch-modes", "staggered", "--limit", 6 * SLOTS)
     code, out, err = harness(
-        "scan", "--profile", "demo-tiny", *there, *FEW, *scan, *results, "--run-id", "planted",
+        "scan", "--profile", "demo-tiny", *there, *FEW, *scan, *apart(planted), *results,
+        "--run-id", "planted",
         "--select", "text_change",
     )  # fmt: skip
     assert code == 0, f"{out}{err}"
