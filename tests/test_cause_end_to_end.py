@@ -70,13 +70,15 @@ def planted(tmp_path_factory):
 
 def test_with_all_parts_on_the_stack_is_certified_within_a_bound(servers, tmp_path):
     named = {mode.value: at(server) for mode, server in servers.items()}
-    # some processors' standard kernels change an eighth of these answers, and a control needs six
-    many = ("--prompts", 12 * SLOTS, "--max-tokens", 64)
-    asked = ("--widths", SLOTS, *many, "--lifetimes", "1", *apart(servers[Mode.STANDARD]))
+    one_each = ("--widths", SLOTS, "--max-tokens", 64, "--lifetimes", "1")
+    asked = (*one_each, *apart(servers[Mode.STANDARD]))
     where = ("--results", tmp_path / "results", "-o", tmp_path / "certificate")
-    code, out, err = harness(
-        "certify", "--profile", "demo-tiny", *external(**named), *FEW, *asked, *where
-    )
+    stack = ("certify", "--profile", "demo-tiny", *external(**named), *FEW, *asked, *where)
+    # some processors' standard kernels change an eighth of these answers, and a control needs six
+    for prompts in (5 * SLOTS, 12 * SLOTS):
+        code, out, err = harness(*stack, "--prompts", prompts)
+        if "error: not proven" not in err:
+            break
     assert code == 0, f"{out}{err}"
     told = json.loads((tmp_path / "certificate/certificate.json").read_text())
     assert told["verdict"] == "invariant"

@@ -14,7 +14,13 @@ from harness.errors import UsageError
 from harness.files import read_json, read_lines, read_rows
 from harness.hostile import shaped
 from harness.records.record import RecordKey
-from harness.records.start_up_file import Startup, is_misnamed, object_in, startup_of
+from harness.records.start_up_file import (
+    Startup,
+    is_misnamed,
+    object_in,
+    startup_file,
+    startup_of,
+)
 from harness.words import Asking, BackendName, Mode
 
 Json = Mapping[str, Any]
@@ -295,7 +301,9 @@ def startup_paths(folder: Path) -> list[Path]:
 def _is_copy(path: Path) -> bool:
     with suppress(UsageError):  # told where it is read
         told = read_json(path)
-        return is_misnamed(path.name, told.get("model"), told.get("mode"))
+        model, mode = told.get("model"), told.get("mode")
+        if is_misnamed(path.name, model, mode):  # where none has the name, it is a damaged one
+            return path.with_name(startup_file(str(model), str(mode))).exists()
     return False
 
 
