@@ -16,8 +16,6 @@ from harness.serve import free_port
 # read when Ray is imported: its ports bind to 127.0.0.1
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 STAND_IN = Path(__file__).with_name("stand_in_stack.py")
-SLOW = ("--env", "STAND_IN_STEP_S=0.03", "--stagger-ms", "30")
-"""Flags with which a batch is one on a busy machine too."""
 ENGINE = """\
 #!/bin/sh
 [ "$1" = -c ] && exec echo '{{"packages": {{"vllm": "0.32.0", "torch": "2.11.0+cpu"}}}}'
@@ -82,6 +80,16 @@ class Place:
             main(list(map(str, words)))
         said = self._capsys.readouterr()
         return ended.value.code or 0, said.out, said.err
+
+
+@pytest.fixture
+def slow():
+    """Flags with which a batch is one on a busy machine too, and its prompts come a step apart.
+
+    Who asks waits for a core as long as others do, so a step takes that much longer.
+    """
+    step = 0.04 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    return ("--env", f"STAND_IN_STEP_S={step:.3f}", "--stagger-ms", f"{1000 * step:.0f}")
 
 
 @pytest.fixture

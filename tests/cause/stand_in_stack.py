@@ -24,15 +24,13 @@ import stand_in_vllm as base
 
 CAUSES = json.loads(Path(os.environ.get("STAND_IN_CAUSES", "causes.json")).read_text())
 ASKED = Counter()
-TOKENS, STEP_S, SLOW_STEP_S = 10, 0.006, float(os.environ.get("STAND_IN_STEP_S", "0"))
+TOKENS, STEP_S = 10, float(os.environ.get("STAND_IN_STEP_S", "0.006"))
 
 
 class Engine(base.Engine):
     """Remembers what each request shared its steps with."""
 
     def _step(self, admitted, decoding):
-        if SLOW_STEP_S:  # who asks waits for a core as long as others do: so does a step
-            base.STEP_S = SLOW_STEP_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         for request in self.running:
             request.width = max(request.width, len(self.running))
             request.mixed |= bool(admitted) and request in decoding

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from cause.conftest import SLOW
 
 from harness.cause import CertificateVerdict, certify, read_lifetime
 from harness.cli import main
@@ -279,9 +278,9 @@ def test_a_batch_with_a_split_prefill_counts_once_however_many_rows_share_it(lif
     assert "a prompt that is prefilled in pieces" in one.not_covered  # in the mode that counts
 
 
-def test_a_stack_whose_standard_mode_alone_changes_is_certified(place):
+def test_a_stack_whose_standard_mode_alone_changes_is_certified(place, slow):
     place.causes(STANDARD)
-    asked = (*SMALL, *SLOW)
+    asked = (*SMALL, *slow)
     code, out, err = place.harness("certify", "-c", "spec.yaml", *asked, "-o", "certificate")
     assert code == 0, err
     assert out.startswith("invariant within")
@@ -329,10 +328,10 @@ def test_a_schedule_that_is_none_is_named_with_the_nearest(place):
     assert "did you mean 'staggered'?" in err
 
 
-def test_lifetimes_that_run_at_once_leave_what_those_one_after_the_other_do(place):
+def test_lifetimes_that_run_at_once_leave_what_those_one_after_the_other_do(place, slow):
     place.causes(STANDARD)
     # four servers at once: a batch is late to meet itself
-    flags = ("--widths", "2,8", "--prompts", "6", "--lifetimes", "2", "--overlap", "4", *SLOW)
+    flags = ("--widths", "2,8", "--prompts", "6", "--lifetimes", "2", "--overlap", "4", *slow)
     code, _, err = place.harness(
         "certify", "-c", "spec.yaml", *flags, "--quiet", "-o", "certificate"
     )

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cause.conftest import SLOW, STAND_IN
+from cause.conftest import STAND_IN
 
 from harness.cause import Axis
 from harness.errors import UsageError
@@ -152,11 +152,11 @@ def test_a_number_is_refused_by_the_name_of_its_own_flag(place, verb, flag, valu
     assert len(err) < 300
 
 
-def test_the_axis_that_takes_the_change_away_is_named_and_drawn(place):
+def test_the_axis_that_takes_the_change_away_is_named_and_drawn(place, slow):
     place.causes({"mode": "batch_invariant", "arguments": {"--kernel": "one"}})
     axes = ("--axis", "other=--x 1|--x 2", "--axis", "kernel=--kernel one|--kernel two")
     # four servers at once: a batch is late to meet itself, and one that waited is admitted at once
-    flags = (*SMALL, "--overlap", "4", *SLOW, "-o", "matrix")
+    flags = (*SMALL, "--overlap", "4", *slow, "-o", "matrix")
     code, out, err = place.harness("matrix", "-c", "spec.yaml", *axes, *flags)
     assert code == 0, err
     assert out.startswith("one axis: the change goes away with kernel (--kernel two)")

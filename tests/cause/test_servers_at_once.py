@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cause.conftest import SLOW, STAND_IN
+from cause.conftest import STAND_IN
 
 from harness.conduct import asking
 from harness.records import INTERRUPTED, RECORDS, iter_records
@@ -69,11 +69,11 @@ def starts(run):
     return [attempt for file in files for attempt in json.loads(file.read_text())["attempts"]]
 
 
-def test_two_servers_at_once_leave_the_records_that_one_after_the_other_do(place):
+def test_two_servers_at_once_leave_the_records_that_one_after_the_other_do(place, slow):
     place.causes(CHANGES)
     Path("candidates.csv").write_text(ROWS)
     for run, flags in (("one", ()), ("both", ("--overlap", "2"))):
-        code, _, err = place.harness("run", "-c", "spec.yaml", "--run-id", run, *SLOW, *flags)
+        code, _, err = place.harness("run", "-c", "spec.yaml", "--run-id", run, *slow, *flags)
         assert code == 0, err
     assert answers("one") == answers("both")
     assert len(answers("both")) == 16
