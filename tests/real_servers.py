@@ -94,6 +94,19 @@ def external(**servers):
     return ("--backend", "external", "--modes", ",".join(servers), *flags)
 
 
+def staggered(server, steps):
+    """``--stagger-ms`` of so many steps of this server, as fast and as busy as it is now.
+
+    A time in milliseconds would be half of an answer on one machine and three answers on another.
+    """
+    body = {"model": server.options.served_model_name, "prompt": "A word"}
+    body |= {"max_tokens": 32, "ignore_eos": True}
+    began = time.monotonic()
+    answer = httpx.post(f"{server.base_url}/v1/completions", json=body, timeout=300)
+    answer.raise_for_status()
+    return "--stagger-ms", str(max(1, round(steps * 1000 * (time.monotonic() - began) / 32)))
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory):
     """A server of each mode: development endpoints, small blocks, the cache as by default."""

@@ -10,11 +10,9 @@ import json
 import os
 import subprocess
 import sys
-import time
 
-import httpx
 import pytest
-from real_servers import ROOT, SLOTS, at, external
+from real_servers import ROOT, SLOTS, at, external, staggered
 
 from harness.cli import main
 from harness.serve import free_port, launch_options, make_backend, wait_until_ready
@@ -40,16 +38,6 @@ def harness(*words):
     return code, out.getvalue(), err.getvalue()
 
 
-def apart(server):
-    """``--stagger-ms`` of three steps of this server, as busy as it is: prompts join decodes."""
-    url = at(server).base_url
-    name = httpx.get(f"{url}/v1/models", timeout=60).json()["data"][0]["id"]
-    body = {"model": name, "prompt": "A word", "max_tokens": 32, "ignore_eos": True}
-    began = time.monotonic()
-    httpx.post(f"{url}/v1/completions", json=body, timeout=300).raise_for_status()
-    return "--stagger-ms", str(max(5, round(3 * 1000 * (time.monotonic() - began) / 32)))
-
-
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     """A server that says it is batch-invariant, proves it by its log, and is not."""
@@ -71,7 +59,7 @@ def planted(tmp_path_factory):
 def test_with_all_parts_on_the_stack_is_certified_within_a_bound(servers, tmp_path):
     named = {mode.value: at(server) for mode, server in servers.items()}
     one_each = ("--widths", SLOTS, "--max-tokens", 64, "--lifetimes", "1")
-    asked = (*one_each, *apart(servers[Mode.STANDARD]))
+    asked = (*one_each, *staggered(servers[Mode.STANDARD], 3))
     where = ("--results", tmp_path / "results", "-o", tmp_path / "certificate")
     stack = ("certify", "--profile", "demo-tiny", *external(**named), *FEW, *asked, *where)
     # some processors' standard kernels change an eighth of these answers, and a control needs six
@@ -92,7 +80,7 @@ def test_a_planted_defect_is_detected_shrunk_and_replays_in_a_fresh_process(plan
     there = external(batch_invariant=at(planted))
     scan = ("--batch-sizes", "8", "--dispatch-modes", "staggered", "--limit", 6 * SLOTS)
     code, out, err = harness(
-        "scan", "--profile", "demo-tiny", *there, *FEW, *scan, *apart(planted), *results,
+        "scan", "--profile", "demo-tiny", *there, *FEW, *scan, *staggered(planted, 3), *results,
         "--run-id", "planted",
         "--select", "text_change",
     )  # fmt: skip

@@ -8,22 +8,27 @@ import time
 from typing import NamedTuple
 
 import pytest
-from real_servers import SLOTS, Gateway, at, external, finish, forward, run, start
+from real_servers import SLOTS, Gateway, at, external, finish, forward, run, staggered, start
 
 from harness.analyse import validate_run
 from harness.settings import load_spec
 from harness.tasks import load_tasks
+from harness.words import Mode
 
 pytestmark = [pytest.mark.vllm_cpu, pytest.mark.timeout(1200)]
 
 
 class Kind(NamedTuple):
-    """A kind of run: the width of its batches, how they are sent, how many rows, what else."""
+    """A kind of run: the width of its batches, how they are sent, how many rows, what else.
+
+    Staggered requests are so many steps of the server apart.
+    """
 
     width: int
     schedules: str
     flags: tuple[str, ...]
     rows: int = 2
+    steps_apart: int = 3
 
 
 def cache(policy: str) -> tuple[str, ...]:
@@ -36,7 +41,7 @@ KINDS = {
     "gated, salted": Kind(4, "gated", cache("salted"), rows=4),
     "gated as wide as the server, reset": Kind(SLOTS, "gated", (*cache("reset"), SLOTTED)),
     "staggered, reset": Kind(4, "staggered", cache("reset"), rows=3),
-    "staggered far apart, salted": Kind(3, "staggered", (*cache("salted"), "--stagger-ms", "60")),
+    "staggered far apart, salted": Kind(3, "staggered", cache("salted"), steps_apart=5),
     "wide, salted": Kind(SLOTS + 4, "wide", (*cache("salted"), SLOTTED)),
     "wide, the cache as by default": Kind(SLOTS + 2, "wide", (*cache("server_default"), SLOTTED)),
     "prompt lists, salted": Kind(3, "prompt_list", cache("salted"), rows=3),
@@ -67,21 +72,30 @@ def run_id():
     return "run"
 
 
-def rows(folder, kind):
-    """The flags that ask as many prompts of the population as the kind says.
+@pytest.fixture
+def rows(servers, tmp_path):
+    """The flags that ask as many prompts of the population as a kind says.
 
-    Nothing but their length holds synchronized requests together: on a busy machine an answer of
-    16 tokens can end before the next request arrives, and that batch is none.
+    Nothing but their length holds synchronized and staggered requests together: on a busy machine
+    an answer of 16 tokens can end before the next request arrives, and that batch is none.
     """
-    tokens = "96" if "synchronized" in kind.schedules else "16"
-    spec = load_spec("demo-tiny").spec
-    asked = load_tasks(spec.tasks).prompts[:: kind.width][: kind.rows]
-    lines = [f"{spec.models[0].name},{p.task.name},{p.sample.sample_id},{kind.width},synchronized"
-             for p in asked]  # fmt: skip
-    head = "model,task_name,sample_id,batch_size,dispatch_mode"
-    (folder / "rows.csv").write_text("\n".join([head, *lines]) + "\n")
-    flags = ("--candidates", str(folder / "rows.csv"), "--dispatch-modes", kind.schedules)
-    return (*flags, "--max-tokens", tokens, *kind.flags)
+
+    def flags_of(kind):
+        schedules = kind.schedules.split(",")
+        tokens = "96" if {"synchronized", "staggered"} & set(schedules) else "16"
+        spec = load_spec("demo-tiny").spec
+        asked = load_tasks(spec.tasks).prompts[:: kind.width][: kind.rows]
+        ids = [f"{p.task.name},{p.sample.sample_id}" for p in asked]
+        lines = [f"{spec.models[0].name},{one},{kind.width},synchronized" for one in ids]
+        head = "model,task_name,sample_id,batch_size,dispatch_mode"
+        (tmp_path / "rows.csv").write_text("\n".join([head, *lines]) + "\n")
+        flags = ("--candidates", str(tmp_path / "rows.csv"), "--dispatch-modes", kind.schedules)
+        apart = ()
+        if "staggered" in schedules:
+            apart = staggered(servers[Mode.STANDARD], kind.steps_apart)
+        return (*flags, "--max-tokens", tokens, *apart, *kind.flags)
+
+    return flags_of
 
 
 def is_valid(folder):
@@ -91,8 +105,8 @@ def is_valid(folder):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_real_run_is_not_refused(name, both, tmp_path, run_id):
-    code, said = run(tmp_path, run_id, *external(**both), *rows(tmp_path, KINDS[name]))
+def test_a_real_run_is_not_refused(name, rows, both, tmp_path, run_id):
+    code, said = run(tmp_path, run_id, *external(**both), *rows(KINDS[name]))
     assert code == 0, said
     found = is_valid(tmp_path / run_id)
     schedules = KINDS[name].schedules.split(",")
@@ -108,16 +122,16 @@ def test_a_real_run_is_not_refused(name, both, tmp_path, run_id):
 
 
 def test_servers_whose_logs_nobody_gave_are_proven_by_what_they_say_of_themselves(
-    both, tmp_path, run_id
+    rows, both, tmp_path, run_id
 ):
     unlogged = {mode: server._replace(log_path=None) for mode, server in both.items()}
     kind = Kind(3, "synchronized", cache("salted"))
-    code, said = run(tmp_path, run_id, *external(**unlogged), *rows(tmp_path, kind))
+    code, said = run(tmp_path, run_id, *external(**unlogged), *rows(kind))
     assert code == 0, said
     assert {row["witness"]["B"]["source"] for row in is_valid(tmp_path / run_id)} == {"metrics"}
 
 
-def test_a_batch_of_which_one_answer_was_lost_is_sent_again_whole(both, tmp_path, run_id):
+def test_a_batch_of_which_one_answer_was_lost_is_sent_again_whole(rows, both, tmp_path, run_id):
     lost, flying = [], []
 
     def lose_one(path, body, upstream):
@@ -136,7 +150,7 @@ def test_a_batch_of_which_one_answer_was_lost_is_sent_again_whole(both, tmp_path
     with Gateway(both["standard"].base_url, lose_one) as gateway:
         given = {**both, "standard": both["standard"]._replace(base_url=gateway.url)}
         kind = Kind(3, "synchronized", cache("salted"))
-        code, said = run(tmp_path, run_id, *external(**given), *rows(tmp_path, kind))
+        code, said = run(tmp_path, run_id, *external(**given), *rows(kind))
     assert code == 0, said
     assert lost
     found = is_valid(tmp_path / run_id)
@@ -144,7 +158,7 @@ def test_a_batch_of_which_one_answer_was_lost_is_sent_again_whole(both, tmp_path
     assert {len(row["companions"]) for row in found} == {2}
 
 
-def test_rows_that_failed_and_were_asked_again_are_not_refused(both, tmp_path, run_id):
+def test_rows_that_failed_and_were_asked_again_are_not_refused(rows, both, tmp_path, run_id):
     broken = []
 
     def break_off(path, body, upstream):
@@ -154,7 +168,7 @@ def test_rows_that_failed_and_were_asked_again_are_not_refused(both, tmp_path, r
         return forward(path, body, upstream)
 
     kind = Kind(2, "gated", (*cache("salted"), "--max-attempts", "1"), rows=3)
-    flags = (*rows(tmp_path, kind), "--warmup-requests", "0")
+    flags = (*rows(kind), "--warmup-requests", "0")
     with Gateway(both["standard"].base_url, break_off) as gateway:
         given = {**both, "standard": both["standard"]._replace(base_url=gateway.url)}
         code, said = run(tmp_path, run_id, *external(**given), *flags)
@@ -165,9 +179,9 @@ def test_rows_that_failed_and_were_asked_again_are_not_refused(both, tmp_path, r
     assert {row["status"] for row in is_valid(tmp_path / run_id)} == {"ok"}
 
 
-def test_a_run_that_was_interrupted_and_taken_up_is_not_refused(both, tmp_path, run_id):
-    kind = Kind(4, "staggered", (*cache("salted"), "--stagger-ms", "100"), rows=4)
-    flags = (*external(**both), *rows(tmp_path, kind))
+def test_a_run_that_was_interrupted_and_taken_up_is_not_refused(rows, both, tmp_path, run_id):
+    kind = Kind(4, "staggered", cache("salted"), rows=4, steps_apart=4)
+    flags = (*external(**both), *rows(kind))
     process = start(tmp_path, run_id, *flags)
     path = tmp_path / run_id / "vllm_records.jsonl"
     while not (path.exists() and path.stat().st_size):
