@@ -555,6 +555,28 @@ def test_a_session_says_by_how_much_the_clock_was_set_while_it_worked(
     assert session["clock_moved_s"] == pytest.approx(abs(by), abs=1)
 
 
+def test_two_settings_of_the_clock_are_told_by_how_far_they_are_apart(spec, tmp_path, monkeypatch):
+    clock = time.time
+    with RunFolder(tmp_path / "r") as folder:
+        known = noted(spec, folder)
+        for by in (230.0, -990.0, 0.0):
+            monkeypatch.setattr("time.time", lambda by=by: clock() + by)
+            known.save()
+        (session,) = json.loads((tmp_path / "r/metadata.json").read_text())["sessions"]
+    assert session["clock_moved_s"] == pytest.approx(1220, abs=1)
+
+
+def test_a_session_says_that_the_clock_is_behind_the_one_before(spec, tmp_path, monkeypatch):
+    clock = time.time
+    with RunFolder(tmp_path / "r") as folder:
+        noted(spec, folder).close(exit_code=130)
+        monkeypatch.setattr("time.time", lambda: clock() - 600.0)
+        noted(spec, folder)
+        told = json.loads((tmp_path / "r/metadata.json").read_text())["sessions"]
+    assert "clock_moved_s" not in told[0]
+    assert told[1]["clock_moved_s"] == pytest.approx(600, abs=2)
+
+
 @pytest.mark.parametrize(
     ("run_id", "says"),
     [

@@ -20,6 +20,8 @@ _WITHIN_S = 120.0
 """How far a process may be from what is written of its start: a container takes its time; and how
 much sooner than it was ready a start may seem to have ended. Where the harness saw that the clock
 was set, by so much more."""
+_TOLD_TO_S = 1.0
+"""A start's times are told in whole seconds."""
 _WORKED = 10
 """Records that no process gives without a hundredth of a second of processor time."""
 _OWN_FLAGS = ("--port", "--served-model-name", "--model")
@@ -94,8 +96,12 @@ def of_no_session(run: Checked, start: Start) -> Iterator[str]:
 
 
 def at_once(run: Checked, starts: Iterable[tuple[Startup, int, Start]]) -> list[str]:
-    """Starts that were up on one port at the same time, by their own times."""
+    """Starts that were up on one port at the same time, by their own times.
+
+    Where the clock was set, none are of which one may have ended before the other began.
+    """
     moved = run.files.clock_moved_s
+    room = moved and moved + _TOLD_TO_S
     told = sorted(
         (str(start.server["port"]), *start.lived, f"{startup.file}: start {number}")
         for startup, number, start in starts
@@ -103,8 +109,8 @@ def at_once(run: Checked, starts: Iterable[tuple[Startup, int, Start]]) -> list[
     )
     return [
         f"{name} and {other} were up at once on port {port}"
-        for (port, _, ended, name), (again, began, _, other) in pairwise(told)
-        if port == again and began < ended - moved
+        for (port, first, ended, name), (again, began, last, other) in pairwise(told)
+        if port == again and min(ended - began, last - first) > room
     ]
 
 

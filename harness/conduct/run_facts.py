@@ -49,8 +49,8 @@ class Session(msgspec.Struct):
     """One call of the harness that worked on the run.
 
     Attributes:
-        clock_moved_s: by how much the clock was set while it worked, at the most; not told if
-            it was not.
+        clock_moved_s: how far two settings of the clock were apart while it worked, at the most,
+            and one before it that put it back; not told if it was not set.
     """
 
     started_at: str
@@ -136,7 +136,6 @@ class Metadata:
         self._folder = folder
         self._beside = beside
         self._site = site
-        self._clock = _ahead_s()
         session = Session(
             started_at=now(),
             ended_at=None,
@@ -150,6 +149,8 @@ class Metadata:
             _insist_on_the_same(known, prepared, site, folder.path / NAME)
         if beside:
             insist_on_one_server(beside, told_here(prepared, site))
+        ahead = _ahead_s()
+        self._clock = ahead, ahead + _put_back_s(known.sessions if known else ())
         self._facts = known or _first_facts(folder.run_id, prepared, site, kind, session)
         if known is None:
             self._facts.plan_sha256 = plan_seal(msgspec.to_builtins(self._facts, enc_hook=str))
@@ -160,11 +161,11 @@ class Metadata:
         self.save()
 
     def save(self) -> None:
-        """Write it, and by how much the clock was set since this session began."""
-        session, moved = self._facts.sessions[-1], round(abs(_ahead_s() - self._clock), 1)
-        known = 0.0 if session.clock_moved_s is UNSET else session.clock_moved_s
-        if moved > max(known, _SET_S):
-            session.clock_moved_s = moved
+        """Write it, and by how much the clock was set."""
+        ahead = _ahead_s()
+        self._clock = min(ahead, self._clock[0]), max(ahead, self._clock[1])
+        if (moved := round(self._clock[1] - self._clock[0], 1)) > _SET_S:
+            self._facts.sessions[-1].clock_moved_s = moved
         self._folder.write(NAME, msgspec.to_builtins(self._facts, enc_hook=str))
 
     def learn_from_server(self, told: ServerTold) -> None:
@@ -371,6 +372,15 @@ def _ahead_s() -> float:
     """How far the clock is ahead of one that nobody sets, which runs on while a machine sleeps."""
     steady = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.time() - time.clock_gettime(steady)
+
+
+def _put_back_s(sessions: Sequence[Session]) -> float:
+    """By how much the clock is behind the times that earlier sessions told; they came before."""
+    told = (one for session in sessions for one in (session.started_at, session.ended_at))
+    with suppress(ValueError):
+        times = [datetime.fromisoformat(one).timestamp() for one in told if one]
+        return max(0.0, max(times, default=0.0) - time.time())
+    return 0.0
 
 
 def now() -> str:

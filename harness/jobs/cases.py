@@ -126,7 +126,8 @@ def shrink(run: Path, record: str, where: Where, out: Path | None, *, most: int)
     """
     files = read_run_files(run)
     changed = _record(files.records_path, record)
-    loaded = spec_here(spec_of_run(files), changed.mode, where, f"{files.folder / METADATA}")
+    own = _of_one_model(spec_of_run(files), changed.model)
+    loaded = spec_here(own, changed.mode, where, f"{files.folder / METADATA}")
     names = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
     row = Candidate.model_validate(dict(zip(names, changed.key, strict=True)))
     prepared = conduct.prepare(loaded, source=lambda *_: (row,))
@@ -229,6 +230,11 @@ def _record(path: Path, name: str) -> Record:
         file=path,
         hint="choose a record of which `pattern` is batch, masked or both",
     )
+
+
+def _of_one_model(spec: RunSpec, name: str) -> RunSpec:
+    """The settings of a run for a record's model alone, as a case holds them."""
+    return spec.model_copy(update={"models": tuple(m for m in spec.models if m.name == name)})
 
 
 def spec_here(spec: RunSpec, mode: Mode, where: Where, source: str) -> LoadedSpec:

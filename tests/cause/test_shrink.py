@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,6 +64,9 @@ def test_a_trial_in_which_nothing_met_is_no_answer():
 
 
 def test_a_record_is_shrunk_to_a_case_that_replays_in_a_fresh_process(place):
+    spec = yaml.safe_load(Path("spec.yaml").read_text())
+    spec["models"].insert(0, {"name": "other", "hf_id": "example/other"})  # a case is of one
+    Path("spec.yaml").write_text(yaml.safe_dump(spec))
     head = "model,task_name,sample_id,batch_size,dispatch_mode\n"
     Path("candidates.csv").write_text(f"{head}tiny,letters,amber,4,staggered\n")
     place.causes({"mode": "batch_invariant", "with": "delta?"})

@@ -27,6 +27,7 @@ from queue import Empty, SimpleQueue
 from . import (  # noqa: F401 - the rows
     answers,
     claims,
+    clocks,
     disks,
     experiments,
     files,
@@ -67,6 +68,10 @@ def main() -> int:
         left = [row.name for row in rows if row.docker]
         rows = [row for row in rows if not row.docker]
         say(f"no Docker engine answers; left out: {', '.join(left) or 'nothing'}")
+    if shutil.which("cc") is None:
+        left = [row.name for row in rows if row.compiler]
+        rows = [row for row in rows if not row.compiler]
+        say(f"there is no C compiler; left out: {', '.join(left) or 'nothing'}")
     if not rows:
         return 3
     campaign = Campaign(rows, asked)

@@ -105,6 +105,7 @@ class Row:
     Attributes:
         share: how many of a hundred trials are its own.
         docker: whether it needs a Docker engine.
+        compiler: whether it needs a C compiler.
         fast: how many of its trials the part has that runs with the tests.
     """
 
@@ -113,18 +114,24 @@ class Row:
     share: float
     docker: bool
     fast: int
+    compiler: bool = False
 
 
 ROWS: dict[str, Row] = {}
 
 
 def row(
-    name: str, *, share: float, docker: bool = False, fast: int = 0
+    name: str,
+    *,
+    share: float,
+    docker: bool = False,
+    fast: int = 0,
+    compiler: bool = False,
 ) -> Callable[[Trial], Trial]:
     """Register a row."""
 
     def register(trial: Trial) -> Trial:
-        ROWS[name] = Row(name, trial, share, docker, fast)
+        ROWS[name] = Row(name, trial, share, docker, fast, compiler)
         return trial
 
     return register

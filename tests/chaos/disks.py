@@ -49,9 +49,9 @@ def can_mount() -> bool:
 @row("full-disk", share=0.8, fast=1)
 def full_disk(play: Play) -> None:
     """The disk, its inodes or the allowed file size run out at a random point of the run."""
-    rng = play.rng
-    _, undisturbed = play.undisturbed()
-    bench = play.bench()
+    rng, models = play.rng, play.models()
+    _, undisturbed = play.undisturbed(models=models)
+    bench = play.bench(models=models)
     kinds = ("space", "inodes", "read-only", "file size") if can_mount() else ("file size",)
     kind = rng.choice(kinds)
     if kind == "file size":
@@ -95,9 +95,9 @@ def again(bench: Bench, undisturbed: dict[str, dict[str, object]]) -> None:
 @row("limits", share=0.8, fast=1)
 def limits(play: Play) -> None:
     """Few descriptors, many descriptors, little memory."""
-    rng = play.rng
-    _, undisturbed = play.undisturbed()
-    bench = play.bench()
+    rng, models = play.rng, play.models()
+    _, undisturbed = play.undisturbed(models=models)
+    bench = play.bench(models=models)
     kind = rng.choice(("few descriptors", "many descriptors", "little memory", "few processes"))
     if kind == "few descriptors":
         number = rng.randrange(4, 40)
@@ -136,9 +136,9 @@ def _with_open_files(bench: Bench, number: int):
 @row("streams", share=0.8, fast=1)
 def streams(play: Play) -> None:
     """Closed descriptors, a reader that leaves, a full disk there, a working folder gone."""
-    rng = play.rng
-    _, undisturbed = play.undisturbed()
-    bench = play.bench()
+    rng, models = play.rng, play.models()
+    _, undisturbed = play.undisturbed(models=models)
+    bench = play.bench(models=models)
     kind = rng.choice(("closed", "closed", "head", "folder gone", "full"))
     if kind == "closed":
         closed = tuple(sorted(rng.sample((0, 1, 2), rng.randrange(1, 4))))

@@ -47,8 +47,8 @@ def interrupted_sample(play: Play) -> None:
 
 def _interrupted(play: Play, verb: str) -> None:
     rng = play.rng
-    command, wanted = COMMANDS[verb], _undisturbed(play, verb)
-    bench = _laid_out(play, "trial")
+    command, models = COMMANDS[verb], play.models()
+    wanted, bench = _undisturbed(play, verb, models), _laid_out(play, "trial", models)
     for _ in range(rng.choice((1, 1, 2))):
         kind = rng.choice(list(NATIVE))
         strike, codes = NATIVE[kind]
@@ -78,22 +78,22 @@ def _interrupted(play: Play, verb: str) -> None:
     bench.clean()
 
 
-def _laid_out(play: Play, name: str) -> Bench:
-    bench = play.bench(name=name)
+def _laid_out(play: Play, name: str, models: int) -> Bench:
+    bench = play.bench(name=name, models=models)
     (bench.folder / "trace.csv").write_text(TRACE)
     return bench
 
 
-def _undisturbed(play: Play, verb: str) -> list[Json]:
+def _undisturbed(play: Play, verb: str, models: int) -> list[Json]:
     """The rows where nobody disturbs it, once for each worker."""
-    if (play.place, verb) not in _KNOWN:
-        bench = _laid_out(play, f"undisturbed-{verb}")
+    if (play.place, verb, models) not in _KNOWN:
+        bench = _laid_out(play, f"undisturbed-{verb}-{models}", models)
         bench.run(*COMMANDS[verb]).insist_on(FINE)
-        _KNOWN[play.place, verb] = _rows(bench)
-    return _KNOWN[play.place, verb]
+        _KNOWN[play.place, verb, models] = _rows(bench)
+    return _KNOWN[play.place, verb, models]
 
 
-_KNOWN: dict[tuple[Path, str], list[Json]] = {}
+_KNOWN: dict[tuple[Path, str, int], list[Json]] = {}
 
 
 def _moment(rng: random.Random, bench: Bench, running: Running) -> str:

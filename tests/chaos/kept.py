@@ -67,14 +67,15 @@ def damaged_experiments(play: Play) -> None:
 
 def _kept(play: Play, verb: str) -> tuple[Bench, Any, int]:
     """A bench with all that an undisturbed command left, what it came to, and its exit code."""
+    models = play.models()
     if verb in experiments.COMMANDS:
-        wanted: Any = experiments._undisturbed(play, verb)
-        bench, code = experiments._laid_out(play, "trial"), FINE
+        wanted: Any = experiments._undisturbed(play, verb, models)
+        bench, code = experiments._laid_out(play, "trial", models), FINE
     else:
-        found = stacks._undisturbed(play, verb)
-        wanted, code, bench = found.value, found.code, play.bench()
+        found = stacks._undisturbed(play, verb, models)
+        wanted, code, bench = found.value, found.code, play.bench(models=models)
     for name in ("results", "out"):
-        source = play.place / f"undisturbed-{verb}" / name
+        source = play.place / f"undisturbed-{verb}-{models}" / name
         if source.exists():
             shutil.copytree(source, bench.folder / name)
     return bench, wanted, code

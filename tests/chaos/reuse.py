@@ -36,6 +36,16 @@ def _file(name: str, old: str, new: str) -> Callable[[Bench, Json], None]:
     return change
 
 
+def _of_a_model(key: str, to: str) -> Callable[[Bench, Json], None]:
+    """Of any of the run's models."""
+    return lambda bench, spec: bench.rng.choice(spec["models"]).update({key: to})
+
+
+def _without_the_last_row(bench: Bench, _: Json) -> None:
+    path = bench.folder / "candidates.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
 OTHER: dict[str, Callable[[Bench, Json], None]] = {
     "seed": _in("request", "seed", to=7),
     "max_tokens": _in("request", "max_tokens", to=12),
@@ -44,8 +54,8 @@ OTHER: dict[str, Callable[[Bench, Json], None]] = {
     "max_model_len": _in("server", "max_model_len", to=512),
     "extra_args": _in("server", "extra_args", to=["--max-num-seqs", "8"]),
     "one mode": _in("modes", to=["standard"]),
-    "weights": _in("models", to=[{"name": "tiny", "hf_id": "example/other"}]),
-    "revision": _in("models", to=[{"name": "tiny", "hf_id": "example/tiny", "revision": "abc"}]),
+    "weights": _of_a_model("hf_id", to="example/another"),
+    "revision": _of_a_model("revision", to="abc"),
     "askings": _in("controls", "askings", to=["S0", "B"]),
     "prefix caching": _in("controls", "prefix_caching", to="salted"),
     "score profile": _in("score_profile", to="paper"),
@@ -53,7 +63,7 @@ OTHER: dict[str, Callable[[Bench, Json], None]] = {
     "the template": _file("tasks/letters.yaml", "  A:", "  Answer:"),
     "a batch size": _file("candidates.csv", "s0,3", "s0,2"),
     "a dispatch mode": _file("candidates.csv", "3,gated", "3,prompt_list"),
-    "a row less": _file("candidates.csv", "tiny,letters,s5,3,synchronized\n", ""),
+    "a row less": _without_the_last_row,
 }
 SAME: dict[str, Callable[[Bench, Json], None]] = {
     "port": lambda bench, spec: spec["server"].update(port=bench.port + 200),
@@ -65,8 +75,8 @@ SAME: dict[str, Callable[[Bench, Json], None]] = {
 @row("reused-run-id", share=4, fast=1)
 def reused_run_id(play: Play) -> None:
     """The run id of a whole, a half or an anonymous run is given with other settings."""
-    rng = play.rng
-    bench, undisturbed = play.saved()
+    rng, models = play.rng, play.models()
+    bench, undisturbed = play.saved(models=models)
     records = bench.path() / "vllm_records.jsonl"
     state = rng.choice(("whole", "half", "half, no metadata", "whole, no metadata"))
     if "half" in state:

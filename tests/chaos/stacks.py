@@ -21,6 +21,7 @@ from .bench import (
     GATE,
     INCOMPLETE,
     INTERRUPTED,
+    MODELS,
     RUN_ID,
     Bench,
     Json,
@@ -90,8 +91,9 @@ def interrupted_bench(play: Play) -> None:
 def interrupted_shrink(play: Play) -> None:
     """A record is shrunk to a case and the case replayed; both are interrupted."""
     rng = play.rng
-    bench, record = _saved(play, "trial")
-    wanted = _undisturbed_case(play)
+    models = play.models()
+    wanted = _undisturbed_case(play, models)
+    bench, record = _saved(play, "trial", models)
     out = ("--port", str(bench.port), "--trust")
     shrink = ("shrink", RUN, record, "-o", "case.json", *out)
     replay = ("replay", "case.json", *out)
@@ -106,8 +108,8 @@ def interrupted_shrink(play: Play) -> None:
 
 
 def _interrupted(play: Play, verb: str) -> None:
-    rng, wanted = play.rng, _undisturbed(play, verb)
-    bench = play.bench()
+    rng, models = play.rng, play.models()
+    wanted, bench = _undisturbed(play, verb, models), play.bench(models=models)
     overlap = rng.choice((1, 1, 2, 4))
     command = (*COMMANDS[verb], *(("--overlap", str(overlap)) if overlap > 1 else ()))
     play.note(verb, "overlap", overlap)
@@ -195,17 +197,17 @@ def _asked(bench: Bench) -> int:
 # ---- what a verb comes to, without what changes with time ------------------------------------
 
 
-_KNOWN: dict[tuple[Path, str], Any] = {}
+_KNOWN: dict[tuple[Path, str, int], Any] = {}
 """What nobody disturbed, once for each worker."""
 
 
-def _undisturbed(play: Play, verb: str) -> Wanted:
-    if (play.place, verb) not in _KNOWN:
-        bench = play.bench(name=f"undisturbed-{verb}")
+def _undisturbed(play: Play, verb: str, models: int) -> Wanted:
+    if (play.place, verb, models) not in _KNOWN:
+        bench = play.bench(name=f"undisturbed-{verb}-{models}", models=models)
         code = bench.run(*COMMANDS[verb]).insist_on(FINE, GATE).code
         found: Wanted = Wanted(code, _told(bench, verb), _records(bench))
-        _KNOWN[play.place, verb] = found
-    known: Wanted = _KNOWN[play.place, verb]
+        _KNOWN[play.place, verb, models] = found
+    known: Wanted = _KNOWN[play.place, verb, models]
     return known
 
 
@@ -261,23 +263,24 @@ def _records(bench: Bench) -> dict[str, dict[str, Json]]:
     }
 
 
-def _saved(play: Play, name: str) -> tuple[Bench, str]:
-    """A bench with a complete run, and a record of it that a batch changes."""
-    bench, records = play.saved(name)
-    changed = sorted(name for name, one in records.items() if one["pattern"] == "batch")
+def _saved(play: Play, name: str, models: int) -> tuple[Bench, str]:
+    """A bench with a complete run, and a record of its last model that a batch changes."""
+    bench, records = play.saved(name, models)
+    of_last = {key: one for key, one in records.items() if one["model"] == MODELS[models - 1]}
+    changed = sorted(key for key, one in of_last.items() if one["pattern"] == "batch")
     insist(changed, "no record of the undisturbed run changes with the batch")
     bench.run_ids.add(RUN_ID)
     return bench, changed[0]
 
 
-def _undisturbed_case(play: Play) -> Json:
-    if (play.place, "shrink") not in _KNOWN:
-        bench, record = _saved(play, "undisturbed-shrink")
+def _undisturbed_case(play: Play, models: int) -> Json:
+    if (play.place, "shrink", models) not in _KNOWN:
+        bench, record = _saved(play, "undisturbed-shrink", models)
         out = ("--port", str(bench.port), "--trust")
         bench.run("shrink", RUN, record, "-o", "case.json", *out).insist_on(FINE)
         bench.run("replay", "case.json", *out).insist_on(FINE)
-        _KNOWN[play.place, "shrink"] = _case(bench)
-    known: Json = _KNOWN[play.place, "shrink"]
+        _KNOWN[play.place, "shrink", models] = _case(bench)
+    known: Json = _KNOWN[play.place, "shrink", models]
     return known
 
 

@@ -78,6 +78,15 @@ def clock_set_while_the_run_worked(run, by=-900.0):
     second["process"]["started"] += by
 
 
+def clock_set_back_before_a_server_that_outlived_the_first(run):
+    """By their own times the first one lived while the second did."""
+    clock_set_while_the_run_worked(run)
+    (second,) = run.starts("batch_invariant")
+    second["ended_at"] = (
+        datetime.fromisoformat(second["ended_at"]) + timedelta(hours=2)
+    ).isoformat()
+
+
 def clock_set_by_an_hour_while_a_server_started(run):
     """As at a boot: its process counts from the clock as it is by then."""
     clock_set_while_the_run_worked(run, 0.0)
@@ -238,6 +247,7 @@ VARIANTS = {
     first_asking_after_a_restart_finds_nothing: {"policy": "server_default"},
     error_replaced_later: {},
     clock_set_while_the_run_worked: {},
+    clock_set_back_before_a_server_that_outlived_the_first: {},
     clock_set_by_an_hour_while_a_server_started: {},
     killed_in_the_middle: {"lifetimes": 2},
     killed_after_the_last_records: {**LIST, "policy": "off"},
