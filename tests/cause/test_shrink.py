@@ -68,7 +68,7 @@ def test_a_record_is_shrunk_to_a_case_that_replays_in_a_fresh_process(place):
     spec["models"].insert(0, {"name": "other", "hf_id": "example/other"})  # a case is of one
     Path("spec.yaml").write_text(yaml.safe_dump(spec))
     head = "model,task_name,sample_id,batch_size,dispatch_mode\n"
-    Path("candidates.csv").write_text(f"{head}tiny,letters,amber,4,staggered\n")
+    Path("candidates.csv").write_text(f"{head}tiny,letters,amber,4,prompt_list\n")
     place.causes({"mode": "batch_invariant", "with": "delta?"})
     flags = ("--modes", "batch_invariant", "--rows-per-mode", "none", "--run-id", "r", "--quiet")
     place.harness("run", "-c", "spec.yaml", *flags)
