@@ -56,7 +56,7 @@ def _one_dispatch_a_batch(run: Checked) -> Outcome:
     started_again = {(s.model, s.mode) for s in run.files.startups if s.answered() > 1}
     bad = [
         f"lines {one.other} and {one.line}: {one.prompt}"
-        for one in finds.contradicted
+        for one in finds.dispatches.contradicted
         if (one.model, str(one.mode)) not in started_again
     ]
     if bad:

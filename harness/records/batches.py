@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from harness.records.answers import Witness, text_hash
+from harness.records.dispatches import Dispatches
 from harness.records.effects import raw_hash
 from harness.records.record import SCHEMA_VERSION, Sampling
 from harness.records.rows import AnswerRow, CompanionRow, Row
@@ -23,16 +23,6 @@ Server = tuple[str, Mode]
 """A model and a mode; its lifetimes are told apart by the number of the start."""
 _EMPTY = text_hash("")
 _BATCHES = (Asking.B, Asking.B2)
-
-
-class Contradiction(NamedTuple):
-    """Two records of one batch that tell two answers of one of its prompts."""
-
-    line: int
-    other: int
-    prompt: str
-    model: str
-    mode: Mode
 
 
 class Oddity(NamedTuple):
@@ -77,6 +67,14 @@ class Texts:
         if known != told:
             self.others.add(prompt)
 
+    def join(self, later: Texts) -> None:
+        """Add what later lines tell."""
+        self.again |= later.again | (self.first.keys() & later.first.keys())
+        self.others |= later.others
+        for prompt, told in later.first.items():
+            if self.first.setdefault(prompt, told) != told:
+                self.others.add(prompt)
+
     def __len__(self) -> int:
         return len(self.first)
 
@@ -115,6 +113,15 @@ class CompanionFinds:
                 same = row.batched is not None and bytes(again.text) == bytes(row.batched.text)
                 hear(own, row.batch_response_hash if same else raw_hash(bytes(again.text)))
 
+    def join(self, later: CompanionFinds) -> None:
+        """Add what later lines tell."""
+        for texts, more in ((self.batched, later.batched), (self.alone, later.alone)):
+            for server, told in more.items():
+                texts[server].join(told)
+        for way, last in later.said.items():
+            self.said[way].update(last)
+        self.untold += later.untold
+
     def unsteady(self, server: Server) -> int:
         """Prompts that one server answered with several texts when asked alone again (S1, S2).
 
@@ -147,7 +154,7 @@ class BatchFinds:
     Attributes:
         known: records that hold their batch and its companions.
         misplaced: line and reason of each whose batch is not the one that it names.
-        contradicted: records of one batch that do not tell the same answers.
+        dispatches: what each batch was answered, and records of one that do not tell the same.
         gated: records of gated batches; ungated: line and requests admitted in the first step of
             those that the engine's log shows to have been admitted in several.
         asked: lines by the askings that they hold.
@@ -158,13 +165,12 @@ class BatchFinds:
 
     known: int = 0
     misplaced: list[tuple[int, str]] = field(default_factory=list)
-    contradicted: list[Contradiction] = field(default_factory=list)
+    dispatches: Dispatches = field(default_factory=Dispatches)
     gated: int = 0
     ungated: list[tuple[int, int]] = field(default_factory=list)
     asked: dict[tuple[Asking, ...], list[int]] = field(default_factory=dict)
     warmed: list[tuple[int, int, int]] = field(default_factory=list)
     companions: CompanionFinds = field(default_factory=CompanionFinds)
-    _told: dict[int, tuple[int, array[int]]] = field(default_factory=dict)
 
     def add(
         self,
@@ -192,7 +198,7 @@ class BatchFinds:
         if reason := _misplaced(row, list(map(str, group)), companions):
             self.misplaced.append((line, reason))
             return
-        self._compare(row, line, group, companions)
+        self.dispatches.add(row, line, group, companions)
         if row.warmed is not None:
             self.warmed.append((line, row.warmed, len(companions)))
 
@@ -205,31 +211,21 @@ class BatchFinds:
             if first != row.batch_size:
                 self.ungated.append((line, first))
 
-    def _compare(
-        self,
-        row: Row,
-        line: int,
-        group: Sequence[str | int],
-        companions: Sequence[CompanionRow],
-    ) -> None:
-        """Rows that share a batch share its one dispatch: one answer a place.
+    def join(self, later: BatchFinds) -> None:
+        """Add what later lines tell.
 
-        Of each batch the hashes of what its first record tells are kept, 0 for an unknown answer:
-        eight bytes a prompt, since a file may hold some hundred thousand batches.
+        Raises:
+            Apart: as `Dispatches.join`.
         """
-        answers = [one.response_hash for one in companions]
-        answers.insert(row.target_index or 0, row.batch_response_hash)
-        told = array("q", [hash(answer) if answer else 0 for answer in answers])
-        sent = hash((row.model, row.mode, row.dispatch_mode, bytes(row.group)))
-        first, known = self._told.setdefault(sent, (line, told))
-        if known == told:
-            return
-        for place, (one, other) in enumerate(zip(known, told, strict=True)):
-            if not one:
-                known[place] = other
-            elif other and one != other:
-                key = str(group[place])
-                self.contradicted.append(Contradiction(line, first, key, row.model, row.mode))
+        self.known += later.known
+        self.misplaced += later.misplaced
+        self.dispatches.join(later.dispatches)
+        self.gated += later.gated
+        self.ungated += later.ungated
+        for asked, lines in later.asked.items():
+            self.asked.setdefault(asked, []).extend(lines)
+        self.warmed += later.warmed
+        self.companions.join(later.companions)
 
 
 def _misplaced(row: Row, group: list[str], companions: Sequence[CompanionRow]) -> str | None:

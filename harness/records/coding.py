@@ -18,6 +18,27 @@ class Codes(dict[Any, int]):
         code = self[value] = len(self) - (None in self)
         return code
 
+    def joined(self, later: Codes, column: IntArray) -> IntArray:
+        """A column of later codes in these; values that only those know come after these."""
+        told = [*(self[value] for value in later if value is not None), -1]
+        return np.array(told, column.dtype)[column]
+
+    def sort(self, *columns: IntArray) -> list[IntArray]:
+        """Number anew by the first appearance in a column, then in the next; the columns in that.
+
+        However many rows were coded at a time: of a chunk all of one column come first.
+        """
+        values = [value for value in self if value is not None]
+        told = np.concatenate(columns)
+        first = np.full(len(values) + 1, len(told))
+        first[told[::-1]] = np.arange(len(told))[::-1]
+        order = np.argsort(first[:-1], kind="stable")
+        for code, old in enumerate(order.tolist()):
+            self.pop(values[old])
+            self[values[old]] = code
+        places = np.append(np.argsort(order), -1).astype(np.int32)
+        return [places[column] for column in columns]
+
 
 class CodesOf(dict[Any, int]):
     """The number of what each value comes to."""
@@ -67,3 +88,19 @@ def once(values: npt.NDArray[Any]) -> bool:
     """Whether a column is one value over and over, bit by bit (as all nan)."""
     raw = values.view(f"u{values.itemsize}")
     return bool(raw[0] == raw[-1] and (raw == raw[0]).all())
+
+
+Short = tuple[npt.NDArray[Any], int]
+"""A column, or one value that stands for so many of them."""
+
+
+def short(values: npt.NDArray[Any]) -> Short:
+    """A column as it is sent to another process."""
+    alone = len(values) > 1 and values.dtype != object and once(values)
+    return (values[:1].copy() if alone else values), len(values)
+
+
+def long(told: Short) -> npt.NDArray[Any]:
+    """A column as it was."""
+    values, count = told
+    return values if len(values) == count else np.broadcast_to(values[0], count)

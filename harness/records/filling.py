@@ -19,9 +19,18 @@ import numpy.typing as npt
 from msgspec.structs import astuple
 
 from harness.flips import score_state
-from harness.records.answers import FINISHED
-from harness.records.batches import oddities
-from harness.records.coding import Codes, CodesOf, coded, equal, made, once, spread
+from harness.records.answer_checks import AnswerChecks
+from harness.records.coding import (
+    Codes,
+    CodesOf,
+    coded,
+    equal,
+    long,
+    made,
+    once,
+    short,
+    spread,
+)
 from harness.records.divergence import first_difference
 from harness.records.effects import (
     NOTHING_SHOWN,
@@ -29,22 +38,19 @@ from harness.records.effects import (
     cached_of,
     effect_tokens,
     meeting,
-    raw_hash,
-    retokenized,
     shown,
     told_of,
     witnessed,
 )
 from harness.records.frame import (
     KEY,
-    AnswerChecks,
     BoolArray,
     Change,
     LineProblem,
     Records,
     numbered,
 )
-from harness.records.record import SCHEMA_VERSION, UNSEALED, record_id
+from harness.records.record import UNSEALED
 from harness.records.rows import AnswerRow, AskingsRow, Row
 from harness.words import Effect, Mode, Status
 
@@ -52,7 +58,6 @@ _REPEATS = ("repeats", "repeat_changes", "repeat_flips")
 _STATED: Mapping[bool | None, int] = {None: -1, False: 0, True: 1}
 Columns = Mapping[str, Sequence[Any]]
 _FIELDS = Row.__struct_fields__
-_ENDINGS = FINISHED | {None}
 _NO_ANSWER, _NO_ASKINGS = AnswerRow(), AskingsRow()
 
 
@@ -82,6 +87,10 @@ def _settings(sampling: bytes, score_profile: str | None, hf_id: str | None) -> 
     return json.dumps(settings, sort_keys=True) if known else None
 
 
+def _no_words() -> Codes:
+    return Codes({None: -1})
+
+
 class RecordsBuilder:
     """Collects chunks of rows; `finish` gives the `Records`.
 
@@ -94,7 +103,7 @@ class RecordsBuilder:
         self._path = path
         self._check = check
         self._chunks: dict[str, list[npt.NDArray[Any]]] = {}
-        self._categories = defaultdict[str, Codes](lambda: Codes({None: -1}))
+        self._categories = defaultdict[str, Codes](_no_words)
         self._samples, self._states = Codes(), Codes()
         self._state_codes = CodesOf(lambda pair: self._states[score_state(*pair)])
         words = self._categories["settings"]
@@ -113,7 +122,8 @@ class RecordsBuilder:
             rows, lines, dict(zip(_FIELDS, zip(*map(astuple, rows), strict=True), strict=True))
         )
         if self._check:
-            self._check_answers(rows, lines)
+            for row, line in zip(rows, lines, strict=True):
+                self._checks.add(row, line)
         self._count += len(rows)
 
     def add_flat(self, told: Columns, lines: Sequence[int]) -> None:
@@ -226,9 +236,11 @@ class RecordsBuilder:
         met = np.array([meeting(row) for row in watched], np.float64)
         for name, values in zip(Meeting._fields, met.T, strict=True):
             self._put(name, spread(values, len(rows)))
-        told = self._check and any(columns["solo"])
-        self._put_words("cached", [cached_of(row) if told else None for row in rows])
-        answered = rows if any(columns["solo"]) or any(columns["batched"]) else rows[:1]
+        check = self._check
+        self._put_words("cached", [cached_of(row) if check and row.solo else None for row in rows])
+        told = any(columns["solo"]) or any(columns["batched"])
+        told = told or columns["askings"].count(_NO_ASKINGS) < len(rows)
+        answered = rows if told else rows[:1]
         shown_of = np.array([told_of(row) for row in answered], np.int32).T
         for name, values in zip(("compared_tokens", "cache_moved"), shown_of, strict=False):
             self._put(name, spread(values, len(rows)))
@@ -251,47 +263,43 @@ class RecordsBuilder:
                 text = error if isinstance(error, str) else json.dumps(error)
                 self._errors[self._count + index] = text
 
-    def _check_answers(self, rows: Sequence[Row], lines: Sequence[int]) -> None:
-        found = self._checks
-        for row, line in zip(rows, lines, strict=True):
-            if row.schema_version >= SCHEMA_VERSION:
-                found.sealed += 1
-                found.newer += [line] * (row.schema_version > SCHEMA_VERSION)
-                if row.record_id != record_id(row.key, row.mode):
-                    found.misnamed.append(line)
-            if row.solo is None and row.batched is None:
-                continue
-            found.answers += 1
-            if moved := retokenized(row):
-                found.retokenized.append((line, moved))
-            endings, companions = row.endings(), row.told_companions() or ()
-            endings.update([one.finish_reason for one in companions])
-            if row.status is Status.OK:
-                found.odd += oddities(row, line, asked := row.asked())
-                found.batches.add(row, line, asked, companions)
-                found.footprints.add(row, line, asked, companions)
-                for asking, one in asked:
-                    found.cache.add(line, asking, one.cached_tokens, one.cached_earlier)
-            sides = (
-                (row.solo, row.solo_response_hash, (row.solo_score, row.solo_label)),
-                (row.batched, row.batch_response_hash, (row.batch_score, row.batch_label)),
-            )
-            hashed, contradicted = [], False
-            for answer, digest, stated in sides:
-                if answer is None:
-                    continue
-                contradicted |= (answer.score, answer.label) not in ((None, None), stated)
-                if digest is not None and (hash_ := raw_hash(bytes(answer.text))) is not None:
-                    hashed.append(hash_ == digest)
-            found.texts_hashed += len(hashed)
-            for lines_of, fault in (
-                (found.hash_mismatches, not all(hashed)),
-                (found.unfinished, not endings <= _ENDINGS),
-                (found.unended, not row.is_of_schema_1 and None in endings),
-                (found.contradicted, contradicted),
-            ):
-                if fault:
-                    lines_of.append(line)
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to `join` it: each column once, one value where all are it."""
+        state = {name: value for name, value in vars(self).items() if type(value) is not CodesOf}
+        whole = {name: short(np.concatenate(one)) for name, one in self._chunks.items()}
+        return state | {"_chunks": whole}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        whole = {name: [long(one)] for name, one in state["_chunks"].items()}
+        vars(self).update(state | {"_chunks": whole})
+
+    def join(self, later: RecordsBuilder) -> None:
+        """Add what another one was filled with, from the lines that follow; it is used up.
+
+        Raises:
+            Apart: the two do not tell what one that was filled with all lines would.
+        """
+        self._checks.join(later._checks)
+        for name in later._categories:
+            self._categories[name]  # to be there, in this order
+        for name in list(later._chunks):
+            chunks, codes, theirs = later._chunks.pop(name), self._codes(name), later._codes(name)
+            if codes is not None and theirs is not None:
+                chunks = [codes.joined(theirs, one) for one in chunks]
+            self._chunks.setdefault(name, []).extend(chunks)
+        before = self._count
+        self._errors.update({before + row: error for row, error in later._errors.items()})
+        self._changes.update({before + row: change for row, change in later._changes.items()})
+        self._count += later._count
+        self.problems += later.problems
+
+    def _codes(self, name: str) -> Codes | None:
+        """The numbers that stand in a column, if it is one of numbers of something."""
+        if name.endswith("_state"):
+            return self._states
+        if name == "sample_id":
+            return self._samples
+        return self._categories.get("label" if name.endswith("_label") else name)
 
     def finish(self) -> Records:
         """The records read so far, as a frame."""
@@ -300,11 +308,14 @@ class RecordsBuilder:
             self._count = 0
         import pandas as pd  # half a second, only where records are looked at as a whole
 
-        words = {name: pd.Index(list(c)[1:], dtype=object) for name, c in self._categories.items()}
         columns: dict[str, Any] = {
             name: np.concatenate(self._chunks.pop(name))[: self._count]
             for name in list(self._chunks)
         }
+        for what, codes in (("state", self._states), ("label", self._categories["label"])):
+            both = [f"{side}_{what}" for side in ("solo", "batch")]
+            columns.update(zip(both, codes.sort(*(columns[one] for one in both)), strict=True))
+        words = {name: pd.Index(list(c)[1:], dtype=object) for name, c in self._categories.items()}
         for name, values in columns.items():
             if name not in KEY and len(values) and values.dtype != object and once(values):
                 columns[name] = values = np.broadcast_to(values[0], values.shape)
@@ -317,8 +328,8 @@ class RecordsBuilder:
         samples = np.array(list(self._samples), dtype=object)
         identity = pd.DataFrame({name: columns.pop(name) for name in KEY}, copy=False)
         sides = (identity[name] for name in identity)
-        codes = (one.cat.codes if one.dtype == "category" else one for one in sides)
-        key, first = numbered(*(one.to_numpy() for one in codes))
+        told = (one.cat.codes if one.dtype == "category" else one for one in sides)
+        key, first = numbered(*(one.to_numpy() for one in told))
         candidates = identity.take(first)
         candidates["sample_id"] = samples[candidates["sample_id"].to_numpy()]
         return Records(

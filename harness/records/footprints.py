@@ -94,6 +94,13 @@ class Requests:
                 sent = hash((start, row.prompt_sha256 or own, what))
                 self.others.extend((sent, times, times, 1))
 
+    def join(self, later: Requests) -> None:
+        """Add what later lines tell."""
+        for start, prompts in later.firsts.items():
+            self.firsts[start] |= prompts
+        self.others.extend(later.others)
+        self.again += later.again
+
     def total(self) -> Sent:
         """What all of it comes to."""
         table = np.array(self.others, np.int64).reshape(-1, 4)
@@ -144,6 +151,16 @@ class Footprints:
             if asking in told and (seen.source == "log" or (seen.source and not batch)):
                 mark = _footprint(row, told[asking], seen, batch=batch)
                 self.first.setdefault(mark, (line, asking))
+
+    def join(self, later: Footprints) -> None:
+        """Add what later lines tell."""
+        for mark, place in later.first.items():
+            self.first.setdefault(mark, place)
+        for server, sent in later.sent.items():
+            self.sent[server].join(sent)
+        for pair, line in later.equal.items():
+            self.equal.setdefault(pair, line)
+        self.near |= later.near
 
 
 def _footprint(row: Row, answer: AnswerRow, seen: Witness, *, batch: bool) -> Footprint:

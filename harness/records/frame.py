@@ -16,10 +16,9 @@ import numpy.typing as npt
 
 from harness.errors import UsageError
 from harness.flips import ScoreState
-from harness.records.batches import BatchFinds, Oddity
-from harness.records.footprints import Footprints
+from harness.records.answer_checks import AnswerChecks
 from harness.records.record import RecordKey
-from harness.words import MODES, Asking, Effect, Mode
+from harness.words import MODES, Mode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +28,6 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 KEY = ("model", "task_name", "sample_id", "batch_size", "dispatch_mode")
 """The columns that make a candidate."""
-_MOST_PLACES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,77 +51,6 @@ class Change(NamedTuple):
     record_id: str | None
     char: int | None
     token: int | None
-
-
-@dataclass(slots=True)
-class CacheFinds:
-    """What the askings of good records took from the server's prefix cache.
-
-    Attributes:
-        known, unknown: askings of which it is known whether an earlier one served them, or not.
-        earlier: askings that took prompt tokens which an earlier one had left.
-        inside: askings that took only what their own other requests had left.
-        inside_tokens: how many tokens those took.
-        places: the first of ``earlier``: line, asking and tokens.
-    """
-
-    known: int = 0
-    unknown: int = 0
-    earlier: int = 0
-    inside: int = 0
-    inside_tokens: int = 0
-    places: list[tuple[int, Asking, int]] = field(default_factory=list)
-
-    def add(self, line: int, asking: Asking, cached: int | None, earlier: int | None) -> None:
-        """One asking more."""
-        if earlier is None:
-            self.unknown += 1
-            return
-        self.known += 1
-        if earlier:
-            self.earlier += 1
-            if len(self.places) < _MOST_PLACES:
-                self.places.append((line, asking, earlier))
-        elif cached:
-            self.inside += 1
-            self.inside_tokens += cached
-
-
-@dataclass(slots=True)
-class AnswerChecks:
-    """What a look at the answers themselves found; filled by the lenient reader.
-
-    Attributes:
-        answers: records that hold their answers and not only scores and hashes.
-        texts_hashed: texts that were compared with their recorded hash.
-        hash_mismatches: lines whose text does not have the recorded hash.
-        unfinished: lines with an answer that ended in anything but ``stop`` or ``length``.
-        unended: lines with an answer of which it is not told how it ended.
-        contradicted: lines whose scores are not those of their answers.
-        sealed: records whose line carries its checksum.
-        newer: lines of a form that this version does not know.
-        misnamed: lines whose record id is not that of its candidate and mode.
-        retokenized: lines of which two askings have one text and other token ids, and what moved.
-        odd: what no server can have answered, or no engine have done.
-        cache: what their askings took from the prefix cache.
-        batches: what they say of their batches.
-        footprints: what the logs of their servers must show of them.
-    """
-
-    answers: int = 0
-    texts_hashed: int = 0
-    hash_mismatches: list[int] = field(default_factory=list)
-    unfinished: list[int] = field(default_factory=list)
-    unended: list[int] = field(default_factory=list)
-    contradicted: list[int] = field(default_factory=list)
-    sealed: int = 0
-    newer: list[int] = field(default_factory=list)
-    misnamed: list[int] = field(default_factory=list)
-    retokenized: list[tuple[int, list[Effect]]] = field(default_factory=list)
-    odd: list[Oddity] = field(default_factory=list)
-    cache: CacheFinds = field(default_factory=CacheFinds)
-    batches: BatchFinds = field(default_factory=BatchFinds)
-    footprints: Footprints = field(default_factory=Footprints)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,17 @@
 """Reading a records file, some megabytes at a time."""
 
+from __future__ import annotations
+
 import gc
 import io
+import os
+import stat
 from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -15,13 +21,20 @@ from harness.files import lines_of, opened
 from harness.records.filling import RecordsBuilder
 from harness.records.frame import LineProblem, Records
 from harness.records.lines import LineFault, value_of
+from harness.records.parts import WHOLE, Part
 from harness.records.record import Record, decode_record
 from harness.records.rows import Row, decode_flat, decode_row, decode_rows
 from harness.refused import is_of_descriptors, refusal
 from harness.words import Status
 
+if TYPE_CHECKING:
+    from harness.records.side_by_side import Fill
+
 _BOM = b"\xef\xbb\xbf"
 _CHUNK_BYTES, _CHUNK_LINES = 2 << 20, 1000
+SMALLEST_PART = 32 << 20
+"""Bytes that a process of its own is worth: reading them takes a second, and joining what was read
+a tenth of one."""
 _HASHES = attrgetter("solo_response_hash"), attrgetter("batch_response_hash")
 _NEXT = "give a run folder or a records file (JSONL)"
 _Row = TypeVar("_Row", Record, Row)
@@ -115,19 +128,41 @@ def scan_records(path: Path | str) -> Records:
 
 
 def _read(path: Path, *, strict: bool, check: bool) -> Records:
-    builder = RecordsBuilder(str(path), check=check)
+    new = partial(RecordsBuilder, str(path), check=check)
+    fill = partial(_fill, path=path, strict=strict)
     collecting = gc.isenabled()
     gc.disable()  # rows hold no cycles, and looking for some takes a third of the time
     try:
-        _fill(builder, path, strict=strict)
+        builder = _side_by_side(path, new, fill)
+        if builder is None:
+            fill(builder := new(), WHOLE, 1)
     finally:
         if collecting:
             gc.enable()
     return builder.finish()
 
 
-def _fill(builder: RecordsBuilder, path: Path, *, strict: bool) -> None:
-    for numbers, block in _blocks(path):
+def _side_by_side(
+    path: Path, new: Callable[[], RecordsBuilder], fill: Fill
+) -> RecordsBuilder | None:
+    """What several processes read, where the file is large and there are processors for them."""
+    with suppress(OSError):  # which reading it will tell
+        about = path.stat()
+        many = min(_cores(), about.st_size // SMALLEST_PART)
+        if many > 1 and stat.S_ISREG(about.st_mode):
+            from harness.records.side_by_side import read_side_by_side  # most files are small
+
+            return read_side_by_side(path, many, new, fill)
+    return None
+
+
+def _cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+def _fill(builder: RecordsBuilder, part: Part, line: int, *, path: Path, strict: bool) -> None:
+    for numbers, block in _blocks(path, part, line):
         flat = decode_flat(block, len(numbers))
         if flat is not None:
             builder.add_flat(flat, numbers)
@@ -147,14 +182,20 @@ def _faulty(rows: Sequence[Row]) -> bool:
     return any(None in map(get, rows) for get in _HASHES) and any(map(_fault, rows))
 
 
-def _blocks(path: Path) -> Iterator[tuple[Sequence[int], bytes]]:
+def _blocks(
+    path: Path, part: Part = WHOLE, number: int = 1
+) -> Iterator[tuple[Sequence[int], bytes]]:
     """Whole lines, so many at a time as a processor's cache holds, with their numbers."""
-    number, size = 1, _CHUNK_BYTES
+    size, left = _CHUNK_BYTES, part.size
     try:
         with opened(path) as stream:
-            while block := stream.read(size):
-                there = number + block.count(b"\n")
-                block += next(lines_of(stream, path, there), b"")
+            if part.start:
+                stream.seek(part.start)
+            while block := stream.read(int(min(size, left))):
+                if len(block) < left:
+                    there = number + block.count(b"\n")
+                    block += next(lines_of(stream, path, there), b"")
+                left -= len(block)
                 ends = np.frombuffer(block, np.uint8) == ord("\n")
                 count = int(np.count_nonzero(ends)) + (not ends[-1])
                 yield (
