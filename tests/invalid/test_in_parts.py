@@ -15,7 +15,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from stand_in_run import answer, failed, restate, stand_in
 
@@ -164,6 +164,20 @@ def told(path, read):
 READERS = (scan_records, read_records, lambda path: read_records(path, check=True))
 
 
+def lines_of(*rows):
+    return b"".join(json.dumps(sealed(row)).encode() + b"\n" for row in rows)
+
+
+TIMED, OPPOSED, ASKED = (
+    nested(of_one_time)(ROWS[0]),
+    nested(of_a_contradiction)(ROWS[0]),
+    changed(solo=None, batched=None)(ROWS[0]),
+)
+
+
+@example(data=lines_of(TIMED, ROWS[1], ROWS[2], TIMED), many=2)
+@example(data=lines_of(ROWS[0], *ROWS[2:5], ROWS[0], OPPOSED), many=2)
+@example(data=lines_of(ASKED, changed(askings={})(ASKED), *ROWS[2:6]), many=2)
 @settings(
     max_examples=25,
     deadline=None,
