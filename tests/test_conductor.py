@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 import structlog
+from sealing import seal
 
 from harness.conduct import ConsoleProgress, RunOptions, RunProgress, prepare, run
 from harness.conduct.lifetime import (
@@ -304,7 +305,7 @@ def test_a_resumed_run_keeps_its_first_facts_and_its_earlier_sessions(spec, tmp_
     assert again["sessions"][0] == first["sessions"][0]
     assert again["complete"]
     assert not first["complete"]
-    own = ("sessions", "complete", "mode_parity")
+    own = ("sessions", "complete", "mode_parity", "sum")
     assert {k: v for k, v in again.items() if k not in own} == {
         k: v for k, v in first.items() if k not in own
     }
@@ -362,7 +363,7 @@ def test_another_score_profile_and_another_dtype_are_refused_with_the_difference
 
 def rewritten(folder, **changes):
     path = getattr(folder, "path", folder) / "metadata.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    seal(path, {**json.loads(path.read_text()), **changes})
 
 
 def test_other_weights_and_another_scorer_are_refused_with_the_difference(spec, tmp_path):

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from harness.errors import UsageError, shown
-from harness.files import read_json
 from harness.hostile import shaped
 from harness.machine import gpu_facts, harness_versions, host_facts
 from harness.prove import Device
-from harness.records import METADATA
+from harness.records import METADATA, read_side_file
 from harness.score import scorer_versions
 from harness.words import BackendName
 
@@ -98,9 +97,12 @@ def insist_on_one_server(folders: Sequence[Path], now: Mapping[str, Any] | None 
 
 
 def _served(file: Path) -> _Served:
-    value = {name: told for name, told in read_json(file).items() if told is not None}
     try:
+        value = {name: told for name, told in read_side_file(file).items() if told is not None}
         return shaped(value, _Served)
+    except UsageError as error:
+        error.hint = _ANEW
+        raise
     except msgspec.ValidationError as error:
         raise UsageError(f"not a run's metadata: {error}", file=file, hint=_ANEW) from error
 

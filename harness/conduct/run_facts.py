@@ -32,7 +32,7 @@ from harness.machine import (
 )
 from harness.models import PREFIX, model_config, telling
 from harness.prove import ActivationEvidence, Device, Difference
-from harness.records import NEVER_ANEW, RunFolder, experiment_of, plan_seal
+from harness.records import NEVER_ANEW, SIDE_SCHEMA, RunFolder, experiment_of, plan_seal
 from harness.score import scorer_versions
 from harness.secrets import redact_command
 from harness.serve import LaunchOptions
@@ -166,7 +166,7 @@ class Metadata:
         self._clock = min(ahead, self._clock[0]), max(ahead, self._clock[1])
         if (moved := round(self._clock[1] - self._clock[0], 1)) > _SET_S:
             self._facts.sessions[-1].clock_moved_s = moved
-        self._folder.write(NAME, msgspec.to_builtins(self._facts, enc_hook=str))
+        self._folder.write_sealed(NAME, msgspec.to_builtins(self._facts, enc_hook=str))
 
     def learn_from_server(self, told: ServerTold) -> None:
         """Put down what only a running server tells: its device and its versions.
@@ -287,7 +287,7 @@ def _first_facts(
     spec = prepared.spec
     used = {candidate.dispatch_mode for candidate in prepared.candidates}
     return RunFacts(
-        schema_version=1,
+        schema_version=SIDE_SCHEMA,
         run_id=run_id,
         kind=kind,
         fingerprint=prepared.fingerprint,

@@ -38,6 +38,7 @@ from harness.prove import (
 from harness.records import (
     ASKED_ANEW,
     INTERRUPTED,
+    SIDE_SCHEMA,
     RunFolder,
     is_misnamed,
     object_in,
@@ -113,7 +114,7 @@ class Startup:
         self._folder = folder
         self._dismissed = False
         self._starts = _read(folder, self.file) or _Starts(
-            1, lifetime.model.name, str(lifetime.mode), [], str(Verdict.INCONCLUSIVE)
+            SIDE_SCHEMA, lifetime.model.name, str(lifetime.mode), [], str(Verdict.INCONCLUSIVE)
         )
 
     def begin(self, server: Server) -> None:
@@ -137,7 +138,7 @@ class Startup:
         """Write the file, which quotes the log."""
         self.sync_log()
         self._starts.verdict = self.start.verdict
-        self._folder.write(self.file, msgspec.to_builtins(self._starts, enc_hook=str))
+        self._folder.write_sealed(self.file, msgspec.to_builtins(self._starts, enc_hook=str))
 
     def identify(self) -> None:
         """Look who answers on the port, and ask the workers which kernels they run."""
@@ -282,20 +283,22 @@ class RelayedStart:
             self.log = new_log(self._folder.path, Path(start["log"]).stem)
         if start["log_sha256"] not in (None, sha256_of(self.log)):
             raise RunError("the log did not come over whole", file=self.log)
-        starts = _read(self._folder, self.file) or _Starts(1, self._model, self._mode, [], "")
+        starts = _read(self._folder, self.file) or _Starts(
+            SIDE_SCHEMA, self._model, self._mode, [], ""
+        )
         if not self.number:
             starts.attempts.append({})
             self.number = len(starts.attempts)
         starts.attempts[self.number - 1] = {**start, "log": self.log.name}
         starts.verdict = start["verdict"]
-        self._folder.write(self.file, msgspec.to_builtins(starts))
+        self._folder.write_sealed(self.file, msgspec.to_builtins(starts))
 
     def lost(self, why: str) -> None:
         """Write down that nobody will tell more of it."""
         starts = _read(self._folder, self.file)
         if starts is not None and self.number:
             starts.attempts[self.number - 1]["error"] = {"type": INTERRUPTED, "message": why}
-            self._folder.write(self.file, msgspec.to_builtins(starts))
+            self._folder.write_sealed(self.file, msgspec.to_builtins(starts))
 
 
 def supersede(folder: RunFolder, file: str) -> None:
@@ -310,7 +313,7 @@ def supersede(folder: RunFolder, file: str) -> None:
         return
     if known is not None:
         known.attempts = [{**attempt, "superseded": True} for attempt in known.attempts]
-        folder.write(file, msgspec.to_builtins(known))
+        folder.write_sealed(file, msgspec.to_builtins(known))
 
 
 def seal_logs(folder: RunFolder) -> None:
@@ -333,7 +336,7 @@ def seal_logs(folder: RunFolder) -> None:
             _sync(folder.path / str(start["log"]))
             start["log_sha256"] = sha256_of(folder.path / str(start["log"]))
         if open_:
-            folder.write(path.name, msgspec.to_builtins(known))
+            folder.write_sealed(path.name, msgspec.to_builtins(known))
 
 
 def _sync(log: Path) -> None:

@@ -36,14 +36,18 @@ def insist_on_proof(
         hint: how they are asked anew.
 
     Raises:
-        UsageError: the metadata is gone, or of another folder or other settings, as in one that
-            was renamed or copied; or a start is not proven.
+        UsageError: what tells of them is gone or damaged, or of another folder or other settings,
+            as in one that was renamed or copied; or a start is not proven.
     """
     if not lexists(folder / METADATA):
         raise UsageError(
             "it is gone, and told what gave the rows", file=folder / METADATA, hint=hint
         )
-    files = read_run_files(folder)
+    try:
+        files = read_run_files(folder)
+    except UsageError as error:
+        error.hint = hint
+        raise
     for name, wanted in {"run_id": folder.name, "fingerprint": fingerprint}.items():
         if (told := files.metadata.get(name)) not in (None, wanted):
             what = f"its {name} is {shown(told)}, and {shown(wanted)} is due here: the folder was "

@@ -28,6 +28,7 @@ from harness.records import (
     sealed,
     startup_paths,
     task_folder,
+    write_side_file,
 )
 from harness.score import PROFILES, Profile, ProfileComparison, rescore, scorer_versions
 from harness.tasks import Population, load_tasks
@@ -162,4 +163,4 @@ def _write_rest(folder: Path, files: RunFiles, population: Population, work: _Re
         metadata["fingerprint"] = planned[0]
     if "plan_sha256" in metadata:
         metadata["plan_sha256"] = plan_seal(metadata)
-    write_json(folder / METADATA, metadata)
+    write_side_file(folder / METADATA, metadata)

@@ -92,13 +92,16 @@ from harness.records.run_folder import (
     new_run_id,
 )
 from harness.records.sealed_file import (
+    SIDE_SCHEMA,
     TornTail,
     add_aside,
     append_sealed,
     mend_tail,
     read_sealed,
+    read_side_file,
     set_aside,
     value_in,
+    write_side_file,
 )
 from harness.records.start_up_file import (
     INTERRUPTED,
@@ -126,6 +129,7 @@ __all__ = [
     "RECORDS",
     "RUN_SCHEMA",
     "SELECTIONS",
+    "SIDE_SCHEMA",
     "TIE",
     "Answer",
     "AsideRow",
@@ -195,6 +199,7 @@ __all__ = [
     "read_run_files",
     "read_sealed",
     "read_selected",
+    "read_side_file",
     "record_id",
     "records_at",
     "refuse_duplicates",
@@ -209,4 +214,5 @@ __all__ = [
     "value_in",
     "value_of",
     "write_candidates",
+    "write_side_file",
 ]

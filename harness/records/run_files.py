@@ -14,6 +14,7 @@ from harness.errors import UsageError
 from harness.files import read_json, read_lines, read_rows
 from harness.hostile import shaped
 from harness.records.record import RecordKey
+from harness.records.sealed_file import SIDE_SCHEMA, read_side_file
 from harness.records.start_up_file import (
     Startup,
     is_misnamed,
@@ -33,7 +34,7 @@ TORN = "vllm_records.torn"
 """What is left of last lines that were cut."""
 PROMPT_HASHES = "prompt_hashes.jsonl"
 """Each prompt of the population in its order, by key and hash: what batches are cut from."""
-RUN_SCHEMA = frozenset({1})
+RUN_SCHEMA = frozenset({1, SIDE_SCHEMA})
 RUN_FIELDS = frozenset(
     (
         *("schema_version", "run_id", "kind", "fingerprint", "spec", "resolved_spec"),
@@ -320,7 +321,7 @@ def _mended_by(how: str) -> Iterator[None]:
 @_mended_by(NEVER_ANEW)
 def _metadata(path: Path) -> Json:
     """The file as written, once all that is read of it is known to be of its type."""
-    value = read_json(path)
+    value = read_side_file(path)
     try:
         told = shaped(value, _Metadata)
         if told.resolved_spec is None:
@@ -335,7 +336,7 @@ def _metadata(path: Path) -> Json:
 @_mended_by(ASKED_ANEW)
 def _startup(path: Path) -> Startup:
     try:
-        return startup_of(path.name, read_json(path))
+        return startup_of(path.name, read_side_file(path))
     except msgspec.ValidationError as error:
         raise UsageError(f"not a start-up file: {error}", file=path) from error
 

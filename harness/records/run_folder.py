@@ -17,20 +17,21 @@ from typing import Any, Self
 import msgspec
 
 from harness.errors import EnvironmentError_, GateFailed, HarnessError, UsageError
-from harness.files import (
-    append_text,
-    read_json,
-    sweep_temporary,
-    write_json,
-    write_rows,
-)
+from harness.files import append_text, sweep_temporary, write_json, write_rows
 from harness.hostile import shaped
 from harness.locks import LOCK, Lock, holder_of
 from harness.records.lines import is_sealed
 from harness.records.reader import iter_records
 from harness.records.record import Record
 from harness.records.run_files import METADATA, NEVER_ANEW, RECORDS, SUPERSEDED, TORN
-from harness.records.sealed_file import TornTail, mend_tail, set_aside, unshare
+from harness.records.sealed_file import (
+    TornTail,
+    mend_tail,
+    read_side_file,
+    set_aside,
+    unshare,
+    write_side_file,
+)
 from harness.refused import insist_on_place, refusal
 from harness.words import Mode
 
@@ -124,6 +125,10 @@ class RunFolder:
         write_json(self.path / name, value)
         return self.path / name
 
+    def write_sealed(self, name: str, value: Mapping[str, Any]) -> None:
+        """Write what tells of the run, such as ``metadata.json``, whole and with its checksum."""
+        write_side_file(self.path / name, value)
+
     def write_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write a JSONL file in this folder, whole."""
         write_rows(self.path / name, rows)
@@ -137,14 +142,14 @@ class RunFolder:
         return (self.path / name).rename(aside)
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """The JSON object called ``name``, or ``None`` when there is none yet.
+        """What `write_sealed` wrote as ``name``, or ``None`` when there is none yet.
 
         Raises:
             UsageError: it is damaged, and the run is not to be gone on with.
         """
         path = self.path / name
         try:
-            return read_json(path) if os.path.lexists(path) else None
+            return read_side_file(path) if os.path.lexists(path) else None
         except UsageError as error:
             error.hint = error.hint or NEVER_ANEW
             raise
@@ -204,6 +209,6 @@ def find_unfinished(results: Path, fingerprint: str, kind: str) -> str | None:
 
 def _known(path: Path) -> _Known | None:
     try:
-        return shaped(read_json(path), _Known)
+        return shaped(read_side_file(path), _Known)
     except (HarnessError, msgspec.ValidationError, OSError):
         return None

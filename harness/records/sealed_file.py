@@ -1,4 +1,6 @@
-"""Files of lines that end in their checksum: records, rows of experiments, what people judged.
+"""Files that hold their checksum, in each of their lines or once in a JSON object.
+
+Lines are records, rows of experiments and what people judged; objects are what lies beside them.
 
 Who appends may be cut in the middle of a line. The next writer sets what is left of it aside, so
 that its own first line stands alone; a last line that is whole gets its end.
@@ -16,11 +18,22 @@ from typing import Any, TypeVar
 import msgspec
 
 from harness.errors import UsageError
-from harness.files import append_bytes, append_text, cut, opened, read_lines, write_whole
+from harness.files import (
+    append_bytes,
+    append_text,
+    cut,
+    opened,
+    read_json,
+    read_lines,
+    write_json,
+    write_whole,
+)
 from harness.hostile import shaped
-from harness.records.lines import LineFault, is_sealed, sealed_line, value_of
+from harness.records.lines import LineFault, is_sealed, sealed, sealed_line, value_of
 
 T = TypeVar("T")
+SIDE_SCHEMA = 2
+"""Form of a file beside the records that holds its checksum; one of form 1 may have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,26 @@ def read_sealed(path: Path, kind: type[T], *, what: str, hint: str) -> Iterator[
             yield number, sealed_value(line, kind)
         except LineFault as fault:
             raise UsageError(f"{what}: {fault}", file=path, line=number, hint=hint) from None
+
+
+def write_side_file(path: Path, value: Mapping[str, Any]) -> None:
+    """Replace ``path`` by JSON values with the checksum of all of them; see `write_json`."""
+    write_json(path, sealed({**value, "schema_version": SIDE_SCHEMA}))
+
+
+def read_side_file(path: Path) -> dict[str, Any]:
+    """What ``metadata.json`` or a start-up file tells, without its checksum.
+
+    Raises:
+        UsageError: it cannot be read, or is not as it was written.
+    """
+    value = read_json(path)
+    told = value.pop("sum", None)
+    if told is None and value.get("schema_version") == SIDE_SCHEMA:
+        raise UsageError("damaged: its checksum is gone", file=path)
+    if told not in (None, sealed(value)["sum"]):
+        raise UsageError("damaged: the file does not have its checksum", file=path)
+    return value
 
 
 def append_sealed(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from sealing import seal
 
 from harness.cause import Reading, costs
 from harness.jobs import benching
@@ -111,11 +112,11 @@ def _insist_on_refusals(place, flags):
     metadata = kept.with_name("metadata.json")
     whole = metadata.read_text()
     for name in ("run_id", "fingerprint"):
-        metadata.write_text(json.dumps(json.loads(whole) | {name: "0"}))
+        seal(metadata, json.loads(whole) | {name: "0"})
         code, out, err = place.harness("bench", "-c", "spec.yaml", *flags)
         assert (code, out, f"its {name} is '0'" in err) == (2, "", True), err
         assert "--fresh measures anew" in err
-    metadata.write_text(whole.replace("0.32.0", "0.33.0"))
+    seal(metadata, json.loads(whole.replace("0.32.0", "0.33.0")))
     code, out, err = place.harness("bench", "-c", "spec.yaml", *flags)
     assert (code, out) == (2, "")
     assert "of another server than those beside them" in err

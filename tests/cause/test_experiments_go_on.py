@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from sealing import seal
 
 TRACE = "arrival_s,prompt,sample\n" + "".join(
     (
@@ -48,7 +49,7 @@ def test_rows_are_held_against_the_plan_and_their_servers_against_each_other(pla
     metadata = standard.with_name("metadata.json")
     whole = metadata.read_text()
     for name in ("run_id", "fingerprint"):  # as in a copy of a folder of other settings
-        metadata.write_text(json.dumps(json.loads(whole) | {name: "0"}))
+        seal(metadata, json.loads(whole) | {name: "0"})
         code, out, err = place.harness(*COMMANDS[verb])
         assert (code, out, f"{metadata}: its {name} is '0'" in err) == (2, "", True), err
         assert "--fresh asks anew" in err

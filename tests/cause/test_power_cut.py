@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cause.conftest import WORDS
+from sealing import seal
 
 from harness.records import RECORDS
 
@@ -59,7 +60,7 @@ def test_a_log_that_was_cut_after_all_has_its_records_asked_again(place, ended):
             "log_sha256": None,
             "metrics": {},
         }
-        file.write_text(json.dumps(startup))
+        seal(file, startup)
         records.write_bytes(b"".join(records.read_bytes().splitlines(keepends=True)[:3]))
     log.write_bytes(log.read_bytes()[: log.stat().st_size * 3 // 4])
     code, _, said = place.harness(*words)
@@ -87,7 +88,7 @@ def test_modes_that_cannot_be_compared_for_what_is_lost_are_once_it_is_asked_aga
     startup = json.loads(file.read_text())
     killed = {"records": 0, "ended_at": None, "log_sha256": None, "metrics": {}}
     startup["attempts"][0] |= killed
-    file.write_text(json.dumps(startup))
+    seal(file, startup)
     log.write_text("")
     if harm == "start-up file":
         file.unlink()

@@ -19,7 +19,7 @@ from harness.jobs.certifying import Asked
 from harness.jobs.experiment_runs import Experiment, ended
 from harness.jobs.tracing import replay_trace
 from harness.places import placed
-from harness.records import Witness, sealed
+from harness.records import Witness, sealed, write_side_file
 from harness.settings import load_spec
 from harness.words import DispatchMode, Mode, Status
 
@@ -138,6 +138,21 @@ def test_rows_beside_which_nothing_says_what_gave_them_are_refused(ask, name: st
     file.with_name(name).unlink()
     with pytest.raises(UsageError, match="--fresh"):
         ask()
+
+
+@pytest.mark.parametrize("name", ["metadata.json", "startup_standard_m.json"])
+def test_rows_beside_which_what_tells_of_them_was_edited_are_refused(ask, name: str) -> None:
+    """A server that is somebody else's has no log to be held against."""
+    file, _ = ask()
+    path = file.with_name(name)
+    told = {**json.loads(path.read_text()), "schema_version": 2}
+    write_side_file(path, told)
+    assert ask() == (file, False)
+    edited = json.loads(path.read_text()) | {"resolved_spec": {"backend": "external"}}
+    path.write_text(json.dumps(edited))
+    with pytest.raises(UsageError, match="damaged: the file does not have its checksum") as refused:
+        ask()
+    assert "--fresh" in str(refused.value)
 
 
 @pytest.mark.parametrize("change", [{"run_id": "other"}, {"fingerprint": "0"}])

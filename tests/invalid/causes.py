@@ -1617,12 +1617,12 @@ def settings_edited_after_the_plan_was_sealed(run, rng):
 
 @cause("schemas_known")
 def metadata_of_a_form_to_come(run, rng):
-    run.metadata["schema_version"] = rng.randint(2, 999)
+    run.metadata["schema_version"] = rng.randint(3, 999)
 
 
 @cause("schemas_known")
 def start_up_file_of_a_form_to_come(run, rng):
-    run.startups[rng.choice(sorted(run.startups))]["schema_version"] = rng.randint(2, 999)
+    run.startups[rng.choice(sorted(run.startups))]["schema_version"] = rng.randint(3, 999)
 
 
 @cause("schemas_known")

@@ -18,11 +18,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from sealing import seal
 from stand_in_server import VERSION, judged, log_of, proof_of
 from stand_in_steps import served, without_steps
 
 from harness.flips import flips
-from harness.records import fingerprint, made_again, plan_seal, record_id, sealed
+from harness.records import SIDE_SCHEMA, fingerprint, made_again, plan_seal, record_id, sealed
 from harness.words import pattern_of
 
 Row = dict[str, Any]
@@ -99,9 +100,9 @@ class StandIn:
             self.log_steps()
         lines = "".join(json.dumps(sealed(row)) + "\n" for row in self.rows)
         (folder / "vllm_records.jsonl").write_text(lines + self.tail)
-        (folder / "metadata.json").write_text(json.dumps(self.metadata))
+        seal(folder / "metadata.json", self.metadata)
         for name, startup in self.startups.items():
-            (folder / name).write_text(json.dumps(startup))
+            seal(folder / name, startup)
         for name, log in self.logs.items():
             (folder / name).write_bytes(log)
         if self.candidates is not None:
@@ -322,7 +323,7 @@ def _made(
             about = lifetimes, len(mine), ranks, proof, policy, backend
             attempts = [_start(run, mode, model, n, *about) for n in range(lifetimes)]
             run.startups[name] = {
-                "schema_version": 1,
+                "schema_version": SIDE_SCHEMA,
                 "model": model,
                 "mode": mode,
                 "attempts": attempts,
@@ -517,7 +518,7 @@ def _metadata(
         "reason": "the mode itself",
     }
     return {
-        "schema_version": 1,
+        "schema_version": SIDE_SCHEMA,
         "run_id": "planted",
         "kind": "run",
         "resolved_spec": spec,

@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 from causes import CAUSES
+from sealing import seal
 from stand_in_run import stand_in
 
 from harness.analyse import MENDS, Mend, standing, validate_run
@@ -132,7 +133,7 @@ def test_only_a_run_that_was_cut_before_its_first_record_goes_on(gave, tmp_path)
         starts = json.loads(name.read_bytes())
         for one in starts["attempts"]:
             one["records"] = gave
-        name.write_text(json.dumps(starts))
+        seal(name, starts)
     refusal = pytest.raises(UsageError, match=r"vllm_records\.jsonl") if gave else nullcontext()
     with RunFolder(path) as folder, refusal:
         conductor._insist_on_hope(folder, RunProgress(), retry_errors=False)
@@ -269,7 +270,7 @@ def test_a_start_up_file_of_another_model_is_kept_aside_and_its_records_are_aske
     path = stand_in().write(tmp_path / "planted")
     name = "startup_standard_llama.json"
     told = json.loads((path / name).read_text())
-    (path / name).write_text(json.dumps({**told, "model": "lama"}))
+    seal(path / name, {**told, "model": "lama"})
     with RunFolder(path) as folder:
         conductor._set_aside(Plan(()), folder)
         assert {record.mode for record in folder.records()} == {"batch_invariant"}
@@ -284,7 +285,7 @@ def test_the_modes_are_compared_by_logs_that_are_what_their_servers_wrote(tmp_pa
     log = path / starts["attempts"][-1]["log"]
     starts["attempts"][-1]["log_sha256"] = sha256_of(log)
     starts["attempts"][-1]["facts"] = asdict(read_facts(log.read_text()))
-    file.write_text(json.dumps(starts))
+    seal(file, starts)
     with RunFolder(path) as folder:
         before = parity_of_modes(folder, ["llama"])
         assert set(before) == {"llama"}
@@ -299,9 +300,8 @@ def test_the_modes_are_compared_by_logs_that_are_what_their_servers_wrote(tmp_pa
 def test_metadata_that_lost_a_field_are_damaged_before_the_same_command_says_so(name, tmp_path):
     path = stand_in().write(tmp_path / "planted")
     told = json.loads((path / "metadata.json").read_text())
-    (path / "metadata.json").write_text(
-        json.dumps({key + "_" * (key == name): value for key, value in told.items()})
-    )
+    damaged = {key + "_" * (key == name): value for key, value in told.items()}
+    seal(path / "metadata.json", damaged)
     with pytest.raises(UsageError, match=f"damaged: a run of this form tells {name}") as refused:
         validate_run(path)
     assert "--fresh" in str(refused.value)
