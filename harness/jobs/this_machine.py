@@ -1,6 +1,7 @@
 """What can be done on this machine beside a run: check it, write its servers down, tidy up."""
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import yaml
 
 from harness.conduct import sigterm_is_interrupt
 from harness.doctor import judge, probe
-from harness.errors import EnvironmentError_, UsageError
+from harness.errors import EnvironmentError_, HarnessError, UsageError
+from harness.files import read_json
 from harness.findings import Finding, Status
 from harness.images import ImageLock, ImageReference
 from harness.jobs import Done
@@ -16,8 +18,10 @@ from harness.machine import GpuAccess
 from harness.models import PREFIX, faults, fetch, known_models, shelf
 from harness.numbers import count_of
 from harness.places import shipped
+from harness.records import METADATA, object_in
 from harness.serve import compose_file, sweep_everything
 from harness.settings import RunSpec
+from harness.words import BackendName
 
 _COMPOSE_HEADER = """\
 # Made by: {command}
@@ -126,6 +130,18 @@ def compose_text(
     return _COMPOSE_HEADER.format(command=command) + yaml.safe_dump(content, sort_keys=False)
 
 
+def _used_docker(results: Path, run: str) -> bool:
+    """Whether a run here started containers, or was killed when it may just have."""
+    if any(results.glob(f"{run}/docker_*.log")):
+        return True
+    for path in results.glob(f"{run}/{METADATA}"):
+        with suppress(HarnessError, OSError):
+            spec = object_in(read_json(path), "resolved_spec")
+            if spec.get("backend") == BackendName.DOCKER:
+                return True
+    return False
+
+
 def clean(run: str | None, results: Path, *, dry_run: bool) -> Done:
     """End servers and remove containers of ours whose harness is gone.
 
@@ -137,7 +153,7 @@ def clean(run: str | None, results: Path, *, dry_run: bool) -> Done:
         results = folder.parent
     swept = sweep_everything(results, run_id=folder.name if folder else None, dry_run=dry_run)
     lines = [*swept.lines, *(f"kept: {line}" for line in swept.kept)]
-    used = swept.notes and any(results.glob(f"{folder.name if folder else '*'}/docker_*.log"))
+    used = swept.notes and _used_docker(results, folder.name if folder else "*")
     failure = EnvironmentError_(
         f"runs in {results} used Docker, and what they left in it is not known",
         hint="start the engine, then `harness clean` again",

@@ -22,6 +22,10 @@ _LOCKS = Path("/tmp")
 """One folder for all users and processes of a machine, so neither ``TMPDIR`` nor a user's own."""
 _TRIES, _TRY_AGAIN_S = 5, 0.1
 _LONGEST_NAME = 80
+_PROXIES = frozenset(
+    {"docker-proxy", "rootlesskit", "rootlessport", "slirp4netns", "pasta", "com.docker.backend"}
+)
+"""Programs by which an engine publishes a port; one that uses the firewall alone has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,11 @@ class PortOwner:
 
     pid: int
     program: str
+
+    @property
+    def publishes(self) -> bool:
+        """Whether it is a container engine's, and passes the port on to a container."""
+        return Path(self.program.partition(" ")[0]).name in _PROXIES
 
     def __str__(self) -> str:
         return f"{self.program} (pid {self.pid})"
@@ -53,6 +62,9 @@ def check_port_free(port: int, address: str = "127.0.0.1") -> None:
     lock_port(port, f"a check (pid {os.getpid()})").release()
     listeners = listening(port)
     owner = next((owner for listener in listeners for owner in listener.owners), None)
+    if owner and owner.publishes:
+        step = f"docker ps --filter publish={port} names it, harness clean removes one of ours"
+        raise _taken(port, f"by a container, published by {owner}", step)
     try:
         _bind(port, address)
     except OSError as error:
@@ -128,10 +140,10 @@ def strange_listener(port: int, is_ours: Callable[[PortOwner], bool]) -> str:
     return ""
 
 
-def _taken(port: int, by: str) -> EnvironmentError_:
+def _taken(port: int, by: str, step: str = "stop it") -> EnvironmentError_:
     return EnvironmentError_(
         f"port {port} is in use {by}",
-        hint=f"stop it, or choose another port: --port {free_port(port + 1)}",
+        hint=f"{step}, or choose another port: --port {free_port(port + 1)}",
     )
 
 

@@ -164,6 +164,10 @@ def test_clean_is_no_success_where_runs_used_docker_and_no_engine_answers(tmp_pa
     untouched = this_machine.clean(None, tmp_path, dry_run=False)
     (tmp_path / "r/docker_standard_m.log").write_text("")
     done = this_machine.clean(None, tmp_path, dry_run=False)
+    (tmp_path / "r/docker_standard_m.log").unlink()
+    (tmp_path / "r/metadata.json").write_text('{"resolved_spec": {"backend": "docker"}}')
+    killed_at_its_start = this_machine.clean("r", tmp_path, dry_run=False)
+    assert killed_at_its_start.failure is not None
     assert untouched.failure is None
     assert "as far as could be looked" in str(untouched.lines)
     assert "containers were not looked at" in str(done.remarks)

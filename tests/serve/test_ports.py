@@ -48,6 +48,24 @@ def test_a_taken_port_names_its_owner_and_a_way_out(taken: int):
     assert caught.value.exit_code == 3
 
 
+def test_a_port_that_an_engine_publishes_is_said_to_be_a_containers(free_port: int, tmp_path: Path):
+    (tmp_path / "docker-proxy").symlink_to(Path(sys.executable).resolve())
+    serve = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); "
+    serve += "print(flush=True); sys.stdin.read()"
+    words = ["./docker-proxy", "-c", serve, str(free_port)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, cwd=tmp_path, **pipes) as proxy:
+        assert proxy.stdin is not None
+        assert proxy.stdout is not None
+        proxy.stdout.readline()
+        with pytest.raises(EnvironmentError_) as caught:
+            check_port_free(free_port)
+        proxy.stdin.close()
+    assert "in use by a container" in str(caught.value)
+    assert f"docker ps --filter publish={free_port}" in str(caught.value)
+    assert "harness clean" in str(caught.value)
+
+
 def test_a_port_taken_on_all_addresses_is_found():
     with socket.socket() as listener:
         listener.bind(("0.0.0.0", 0))

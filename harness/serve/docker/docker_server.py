@@ -40,7 +40,7 @@ from harness.serve.docker.engine import (
 from harness.serve.docker.log_follower import LogFollower
 from harness.serve.launch import LaunchOptions
 from harness.serve.log_files import new_log
-from harness.serve.ports import PortOwner, check_port_free, lock_port, strange_listener
+from harness.serve.ports import check_port_free, lock_port, strange_listener
 from harness.serve.protocol import Server, ServerState
 from harness.words import BackendName
 
@@ -48,10 +48,6 @@ _ENGINE_GRACE_S = 5.0
 """How long an engine may not answer before its containers count as lost."""
 _STATE_TIMEOUT_S = 10.0
 _REMEDY = "harness clean"
-_PROXIES = frozenset(
-    {"docker-proxy", "rootlesskit", "rootlessport", "slirp4netns", "pasta", "com.docker.backend"}
-)
-"""Programs by which an engine publishes a port; one that uses the firewall alone has none."""
 
 _log = structlog.get_logger(__name__)
 
@@ -116,11 +112,7 @@ class DockerServer(Server):
         given = (network.get("Ports") or {}).get(f"{port}/tcp") or []
         if ("127.0.0.1", str(port)) not in {(p.get("HostIp"), p.get("HostPort")) for p in given}:
             return f"the engine does not publish this container on port {port} any more"
-
-        def is_proxy(owner: PortOwner) -> bool:
-            return Path(owner.program.partition(" ")[0]).name in _PROXIES
-
-        return strange_listener(port, is_proxy)
+        return strange_listener(port, lambda owner: owner.publishes)
 
     def dismiss(self) -> None:
         """Have the engine stop it, then kill it in a thread: its answer comes late."""
