@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import docker
+import structlog
 from docker.errors import APIError, DockerException
 from docker.models.containers import Container
 from requests.exceptions import ConnectionError as RequestsConnectionError
@@ -45,6 +46,8 @@ _LOCKED_DOWN: Mapping[str, Any] = {
     "pids_limit": 1024,
     "auto_remove": False,
 }
+
+_log = structlog.get_logger(__name__)
 
 
 class ProbeOutput(NamedTuple):
@@ -116,8 +119,17 @@ def _run_with(
         raise EnvironmentError_(problem, hint="see that it runs: docker info") from error
     finally:
         if container is not None:
-            container.remove(force=True, v=True)
+            _remove(container)
     return ProbeOutput(b"".join(said).decode("utf-8", "replace"), tuple(notes))
+
+
+def _remove(container: Container) -> None:
+    """Take it away; where the engine has gone meanwhile, say what is left."""
+    try:
+        container.remove(force=True, v=True)
+    except (DockerException, RequestException) as error:
+        name = container.name
+        _log.warning("container_left", container=name, error=str(error), remedy="harness clean")
 
 
 def probe_arguments(image_id: str, interpreter: str, script: str | None = None) -> dict[str, Any]:
