@@ -19,7 +19,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 
-from harness.errors import EnvironmentError_
+from harness.errors import EnvironmentError_, StartupFailed
 from harness.locks import Lock
 from harness.machine import INVENTORY, Owner
 from harness.serve.container_options import ContainerOptions
@@ -216,12 +216,19 @@ class DockerBackend:
             follower = LogFollower(followed, log_path)
             follower.start()
             container.reload()
-        except BaseException:
+        except BaseException as error:
             lock.release()
             try:
                 remove_container(client, name)
-            except (DockerException, RequestException) as error:
-                _log.warning("container_left", container=name, error=str(error), remedy=_REMEDY)
+            except (DockerException, RequestException) as left:
+                _log.warning("container_left", container=name, error=str(left), remedy=_REMEDY)
+            if isinstance(error, NotFound):
+                raise StartupFailed(
+                    "the container was removed from the engine while it was started",
+                    hint="start the run again; it resumes",
+                ) from error
+            if isinstance(error, DockerException | RequestException):
+                raise _went_away(error) from error
             raise
         return DockerServer(container, options, log_path, follower, lock)
 
@@ -249,10 +256,14 @@ class DockerBackend:
                 program=options.command[0],
             ) from error
         except (DockerException, RequestException) as error:
-            raise EnvironmentError_(
-                f"the Docker engine went away while a container was started: {error}",
-                hint="see that it runs (docker info), then start the run again; it resumes",
-            ) from error
+            raise _went_away(error) from error
+
+
+def _went_away(error: Exception) -> EnvironmentError_:
+    return EnvironmentError_(
+        f"the Docker engine went away while a container was started: {error}",
+        hint="see that it runs (docker info), then start the run again; it resumes",
+    )
 
 
 def _require_image(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from requests.exceptions import ConnectionError as ConnectionLost
 
 from harness.errors import EnvironmentError_, StartupFailed
 from harness.prove import GAP
@@ -100,6 +101,35 @@ def test_a_container_killed_in_the_middle_is_noticed(
     engine.containers.get(containers_of()[0]).kill()
     until(lambda: not server.state().running)
     assert "SIGKILL" in server.state().detail
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "says"),
+    [
+        (None, StartupFailed, "removed from the engine while it was started"),
+        (ConnectionLost("gone"), EnvironmentError_, "the Docker engine went away"),
+    ],
+)
+def test_what_happens_to_a_container_just_after_its_start_is_told(
+    engine, options_for, run_folder, monkeypatch, containers_of, raised, kind, says
+):
+    create = DockerBackend._create_and_start
+
+    def removed(self, *given):
+        container = create(self, *given)
+        engine.containers.get(container.id).remove(force=True)
+        if raised is not None:
+            monkeypatch.setattr("docker.models.containers.ContainerCollection.get", failing)
+        return container
+
+    def failing(*_):
+        raise raised
+
+    monkeypatch.setattr(DockerBackend, "_create_and_start", removed)
+    with pytest.raises(kind, match=says):
+        DockerBackend().start(options_for(), run_folder)
+    monkeypatch.undo()
+    assert containers_of() == []
 
 
 def test_a_container_removed_by_someone_else_is_noticed(
