@@ -183,14 +183,16 @@ def _of_one_mode(said: _Said) -> list[str]:
 
 def _of_companions(run: Checked) -> list[str]:
     bad = list[str]()
-    for (server, start, way), told in run.records.checks.batches.companions.said.items():
+    finds = run.records.checks.batches.companions
+    for (server, start, way), told in finds.said.items():
         if len(told) < _FEWEST_LONG:
             continue
         model, mode = server
         name = f"companions of {model} in {mode} mode, {way}"
         name += f", start {start}" if start else ""
-        same = Counter([text for text, _ in told.values()]).most_common(1)[0][1]
-        figures = _Figures(len(told), sum([idle for _, idle in told.values()]), same, -1)
+        same = Counter(told.values()).most_common(1)[0][1]
+        idle = finds.idle[server, start, way]
+        figures = _Figures(len(told), len(idle), same, -1)
         bad += _idle(name, figures, 2 * _FEWEST)
     return bad
 

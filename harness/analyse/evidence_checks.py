@@ -101,15 +101,15 @@ def _every_asking_asked(run: Checked) -> Outcome:
 def _companions_warmed(run: Checked) -> Outcome:
     """Where the prefix cache lasts, a batch found all its prompts in it, in both modes."""
     policy = (run.files.spec.get("controls") or {}).get("prefix_caching")
-    warmed = run.records.checks.batches.warmed
-    if policy not in set(CachePolicy) or not warmed:
+    finds = run.records.checks.batches
+    if policy not in set(CachePolicy) or not finds.warmed:
         return not_checked("whether companions were asked alone before is not recorded")
     if CachePolicy(policy).forbids_earlier:
         return ok(f"{policy}: a batch has nothing to find")
-    bad = [f"line {line}: {n} of {of}" for line, n, of in warmed if n != of]
+    bad = [f"line {line}: {n} of {of}" for line, n, of in finds.cold]
     if bad:
         return failed("companions that were not asked alone before their batch: ", bad)
-    return ok(f"the companions of {len(warmed)} records were asked alone before")
+    return ok(f"the companions of {finds.warmed} records were asked alone before")
 
 
 @check(OF_EVIDENCE)

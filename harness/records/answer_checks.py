@@ -107,10 +107,10 @@ class AnswerChecks:
         endings, companions = row.endings(), row.told_companions() or ()
         endings.update([one.finish_reason for one in companions])
         if row.status is Status.OK:
-            self.odd += oddities(row, line, asked := row.asked())
-            self.batches.add(row, line, asked, companions)
-            self.footprints.add(row, line, asked, companions)
-            for asking, one in asked:
+            self.odd += oddities(row, line)
+            self.batches.add(row, line, companions)
+            self.footprints.add(row, line, companions)
+            for asking, one in row.asked:
                 self.cache.add(line, asking, one.cached_tokens, one.cached_earlier)
         if not endings <= _ENDINGS:
             self.unfinished.append(line)
@@ -129,7 +129,7 @@ class AnswerChecks:
             if answer is None:
                 continue
             contradicted |= (answer.score, answer.label) not in ((None, None), stated)
-            if digest is not None and (hash_ := raw_hash(bytes(answer.text))) is not None:
+            if digest is not None and (hash_ := raw_hash(answer.said)) is not None:
                 hashed.append(hash_ == digest)
         self.texts_hashed += len(hashed)
         if not all(hashed):

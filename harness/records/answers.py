@@ -24,7 +24,9 @@ _ASKINGS = tuple(Asking)
 
 def repeats(first: Sequence[object]) -> bool:
     """Whether an answer's first `REPEATED` tokens are one to four tokens over and over."""
-    return len(first) >= REPEATED and any(first[n:] == first[:-n] for n in _PERIODS)
+    return len(first) >= REPEATED and any(
+        first[n] == first[0] and first[n:] == first[:-n] for n in _PERIODS
+    )
 
 
 def text_hash(text: str) -> str:

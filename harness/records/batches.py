@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +19,11 @@ from harness.records.record import SCHEMA_VERSION, Sampling
 from harness.records.rows import AnswerRow, CompanionRow, Row
 from harness.words import Asking, DispatchMode, Mode
 
-_Group = tuple[str | int, ...] | None
+_GROUP = msgspec.json.Decoder(tuple[str | int, ...] | None)
 Server = tuple[str, Mode]
 """A model and a mode; its lifetimes are told apart by the number of the start."""
+Way = tuple[Server, int, str]
+"""A server, its start, and how its batches were sent."""
 _EMPTY = text_hash("")
 _BATCHES = (Asking.B, Asking.B2)
 
@@ -56,11 +59,9 @@ class Texts:
     again: set[str] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
 
-    def hear(self, prompt: str, text: str | None) -> None:
+    def hear(self, prompt: str, told: int) -> None:
         """One answer more, by the hash of its text."""
-        told = hash(text)
-        known = self.first.get(prompt)
-        if known is None:
+        if (known := self.first.get(prompt)) is None:
             self.first[prompt] = told
             return
         self.again.add(prompt)
@@ -86,40 +87,47 @@ class CompanionFinds:
     Attributes:
         batched: by server, what each prompt was answered as a companion.
         alone: likewise its S1 and S2, where it is the target of a row too.
-        said: by server and start (0 where not recorded) the last text of each companion, and
-            whether it was degenerate.
+        said: by server and start (0 where not recorded) the hash of each companion's last text.
+        idle: likewise those of which it was degenerate.
         untold: lines of records that hold their batch and not its companions' answers.
     """
 
     batched: dict[Server, Texts] = field(default_factory=lambda: defaultdict(Texts))
     alone: dict[Server, Texts] = field(default_factory=lambda: defaultdict(Texts))
-    said: dict[tuple[Server, int, str], dict[str, tuple[str, bool]]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
+    said: dict[Way, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    idle: dict[Way, set[str]] = field(default_factory=lambda: defaultdict(set))
     untold: list[int] = field(default_factory=list)
 
     def add(self, row: Row, companions: Sequence[CompanionRow]) -> None:
         """One good record more."""
         server = row.model, row.mode
-        hear, said = self.batched[server].hear, self.said[server, row.start or 0, row.dispatch_mode]
+        way = server, row.start or 0, row.dispatch_mode
+        hear, said, idle = self.batched[server].hear, self.said[way], self.idle[way]
         for one in companions:
             key, text = one.key, one.response_hash
-            if key is not None and text is not None:
-                hear(key, text)
-                said[key] = text, bool(one.degenerate) or text == _EMPTY
-        own, hear = f"{row.task_name}/{row.sample_id}", self.alone[server].hear
+            if key is None or text is None:
+                continue
+            said[key] = told = hash(text)
+            hear(key, told)
+            if one.degenerate or text == _EMPTY:
+                idle.add(key)
+            elif idle:
+                idle.discard(key)
+        own, texts, batched = f"{row.task_name}/{row.sample_id}", self.alone[server], row.batched
         for again in (row.askings.S1, row.askings.S2):
             if again is not None:
-                same = row.batched is not None and bytes(again.text) == bytes(row.batched.text)
-                hear(own, row.batch_response_hash if same else raw_hash(bytes(again.text)))
+                same = batched is not None and again.said == batched.said
+                text = row.batch_response_hash if same else raw_hash(again.said)
+                texts.hear(own, hash(text))
 
     def join(self, later: CompanionFinds) -> None:
         """Add what later lines tell."""
         for texts, more in ((self.batched, later.batched), (self.alone, later.alone)):
-            for server, told in more.items():
-                texts[server].join(told)
-        for way, last in later.said.items():
-            self.said[way].update(last)
+            for server, heard in more.items():
+                texts[server].join(heard)
+        for way, said in later.said.items():
+            self.said[way].update(said)
+            self.idle[way] = (self.idle[way] - said.keys()) | later.idle[way]
         self.untold += later.untold
 
     def unsteady(self, server: Server) -> int:
@@ -158,8 +166,8 @@ class BatchFinds:
         gated: records of gated batches; ungated: line and requests admitted in the first step of
             those that the engine's log shows to have been admitted in several.
         asked: lines by the askings that they hold.
-        warmed: line, companions that were asked alone before, and companions of each record that
-            tells it.
+        warmed: records that tell how many companions were asked alone before.
+        cold: line, companions that were, and companions of those of which not all were.
         companions: what they answered.
     """
 
@@ -168,24 +176,24 @@ class BatchFinds:
     dispatches: Dispatches = field(default_factory=Dispatches)
     gated: int = 0
     ungated: list[tuple[int, int]] = field(default_factory=list)
-    asked: dict[tuple[Asking, ...], list[int]] = field(default_factory=dict)
-    warmed: list[tuple[int, int, int]] = field(default_factory=list)
+    asked: dict[tuple[Asking, ...], array[int]] = field(default_factory=dict)
+    warmed: int = 0
+    cold: list[tuple[int, int, int]] = field(default_factory=list)
     companions: CompanionFinds = field(default_factory=CompanionFinds)
 
     def add(
         self,
         row: Row,
         line: int,
-        asked: Sequence[tuple[Asking, AnswerRow]],
         companions: Sequence[CompanionRow],
     ) -> None:
-        """One good record more, what it was asked and the other prompts of its batch."""
+        """One good record more and the other prompts of its batch."""
         if row.is_of_schema_1:
             return
-        self.asked.setdefault(tuple([asking for asking, _ in asked]), []).append(line)
+        self._lines_of(tuple([asking for asking, _ in row.asked])).append(line)
         self._see_gate(row, line)
         try:
-            group = msgspec.json.decode(row.group, type=_Group)
+            group = _GROUP.decode(row.group)
         except msgspec.ValidationError:
             self.misplaced.append((line, "its group is no list of prompts"))
             return
@@ -200,7 +208,12 @@ class BatchFinds:
             return
         self.dispatches.add(row, line, group, companions)
         if row.warmed is not None:
-            self.warmed.append((line, row.warmed, len(companions)))
+            self.warmed += 1
+            if row.warmed != len(companions):
+                self.cold.append((line, row.warmed, len(companions)))
+
+    def _lines_of(self, asked: tuple[Asking, ...]) -> array[int]:
+        return self.asked.setdefault(asked, array("q"))
 
     def _see_gate(self, row: Row, line: int) -> None:
         seen = row.witness.B if row.witness else None
@@ -223,8 +236,9 @@ class BatchFinds:
         self.gated += later.gated
         self.ungated += later.ungated
         for asked, lines in later.asked.items():
-            self.asked.setdefault(asked, []).extend(lines)
+            self._lines_of(asked).extend(lines)
         self.warmed += later.warmed
+        self.cold += later.cold
         self.companions.join(later.companions)
 
 
@@ -241,18 +255,19 @@ def _misplaced(row: Row, group: list[str], companions: Sequence[CompanionRow]) -
     return None
 
 
-def oddities(row: Row, line: int, asked: Sequence[tuple[Asking, AnswerRow]]) -> Iterator[Oddity]:
+def oddities(row: Row, line: int) -> Iterator[Oddity]:
     """What cannot be in a good record: lengths that no limit explains, and impossible steps."""
     limit = _limit(bytes(row.sampling))
     texts, lengths = dict[bytes, bytes](), set[int]()
-    for asking, one in asked:
-        text, ids = bytes(one.text), bytes(one.token_ids)
-        if ids not in (b"null", b"[]") and texts.setdefault(ids, text) != text:
+    as_list, alike = row.dispatch_mode == DispatchMode.PROMPT_LIST, len(row.told) == 1
+    for asking, one in row.asked:
+        text, ids = one.said, one.ids
+        known = alike or ids in (b"null", b"[]")
+        if not known and texts.setdefault(ids, text) != text:
             reason = f"{asking} is another text of the same tokens"
             yield Oddity("answer", line, reason, row.model)
         sent = one.prompt_tokens
-        as_list = row.dispatch_mode == DispatchMode.PROMPT_LIST and asking in _BATCHES
-        if sent is not None and not as_list:
+        if sent is not None and not (as_list and asking in _BATCHES):
             lengths.add(sent)
         if reason := _odd_time(row, one):
             yield Oddity("answer", line, f"{asking} {reason}", row.model)
@@ -264,7 +279,7 @@ def oddities(row: Row, line: int, asked: Sequence[tuple[Asking, AnswerRow]]) -> 
         yield Oddity("answer", line, f"its prompt has {sorted(lengths)} tokens", row.model)
     if row.witness is None:
         return
-    told = dict(asked)
+    told = dict(row.asked)
     for asking, seen in row.witness.each():
         requests = row.batch_size if asking in _BATCHES else None
         tokens = told[asking].tokens if asking in told else 0
@@ -286,14 +301,15 @@ def _odd_time(row: Row, answer: AnswerRow) -> str:
 
 def _odd_length(answer: AnswerRow, limit: int | None) -> str:
     tokens = answer.tokens
-    if b"-" in bytes(answer.token_ids):
+    if b"-" in answer.ids:
         return "has token ids that no vocabulary has"
     if limit is not None and tokens > limit:
         return f"has {tokens} tokens, of {limit} at most"
     if limit is not None and 0 <= tokens < limit and answer.finish_reason == "length":
         return f"ended in length after {tokens} of {limit} tokens"
-    said = bytes(answer.text).strip(b'" ') not in (b"", b"null")
-    return "is a text of no token" if tokens == 0 and said else ""
+    if tokens == 0 and answer.said.strip(b'" ') not in (b"", b"null"):
+        return "is a text of no token"
+    return ""
 
 
 def _odd_steps(seen: Witness, requests: int | None) -> str:

@@ -10,12 +10,15 @@ from hashlib import sha256
 from math import inf
 from typing import NamedTuple
 
+import msgspec
+
 from harness.flips import ScoreState, score_state
 from harness.records.answers import REPEATED, repeats, text_hash
 from harness.records.rows import AnswerRow, Row
 from harness.words import Asking, DispatchMode, Effect, Pattern, Status, pattern_of
 
 _UNKNOWN = -1
+_TEXT = msgspec.json.Decoder(str)
 _COMPARED = tuple(effect.askings for effect in Effect)
 Repeats = tuple[int, int, int]
 """Answers to the same asked again: how many, with another text, with another label."""
@@ -71,7 +74,7 @@ def _all_the_same(row: Row) -> bool:
     answers = (row.solo, told.S1, row.batched, told.S2)
     if told.B2 or None in answers:
         return False
-    texts = {bytes(one.text) for one in answers if one}
+    texts = {said for said, _ in row.told}
     states = {_state(told.S1), _state(told.S2), score_state(row.solo_score, row.solo_label)}
     states.add(score_state(row.batch_score, row.batch_label))
     return len(texts) == 1 == len(states) and texts != {b"null"}
@@ -187,11 +190,15 @@ def raw_hash(raw: bytes) -> str | None:
     """The hash of a text as it stands in its file; ``None`` where it is no text."""
     if raw.startswith(b'"') and b"\\" not in raw:
         return sha256(raw[1:-1]).hexdigest()
-    return text_hash(text) if isinstance(text := json.loads(raw), str) else None
+    try:
+        text = _TEXT.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError):  # no text, or half of a surrogate pair
+        text = json.loads(raw)
+    return text_hash(text) if isinstance(text, str) else None
 
 
 def _hash(answer: AnswerRow | None) -> str | None:
-    return None if answer is None else raw_hash(bytes(answer.text))
+    return None if answer is None else raw_hash(answer.said)
 
 
 def _state(answer: AnswerRow | None) -> ScoreState:
@@ -202,10 +209,10 @@ def _again(first: AnswerRow | None, repeats: Sequence[AnswerRow]) -> Repeats:
     """Repeats of one answer: how many, with another text, with another label."""
     if first is None or not repeats:
         return _NO_REPEATS
-    text, state = bytes(first.text), _state(first)
+    text, state = first.said, _state(first)
     changes = flips = 0
     for repeat in repeats:
-        again = bytes(repeat.text)
+        again = repeat.said
         changes += again != text and json.loads(again) != json.loads(text)
         flips += _state(repeat) != state
     return len(repeats), changes, flips
@@ -217,7 +224,7 @@ def told_of(row: Row) -> tuple[int, int, bool, bool, bool, bool]:
     Tokens compared are those of the shorter of S0 and B, -1 unless both have ids. Tokens moved: by
     the batch, by the cache and by time, in the order of `Effect`.
     """
-    told = dict.fromkeys((bytes(one.text), bytes(one.token_ids)) for _, one in row.asked())
+    told = row.told
     idle = any(_degenerate(*one) for one in told)
     if row.solo is None or row.batched is None:
         return -1, -1, idle, False, False, False
@@ -232,10 +239,12 @@ def effect_tokens(row: Row) -> tuple[int, int, int]:
     s1 = row.solo_repeats[0] if row.solo_repeats else row.askings.S1
     if s1 is None:
         return -1, -1, -1
-    batch, cache, noise = (
-        min(s1.tokens, one.tokens) if one else -1 for one in (row.batched, row.solo, row.askings.S2)
+    again, batched, solo, s2 = s1.tokens, row.batched, row.solo, row.askings.S2
+    return (
+        min(again, batched.tokens) if batched else -1,
+        min(again, solo.tokens) if solo else -1,
+        min(again, s2.tokens) if s2 else -1,
     )
-    return batch, cache, noise
 
 
 def retokenized(row: Row) -> list[Effect]:
@@ -243,6 +252,8 @@ def retokenized(row: Row) -> list[Effect]:
 
     Of the batch: B has other token ids than S1 (than S0 where S1 was not asked), or than B2.
     """
+    if len(row.told) < 2:
+        return []
     told = row.askings
     alone = told.S1 or row.solo
     pairs = {
@@ -254,10 +265,10 @@ def retokenized(row: Row) -> list[Effect]:
 
 
 def _other_ids(one: AnswerRow | None, other: AnswerRow | None) -> bool:
-    if one is None or other is None or bytes(one.text) != bytes(other.text):
+    if one is None or other is None or one.said != other.said or one.ids == other.ids:
         return False
-    ids = bytes(one.token_ids), bytes(other.token_ids)
-    return b"null" not in ids and ids[0] != ids[1] and json.loads(ids[0]) != json.loads(ids[1])
+    ids = one.ids, other.ids
+    return b"null" not in ids and json.loads(ids[0]) != json.loads(ids[1])
 
 
 _BLANK = re.compile(rb'"(?:\s|\\[nrtfb]|\\u00(?:[01]\w|20|a0))*"')
@@ -270,7 +281,7 @@ def _degenerate(text: bytes, ids: bytes) -> bool:
     if ids == b"null":
         said = json.loads(text) if len(text) > REPEATED else ""
         return repeats((said or "")[: 4 * REPEATED])
-    first = ids[1 : 12 * REPEATED].rstrip(b"] ").split(b",")[:REPEATED]
+    first = ids[1 : 12 * REPEATED].rstrip(b"] ").split(b",", REPEATED)[:REPEATED]
     return repeats([token.strip() for token in first])
 
 

@@ -71,7 +71,6 @@ class Requests:
     def add(
         self,
         row: Row,
-        asked: Sequence[tuple[Asking, AnswerRow]],
         companions: Sequence[CompanionRow],
     ) -> None:
         """One good record more."""
@@ -80,14 +79,14 @@ class Requests:
         if row.warmed and row.warmed >= len(companions):
             self.firsts[start].update([str(one.key) for one in companions])
         batch = bytes(row.group) if bytes(row.group) != b"null" else row.key
-        for asking, one in asked:
+        for asking, one in row.asked:
             times = max(one.attempts or 1, 1)
             if asking is Asking.S0:
                 self.again += times - 1
             elif asking in _BATCHES:
                 as_list = row.dispatch_mode == DispatchMode.PROMPT_LIST
                 size = row.batch_size
-                sent = hash((start, asking, row.dispatch_mode, batch))
+                sent = hash((start, asking is Asking.B, row.dispatch_mode, batch))
                 self.others.extend((sent, times * size, times * (1 if as_list else size), size))
             else:  # rows of one prompt in one group share these, and so their times
                 what = one.latency_s or (asking, *row.key)
@@ -132,25 +131,27 @@ class Footprints:
         self,
         row: Row,
         line: int,
-        asked: Sequence[tuple[Asking, AnswerRow]],
         companions: Sequence[CompanionRow],
     ) -> None:
         """One good record more."""
-        self.sent[row.model, str(row.mode)].add(row, asked, companions)
-        alone = hash((row.model, row.mode, row.start, row.prompt_sha256 or row.key))
-        times = [(one.latency_s, asking in _BATCHES) for asking, one in asked if one.latency_s]
+        self.sent[row.model, str(row.mode)].add(row, companions)
+        times = [(one.latency_s, asking in _BATCHES) for asking, one in row.asked if one.latency_s]
         for (one, batched), (later, too) in pairwise(sorted(times)):
+            if later - one >= NEAR_S:
+                continue
+            alone = hash((row.model, row.mode, row.start, row.prompt_sha256 or row.key))
             pair = hash((line if batched or too else alone, one, later))
             if one == later:
                 self.equal.setdefault(pair, line)
-            elif later - one < NEAR_S:
+            else:
                 self.near.add(pair)
-        told = dict(asked)
+        told = dict(row.asked)
         for asking, seen in row.witness.each() if row.witness else ():
             batch = asking in _BATCHES
             if asking in told and (seen.source == "log" or (seen.source and not batch)):
                 mark = _footprint(row, told[asking], seen, batch=batch)
-                self.first.setdefault(mark, (line, asking))
+                if mark not in self.first:
+                    self.first[Footprint(*mark)] = line, asking
 
     def join(self, later: Footprints) -> None:
         """Add what later lines tell."""
@@ -163,9 +164,12 @@ class Footprints:
         self.near |= later.near
 
 
-def _footprint(row: Row, answer: AnswerRow, seen: Witness, *, batch: bool) -> Footprint:
+def _footprint(
+    row: Row, answer: AnswerRow, seen: Witness, *, batch: bool
+) -> tuple[str, Mode, int, str, int, int | None, int, bool, Witness]:
+    """The fields of a `Footprint`; a tuple is made in a fifth of its time, and most are known."""
     sent, cached = answer.prompt_tokens, answer.cached_tokens
-    return Footprint(
+    return (
         row.model,
         row.mode,
         row.start or 0,

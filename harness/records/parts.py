@@ -8,6 +8,8 @@ from itertools import pairwise
 from math import inf
 from pathlib import Path
 
+import numpy as np
+
 from harness.files import LARGEST, opened
 from harness.records.rows import decode_flat
 
@@ -53,6 +55,11 @@ def parts_of(path: Path, many: int) -> Sequence[Part]:
     return [Part(start, some) for start, some in zip(starts, sizes, strict=True)]
 
 
+def line_ends(block: bytes) -> int:
+    """How many there are in some bytes."""
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
+
+
 def lines_in(path: Path, part: Part) -> int:
     """How many lines end in a part.
 
@@ -63,6 +70,6 @@ def lines_in(path: Path, part: Part) -> int:
     with opened(path) as stream:
         stream.seek(part.start)
         while left > 0 and (block := stream.read(int(min(_COUNTED_BYTES, left)))):
-            count += block.count(b"\n")
+            count += line_ends(block)
             left -= len(block)
     return count

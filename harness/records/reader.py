@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import numpy as np
 
 from harness.errors import UsageError
 from harness.files import lines_of, opened
 from harness.records.filling import RecordsBuilder
 from harness.records.frame import LineProblem, Records
 from harness.records.lines import LineFault, value_of
-from harness.records.parts import WHOLE, Part
+from harness.records.parts import WHOLE, Part, line_ends
 from harness.records.record import Record, decode_record
 from harness.records.rows import Row, decode_flat, decode_row, decode_rows
 from harness.refused import is_of_descriptors, refusal
@@ -192,12 +191,11 @@ def _blocks(
             if part.start:
                 stream.seek(part.start)
             while block := stream.read(int(min(size, left))):
+                ends, last = line_ends(block), b""
                 if len(block) < left:
-                    there = number + block.count(b"\n")
-                    block += next(lines_of(stream, path, there), b"")
+                    block += (last := next(lines_of(stream, path, number + ends), b""))
+                count = ends + (last != b"" or not block.endswith(b"\n"))
                 left -= len(block)
-                ends = np.frombuffer(block, np.uint8) == ord("\n")
-                count = int(np.count_nonzero(ends)) + (not ends[-1])
                 yield (
                     range(number, number + count),
                     block.removeprefix(_BOM if number == 1 else b""),

@@ -26,11 +26,12 @@ SCHEMA_VERSION = 3
 UNSEALED = 2
 """Of a record that says nothing of it; 1 had ``solo_repeats`` and ``batched_repeats``."""
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
 
 def record_id(key: RecordKey, mode: Mode) -> str:
     """The stable id of a record: 16 hex digits of the SHA-256 of the key and the mode as JSON."""
-    content = json.dumps([*key, str(mode)], ensure_ascii=True, separators=(",", ":"))
-    return sha256(content.encode()).hexdigest()[:16]
+    return sha256(_COMPACT.encode([*key, str(mode)]).encode()).hexdigest()[:16]
 
 
 class Difference(NamedTuple):

@@ -7,8 +7,8 @@ costs its length once and no memory; texts stay undecoded bytes until they are c
 from __future__ import annotations
 
 import json
-from functools import lru_cache
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,11 +20,24 @@ from harness.records.record import UNSEALED, RecordKey, decode_record
 from harness.words import Asking, Mode, Status
 
 _NULL = msgspec.Raw(b"null")
+_T = TypeVar("_T")
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """A number that a column of whole numbers holds."""
 
 
-class AnswerRow(msgspec.Struct, gc=False):
+class Kept(Generic[_T]):
+    """What a row tells that is worked out once, when it is first asked for."""
+
+    def __init__(self, make: Callable[[Any], _T]) -> None:
+        self._make, self._name, self.__doc__ = make, make.__name__, make.__doc__
+
+    def __get__(self, row: Any, _: object = None) -> _T:
+        told: _T
+        row.__dict__[self._name] = told = self._make(row)
+        return told
+
+
+class AnswerRow(msgspec.Struct, dict=True):
     """One answer inside a row."""
 
     text: msgspec.Raw = _NULL
@@ -38,17 +51,22 @@ class AnswerRow(msgspec.Struct, gc=False):
     score: float | None = None
     label: str | None = None
 
-    @property
+    @Kept
+    def said(self) -> bytes:
+        """Its text as it stands in the line."""
+        return bytes(self.text)
+
+    @Kept
+    def ids(self) -> bytes:
+        """Its token ids as they stand in the line."""
+        return bytes(self.token_ids)
+
+    @Kept
     def tokens(self) -> int:
         """How many it has; -1 where its ids are not recorded."""
-        return _tokens(bytes(self.token_ids))
-
-
-@lru_cache(64)  # most askings of a row have the same ones, and each is counted for several ends
-def _tokens(ids: bytes) -> int:
-    if ids == b"null":
-        return -1
-    return ids.count(b",") + (ids.strip(b"[ ]") != b"")
+        if self.ids == b"null":
+            return -1
+        return self.ids.count(b",") + (self.ids.strip(b"[ ]") != b"")
 
 
 class AskingsRow(msgspec.Struct, gc=False, frozen=True):
@@ -70,9 +88,10 @@ class CompanionRow(msgspec.Struct, gc=False):
 
 _ASKINGS = tuple(Asking)
 _Companions = tuple[CompanionRow, ...] | None
+_COMPANIONS = msgspec.json.Decoder(_Companions)
 
 
-class RequiredRow(msgspec.Struct, gc=False):
+class RequiredRow(msgspec.Struct):
     """The columns that every line has."""
 
     model: str
@@ -95,7 +114,7 @@ class FlatRow(RequiredRow, gc=False, forbid_unknown_fields=True):
     """A line that has the required columns and no other."""
 
 
-class Row(RequiredRow, gc=False):
+class Row(RequiredRow, dict=True):
     """One line of a records file, as far as the frame holds it (see `Record`)."""
 
     schema_version: _Whole = UNSEALED
@@ -135,18 +154,27 @@ class Row(RequiredRow, gc=False):
         has_repeats = self.solo_repeats or self.batched_repeats
         return self.schema_version < UNSEALED or bool(has_repeats)
 
+    @Kept
     def asked(self) -> list[tuple[Asking, AnswerRow]]:
         """Each asking of the row that is recorded, with its answer."""
         told = self.askings
         answers = (self.solo, told.S1, self.batched, told.B2, told.S2)
         return [(asking, one) for asking, one in zip(_ASKINGS, answers, strict=True) if one]
 
+    @Kept
+    def told(self) -> list[tuple[bytes, bytes]]:
+        """The distinct texts of its askings with their tokens, as they stand in the line."""
+        told = [(one.said, one.ids) for _, one in self.asked]
+        if told and told.count(told[0]) == len(told):
+            return told[:1]
+        return [*dict.fromkeys(told)]
+
     def told_companions(self) -> tuple[CompanionRow, ...] | None:
         """The other prompts of its batch, ``None`` where they are not recorded, or are none."""
         if bytes(self.companions) == b"null":
             return None
         try:
-            companions: _Companions = msgspec.json.decode(self.companions, type=_Companions)
+            companions: _Companions = _COMPANIONS.decode(self.companions)
         except msgspec.ValidationError:
             return None
         return companions
@@ -238,4 +266,4 @@ class AsideRow(msgspec.Struct, gc=False):
     def changed(self) -> bool:
         """Whether B has another text than S1."""
         again = self.askings.S1 if self.askings else None
-        return bool(again and self.batched and bytes(again.text) != bytes(self.batched.text))
+        return bool(again and self.batched and again.said != self.batched.said)
