@@ -34,6 +34,7 @@ MODELS = ("llama3.2-1b", "llama3.2-3b", "qwen2.5-1.5b")
 TASKS = {"jailbreak_amplification": "safety", "bbq_bias": "safety", "mmlu_real": "capability"}
 TOKENS = 64
 PANDAS_ROWS = 20_000
+LOOK_S = 0.1
 Row = dict[str, Any]
 COMPANION = {"response_hash": "0" * 64, "finish_reason": "stop", "cached_tokens": 0}
 SOLO_STEPS = {
@@ -48,19 +49,26 @@ BATCH_STEPS = SOLO_STEPS | {"steps": 66, "shared_decode_share": 1.0, "mixed_step
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Seconds on the clock and of the processor, and peak resident memory, of one process."""
+    """Seconds on the clock and of the processor, and peak memory, of a command.
+
+    Attributes:
+        peak_mib: the most that its processes held together, pages that they share counted once.
+        processes: the most that it had at once.
+    """
 
     seconds: float
     processor: float
     peak_mib: float
+    processes: int = 1
 
     def __str__(self) -> str:
         times = f"{self.seconds:7.1f} s   processor {self.processor:7.1f} s"
-        return f"{times}   peak {self.peak_mib:8,.0f} MiB"
+        of = f"   {self.processes} processes" if self.processes > 1 else ""
+        return f"{times}   peak {self.peak_mib:8,.0f} MiB{of}"
 
 
 def measure(command: list[str], tree: Path = ROOT) -> Measurement:
-    """Run a command to its end on a checkout; its own peak memory comes from the kernel."""
+    """Run a command to its end on a checkout; its memory is looked at ten times a second."""
     start = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -69,12 +77,35 @@ def measure(command: list[str], tree: Path = ROOT) -> Measurement:
         cwd=tree,
         env={**os.environ, "PYTHONPATH": str(tree)},
     )
-    _, status, usage = os.wait4(process.pid, 0)
+    most, processes = 0.0, 1
+    while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+        held = [held_mib(pid) for pid in (process.pid, *children_of(process.pid))]
+        most, processes = max(most, sum(held)), max(processes, len(held))
+        time.sleep(LOOK_S)
+    _, status, usage = ended
     seconds = time.perf_counter() - start
     if status:
         message = process.stderr.read().decode() if process.stderr else ""
         raise SystemExit(f"{command[0]} failed with status {status}: {message[-2000:]}")
-    return Measurement(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    alone = usage.ru_maxrss / 1024  # of the largest process, as the kernel saw it
+    return Measurement(seconds, usage.ru_utime + usage.ru_stime, max(most, alone), processes)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process started and that have not ended."""
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def held_mib(pid: int) -> float:
+    """The memory of a process, shared pages by its share; 0 where it has ended."""
+    try:
+        told = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in told.splitlines() if line[:4] == "Pss:") / 1024
 
 
 def required_columns(number: int, mode: str, rng: random.Random) -> Row:
