@@ -464,6 +464,7 @@ def test_what_does_not_count_is_written_where_the_next_session_reads_it(spec, tm
         noted(spec, folder).count_no_more("image x changed during the run")
         said = refused(prepared(spec), folder)
     assert "does not count: image x changed during the run" in said
+    assert "move its folder away" in said  # not every verb has a flag for a new one
     assert find_unfinished(tmp_path, prepared(spec).fingerprint, "run") is None
 
 

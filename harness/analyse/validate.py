@@ -52,7 +52,7 @@ class Mend(StrEnum):
 _REMEDIES = {
     Mend.GO_ON: "the same `harness run` goes on with it",
     Mend.ASK_AGAIN: "the same `harness run` with --retry-errors asks again",
-    Mend.START_ANEW: "no command mends it: a new run (--fresh, or another --run-id)",
+    Mend.START_ANEW: "no command mends it: a new run (--fresh, another --run-id; this moved away)",
     Mend.FAILS_NEVER: "",
 }
 MENDS = packaged("harness.analyse", "mends.yaml", dict[str, Mend])

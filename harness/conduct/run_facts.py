@@ -260,7 +260,7 @@ def _insist_on_the_same(known: RunFacts, prepared: Prepared, site: Site, file: P
 def _new(kind: str) -> str:
     """What begins anew; a verb that names its folders itself has no ``--run-id``."""
     if kind in ("run", "scan"):
-        return "choose another --run-id, or --fresh for a new run"
+        return "choose another --run-id, --fresh for a new run, or move its folder away"
     return "choose another --results" if kind == "shrink" else "--fresh for new runs"
 
 
