@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from harness.records.answers import FINISHED
-from harness.records.batches import BatchFinds, Oddity, oddities
+from harness.records.batches import BatchFinds, CompanionFinds, Oddity, oddities
+from harness.records.dispatches import Dispatches
 from harness.records.effects import raw_hash, retokenized
 from harness.records.footprints import Footprints
 from harness.records.record import SCHEMA_VERSION, record_id
@@ -136,6 +138,20 @@ class AnswerChecks:
             self.hash_mismatches.append(line)
         if contradicted:
             self.contradicted.append(line)
+
+    def pieces(self) -> Iterator[AnswerChecks]:
+        """This one in pieces to be joined one after the other; it holds none that was taken."""
+        batches = self.batches
+        large = [
+            AnswerChecks(footprints=self.footprints),
+            AnswerChecks(batches=BatchFinds(dispatches=batches.dispatches)),
+            AnswerChecks(batches=BatchFinds(companions=batches.companions)),
+        ]
+        self.footprints = Footprints()
+        batches.dispatches, batches.companions = Dispatches(), CompanionFinds()
+        yield self
+        while large:
+            yield large.pop()
 
     def join(self, later: AnswerChecks) -> None:
         """Add what was found on later lines.

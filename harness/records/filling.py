@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from operator import ne
 from typing import Any
@@ -272,6 +272,15 @@ class RecordsBuilder:
     def __setstate__(self, state: dict[str, Any]) -> None:
         whole = {name: [long(one)] for name, one in state["_chunks"].items()}
         vars(self).update(state | {"_chunks": whole})
+
+    def pieces(self) -> Iterator[RecordsBuilder]:
+        """This one in pieces to be joined one after the other; it holds none that was taken."""
+        checks = self._checks.pieces()
+        self._checks = AnswerChecks()
+        yield self
+        vars(self).update(vars(RecordsBuilder(self._path)))
+        for self._checks in checks:
+            yield self
 
     def join(self, later: RecordsBuilder) -> None:
         """Add what another one was filled with, from the lines that follow; it is used up.

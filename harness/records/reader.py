@@ -6,7 +6,8 @@ import gc
 import io
 import os
 import stat
-from collections.abc import Callable, Container, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from operator import attrgetter
@@ -62,18 +63,22 @@ def first_record(path: Path | str) -> Record:
     raise _empty(Path(path))
 
 
-def records_at(path: Path | str, lines: Container[int]) -> dict[int, Record]:
-    """The records on some lines (from 1) of a file; only they are decoded.
+def records_at(path: Path | str, lines: Collection[int]) -> dict[int, Record]:
+    """The records on some lines (from 1) of a file; only they are decoded, and none is read after.
 
     Raises:
         UsageError: the file cannot be read, or a wanted line is no record.
     """
-    path = Path(path)
-    return {
-        number: _insist(path, _parse(line, number, decode_record))
-        for number, line in _lines(path)
-        if number in lines
-    }
+    path, wanted, found = Path(path), sorted({*lines}), dict[int, Record]()
+    for numbers, block in _blocks(path):
+        here = wanted[len(found) : bisect_right(wanted, numbers[-1])]
+        told = io.BytesIO(block).readlines() if here else []
+        for number in here:
+            line = told[number - numbers[0]]
+            found[number] = _insist(path, _parse(line, number, decode_record))
+        if len(found) == len(wanted):
+            break
+    return found
 
 
 def iter_values(path: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:

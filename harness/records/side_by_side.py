@@ -15,8 +15,9 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -29,6 +30,7 @@ from harness.records.parts import Part, lines_in, parts_of
 _FORK = multiprocessing.get_context("fork")
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK_S = 0.5
+_NOTHING_MORE = None
 _FAILED = (OSError, EOFError, pickle.UnpicklingError, Apart)
 
 
@@ -65,7 +67,8 @@ def read_side_by_side(
                 line += one.begin(line)
             fill(builder := new(), first, 1)
             for one in readings:
-                builder.join(one.result())
+                for piece in one.pieces():
+                    builder.join(piece)
         return builder if _identity(path) == file else None
     except _FAILED:
         return None
@@ -122,19 +125,17 @@ class _Reading:
         count: int = self._ours.recv()
         return count
 
-    def result(self) -> RecordsBuilder:
-        """What it read.
+    def pieces(self) -> Iterator[RecordsBuilder]:
+        """What it read; it holds each until that was taken, so that nothing is held twice.
 
         Raises:
-            HarnessError: why it did not.
+            HarnessError: why it read nothing.
         """
         with os.fdopen(os.dup(self._ours.fileno()), "rb") as stream:
-            told = pickle.load(stream)
-        if isinstance(told, HarnessError):
-            raise told
-        if not isinstance(told, RecordsBuilder):
-            raise EOFError
-        return told
+            while (told := pickle.load(stream)) is not _NOTHING_MORE:
+                if isinstance(told, HarnessError):
+                    raise told
+                yield told
 
     def _work(self) -> None:
         """In the other process: it ends here, whatever happens, and says nothing but its result."""
@@ -145,16 +146,17 @@ class _Reading:
             self._theirs.send(lines_in(self._path, self._part))
             told = self._read(self._theirs.recv())
             with os.fdopen(os.dup(self._theirs.fileno()), "wb") as stream:
-                pickle.dump(told, stream, pickle.HIGHEST_PROTOCOL)
+                for one in chain(told, [_NOTHING_MORE]):
+                    pickle.dump(one, stream, pickle.HIGHEST_PROTOCOL)
         finally:
             os._exit(0)  # who waits for a result sees that it is not whole
 
-    def _read(self, line: int) -> RecordsBuilder | HarnessError:
+    def _read(self, line: int) -> Iterable[RecordsBuilder | HarnessError]:
         try:
             self._fill(builder := self._new(), self._part, line)
         except HarnessError as error:
-            return error
-        return builder
+            return [error]
+        return builder.pieces()
 
     def _heed(self) -> None:
         """Ctrl-C is the parent's to hear; and where that is gone, end too."""

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from sys import intern
@@ -272,7 +272,7 @@ def sample_groups(comparison: SampleComparison) -> tuple[Group, ...]:
 def _groups(
     kinds: Mapping[str, Sequence[C]],
     paths: tuple[str, str],
-    rows: Callable[[Path, Container[int]], Mapping[int, R]],
+    rows: Callable[[Path, Set[int]], Mapping[int, R]],
     view: Callable[[C, str, R, R, int], Change],
 ) -> tuple[Group, ...]:
     """Groups of the kinds that have changes; only the rows shown are read."""

@@ -9,7 +9,14 @@ import pytest
 from study_records import study_records
 
 from harness.errors import UsageError
-from harness.records import Askings, FirstDifference, Record, iter_records, records_at, sealed
+from harness.records import (
+    Askings,
+    FirstDifference,
+    Record,
+    iter_records,
+    records_at,
+    sealed,
+)
 from harness.records.record import decode_record
 
 LINE = """\
