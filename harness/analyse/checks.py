@@ -20,9 +20,13 @@ from harness.analyse.checked import (
 )
 from harness.analyse.computing import servers_compute
 from harness.analyse.stack import tokens_a_step
-from harness.words import MODES, Effect
+from harness.words import MODES, DispatchMode, Effect
 
 OF_RECORDS: dict[str, Look] = {}
+_MEET = (
+    " (where asking again ends so too, as where the stagger is longer than the answers: a shorter "
+    "--stagger-ms or longer answers, in a new run)"
+)
 
 
 @check(OF_RECORDS)
@@ -220,10 +224,14 @@ def _answers_finished(run: Checked) -> Outcome:
 def _batches_shared_steps(run: Checked) -> Outcome:
     """A batch whose requests never met in an engine step is evidence of nothing."""
     ok_, witnessed = run.records.column("ok"), run.records.column("witnessed")
-    if bad := run.lines(ok_ & run.records.column("vacuous")):
+    if bad := run.lines(vacuous := ok_ & run.records.column("vacuous")):
+        ways = run.records.candidates["dispatch_mode"].to_numpy()[
+            run.records.column("key")[vacuous]
+        ]
+        step = "" if set(ways) <= {DispatchMode.GATED} else _MEET
         return failed(
             f"{len(bad)} record(s) are vacuous: the batch's requests never shared an engine step, "
-            "or a solo one did: ",
+            f"or a solo one did{step}: ",
             at(bad),
         )
     if bad := run.lines(scarce_rows(run.records, tokens_a_step(run.files))):

@@ -136,10 +136,17 @@ class Validation(Struct, frozen=True, kw_only=True):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """``check: message`` of each that failed and what mends it, for the detail of an error."""
+        """``check: message`` of each that failed and what mends it, for the detail of an error.
+
+        What no command mends comes first; commands for the others are refused then, and not named.
+        """
+        hopeless = [one for one in self.failures if one.remedy == Mend.START_ANEW.remedy]
+        others = [one for one in self.failures if one not in hopeless]
+        refused = (Mend.GO_ON.remedy, Mend.ASK_AGAIN.remedy) if hopeless else ()
         return tuple(
-            f"{one.check}: {one.message}" + (f" ({one.remedy})" if one.remedy else "")
-            for one in self.failures
+            f"{one.check}: {one.message}"
+            + (f" ({one.remedy})" if one.remedy and one.remedy not in refused else "")
+            for one in (*hopeless, *others)
         )
 
 
