@@ -640,9 +640,58 @@ def test_the_plan_of_another_command_is_not_written_over(spec, tmp_path):
     ready = prepared(spec)
     with RunFolder(tmp_path / "r") as folder:
         noted(spec, folder)
-        (folder.path / "prompt_hashes.jsonl").write_text("{half")
+        for file, rows in plan_files(ready).items():
+            folder.write_rows(file, [*rows, rows[0]])
+        before = {path: path.read_bytes() for path in folder.path.iterdir()}
         mend_plan(replace(ready, fingerprint="another"), folder, RunProgress())
-        assert (folder.path / "prompt_hashes.jsonl").read_text() == "{half"
+        assert {path: path.read_bytes() for path in folder.path.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["prompt_hashes.jsonl", "selected_candidates.jsonl"])
+def test_a_damaged_file_of_the_plan_of_another_command_is_not_said_to_be_written_anew(
+    spec, tmp_path, name
+):
+    ready = prepared(spec)
+    with RunFolder(tmp_path / "r") as folder:
+        noted(spec, folder)
+        (folder.path / name).write_text("{half")
+        with pytest.raises(UsageError, match="give what it was started with, which does") as told:
+            mend_plan(replace(ready, fingerprint="another"), folder, RunProgress())
+        assert told.value.file == str(folder.path / name)
+        assert (folder.path / name).read_text() == "{half"
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize("harm", ["other settings", "damaged metadata", "does not count"])
+def test_fresh_is_no_next_step_where_it_was_given_beside_the_id_of_a_run(
+    spec, tmp_path, harm, fresh
+):
+    with RunFolder(tmp_path / "r") as folder:
+        known = noted(spec, folder)
+        if harm == "does not count":
+            known.count_no_more("the image was moved")
+        if harm == "damaged metadata":
+            (folder.path / "metadata.json").write_text("{")
+    asked = prepared(spec, score_profile="paper" if harm == "other settings" else "strict")
+    with pytest.raises(UsageError) as told:
+        run(asked, RunOptions(tmp_path, "r", fresh=fresh), RunProgress())
+    assert "--fresh" in told.value.hint
+    assert ("another --run-id, or --fresh without one" in told.value.hint) == fresh
+
+
+def test_a_refusal_leaves_no_folder_that_was_made_for_it(spec, tmp_path, monkeypatch):
+    """As of a server that is not the one of the answers beside it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise UsageError("the answers of this folder are of another server")
+
+    monkeypatch.setattr("harness.conduct.run_facts.insist_on_one_server", refuse)
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setattr("harness.serve.native.NativeBackend.check", lambda *_: None)
+    for name in ("r", "mine"):
+        with pytest.raises(UsageError, match="of another server"):
+            run(prepared(spec), RunOptions(tmp_path, name, beside=(tmp_path,)), RunProgress())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "tasks"]
 
 
 def test_a_full_disk_does_not_hide_why_a_session_ended(spec, tmp_path, monkeypatch):

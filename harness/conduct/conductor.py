@@ -5,6 +5,7 @@ next prompt is sent; a server never outlives the call; a summary is written only
 every planned record is there and good, and every lifetime's mode is proven.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,6 +70,10 @@ from harness.report import write_reports
 from harness.words import LONGEST_IN_FILE_NAME, BackendName
 
 _REPORTS = ("report.md", "report.html")
+_BEGINS_ANEW = re.compile(
+    r"--fresh, or another --run-id|another --run-id, or --fresh for a new run|--fresh"
+)
+_WITHOUT_ID = "another --run-id, or --fresh without one"
 _CONCLUSION = (SUMMARY, VALIDATION, *_REPORTS)
 
 
@@ -199,12 +204,13 @@ def _attended(
         for _, one in launches if theirs else launches[:1]:
             site.backend.check(one)
     with RunFolder(path) as folder, sigterm_is_interrupt():
-        insist_on_name(folder)
-        mend_plan(prepared, folder, progress)
-        _insist_on_hope(folder, progress, retry_errors=options.retry_errors)
-        open_logbook(folder.path / "harness.jsonl")
-        structlog.contextvars.bind_contextvars(run_id=folder.run_id)
-        metadata = Metadata(folder, prepared, site, kind=options.kind, beside=options.beside)
+        with _naming_another(options):
+            insist_on_name(folder)
+            mend_plan(prepared, folder, progress)
+            _insist_on_hope(folder, progress, retry_errors=options.retry_errors)
+            open_logbook(folder.path / "harness.jsonl")
+            structlog.contextvars.bind_contextvars(run_id=folder.run_id)
+            metadata = Metadata(folder, prepared, site, kind=options.kind, beside=options.beside)
         bench = Bench(prepared.spec, folder, site, progress, metadata)
         try:
             yield prepared, bench, metadata
@@ -230,6 +236,17 @@ def _attended(
         finally:
             progress.end()
             structlog.contextvars.clear_contextvars()
+
+
+@contextmanager
+def _naming_another(options: RunOptions) -> Iterator[None]:
+    """Say how a new run is begun where ``--fresh`` was given beside the id of one that is there."""
+    try:
+        yield
+    except UsageError as error:
+        if options.fresh and options.run_id is not None:
+            error.hint = _BEGINS_ANEW.sub(_WITHOUT_ID, error.hint or "")
+        raise
 
 
 def _insist_on_hope(folder: RunFolder, progress: RunProgress, *, retry_errors: bool) -> None:

@@ -1,7 +1,6 @@
 """What of a folder is looked at before it is gone on with: its name, and the files of its plan."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from os.path import lexists
 from typing import Any
 
@@ -15,6 +14,11 @@ from harness.records import (
     RunFolder,
     read_prompts,
     read_selected,
+)
+
+_OTHERWISE = (
+    "this command asks otherwise than the run did, and writes nothing of it anew: give what it was "
+    "started with, which does, or begin a new run (--fresh, or another --run-id)"
 )
 
 
@@ -48,18 +52,28 @@ def mend_plan(prepared: Prepared, folder: RunFolder, progress: RunProgress) -> N
     """Write the files of the plan anew where they tell another, as a damaged one does.
 
     They follow from what was given, if that is what the run was planned of.
+
+    Raises:
+        UsageError: one is damaged, and another plan is given: only the run's own writes it anew.
     """
     facts = folder.read(METADATA)
-    if not facts or facts.get("fingerprint") != prepared.fingerprint:
+    if not facts:
         return
+    own = facts.get("fingerprint") == prepared.fingerprint
     prompts = [(prompt.key, prompt.sha256) for prompt in prepared.population.prompts]
     selected = tuple(candidate.key for candidate in prepared.candidates)
     tells = {CANDIDATES: (read_selected, selected), PROMPT_HASHES: (read_prompts, prompts)}
     for name, (read, wanted) in tells.items():
         path = folder.path / name
-        with suppress(UsageError):
+        try:
             if not lexists(path) or read(path) == wanted:
                 continue
+        except UsageError as error:
+            if not own:
+                error.hint = _OTHERWISE
+                raise
+        if not own:
+            continue  # what differs is told by whoever holds the settings against each other
         kept = folder.keep_damaged(name)
         folder.write_rows(name, plan_files(prepared)[name])
         progress.note(f"{name} told another plan and was written anew; what it was is in {kept}")
