@@ -24,9 +24,9 @@ from typing import IO, Any, TypeVar
 
 import msgspec
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import UsageError
 from harness.numbers import size_text
-from harness.refused import insist_on_file, is_of_descriptors, refusal
+from harness.refused import insist_on_file, insist_on_regular, not_read, refusal
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
@@ -130,10 +130,12 @@ def append_bytes(path: Path, data: bytes) -> None:
     """Add bytes at the end, and see them on disk; nothing that is there is touched.
 
     Raises:
+        UsageError: it is a device, a pipe or a socket.
         EnvironmentError_: they cannot be written; of what was begun nothing is left.
     """
-    left, new = memoryview(data), not path.exists()
     try:
+        insist_on_regular(path)
+        left, new = memoryview(data), not path.exists()
         with path.open("ab", buffering=0) as stream:
             size = stream.tell()
             try:
@@ -154,9 +156,11 @@ def cut(path: Path, size: int) -> None:
     """Take everything behind the first ``size`` bytes of a file away, on disk too.
 
     Raises:
+        UsageError: it is a device, a pipe or a socket.
         EnvironmentError_: it cannot be written.
     """
     try:
+        insist_on_regular(path)
         with path.open("r+b") as stream:
             stream.truncate(size)
             os.fsync(stream.fileno())
@@ -263,7 +267,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 if data:
                     yield number, data
     except OSError as error:
-        raise _not_read(path, error) from error
+        raise not_read(path, error) from error
 
 
 def lines_of(stream: BufferedReader, path: Path, first: int = 1) -> Iterator[bytes]:
@@ -353,15 +357,7 @@ def _bytes_of(path: Path) -> bytes:
         with opened(path) as stream:
             return stream.read()
     except OSError as error:
-        raise _not_read(path, error) from error
-
-
-def _not_read(path: Path, error: OSError) -> HarnessError:
-    if is_of_descriptors(error):
-        return refusal(error, path, "cannot be read")
-    if isinstance(error, FileNotFoundError):
-        return UsageError("no such file", file=path, hint="paths start at the current folder")
-    return UsageError(f"cannot be read: {error.strerror or error}", file=path)
+        raise not_read(path, error) from error
 
 
 def _decoded(data: bytes, path: Path, first: int = 1, errors: str = "strict") -> str:

@@ -21,6 +21,7 @@ from golden.folders import FOLDERS
 
 from harness.cli import main
 from harness.cli.app import app, with_flags_of
+from harness.errors import UsageError
 from harness.jobs import this_machine
 from harness.serve import Swept
 
@@ -202,6 +203,20 @@ def test_the_job_of_the_examples_keeps_its_runs_where_git_takes_them() -> None:
     for kept in re.findall(r"gates/[\w.]+", steps):
         ignored = subprocess.run(["git", "check-ignore", "-q", kept], cwd=ROOT, check=False)
         assert ignored.returncode == 1, kept
+
+
+@pytest.mark.parametrize("run", [None, "r", "nowhere/r"])
+def test_clean_says_that_a_folder_that_was_named_is_not_there(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "file"
+    place.touch()
+    for results in (Path("nowhere"), place) if run != "nowhere/r" else (Path("results"),):
+        with pytest.raises(UsageError, match="no such folder") as told:
+            this_machine.clean(run, results, dry_run=True)
+        assert told.value.exit_code == 2
+        assert "--results" in str(told.value)
+    monkeypatch.setattr(this_machine, "sweep_everything", lambda *_, **__: Swept())
+    assert this_machine.clean(None, Path("results"), dry_run=True).failure is None  # the usual one
 
 
 def test_clean_does_the_rest_and_says_what_it_could_not(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -10,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.errors import UsageError
-from harness.files import read_json, read_lines, write_json, write_whole
-from harness.records import scan_records
+from harness.errors import HarnessError, UsageError
+from harness.files import append_bytes, cut, read_json, read_lines, write_json, write_whole
+from harness.records import RunFolder, scan_records
 from harness.refused import insist_on_file, insist_on_place, refusal, trouble
 
 MORE_FILES = "Too many open files (allow this process more open files: ulimit -n)"
@@ -142,6 +143,48 @@ def test_what_is_no_file_is_not_replaced_by_one(kind, tmp_path):
             refuses(place)
         assert caught.value.hint == "name another file; a verb without one prints"
     assert sorted((one.name, one.lstat().st_mode) for one in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "socket"])
+@pytest.mark.parametrize("writes", [lambda p: append_bytes(p, b"x"), lambda p: cut(p, 0)])
+def test_what_is_added_to_a_pipe_is_refused_at_once(tmp_path, kind, writes):
+    """Nobody may ever read from it."""
+    place = tmp_path / "vllm_records.jsonl"
+    os.mkfifo(tmp_path / "real")
+    if kind == "socket":
+        socket.socket(socket.AF_UNIX).bind(str(place))
+    else:
+        (tmp_path / "real").rename(place) if kind == "pipe" else place.symlink_to("real")
+    with pytest.raises(UsageError, match="is a device, a pipe or a socket") as caught:
+        writes(place)
+    assert caught.value.file == str(place)
+    assert "move it away" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["harness.jsonl", "vllm_records.jsonl", "metadata.json"])
+def test_a_run_folder_with_a_pipe_in_the_place_of_a_file_is_refused_at_once(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match="is a device, a pipe or a socket") as caught:
+        RunFolder(tmp_path)
+    assert (caught.value.file, "move it away" in caught.value.hint) == (str(tmp_path / name), True)
+
+
+@pytest.mark.parametrize(
+    "meets",
+    [
+        lambda path: append_bytes(path, b"x"),
+        lambda path: write_whole(path / "below", "x"),
+        lambda path: list(read_lines(path)),
+        read_json,
+    ],
+)
+def test_links_that_lead_in_a_circle_are_told_with_the_next_step(tmp_path, meets):
+    place = tmp_path / "place"
+    place.symlink_to("place")
+    with pytest.raises(HarnessError) as caught:
+        meets(place)
+    assert str(place) in str(caught.value)
+    assert "links lead in a circle: remove the one in the way" in str(caught.value)
 
 
 def _written(place):

@@ -29,6 +29,7 @@ from harness.records import (
     plan_seal,
     record_id,
 )
+from harness.refused import TO_MOVE
 from harness.vllm_arguments import kept_arguments
 from harness.words import MODES, BackendName, CachePolicy
 
@@ -86,7 +87,9 @@ def _plan_made_again(run: Checked) -> Outcome:
     try:
         found = plan_again(run.files)
     except UsageError as error:
-        return failed("the plan cannot be made again: ", [f"{PROMPT_HASHES}: {error.message}"])
+        first = f", and {error.hint}" if error.hint in TO_MOVE.values() else ""
+        places = [f"{PROMPT_HASHES}: {error.message}{first}"]
+        return failed("the plan cannot be made again: ", places)
     if found is None:
         return not_checked(
             f"there is no {PROMPT_HASHES}: whether the records are of their plan is not known; "

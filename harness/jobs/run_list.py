@@ -31,8 +31,7 @@ def listed(results: Path) -> Done:
     Raises:
         UsageError: a folder was named and is not there.
     """
-    if not results.is_dir() and results != _USUAL:
-        raise UsageError("no such folder", file=results, hint=_NO_RUN)
+    insist_on_results(results, _NO_RUN)
     told = [path for path in results.glob(f"**/{RECORDS}") if path.is_file()]
     told += _experiments(results)
     told.sort(key=lambda path: (path.stat().st_mtime_ns, path), reverse=True)
@@ -44,6 +43,16 @@ def listed(results: Path) -> Done:
         for row in table
     ]
     return Done(lines if rows else [_NO_RUN], rows)
+
+
+def insist_on_results(results: Path, hint: str) -> None:
+    """Make sure that a folder of run folders that was named is there; the usual one need not be.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not results.is_dir() and results != _USUAL:
+        raise UsageError("no such folder", file=results, hint=hint)
 
 
 def place_of(run: Path, results: Path) -> Path:

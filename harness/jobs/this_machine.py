@@ -14,6 +14,7 @@ from harness.files import read_json
 from harness.findings import Finding, Status
 from harness.images import ImageLock, ImageReference
 from harness.jobs import Done
+from harness.jobs.run_list import insist_on_results
 from harness.machine import GpuAccess
 from harness.models import PREFIX, faults, fetch, known_models, shelf
 from harness.numbers import count_of
@@ -147,10 +148,14 @@ def clean(run: str | None, results: Path, *, dry_run: bool) -> Done:
 
     Where runs used Docker and no engine answers, that is a failure: nobody can say what is left.
     So is what cannot be removed; the rest is done.
+
+    Raises:
+        UsageError: a folder of run folders was named and is not there.
     """
     folder = Path(run) if run else None
     if folder is not None and len(folder.parts) > 1:
         results = folder.parent
+    insist_on_results(results, "name the folder of run folders: --results")
     swept = sweep_everything(results, run_id=folder.name if folder else None, dry_run=dry_run)
     lines = [*swept.lines, *(f"kept: {line}" for line in swept.kept)]
     used = swept.notes and _used_docker(results, folder.name if folder else "*")
@@ -161,7 +166,7 @@ def clean(run: str | None, results: Path, *, dry_run: bool) -> Done:
     if swept.failed:
         failure = EnvironmentError_(
             f"{count_of(len(swept.failed), 'thing')} could not be done",
-            hint="make the disk writable, then `harness clean` again",
+            hint="do what is said of each, then `harness clean` again",
             detail=tuple(swept.failed),
         )
     nothing = "nothing of ours is left" + (", as far as could be looked" if swept.notes else "")

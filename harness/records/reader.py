@@ -24,7 +24,7 @@ from harness.records.lines import LineFault, value_of
 from harness.records.parts import WHOLE, Part, line_ends
 from harness.records.record import Record, decode_record
 from harness.records.rows import Row, decode_flat, decode_row, decode_rows
-from harness.refused import is_of_descriptors, refusal
+from harness.refused import TO_MOVE, is_of_descriptors, refusal
 from harness.words import Status
 
 if TYPE_CHECKING:
@@ -211,7 +211,8 @@ def _blocks(
         if is_of_descriptors(error):
             raise refusal(error, path, "cannot be read") from error
         reason = error.strerror or str(error)
-        raise UsageError(f"cannot read the records: {reason}", file=path, hint=_NEXT) from error
+        hint = TO_MOVE.get(error.errno or 0, _NEXT)
+        raise UsageError(f"cannot read the records: {reason}", file=path, hint=hint) from error
 
 
 def _closely(lines: list[bytes], first: int) -> tuple[list[Row], list[int], list[LineProblem]]:

@@ -22,6 +22,7 @@ from harness.records.start_up_file import (
     startup_file,
     startup_of,
 )
+from harness.refused import TO_MOVE
 from harness.words import Asking, BackendName, Mode
 
 Json = Mapping[str, Any]
@@ -314,7 +315,8 @@ def _mended_by(how: str) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        error.hint = how
+        moved = error.hint in TO_MOVE.values() and not how.startswith("move it")
+        error.hint = f"{error.hint}; then {how}" if moved else how
         raise
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -32,12 +33,14 @@ from harness.records.sealed_file import (
     unshare,
     write_side_file,
 )
-from harness.refused import insist_on_place, refusal
+from harness.refused import insist_on_place, insist_on_regular, refusal
 from harness.words import Mode
 
 _OF_FILES = frozenset((".json", ".jsonl", ".torn", ".md", ".html"))
+LOGBOOK = "harness.jsonl"
+"""The harness's own events."""
 _LAST = "report.html"  # of all that a concluded run gets
-_GROW = (RECORDS, SUPERSEDED, TORN, "harness.jsonl")
+_GROW = (RECORDS, SUPERSEDED, TORN, LOGBOOK)
 """Files that are added to, or cut, as they are; every other is replaced."""
 
 
@@ -50,19 +53,21 @@ class RunFolder:
 
     Raises:
         EnvironmentError_: another living harness owns the folder, or it cannot be made.
-        UsageError: a folder is in it where a file of the run is, or will be.
+        UsageError: a folder, a pipe or the like is in it where a file of the run is, or will be.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            self._made = not path.exists()
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             refused = refusal(error, path, "cannot make the run folder")
             refused.hint = "choose a folder that can be written: --results"
             raise refused from error
         for found in path.iterdir():
-            if found.suffix in _OF_FILES and found.is_dir():
+            if found.suffix in _OF_FILES and found.exists() and not found.is_file():
+                insist_on_regular(found)
                 insist_on_place(found)
         lock = Lock.take(path / LOCK, str(os.getpid()))
         if lock is None:
@@ -94,7 +99,15 @@ class RunFolder:
         self.close()
 
     def close(self) -> None:
-        """Give the folder up."""
+        """Give the folder up; one that was made for nothing, as by a refusal, is gone."""
+        if self._made:
+            with suppress(OSError):
+                held = {path for path in self.path.iterdir() if path.name not in (LOCK, LOGBOOK)}
+                book = self.path / LOGBOOK
+                if not held and not (book.exists() and book.stat().st_size):
+                    book.unlink(missing_ok=True)
+                    (self.path / LOCK).unlink()
+                    self.path.rmdir()
         self._lock.release()
 
     def mend_tail(self) -> TornTail | None:

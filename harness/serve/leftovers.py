@@ -27,6 +27,7 @@ from harness.machine import (
     wait_gone,
 )
 from harness.numbers import count_of
+from harness.refused import REMOVED, refusal
 
 SERVER_MARK = "HARNESS_SERVER"
 RUN_MARK = "HARNESS_RUN_ID"
@@ -213,7 +214,7 @@ def sweep_folder(
         swept.lines.append(f"{did} {count_of(half, 'half-written file')} in {run_folder}")
     if stay := 0 if dry_run else sum(sweep_temporary(place, dry_run=True) for place in places):
         what = count_of(stay, "half-written file")
-        swept.failed.append(f"{what} in {run_folder} cannot be removed")
+        swept.failed.append(f"{what} in {run_folder} cannot be removed (make its disk writable)")
     return swept
 
 
@@ -231,7 +232,7 @@ def _sweep_told(path: Path, told: OwnerFile, ours: Sequence[Living], *, dry_run:
         if not told.sweep(path):
             return Swept()
     except OSError as error:  # its processes have ended by then
-        return Swept(failed=[f"{path} cannot be removed: {error.strerror}"])
+        return Swept(failed=[str(refusal(error, path, REMOVED))])
     if path.exists():
         return Swept(kept=[f"{about} ({_STAYS})"])
     return Swept([f"ended {about}: its harness was killed"])
@@ -250,7 +251,7 @@ def _sweep_damaged(path: Path, why: str, ours: Sequence[Living], *, dry_run: boo
     try:
         path.unlink()
     except OSError as error:
-        return Swept(failed=[f"{about}, but it cannot be removed: {error.strerror}"])
+        return Swept(failed=[str(refusal(error, path, REMOVED))])
     return Swept([f"removed it: {about}"])
 
 

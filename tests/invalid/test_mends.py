@@ -183,6 +183,35 @@ def test_a_check_that_names_neither_line_nor_server_is_said_to_be_mended_by_noth
     assert "own_server" in {one.check for one in standing(path).hopeless}
 
 
+def test_a_new_run_is_the_first_step_where_a_check_has_no_other(tmp_path):
+    run = stand_in()
+    run.rows[0]["status"], run.rows[0]["error"] = "error", "the request failed"
+    run.metadata["does_not_count"] = "the image was moved"
+    reasons = validate_run(run.write(tmp_path / "run")).reasons
+    assert len(reasons) > 1
+    assert reasons[0].startswith("still_counts: ")
+    assert Mend.START_ANEW.remedy in reasons[0]
+    named = [mend for mend in (Mend.ASK_AGAIN, Mend.GO_ON) if mend.remedy in " ".join(reasons)]
+    assert not named
+    del run.metadata["does_not_count"]
+    again = " ".join(validate_run(run.write(tmp_path / "again")).reasons)
+    assert Mend.ASK_AGAIN.remedy in again
+    assert Mend.START_ANEW.remedy not in again
+
+
+@pytest.mark.parametrize(("schedules", "told"), [(("staggered",), True), (("gated",), False)])
+def test_a_batch_that_never_met_without_a_gate_is_told_with_what_has_it_meet(
+    schedules, told, tmp_path
+):
+    run = stand_in(schedules=schedules)
+    for row in run.of("standard"):
+        row["witness"]["B"] |= {"admitted_first_step": 1, "shared_decode_share": 0.0}
+        row["witness"]["B"]["mixed_steps"] = 0
+    found = {one.check: one.message for one in validate_run(run.write(tmp_path / "r")).failures}
+    said = found["batches_shared_steps"]
+    assert ("a shorter --stagger-ms or longer answers, in a new run" in said) is told
+
+
 DAMAGED = {
     "prompt_hashes.jsonl": Mend.GO_ON.remedy,
     "selected_candidates.jsonl": "the same `harness run` writes it anew",
@@ -220,6 +249,25 @@ def test_a_damaged_file_of_a_run_is_told_with_what_mends_it(name, data, tmp_path
         said = str(error)
     assert DAMAGED[name] in said
     assert "plan_made_again" not in {one.check for one in hopeless(path)}
+
+
+@pytest.mark.parametrize("kind", ["folder", "circle"])
+@pytest.mark.parametrize("name", [*DAMAGED, "vllm_records.jsonl"])
+def test_what_is_in_the_place_of_a_file_of_a_run_is_to_be_moved_before_anything(
+    name, kind, tmp_path
+):
+    path = stand_in().write(tmp_path / "planted")
+    (path / name).unlink()
+    (path / name).mkdir() if kind == "folder" else (path / name).symlink_to(name)
+    try:
+        said = " ".join(validate_run(path).reasons)
+    except UsageError as error:
+        said = str(error)
+    assert name in said
+    step = {"folder": "a folder is in the way: move it", "circle": "remove the one in the way"}
+    assert step[kind] in said or "move it away, and the same" in said
+    assert DAMAGED.get(name, "") in said
+    assert "disk" not in said
 
 
 def hopeless(path):

@@ -383,8 +383,21 @@ def test_what_a_sweep_cannot_remove_is_told_and_the_rest_is_done(tmp_path: Path,
     told = sweep_folder(tmp_path)
     assert not told.lines
     assert len(told.failed) == 2
-    assert "cannot be removed: Read-only file system" in told.failed[0]
-    assert told.failed[1] == f"1 half-written file in {tmp_path} cannot be removed"
+    assert "cannot be removed: Read-only file system (make its disk writable" in told.failed[0]
+    half = f"1 half-written file in {tmp_path} cannot be removed (make its disk writable)"
+    assert told.failed[1] == half
+
+
+def test_a_folder_in_the_place_of_an_owner_file_is_told_with_its_place_and_moved_away(tmp_path):
+    (tmp_path / "native_standard_tiny.pid.json").mkdir()
+    (tmp_path / "native_standard_small.pid.json").symlink_to("native_standard_small.pid.json")
+    told = sweep_folder(tmp_path)
+    (failed,) = told.failed
+    assert failed.startswith(str(tmp_path / "native_standard_tiny.pid.json"))
+    assert "a folder is in the way: move it" in failed
+    assert "disk" not in failed
+    (removed,) = told.lines
+    assert "native_standard_small" in removed
 
 
 def test_a_sweep_removes_what_a_dead_writer_left_half_written(tmp_path: Path):
