@@ -1,6 +1,6 @@
 """What lies beside a records file: metadata, start-up files and the selected candidates."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from os.path import lexists
@@ -14,7 +14,7 @@ from harness.errors import UsageError
 from harness.files import read_json, read_lines, read_rows
 from harness.hostile import shaped
 from harness.records.record import RecordKey
-from harness.records.sealed_file import SIDE_SCHEMA, read_side_file
+from harness.records.sealed_file import SIDE_SCHEMA, UNSEALED_SCHEMA, read_side_file
 from harness.records.start_up_file import (
     Startup,
     is_misnamed,
@@ -285,12 +285,15 @@ def _from_folder(folder: Path) -> RunFiles:
             hint="give a run folder (results/<run_id>) or a records file (JSONL)",
         )
     metadata = _metadata(known[1]) if lexists(known[1]) else {}  # what is there must be readable
+    startups = tuple(_startup(file) for file in startup_paths(folder))
+    if lexists(known[1]):
+        _insist_on_form(known[1], metadata, startups)
     candidates = folder / CANDIDATES
     return RunFiles(
         records_path=folder / RECORDS,
         folder=folder,
         metadata=metadata,
-        startups=tuple(_startup(file) for file in startup_paths(folder)),
+        startups=startups,
         candidates=read_selected(candidates) if lexists(candidates) else None,
     )
 
@@ -333,6 +336,14 @@ def _metadata(path: Path) -> Json:
     if "plan_sha256" in value and (gone := sorted(RUN_FIELDS - value.keys())):
         raise UsageError(f"damaged: a run of this form tells {', '.join(gone)}", file=path)
     return value
+
+
+@_mended_by(NEVER_ANEW)
+def _insist_on_form(path: Path, metadata: Json, startups: Iterable[Startup]) -> None:
+    """It is written before any start-up file, and then in no older form than that."""
+    later = any(startup.form == SIDE_SCHEMA for startup in startups)
+    if later and metadata.get("schema_version") in UNSEALED_SCHEMA:
+        raise UsageError("damaged: it has no checksum, and start-up files here do", file=path)
 
 
 @_mended_by(ASKED_ANEW)

@@ -34,6 +34,8 @@ from harness.records.lines import LineFault, is_sealed, sealed, sealed_line, val
 T = TypeVar("T")
 SIDE_SCHEMA = 2
 """Form of a file beside the records that holds its checksum; one of form 1 may have none."""
+UNSEALED_SCHEMA = (None, 1)
+"""Forms of such a file that may have none."""
 
 
 @dataclass(frozen=True, slots=True)

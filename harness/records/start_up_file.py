@@ -176,6 +176,7 @@ class Startup:
     Attributes:
         attempts: the starts, oldest first, as written.
         starts: the same, read.
+        form: its ``schema_version``.
     """
 
     file: str
@@ -183,6 +184,7 @@ class Startup:
     mode: str
     attempts: tuple[Json, ...]
     starts: tuple[Start, ...]
+    form: Any = None
 
     @property
     def last_error(self) -> str | None:
@@ -243,4 +245,5 @@ def startup_of(file: str, value: Json) -> Startup:
     starts = tuple(attempt for attempt in listed if isinstance(attempt, Mapping))
     known = [{key: told for key, told in one.items() if told not in (None, {})} for one in starts]
     model, mode = str(value.get("model")), str(value.get("mode"))
-    return Startup(file, model, mode, starts, shaped(known, tuple[Start, ...]))
+    read = shaped(known, tuple[Start, ...])
+    return Startup(file, model, mode, starts, read, value.get("schema_version"))

@@ -145,8 +145,8 @@ def test_rows_beside_which_what_tells_of_them_was_edited_are_refused(ask, name: 
     """A server that is somebody else's has no log to be held against."""
     file, _ = ask()
     path = file.with_name(name)
-    told = {**json.loads(path.read_text()), "schema_version": 2}
-    write_side_file(path, told)
+    for each in (path, *path.parent.glob("startup_*.json"), path.with_name("metadata.json")):
+        write_side_file(each, json.loads(each.read_text()))
     assert ask() == (file, False)
     edited = json.loads(path.read_text()) | {"resolved_spec": {"backend": "external"}}
     path.write_text(json.dumps(edited))

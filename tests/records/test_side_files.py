@@ -110,6 +110,18 @@ def test_a_changed_start_up_file_is_kept_aside_when_its_records_are_asked_again(
     assert not (run / name).exists()
 
 
+@pytest.mark.parametrize("told", [{}, {"schema_version": 1, "run_id": "r"}])
+def test_metadata_without_a_checksum_is_damaged_beside_start_up_files_that_have_one(
+    run: Path, told: dict[str, Any]
+) -> None:
+    """As where it was emptied: it is written before them, and in their form."""
+    (run / "metadata.json").write_text(json.dumps(told))
+    with pytest.raises(UsageError, match="damaged: it has no checksum") as refused:
+        validate_run(run)
+    assert refused.value.file == str(run / "metadata.json")
+    assert MENDED["metadata.json"] in str(refused.value)
+
+
 def test_a_file_of_an_older_version_is_read_without_a_checksum(run: Path) -> None:
     for name, value in FILES.items():
         (run / name).write_text(json.dumps(value | {"schema_version": 1}))
