@@ -677,6 +677,7 @@ def test_fresh_is_no_next_step_where_it_was_given_beside_the_id_of_a_run(
         run(asked, RunOptions(tmp_path, "r", fresh=fresh), RunProgress())
     assert "--fresh" in told.value.hint
     assert ("another --run-id, or --fresh without one" in told.value.hint) == fresh
+    assert told.value.hint.count("another --run-id") == (harm != "damaged metadata" or fresh)
 
 
 def test_a_refusal_leaves_no_folder_that_was_made_for_it(spec, tmp_path, monkeypatch):

@@ -71,7 +71,7 @@ from harness.words import LONGEST_IN_FILE_NAME, BackendName
 
 _REPORTS = ("report.md", "report.html")
 _BEGINS_ANEW = re.compile(
-    r"--fresh, or another --run-id|another --run-id, or --fresh for a new run|--fresh"
+    r"--fresh,(?: or)? another --run-id|another --run-id,(?: or)? --fresh for a new run|--fresh"
 )
 _WITHOUT_ID = "another --run-id, or --fresh without one"
 _CONCLUSION = (SUMMARY, VALIDATION, *_REPORTS)
