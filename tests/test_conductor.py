@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import io
 import itertools
 import json
 import re
@@ -15,9 +16,11 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 import structlog
+from rich.console import Console
 from sealing import seal
 
 from harness.conduct import ConsoleProgress, RunOptions, RunProgress, prepare, run
+from harness.conduct.conductor import _work
 from harness.conduct.lifetime import (
     _side_by_side,
     ended_by_a_signal,
@@ -38,12 +41,13 @@ from harness.findings import Status
 from harness.jobs.ablation_steps import plan_ablation, run_ablation
 from harness.jobs.runs import population_rows
 from harness.jobs.this_machine import check_machine
-from harness.records import RunFolder, find_unfinished
+from harness.records import RECORDS, RunFolder, find_unfinished, iter_records
 from harness.records.run_files import RUN_FIELDS
 from harness.secrets import redact_command
 from harness.settings import Expect, ModelSpec, load_spec
 from harness.words import DispatchMode
 
+A_RUN = Path(__file__).parents[1] / "results/reference/h100-vllm-0.19.1-random-1b"
 TASK = """\
 name: tiny
 task_type: classification
@@ -692,7 +696,31 @@ def test_a_refusal_leaves_no_folder_that_was_made_for_it(spec, tmp_path, monkeyp
     for name in ("r", "mine"):
         with pytest.raises(UsageError, match="of another server"):
             run(prepared(spec), RunOptions(tmp_path, name, beside=(tmp_path,)), RunProgress())
+    with pytest.raises(UsageError, match="of another server"):
+        run(
+            prepared(spec),
+            RunOptions(tmp_path / "new/results", "r", beside=(tmp_path,)),
+            RunProgress(),
+        )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "tasks"]
+
+
+def test_a_resumed_run_counts_what_its_earlier_sessions_found_too(spec, tmp_path, monkeypatch):
+    changed = next(one for _, one in iter_records(A_RUN / RECORDS) if one.text_change)
+    written = io.StringIO()
+
+    def ask(_ready, _plan, bench, _place):
+        bench.progress.begin(records=2, done=1, lifetimes=1)
+        bench.progress.record_done(changed)
+
+    monkeypatch.setattr("harness.conduct.conductor.ask_all", ask)
+    site = SimpleNamespace(backend=SimpleNamespace(sweep=lambda _: ()))
+    with RunFolder(tmp_path / "r") as folder:
+        folder.append_record(changed)
+        progress = ConsoleProgress(Console(file=written, width=200))
+        bench = SimpleNamespace(folder=folder, progress=progress, site=site)
+        _work(prepared(spec), RunOptions(tmp_path, "r"), bench)
+    assert "2/2 records, 2 text changes" in written.getvalue()
 
 
 def test_a_full_disk_does_not_hide_why_a_session_ended(spec, tmp_path, monkeypatch):

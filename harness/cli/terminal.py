@@ -38,6 +38,8 @@ _COLOURS = {"FAILED": "red", "FAIL": "red", "pass": "green", "ok ": "green", "wa
 _LEAST_ROOM = 512 << 20
 """Bytes of address space in which numpy, scipy and a run's threads are loaded and work."""
 _SOON_S, _M_ARENA_MAX = 0.02, -8
+_PLACES = ("--results", "--out", "-o", "--output")
+"""Flags of where to write."""
 _STREAMS = {1: "stdout", 2: "stderr"}
 SPEC_VERBS: dict[Verb, Verb] = {}
 """Verbs with the spec flags, by what stands for them until one is asked for."""
@@ -181,10 +183,18 @@ def insist_on_room() -> None:
 def insist_on_text(words: Sequence[str]) -> None:
     """Refuse bytes that are no text: a name of them would end in files that nobody can read.
 
+    A place of no name, as an empty variable gives it, is refused too: it is the current folder.
+
     Raises:
         UsageError: with the word at fault.
     """
     for place, word in enumerate(words):
+        flag, given, value = word.partition("=")
+        if not (value if given else word):
+            flag = flag or words[max(0, place - 1)]
+            if flag in _PLACES:
+                hint = "a variable that is not set? . is the current folder"
+                raise UsageError(f"{flag}: nothing is named", hint=hint)
         try:
             word.encode()
         except UnicodeEncodeError as error:

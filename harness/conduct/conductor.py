@@ -55,6 +55,7 @@ from harness.plan import Plan, remaining
 from harness.records import (
     METADATA,
     NEVER_ANEW,
+    Record,
     RunFolder,
     find_unfinished,
     is_concluded,
@@ -309,7 +310,7 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
         progress.note(line)
     if options.retry_errors and (again := _set_aside(prepared.plan, folder)):
         progress.note(f"{count_of(again, 'record')} that a check refuses will be asked again")
-    plan = _left(prepared.plan, folder)
+    plan = _left(prepared.plan, folder, progress.record_there)
     for name, rows in plan_files(prepared).items():
         folder.write_rows(name, rows)
     keep_tasks(folder.path, (task.file for task in prepared.population.tasks))
@@ -324,9 +325,16 @@ def _work(prepared: Prepared, options: RunOptions, bench: Bench) -> None:
         progress.note(f"all {len(prepared.plan.records)} records are there already")
 
 
-def _left(plan: Plan, folder: RunFolder) -> Plan:
-    """What there is to ask still; an id is worked out anew and not taken from the file."""
-    return remaining(plan, {record_id(record.key, record.mode) for record in folder.records()})
+def _left(plan: Plan, folder: RunFolder, told: Callable[[Record], object] = lambda _: None) -> Plan:
+    """What there is to ask still; an id is worked out anew and not taken from the file.
+
+    ``told`` is given each record that is there.
+    """
+    there = set()
+    for record in folder.records():
+        there.add(record_id(record.key, record.mode))
+        told(record)
+    return remaining(plan, there)
 
 
 def _set_aside(plan: Plan, folder: RunFolder) -> int:

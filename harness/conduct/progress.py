@@ -25,6 +25,9 @@ from harness.words import Mode
 class RunProgress:
     """What the conductor tells while it works; this one says nothing."""
 
+    def record_there(self, record: Record) -> None:
+        """A record of an earlier session counts as done."""
+
     def begin(self, *, records: int, done: int, lifetimes: int) -> None:
         """Work starts: records in all, those done already, and servers still to start."""
 
@@ -96,6 +99,12 @@ class ConsoleProgress(RunProgress):
         self._where, self._verb = "preparing", "starting"
         self._starting: dict[str, float] = {}
 
+    def record_there(self, record: Record) -> None:
+        """Count what it found, beside which all records that are done are told."""
+        self._flips += record.label_flip
+        self._changes += record.text_change
+        self._errors += not record.ok
+
     def begin(self, *, records: int, done: int, lifetimes: int) -> None:
         """Draw the lines, or say what there is to do."""
         self._total, self._done, self._starts_left = records, done, lifetimes
@@ -138,9 +147,7 @@ class ConsoleProgress(RunProgress):
         self._estimate.records.append(now - self._last)
         self._last = now
         self._done += 1
-        self._flips += record.label_flip
-        self._changes += record.text_change
-        self._errors += not record.ok
+        self.record_there(record)
         self._where = f"{record.model} / {record.mode}"
         step = max(1, self._total // 10)
         if self._live is None and (self._done % step == 0 or self._done == self._total):

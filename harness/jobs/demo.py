@@ -5,11 +5,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.conduct import sigterm_is_interrupt
-from harness.errors import EnvironmentError_
+from harness.errors import EnvironmentError_, UsageError, shown
 from harness.jobs import Done
 from harness.jobs.runs import run
 from harness.models import PREFIX, fetch, insist_on_room
@@ -17,6 +17,8 @@ from harness.places import engine_folder, shipped
 from harness.refused import insist_writable
 from harness.settings import load_spec
 
+PROFILES = ("demo", "demo-tiny")
+"""Those that the CPU engine serves with what is fetched here."""
 Say = Callable[[str], object]
 _SCRIPTS = shipped("docker/cpu/engine")
 
@@ -25,20 +27,30 @@ def demo(profile: str, results: Path, port: int | None, say: Say, *, quiet: bool
     """Make ready what a profile of the CPU engine needs, and run it.
 
     Raises:
+        UsageError: it is none of the demo's two.
         EnvironmentError_: this machine cannot take the engine, or it or a model cannot be had.
         HarnessError: as `harness.jobs.runs.run`.
     """
+    if profile not in PROFILES:
+        message = f"--profile: {shown(profile)} is no demo"
+        raise UsageError(message, hint=f"{' or '.join(PROFILES)}; `harness run` takes the others")
     loaded = load_spec(profile, {} if port is None else {"server.port": port})
     models = [
         m.hf_id.removeprefix(PREFIX) for m in loaded.spec.models if m.hf_id.startswith(PREFIX)
     ]
     environment = _looked()
     insist_on_room(models)
-    insist_writable(results, "name another with --results, or work in another folder")
-    with sigterm_is_interrupt(), _engine(environment):
-        for model in models:
-            fetch(model, say)
-    return run(loaded, results, None, fresh=False, retry_errors=False, quiet=quiet)
+    made = [place for place in (results, *results.parents) if not place.exists()]
+    try:
+        insist_writable(results, "name another with --results, or work in another folder")
+        with sigterm_is_interrupt(), _engine(environment):
+            for model in models:
+                fetch(model, say)
+        return run(loaded, results, None, fresh=False, retry_errors=False, quiet=quiet)
+    finally:
+        with suppress(OSError):  # what a run is in stays
+            for place in made:
+                place.rmdir()
 
 
 def install_engine() -> Done:

@@ -59,7 +59,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._made = not path.exists()
+            self._made = [place for place in (path, *path.parents) if not place.exists()]
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             refused = refusal(error, path, "cannot make the run folder")
@@ -107,7 +107,8 @@ class RunFolder:
                 if not held and not (book.exists() and book.stat().st_size):
                     book.unlink(missing_ok=True)
                     (self.path / LOCK).unlink()
-                    self.path.rmdir()
+                    for place in self._made:
+                        place.rmdir()
         self._lock.release()
 
     def mend_tail(self) -> TornTail | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -145,3 +147,50 @@ def test_bytes_that_are_no_text_are_refused_as_they_are_typed(
     assert left.value.code == 2
     assert "is not UTF-8: byte 0xff (name it in UTF-8)" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("run", "--profile", "demo", "--results", ""), ("demo", "--results=")),
+        *(("runs", "--results", ""), ("clean", "--results", ""), ("report", "x", "-o", "")),
+    ],
+)
+def test_a_place_of_no_name_is_not_taken_for_the_current_folder(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as left:
+        main(list(words))
+    assert left.value.code == 2
+    assert ": nothing is named (a variable that is not set?" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("profile", ["study-d", "smoke", "my_run.yaml", ""])
+def test_a_profile_that_is_no_demo_is_refused_with_those_that_are(
+    profile: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as left:
+        main(["demo", "--profile", profile])
+    assert left.value.code == 2
+    assert f"--profile: '{profile}' is no demo (demo or demo-tiny;" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_demo_that_is_refused_leaves_no_folder_that_it_made(
+    there: bool, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("harness.jobs.demo._looked", dict)
+    monkeypatch.setattr("harness.jobs.demo._engine", lambda _: nullcontext())
+    results = tmp_path / "new/results"
+    if there:
+        results.mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with pytest.raises(SystemExit) as left:
+            main(["demo", "-p", "demo-tiny", "--results", str(results), "--port", port])
+    assert left.value.code == 3
+    assert f"port {port}" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == (["new", "results"] if there else [])
