@@ -7,6 +7,7 @@ import http.server
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,11 +140,12 @@ def index(wheel: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
                 sent = served.sends(body)
             if served.code is not None:
                 body = sent = b"<html>Log in.</html>"
-            self.send_response(served.code or 200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(sent)
+            with suppress(ConnectionError):  # of a client that was killed
+                self.send_response(served.code or 200)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(sent)
 
         def log_message(self, *_: object) -> None:
             """Nothing into the test's output."""
