@@ -280,6 +280,40 @@ def test_an_edited_task_file_is_another_ablation(spec, tmp_path):
     assert not set(before) & set(folders())
 
 
+def test_an_ablation_whose_scan_asks_otherwise_is_another(spec, tmp_path):
+    """A finished one of other batch sizes was told as done already, with its verdict."""
+    template = tmp_path / "chat.jinja"
+    template.write_text("one")
+    server = spec.spec.server.model_copy(update={"extra_args": (f"--chat-template={template}",)})
+    scanned = load_spec("study-d").spec.candidates
+    loaded = replace(
+        spec, spec=spec.spec.model_copy(update={"candidates": scanned, "server": server})
+    )
+
+    def folders(sizes):
+        return {s.run_id for s in plan_ablation(loaded, results=tmp_path, batch_sizes=sizes).steps}
+
+    assert folders("3") == folders(" 3,3")
+    asked = [folders("3"), folders("2"), folders("2,3")]
+    template.write_text("another")
+    asked.append(folders("3"))
+    assert len(set().union(*asked)) == sum(map(len, asked))
+
+
+def test_an_ablation_of_named_candidates_has_no_scan_that_a_batch_size_is_of(spec, tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text(
+        "model,task_name,sample_id,batch_size,dispatch_mode\n"
+        f"{spec.spec.models[0].name},tiny,s1,2,synchronized\n"
+    )
+    changes = {"candidates": (str(rows),), "expect": Expect()}
+    named = replace(spec, spec=spec.spec.model_copy(update=changes), given={"candidates": 1})
+    one, other = (
+        plan_ablation(named, results=tmp_path, batch_sizes=sizes).steps for sizes in ("2", "3")
+    )
+    assert [step.run_id for step in one] == [step.run_id for step in other]
+
+
 def noted(spec, folder):
     return Metadata(folder, prepared(spec), find_site(spec.spec, RunProgress()), kind="run")
 

@@ -8,6 +8,7 @@ from harness.conduct.lifetime import Work, sigterm_is_interrupt
 from harness.conduct.one_server import insist_on_one_server
 from harness.conduct.prepare import CandidateSource, Prepared, prepare
 from harness.conduct.progress import ConsoleProgress, RunProgress
+from harness.conduct.server_files import server_files
 from harness.conduct.workers import HERE
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "insist_on_one_server",
     "prepare",
     "run",
+    "server_files",
     "sigterm_is_interrupt",
     "with_server",
 ]

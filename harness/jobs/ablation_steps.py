@@ -1,8 +1,8 @@
 """The whole ablation as steps that can each be run alone and taken up again.
 
 doctor, a one-row batch-invariant smoke run, a scan of the population when no candidate file is
-there, the full run with its validation and report. The run folders are named after the settings, so
-the same command goes on where it stopped and other settings never mix with it.
+there, the full run with its validation and report. The run folders are named after all that was
+asked, so the same command goes on where it stopped and another never takes its answers for its own.
 """
 
 import hashlib
@@ -138,9 +138,12 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: str) -> Abl
         hint = "correct --candidates, or leave it out and the population is scanned"
         raise UsageError("no such file", file=missing[0], hint=hint)
     scans = bool(missing) or "candidates" not in loaded.given
-    # of the settings and of what is asked: an edited task or candidate file is another run
+    # of the settings and of what is asked: an edited task or candidate file is another run, and so
+    # are another size of the scan's batches and an edited file that a server's settings name
     settings = spec.model_dump(mode="json", exclude={"candidates", "tasks"})
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    more = (sizes if scans else None, conduct.server_files(spec))
+    told = (settings, *filter(None, more))
+    digest = hashlib.sha256("".join(json.dumps(one, sort_keys=True) for one in told).encode())
     named = () if scans else tuple(map(Path, spec.candidates))
     for path in (*named, *sorted(Path(spec.tasks).glob("*.yaml"))):
         digest.update(path.read_bytes())
