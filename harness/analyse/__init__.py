@@ -6,6 +6,7 @@ Everything here is a function of files that a run left behind; texts are read an
 from harness.analyse.asking_tables import ByPrompt, Counted, EffectPairs, EffectTable
 from harness.analyse.beside import noise_floor
 from harness.analyse.checked import Expectations, ModeCounts, key_name, log_of
+from harness.analyse.claims import held_back
 from harness.analyse.effects import by_unit
 from harness.analyse.evidence_checks import unfounded
 from harness.analyse.file_checks import plan_again
@@ -147,6 +148,7 @@ __all__ = [
     "clopper_pearson_interval",
     "expectations_of",
     "gave_records",
+    "held_back",
     "holm",
     "kept_numbers",
     "kept_validation",

@@ -32,6 +32,11 @@ _STANDARD, _INVARIANT = MODES
 _FEWEST_MIXED = 6
 """Prompts whose batch mixed prefill and decode: as many as an exact test by prompt needs."""
 
+_NONE_COUNTS = (
+    "none of these rows counts: an answer is empty, a loop or long and that of another "
+    "prompt too, or the batch sent again (B2) is answered otherwise"
+)
+
 Look = Callable[[Ledger], Verdict]
 _MEASURED: dict[str, tuple[str, Look]] = {}
 
@@ -82,6 +87,30 @@ def claim_ledger(
                 )
             )
     return (*claims, *_following(ledgers, records, pairing), *never_established(summary))
+
+
+def held_back(summary: Summary) -> dict[str, list[Endpoint]]:
+    """What holds claims back that the numbers speak for: of which endpoints, by the reason.
+
+    The words are the ledger's, and what holds both endpoints back comes first.
+    """
+    reasons: dict[str, list[Endpoint]] = {}
+    for run in (Ledger(summary, endpoint, {}) for endpoint in Endpoint):
+        left = [c for c in summary.claims if c.endpoint is run.endpoint and c.status is _NOT]
+        for why in _may_hold(run) if left else ():
+            if any(why in claim.reason for claim in left):
+                reasons.setdefault(why, []).append(run.endpoint)
+    return dict(sorted(reasons.items(), key=lambda one: -len(one[1])))
+
+
+def _may_hold(run: Ledger) -> tuple[str, ...]:
+    """Every reason that may hold a claim back whatever its counts are."""
+    if gap := run.gap:
+        return (gap,) if run.summary.stack.sampled else ()  # else the verdict says it
+    found = [run.unproven(), run.noise(), run.unwitnessed(), run.unseen(), run.unlike()]
+    found += [*map(run.cached, MODES), run.comparable(), _NONE_COUNTS]
+    found += [run.weak()] if run.summary.carried else []
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def _direction(run: Ledger) -> Mode | None:
@@ -138,10 +167,7 @@ def _standard_changes(run: Ledger) -> Verdict:
     says += _late(run.summary.askings[_STANDARD])
     reason = run.unproven() or run.noise() or run.cached(_STANDARD) or run.unscored()
     if not reason and not run.carried.standard:
-        reason = (
-            "none of these rows counts: an answer is empty, a loop or long and that of another "
-            "prompt too, or the batch sent again (B2) is answered otherwise"
-        )
+        reason = _NONE_COUNTS
     if reason:
         return _NOT, f"{says}; {reason}"
     noise = run.counted(_STANDARD, Effect.NOISE)

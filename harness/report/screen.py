@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from shutil import get_terminal_size
 from textwrap import wrap
 
-from harness.analyse import Counted, RunState, Summary
+from harness.analyse import Counted, RunState, Summary, held_back
 from harness.flips import unscored_text
 from harness.hostile import visible
 from harness.numbers import percent, rate_text
 from harness.report.answer_windows import AnswerView, marked_text, narrowed
 from harness.report.document import Example
-from harness.report.in_words import finding_rows, sentences, shows
+from harness.report.in_words import NOUNS, finding_rows, sentences, shows
 from harness.report.standing import state_title
 from harness.words import MODES, Effect, Endpoint
 
@@ -20,6 +20,7 @@ COLUMNS = 80
 _ANSWER_LINES = 3
 _BOX_LINES = 5
 _CELL = 28
+_HELD_LINES = 3
 _WIDEST = 120
 _STUDY = "the study's count, batch against first alone: cannot tell a batch from a cache"
 _COMPARED = {
@@ -205,3 +206,15 @@ def finding_lines(summary: Summary) -> Iterator[str]:
         yield f"{'claims, by prompt':<44} {'labels':<17} texts"
         for name, labels, texts in rows:
             yield f"  {name:<42} {labels:<17} {texts}"
+        yield from _held_lines(summary)
+
+
+def _held_lines(summary: Summary) -> Iterator[str]:
+    """Why what the numbers speak for is not established; as many reasons as there is room for."""
+    left = _HELD_LINES
+    for why, of in held_back(summary).items():
+        what = "" if len(of) > 1 else f"{NOUNS[of[0]]}s "
+        lines = fitted(f"  {what}not established: {visible(why)}", columns())
+        if left == _HELD_LINES or len(lines) <= left:
+            yield from lines
+            left -= len(lines)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from harness.analyse import Claim, Summary, summarise_run
+from harness.report.screen import finding_lines
 
 SETS = Path(__file__).parents[1] / "data" / "claims"
 MODES = ("standard", "batch_invariant")
@@ -240,6 +241,34 @@ def test_a_vacuous_batch_takes_every_claim_away(made: Make):
     claims = made([BATCH] * 20, [SAME] * 20, witness=witness)
     assert not established(claims)
     assert "batches_shared_steps" in claims["standard_changes", "text_changes"].reason
+
+
+def test_what_holds_claims_back_is_told_below_them_in_the_ledgers_words_and_once(
+    made: Make, tmp_path: Path
+):
+    def below_them() -> str:
+        lines = list(finding_lines(summarise_run(tmp_path)))[6:]
+        assert len(lines) <= 3
+        assert max(map(len, lines), default=0) <= 80
+        return " ".join(" ".join(lines).split())
+
+    made([BATCH] * 20, [SAME] * 20)
+    assert below_them() == ""
+    batch = TOGETHER | {"shared_decode_share": 0.01}
+    seen = {name: (batch if name == "B" else ALONE) | {"source": "log"} for name in SAME}
+    made([BATCH] * 20, [SAME] * 20, witness=seen)
+    assert below_them() == (
+        "not established: 20 rows hardly were in a batch in standard mode: fewer engine steps "
+        "were shared than half of their answer takes"
+    )
+    made([BATCH] * 20, [*[SAME] * 19, SAME | {"S2": "y"}])
+    said = below_them()
+    assert said.startswith("not established: the text of 1 of 20 rows (1 of 20 prompts) changes in")
+    assert said.count("not established") == 1
+    made([BATCH] * 20, [SAME] * 20, witness=None)
+    assert "20 of 20 standard rows have no witness" in below_them()
+    made([SAME | {"B": "b"}] * 20, [SAME] * 20)
+    assert below_them() == ""  # no label changed: nothing speaks for a claim
 
 
 def test_texts_may_be_established_while_labels_are_not(made: Make):
