@@ -25,9 +25,7 @@ _NOWHERE: Final = "(from versions: none)"
 """What pip says where no index offered any version: where none answered, too."""
 _LOOKED: Final = re.compile(r"^\S+ \* (\S+)$", re.M)
 _FAILED: Final = re.compile(r"^\S+ Could not fetch URL \S+?: (.*) - skipping$", re.M)
-_NOT_TRUSTED: Final = re.compile(
-    r"^\S+ WARNING: (The repository located at \S+ is not a trusted.*)$", re.M
-)
+_NOT_TRUSTED: Final = re.compile(r"^\S+ WARNING: (The repository .*? ignored)\.", re.M)
 _CAUSE: Final = re.compile(r"Caused by (.*)\)")
 _OBJECT: Final = re.compile(r"<[^<>]* object at 0x[0-9a-f]+>: |HTTPS?Connection\([^()]*\): ")
 _NAMED: Final = re.compile(r"^\w+\((.*)\)$")

@@ -189,7 +189,8 @@ def _insist_clear(name: str, known: KnownModel) -> None:
     """
     folder = shelf() / name
     place = next(above for above in (folder, *folder.absolute().parents) if lexists(above))
-    hint = f"move it away, or name another folder in {SHELF_VARIABLE}"
+    movable = place.is_symlink() or place.is_dir() or place.is_file()  # and no device
+    hint = f"{'move it away, or ' if movable else ''}name another folder in {SHELF_VARIABLE}"
     if place.is_symlink() and not place.exists():
         what = f"is a link to {place.readlink()}, which is not there"
     elif not place.is_dir():

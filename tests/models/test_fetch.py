@@ -134,6 +134,14 @@ def test_an_index_that_refuses_and_a_portal_are_not_said_to_be_a_package_that_is
     assert left_over(shelf_folder) == []
 
 
+def test_an_index_that_pip_does_not_trust_is_told_in_its_words(known, shelf_folder, monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://index.invalid/simple")
+    with pytest.raises(EnvironmentError_, match="is not a trusted or secure host and is") as caught:
+        fetched(known)
+    assert caught.value.message.endswith("is being ignored")
+
+
 def test_pip_that_may_look_nowhere_is_told_as_that(index, known, shelf_folder, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(EnvironmentError_, match="pip was told to look in no index") as caught:
@@ -215,6 +223,13 @@ def test_what_is_in_the_way_is_told_before_the_download_and_stays(index, known, 
     assert (caught.value.hint or "").startswith("move it away, or name another folder in HARNESS_")
     assert index.asked == []
     assert place.is_symlink() or place.exists()
+
+
+def test_nobody_is_told_to_move_a_device(known, monkeypatch):
+    monkeypatch.setenv("HARNESS_MODELS", "/dev/null")
+    with pytest.raises(EnvironmentError_, match="is no folder") as caught:
+        fetched(known)
+    assert caught.value.hint == "name another folder in HARNESS_MODELS"
 
 
 def test_a_demo_is_told_what_is_in_the_way_before_its_engine_is_installed(shelf_folder):
