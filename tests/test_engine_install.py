@@ -9,12 +9,16 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from harness.errors import EnvironmentError_
+from harness.jobs.demo import install_engine
 from harness.places import shipped
 
 PYTHON = """#!/usr/bin/env bash
@@ -152,3 +156,43 @@ def test_nothing_is_imported_from_the_working_folder_and_no_folder_for_scraps_is
     assert place.install(TMPDIR="/nonexistent")[0] == 0
     assert [line for line in place.asked().splitlines() if not line.startswith("-I ")] == []
     assert not list(place.engine.glob(".plugin-*"))
+
+
+INSTALL = """
+import sys
+from pathlib import Path
+from harness.jobs import demo
+demo._SCRIPTS, demo._looked = Path(sys.argv[1]), lambda: dict(demo.os.environ)
+demo.install_engine()
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_an_installation_ends_with_the_harness_that_began_it(place: Place, sent: signal.Signals):
+    script = "echo $$ > $SAID; sleep 60 & echo $! >> $SAID; wait"
+    (place.folder / "one/engine/install.sh").write_text(script)
+    words = [sys.executable, "-c", INSTALL, str(place.folder / "one/engine")]
+    told = {**os.environ, "SAID": str(place.said), "HARNESS_ENGINE": str(place.engine)}
+    with subprocess.Popen(words, env=told, stderr=subprocess.DEVNULL) as running:
+        end = time.monotonic() + 30
+        while not place.said.exists() or len(place.asked().split()) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        running.send_signal(sent)
+    left = [Path("/proc", pid) for pid in place.asked().split()]
+    while any(process.exists() for process in left):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("code", "fails"), [(0, False), (3, True)])
+def test_how_an_installation_ended_is_heard(
+    place: Place, monkeypatch: pytest.MonkeyPatch, code: int, fails: bool
+):
+    (place.folder / "one/engine/install.sh").write_text(f"exit {code}")
+    monkeypatch.setattr("harness.jobs.demo._SCRIPTS", place.folder / "one/engine")
+    monkeypatch.setattr("harness.jobs.demo._looked", lambda: dict(os.environ))
+    monkeypatch.setattr("sys.stderr", sys.__stderr__)
+    found = pytest.raises(EnvironmentError_, match="was not installed") if fails else nullcontext()
+    with found:
+        install_engine()

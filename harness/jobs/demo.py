@@ -1,7 +1,6 @@
 """The demo from nothing: the CPU engine and the model made ready side by side, then the run."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ from harness.jobs.runs import run
 from harness.models import PREFIX, fetch, insist_on_room
 from harness.places import engine_folder, shipped
 from harness.refused import insist_writable
+from harness.serve import supervised
 from harness.settings import load_spec
 
 PROFILES = ("demo", "demo-tiny")
@@ -80,13 +80,8 @@ def _looked() -> dict[str, str]:
 def _engine(environment: Mapping[str, str]) -> Iterator[None]:
     """The engine is installed while the caller works; a failure of either ends both."""
     command = ["bash", str(_SCRIPTS / "install.sh"), str(engine_folder())]
-    work = subprocess.Popen(command, env=environment, stdout=sys.stderr, start_new_session=True)
-    try:
+    with supervised(command, environment, sys.stderr) as ended:
         yield
-        if work.wait():
+        if ended():
             hint = "what it said is above; the same command goes on"
             raise EnvironmentError_("the CPU engine was not installed", hint=hint)
-    finally:
-        if work.poll() is None:
-            os.killpg(work.pid, signal.SIGTERM)
-            work.wait()

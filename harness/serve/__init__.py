@@ -15,6 +15,7 @@ from harness.serve.ports import check_port_free, free_port, listening, lock_port
 from harness.serve.protocol import Backend, Server, ServerState, make_backend, server_evidence
 from harness.serve.readiness import Liveness, Readiness, describe_death, wait_until_ready
 from harness.serve.server_arguments import added
+from harness.serve.supervised import supervised
 
 __all__ = [
     "LABEL_PREFIX",
@@ -52,6 +53,7 @@ __all__ = [
     "read_log",
     "served_models",
     "server_evidence",
+    "supervised",
     "sweep_everything",
     "sweep_folder",
     "wait_until_ready",
