@@ -19,7 +19,15 @@ import structlog
 from rich.console import Console
 from sealing import seal
 
-from harness.conduct import ConsoleProgress, RunOptions, RunProgress, prepare, run
+from harness.analyse.validate import Mend
+from harness.conduct import (
+    ConsoleProgress,
+    RunOptions,
+    RunProgress,
+    prepare,
+    run,
+    without_flags,
+)
 from harness.conduct.conductor import _work
 from harness.conduct.lifetime import (
     _side_by_side,
@@ -35,13 +43,13 @@ from harness.conduct.site import find_site
 from harness.conduct.startups import seal_logs
 from harness.conduct.stream import ServerTold
 from harness.doctor import Facts, ModelFacts, NativeFacts
-from harness.errors import EnvironmentError_, ServerDied, UsageError
+from harness.errors import EnvironmentError_, IncompleteRun, ServerDied, UsageError
 from harness.files import sha256_of
 from harness.findings import Status
-from harness.jobs.ablation_steps import plan_ablation, run_ablation
+from harness.jobs.ablation_steps import _done, ablate, plan_ablation, run_ablation
 from harness.jobs.runs import population_rows
 from harness.jobs.this_machine import check_machine
-from harness.records import RECORDS, RunFolder, find_unfinished, iter_records
+from harness.records import NEVER_ANEW, RECORDS, RunFolder, find_unfinished, iter_records
 from harness.records.run_files import RUN_FIELDS
 from harness.secrets import redact_command
 from harness.settings import Expect, ModelSpec, load_spec
@@ -823,3 +831,117 @@ def test_a_done_ablation_asks_nothing_of_the_machine(two_models, tmp_path, monke
 def test_every_field_that_a_session_needs_is_one_without_which_a_run_is_damaged():
     needed = {field.name for field in msgspec.structs.fields(RunFacts) if field.required}
     assert needed == RUN_FIELDS
+
+
+DAMAGED = (b"", b"\0\0\0", b"model,\xff\n", b"s1,2,synchronized\n", b"model,task_name\n")
+
+
+@pytest.fixture
+def scanned(spec, tmp_path, monkeypatch):
+    """An ablation whose scan is done, with a function that plays its scan step."""
+    shipped = load_spec("study-d").spec.candidates
+    named = replace(spec, spec=spec.spec.model_copy(update={"candidates": shipped}))
+    results = tmp_path / "results"
+    ablation = plan_ablation(named, results=results, batch_sizes="2")
+    folder = ablation.candidates.parent
+    shutil.copytree(Path(__file__).parent / "golden/runs/demo", folder)
+    monkeypatch.setattr("harness.jobs.ablation_steps.check_machine", lambda *_, **__: [])
+    came_to = SimpleNamespace(folder=folder, failure=None)
+    monkeypatch.setattr("harness.conduct.run", lambda *_: came_to)
+
+    def scan():
+        with pytest.raises(IncompleteRun, match="no prompt of the population changed its score"):
+            run_ablation(ablation.only("scan"), results)
+
+    return ablation, scan
+
+
+@pytest.mark.parametrize("held", [*DAMAGED, b"whole,rows\n"])
+def test_a_damaged_candidate_file_of_the_ablation_is_made_again_of_the_scans_records(
+    scanned, tmp_path, held, capsys
+):
+    ablation, scan = scanned
+    scan()
+    whole, kept = ablation.candidates.read_bytes(), Path(f"{ablation.candidates}.damaged")
+    assert whole.startswith(b"model,")
+    scan()
+    assert not kept.exists()
+    ablation.candidates.write_bytes(held)
+    capsys.readouterr()
+    scan()
+    assert (ablation.candidates.read_bytes(), kept.read_bytes()) == (whole, held)
+    told = "candidates.csv does not hold what the scan found and was written anew; what it was is "
+    assert f"{told}in {kept}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("held", DAMAGED)
+def test_a_damaged_candidate_file_is_no_reason_not_to_play_the_scan(scanned, tmp_path, held):
+    ablation, _ = scanned
+    ablation.candidates.write_bytes(held)
+    assert _done(ablation, tmp_path / "results") is None
+    with pytest.raises(UsageError, match="without --only run the same command makes it again"):
+        _done(ablation.only("run"), tmp_path / "results")
+
+
+@pytest.mark.parametrize(("ok", "hopeless"), [(True, ()), (False, ("why",)), (False, ())])
+def test_a_finished_ablation_goes_on_where_asking_again_mends_it(
+    scanned, tmp_path, monkeypatch, ok, hopeless
+):
+    ablation, scan = scanned
+    scan()
+    validation = SimpleNamespace(ok=ok, only_unproven=False)
+    done = SimpleNamespace(validation=validation, folder=tmp_path)
+    monkeypatch.setattr("harness.conduct.prepare", lambda *_: None)
+    monkeypatch.setattr("harness.conduct.concluded", lambda *_: done)
+    monkeypatch.setattr(
+        "harness.jobs.ablation_steps.standing", lambda _: SimpleNamespace(hopeless=hopeless)
+    )
+    assert _done(ablation, tmp_path / "results") is (done if ok or hopeless else None)
+
+
+@pytest.mark.parametrize(
+    ("hint", "own"),
+    [
+        (NEVER_ANEW, NEVER_ANEW.replace("--fresh", "another --results")),
+        (
+            Mend.START_ANEW.remedy,
+            "no command mends it: a new run (another --results; this moved away)",
+        ),
+        (Mend.GO_ON.remedy, "the same command goes on with it"),
+        (Mend.ASK_AGAIN.remedy, "the same command asks again"),
+        (
+            "choose another --run-id, --fresh for a new run, or move its folder away",
+            "choose another --results, or move its folder away",
+        ),
+        ("wait for it or choose another --run-id", "wait for it or choose another --results"),
+        ("begin a new run (--fresh, or another --run-id)", "begin a new run (another --results)"),
+        (
+            "rename it back, or go on in the run's own folder: --run-id 'a'",
+            "rename it back",
+        ),
+        (
+            "the same `harness run` with --run-id a-b writes it, and asks only once",
+            "the same command writes it, and asks only once",
+        ),
+    ],
+)
+def test_a_verb_that_names_its_folders_itself_is_told_of_no_flag_that_it_lacks(hint, own):
+    error = UsageError("no", hint=hint, detail=(f"check: why ({hint})",))
+    without_flags(error, retries=True)
+    assert error.hint == own
+    assert own in error.detail[0]
+    for flag in ("--run-id", "--fresh", "--retry-errors"):
+        assert flag not in str(error)
+    kept = UsageError("no", hint="the same command with --retry-errors asks again")
+    without_flags(kept, retries=False)
+    assert kept.hint == "the same command with --retry-errors asks again"
+
+
+def test_every_refusal_of_an_ablation_is_in_its_words(two_models, tmp_path, monkeypatch):
+    def refused(*_):
+        raise UsageError("it asks otherwise", hint="--fresh, or another --run-id")
+
+    monkeypatch.setattr("harness.jobs.ablation_steps.check_machine", lambda *_, **__: [])
+    monkeypatch.setattr("harness.conduct.run", refused)
+    with pytest.raises(UsageError, match=r"it asks otherwise \(another --results\)"):
+        ablate(two_models, tmp_path / "results")

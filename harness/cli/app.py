@@ -6,6 +6,7 @@ when it is called, so that ``harness --help`` stays quick.
 
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn
@@ -51,6 +52,7 @@ from harness.cli.terminal import (
     examples_first,
     hold_signals,
     hold_streams,
+    hold_umask,
     insist_installed,
     insist_on_room,
     insist_on_text,
@@ -120,6 +122,8 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
 """Each verb, or group of verbs, with its panel and its line in the list, in their order."""
 _EPILOGS = {pin: PIN_EXAMPLE, clean: CLEAN_EXAMPLE}
 _HELP_ALL = "--help-all"
+_SHUT = re.compile(r"[Pp]ath ('.*') is not readable")
+"""What typer says of a file or folder that is there and shut to this user."""
 _LISTED: dict[int, Any] = {}
 """What stands for a verb in lists, by its registration."""
 
@@ -165,6 +169,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     A file that cannot be read or written is the environment's fault, whichever verb met it.
     """
     done = hold_signals() if argv is None else lambda: None
+    hold_umask()
     gc.set_threshold(50_000)  # what imports leave stays; to look through it costs a short verb 4%
     words = sys.argv[1:] if argv is None else argv
     try:
@@ -215,4 +220,6 @@ def _usage(error: TyperException) -> tuple[int, str]:
     if type(error).__name__ == "NoArgsIsHelpError":
         return 2, message
     where = f" (see `{context.command_path} --help`)" if context is not None else ""
+    if (shut := _SHUT.search(message)) is not None:
+        where = f" (chmod u+rwX {shut[1]}, or name another)"
     return getattr(error, "exit_code", 2), f"error: {message}{where}"

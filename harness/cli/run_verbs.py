@@ -94,7 +94,7 @@ def ablation(
         return
     for line in planned.announcement(results):
         note(line)
-    tell(jobs.runs.concluded(jobs.ablation_steps.run_ablation(planned, results)), as_json)
+    tell(jobs.ablation_steps.ablate(planned, results), as_json)
 
 
 @with_spec

@@ -223,10 +223,19 @@ def why_refused(error: Exception) -> str | None:
     return str(trouble(error, "this process"))
 
 
+def hold_umask() -> None:
+    """Let this user into the folders and files that are made, and no others in than before.
+
+    An umask that takes its owner's own rights leaves a results folder that nobody can enter.
+    """
+    os.umask(os.umask(0o077) & 0o077)
+
+
 def hold_signals() -> Callable[[], None]:
     """See to it that no Ctrl-C is lost: where Python would ignore one, it comes again.
 
-    It may come while Python runs what it ignores the errors of, such as a destructor.
+    It may come while Python runs what it ignores the errors of, such as a destructor. SIGTERM and
+    SIGHUP are heard as Ctrl-C is, between the steps of a verb too; what is ignored stays ignored.
 
     Returns:
         What to call when all is done: from then on a signal ends the process and says nothing.
@@ -240,6 +249,9 @@ def hold_signals() -> Callable[[], None]:
             before(ignored)
 
     sys.unraisablehook = hook
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
     def done() -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -5,6 +5,7 @@
 
 from harness.conduct.conductor import Conclusion, RunOptions, concluded, run, with_server
 from harness.conduct.lifetime import Work, sigterm_is_interrupt
+from harness.conduct.next_steps import without_flags
 from harness.conduct.one_server import insist_on_one_server
 from harness.conduct.prepare import CandidateSource, Prepared, prepare
 from harness.conduct.progress import ConsoleProgress, RunProgress
@@ -27,4 +28,5 @@ __all__ = [
     "server_files",
     "sigterm_is_interrupt",
     "with_server",
+    "without_flags",
 ]

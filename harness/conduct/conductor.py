@@ -5,7 +5,6 @@ next prompt is sent; a server never outlives the call; a summary is written only
 every planned record is there and good, and every lifetime's mode is proven.
 """
 
-import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from harness.analyse import (
 from harness.conduct.asking import ask_all, launches_of
 from harness.conduct.lifetime import Bench, Work, run_lifetimes, sigterm_is_interrupt
 from harness.conduct.logbook import open_logbook
+from harness.conduct.next_steps import naming_another
 from harness.conduct.plan_files import insist_on_name, mend_plan, plan_files
 from harness.conduct.prepare import Prepared
 from harness.conduct.progress import RunProgress
@@ -71,10 +71,6 @@ from harness.report import write_reports
 from harness.words import LONGEST_IN_FILE_NAME, BackendName
 
 _REPORTS = ("report.md", "report.html")
-_BEGINS_ANEW = re.compile(
-    r"--fresh,(?: or)? another --run-id|another --run-id,(?: or)? --fresh for a new run|--fresh"
-)
-_WITHOUT_ID = "another --run-id, or --fresh without one"
 _CONCLUSION = (SUMMARY, VALIDATION, *_REPORTS)
 
 
@@ -205,7 +201,7 @@ def _attended(
         for _, one in launches if theirs else launches[:1]:
             site.backend.check(one)
     with RunFolder(path) as folder, sigterm_is_interrupt():
-        with _naming_another(options):
+        with naming_another(beside_an_id=options.fresh and options.run_id is not None):
             insist_on_name(folder)
             mend_plan(prepared, folder, progress)
             _insist_on_hope(folder, progress, retry_errors=options.retry_errors)
@@ -237,17 +233,6 @@ def _attended(
         finally:
             progress.end()
             structlog.contextvars.clear_contextvars()
-
-
-@contextmanager
-def _naming_another(options: RunOptions) -> Iterator[None]:
-    """Say how a new run is begun where ``--fresh`` was given beside the id of one that is there."""
-    try:
-        yield
-    except UsageError as error:
-        if options.fresh and options.run_id is not None:
-            error.hint = _BEGINS_ANEW.sub(_WITHOUT_ID, error.hint or "")
-        raise
 
 
 def _insist_on_hope(folder: RunFolder, progress: RunProgress, *, retry_errors: bool) -> None:

@@ -9,22 +9,34 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from harness import conduct
-from harness.errors import EnvironmentError_, GateFailed, IncompleteRun, UsageError
+from harness.analyse import standing
+from harness.errors import (
+    EnvironmentError_,
+    GateFailed,
+    HarnessError,
+    IncompleteRun,
+    UsageError,
+)
 from harness.findings import Status
 from harness.images import DEFAULT_LOCK
-from harness.jobs.runs import export_scan, population_rows, read_sizes
+from harness.jobs import Done
+from harness.jobs.runs import concluded, export_scan, population_rows, read_sizes
 from harness.jobs.this_machine import check_machine
 from harness.models import PREFIX, weights_folder
 from harness.plan import estimate
+from harness.records import RunFolder
 from harness.serve import launch_options
 from harness.settings import Expect, LoadedSpec, RunSpec, load_spec, profile_names
 from harness.words import BackendName, DispatchMode, Mode
 
 SMOKE, SCAN, FULL = "smoke", "scan", "run"
+CANDIDATE_FILE = "candidates.csv"
+"""What the scan's run folder gets, made of its records."""
 _NO_FLIP = "no prompt of the population changed its score in a batch, so there is nothing to test"
 _NOT_PUBLIC = "the study's own rows are not public, and no other file was named: so it scans"
 _SCAN_MORE = "scan larger batches (--batch-sizes) or another task folder (--tasks)"
@@ -162,10 +174,26 @@ def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: str) -> Abl
     one_row |= {"models": spec.models[:1], "dispatch_modes": (DispatchMode.SYNCHRONIZED,)}
     smoke = step(SMOKE, population_rows((2,)), **one_row)
     scan = step(SCAN, population_rows(sizes), modes=(Mode.STANDARD,), expect=none)
-    found = results / scan.run_id / "candidates.csv"
+    found = results / scan.run_id / CANDIDATE_FILE
     changes = {"candidates": (str(found),), "expect": none}
     full = Step(FULL, name, replace(loaded, spec=spec.model_copy(update=changes)), None)
     return Ablation((smoke, scan, full), found, scans=True)
+
+
+def ablate(ablation: Ablation, results: Path) -> Done:
+    """Do what is not done yet, and tell what it came to; a next step is one that this verb has.
+
+    Raises:
+        HarnessError: as `run_ablation`.
+    """
+    try:
+        done = concluded(run_ablation(ablation, results))
+    except HarnessError as error:
+        conduct.without_flags(error, retries=True)
+        raise
+    if done.failure is not None:
+        conduct.without_flags(done.failure, retries=True)
+    return done
 
 
 def run_ablation(ablation: Ablation, results: Path) -> conduct.Conclusion:
@@ -178,12 +206,9 @@ def run_ablation(ablation: Ablation, results: Path) -> conduct.Conclusion:
         RunError: as `harness.conduct.run`.
     """
     progress = conduct.ConsoleProgress()
-    full = ablation.steps[-1]
-    if full.name == FULL and ablation.candidates.exists():
-        prepared = full.prepared or conduct.prepare(full.loaded)
-        if done := conduct.concluded(prepared, results / full.run_id):
-            progress.note(f"done already, nothing is started: {done.folder}")
-            return done
+    if done := _done(ablation, results):
+        progress.note(f"done already, nothing is started: {done.folder}")
+        return done
     spec, served = ablation.needs
     checks = check_machine(spec, DEFAULT_LOCK, results, served=served)
     if failed := [check for check in checks if check.status is Status.FAILED]:
@@ -197,14 +222,46 @@ def run_ablation(ablation: Ablation, results: Path) -> conduct.Conclusion:
         progress.note(f"== {step.name}: {results / step.run_id}")
         prepared = step.prepared or conduct.prepare(step.loaded)
         kind = SCAN if step.name == SCAN else FULL
-        options = conduct.RunOptions(results, step.run_id, kind=kind)
+        options = conduct.RunOptions(results, step.run_id, kind=kind, retry_errors=True)
         conclusion = conduct.run(prepared, options, progress)
         if (failure := conclusion.failure) and step is not ablation.steps[-1]:
             message = f"the {step.name} does not count, so nothing is built on it"
             raise GateFailed(message, file=failure.file, detail=failure.detail)
         if step.name == SCAN:
             found = ablation.candidates
-            if not export_scan(conclusion.folder, found, prepared, select="label_flip").rows:
+            keep = partial(_kept, conclusion.folder, progress)
+            exported = export_scan(
+                conclusion.folder, found, prepared, select="label_flip", before=keep
+            )
+            if not exported.rows:
                 raise IncompleteRun(_NO_FLIP, hint=_SCAN_MORE, file=found)
     assert conclusion is not None
     return conclusion
+
+
+def _done(ablation: Ablation, results: Path) -> conduct.Conclusion | None:
+    """What the full run came to, where it is done and nothing more that is asked would mend it."""
+    full = ablation.steps[-1]
+    if full.name != FULL or not ablation.candidates.exists():
+        return None
+    try:
+        prepared = full.prepared or conduct.prepare(full.loaded)
+    except UsageError as error:
+        if len(ablation.steps) > 1:  # the scan's records are there, and make it again
+            return None
+        error.hint = f"without --only {FULL} the same command makes it again of the scan's records"
+        raise
+    done = conduct.concluded(prepared, results / full.run_id)
+    if done is None or done.validation.ok or done.validation.only_unproven:
+        return done
+    return done if standing(done.folder).hopeless else None
+
+
+def _kept(scan: Path, progress: conduct.RunProgress, text: str) -> None:
+    """Move a candidate file aside that holds anything else than what is about to be written."""
+    path = scan / CANDIDATE_FILE
+    if path.is_file() and path.read_bytes() != text.encode():
+        with RunFolder(scan) as folder:
+            kept = folder.keep_damaged(CANDIDATE_FILE)
+        told = "does not hold what the scan found and was written anew; what it was is in"
+        progress.note(f"{CANDIDATE_FILE} {told} {kept}")

@@ -160,9 +160,10 @@ class _Bench:
     def _kept(self, server: _Server) -> Path:
         prepared, (block, arm) = self._prepared(server), server
         # servers that run already are no part of a fingerprint: the arm tells them apart; and a
-        # plan has not every prompt that is asked
+        # plan has not every prompt that is asked, nor what the files hold that its settings name
         tasks = sorted(prepared.population.files.values())
-        told = repr((self.concurrent, arm, tasks, self.anew))
+        files = sorted(prepared.server_files.items())
+        told = repr((self.concurrent, arm, tasks, self.anew, *([files] if files else ())))
         waves = hashlib.sha256(told.encode()).hexdigest()[:8]
         name = f"{prepared.spec.name}-bench-{prepared.fingerprint[:8]}-{waves}-{block}"
         return self.cells.results / name / _READINGS

@@ -23,7 +23,7 @@ from harness.cause import (
     spec_of_run,
     write_case,
 )
-from harness.errors import GateFailed, UsageError
+from harness.errors import GateFailed, HarnessError, UsageError
 from harness.jobs import Done
 from harness.jobs.case_trust import refuse_what_would_run
 from harness.jobs.matrix_cells import Changes, running_server
@@ -148,7 +148,11 @@ def shrink(run: Path, record: str, where: Where, out: Path | None, *, most: int)
     name = f"{files.folder.name}-shrink-{changed.record_id}"
     options = conduct.RunOptions(where.results, name, fresh=False, kind="shrink")
     progress = conduct.RunProgress() if where.quiet else conduct.ConsoleProgress()
-    folder = conduct.with_server(prepared, options, progress, work)
+    try:
+        folder = conduct.with_server(prepared, options, progress, work)
+    except HarnessError as error:
+        conduct.without_flags(error, retries=True)
+        raise
     kept = [trials.prompts[place].text for place in (*found.companions, trials.target)]
     if not found.why_not and len(set(kept)) < len(kept):
         found.why_not = "two of the prompts that are left are one text, of which no case is made"

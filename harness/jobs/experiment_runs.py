@@ -108,7 +108,10 @@ class Experiment(Generic[R]):
         prepared = conduct.prepare(own, source=rows_of(asked))
         # a plan has not every prompt that may be asked, nor what an answer is judged by
         tasks = sorted(prepared.population.files.values())
-        digest = sha256(f"{prepared.fingerprint} {self.mark} {tasks}".encode()).hexdigest()[:8]
+        told = f"{prepared.fingerprint} {self.mark} {tasks}"
+        if prepared.server_files:  # an edited one is another server
+            told += f" {sorted(prepared.server_files.items())}"
+        digest = sha256(told.encode()).hexdigest()[:8]
         place = self.results / f"{loaded.spec.name}-{self.name}-{digest}-{mode}" / ROWS[self.name]
         if not place.is_file():
             insist_on_place(place)

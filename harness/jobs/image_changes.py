@@ -14,11 +14,10 @@ from pathlib import Path
 import docker
 from msgspec import structs, to_builtins
 
-from harness import images, report
+from harness import conduct, images, report
 from harness.analyse import read_validation
 from harness.compare import Comparison, ModeComparison, Side, compare_runs, read_side
-from harness.conduct import RunOptions
-from harness.errors import EnvironmentError_, RunError, UsageError, nearest
+from harness.errors import EnvironmentError_, HarnessError, RunError, UsageError, nearest
 from harness.files import write_json
 from harness.hostile import visible
 from harness.jobs import Done
@@ -162,8 +161,12 @@ class ImageRuns:
         ready = prepared(replace(self.loaded, spec=self._spec_on(reference), given=given))
         digest = (image.entry.identity or image.image_id).removeprefix("sha256:")[:_SHORT]
         name = f"image-{digest}-{ready.fingerprint[:8]}"
-        options = RunOptions(self.results, name, retry_errors=self.retry_errors)
-        return conducted(ready, options, quiet=self.quiet).folder
+        options = conduct.RunOptions(self.results, name, retry_errors=self.retry_errors)
+        try:
+            return conducted(ready, options, quiet=self.quiet).folder
+        except HarnessError as error:
+            conduct.without_flags(error, retries=False)
+            raise
 
 
 def _short_name(image: str) -> str:

@@ -379,11 +379,13 @@ def export_scan(
     *,
     select: str,
     include_cache: bool = False,
+    before: Callable[[str], object] = str,
 ) -> records.ExportedCandidates:
     """Export the selected rows of a scanned run as candidates, with a summary that holds no text.
 
     The summary stands beside the CSV ``out``; the scorers of the scan's tasks name the direction
-    of a flip. Rows that only the cache moved are left out unless asked for.
+    of a flip. Rows that only the cache moved are left out unless asked for. ``before`` is told the
+    text of the CSV before it is written.
     """
     exported = records.export_candidates(
         (record for _, record in records.iter_records(folder / records.RECORDS)),
@@ -393,5 +395,6 @@ def export_scan(
         mode=str(prepared.spec.modes[0]),
         scorers={task.name: task.scorer for task in prepared.population.tasks},
     )
+    before(exported.csv_text())
     records.write_candidates(exported, out)
     return exported

@@ -139,3 +139,53 @@ def test_ctrl_c_while_the_command_loads_is_one_line(name):
         "main()"
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", STOPPED)
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_between_the_steps_of_any_verb_is_one_line(number):
+    done = python(
+        "import os, sys\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # nohup's tests ignore it
+        "import harness.jobs.this_machine as verb\n"
+        f"verb.where = lambda name: os.kill(os.getpid(), signal.{number})\n"
+        "from harness.cli.app import main\n"
+        "sys.argv[1:] = ['where']\nmain()"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", STOPPED)
+
+
+def test_a_hangup_that_nohup_ignores_stays_ignored():
+    done = python(
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from harness.cli.terminal import hold_signals\n"
+        "done = hold_signals()\n"
+        "assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN\n"
+        "signal.raise_signal(signal.SIGHUP)\n"
+        "done()\n"
+        "signal.raise_signal(signal.SIGHUP)\n"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("umask", "folder", "file"),
+    [("0777", 0o700, 0o600), ("0277", 0o700, 0o600), ("0022", 0o755, 0o644)],
+)
+def test_what_is_made_is_its_owners_whatever_the_umask(tmp_path, umask, folder, file):
+    """A results folder that nobody could enter was refused from then on."""
+    done = shell(f"umask {umask}; {HARNESS} init {tmp_path}/made/of/it")
+    assert done.returncode == 0, done.stderr
+    made = tmp_path / "made"
+    assert {p.stat().st_mode & 0o777 for p in (made, made / "of", made / "of/it")} == {folder}
+    assert (made / "of/it/run.yaml").stat().st_mode & 0o777 == file
+
+
+def test_a_folder_that_is_shut_to_this_user_is_told_with_what_opens_it(tmp_path):
+    done = python(
+        "import os, sys\n"
+        "os.access = lambda *_, **__: False\n"
+        "from harness.cli.app import main\n"
+        f"main(['runs', '--results', {str(tmp_path)!r}])"
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"is not readable. (chmod u+rwX '{tmp_path}', or name another)\n")

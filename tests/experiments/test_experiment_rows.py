@@ -38,7 +38,9 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[P
     """Asks over a server that is none; the file of rows, and whether it was asked."""
     tasks = tmp_path / "tasks"
     shutil.copytree(placed(load_spec("demo-tiny").spec.tasks), tasks)
-    loaded = load_spec("demo-tiny", {"tasks": str(tasks), "modes": "standard"})
+    (tmp_path / "chat.jinja").write_text("one")
+    server = {"server.extra_args": [f"--chat-template={tmp_path / 'chat.jinja'}"]}
+    loaded = load_spec("demo-tiny", {"tasks": str(tasks), "modes": "standard", **server})
     experiment = Experiment("sample", SampleRow, "", tmp_path / "results", True)
     asked = Asked((DispatchMode.SYNCHRONIZED,), (2,), 1, 1)
     served: list[str] = []
@@ -74,6 +76,17 @@ def test_rows_that_are_there_are_not_asked_again(ask) -> None:
     file, was_asked = ask()
     assert was_asked
     assert ask() == (file, False)
+
+
+def test_an_edited_file_of_the_server_is_asked_of_and_the_rows_before_it_kept(
+    ask, tmp_path
+) -> None:
+    file, _ = ask()
+    (tmp_path / "chat.jinja").write_text("another")
+    other, was_asked = ask()
+    assert was_asked
+    assert other != file
+    assert file.is_file()
 
 
 @pytest.mark.parametrize(
