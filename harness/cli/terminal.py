@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import signal
 import sys
 import threading
@@ -54,6 +55,14 @@ def run_place(run: Path | None) -> Path | None:
     return jobs.run_list.place_of(run, RESULTS)
 
 
+def results_place(path: Path) -> Path:
+    """The folder of run folders: one that this user may list and not enter seems to hold none."""
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        hint = f"chmod u+rwX {shlex.quote(str(path))}, or name another with --results"
+        raise UsageError("this user may not enter it", file=path, hint=hint)
+    return path
+
+
 def out_place(path: Path | None) -> Path | None:
     """The file of a verb that works for long before it writes it."""
     if path is not None:
@@ -68,7 +77,7 @@ def out_folder(path: Path | None) -> Path | None:
     return path
 
 
-Results = Annotated[Path, Option(help="Folder of run folders.")]
+Results = Annotated[Path, Option(help="Folder of run folders.", callback=results_place)]
 Lock = Annotated[Path, Option(help="The lock file of images.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress.")]
 RetryErrors = Annotated[bool, Option("--retry-errors", help="Ask failed records again.")]

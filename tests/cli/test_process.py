@@ -189,3 +189,17 @@ def test_a_folder_that_is_shut_to_this_user_is_told_with_what_opens_it(tmp_path)
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith(f"is not readable. (chmod u+rwX '{tmp_path}', or name another)\n")
+
+
+@pytest.mark.parametrize("verb", ["runs", "run --profile demo"])
+def test_a_results_folder_that_can_be_listed_and_not_entered_is_refused(tmp_path, verb):
+    """Its runs were not seen: none was said to be there."""
+    done = python(
+        "import os\n"
+        "os.access = lambda path, mode, **_: not mode & os.X_OK\n"
+        "from harness.cli.app import main\n"
+        f"main([*{verb.split()}, '--results', {str(tmp_path)!r}])"
+    )
+    told = f"(chmod u+rwX {tmp_path}, or name another with --results)"
+    said = f"error: {tmp_path}: this user may not enter it {told}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
