@@ -308,7 +308,7 @@ def test_an_ablation_whose_scan_asks_otherwise_is_another(spec, tmp_path):
     assert len(set().union(*asked)) == sum(map(len, asked))
 
 
-def test_an_ablation_of_named_candidates_has_no_scan_that_a_batch_size_is_of(spec, tmp_path):
+def test_batch_sizes_that_no_scan_would_ask_are_refused(spec, tmp_path):
     rows = tmp_path / "rows.csv"
     rows.write_text(
         "model,task_name,sample_id,batch_size,dispatch_mode\n"
@@ -316,10 +316,11 @@ def test_an_ablation_of_named_candidates_has_no_scan_that_a_batch_size_is_of(spe
     )
     changes = {"candidates": (str(rows),), "expect": Expect()}
     named = replace(spec, spec=spec.spec.model_copy(update=changes), given={"candidates": 1})
-    one, other = (
-        plan_ablation(named, results=tmp_path, batch_sizes=sizes).steps for sizes in ("2", "3")
-    )
-    assert [step.run_id for step in one] == [step.run_id for step in other]
+    assert not plan_ablation(named, results=tmp_path, batch_sizes=None).scans
+    with pytest.raises(UsageError, match=r"rows.csv: --batch-sizes 2: nothing is scanned"):
+        plan_ablation(named, results=tmp_path, batch_sizes="2")
+    with pytest.raises(UsageError, match="is no whole number"):
+        plan_ablation(named, results=tmp_path, batch_sizes="")
 
 
 def noted(spec, folder):
@@ -784,7 +785,7 @@ def two_models(spec, tmp_path):
     models = (ModelSpec(name="open", hf_id=str(tmp_path)), ModelSpec(name="gated", hf_id="o/gated"))
     changes = {"models": models, "candidates": (str(tmp_path / "rows.csv"),), "expect": Expect()}
     loaded = replace(spec, spec=spec.spec.model_copy(update=changes), given={"candidates": 1})
-    return plan_ablation(loaded, results=tmp_path / "results", batch_sizes="2")
+    return plan_ablation(loaded, results=tmp_path / "results", batch_sizes=None)
 
 
 def test_a_check_of_a_model_that_the_ablation_does_not_serve_stops_nothing(

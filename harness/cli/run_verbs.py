@@ -66,7 +66,9 @@ def run(
 def ablation(
     loaded: Loaded,
     results: Results = RESULTS,
-    batch_sizes: Annotated[str, Option(help="Batch sizes of the scan.")] = "4,16",
+    batch_sizes: Annotated[
+        str | None, Option(help="Batch sizes of the scan. \\[default: 4,16]")
+    ] = None,
     only: Annotated[str | None, Option(help="One step: smoke, scan or run.")] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Print what would be done.")] = False,
     servers: Annotated[

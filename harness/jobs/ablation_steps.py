@@ -35,6 +35,7 @@ from harness.settings import Expect, LoadedSpec, RunSpec, load_spec, profile_nam
 from harness.words import BackendName, DispatchMode, Mode
 
 SMOKE, SCAN, FULL = "smoke", "scan", "run"
+BATCH_SIZES = "4,16"
 CANDIDATE_FILE = "candidates.csv"
 """What the scan's run folder gets, made of its records."""
 _NO_FLIP = "no prompt of the population changed its score in a batch, so there is nothing to test"
@@ -136,20 +137,34 @@ class Ablation:
             yield f"  {number}. {step.name:<10} {results / step.run_id}: {step.amount}"
 
 
-def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: str) -> Ablation:
+def plan_ablation(loaded: LoadedSpec, *, results: Path, batch_sizes: str | None) -> Ablation:
     """Work out the steps; nothing is started, and every input is checked.
+
+    Args:
+        loaded: the spec.
+        results: the folder of run folders.
+        batch_sizes: of the scan; `BATCH_SIZES` where none are given.
 
     Raises:
         UsageError: an input is wrong. A candidate file that somebody named and that is not there
-            is, too: hours of scanning are no answer to it. Only a profile's may be missing.
+            is, too: hours of scanning are no answer to it. Only a profile's may be missing. So are
+            batch sizes where nothing is scanned: they would not be asked.
     """
-    sizes, spec, none = read_sizes(batch_sizes, "--batch-sizes"), loaded.spec, Expect()
+    sizes = read_sizes(BATCH_SIZES if batch_sizes is None else batch_sizes, "--batch-sizes")
+    spec, none = loaded.spec, Expect()
     missing = [file for file in spec.candidates if not Path(file).exists()]
     shipped = (load_spec(name).spec.candidates for name in profile_names())
     if missing and spec.candidates not in shipped:
         hint = "correct --candidates, or leave it out and the population is scanned"
         raise UsageError("no such file", file=missing[0], hint=hint)
     scans = bool(missing) or "candidates" not in loaded.given
+    if batch_sizes is not None and not scans:
+        raise UsageError(
+            f"--batch-sizes {batch_sizes}: nothing is scanned, as candidates are named, and each "
+            "has its own size",
+            file=spec.candidates[0],
+            hint="leave it out, or give a spec that names no candidates",
+        )
     # of the settings and of what is asked: an edited task or candidate file is another run, and so
     # are another size of the scan's batches and an edited file that a server's settings name
     settings = spec.model_dump(mode="json", exclude={"candidates", "tasks"})
