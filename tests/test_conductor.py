@@ -884,6 +884,19 @@ def test_a_damaged_candidate_file_is_no_reason_not_to_play_the_scan(scanned, tmp
         _done(ablation.only("run"), tmp_path / "results")
 
 
+def test_a_damaged_line_of_a_finished_ablation_is_left_to_its_run(two_models, tmp_path):
+    """The same command was exit 2 for ever: a finished run was only read."""
+    full = two_models.steps[-1]
+    folder = tmp_path / "results" / full.run_id
+    shutil.copytree(Path(__file__).parent / "golden/runs/demo", folder)
+    (folder / "report.html").touch()
+    rewritten(folder, fingerprint=full.prepared.fingerprint)
+    assert _done(two_models, tmp_path / "results")
+    records = folder / RECORDS
+    records.write_bytes(records.read_bytes().replace(b'"ok"', b'"0k"', 1))
+    assert _done(two_models, tmp_path / "results") is None
+
+
 @pytest.mark.parametrize(("ok", "hopeless"), [(True, ()), (False, ("why",)), (False, ())])
 def test_a_finished_ablation_goes_on_where_asking_again_mends_it(
     scanned, tmp_path, monkeypatch, ok, hopeless

@@ -266,7 +266,10 @@ def _done(ablation: Ablation, results: Path) -> conduct.Conclusion | None:
             return None
         error.hint = f"without --only {FULL} the same command makes it again of the scan's records"
         raise
-    done = conduct.concluded(prepared, results / full.run_id)
+    try:
+        done = conduct.concluded(prepared, results / full.run_id)
+    except UsageError:  # of a damaged line, which the run sets aside and asks again
+        return None
     if done is None or done.validation.ok or done.validation.only_unproven:
         return done
     return done if standing(done.folder).hopeless else None
