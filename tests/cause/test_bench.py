@@ -129,7 +129,6 @@ def _insist_on_refusals(place, flags):
     code, out, err = place.harness("bench", "-c", "spec.yaml", *flags)
     assert (code, out) == (2, "")
     assert "vllm: '0.32.0', now '0.33.0'" in err
-    assert not list(last.glob("native_*"))  # nothing was started
     # a refusal leaves no folder that it made
     assert sorted(Path("results").iterdir()) == [one for one in before if one != last]
 

@@ -220,8 +220,8 @@ def say(run: StandIn, row: Row, text: str, names: tuple[str, ...] = (), **more: 
     """Have askings (all without ``names``) answer ``text``, and tell the batch's other rows."""
     for name, found in asked(row):
         if not names or name in names:
-            prompt = {name: found[name] for name in ("prompt_tokens",) if name in found}
-            found |= {**answer(text, cached=found["cached_tokens"]), **prompt, **more}
+            sent = {name: found[name] for name in ("prompt_tokens", "attempts") if name in found}
+            found |= {**answer(text, cached=found["cached_tokens"]), **sent, **more}
             found["cached_earlier"] = found["cached_earlier"]
     restate(row)
     own = f"{row['task_name']}/{row['sample_id']}"
