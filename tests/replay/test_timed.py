@@ -44,11 +44,10 @@ def _sent(server: Server, dues: list[Due]):
 
 
 def test_a_slow_answer_holds_no_later_request_back() -> None:
-    server = Server(slow=1.0)
-    sent, steps = _sent(server, [Due(n / 50, f"p{n}") for n in range(8)])
-    # a busy machine sees the first one late
-    assert server.times[-1] - server.times[0] >= 7 / 50 / 2
-    assert server.times[-1] - server.times[0] < 1 <= min(one.done_s for one in sent)
+    server = Server(slow=3.0)
+    sent, steps = _sent(server, [Due(n / 10, f"p{n}") for n in range(8)])
+    # a busy machine sees the first one late, or the last one
+    assert 7 / 10 / 2 <= server.times[-1] - server.times[0] < 3 <= min(one.done_s for one in sent)
     assert [body["prompt"] for body in server.bodies] == [f"p{n}" for n in range(8)]
     assert steps == ()
 
