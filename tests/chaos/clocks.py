@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .bench import ENVIRONMENT, FINE, GATE, INCOMPLETE, Bench, insist
 from .campaign import Play, row
-from .interruptions import NATIVE, SEVERAL, _insist_on_every_check, _moment, _run_id, _runs
+from .interruptions import NATIVE, SEVERAL, _insist_on_one_run, _moment, _run_id, _runs
 
 STEPS_S = (3, 8, 20, 90, 200, 300, 1200, 3600, 14_400, 43_200, 90_000)
 """By how much a clock is set, forwards or backwards."""
@@ -75,12 +75,7 @@ def clock_steps(play: Play) -> None:
             bench.clean()
     asked = _complete(bench, command, clock) if not _done(bench) else 0
     play.note(f"completed by {asked} more")
-    run_id = _run_id(bench)
-    bench.insist_concluded(undisturbed, run_id)
-    bench.run("validate", f"results/{run_id}").insist_on(FINE)
-    _insist_on_every_check(place, bench.path(run_id))
-    begun = [path for path in _runs(bench) if (path / "metadata.json").exists()]
-    insist(len(begun) == 1, f"the same command made {len(begun)} runs")
+    _insist_on_one_run(place, bench, undisturbed)
     bench.clean()
 
 

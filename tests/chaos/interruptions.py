@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .bench import (
@@ -22,6 +22,7 @@ from .bench import (
     PROMPTS,
     RUN_ID,
     Bench,
+    Json,
     Running,
     docker,
     insist,
@@ -247,13 +248,18 @@ def _interrupted(
             bench.clean()
     else:
         bench.complete(command)
-        run_id = _run_id(bench)
-        bench.insist_concluded(undisturbed, run_id)
-        bench.run("validate", f"results/{run_id}").insist_on(FINE)
-        _insist_on_every_check(place, bench.path(run_id))
-        begun = [path for path in _runs(bench) if (path / "metadata.json").exists()]
-        insist(len(begun) == 1, f"the same command made {len(begun)} runs")
+        _insist_on_one_run(place, bench, undisturbed)
     bench.clean()
+
+
+def _insist_on_one_run(place: Path, bench: Bench, undisturbed: Mapping[str, Json]) -> None:
+    """The same command made one run, which is whole, counts, and leaves no check open."""
+    run_id = _run_id(bench)
+    bench.insist_concluded(undisturbed, run_id)
+    bench.run("validate", f"results/{run_id}").insist_on(FINE)
+    _insist_on_every_check(place, bench.path(run_id))
+    begun = [path for path in _runs(bench) if (path / "metadata.json").exists()]
+    insist(len(begun) == 1, f"the same command made {len(begun)} runs")
 
 
 def _insist_on_every_check(place: Path, run: Path) -> None:

@@ -130,6 +130,14 @@ def test_a_pipe_gets_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     assert coloured(line) == line
 
 
+def _refused(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command says that is refused as it is typed."""
+    with pytest.raises(SystemExit) as left:
+        main(list(words))
+    assert left.value.code == 2
+    return capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -142,10 +150,7 @@ def test_bytes_that_are_no_text_are_refused_as_they_are_typed(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as left:
-        main(list(words))
-    assert left.value.code == 2
-    assert "is not UTF-8: byte 0xff (name it in UTF-8)" in capsys.readouterr().err
+    assert "is not UTF-8: byte 0xff (name it in UTF-8)" in _refused(words, capsys)
     assert not list(tmp_path.iterdir())
 
 
@@ -160,10 +165,7 @@ def test_a_place_of_no_name_is_not_taken_for_the_current_folder(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as left:
-        main(list(words))
-    assert left.value.code == 2
-    assert ": nothing is named (a variable that is not set?" in capsys.readouterr().err
+    assert ": nothing is named (a variable that is not set?" in _refused(words, capsys)
     assert not list(tmp_path.iterdir())
 
 
