@@ -251,11 +251,14 @@ class Dispatcher:
 
     def _insist_met(self, requests: int, *, last: bool) -> None:
         """Refuse a batch that was none, by chance; a server whose batches never meet is left so."""
-        if requests < 2 or self.witness is None or not self.witness.alone:
+        if requests < 2 or self.witness is None or self.witness.source is None:
             return
-        if self._they_meet and not last:
+        if self.witness.shared:
+            self._they_meet = True
+        elif self._they_meet and not last:
             raise RequestFailed("no two requests of the batch met in a step", retryable=True)
-        self._they_meet = False
+        else:
+            self._they_meet = False
 
 
 async def _all(requests: Iterable[asyncio.Future[Reply]]) -> tuple[Reply, ...]:

@@ -96,6 +96,14 @@ def test_a_server_whose_batches_never_meet_is_asked_once_for_each_of_the_others(
     assert [answer.attempts for answer in sent] == [4, 4, 1, 1]
 
 
+def test_once_a_batch_has_met_the_others_are_sent_again_as_before():
+    async def call(dispatcher):
+        sent = [await dispatcher.batch(["a", "b"], DispatchMode.SYNCHRONIZED) for _ in range(3)]
+        return [batch[0].attempts for batch in sent]
+
+    assert dispatch(Server(), call, watch=Watch(1, 1, 1, 1, 2, 1, 2)) == [4, 1, 2]
+
+
 def test_a_prompt_alone_is_never_sent_again_for_having_met_nobody():
     async def call(dispatcher):
         return await dispatcher.solo("a")
