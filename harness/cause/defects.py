@@ -33,6 +33,8 @@ class Trait(StrEnum):
     ASYNC_SCHEDULING = "async_scheduling"
     GRAPHS = "graphs"
     COMPILED = "compiled"
+    ALLREDUCE_FUSION = "allreduce_fusion"
+    SEQUENCE_PARALLEL = "sequence_parallel"
     SPECULATIVE = "speculative"
     BACKEND_GIVEN = "backend_given"
     WARM_UP = "warm_up"

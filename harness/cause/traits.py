@@ -38,6 +38,11 @@ _FORCED, _REFUSED_UNTIL = (0, 12), (0, 20)
 second it does not start without one; from then on it chooses one itself."""
 _OF_0_11 = frozenset({"FLASH_ATTN", "FLASHINFER", "FLASH_ATTN_MLA", "FLASHINFER_MLA", "TRITON_MLA"})
 _OFF = ("off", "on")
+_PASSES = {
+    Trait.ALLREDUCE_FUSION: "fuse_allreduce_rms",
+    Trait.SEQUENCE_PARALLEL: "enable_sp",
+}
+"""The compiler's passes that are asked about, by vLLM's names in ``pass_config``."""
 ELSEWHERE: Final = "config"
 """Among the arguments where a file or a program of somebody's gives more of them."""
 
@@ -84,6 +89,7 @@ def traits_of(
         Trait.ASYNC_SCHEDULING: _ahead(told, version),
         **{trait: _size(told, name) for trait, name in _SIZES.items()},
         **_compiled(told),
+        **_passes(told),
         **_attention(spec, told, mode, version, capability, attends_plainly(kinds, configs)),
     }
     if platform == "cpu":
@@ -206,6 +212,17 @@ def _compiled(given: Arguments | None) -> dict[Trait, str | None]:
         return {Trait.COMPILED: compiled, Trait.GRAPHS: _OFF[graphs.upper() not in ("0", "NONE")]}
     # graphs of what is not compiled: a release's own affair
     return {Trait.COMPILED: compiled, Trait.GRAPHS: None if off or left_open else "on"}
+
+
+def _passes(given: Arguments | None) -> dict[Trait, str | None]:
+    """Whether the compiler's passes run; ``default``: the release decides by what is installed."""
+    if _compiled(given)[Trait.COMPILED] == "off":
+        return dict.fromkeys(_PASSES, "off")
+    unread = isinstance((given or {}).get("compilation_config"), str)
+    unsaid = None if unread or _is_open(given) else "default"
+    passes = _group(_group(given, "compilation_config"), "pass_config")
+    stated = {trait: _switch(passes, name) for trait, name in _PASSES.items()}
+    return {trait: unsaid if told is None else _OFF[told] for trait, told in stated.items()}
 
 
 def _attention(

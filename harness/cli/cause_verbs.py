@@ -193,8 +193,9 @@ def matrix(
     """Which axis takes the change away: one at a time from a base, then several together.
 
     An axis's first value is the base. Axes: attention, prefix_cache, graphs, async_scheduling,
-    schedule, width, tensor_parallel, dtype, plugin, mode, server (URL,LOG); any other name takes
-    vLLM's arguments and variables between bars. Exit 1 where the cause is unknown.
+    schedule, width, tensor_parallel, allreduce_fusion, sequence_parallel, dtype, plugin, mode,
+    server (URL,LOG); any other name takes vLLM's arguments and variables between bars. Exit 1
+    where the cause is unknown.
 
     \b
       harness matrix --profile controlled --axis "attention=FA3|FA2|TRITON_ATTN"

@@ -35,6 +35,8 @@ _NAMED: dict[str, tuple[str, ...]] = {
     "schedule": ("staggered", "gated"),
     "width": ("8", "2"),
     "tensor_parallel": ("2", "1"),
+    "allreduce_fusion": ("on", "off"),
+    "sequence_parallel": ("on", "off"),
     "dtype": ("bfloat16", "float32"),
     "plugin": ("no-linear", "all", "no-norm"),
     "mode": ("standard", "batch_invariant"),
@@ -52,6 +54,8 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "prefix_cache": tuple(CachePolicy),
     "graphs": _SWITCHED,
     "async_scheduling": _SWITCHED,
+    "allreduce_fusion": _SWITCHED,
+    "sequence_parallel": _SWITCHED,
     "schedule": tuple(DispatchMode),
     "dtype": ("auto", "half", "float16", "bfloat16", "float", "float32"),
     "plugin": ("all", "no-linear", "no-norm"),
@@ -100,6 +104,12 @@ def _attention(draft: _Draft, value: str) -> _Draft:
     return draft.served(attention_backend="FLASH_ATTN").given(("--attention-config", version))
 
 
+def _pass(name: str) -> Callable[[_Draft, str], _Draft]:
+    """A pass of vLLM's compiler; dotted, so that two are put together."""
+    flag = f"--compilation-config.pass_config.{name}"
+    return lambda draft, value: draft.given([f"{flag}={str(value == 'on').lower()}"])
+
+
 def _ranks(value: str) -> int:
     if not (value.isascii() and value.isdigit() and 1 <= int(value[:9]) <= _MOST_RANKS):
         raise ValueError(value)
@@ -128,6 +138,8 @@ _SETTERS: dict[str, Callable[[_Draft, str], _Draft]] = {
     "tensor_parallel": lambda d, v: d.served(tensor_parallel=_ranks(v)).controlled(
         worker_proof=True
     ),
+    "allreduce_fusion": _pass("fuse_allreduce_rms"),
+    "sequence_parallel": _pass("enable_sp"),
     "dtype": lambda d, v: d.served(dtype=v),
     "plugin": lambda d, v: d.given([f"{_SWITCH}={v}"]),
     "mode": lambda d, v: replace(d, modes=(Mode(v),)),

@@ -160,6 +160,21 @@ def test_a_repaired_release_does_not_have_it():
     )
 
 
+@pytest.mark.parametrize(
+    ("passes", "has"),
+    [
+        ((), Has.YES),
+        (("--compilation-config", '{"pass_config": {"fuse_allreduce_rms": true}}'), Has.YES),
+        (("--compilation-config", '{"pass_config": {"fuse_allreduce_rms": false}}'), Has.NO),
+        (("--enforce-eager",), Has.NO),
+    ],
+)
+def test_a_compilers_pass_that_is_off_makes_no_defect(passes, has):
+    two = {"server.extra_args": ["--tensor-parallel-size", "2", *passes]}
+    judged = {one.defect.id: one.has for one in judge_stack("0.20.2", stack("0.20.2", "9.0", **two))}
+    assert judged["fuse-allreduce-rms"] is has
+
+
 def test_what_nobody_has_seen_is_never_said_for_certain():
     for one in (d for d in known_defects() if d.possible or d.repaired):
         traits = {trait: frozenset(words) for trait, words in one.when.items()}

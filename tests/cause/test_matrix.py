@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from cause.conftest import STAND_IN
 
-from harness.cause import Axis
+from harness.cause import Axis, Trait, traits_of
 from harness.errors import UsageError
 from harness.jobs.certifying import Asked
 from harness.jobs.matrix_cells import Cells, read_axes
 from harness.serve import free_port
 from harness.settings import load_spec
+from harness.vllm_arguments import read_arguments
 from harness.words import BackendName, CachePolicy, DispatchMode, Mode
 
 ASKED = Asked((DispatchMode.STAGGERED,), (8,), 24, 1)
@@ -53,6 +54,17 @@ def test_every_named_axis_has_a_meaning():
     assert (asked.schedules, asked.widths) == ((DispatchMode.GATED,), (2,))
     assert spec.server.env["VLLM_CPU_BATCH_INVARIANT_PARTS"] == "no-norm"
     assert spec.modes == (Mode.STANDARD,)  # the base's
+
+
+def test_passes_of_the_compiler_are_axes_that_go_together():
+    spec, _ = spec_of(
+        ("allreduce_fusion", "off"), axes=["allreduce_fusion", "sequence_parallel=off|on"]
+    )
+    given = read_arguments(spec.server.extra_args)
+    told = {"pass_config": {"fuse_allreduce_rms": False, "enable_sp": False}}
+    assert given["compilation_config"] == told
+    known = traits_of(spec, Mode.BATCH_INVARIANT)
+    assert known[Trait.ALLREDUCE_FUSION] == known[Trait.SEQUENCE_PARALLEL] == {"off"}
 
 
 def test_a_free_axis_is_arguments_and_variables():

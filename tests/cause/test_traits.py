@@ -156,6 +156,14 @@ def test_graphs_alone_switched_off_do_not_clear_what_the_compiler_does():
         (("--config", "more.yaml"), Trait.TENSOR_PARALLEL, None),
         (("--config", "more.yaml"), Trait.SPECULATIVE, None),
         (("--config", "more.yaml", "-tp", "2"), Trait.TENSOR_PARALLEL, {"2", "many"}),
+        ((), Trait.ALLREDUCE_FUSION, {"default"}),
+        (("-cc.pass_config.fuse_allreduce_rms=false",), Trait.ALLREDUCE_FUSION, {"off"}),
+        (("-cc", '{"pass_config": {"fuse_allreduce_rms": true}}'), Trait.ALLREDUCE_FUSION, {"on"}),
+        (("-cc", '{"pass_config": {"enable_sp": true}}'), Trait.ALLREDUCE_FUSION, {"default"}),
+        (("-cc", '{"pass_config": {"enable_sp": true}}'), Trait.SEQUENCE_PARALLEL, {"on"}),
+        (("-cc", "{not JSON"), Trait.SEQUENCE_PARALLEL, None),
+        (("--enforce-eager", "-tp", "2"), Trait.ALLREDUCE_FUSION, {"off"}),
+        (("--config", "more.yaml"), Trait.ALLREDUCE_FUSION, None),
     ],
 )
 def test_what_was_given_is_read_in_every_spelling(words, trait, value):
