@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,11 @@ def _known_readers() -> list[tuple[str, ...]]:
     return [words for words in READERS if words[0] in verbs]
 
 
+def take_away(path: Path) -> None:
+    """A file of a run, or the folder that lies in its place."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def read_all(play: Play, bench: Bench, count: int = 2) -> None:
     """Some readers look at the run: a result or one message."""
     for words in play.rng.sample(_known_readers(), count):
@@ -74,7 +80,7 @@ def validated_and_resumed(
     if play.rng.random() < 0.6:
         return
     if valid.code == USAGE and AWAY in valid.err:
-        (bench.path() / damaged).unlink()
+        take_away(bench.path() / damaged)
         asked = bench.run(*bench.command(), "--retry-errors").insist_on(FINE)
         play.note(AWAY, asked.code)
     insist(not (valid.code == USAGE and _SAVE in valid.err), f"a run's own file: {valid}")

@@ -11,7 +11,7 @@ from typing import Any
 from . import experiments, stacks
 from .bench import FINE, GATE, INCOMPLETE, USAGE, Bench, Said, insist
 from .campaign import Play, row
-from .files import AWAY, CONCLUSIONS, DAMAGES
+from .files import AWAY, CONCLUSIONS, DAMAGES, take_away
 
 COMMANDS = {
     "trace": experiments.COMMANDS["trace"],
@@ -40,7 +40,7 @@ def damaged_experiments(play: Play) -> None:
     play.note(f"exit {said.code}: {said.err[-300:]}")
     if said.code == USAGE and AWAY in said.err:
         play.note(AWAY)
-        path.unlink()
+        take_away(path)
         kept.pop(path, None)
         said = bench.run(*command).insist_on(code, FINE, GATE, USAGE, INCOMPLETE)
     if said.code == USAGE:
@@ -52,7 +52,7 @@ def damaged_experiments(play: Play) -> None:
         old = list((bench.folder / "results").iterdir())
         said, readings = bench.run(*command, FRESH), None
         for one in old:  # what was asked anew lies beside it
-            shutil.rmtree(one) if one.is_dir() else one.unlink()
+            take_away(one)
     elif stacks._asked(bench) > before:
         readings = None
     for _ in range(2):
