@@ -23,7 +23,7 @@ from harness.analyse import (
     read_validation,
     upper_bound,
 )
-from harness.cause.certificate_counts import Counts, Gathered
+from harness.cause.certificate_counts import Counts, Gathered, not_covered
 from harness.cause.defects import Has, Judged, fitting
 from harness.cause.given import alike, answering, given_in, unlike
 from harness.cause.run_traits import judged_run, spec_of_run
@@ -40,8 +40,6 @@ from harness.words import MODES, Effect, Endpoint, Mode
 
 SCHEMA = 1
 _STANDARD, _INVARIANT = MODES
-_BOUNDARY = (255, 256, 257)
-"""Tokens of a step round which kernels are known to change (vllm#48271)."""
 
 
 class CertificateVerdict(StrEnum):
@@ -227,7 +225,7 @@ def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificat
         between_lifetimes=moved,
         noise=counted.noise,
         steps=tuple(sorted(set().union(*counted.steps.values()), reverse=True)[:12]),
-        boundary=tuple(size for size in _BOUNDARY if size in counted.steps[_INVARIANT]),
+        boundary=counted.boundary,
         split_batches={mode: counted.split(mode) for mode in MODES},
         stack=_stack(last),
         image=last.files.metadata.get("image"),
@@ -242,7 +240,7 @@ def certify(runs: Sequence[Lifetimes], wanted: Iterable[str] = ()) -> Certificat
         known=_known(judged, cells, counted),
         not_covered=(
             *_gone(runs),
-            *_not_covered(counted, cells, wanted, len(runs)),
+            *not_covered(counted, wanted, len(runs), *given),
             *_not_told(judged),
         ),
         runs={run.files.folder.name: str(run.files.metadata.get("fingerprint")) for run in runs},
@@ -382,18 +380,3 @@ def _gone(runs: Sequence[Lifetimes]) -> Iterator[str]:
     for number, run in enumerate(runs, start=1):
         for name in run.files.plan_gone:
             yield f"lifetime {number}: whether it asked what was planned: {name} is missing"
-
-
-def _not_covered(
-    counted: Gathered, cells: Sequence[Counts], wanted: Iterable[str], lifetimes: int
-) -> Iterable[str]:
-    seen = {cell.schedule for cell in cells}
-    if missing := [one for one in wanted if one not in seen]:
-        yield f"schedules: {', '.join(missing)}"
-    if missing := [str(size) for size in _BOUNDARY if size not in counted.steps[_INVARIANT]]:
-        yield f"engine steps of {', '.join(missing)} tokens"
-    if not counted.split(_INVARIANT)[0]:
-        yield "a prompt that is prefilled in pieces"
-    if lifetimes < 2:
-        yield "more than one server lifetime"
-    yield "more than one GPU, other models, other arguments than these"

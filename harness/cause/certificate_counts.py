@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from harness.cause.given import Given
 from harness.records import Closeness, Record
+from harness.vllm_arguments import number_of
 from harness.words import MODES, Asking, Effect, Mode
 
 _INVARIANT = Mode.BATCH_INVARIANT
+_BOUNDARY = (255, 256, 257)
+"""Tokens of a step round which kernels are known to change (vllm#48271)."""
+_GPUS = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+"""What a server with several is given."""
 
 
 class Counts(Struct, frozen=True):
@@ -94,6 +100,37 @@ class Gathered:
         """Batches of a mode with a prompt that was prefilled in pieces, of all that tell it."""
         return sum(self.pieces[mode].values()), len(self.pieces[mode])
 
+    @property
+    def boundary(self) -> tuple[int, ...]:
+        """The sizes of a step round which kernels change, of those that were seen."""
+        return tuple(size for size in _BOUNDARY if size in self.steps[_INVARIANT])
+
     def moved(self, mode: Mode) -> int:
         """Prompts whose text alone is another one in another lifetime or row."""
         return sum(len(texts) > 1 for (of, _), texts in self.alone.items() if of is mode)
+
+
+def not_covered(
+    counted: Gathered, wanted: Iterable[str], lifetimes: int, *given: Mapping[Mode, Given]
+) -> Iterable[str]:
+    """What a certificate's lifetimes do not speak of, each in a few words.
+
+    Args:
+        counted: from their records.
+        wanted: schedules that were to be seen.
+        lifetimes: how many there are.
+        given: what the servers of each logged that they were given.
+    """
+    seen = {schedule for schedule, _, _ in counted.rows}
+    if missing := [one for one in wanted if one not in seen]:
+        yield f"schedules: {', '.join(missing)}"
+    if missing := [str(size) for size in _BOUNDARY if size not in counted.boundary]:
+        yield f"engine steps of {', '.join(missing)} tokens"
+    if not counted.split(_INVARIANT)[0]:
+        yield "a prompt that is prefilled in pieces"
+    if lifetimes < 2:
+        yield "more than one server lifetime"
+    told = [one for modes in given for one in modes.values()]
+    several = any((number_of(one, size) or 1) > 1 for one in told for size in _GPUS)
+    gpus = "another number of GPUs" if several else "more than one GPU"
+    yield f"{gpus}, other models, other arguments than these"

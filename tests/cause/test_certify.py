@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from harness.cause import CertificateVerdict, certify, read_lifetime
+from harness.cause.certificate_counts import Gathered, not_covered
 from harness.cli import main
 from harness.records import RECORDS, iter_records, read_run_files, text_hash
 from harness.report.certificate_page import paste_lines
@@ -242,6 +243,22 @@ def test_entries_of_which_a_run_does_not_tell_enough_are_not_covered(lifetimes, 
     (gap,) = [one for one in certify([bare]).not_covered if "of which nothing can be said" in one]
     assert "feature not known: moe-no-guard" in gap
     assert "nothing can be said" not in " ".join(certify(lifetimes[:1]).not_covered)
+
+
+@pytest.mark.parametrize(
+    ("given", "gpus"),
+    [
+        ({}, "more than one GPU"),
+        ({"tensor_parallel_size": 1}, "more than one GPU"),
+        ({"tensor_parallel_size": 2}, "another number of GPUs"),
+        ({"pipeline_parallel_size": "2"}, "another number of GPUs"),
+        ({"data_parallel_size": 4}, "another number of GPUs"),
+    ],
+)
+def test_servers_of_several_gpus_leave_another_number_uncovered(given, gpus):
+    counted = Gathered()
+    *_, last = not_covered(counted, (), 1, {Mode.STANDARD: {}}, {Mode.BATCH_INVARIANT: given})
+    assert last == f"{gpus}, other models, other arguments than these"
 
 
 def test_another_text_alone_in_another_lifetime_is_no_proof(lifetimes, tmp_path):
