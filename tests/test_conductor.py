@@ -927,7 +927,6 @@ def test_a_finished_ablation_goes_on_where_asking_again_mends_it(
             "choose another --run-id, --fresh for a new run, or move its folder away",
             "choose another --results, or move its folder away",
         ),
-        ("wait for it or choose another --run-id", "wait for it or choose another --results"),
         ("begin a new run (--fresh, or another --run-id)", "begin a new run (another --results)"),
         (
             "rename it back, or go on in the run's own folder: --run-id 'a'",

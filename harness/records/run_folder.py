@@ -74,7 +74,7 @@ class RunFolder:
             raise EnvironmentError_(
                 f"the run folder {path} is in use by process "
                 f"{holder_of(path / '.lock') or 'unknown'}",
-                hint="wait for it or choose another --run-id",
+                hint="wait for it, or write to another folder: --results",
             )
         self._lock = lock
         self.appended = Counter[tuple[str, Mode]]()

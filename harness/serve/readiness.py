@@ -116,7 +116,11 @@ def wait_until_ready(
                 raise _failed(StartupFailed, server, state, what)
             moved = moved if state.stands_still else waited
             if waited - moved > _STILL_S:
-                raise StartupFailed(f"{_who(server)}: {state.detail}", file=server.log_path)
+                raise StartupFailed(
+                    f"{_who(server)} gets no time to work: {state.detail}",
+                    hint="it is ended; `docker events` tells what pauses it; then the same command",
+                    file=server.log_path,
+                )
             asked = asked or pool.submit(_ask, client, began)
             wait([asked], timeout=_TICK_S)
             if asked.done():

@@ -112,7 +112,7 @@ def container_state(inspected: Mapping[str, Any]) -> ServerState:
         return ServerState(running=True)
     if status == "paused":
         own = str(inspected.get("Name", "")).lstrip("/")
-        detail = f"the container is paused: docker unpause {own} lets it go on"
+        detail = f"its container {own} is paused"
         return ServerState(running=True, detail=detail, stands_still=True)
     notes = [f"the container is {status}"]
     exit_code = state.get("ExitCode")
