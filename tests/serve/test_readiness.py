@@ -155,6 +155,18 @@ def test_a_dead_server_is_noticed_while_a_request_hangs(scripted):
     assert time.monotonic() - died_at < 1.0
 
 
+def test_a_server_that_gets_no_time_to_work_is_given_up_and_no_gone_container_is_named_to_go_on(
+    scripted, monkeypatch
+):
+    monkeypatch.setattr("harness.serve.readiness._STILL_S", 0.3)
+    still = ServerState(running=True, detail="its container box is paused", stands_still=True)
+    states = chain([RUNNING] * 3, repeat(still))
+    with pytest.raises(StartupFailed, match="its container box is paused") as caught:
+        wait(scripted(states=lambda: next(states)), refused, timeout_s=20)
+    assert "docker events" in (caught.value.hint or "")
+    assert "unpause" not in str(caught.value) + (caught.value.hint or "")
+
+
 def test_a_failed_start_carries_cause_quote_remedy_and_log_path(scripted):
     log = (LOGS / "vllm-0.20.2-h200-failed-deep_gemm.log").read_text(errors="replace")
     dead = ServerState(running=False, exit_code=1, detail="exit code 1")

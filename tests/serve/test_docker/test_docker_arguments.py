@@ -161,6 +161,12 @@ def test_a_container_that_restarts_does_not_count_as_running():
     assert "restarted 3 times" in state.detail
 
 
+def test_a_paused_container_runs_and_stands_still():
+    state = container_state({"Name": "/box", "State": {"Status": "paused", "Running": True}})
+    assert (state.running, state.stands_still) == (True, True)
+    assert state.detail == "its container box is paused"
+
+
 def test_a_killed_container_names_its_signal_and_the_memory_limit():
     state = container_state({"State": {"Status": "exited", "ExitCode": 137, "OOMKilled": True}})
     assert (state.running, state.exit_code) == (False, 137)
