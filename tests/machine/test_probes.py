@@ -49,6 +49,25 @@ def test_a_cpu_build_counts_as_vllm():
     assert (Versions.read(said).vllm, Versions.read(said).torch) == ("0.32.0", "2.13.0+cpu")
 
 
+def test_what_lends_vllm_its_kernels_is_told(tmp_path, monkeypatch, capsys):
+    for name, version in (
+        ("FlashInfer-Python", "0.6.8"),
+        ("nvidia-nccl-cu13", "2.28.9"),
+        ("x", "1"),
+    ):
+        folder = tmp_path / f"{name}-{version}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+    monkeypatch.syspath_prepend(tmp_path)
+    exec(VERSIONS_SCRIPT, {})
+    packages = json.loads(capsys.readouterr().out)["packages"]
+    assert packages["flashinfer-python"] == "0.6.8"
+    assert packages["nvidia-nccl-cu13"] == "2.28.9"
+    assert "x" not in packages
+
+
 def test_the_script_needs_nothing_but_the_standard_library(capsys):
     exec(VERSIONS_SCRIPT, {})
     assert json.loads(capsys.readouterr().out)["python"] == platform.python_version()
