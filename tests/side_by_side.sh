@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Every test, in six parts side by side, since tests of servers and containers wait for much of
-# their time: those that need neither; of these, the two folders that start the whole harness over
-# stand-ins; two parts of real servers when the CPU engine is installed, where files that ask the
-# same servers stay together; and two parts in containers when there is an image of it. What these
-# five said follows the report of the others.
+# Every test, in seven parts side by side, since tests of servers and containers wait for much of
+# their time: those that need neither; of these, in two parts, the two folders that start the whole
+# harness over stand-ins; two parts of real servers when the CPU engine is installed, where files
+# that ask the same servers stay together; and two parts in containers when there is an image of it.
+# What these six said follows the report of the others.
 set -m # each part is a process group: when this script ends, whatever ends it, nothing of them stays
 python=.venv/bin/python
 neither="not vllm_cpu and not docker"
 whole="tests/cause tests/chaos" # each waits for most of its time, and would be the last to end
+certified=$(ls tests/cause/test_[a-m]*.py)
+clusters="$(ls tests/cause/test_[n-z]*.py) tests/chaos"
 together=$(ls tests/invalid/test_real_*.py tests/test_{identity,schedules,cause,experiments}_end_to_end.py)
 told=$(mktemp -d)
 
@@ -42,7 +44,8 @@ image() { [ -z "$CI" ] || docker/cpu/build.sh; }
 
 {
     bad=0 parts=
-    beside whole marked "$neither" "$whole"
+    beside certified marked "$neither" "$certified"
+    beside clusters marked "$neither" "$clusters"
     renice -n 3 -p $BASHPID >/dev/null # those that start no real server are the longest
     beside image image
     built=$!
