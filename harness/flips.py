@@ -17,6 +17,11 @@ def unscored_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {label}" for label, count in told) or "none"
 
 
+def unresolved(missing: int, answers: int, which: str) -> str | None:
+    """Why labels say little, if so: a word on labels takes a score for half of the answers."""
+    return f"{missing} of {answers} {which}" if 2 * missing > answers else None
+
+
 def flips(
     solo: float | None, solo_label: str | None, batched: float | None, batched_label: str | None
 ) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from harness.analyse.asking_tables import CarriedEndpoint, Counted, EffectPairs
 from harness.analyse.statistics import ALPHA
 from harness.analyse.summary import ClaimStatus, Summary
+from harness.flips import unresolved
 from harness.numbers import p_equals
 from harness.words import MODES, CachePolicy, Effect, Endpoint, Mode
 
@@ -200,13 +201,14 @@ class Ledger:
         return self.unscored()
 
     def unscored(self) -> str | None:
-        """Why these labels say little: a claim on labels takes a score for half of the answers."""
+        """Why these labels say little, if so."""
         if self.endpoint is not Endpoint.LABEL_FLIPS:
             return None
         for mode in MODES:
             missing, rows = sum(self.summary.unscored(mode)[0].values()), self.summary.mode(mode).ok
-            if 2 * missing > rows:
-                return f"{missing} of {rows} solo answers have no score in {mode.words} mode"
+            which = f"solo answers have no score in {mode.words} mode"
+            if reason := unresolved(missing, rows, which):
+                return reason
         return self._scored_otherwise()
 
     def _scored_otherwise(self) -> str | None:

@@ -118,9 +118,11 @@ def headline_clauses(comparison: Comparison | SampleComparison) -> tuple[str, ..
 
 def _mode_clause(mode: ModeComparison) -> str:
     flips, rows, alone = mode.label_flips.prompts, mode.label_flips, mode.solo.prompts
+    texts = mode.text_changes.prompts
     return (
         f"{mode.title}: label flips {flips.a.count} → {flips.b.count} of {flips.a.n} "
-        f"({came_and_went(flips)}), answers changed alone (no batch) {alone.text_changes.count}, "
+        f"({came_and_went(flips)}), texts changed by the batch {texts.a.count} → {texts.b.count} "
+        f"({came_and_went(texts)}), answers changed alone (no batch) {alone.text_changes.count}, "
         f"labels {alone.label_changes.count}, by prompt (label flips by row {rows.a.count} → "
         f"{rows.b.count} of {mode.n})"
     )

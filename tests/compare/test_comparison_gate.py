@@ -121,6 +121,55 @@ def test_a_rate_of_no_rows_does_not_pass(runs):
     assert not any(verdict.ok for verdict in judge(compare_runs(a, b), [], 1.0))
 
 
+ON_LABELS = {"new-label-flips", "label-flips", "solo-label-changes", "batched-label-changes"}
+
+
+def unread(run, rows, *conditions, text="Blub."):
+    for row in run.rows:
+        if row["sample_id"] in {f"s{number}" for number in range(rows)}:
+            for condition in conditions:
+                says(row, condition, text, None)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "broken"),
+    [
+        (("solo", "batched"), ON_LABELS),
+        (("solo",), ON_LABELS - {"batched-label-changes"}),
+        (("batched",), ON_LABELS - {"solo-label-changes"}),
+    ],
+)
+def test_labels_that_nobody_could_read_hold_no_condition(runs, conditions, broken):
+    for run in runs:
+        unread(run, 3, *conditions)  # of four
+    a, b = (read_side(run.write()) for run in runs)
+    verdicts = judge(compare_runs(a, b), list(RUN_CONDITIONS), 1.0)
+    failed = {v.condition.partition(" ")[0] for v in verdicts if not v.ok}
+    assert broken <= failed
+    assert failed <= broken | {"label-flips", "new-label-flips", "max-flip-rate"}
+    assert "max-flip-rate" in failed
+    told = {v.reason.rpartition("; ")[2] for v in verdicts if not v.ok}
+    assert all("3 of 4 answers" in one and "have no score in" in one for one in told), told
+
+
+def test_labels_of_which_half_could_be_read_hold(runs):
+    for run in runs:
+        unread(run, 2, "solo", "batched")
+    assert failing(runs) == set()
+
+
+def test_of_the_base_only_what_is_set_against_it_has_to_be_read(runs):
+    unread(runs[0], 3, "solo", "batched", text="Blab.")
+    assert failing(runs) >= {"solo-label-changes", "batched-label-changes"}
+    assert failing(runs).isdisjoint({"new-label-flips", "label-flips"})
+
+
+def test_a_comparison_of_no_answers_holds_no_condition(runs):
+    for row in runs[1].rows:
+        row.update(status="error", error="timeout")
+    assert failing(runs) >= ON_LABELS | {"new-text-changes", "solo-changes", "batched-changes"}
+
+
 def test_a_reason_names_the_first_places_and_counts_the_rest(runs):
     for number in range(4):
         runs[1].flip(number)

@@ -64,8 +64,10 @@ def test_the_headline_joins_the_stack_to_the_answers():
     assert report().headline == (
         "vllm 0.30.0 → 0.32.0",
         "standard: label flips 2 → 2 of 4 (1 new, 1 gone, 1 stayed), "
+        "texts changed by the batch 2 → 2 (1 new, 1 gone, 1 stayed), "
         "answers changed alone (no batch) 0, labels 0, by prompt (label flips by row 2 → 2 of 4)",
         "batch_invariant: label flips 0 → 0 of 4 (0 new, 0 gone, 0 stayed), "
+        "texts changed by the batch 0 → 0 (0 new, 0 gone, 0 stayed), "
         "answers changed alone (no batch) 1, labels 0, by prompt (label flips by row 0 → 0 of 4)",
     )
 
