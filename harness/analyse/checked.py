@@ -1,7 +1,7 @@
 """What a check of a run is: a function of what is `Checked` that says its status and why."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -68,6 +68,21 @@ class Checked:
         if name not in self._facts and (log := self.log_of(start)) is not None:
             self._facts[name] = read_facts(log)
         return self._facts.get(name)
+
+    @property
+    def device_kinds(self) -> set[str]:
+        """``cuda`` or ``cpu``, as metadata.json and each start that answered tell it."""
+        told = {self.files.device_kind}
+        for startup in self.files.startups:
+            told |= {self.device_of(start) for _, start in startup.answering()}
+        return {kind for kind in told if kind is not None}
+
+    def device_of(self, start: Start) -> str | None:
+        """What a start answered on, by its evidence or what its engine logged."""
+        read = self.facts_of(start)
+        engine = object_in(asdict(read) if read is not None else start.facts, "engine")
+        kind = start.evidence.device or engine.get("device_config")
+        return None if kind is None else str(kind)
 
     def tells_process(self, start: Start) -> bool:
         """Whether a run of this form must tell the process of ``/metrics``, which it read."""

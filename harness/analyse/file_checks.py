@@ -198,6 +198,8 @@ def _settings_as_served(run: Checked) -> Outcome:
         run.files.device_name,
         [g.get("name") for g in run.files.metadata.get("gpus") or ()],
     )
+    if run.files.made_by_the_harness and run.files.device_kind is None and run.device_kinds:
+        bad.append(f"no device in metadata.json, {', '.join(sorted(run.device_kinds))} as served")
     if run.files.device_kind == "cuda" and gpus and device not in (None, *gpus):
         bad.append(f"device {device}, and the machine had {', '.join(map(str, gpus))}")
     if bad:
@@ -224,7 +226,7 @@ def _otherwise(run: Checked, of: Startup, start: Start) -> Iterator[str]:
     served = start.server
     pairs: list[tuple[str, Any, Any]] = [
         ("backend", spec.get("backend"), served.get("backend")),
-        ("device", run.files.device_kind, evidence.device or engine.get("device_config")),
+        ("device", run.files.device_kind, run.device_of(start)),
         ("vLLM", _plain(release), _plain(evidence.vllm_version or facts.get("vllm_version"))),
         ("mode", of.mode, served.get("mode")),
         ("model", of.model, served.get("model")),

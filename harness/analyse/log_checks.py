@@ -16,17 +16,16 @@ import numpy as np
 
 from harness.analyse.checked import Checked, Look, Outcome, at, check, failed, not_checked, ok
 from harness.analyse.cut_logs import empties_its_cache, least_told, steps_of
+from harness.analyse.left_out import left_out
 from harness.analyse.logged_steps import LoggedSteps
 from harness.prove import ServerFacts
-from harness.records import FINISHED, NEAR_S, Start, Startup, object_in
+from harness.records import NEAR_S, Start, Startup, object_in
 from harness.vllm_arguments import read_arguments
 from harness.words import MODES, BackendName, DispatchMode, Mode, without_nonce
 
 OF_LOGS: dict[str, Look] = {}
 _EQUAL_OF_NEAR = 20
 _FEW = 3
-_TRIES = 2
-"""How often a warm-up request may have been sent: its retries are told nowhere."""
 _ZONES_S = 900.0
 """Local times differ from UTC by a multiple of this; a log's stamps name neither year nor zone."""
 _FIRST_WORDS_S = 120.0
@@ -70,7 +69,7 @@ def _asked_as_logged(run: Checked) -> Outcome:
             bad.append(f"{model} {mode}, start {number}: {told} told, {log.prefills} in the log")
     if bad:
         return failed("records tell of more requests than the log of their server: ", bad)
-    if bad := list(_left_out(run)):
+    if bad := list(left_out(run)):
         return failed("what was asked is not all there; rows were left out: ", bad)
     if not seen:
         return not_checked("no log at hand shows the engine's steps of an asking")
@@ -101,84 +100,6 @@ def _schedules_as_logged(run: Checked) -> Outcome:
     if bad := bad or _not_wide(run) or _not_staggered(run):
         return failed("sent otherwise than the records tell: ", bad)
     return ok(f"{len(logs)} logs show what was sent, and how")
-
-
-def _left_out(run: Checked) -> Iterator[str]:
-    """Servers that answered more than their records tell: rows were left out afterwards."""
-    servers, spec = run.records.checks.footprints.sent, run.files.spec
-    tries = _TRIES * (object_in(spec, "controls").get("warmup_requests") or 0)
-    if not servers:
-        yield from _all_gone(run)
-    known = servers and spec and not (run.records.of_schema_1 or run.pairing.duplicates)
-    for startup in run.files.startups if known else ():
-        starts = [start for _, start in startup.answering()]
-        logs = [steps_of(log) for start in starts if (log := run.log_of(start)) is not None]
-        if len(logs) < len(starts) or startup.mode not in set(MODES):
-            continue
-        told, room = servers[startup.model, startup.mode].total(), _unfinished(run, startup)
-        warm = tries * len(starts)
-        untold = (
-            (sum(map(_finished, starts)) - told.prompts - room, "answers more are counted by it"),
-            (
-                sum(log.asked for log in logs) - told.requests - room - warm,
-                "answers more it logged",
-            ),
-            (sum(map(_given_up, starts)) - told.again - room, "answers more it gave up"),
-        )
-        yield from (f"{startup.file}: {n} {what} than records tell" for n, what in untold if n > 0)
-        for number, start in startup.answering():
-            least, counted = (
-                least_told(run, startup.model, startup.mode, number).prompts,
-                _finished(start),
-            )
-            if 0 < counted < least:
-                yield f"{startup.file}: start {number} finished {counted} answers, {least} are told"
-
-
-def _all_gone(run: Checked) -> Iterator[str]:
-    """Servers that gave records, where no record is left of any."""
-    gave = {
-        startup.file: sum(start.records or 0 for _, start in startup.answering())
-        for startup in run.files.startups
-    }
-    if sum(gave.values()) > _not_counted(run):
-        for file, number in gave.items():
-            if number:
-                yield f"{file}: {number} records it gave, and none is there"
-
-
-def _not_counted(run: Checked) -> int:
-    """Lines that were set aside, and damaged ones that are still to be: each was asked for."""
-    return len(run.records.problems) + sum(1 for _ in run.files.lines_set_aside())
-
-
-def _finished(start: Start) -> int:
-    """Answers that a server finished after the warm-up, by its counters; 0 if not told."""
-    return sum(n for name, n in _ended(start).items() if name in FINISHED)
-
-
-def _given_up(start: Start) -> int:
-    """Answers that a server gave up; requests that a client left are among them."""
-    return sum(_ended(start)[name] for name in ("abort", "error"))
-
-
-def _ended(start: Start) -> Counter[str]:
-    told = object_in(start.metrics, "finished")
-    return Counter({name: int(n) for name, n in told.items() if isinstance(n, int | float)})
-
-
-def _unfinished(run: Checked, startup: Startup) -> int:
-    """Requests that may lie behind records that count for nothing, and starts that were ended."""
-    column, mode = run.records.column, list(MODES).index(Mode(startup.mode))
-    models = run.records.candidates["model"].to_numpy()[column("key")]
-    mine = (models == startup.model) & (column("mode") == mode)
-    ended = sum(bool(start.error) or not start.ended_at for _, start in startup.answering())
-    again = int((mine & ~column("ok")).sum()) + _not_counted(run)
-    tries = object_in(run.files.spec, "request").get("max_attempts") or 1
-    ways = run.records.candidates["dispatch_mode"].nunique()
-    largest = int(run.records.candidates["batch_size"].max())
-    each = largest * (3 + 2 * ways)
-    return each * (ended + tries * again)
 
 
 @check(OF_LOGS)
@@ -263,9 +184,9 @@ def _not_wide(run: Checked) -> list[str]:
 
 
 def _not_staggered(run: Checked) -> list[str]:
-    """Servers on a GPU whose staggered batches, most of them, came sooner than they were sent."""
+    """Servers on no CPU whose staggered batches, most of them, came sooner than they were sent."""
     stagger = float(object_in(run.files.spec, "controls").get("stagger_ms") or 0)
-    known = stagger and run.files.device_kind == "cuda"
+    known = stagger and run.device_kinds != {"cpu"}
     alone, tokens = (run.records.column(name) for name in ("solo_latency", "compared_tokens"))
     if not known or not (of := (alone > 0) & (tokens > 0)).any():
         return []

@@ -14,6 +14,8 @@ from harness.records import BoolArray, Footprint
 _ASKED = re.compile(r'"POST /v1/(?:chat/)?completions HTTP/[\d.]+" 200\b')
 _PAUSED = re.compile(r'"POST /pause\?mode=keep HTTP/[\d.]+" 200\b')
 _RESET = re.compile(r'"POST /reset_prefix_cache\S* HTTP/[\d.]+" 200\b')
+_DIGITS = 3
+"""Requests that warm a server up are numbered, so that a later one may have more tokens."""
 _SLOWER, _LATE = 3.0, 3
 """How much longer than a server needs alone a step may take, and how many requests may be late."""
 _PROMPT_TOKENS = 100
@@ -29,6 +31,7 @@ class LoggedSteps:
         asked: requests for completions that the log says were answered; 0 where it shows none.
         paused: how often the server was paused for a gated batch.
         resets: how often its prefix cache was emptied.
+        alike_at_first: requests that begin it, each alone, and none longer than the first.
     """
 
     def __init__(self, log: str) -> None:
@@ -41,6 +44,9 @@ class LoggedSteps:
         self.count, self.prefills = len(steps), int(begun.sum())
         seen = (len(sign.findall(log)) for sign in (_ASKED, _PAUSED, _RESET))
         self.asked, self.paused, self.resets = seen
+        at = np.flatnonzero(begun)
+        other = (begun[at] > 1) | (decoding[at] > 0) | (prompt[at] > prompt[at[:1]] + _DIGITS)
+        self.alike_at_first = int(other.argmax()) if other.any() else len(at)
         decodes, mixed = decoding > 0, (decoding > 0) & (begun > 0)
         shared = decodes & (decoding + begun > 1)
         columns = [begun, prompt, decoded, decodes, shared, mixed]

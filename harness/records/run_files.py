@@ -53,7 +53,7 @@ ASKED_ANEW = (
 NEVER_ANEW = "no command makes it anew: put back a copy that is whole, or start a new run (--fresh)"
 """What is to be done where the file that tells of a run is damaged or gone."""
 _JUDGED = (
-    *(RECORDS, METADATA, CANDIDATES, SUPERSEDED, PROMPT_HASHES),
+    *(RECORDS, METADATA, CANDIDATES, SUPERSEDED, TORN, PROMPT_HASHES),
     *(f"{backend}_*.log*" for backend in BackendName),
 )
 

@@ -27,7 +27,7 @@ from stand_in_run import (
 from stand_in_server import judged, log_of, proof_of
 from stand_in_steps import without_steps
 
-from harness.records import plan_seal, record_id
+from harness.records import plan_seal, record_id, sealed
 
 Plant = Callable[[StandIn, Random], None]
 
@@ -94,6 +94,15 @@ def hide_the_plan(run: StandIn) -> None:
     run.metadata["sessions"] = []
     run.metadata["resolved_spec"]["expect"] = {}
     run.metadata["candidates"] = {}
+
+
+def forget(run: StandIn) -> None:
+    """As if each start had given no more records than are there."""
+    for startup in run.startups.values():
+        for number, start in enumerate(startup["attempts"], start=1):
+            rows = run.of(startup["mode"], startup["model"])
+            there = sum(row["start"] == number for row in rows)
+            start["records"] = min(start["records"], there)
 
 
 def keep_candidates(run: StandIn) -> None:
@@ -732,6 +741,7 @@ def companions_that_a_batch_broke(run, rng):
     mode = rng.choice(MODES)
     gone = set(rng.sample(sorted(own), len(own) - 2))
     run.rows = [r for r in run.rows if f"{r['task_name']}/{r['sample_id']}" not in gone]
+    forget(run)
     keep_candidates(run)
     for row in run.of(mode):
         for one in row["companions"]:
@@ -775,6 +785,7 @@ def companion_answered_in_two_ways_and_never_alone(run, rng):
     one = rng.choice(row["companions"])
     sample = one["key"].partition("/")[2]
     run.rows = [r for r in run.rows if r["sample_id"] != sample]
+    forget(run)
     keep_candidates(run)
     mates = [r for r in run.of("batch_invariant") if one["key"] in r["group"]]
     mate = rng.choice(mates)
@@ -997,6 +1008,12 @@ def metadata_of_another_backend(run, rng):
 
 
 @cause("settings_as_served")
+def device_taken_out_of_metadata(run, rng):
+    run.metadata["device"] = rng.choice([None, {}, {"kind": None, "name": f"GPU {rng.random()}"}])
+    run.metadata["note"] = rng.random()
+
+
+@cause("settings_as_served")
 def metadata_of_another_device(run, rng):
     run.metadata["device"]["kind"] = rng.choice(["cpu", "rocm", "tpu", "xpu"])
     run.metadata["note"] = rng.random()
@@ -1182,8 +1199,9 @@ def fewer_requests_sent_than_records_tell(run, rng):
 
 
 def _leave_out(run: StandIn, names: set[str]) -> None:
-    """As if these prompts had never been asked, in all but the logs."""
+    """As if these prompts had never been asked, in all but logs and counters."""
     run.log_steps()
+    run.count_answers()
     run.steps_kept = True
     gone = [row for row in run.rows if row["sample_id"] in names]
     run.rows = [row for row in run.rows if row not in gone]
@@ -1194,16 +1212,57 @@ def _leave_out(run: StandIn, names: set[str]) -> None:
     keep_candidates(run)
 
 
+def few(run: StandIn, rng: Random) -> set[str]:
+    """One to three of the prompts."""
+    names = [row["sample_id"] for row in run.of("standard")]
+    return {*rng.sample(names, rng.randint(1, 3))}
+
+
 @cause("asked_as_logged")
 def rows_left_out_after_they_were_asked(run: StandIn, rng: Random) -> None:
-    names = [row["sample_id"] for row in run.of("standard")]
-    _leave_out(run, {*rng.sample(names, rng.randint(1, 3))})
+    _leave_out(run, few(run, rng))
 
 
 @cause("asked_as_logged", size=8, prompts=16)
 def schedule_left_out_after_it_convicted(run: StandIn, rng: Random) -> None:
     way = rng.choice(sorted({row["dispatch_mode"] for row in run.rows} - {"gated"}))
     _leave_out(run, {row["sample_id"] for row in run.rows if row["dispatch_mode"] == way})
+
+
+@cause("asked_as_logged")
+def rows_left_out_behind_half_a_line(run: StandIn, rng: Random) -> None:
+    _leave_out(run, few(run, rng))
+    run.logs["vllm_records.torn"] = b'{"schema_version": 3, "mo' + bytes(rng.randint(1, 9))
+
+
+@cause("asked_as_logged")
+def rows_left_out_behind_a_line_of_the_other_mode(run: StandIn, rng: Random) -> None:
+    aside = rng.choice(run.of("standard"))
+    _leave_out(run, few(run, rng))
+    run.logs["superseded_records.jsonl"] = f"{json.dumps(sealed(aside))}\n".encode()
+
+
+@cause("asked_as_logged")
+def rows_left_out_that_a_start_says_it_gave(run: StandIn, rng: Random) -> None:
+    gone = few(run, rng)
+    run.rows = [row for row in run.rows if row["sample_id"] not in gone]
+    keep_candidates(run)
+
+
+@cause("asked_as_logged")
+def rows_left_out_as_if_they_had_warmed_the_server_up(run: StandIn, rng: Random) -> None:
+    _leave_out(run, few(run, rng))
+    run.metadata["resolved_spec"]["controls"]["warmup_requests"] = rng.randint(100, 999)
+    for start in run.starts():
+        start["metrics"]["finished"] = {"stop": 0.0}
+        start["error"] = None
+    run.count_answers(anew=True)
+
+
+@cause("asked_as_logged")
+def counters_of_answers_taken_out(run: StandIn, rng: Random) -> None:
+    for start in run.starts(rng.choice(MODES)):
+        start["metrics"]["finished"] = rng.choice([None, {}, [rng.random()], rng.random()])
 
 
 @cause("asked_as_logged", lifetimes=2)
@@ -1536,11 +1595,8 @@ def seal_of_the_plan_taken_out(run, rng):
 
 @cause("plan_made_again")
 def settings_edited_and_sealed_again(run, rng):
-    edit = rng.choice(["attempts", "memory", "warm-up"])
-    if edit == "attempts":
+    if rng.random() < 0.5:
         _settings(run)["request"]["max_attempts"] = rng.randint(5, 99)
-    elif edit == "warm-up":
-        _settings(run)["controls"]["warmup_requests"] = rng.randint(2, 99)
     else:
         _settings(run)["server"]["gpu_memory_utilization"] = rng.random()
     run.metadata["plan_sha256"] = plan_seal(run.metadata)
@@ -1573,6 +1629,7 @@ def prompts_in_another_order_than_planned(run, rng):
 def candidate_left_out_of_everything_that_is_not_hashed(run, rng):
     row = rng.choice(run.rows)
     run.rows = [one for one in run.rows if one["sample_id"] != row["sample_id"]]
+    forget(run)
     keep_candidates(run)
     run.metadata["plan_sha256"] = plan_seal(run.metadata)
 
@@ -1709,6 +1766,7 @@ def duplicate_record(run, rng):
 @cause("every_candidate_in_both_modes")
 def record_missing_in_one_mode(run, rng):
     run.rows.remove(rng.choice(run.rows))
+    forget(run)
     hide_the_plan(run)
 
 
@@ -1724,6 +1782,7 @@ def candidate_missing_and_the_expectation_lowered(run, rng):
 def candidates_left_out_of_records_and_list(run, rng):
     gone = {row["sample_id"] for row in some(rng, run.of("standard")[:9])}
     run.rows = [row for row in run.rows if row["sample_id"] not in gone]
+    forget(run)
     run.candidates = [row for row in run.candidates if row["sample_id"] not in gone]
     run.metadata |= {"planned_records": len(run.rows), "candidates": {}}
 
@@ -1739,6 +1798,7 @@ def mode_missing(run, rng):
     mode = rng.choice(MODES)
     run.rows = run.of(mode)
     rng.shuffle(run.rows)
+    forget(run)
     hide_the_plan(run)
 
 

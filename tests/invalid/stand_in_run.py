@@ -20,7 +20,7 @@ from typing import Any
 
 from sealing import seal
 from stand_in_server import VERSION, judged, log_of, proof_of
-from stand_in_steps import served, without_steps
+from stand_in_steps import answered, served, without_steps
 
 from harness.flips import flips
 from harness.records import SIDE_SCHEMA, fingerprint, made_again, plan_seal, record_id, sealed
@@ -98,6 +98,7 @@ class StandIn:
         folder.mkdir(parents=True)
         if not self.steps_kept:
             self.log_steps()
+        self.count_answers()
         lines = "".join(json.dumps(sealed(row)) + "\n" for row in self.rows)
         (folder / "vllm_records.jsonl").write_text(lines + self.tail)
         seal(folder / "metadata.json", self.metadata)
@@ -139,6 +140,17 @@ class StandIn:
                 text = without_steps(log.decode()) + served(mine, emptied=emptied)
                 self.logs[start["log"]] = text.encode()
                 start["log_sha256"] = digest(text)
+
+    def count_answers(self, *, anew: bool = False) -> None:
+        """Have each start that ended well count the answers of its rows, where none are counted."""
+        for startup in self.startups.values():
+            rows = [row for row in self.of(startup["mode"], startup["model"]) if row["solo"]]
+            for number, start in enumerate(startup["attempts"], start=1):
+                if start["ended_at"] and not start["error"]:
+                    mine = [row for row in rows if (row["start"] or 1) == number]
+                    counted = {"stop": float(answered(mine)), "length": 0.0}
+                    if anew or "finished" not in start["metrics"]:
+                        start["metrics"]["finished"] = counted
 
     def of(self, mode: str, model: str | None = None) -> list[Row]:
         """The rows of a mode, and of a model."""

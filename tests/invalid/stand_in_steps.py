@@ -44,6 +44,18 @@ def served(rows: list[Row], *, emptied: bool = False) -> str:
     return "".join(f"{line}\n" for line in [*lines, _line(more, 0, 0, 0)])
 
 
+def answered(rows: list[Row]) -> int:
+    """How many answers a server gave for these rows: alone for each prompt, and to each batch."""
+    given: dict[tuple[str, ...], int] = {}
+    for row in rows:
+        for name, _ in _asked(row):
+            if name in ("B", "B2"):
+                given[name, row["dispatch_mode"], str(row["group"])] = row["batch_size"]
+            else:
+                given[name, row["task_name"], row["sample_id"]] = 1
+    return sum(given.values())
+
+
 def without_steps(log: str) -> str:
     """A log up to where it serves."""
     return log.partition("startup complete.\n")[0] + "startup complete.\n"
