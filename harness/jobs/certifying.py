@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 
 import msgspec
@@ -17,18 +17,20 @@ from harness.errors import GateFailed, UsageError, nearest, shown
 from harness.jobs import Done
 from harness.jobs.runs import conducted
 from harness.jobs.together import at_once
-from harness.records import RunFiles, new_run_id
+from harness.records import RunFiles, iter_records, new_run_id
 from harness.report import certificate_document, write_document
 from harness.settings import Expect, LoadedSpec, RunSpec
 from harness.tasks import Population
 from harness.vllm_arguments import number_of, read_arguments
-from harness.words import MODES, Asking, BackendName, DispatchMode
+from harness.words import MODES, Asking, BackendName, DispatchMode, without_nonce
 
 _SLOTS = "max_num_seqs"
 _BUDGET = "--max-num-batched-tokens"
 _STEPS = (None, 256, 257, 255)
 """Tokens of a step, a lifetime each: the server's own, then round where kernels change."""
 _FORMATS = ("md", "json", "html")
+_FEW, _EQUAL_OF_ALL = 3, 20
+"""From so many answers on, one in so many cannot have taken as long as another's by chance."""
 _NUMBER = re.compile(r"-(\d+)(?:-\d{8}_\d{6}[-\d]*)?$")
 """Which lifetime of its command a run is, at the end of its name."""
 
@@ -92,14 +94,7 @@ def certified(runs: Sequence[Path], schedules: Sequence[DispatchMode], out: Path
         UsageError: one is no concluded run, or is given twice.
     """
     read = sorted(map(read_lifetime, runs), key=_place)
-    seen = dict[str, Path]()
-    for one in read:
-        run = one.files.folder
-        for mark in _marks(one.files):
-            if mark in seen:
-                what = f"the run {one.files.run_id} is given twice: {seen[mark]} has its servers"
-                raise UsageError(what, file=run, hint="each lifetime is a run of its own")
-        seen |= dict.fromkeys(_marks(one.files), run)
+    _insist_each_once([one.files for one in read])
     certificate = certify(read, map(str, schedules))
     name = read[0].files.folder.name
     lines = [certificate.sentence, *_remarks(certificate)]
@@ -125,10 +120,40 @@ def _place(run: Lifetimes) -> tuple[str, int, str, str]:
     )
 
 
+def _insist_each_once(runs: Sequence[RunFiles]) -> None:
+    """No lifetime is counted twice, under whatever name."""
+    hint = "each lifetime is a run of its own"
+    seen = dict[str, Path]()
+    for files in runs:
+        for mark in _marks(files):
+            if mark in seen:
+                what = f"the run {files.run_id} is given twice: {seen[mark]} has its servers"
+                raise UsageError(what, file=files.folder, hint=hint)
+        seen |= dict.fromkeys(_marks(files), files.folder)
+    took = [_times(files) for files in runs] if len(runs) > 1 else []
+    for (one, its), (other, own) in combinations(zip(runs, took, strict=False), 2):
+        same = sum(own.get(key) == seconds for key, seconds in its.items())
+        if same >= _FEW and same * _EQUAL_OF_ALL > len(its):
+            what = f"{same} of its {len(own)} answers took as long as those of {one.folder}"
+            raise UsageError(f"{what}, to the microsecond", file=other.folder, hint=hint)
+
+
 def _marks(files: RunFiles) -> set[str]:
-    """What only one run has: its id, and the logs that its servers wrote."""
-    logs = {start.log_sha256 for one in files.startups for _, start in one.answering()}
-    return {str(files.run_id or files.folder.resolve()), *filter(None, logs)}
+    """What only one run has: its id, its servers' logs, and the names that they served."""
+    starts = [start for one in files.startups for _, start in one.answering()]
+    served = {str(start.server.get("served_model_name")) for start in starts}
+    own = {name for name in served if without_nonce(name) != name}
+    logs = {start.log_sha256 for start in starts}
+    return {str(files.run_id or files.folder.resolve()), *filter(None, logs), *own}
+
+
+def _times(files: RunFiles) -> dict[tuple[str | int, ...], float]:
+    """How long the first answer alone to each prompt of a mode took, in seconds, where told."""
+    took = dict[tuple[str | int, ...], float]()
+    for _, one in iter_records(files.records_path):
+        if one.solo is not None and one.solo.latency_s:  # rows of a prompt share it
+            took.setdefault((one.mode, one.model, one.task_name, one.sample_id), one.solo.latency_s)
+    return took
 
 
 def rows_of(asked: Asked) -> conduct.CandidateSource:

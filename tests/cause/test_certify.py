@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 import pytest
+from sealing import edit, seal
 
 from harness.cause import CertificateVerdict, certify, read_lifetime
 from harness.cause.certificate_counts import Gathered, not_covered
 from harness.cli import main
-from harness.records import RECORDS, iter_records, read_run_files, text_hash
+from harness.records import RECORDS, iter_records, read_run_files, sealed, text_hash
 from harness.report.certificate_page import paste_lines
 from harness.words import DispatchMode, Mode
 
@@ -492,6 +495,31 @@ def test_a_copy_under_another_name_is_the_same_lifetime(tmp_path, capsys):
         main(["certify", "--of", str(TRITON), "--of", str(run)])
     assert ended.value.code == 2
     assert "is given twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("served_anew", "told"), [(False, "is given twice"), (True, "to the microsecond")]
+)
+def test_nor_does_a_log_with_a_line_more_make_it_another(tmp_path, capsys, served_anew, told):
+    run = tmp_path / "run"
+    shutil.copytree(TRITON, run)
+    edit(run / META, lambda metadata: metadata.update(run_id="run"))
+    rows = [json.loads(line) for line in (run / "vllm_records.jsonl").read_text().splitlines()]
+    lines = (json.dumps(sealed(row | {"run_id": "run"})) for row in rows)
+    (run / "vllm_records.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    for path in run.glob("startup_*.json"):
+        (start,) = json.loads(path.read_text())["attempts"]
+        name, log = start["server"]["served_model_name"], run / f"{start['log']}.gz"
+        another = name[:-1] + "0x"[name[-1] == "0"] if served_anew else name
+        text = gzip.decompress(log.read_bytes()).decode().replace(name, another) + "\n"
+        log.write_bytes(gzip.compress(text.encode()))
+        told_anew = path.read_text().replace(name, another)
+        told_anew = told_anew.replace(start["log_sha256"], sha256(text.encode()).hexdigest())
+        seal(path, {k: v for k, v in json.loads(told_anew).items() if k != "sum"})
+    with pytest.raises(SystemExit) as ended:
+        main(["certify", "--of", str(TRITON), "--of", str(run)])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
