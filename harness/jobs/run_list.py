@@ -13,7 +13,7 @@ from harness.hostile import visible
 from harness.jobs import Done
 from harness.jobs.experiment_runs import ROWS
 from harness.jobs.run_numbers import numbers_of, reports
-from harness.numbers import NONE
+from harness.numbers import NONE, count_of
 from harness.records import METADATA, RECORDS, RunFiles, read_run_files
 from harness.report import Change
 
@@ -126,14 +126,16 @@ def shown(run: Path, number: int | None) -> Done:
     summary, validation = numbers_of(run)
     changes = report.changes_of(run)
     if number is None:
-        files = read_run_files(run)
+        files, examples = read_run_files(run), report.first_changes(run)
         screen = report.screen_lines(
             summary,
-            report.first_changes(run),
+            examples,
             state=state_of(files, validation),
             measured=report.measured_on(summary, files),
         )
-        more = f"{len(changes)} changes: harness show {run} --flip 1" if changes else ""
+        total = count_of(len(changes), "change")
+        one = f"harness show {run} --flip {examples[0].number if examples else 1}"
+        more = f"{total}; one of them whole, by its number: {one}" if changes else ""
         return Done([*screen, *filter(None, [more])])
     if number > len(changes):
         hint = f"--flip takes 1 to {len(changes)}" if changes else "no answer of this run changed"
