@@ -3,8 +3,11 @@
 import csv
 import io
 import json
+import shlex
+from collections.abc import Container, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from harness.candidates import Candidate
@@ -22,6 +25,10 @@ _ABOUT = {
     "demo": "a small real model on this machine's CPU; on a GPU: controlled",
     "controlled": "NVIDIA GPU and Docker, every confound pinned; without a GPU: demo",
 }
+_OF_A_SCAN = frozenset(
+    ("--batch-sizes", "--select", "--out", "-o", "--gpu-price", "--run-id", "--candidates")
+)
+_BARE_OF_A_SCAN = frozenset(("--include-cache", "--both-modes", "--fresh", "--quiet", "-q"))
 _BATCH = 4
 _WAY = DispatchMode.SYNCHRONIZED
 
@@ -66,6 +73,30 @@ def begin(folder: Path, profile: str) -> Done:
 def scan_of(spec: object) -> str:
     """The command that makes candidates of a population: of the prompts whose text changes."""
     return f"harness scan -c {spec} --select text_change --out my.csv"
+
+
+def said_of_the_run(words: Sequence[str], valued: Container[str], bare: Container[str] = ()) -> str:
+    """Of the words behind a verb those that say what is run, as a shell takes them.
+
+    Args:
+        valued: the verb's own flags with a value, which say nothing of the run.
+        bare: its own words without one.
+    """
+    kept, left = list[str](), iter(words)
+    for word in left:
+        name, given, value = word.partition("=")
+        if name in valued:
+            if not given:
+                next(left, None)
+        elif word not in bare:
+            kept += (name, value) if given and name.startswith("--") else (word,)
+    return shlex.join(kept)
+
+
+def run_after_scan(words: Sequence[str], candidates: object) -> str:
+    """The command that asks what a scan found, with all that the scan was told of the run."""
+    said = said_of_the_run(words, _OF_A_SCAN, _BARE_OF_A_SCAN)
+    return " ".join(filter(None, ("harness run", said, f"--candidates {quote(str(candidates))}")))
 
 
 def schema(of: str) -> Done:
