@@ -13,11 +13,13 @@ from harness.hostile import visible
 from harness.jobs import Done
 from harness.jobs.experiment_runs import ROWS
 from harness.jobs.run_numbers import numbers_of, reports
+from harness.locks import LOCK, is_held
 from harness.numbers import NONE, count_of
 from harness.records import METADATA, RECORDS, RunFiles, read_run_files
 from harness.report import Change
 
 _NO_RUN = "no run yet: `harness run`, or `harness demo` on any machine, makes one"
+_FILES = (".jsonl", ".json", ".csv")
 _USUAL = Path("results")
 _EARLIER = {RunState.COUNTS: "counted", RunState.DOES_NOT_COUNT: "did not count"}
 _HEADS = ("run", "state", "records", "device", "vLLM")
@@ -59,15 +61,19 @@ def place_of(run: Path, results: Path) -> Path:
     """Where a run lies that is named by its path, or as `listed` names those of ``results``.
 
     Raises:
-        UsageError: there is none, and one of a name like it.
+        UsageError: there is none, and the name is like one, or names no file.
     """
     if run.is_file() or any((run / name).exists() for name in (RECORDS, METADATA)):
         return run
     if (named := results / run).is_dir() and not run.is_absolute():
         return named
     if not run.exists():
-        names = [str(path.parent.relative_to(results)) for path in results.glob(f"**/{METADATA}")]
-        if like := nearest(run, names):
+        there = sorted(results.glob(f"**/{METADATA}"), key=lambda path: path.stat().st_mtime_ns)
+        names = [str(path.parent.relative_to(results)) for path in there]
+        like = nearest(run, names)
+        if len(run.parts) == 1 and run.suffix not in _FILES and names:
+            like = like or f"the newest is '{names[-1]}';"
+        if like:
             hint = f"{like} `harness runs` lists those of {results}"
             raise UsageError("no such run", file=run, hint=hint)
     return run
@@ -90,7 +96,11 @@ def _row(told: Path, results: Path) -> dict[str, str]:
     state = "unreadable"
     with suppress(HarnessError):
         files = read_run_files(folder)
-        state = "rows" if experiment and there else _state(files)
+        state = _state(files)
+        if state is RunState.UNFINISHED and is_held(folder / LOCK):
+            state = "running"
+        elif experiment and there:
+            state = "rows"
     planned = None if experiment else files.planned_records
     device, version = files.device_name or files.device_kind, files.versions.get("vllm")
     cells = (
@@ -160,5 +170,6 @@ def opened(run: Path) -> Done:
     """The report, drawn of what is there now, in the browser where there is one."""
     page = read_run_files(run).folder / "report.html"
     deque(reports(run, "html", None), maxlen=0)
-    webbrowser.open(page.resolve().as_uri())
-    return Done([page])
+    opens = webbrowser.open(page.resolve().as_uri())
+    unseen = "no browser could be started here: open the file in yours, or copy it to where one is"
+    return Done([page], remarks=[] if opens else [unseen])
