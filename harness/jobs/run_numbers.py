@@ -21,7 +21,7 @@ from harness.analyse import (
     validate_run,
     with_judged,
 )
-from harness.errors import EnvironmentError_, GateFailed, UsageError
+from harness.errors import EnvironmentError_, GateFailed, UsageError, nearest
 from harness.files import append_text, write_json
 from harness.findings import Status
 from harness.jobs import Done, Remark
@@ -49,7 +49,7 @@ def report_formats(text: str, known: Iterable[str]) -> list[str]:
     names = named(text)
     unknown = [name for name in names if name not in known]
     if unknown or not names:
-        hint = f"known: {', '.join(known)}"
+        hint = nearest(next(iter(unknown), ""), known, "known")
         raise UsageError(f"no report format '{', '.join(unknown)}'", hint=hint)
     return names
 
@@ -115,9 +115,10 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
     """
     try:
         required = None if modes is None else [Mode(name) for name in named(modes)]
-    except ValueError as error:
-        hint = f"known modes: {', '.join(Mode)}"
-        raise UsageError(f"--require-modes: {error}", hint=hint) from None
+    except ValueError:
+        wrong = next(name for name in named(modes or "") if name not in tuple(Mode))
+        hint = nearest(wrong, Mode, "known modes")
+        raise UsageError(f"--require-modes: no mode '{wrong}'", hint=hint) from None
     target = _folder_of_numbers(run) / VALIDATION
     found = validate_run(run, require_modes=required, expected_rows_per_mode=rows_per_mode)
     files = read_run_files(run)

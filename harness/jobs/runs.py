@@ -9,7 +9,7 @@ from typing import Any
 from harness import conduct, records
 from harness.analyse import state_of
 from harness.candidates import Candidate
-from harness.errors import UsageError, shown
+from harness.errors import UsageError, nearest, shown
 from harness.hostile import visible
 from harness.jobs import Done
 from harness.jobs.power import cost_line, power_lines
@@ -270,7 +270,8 @@ def scan(
         RunError: as `harness.conduct.run`.
     """
     if select not in records.SELECTIONS:
-        raise UsageError(f"--select: '{select}' is not one of {', '.join(records.SELECTIONS)}")
+        hint = nearest(select, records.SELECTIONS, "known")
+        raise UsageError(f"--select: unknown rule '{select}'", hint=hint)
     modes = loaded.spec.modes[: None if both_modes else 1]
     changes: dict[str, Any] = {"modes": modes, "expect": Expect()}
     changes |= {"limit": FIRST_TRY} if loaded.first_try else {}

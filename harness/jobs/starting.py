@@ -11,7 +11,7 @@ from shlex import quote
 from typing import Any
 
 from harness.candidates import Candidate
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.families import FAMILIES
 from harness.files import write_new
 from harness.jobs import Done
@@ -40,7 +40,8 @@ def begin(folder: Path, profile: str) -> Done:
         UsageError: no such profile, or a file is there already.
     """
     if profile not in profile_names():
-        raise UsageError(f"no profile '{profile}'", hint=f"known: {', '.join(profile_names())}")
+        hint = nearest(profile, profile_names(), "known")
+        raise UsageError(f"no profile '{profile}'", hint=hint)
     model = load_spec(profile).spec.models[0].name
     starter = files("harness.settings").joinpath("starter")
     task, run = (starter.joinpath(n).read_text("utf-8") for n in ("prompts.yaml", "run.yaml"))
@@ -58,10 +59,11 @@ def begin(folder: Path, profile: str) -> Done:
         folder / "candidates.csv": table.getvalue(),
         folder / "run.schema.json": json.dumps(schema("run").value, indent=1) + "\n",
     }
+    kept = {path for path in texts if path.exists()}
     write_new(texts, hint="name another folder: harness init DIR")
     return Done(
         (
-            *(f"wrote  {path}" for path in texts),
+            *(f"{'kept ' if path in kept else 'wrote'}  {path}" for path in texts),
             f"next   harness plan -c {spec}   (what it would do)",
             f"       harness run  -c {spec}",
             f"yours  harness tasks import csv prompts.csv -o {folder / 'tasks' / 'mine.yaml'}",
@@ -106,7 +108,7 @@ def schema(of: str) -> Done:
         UsageError: there is none of that name.
     """
     if of not in SCHEMAS:
-        raise UsageError(f"no schema '{of}'", hint=f"known: {', '.join(SCHEMAS)}")
+        raise UsageError(f"no schema '{of}'", hint=nearest(of, SCHEMAS, "known"))
     made = {"run": _run_schema, "task": _task_schema, "candidates": Candidate.model_json_schema}
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"harness {of}"}
     return Done((), {**made[of](), **head})

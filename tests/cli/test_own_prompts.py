@@ -45,7 +45,10 @@ def test_what_init_writes_is_planned_as_it_is(capsys, tmp_path: Path, profile: s
     assert code == 0, text
     assert "8 prompts" in text
     assert said(capsys, "tasks", "lint", "mine/tasks")[0] == 0
-    assert said(capsys, "candidates", "check", "mine/candidates.csv", "-c", "mine/run.yaml")[0] == 0
+    check = ("candidates", "check", "mine/candidates.csv")
+    assert said(capsys, *check, "-c", "mine/run.yaml")[0] == 0
+    code, text = said(capsys, *check)
+    assert (code, text.endswith("-c mine/run.yaml takes others\n")) == (2, True), text
 
 
 @pytest.mark.parametrize("name", ["run.yaml", "candidates.csv", "tasks/my_prompts.yaml"])
@@ -63,7 +66,11 @@ def test_an_init_that_was_cut_is_completed_by_the_same_command(capsys, tmp_path,
     whole = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for name in left:
         (tmp_path / name).unlink()
-    assert said(capsys, "init")[0] == 0
+    code, text = said(capsys, "init")
+    assert code == 0
+    for path in whole:
+        was_cut = path.relative_to(tmp_path).as_posix() in left
+        assert f"{'wrote' if was_cut else 'kept '}  {path.relative_to(tmp_path)}\n" in text
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == whole
 
 
@@ -525,5 +532,7 @@ def test_a_run_is_named_as_the_list_names_it(
     code, text = said(capsys, *words[:parts], *run, *words[parts:])
     assert "no such run" not in text
     assert code in (0, 1), text
+    code, text = said(capsys, *words[:parts], "no-run", *run[1:], *words[parts:])
+    assert (code, "the newest is 'fa3'; `harness runs` lists those of results" in text) == (2, True)
     code, text = said(capsys, *words[:parts], *["fa33", *run[1:]], *words[parts:])
     assert (code, "did you mean 'fa3'? `harness runs` lists those of results" in text) == (2, True)
