@@ -373,7 +373,21 @@ def test_the_logbook_hides_secrets_and_keeps_counts(tmp_path, capsys):
     kept = json.loads(line)
     assert (kept["hf_token"], kept["max_tokens"]) == ("[redacted]", 64)
     assert kept["token_ids"] == [1, 2]
-    assert "hf_abc" not in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "asked, hf token [redacted], max tokens 64, token ids [1, 2]\n"
+    )
+    structlog.reset_defaults()
+
+
+def test_what_is_logged_stands_as_a_line_of_progress_beside_the_others(tmp_path, capsys):
+    open_logbook(tmp_path / "harness.jsonl")
+    of = {"run_id": "r", "model": "small", "mode": "standard"}
+    structlog.get_logger().warning("request_retried", **of, attempt=1, error="503 from\x1b[1m it")
+    told = "small / standard: request retried, attempt 1, error 503 from"
+    said = capsys.readouterr().err
+    assert said.startswith(told)
+    assert said.count("\n") == 1
+    assert "\x1b" not in said
     structlog.reset_defaults()
 
 

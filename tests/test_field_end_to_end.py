@@ -59,7 +59,7 @@ def test_bad_answers_and_a_busy_server_do_not_end_a_run(tmp_path):
     ) as server:
         done = ablate(server, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("request_retried") == 3
+    assert done.stderr.count("request retried, attempt 1, error") == 3
     assert "Traceback" not in done.stderr
 
 

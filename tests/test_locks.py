@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EnvironmentError_
-from harness.locks import Lock, holder_of
+from harness.locks import Lock, holder_of, is_held
 
 
 def test_a_lock_has_one_holder_who_is_named(tmp_path: Path):
@@ -23,6 +23,16 @@ def test_a_lock_has_one_holder_who_is_named(tmp_path: Path):
     assert again is not None
     assert holder_of(path) == "the second"
     again.release()
+
+
+def test_whether_a_lock_is_held_is_told_and_does_not_take_it(tmp_path: Path):
+    path = tmp_path / "a.lock"
+    assert not is_held(path)
+    lock = Lock.take(path, str(os.getpid()))
+    assert lock is not None
+    assert is_held(path)
+    lock.release()
+    assert not is_held(path)
 
 
 def test_a_lock_of_everybody_is_so_whatever_the_mask(tmp_path: Path):

@@ -11,6 +11,7 @@ import pytest
 from harness import open_run
 from harness.cli import main
 from harness.jobs.run_list import listed
+from harness.records import RunFolder
 from harness.report import load_report
 
 ROOT = Path(__file__).parents[1]
@@ -74,6 +75,12 @@ def test_one_byte_that_another_stands_for_is_never_listed_as_counting(
     path.write_bytes(data)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert states(run, capsys) == NOT
+
+
+def test_a_run_that_is_being_written_is_listed_as_running(unfinished: Path) -> None:
+    with RunFolder(unfinished):
+        assert listed(unfinished.parent).value[0]["state"] == "running"
+    assert listed(unfinished.parent).value[0]["state"] == "unfinished"
 
 
 @pytest.mark.parametrize("judged", [False, True])

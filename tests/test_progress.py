@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -56,14 +57,16 @@ def test_a_server_that_ended_before_it_answered_is_not_waited_for(screen):
 
 def test_what_was_found_and_how_long_it_takes_stand_on_the_screen(screen):
     progress, lines = screen
-    progress.begin(records=2, done=0, lifetimes=1)
+    progress.begin(records=3, done=0, lifetimes=1)
     progress.server_starting("demo", Mode.STANDARD)
     progress.server_ready("demo", Mode.STANDARD, 3.0, "clean")
-    progress.record_done(first_record(A_RUN / "vllm_records.jsonl"))
+    first = first_record(A_RUN / "vllm_records.jsonl")
+    progress.record_done(first)
+    progress.record_done(replace(first, group=("other",)))
     time.sleep(0.6)
     said = lines()
     assert any("demo / standard: ready after 3 s, mode clean" in line for line in said)
-    assert any(re.search(r"1/2 \d text changes, \d label flips", line) for line in said)
+    assert any(re.search(r"2/3 \d text changes, \d label flips", line) for line in said)
     assert any(re.search(r"about \d+ s left", line) for line in said)
 
 
@@ -78,6 +81,18 @@ def test_the_time_left_counts_down_by_what_was_measured_and_is_not_told_before()
     assert estimate.seconds_left(10, 1, starting_s=80.0) == 40.0
     assert estimate.seconds_left(10, 0, asking_s=3.0) == 37.0
     assert estimate.seconds_left(0, 0, asking_s=3.0) == 0.0
+
+
+def test_the_time_left_is_told_once_a_batch_is_done_whose_first_record_paid_for_all_of_it():
+    estimate = Estimate()
+    estimate.record("small / standard", ("a", "b"), 33.0)
+    estimate.record("other / standard", ("a", "b"), 3.0)
+    assert estimate.seconds_left(143, 0) is None
+    estimate.record("small / standard", ("a", "b"), 0.0)
+    estimate.record("small / standard", ("a", "b"), 0.0)
+    assert estimate.seconds_left(140, 0) is None
+    estimate.record("small / standard", ("c", "d"), 20.0)
+    assert estimate.seconds_left(100, 0) == 1100.0
 
 
 def test_runs_of_one_command_make_a_remark_once():

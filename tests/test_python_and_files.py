@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import struct
 import sys
@@ -127,16 +128,23 @@ def test_without_a_program_that_draws_one_line_says_what_to_install_or_take(
     assert not (tmp_path / "rates.png").exists()
 
 
+@pytest.mark.parametrize("place", ["", "examples"], ids=["the root", "where Jupyter starts it"])
 def test_the_notebook_of_the_examples_runs(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(ROOT / place)
     notebook = json.loads((ROOT / "examples" / "a_run.ipynb").read_text("utf-8"))
     names: dict[str, object] = {}
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), names)
     assert "self-contained" in capsys.readouterr().out
+
+
+def test_the_run_that_the_page_opens_is_one_that_a_reader_has() -> None:
+    page = (ROOT / "docs" / "python.md").read_text("utf-8")
+    (named,) = re.findall(r'open_run\("(.*?)"\)', page)
+    assert harness.open_run(ROOT / named).countable
 
 
 def test_the_scorer_of_the_examples_judges() -> None:

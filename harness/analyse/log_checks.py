@@ -18,6 +18,7 @@ from harness.analyse.checked import Checked, Look, Outcome, at, check, failed, n
 from harness.analyse.cut_logs import empties_its_cache, least_told, steps_of
 from harness.analyse.left_out import left_out
 from harness.analyse.logged_steps import LoggedSteps
+from harness.numbers import count_of
 from harness.prove import ServerFacts
 from harness.records import NEAR_S, Start, Startup, object_in
 from harness.vllm_arguments import read_arguments
@@ -128,7 +129,10 @@ def _asked_apart(run: Checked) -> Outcome:
     if len(lines) >= _FEW and len(lines) * _EQUAL_OF_NEAR > near:
         told = at(sorted(set(lines)))
         return failed("took as long, to the microsecond, as another asking: copied at ", told)
-    return ok(f"{len(lines)} askings took as long as another, of {near} that nearly did")
+    if not lines:
+        return ok("no asking took as long as another, to the microsecond")
+    took = f"{count_of(len(lines), 'asking')} took as long as another, to the microsecond"
+    return ok(f"{took}, and {near} nearly as long: no more than chance gives")
 
 
 @check(OF_LOGS)

@@ -211,7 +211,7 @@ def _read(
     files: Files, source: str, population: Population, models: Models | None
 ) -> tuple[Candidate, ...]:
     if not files:
-        raise UsageError("no candidate file is named", hint="--candidate-files FILE")
+        raise UsageError("no candidate file is named", hint="--candidates FILE")
     mistakes: list[UsageError] = []
     found: dict[CandidateKey, tuple[Candidate, str]] = {}
     for file in map(str, files):

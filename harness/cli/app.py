@@ -6,7 +6,6 @@ when it is called, so that ``harness --help`` stays quick.
 
 import gc
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn
@@ -20,6 +19,7 @@ from harness.cli.cause_verbs import bench, certify, matrix, replay, shrink
 from harness.cli.experiment_verbs import sample, trace
 from harness.cli.image_verbs import PIN_EXAMPLE, bisect, images, pin
 from harness.cli.input_verbs import candidates, init, models, schema, tasks
+from harness.cli.misuse import misuse
 from harness.cli.result_verbs import (
     adjudicate,
     compare,
@@ -122,8 +122,6 @@ _VERBS: tuple[tuple[Any, str, str], ...] = (
 """Each verb, or group of verbs, with its panel and its line in the list, in their order."""
 _EPILOGS = {pin: PIN_EXAMPLE, clean: CLEAN_EXAMPLE}
 _HELP_ALL = "--help-all"
-_SHUT = re.compile(r"[Pp]ath ('.*') is not readable")
-"""What typer says of a file or folder that is there and shut to this user."""
 _LISTED: dict[int, Any] = {}
 """What stands for a verb in lists, by its registration."""
 
@@ -219,7 +217,4 @@ def _usage(error: TyperException) -> tuple[int, str]:
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         return 2, message
-    where = f" (see `{context.command_path} --help`)" if context is not None else ""
-    if (shut := _SHUT.search(message)) is not None:
-        where = f" (chmod u+rwX {shut[1]}, or name another)"
-    return getattr(error, "exit_code", 2), f"error: {message}{where}"
+    return getattr(error, "exit_code", 2), f"error: {misuse(message, context)}"

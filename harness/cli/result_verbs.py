@@ -59,7 +59,7 @@ def runs(
 def show(
     run: RunPath,
     flip: Annotated[
-        int | None, Option("--flip", min=1, help="Only this change, whole, as in the report.")
+        int | None, Option("--flip", min=1, help="Only the change of this number, whole.")
     ] = None,
 ) -> None:
     """Show a run's first screen, or one of its changes with both answers whole.
@@ -68,7 +68,8 @@ def show(
       harness show results/20260524_172010
       harness show results/20260524_172010 --flip 1
 
-    Nothing is written. Changes are numbered as in the report: flips, then other changes of text.
+    Nothing is written. A change has the number that it has on the first screen and in the reports:
+    flips first, then other changes of text.
     """
     tell(jobs.run_list.shown(run, flip))
 

@@ -164,6 +164,7 @@ def scan(
         workers=jobs.clusters.placed(workers, on),
         both_modes=both_modes,
         usd_per_hour=gpu_price,
+        words=sys.argv[2:],
         announce=(lambda _: None) if quiet else note,
     )
     tell(done)

@@ -7,7 +7,22 @@ from typing import IO, Any
 
 import structlog
 
+from harness.hostile import visible
 from harness.secrets import redact_values
+
+_OF_ALL = frozenset(("event", "level", "timestamp", "run_id", "model", "mode", "exception"))
+
+
+def _line(event: structlog.types.EventDict) -> str:
+    """An event as a line of progress: of which server, what happened, and what is told of it."""
+    server = " / ".join(str(event[name]) for name in ("model", "mode") if name in event)
+    told = (f"{n.replace('_', ' ')} {v}" for n, v in event.items() if n not in _OF_ALL)
+    words = ", ".join((str(event["event"]).replace("_", " "), *told))
+    return "\n".join(
+        visible(part)
+        for part in (f"{server}: {words}" if server else words, event.get("exception"))
+        if part
+    )
 
 
 class _TwoSinks:
@@ -17,7 +32,6 @@ class _TwoSinks:
         self._file = file
         self._level = level
         self._json = structlog.processors.JSONRenderer(default=str)
-        self._console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)
 
     def __call__(self, logger: Any, name: str, event: structlog.types.EventDict) -> str:
         shown = redact_values(event)
@@ -25,7 +39,7 @@ class _TwoSinks:
             self._file.write(str(self._json(logger, name, dict(shown))) + "\n")
             self._file.flush()
         if getattr(logging, name.upper(), logging.INFO) >= self._level:
-            sys.stderr.write(str(self._console(logger, name, dict(shown))) + "\n")
+            sys.stderr.write(_line(shown) + "\n")
         raise structlog.DropEvent
 
 

@@ -55,10 +55,23 @@ class RunProgress:
 
 @dataclass
 class Estimate:
-    """Seconds left, from the seconds that each server start and each record took so far."""
+    """Seconds left, from the seconds that each server start and each record took so far.
+
+    The first record of a batch comes when the whole batch is asked, and the others with it: records
+    are measured once their batch is done.
+    """
 
     starts: list[float] = field(default_factory=list)
     records: list[float] = field(default_factory=list)
+    _batches: dict[str, tuple[object, list[float]]] = field(default_factory=dict)
+
+    def record(self, server: str, batch: object, seconds: float) -> None:
+        """A record of a batch that a server was asked came so long after the one before."""
+        asked, pending = self._batches.get(server, (batch, []))
+        if asked != batch:
+            self.records += pending
+            pending = []
+        self._batches[server] = batch, [*pending, seconds]
 
     def seconds_left(
         self, records: int, starts: int, *, starting_s: float = 0.0, asking_s: float = 0.0
@@ -144,11 +157,11 @@ class ConsoleProgress(RunProgress):
     def record_done(self, record: Record) -> None:
         """Count it."""
         now = time.monotonic()
-        self._estimate.records.append(now - self._last)
+        self._where = f"{record.model} / {record.mode}"
+        self._estimate.record(self._where, record.group, now - self._last)
         self._last = now
         self._done += 1
         self.record_there(record)
-        self._where = f"{record.model} / {record.mode}"
         step = max(1, self._total // 10)
         if self._live is None and (self._done % step == 0 or self._done == self._total):
             self.note(f"{self._done}/{self._total} records, {self._found()}, {self._left()}")

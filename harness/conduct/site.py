@@ -84,8 +84,8 @@ def find_site(spec: RunSpec, progress: RunProgress) -> Site:
     if spec.backend is BackendName.EXTERNAL:
         return Site(backend, this_host())
     from harness.images import resolve_and_pin
-    from harness.serve.docker import connect, docker_host
+    from harness.serve.docker import connect_for_servers, docker_host
 
-    client = connect()
+    client = connect_for_servers()
     image = resolve_and_pin(spec.image, client, progress=progress.note)
     return Site(backend, docker_host(client, needs_gpu=image.needs_gpu), image)

@@ -19,7 +19,12 @@ from harness.machine import Versions, interpreter_versions, read_gpus, this_host
 from harness.models import PREFIX, weights_folder
 from harness.places import is_of_engine
 from harness.serve import check_port_free, external_refusal, sweep_everything
-from harness.serve.docker import PODMAN_HEEDS_CDI, connect, engine_gpu_access, podman_release
+from harness.serve.docker import (
+    PODMAN_HEEDS_CDI,
+    connect_for_servers,
+    engine_gpu_access,
+    podman_release,
+)
 from harness.settings import ModelSpec, RunSpec
 from harness.wire import Heard, NotHeard, ask
 from harness.words import BackendName
@@ -111,7 +116,7 @@ def _engine_and_image(image: str, lock: Path) -> tuple[EngineFacts, ImageFacts]:
     vllm = versions.vllm or (in_tag[1] if in_tag else None)
     known = ImageFacts(image, status, here=False, vllm=vllm, cuda=versions.cuda)
     try:
-        with closing(connect(_ENGINE_TIMEOUT_S)) as client:
+        with closing(connect_for_servers(_ENGINE_TIMEOUT_S)) as client:
             info, access = client.info(), engine_gpu_access(client).value
             release = podman_release(client)
             found = find_image(client, image)

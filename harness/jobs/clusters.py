@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,6 +10,7 @@ import yaml
 
 from harness import conduct
 from harness.errors import EnvironmentError_, UsageError
+from harness.jobs.starting import said_of_the_run
 from harness.settings import RunSpec
 from harness.words import BackendName
 
@@ -120,7 +121,8 @@ def cluster_file(
     command = shlex.join(["harness", *words])
     if any(one in text for text in (command, setup, image) for one in "\n\r"):
         raise UsageError("a line of the file cannot hold a line break")
-    run = ["harness", "run", *_of_the_run(words), "--jobs", str(servers)]
+    said = shlex.split(said_of_the_run(words[1:], _OWN, ("k8s", "slurm")))
+    run = ["harness", "run", *said, "--jobs", str(servers)]
     cards = 0 if spec.server.on_cpu else spec.server.workers
     shown = {"command": command, "servers": "one server" if servers == 1 else f"{servers} servers"}
     name = "harness-" + (_NAME.sub("-", spec.name.lower()).strip("-")[:40] or "run")
@@ -137,18 +139,6 @@ def cluster_file(
     job = _ray_job(name, image, shlex.join([*run, "--on", "auto"]), servers, cards)
     texts = (yaml.safe_dump(one, sort_keys=False, width=1000) for one in (_claim(name), job))
     return head + "---\n".join(texts)
-
-
-def _of_the_run(words: Sequence[str]) -> Iterator[str]:
-    """Of the words of ``template``, those that say what the run is."""
-    left = iter(words[1:])
-    for word in left:
-        name, said, _ = word.partition("=")
-        if name in _OWN:
-            if not said:
-                next(left, None)
-        elif word not in ("k8s", "slurm"):
-            yield from (name, word[len(name) + 1 :]) if said and name.startswith("--") else (word,)
 
 
 def _claim(name: str) -> dict[str, Any]:

@@ -63,7 +63,12 @@ def check_files(
     spec = load_spec(spec_source(profile, config, DEFAULT_PROFILE)).spec
     models = None if profile is None and config is None else spec.models
     population = load_tasks(tasks or spec.tasks)
-    candidates = check_candidates(files, population=population, models=models, source=source)
+    try:
+        candidates = check_candidates(files, population=population, models=models, source=source)
+    except UsageError as error:
+        if models is None and not tasks and "unknown task" in str(error):
+            error.detail += (_whose_tasks(Path(files[0]), spec.tasks),)
+        raise
     slices = {}
     for column in _SLICES:
         values = (getattr(candidate, column) for candidate in candidates)
@@ -73,6 +78,13 @@ def check_files(
     lines = [f"{file}  sha256 {digest}" for file, digest in hashes.items()]
     lines += (f"{len(candidates)} candidates", *_slice_lines(slices))
     return Done(lines, {"candidates": len(candidates), "files": hashes, "slices": slices})
+
+
+def _whose_tasks(file: Path, tasks: str) -> str:
+    """Which tasks were looked at where none were named, and how to name those of a file."""
+    beside = file.with_name("run.yaml")
+    own = f"-c {beside}" if beside.is_file() else "-c FILE, --profile NAME or --tasks DIR"
+    return f"no spec was named, so the tasks are those of {tasks}: {own} takes others"
 
 
 def export_run(

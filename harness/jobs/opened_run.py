@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import report
 from harness.analyse import Claim, RunState, Summary, Validation, state_of
-from harness.errors import EnvironmentError_, UsageError
+from harness.errors import EnvironmentError_, UsageError, nearest
 from harness.files import write_whole
 from harness.hostile import storable
 from harness.jobs import Done
@@ -131,7 +131,7 @@ def export(run: Path, form: str, out: Path | None) -> Done:
             file that cannot be written.
     """
     if form not in FORMATS:
-        raise UsageError(f"--format: no '{form}'", hint=f"known: {', '.join(FORMATS)}")
+        raise UsageError(f"--format: no '{form}'", hint=nearest(form, FORMATS, "known"))
     opened = open_run(run)
     name = f"rates.{form}" if form in {"svg", "png"} else f"records.{form}"
     target = out or opened.files.folder / name

@@ -13,11 +13,13 @@ from harness.hostile import visible
 from harness.jobs import Done
 from harness.jobs.experiment_runs import ROWS
 from harness.jobs.run_numbers import numbers_of, reports
-from harness.numbers import NONE
+from harness.locks import LOCK, is_held
+from harness.numbers import NONE, count_of
 from harness.records import METADATA, RECORDS, RunFiles, read_run_files
 from harness.report import Change
 
 _NO_RUN = "no run yet: `harness run`, or `harness demo` on any machine, makes one"
+_FILES = (".jsonl", ".json", ".csv")
 _USUAL = Path("results")
 _EARLIER = {RunState.COUNTS: "counted", RunState.DOES_NOT_COUNT: "did not count"}
 _HEADS = ("run", "state", "records", "device", "vLLM")
@@ -59,15 +61,19 @@ def place_of(run: Path, results: Path) -> Path:
     """Where a run lies that is named by its path, or as `listed` names those of ``results``.
 
     Raises:
-        UsageError: there is none, and one of a name like it.
+        UsageError: there is none, and the name is like one, or names no file.
     """
     if run.is_file() or any((run / name).exists() for name in (RECORDS, METADATA)):
         return run
     if (named := results / run).is_dir() and not run.is_absolute():
         return named
     if not run.exists():
-        names = [str(path.parent.relative_to(results)) for path in results.glob(f"**/{METADATA}")]
-        if like := nearest(run, names):
+        there = sorted(results.glob(f"**/{METADATA}"), key=lambda path: path.stat().st_mtime_ns)
+        names = [str(path.parent.relative_to(results)) for path in there]
+        like = nearest(run, names)
+        if len(run.parts) == 1 and run.suffix not in _FILES and names:
+            like = like or f"the newest is '{names[-1]}';"
+        if like:
             hint = f"{like} `harness runs` lists those of {results}"
             raise UsageError("no such run", file=run, hint=hint)
     return run
@@ -90,7 +96,11 @@ def _row(told: Path, results: Path) -> dict[str, str]:
     state = "unreadable"
     with suppress(HarnessError):
         files = read_run_files(folder)
-        state = "rows" if experiment and there else _state(files)
+        state = _state(files)
+        if state is RunState.UNFINISHED and is_held(folder / LOCK):
+            state = "running"
+        elif experiment and there:
+            state = "rows"
     planned = None if experiment else files.planned_records
     device, version = files.device_name or files.device_kind, files.versions.get("vllm")
     cells = (
@@ -126,14 +136,16 @@ def shown(run: Path, number: int | None) -> Done:
     summary, validation = numbers_of(run)
     changes = report.changes_of(run)
     if number is None:
-        files = read_run_files(run)
+        files, examples = read_run_files(run), report.first_changes(run)
         screen = report.screen_lines(
             summary,
-            report.first_changes(run),
+            examples,
             state=state_of(files, validation),
             measured=report.measured_on(summary, files),
         )
-        more = f"{len(changes)} changes: harness show {run} --flip 1" if changes else ""
+        total = count_of(len(changes), "change")
+        one = f"harness show {run} --flip {examples[0].number if examples else 1}"
+        more = f"{total}; one of them whole, by its number: {one}" if changes else ""
         return Done([*screen, *filter(None, [more])])
     if number > len(changes):
         hint = f"--flip takes 1 to {len(changes)}" if changes else "no answer of this run changed"
@@ -158,5 +170,6 @@ def opened(run: Path) -> Done:
     """The report, drawn of what is there now, in the browser where there is one."""
     page = read_run_files(run).folder / "report.html"
     deque(reports(run, "html", None), maxlen=0)
-    webbrowser.open(page.resolve().as_uri())
-    return Done([page])
+    opens = webbrowser.open(page.resolve().as_uri())
+    unseen = "no browser could be started here: open the file in yours, or copy it to where one is"
+    return Done([page], remarks=[] if opens else [unseen])

@@ -21,10 +21,11 @@ from harness.analyse import (
     validate_run,
     with_judged,
 )
-from harness.errors import EnvironmentError_, GateFailed, UsageError
+from harness.errors import EnvironmentError_, GateFailed, UsageError, nearest
 from harness.files import append_text, write_json
 from harness.findings import Status
 from harness.jobs import Done, Remark
+from harness.numbers import count_of
 from harness.records import (
     METADATA,
     RECORDS,
@@ -48,7 +49,7 @@ def report_formats(text: str, known: Iterable[str]) -> list[str]:
     names = named(text)
     unknown = [name for name in names if name not in known]
     if unknown or not names:
-        hint = f"known: {', '.join(known)}"
+        hint = nearest(next(iter(unknown), ""), known, "known")
         raise UsageError(f"no report format '{', '.join(unknown)}'", hint=hint)
     return names
 
@@ -114,24 +115,28 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
     """
     try:
         required = None if modes is None else [Mode(name) for name in named(modes)]
-    except ValueError as error:
-        hint = f"known modes: {', '.join(Mode)}"
-        raise UsageError(f"--require-modes: {error}", hint=hint) from None
+    except ValueError:
+        wrong = next(name for name in named(modes or "") if name not in tuple(Mode))
+        hint = nearest(wrong, Mode, "known modes")
+        raise UsageError(f"--require-modes: no mode '{wrong}'", hint=hint) from None
     target = _folder_of_numbers(run) / VALIDATION
     found = validate_run(run, require_modes=required, expected_rows_per_mode=rows_per_mode)
     files = read_run_files(run)
     unkept = _unkept(target, found := with_judged(found, files))
-    counts = ("n_records", "n_ok", "startup_error_count")
-    lines = [", ".join(f"{name} = {getattr(found, name)}" for name in counts)]
+    starts = count_of(found.startup_error_count, "start-up error")
+    lines = [f"{count_of(found.n_records, 'record')}, {found.n_ok} ok, {starts}"]
     lines += (
-        f"{mode}: {n.records} records, {n.errors} errors" for mode, n in found.by_mode.items()
+        f"{mode}: {count_of(n.records, 'record')}, {count_of(n.errors, 'error')}"
+        for mode, n in found.by_mode.items()
     )
     for finding in found.findings:
         mark = "FAILED" if finding.status is Status.FAILED else finding.status.words
         lines.append(f"{mark:<12} {finding.check}: {finding.message}")
     state = state_of(files, found)
-    is_so = state if state is RunState.DOES_NOT_COUNT else f"is {state}"
-    message = f"{len(found.failures)} check(s) failed: this run {is_so}"
+    is_so = state if state in (RunState.COUNTS, RunState.DOES_NOT_COUNT) else f"is {state}"
+    if found.ok:
+        lines += report.fitted(f"this run {is_so}: {report.checks_text(found.findings)}")
+    message = f"{count_of(len(found.failures), 'check')} failed: this run {is_so}"
     failure = GateFailed(message, file=target, detail=found.reasons)
     remarks = [f"not kept: {unkept}"] if unkept else []
     return Done(lines, found, remarks=remarks, failure=None if found.ok else failure)

@@ -1,6 +1,5 @@
 """A run planned, a run done, and a whole population scanned for what changes in a batch."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
@@ -10,24 +9,34 @@ from typing import Any
 from harness import conduct, records
 from harness.analyse import state_of
 from harness.candidates import Candidate
-from harness.errors import IncompleteRun, UsageError, shown
-from harness.findings import Status
+from harness.errors import UsageError, nearest, shown
 from harness.hostile import visible
 from harness.jobs import Done
 from harness.jobs.power import cost_line, power_lines
-from harness.jobs.starting import scan_of
+from harness.jobs.scan_said import asked_line, cache_line, exported_lines, nothing_found
+from harness.jobs.starting import run_after_scan, scan_of
 from harness.numbers import count_of
 from harness.plan import Plan, estimate
-from harness.report import below, first_changes, fitted, measured_on, nature, verdict_box
+from harness.report import (
+    below,
+    checks_text,
+    first_changes,
+    fitted,
+    measured_on,
+    nature,
+    verdict_box,
+)
 from harness.score import score
 from harness.serve import added as added_arguments
 from harness.serve import served_models
 from harness.settings import Expect, LoadedSpec, ModelSpec, RunSpec
 from harness.tasks import Population
-from harness.words import Asking, DispatchMode, Endpoint, Mode, RequestEndpoint
+from harness.words import DispatchMode, Mode, RequestEndpoint
 
 FIRST_TRY = 16
 """Prompts that a scan asks where a server's URL is all that it was given."""
+_SCAN = "scan"
+"""The phase of the candidates of a scan, and its kind of run."""
 _INCONCLUSIVE = (
     "inconclusive on this CPU: the standard path changed no answer here, so there was nothing for "
     "the batch-invariant path to remove"
@@ -68,10 +77,14 @@ def plan(loaded: LoadedSpec, usd_per_hour: float | None = None) -> Done:
 
 
 def _without_candidates(loaded: LoadedSpec, ready: conduct.Prepared) -> Iterator[str]:
-    """Tasks of a file of one's own of which no prompt is asked, and how to find those to ask."""
+    """Tasks of a file of one's own of which no prompt is asked, and how to find those to ask.
+
+    None where a scan made the candidates: of the others it found none that changes.
+    """
     asked = {candidate.task_name for candidate in ready.candidates}
     left = [task for task in ready.population.tasks if task.name not in asked]
-    if left and not loaded.is_profile:
+    scanned = any(candidate.phase == _SCAN for candidate in ready.candidates)
+    if left and not loaded.is_profile and not scanned:
         names = ", ".join(f"{task.name} ({count_of(len(task.samples), 'prompt')})" for task in left)
         yield f"no candidates yet, so not asked but in batches: {names}"
         yield f"{scan_of(loaded.file)} finds them; then --candidates my.csv"
@@ -134,13 +147,7 @@ def conducted(
 
 def concluded(done: conduct.Conclusion) -> Done:
     """A run's result, where the report is, and what the numbers can show."""
-    files, findings = records.read_run_files(done.folder), done.validation.findings
-    found = Counter(finding.status for finding in findings)
-    words = {Status.WARNING: "with a warning", Status.NOT_CHECKED: "not checked"}
-    reserved = [f"{found[status]} {text}" for status, text in words.items() if found[status]]
-    validation = f"no check failed, {', '.join(reserved)}" if reserved else "every check passed"
-    if failed := found[Status.FAILED]:
-        validation = f"{failed} of {len(findings)} checks failed"
+    files = records.read_run_files(done.folder)
     standard = done.summary.mode(Mode.STANDARD)
     unchanged = standard.records and not standard.text_changes.count
     box, rest = verdict_box(done.summary, state=state_of(files, done.validation))
@@ -149,7 +156,7 @@ def concluded(done: conduct.Conclusion) -> Done:
         *below(done.summary, first_changes(done.folder)),
         "",
         f"measured on  {measured_on(done.summary, files)}",
-        f"validation   {validation}",
+        f"validation   {checks_text(done.validation.findings)}",
         *(f"report       {path}" for path in done.reports),
         "",
         *([_INCONCLUSIVE] if shows_nothing else ()),
@@ -224,7 +231,7 @@ def population_rows(batch_sizes: Sequence[int]) -> conduct.CandidateSource:
         rows = product(spec.models, modes, batch_sizes, population.prompts[: spec.limit])
         found = []
         for model, mode, size, prompt in rows:
-            batch = {"batch_size": size, "dispatch_mode": mode, "phase": "scan"}
+            batch = {"batch_size": size, "dispatch_mode": mode, "phase": _SCAN}
             sample = {"task_name": prompt.task.name, "sample_id": prompt.sample.sample_id}
             of = {"model": model.name, "domain": str(prompt.task.domain)}
             found.append(Candidate.model_validate(batch | sample | of))
@@ -247,6 +254,7 @@ def scan(
     workers: str | None = None,
     both_modes: bool = False,
     usd_per_hour: float | None = None,
+    words: Sequence[str] = (),
     announce: Callable[[str], object] = lambda _: None,
 ) -> Done:
     """Ask every prompt alone and in its batches, in the spec's first mode, and export the changes.
@@ -254,6 +262,7 @@ def scan(
     Args:
         both_modes: in all modes of the spec: the whole experiment on the whole population.
         usd_per_hour: the price of a GPU, for what it will cost.
+        words: the scan's own flags as they were typed, for the command that goes on.
         announce: told what it will take and can show, before anything is started.
 
     Raises:
@@ -261,7 +270,8 @@ def scan(
         RunError: as `harness.conduct.run`.
     """
     if select not in records.SELECTIONS:
-        raise UsageError(f"--select: '{select}' is not one of {', '.join(records.SELECTIONS)}")
+        hint = nearest(select, records.SELECTIONS, "known")
+        raise UsageError(f"--select: unknown rule '{select}'", hint=hint)
     modes = loaded.spec.modes[: None if both_modes else 1]
     changes: dict[str, Any] = {"modes": modes, "expect": Expect()}
     changes |= {"limit": FIRST_TRY} if loaded.first_try else {}
@@ -281,21 +291,23 @@ def scan(
         )
 
     options = conduct.RunOptions(
-        results, run_id, fresh=fresh, kind="scan", workers=workers, before_done=export
+        results, run_id, fresh=fresh, kind=_SCAN, workers=workers, before_done=export
     )
     conclusion = conducted(ready, options, quiet=quiet)
     folder = conclusion.folder
     scanned_rows = f"scanned   {len(ready.plan.records)} rows in {folder}"
-    lines = (scanned_rows, *_exported_lines(exported[-1]), _cache_line(folder))
-    lines = (*lines, _asked_line(ready.spec))
+    lines = (scanned_rows, *exported_lines(exported[-1]), cache_line(folder))
+    lines = (*lines, asked_line(ready.spec))
     if conclusion.summary.stack.unproven:
         lines = (*lines, "unproven  no log shows which kernels ran (--external-log MODE=FILE)")
-    lines = (*lines, f"written   {out or folder / 'candidates.csv'}")
+    target = out or folder / "candidates.csv"
+    lines = (*lines, f"written   {target}")
     if both_modes:  # that no row changed is a result of these
         done = concluded(conclusion)
         return Done((*lines, "", *done.lines), done.value, failure=done.failure)
-    failure = None if exported[-1].rows else _nothing_found(folder, select)
-    return Done(lines, failure=failure)
+    if not exported[-1].rows:
+        return Done(lines, failure=nothing_found(folder, select))
+    return Done((*lines, f"next      {run_after_scan(words, target)}"))
 
 
 def scan_lines(ready: conduct.Prepared, usd_per_hour: float | None) -> Iterator[str]:
@@ -311,65 +323,6 @@ def scan_lines(ready: conduct.Prepared, usd_per_hour: float | None) -> Iterator[
     warned = len(ready.spec.modes) > 1
     shown = power_lines(ready.spec, ready.plan)
     yield from (line for line in shown if warned or not line.startswith(("warning", "detectable")))
-
-
-def _nothing_found(folder: Path, select: str) -> IncompleteRun:
-    """What a scan without a candidate did find, and what to do with it."""
-    rows = [record for _, record in records.iter_records(folder / records.RECORDS) if record.ok]
-    flips, texts = (sum(bool(getattr(row, e.column)) for row in rows) for e in Endpoint)
-    said = f"no candidate: {flips} label flips, {texts} text changes in {len(rows)} rows"
-    hint = "larger batches (--batch-sizes) or other prompts (--tasks) may change"
-    if texts and select == "label_flip":
-        again = f"--run-id {folder.name} --select text_change"
-        hint = f"{again} takes those: the same command with it asks nothing again"
-    return IncompleteRun(said, hint=hint, file=folder)
-
-
-def _exported_lines(exported: records.ExportedCandidates) -> Iterator[str]:
-    """How many rows and prompts, and what moved them."""
-    rows = exported.rows
-    samples = len({(row["model"], row["task_name"], row["sample_id"]) for row in rows})
-    yield f"selected  {len(rows)} rows of {samples} prompts: {exported.selection}"
-    kinds = Counter(row["kind"] or "not known (S1 was not asked)" for row in rows)
-    if kinds:
-        yield "kinds     " + ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))
-    if exported.left_out:
-        yield (
-            f"left out  {exported.left_out} rows that the cache moved and not the batch "
-            "(--include-cache keeps them)"
-        )
-
-
-def _asked_line(spec: RunSpec) -> str:
-    """Which askings and which mode, and what was not asked."""
-    asked = spec.controls.askings
-    lacks = [str(one) for one in Asking if one not in asked]
-    lacks += [f"{mode.words} mode" for mode in Mode if mode not in spec.modes]
-    return f"asked     {', '.join(asked)} in {spec.modes[0].words} mode; not {', '.join(lacks)}"
-
-
-def _cache_line(folder: Path) -> str:
-    """How many batched answers took tokens from the cache, and which share of all prompt tokens.
-
-    The share is over the askings that tell both; a prompt list tells no prompt's own.
-    """
-    took = known = there = cached = of = 0
-    for _, record in records.iter_records(folder / records.RECORDS):
-        there += record.ok
-        if record.batched and record.batched.cached_tokens is not None:
-            known += 1
-            took += record.batched.cached_tokens > 0
-        listed = record.dispatch_mode == DispatchMode.PROMPT_LIST
-        for answer in filter(None, map(record.asked, Asking)):
-            shared = listed and answer in (record.batched, record.askings.B2)
-            if answer.prompt_tokens and answer.cached_tokens is not None and not shared:
-                cached, of = cached + answer.cached_tokens, of + answer.prompt_tokens
-    if not known:
-        return "cache     not known: no batched answer tells its cached tokens"
-    unknown = f", {there - known} not known" if there > known else ""
-    share = f"; {cached:,} of {of:,} prompt tokens ({cached / of:.1%})" if of else ""
-    share = share or "; which share of all prompt tokens is not known"
-    return f"cache     {took} of {known} batched answers took prompt tokens from it{unknown}{share}"
 
 
 def export_scan(

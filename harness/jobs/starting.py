@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+import shlex
+from collections.abc import Container, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from harness.candidates import Candidate
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.families import FAMILIES
 from harness.files import write_new
 from harness.jobs import Done
@@ -22,6 +25,10 @@ _ABOUT = {
     "demo": "a small real model on this machine's CPU; on a GPU: controlled",
     "controlled": "NVIDIA GPU and Docker, every confound pinned; without a GPU: demo",
 }
+_OF_A_SCAN = frozenset(
+    ("--batch-sizes", "--select", "--out", "-o", "--gpu-price", "--run-id", "--candidates")
+)
+_BARE_OF_A_SCAN = frozenset(("--include-cache", "--both-modes", "--fresh", "--quiet", "-q"))
 _BATCH = 4
 _WAY = DispatchMode.SYNCHRONIZED
 
@@ -33,7 +40,8 @@ def begin(folder: Path, profile: str) -> Done:
         UsageError: no such profile, or a file is there already.
     """
     if profile not in profile_names():
-        raise UsageError(f"no profile '{profile}'", hint=f"known: {', '.join(profile_names())}")
+        hint = nearest(profile, profile_names(), "known")
+        raise UsageError(f"no profile '{profile}'", hint=hint)
     model = load_spec(profile).spec.models[0].name
     starter = files("harness.settings").joinpath("starter")
     task, run = (starter.joinpath(n).read_text("utf-8") for n in ("prompts.yaml", "run.yaml"))
@@ -51,10 +59,11 @@ def begin(folder: Path, profile: str) -> Done:
         folder / "candidates.csv": table.getvalue(),
         folder / "run.schema.json": json.dumps(schema("run").value, indent=1) + "\n",
     }
+    kept = {path for path in texts if path.exists()}
     write_new(texts, hint="name another folder: harness init DIR")
     return Done(
         (
-            *(f"wrote  {path}" for path in texts),
+            *(f"{'kept ' if path in kept else 'wrote'}  {path}" for path in texts),
             f"next   harness plan -c {spec}   (what it would do)",
             f"       harness run  -c {spec}",
             f"yours  harness tasks import csv prompts.csv -o {folder / 'tasks' / 'mine.yaml'}",
@@ -68,6 +77,30 @@ def scan_of(spec: object) -> str:
     return f"harness scan -c {spec} --select text_change --out my.csv"
 
 
+def said_of_the_run(words: Sequence[str], valued: Container[str], bare: Container[str] = ()) -> str:
+    """Of the words behind a verb those that say what is run, as a shell takes them.
+
+    Args:
+        valued: the verb's own flags with a value, which say nothing of the run.
+        bare: its own words without one.
+    """
+    kept, left = list[str](), iter(words)
+    for word in left:
+        name, given, value = word.partition("=")
+        if name in valued:
+            if not given:
+                next(left, None)
+        elif word not in bare:
+            kept += (name, value) if given and name.startswith("--") else (word,)
+    return shlex.join(kept)
+
+
+def run_after_scan(words: Sequence[str], candidates: object) -> str:
+    """The command that asks what a scan found, with all that the scan was told of the run."""
+    said = said_of_the_run(words, _OF_A_SCAN, _BARE_OF_A_SCAN)
+    return " ".join(filter(None, ("harness run", said, f"--candidates {quote(str(candidates))}")))
+
+
 def schema(of: str) -> Done:
     """The JSON Schema of a run spec, a task file or a row of candidates.
 
@@ -75,7 +108,7 @@ def schema(of: str) -> Done:
         UsageError: there is none of that name.
     """
     if of not in SCHEMAS:
-        raise UsageError(f"no schema '{of}'", hint=f"known: {', '.join(SCHEMAS)}")
+        raise UsageError(f"no schema '{of}'", hint=nearest(of, SCHEMAS, "known"))
     made = {"run": _run_schema, "task": _task_schema, "candidates": Candidate.model_json_schema}
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"harness {of}"}
     return Done((), {**made[of](), **head})

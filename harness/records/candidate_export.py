@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.families import FAMILIES, MMLU, STUDY_TASKS
 from harness.files import json_text, write_together
 from harness.records.record import Record, RecordKey
@@ -160,7 +160,9 @@ def export_candidates(
         UsageError: an unknown selection, or no record of ``mode``.
     """
     if select not in _RULES:
-        raise UsageError(f"--select: unknown rule '{select}'", hint=f"known: {', '.join(_RULES)}")
+        raise UsageError(
+            f"--select: unknown rule '{select}'", hint=nearest(select, _RULES, "known")
+        )
     rows: dict[RecordKey, Mapping[str, Any]] = {}
     seen = Counter(read=0, considered=0, errors=0, duplicates=0)
     batches: dict[tuple[Any, ...], dict[RecordKey, Mapping[str, Any]]] = {}

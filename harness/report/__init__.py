@@ -32,7 +32,7 @@ from harness.report.screen import (
 )
 from harness.report.sections_conduct import outcome_lines
 from harness.report.sections_images import inventory_lines
-from harness.report.standing import measured_on, nature
+from harness.report.standing import checks_text, measured_on, nature
 from harness.report.text import comparison_lines, detail_lines, gate_lines, headline_clauses
 from harness.report.write import FILES, rendered, write_document
 
@@ -47,6 +47,7 @@ __all__ = [
     "bench_document",
     "certificate_document",
     "changes_of",
+    "checks_text",
     "comparison_document",
     "comparison_lines",
     "detail_lines",

@@ -79,7 +79,7 @@ def changed_pairs(records: Iterable[Record], prompts: Mapping[str, str]) -> tupl
         prompts: prompt texts by their SHA-256, for those whose task files were found.
 
     Returns:
-        Label flips, and text changes without one.
+        Label flips, and text changes without one, numbered through.
     """
     most = {"flip": MAX_FLIPS, "text": MAX_TEXT_CHANGES}
     kept: dict[str, list[Record]] = {"flip": [], "text": []}
@@ -96,12 +96,13 @@ def changed_pairs(records: Iterable[Record], prompts: Mapping[str, str]) -> tupl
             if total[kind] <= most[kind]:
                 kept[kind].append(record)
     limit = answer_limit(sum(map(len, kept.values())))
+    firsts = {"flip": 1, "text": 1 + len(kept["flip"])}
     flips, texts = (
         tuple(
-            _pair(record, f"{kind}-{number}", limit, prompts, outcomes)
-            for number, record in enumerate(found, start=1)
+            _pair(record, number, limit, prompts, outcomes)
+            for number, record in enumerate(kept[kind], start=first)
         )
-        for kind, found in kept.items()
+        for kind, first in firsts.items()
     )
     further, more = total["flip"] - len(flips), total["text"] - len(texts)
     return (
@@ -168,6 +169,7 @@ def _example(change: Change) -> Example:
         said=change.said,
         asked=f"{asked[:MAX_ASKED]}…" if len(asked) > MAX_ASKED else asked,
         change=change.anchor,
+        number=change.number,
         heading=change.heading,
         where=" · ".join((change.where[0], *change.context)),
         answers=narrowed(change.answers[0], MAX_EXCERPT),
@@ -188,7 +190,7 @@ def _scores(record: Record) -> str:
 
 
 def _pair(
-    record: Record, anchor: str, limit: int, prompts: Mapping[str, str], outcomes: Outcomes
+    record: Record, number: int, limit: int, prompts: Mapping[str, str], outcomes: Outcomes
 ) -> Change:
     one, other = (answer.text if answer else None for answer in (record.solo, record.batched))
     parted, at = record.first_difference, None
@@ -204,7 +206,8 @@ def _pair(
     prompt = prompts.get(record.prompt_sha256 or "")
     marks = changed_words(one, other, at)
     return Change(
-        anchor=anchor,
+        anchor=f"change-{number}",
+        number=number,
         heading=f"{record.task_name}/{record.sample_id}",
         change=_scores(record),
         said=change_sentence(record),

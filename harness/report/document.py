@@ -234,6 +234,7 @@ class Change:
         heading: what it is, as an identifier: task/sample or a document.
         context: under what conditions; a list names the first two.
         answers: solo and batched in one row, or A's and B's with a row a condition.
+        number: of a run's changes, as ``harness show --flip`` takes it; 0 where there is none.
         said: what changed and what changed it, in a sentence; of rows of one run.
         model: where it is told apart from the context.
         mode: gives the heading that mode's mark.
@@ -248,6 +249,7 @@ class Change:
     change: str
     context: tuple[str, ...]
     answers: tuple[tuple[AnswerView, AnswerView], ...]
+    number: int = 0
     said: str = ""
     model: str = ""
     mode: str = ""
@@ -266,6 +268,7 @@ class Example:
         said: what changed, the label or the words alone, and what changed it.
         asked: the question, cut where it is long; empty where its task file was not found.
         change: the place that shows all of it, by its anchor.
+        number: of that change among the run's.
         heading: the prompt's task and id.
         where: the first difference, and under what conditions.
         answers: alone, and in the batch.
@@ -274,6 +277,7 @@ class Example:
     said: str
     asked: str
     change: str
+    number: int
     heading: str
     where: str
     answers: tuple[AnswerView, ...]

@@ -147,7 +147,7 @@ def _example(example: Example) -> Iterator[str]:
     for answer in example.answers:
         yield f"{escape(answer.name.capitalize())}: **{escape(answer.scored or 'answer')}**"
         yield fence(_said(answer))
-    yield escape(example.where)
+    yield f"Change {example.number}: {escape(example.where)}"
 
 
 def _measure(measure: Measure) -> str:
@@ -190,14 +190,19 @@ def _listed(group: Group, most: int, *, where: bool = False) -> str:
         model = [code(change.model)] if change.model else []
         names = ", ".join([*model, *map(escape, change.context[:2])])
         difference = f"; {escape(change.where[0])}" if where else ""
-        lines.append(f"- {code(change.heading)}, {names}: {escape(change.change)}{difference}")
+        what = f"{_number(change)}{code(change.heading)}"
+        lines.append(f"- {what}, {names}: {escape(change.change)}{difference}")
     if rest := group.total - min(len(group.changes), most):
         lines.append(f"- and {rest:,} more" + ("" if where else group.elsewhere))
     return "\n".join(lines)
 
 
+def _number(change: Change) -> str:
+    return f"{change.number}: " if change.number else ""
+
+
 def _change(change: Change) -> Iterator[str]:
-    yield f"### {code(change.heading)} {escape(change.change)}"
+    yield f"### {_number(change)}{code(change.heading)} {escape(change.change)}"
     context = [*map(escape, change.context)]
     notes = [*map(escape, (*change.where, *change.notes, *change.other_modes))]
     if change.model:

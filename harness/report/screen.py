@@ -139,10 +139,10 @@ def _count_line(summary: Summary) -> str:
 
 
 def example_lines(examples: Sequence[Example]) -> Iterator[str]:
-    """The first changes: which prompt, and both answers round where they part."""
-    for number, one in enumerate(examples, start=1):
+    """The first changes, by their numbers in the run: the prompt, and both answers as they part."""
+    for one in examples:
         yield ""
-        where = f"{number}  {visible(one.heading)} · {visible(one.where)}"
+        where = f"{one.number}  {visible(one.heading)} · {visible(one.where)}"
         for line in (where, f"   {visible(one.said)}"):
             yield from fitted(line, columns(), "   ")
         yield from _excerpts(one.answers)

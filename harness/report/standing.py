@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from harness.analyse import RunState, Summary, Validation
 from harness.compare import GateFinding
 from harness.findings import Finding, Status
+from harness.numbers import shortened
 from harness.records import RunFiles
 from harness.report.document import Banner, Case, Change, Suite, Tone
 from harness.words import Endpoint, Mode, RequestEndpoint
@@ -86,6 +87,20 @@ def run_banner(summary: Summary, state: RunState, validation: Validation | None)
     if unsure:
         return Banner(Tone.NOTE, "Countable with reservations: no check failed", unsure)
     return Banner(Tone.GOOD, "Countable: the run is complete and every check passed")
+
+
+def checks_text(findings: Sequence[Finding]) -> str:
+    """What the checks came to, with the names of those that warn and of those not made."""
+    found = {status: [f.words for f in findings if f.status is status] for status in Status}
+    if failed := found[Status.FAILED]:
+        return f"{len(failed)} of {len(findings)} checks failed: {shortened(failed, len(failed))}"
+    told = {Status.WARNING: "with a warning", Status.NOT_CHECKED: "not checked"}
+    reserved = [
+        f"{len(names)} {words} ({shortened(names, len(names))})"
+        for status, words in told.items()
+        if (names := found[status])
+    ]
+    return f"no check failed, {', '.join(reserved)}" if reserved else "every check passed"
 
 
 def validation_cases(findings: Sequence[Finding], banner: Banner) -> Iterator[Case]:

@@ -566,7 +566,9 @@ def test_the_studys_command_exits_0_and_writes_its_findings(run, capsys):
     assert _exit_code("validate", run.write(), *FLAGS, 4) == 0
     written = json.loads((run.folder / "validation.json").read_text())
     assert written["ok"] is True
-    assert "startup_error_count = 0" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith("8 records, 8 ok, 0 start-up errors\n")
+    assert "this run counts: no check failed, " in said[said.rindex("\nok ") :]
 
 
 def test_the_studys_command_exits_1_and_gives_the_reason(run, capsys):

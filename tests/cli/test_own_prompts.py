@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import sys
 import time
 import webbrowser
 import zipfile
@@ -16,6 +18,7 @@ from lm_eval_samples import chosen, generated
 
 from harness import open_run
 from harness.cli import main
+from harness.jobs.starting import run_after_scan
 from harness.settings import spec_keys
 from harness.settings.run_spec import dotted
 from harness.tasks import load_task
@@ -42,7 +45,10 @@ def test_what_init_writes_is_planned_as_it_is(capsys, tmp_path: Path, profile: s
     assert code == 0, text
     assert "8 prompts" in text
     assert said(capsys, "tasks", "lint", "mine/tasks")[0] == 0
-    assert said(capsys, "candidates", "check", "mine/candidates.csv", "-c", "mine/run.yaml")[0] == 0
+    check = ("candidates", "check", "mine/candidates.csv")
+    assert said(capsys, *check, "-c", "mine/run.yaml")[0] == 0
+    code, text = said(capsys, *check)
+    assert (code, text.endswith("-c mine/run.yaml takes others\n")) == (2, True), text
 
 
 @pytest.mark.parametrize("name", ["run.yaml", "candidates.csv", "tasks/my_prompts.yaml"])
@@ -60,7 +66,11 @@ def test_an_init_that_was_cut_is_completed_by_the_same_command(capsys, tmp_path,
     whole = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for name in left:
         (tmp_path / name).unlink()
-    assert said(capsys, "init")[0] == 0
+    code, text = said(capsys, "init")
+    assert code == 0
+    for path in whole:
+        was_cut = path.relative_to(tmp_path).as_posix() in left
+        assert f"{'wrote' if was_cut else 'kept '}  {path.relative_to(tmp_path)}\n" in text
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == whole
 
 
@@ -457,8 +467,13 @@ def test_own_prompts_take_the_readmes_commands_and_none_is_refused(
         for words in commands:
             asks = words[0] in ("scan", "run")
             run = next(Path("results").glob("*mine*"), Path()).name
-            words = [run if word == "RUN" else word for word in words]
-            code, text = said(capsys, *words, *(more if asks else ()))
+            words = [*(run if word == "RUN" else word for word in words), *(more if asks else ())]
+            monkeypatch.setattr(sys, "argv", ["harness", *words])
+            code, text = said(capsys, *words)
+            if words[0] == "scan":
+                goes_on = f"harness run -c mine/run.yaml {shlex.join(more)} --candidates my.csv"
+                assert f"next      {goes_on}\n" in text
+            assert "no candidates yet" not in text
             assert code in ((0, 4) if asks else (0,)), (words, text)
             assert "unproven: nothing shows which kernels ran" in text or code == 0, (words, text)
     assert "my_prompts" in Path("my.csv").read_text()
@@ -481,6 +496,13 @@ def test_imported_prompts_without_candidates_are_told_with_the_command_that_find
         True,
     ), text
     assert f"{finds} finds them" in text
+
+
+def test_the_command_after_a_scan_takes_what_the_scan_was_told_of_the_run() -> None:
+    words = "--profile demo --batch-sizes 4 --out=my.csv --tasks 'my tasks' --fresh --jobs 2 -q"
+    assert run_after_scan(shlex.split(words), "my flips.csv") == (
+        "harness run --profile demo --tasks 'my tasks' --jobs 2 --candidates 'my flips.csv'"
+    )
 
 
 def test_the_schema_that_a_first_run_spec_names_lies_beside_it(capsys) -> None:
@@ -510,5 +532,7 @@ def test_a_run_is_named_as_the_list_names_it(
     code, text = said(capsys, *words[:parts], *run, *words[parts:])
     assert "no such run" not in text
     assert code in (0, 1), text
+    code, text = said(capsys, *words[:parts], "no-run", *run[1:], *words[parts:])
+    assert (code, "the newest is 'fa3'; `harness runs` lists those of results" in text) == (2, True)
     code, text = said(capsys, *words[:parts], *["fa33", *run[1:]], *words[parts:])
     assert (code, "did you mean 'fa3'? `harness runs` lists those of results" in text) == (2, True)

@@ -95,7 +95,7 @@ def test_a_run_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
 
 def test_numbers_that_cannot_be_kept_are_told_all_the_same(run: Path, capsys) -> None:
     for verb, file, says in (
-        ("validate", "validation.json", "n_records = 6"),
+        ("validate", "validation.json", "6 records, "),
         ("summarize", "summary.json", "1 of 3"),
     ):
         (run.parent / file).mkdir()  # as where a run lies on a read-only disk

@@ -58,6 +58,14 @@ def test_what_is_wrong_here_is_told_before_an_engine_is_missed(capsys, words, to
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [("diff", *PAIR), ("inventory", PAIR[0]), ("compare", *PAIR)])
+def test_where_only_an_engine_will_do_no_flag_is_named_to_go_without(capsys, words) -> None:
+    assert typed(*words, *(("--profile", "demo-tiny") if words[0] == "compare" else ())) == 3
+    told = capsys.readouterr().err
+    assert "install it (https://docs.docker.com/engine/install))" in told
+    assert "--backend" not in told
+
+
 def test_an_engine_is_missed_once_all_else_is_right(capsys) -> None:
     assert typed("compare", *PAIR, "--profile", "demo-tiny") == 3
     assert "no Docker engine answers" in capsys.readouterr().err

@@ -38,7 +38,7 @@ def shown(answer) -> tuple[str, str]:
 def test_a_label_that_changed_leads_and_says_so():
     example = report_of(rows("words", "flip")).examples[0]
     assert example.said.startswith("The label changed between alone and the batch ")
-    assert example.change == "flip-1"
+    assert example.change == "change-1"
 
 
 def test_where_only_words_changed_it_says_that_the_meaning_stayed():
@@ -77,7 +77,7 @@ def test_a_prompt_is_shown_once_though_it_changed_in_several_rows():
     first, second = rows("flip", "flip")
     again = first | {"batch_size": 32, "record_id": "f" * 16}
     document = report_of([first, again, second])
-    assert [e.change for e in document.examples] == ["flip-1", "flip-3"]
+    assert [e.change for e in document.examples] == ["change-1", "change-3"]
 
 
 def test_of_answers_without_a_score_no_meaning_is_told():

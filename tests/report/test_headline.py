@@ -174,6 +174,21 @@ def test_an_excerpt_holds_the_first_difference_marked_and_fits_the_terminal(
         assert [("⟪" in side, "⟫" in side) for side in sides] == [(True, True)] * 2
 
 
+@pytest.mark.parametrize("run", KEPT)
+def test_a_change_has_one_number_on_the_screen_in_the_reports_and_for_flip(run: Path) -> None:
+    page, text = (rendered(load_report(run), form) for form in ("html", "md"))
+    for example in first_changes(run):
+        number, where = example.number, f"{example.heading} · {example.where}"
+        screen = " ".join("\n".join(example_lines([example])).split())
+        assert screen.startswith(f"{number} {where}"[:60])
+        told = " ".join(str(line) for line in shown(run, number).lines)
+        assert told.startswith(f"{number} of ")
+        assert all(part in told for part in where.split(" · "))
+        assert f'id="change-{number}"' in page
+        assert f'<summary><span class="quiet">{number}</span> ' in page
+        assert f"Change {number}: " in text
+
+
 def test_both_excerpts_are_cut_from_one_place() -> None:
     lines = [line for line in example_lines(first_changes(SMOL)) if "nβ = nβeq." in line]
     assert len(lines) == 2

@@ -8,6 +8,7 @@ from harness.serve.docker.docker_server import DockerBackend, DockerServer
 from harness.serve.docker.engine import (
     PODMAN_HEEDS_CDI,
     connect,
+    connect_for_servers,
     docker_host,
     engine_gpu_access,
     find_leftovers,
@@ -20,6 +21,7 @@ __all__ = [
     "DockerBackend",
     "DockerServer",
     "connect",
+    "connect_for_servers",
     "container_arguments",
     "container_record",
     "docker_host",

@@ -44,6 +44,10 @@ CDI_FOLDERS = (Path("/etc/cdi"), Path("/var/run/cdi"))
 PODMAN_HEEDS_CDI = (5, 4)
 """From this release on its Docker API heeds device requests, those to CDI only."""
 _NVIDIA_KIND = "nvidia.com/gpu"
+_WITHOUT = (
+    "have servers without it: --backend native, or external where they run already (of a case: "
+    "--native-command, or --server)"
+)
 _LOCAL_SCHEMES = ("unix://", "http+unix://", "npipe://")
 
 
@@ -73,8 +77,7 @@ def connect(timeout_s: float = API_TIMEOUT_S) -> docker.DockerClient:
     if address is not None and not address.startswith(_LOCAL_SCHEMES):
         raise EnvironmentError_(
             f"the Docker engine at {address} is on another machine",
-            hint="ports and folders of a run are local: unset DOCKER_HOST, or start the servers "
-            "there and use --backend external",
+            hint="ports and folders are local: unset DOCKER_HOST",
         )
     try:
         client = docker.DockerClient(base_url=address, version="auto", timeout=int(timeout_s))
@@ -82,6 +85,19 @@ def connect(timeout_s: float = API_TIMEOUT_S) -> docker.DockerClient:
     except (DockerException, RequestException) as error:
         raise _unreachable(address, error) from error
     return client
+
+
+def connect_for_servers(timeout_s: float = API_TIMEOUT_S) -> docker.DockerClient:
+    """As `connect`, for what can have its servers without an engine: a hint says how.
+
+    Raises:
+        EnvironmentError_: as `connect`.
+    """
+    try:
+        return connect(timeout_s)
+    except EnvironmentError_ as error:
+        error.hint = f"{error.hint}; or {_WITHOUT}"
+        raise
 
 
 def guarded(what: str, call: Callable[[], Any]) -> Any:
@@ -125,8 +141,8 @@ def _unreachable(address: str | None, error: Exception) -> EnvironmentError_:
         )
     return EnvironmentError_(
         f"no Docker engine answers at {where}",
-        hint="start it (sudo systemctl start docker), install it "
-        "(https://docs.docker.com/engine/install), or use --backend native",
+        hint="start it (sudo systemctl start docker), or install it "
+        "(https://docs.docker.com/engine/install)",
     )
 
 

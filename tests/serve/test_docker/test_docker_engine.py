@@ -15,7 +15,7 @@ import pytest
 
 from harness.errors import EnvironmentError_
 from harness.serve import describe_death
-from harness.serve.docker import DockerBackend, connect
+from harness.serve.docker import DockerBackend, connect, connect_for_servers
 
 pytestmark = pytest.mark.docker
 
@@ -134,6 +134,9 @@ def test_no_engine_is_one_message_with_a_remedy(monkeypatch, tmp_path):
         connect()
     assert "no Docker engine answers" in str(caught.value)
     assert "systemctl start docker" in str(caught.value)
+    assert "--backend" not in str(caught.value)  # pin and images have none
+    with pytest.raises(EnvironmentError_, match=r"docker/engine/install.*--backend native"):
+        connect_for_servers()
 
 
 def test_an_engine_on_another_machine_is_refused(monkeypatch):
