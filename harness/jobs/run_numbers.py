@@ -5,14 +5,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from harness import report
 from harness.analyse import (
     SUMMARY,
     VALIDATION,
+    Expectations,
     RunState,
     Summary,
     Validation,
+    expectations_of,
     kept_numbers,
     kept_validation,
     read_numbers,
@@ -107,7 +110,8 @@ def _folder_of_numbers(run: Path) -> Path:
 def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
     """Validate a run and write what was found beside its records; a failed check is a failure.
 
-    What is not asked here is as the run's spec says.
+    What is not asked here is as the run's spec says. What is asked otherwise than it says is
+    answered and not kept: the run counts, or does not, by its own settings.
 
     Raises:
         UsageError: a mode is not known, the run cannot be read, or the file lies in a run folder
@@ -122,7 +126,10 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
     target = _folder_of_numbers(run) / VALIDATION
     found = validate_run(run, require_modes=required, expected_rows_per_mode=rows_per_mode)
     files = read_run_files(run)
-    unkept = _unkept(target, found := with_judged(found, files))
+    own = expectations_of(files)
+    otherwise = _asked_otherwise(found.expected, own)
+    found = _without_remedies(found) if otherwise else with_judged(found, files)
+    unkept = otherwise or _unkept(target, found)
     starts = count_of(found.startup_error_count, "start-up error")
     lines = [f"{count_of(found.n_records, 'record')}, {found.n_ok} ok, {starts}"]
     lines += (
@@ -134,12 +141,31 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
         lines.append(f"{mark:<12} {finding.check}: {finding.message}")
     state = state_of(files, found)
     is_so = state if state in (RunState.COUNTS, RunState.DOES_NOT_COUNT) else f"is {state}"
-    if found.ok:
+    if otherwise:
+        is_so = "is not what was asked for here"
+    if found.ok and not otherwise:
         lines += report.fitted(f"this run {is_so}: {report.checks_text(found.findings)}")
     message = f"{count_of(len(found.failures), 'check')} failed: this run {is_so}"
-    failure = GateFailed(message, file=target, detail=found.reasons)
+    failure = GateFailed(message, file=run if otherwise else target, detail=found.reasons)
     remarks = [f"not kept: {unkept}"] if unkept else []
     return Done(lines, found, remarks=remarks, failure=None if found.ok else failure)
+
+
+def _asked_otherwise(asked: Expectations, own: Expectations) -> str:
+    """Why an answer is not that of the run's own settings; empty if it is."""
+    rows, modes = own.rows_per_mode, ", ".join(own.modes)
+    if rows not in (None, asked.rows_per_mode):
+        return f"the run's own settings ask for {rows} records a mode, not {asked.rows_per_mode}"
+    if own.modes and set(asked.modes) != set(own.modes):
+        return f"the run's own settings ask for {modes}"
+    return ""
+
+
+def _without_remedies(found: Validation) -> Validation:
+    """Without what mends the checks that were asked for here: no command of the run does."""
+    asked_for = ("rows_per_mode", "modes_present")
+    findings = (replace(f, remedy="") if f.check in asked_for else f for f in found.findings)
+    return replace(found, findings=tuple(findings))
 
 
 def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:

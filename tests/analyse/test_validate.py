@@ -144,6 +144,7 @@ class Run:
                 "expect": {"rows_per_mode": 4},
                 "controls": {"prefix_caching": "server_default"},
             },
+            "device": {"kind": "cuda"},
             "sessions": [{"started_at": "t", "ended_at": "t", "exit": 0}],
             "complete": True,
             "mode_parity": {"m": []},
@@ -573,8 +574,20 @@ def test_the_studys_command_exits_0_and_writes_its_findings(run, capsys):
 
 def test_the_studys_command_exits_1_and_gives_the_reason(run, capsys):
     assert _exit_code("validate", run.write(), *FLAGS, 5) == 1
-    assert "standard has 4 records, not 5" in capsys.readouterr().err
-    assert json.loads((run.folder / "validation.json").read_text())["ok"] is False
+    said = capsys.readouterr().err
+    assert "standard has 4 records, not 5" in said
+    assert "goes on with it" not in said
+    assert "not kept: the run's own settings ask for 4 records a mode, not 5" in said
+
+
+def test_what_was_asked_otherwise_than_the_run_says_is_not_kept_as_its_own(run):
+    _exit_code("validate", run.write())
+    own = (run.folder / "validation.json").read_bytes()
+    _exit_code("validate", run.folder, *FLAGS, 5)
+    _exit_code("validate", run.folder, "--require-modes", "standard")
+    assert (run.folder / "validation.json").read_bytes() == own
+    _exit_code("validate", run.folder, *FLAGS, 4)
+    assert json.loads((run.folder / "validation.json").read_text())["ok"] is True
 
 
 def test_json_goes_to_stdout_alone(run, capsys):
