@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -181,3 +182,20 @@ def test_half_of_a_surrogate_pair_where_something_else_is_due_is_one_message(
     assert f"{path}: not a " in capsys.readouterr().err
     if name == "metadata.json":
         assert listed(run.parent).value[0]["state"] == "unreadable"
+
+
+def test_a_run_that_ended_before_its_first_record_is_listed_and_named(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "vllm_records.jsonl").unlink()
+    (row,) = listed(run.parent).value
+    planned = load_planned(run)
+    assert (row["run"], row["state"], row["records"]) == ("copied", "unfinished", f"0/{planned}")
+    for verb in ("show", "summarize", "validate"):
+        with pytest.raises(SystemExit):
+            main([verb, str(run)])
+        assert "no record is there yet (the command that began" in capsys.readouterr().err
+
+
+def load_planned(run: Path) -> int:
+    return int(json.loads((run / "metadata.json").read_text())["planned_records"])

@@ -42,6 +42,8 @@ def how_selected(summary: Summary) -> str:
     """How the rows of a run that is no scan were chosen, as far as they say."""
     if any(entry.value is not None for entry in summary.breakdowns.original_direction):
         return "the rows were selected because they had flipped before"
+    if [entry.value for entry in summary.breakdowns.phase] == ["scan"]:
+        return "a scan selected the rows because their answers had changed there"
     return "the records do not say how the rows were selected"
 
 

@@ -28,14 +28,15 @@ _HEADS = ("run", "state", "records", "device", "vLLM")
 def listed(results: Path) -> Done:
     """Every run folder below ``results``, the newest first: its state, records, device, version.
 
-    Those of `harness trace` and `harness sample` too, a mode each, with their rows as records.
+    Those of `harness trace` and `harness sample` too, a mode each, with their rows as records, and
+    runs that ended before their first record.
 
     Raises:
         UsageError: a folder was named and is not there.
     """
     insist_on_results(results, _NO_RUN)
     told = [path for path in results.glob(f"**/{RECORDS}") if path.is_file()]
-    told += _experiments(results)
+    told += _without_records(results)
     told.sort(key=lambda path: (path.stat().st_mtime_ns, path), reverse=True)
     rows = [_row(path, results) for path in told]
     table = [_HEADS, *(tuple(row.values()) for row in rows)]
@@ -79,23 +80,28 @@ def place_of(run: Path, results: Path) -> Path:
     return run
 
 
-def _experiments(results: Path) -> Iterator[Path]:
-    """The rows of each experiment's folder, or its metadata where they are not there yet."""
+def _without_records(results: Path) -> Iterator[Path]:
+    """The rows of each experiment's folder; its metadata, or a run's, where none are there yet."""
     for path in results.glob(f"**/{METADATA}"):
         with suppress(HarnessError):
-            kind = str(read_run_files(path.parent).metadata.get("kind"))
-            if kind in ROWS:
-                rows = path.with_name(ROWS[kind])
+            rows = path.with_name(_rows_of(read_run_files(path.parent)))
+            if rows.name != RECORDS or not rows.exists():
                 yield rows if rows.is_file() else path
 
 
+def _rows_of(files: RunFiles) -> str:
+    """The name of the file that a folder's rows, or records, are in."""
+    return ROWS.get(str(files.metadata.get("kind")), RECORDS)
+
+
 def _row(told: Path, results: Path) -> dict[str, str]:
-    folder, experiment = told.parent, told.name != RECORDS
+    folder = told.parent
     files = RunFiles(folder / RECORDS, folder)
     there = 0 if told.name == METADATA else RunFiles(told, folder).lines_there
-    state = "unreadable"
+    state, experiment = "unreadable", told.name not in (RECORDS, METADATA)
     with suppress(HarnessError):
         files = read_run_files(folder)
+        experiment = _rows_of(files) != RECORDS
         state = _state(files)
         if state is RunState.UNFINISHED and is_held(folder / LOCK):
             state = "running"

@@ -30,6 +30,12 @@ _VERSION = r"\d+\.\d+\.\d+(?:(?:\.|-)?(?:a|b|rc|dev|post)\d+)*"
 _IN_TAG = re.compile(rf":v?({_VERSION})")
 _STATED = re.compile(rf"v?{_VERSION}(?:\+[\w.]+)?")
 _CAPABILITY = re.compile(r"\d+\.\d")
+_FLAGS = {
+    Trait.CAPABILITY: "--capability",
+    Trait.FEATURE: "--features",
+    Trait.QUANTIZATION: "--quantization",
+    Trait.PREFIX_CACHE: "--prefix-caching",
+}
 
 
 def check_invariance(
@@ -87,6 +93,11 @@ def check_invariance(
     if unknown:
         hint = "state it with --vllm" if release is None else "certify it: `harness certify`"
         failure = IncompleteRun(f"not judged: {unknown}", hint=hint)
+    elif open_ := [one for one in judged if one.has is Has.UNKNOWN]:
+        what = (
+            f"{len(open_)} of {len(judged)} known defects hang on what is not known of this stack"
+        )
+        failure = IncompleteRun(f"not judged: {what}", hint=_stated_by(open_))
     if has:
         names = ", ".join(f"{one.defect.id} ({one.defect.where})" for one in has)
         failure = GateFailed(f"this stack is not batch-invariant as far as is known: {names}")
@@ -95,7 +106,7 @@ def check_invariance(
         for one in judged
     ]
     stack = {str(trait): sorted(words) for trait, words in traits.items()}
-    value = {"ok": not has and not unknown, "release": release, "stack": stack, "defects": rows}
+    value = {"ok": failure is None, "release": release, "stack": stack, "defects": rows}
     return Done(lines, value, failure=failure)
 
 
@@ -121,10 +132,17 @@ def _findings(judged: Collection[Judged]) -> list[Finding]:
     unknown = [one for one in judged if one.has is Has.UNKNOWN]
     for reason in dict.fromkeys(one.reason for one in unknown):
         names = ", ".join(one.defect.id for one in unknown if one.reason == reason)
-        found.append(Finding.not_checked(reason, names, "state it: see --help"))
+        found.append(Finding.not_checked(reason, names))
     clear = sum(one.has is Has.NO for one in judged)
     found.append(Finding.ok("register", f"{clear} of {len(judged)} known defects are not its own"))
     return found
+
+
+def _stated_by(unknown: Collection[Judged]) -> str:
+    """The flags that state what is not known; what the spec settles has keys of its own."""
+    reasons = {word for one in unknown for word in one.reason.split()}
+    flags = [flag for trait, flag in _FLAGS.items() if trait in reasons]
+    return f"state it: {', '.join(flags)}" if flags else "state it in the spec (--help-all)"
 
 
 def _release(spec: RunSpec, lock: Path) -> str | None:

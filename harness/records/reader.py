@@ -24,6 +24,7 @@ from harness.records.lines import LineFault, value_of
 from harness.records.parts import WHOLE, Part, line_ends
 from harness.records.record import Record, decode_record
 from harness.records.rows import Row, decode_flat, decode_row, decode_rows
+from harness.records.run_files import METADATA
 from harness.refused import TO_MOVE, is_of_descriptors, refusal
 from harness.words import Status
 
@@ -37,6 +38,7 @@ SMALLEST_PART = 32 << 20
 a tenth of one."""
 _HASHES = attrgetter("solo_response_hash"), attrgetter("batch_response_hash")
 _NEXT = "give a run folder or a records file (JSONL)"
+_GO_ON = "the command that began this run goes on where it stopped"
 _Row = TypeVar("_Row", Record, Row)
 
 
@@ -210,6 +212,8 @@ def _blocks(
     except OSError as error:
         if is_of_descriptors(error):
             raise refusal(error, path, "cannot be read") from error
+        if isinstance(error, FileNotFoundError) and path.with_name(METADATA).exists():
+            raise UsageError("no record is there yet", file=path.parent, hint=_GO_ON) from error
         reason = error.strerror or str(error)
         hint = TO_MOVE.get(error.errno or 0, _NEXT)
         raise UsageError(f"cannot read the records: {reason}", file=path, hint=hint) from error

@@ -91,3 +91,15 @@ def test_what_states_a_stack_is_no_silent_word_of_the_plain_doctor(capsys):
         main(["doctor", "--vllm", "0.19.1"])
     assert ended.value.code == 2
     assert "add --invariant" in capsys.readouterr().err
+
+
+def test_what_is_not_known_makes_no_stack_clear_and_names_the_flags_that_state_it(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--invariant", "--image", "vllm/vllm-openai:v0.19.1", "--json"])
+    said = capsys.readouterr()
+    assert ended.value.code == 4
+    told = json.loads(said.out)
+    assert not told["ok"]
+    unknown = [one for one in told["defects"] if one["has"] == "not known"]
+    assert f"not judged: {len(unknown)} of {len(told['defects'])} known defects" in said.err
+    assert "state it: --capability, --features, --quantization, --prefix-caching" in said.err
