@@ -35,14 +35,15 @@ class Gate:
     max_flip_rate: float | None
 
     @classmethod
-    def parse(cls, text: str, max_flip_rate: float | None, *, samples: bool) -> Self:
-        """The conditions of a comma-separated list.
+    def parse(cls, text: str | None, max_flip_rate: float | None, *, samples: bool) -> Self:
+        """The conditions of a comma-separated list, ``None`` where no list was given.
 
         Raises:
-            UsageError: one of them is not known; the nearest one is named.
+            UsageError: the list is empty, or one of them is not known; the nearest one is named.
         """
+        asked = () if text is None else tuple(named(text, "--fail-on"))
         known: Mapping[str, Any] = compare.SAMPLE_CONDITIONS if samples else compare.RUN_CONDITIONS
-        for name in (name for name in named(text) if name not in known):
+        for name in (name for name in asked if name not in known):
             if name == compare.MAX_FLIP_RATE:
                 hint: str | None = "it takes a number: --max-flip-rate 0.02"
             elif name in {*compare.RUN_CONDITIONS, *compare.SAMPLE_CONDITIONS}:
@@ -51,7 +52,7 @@ class Gate:
             else:
                 hint = nearest(name, known, "known")
             raise UsageError(f"--fail-on: no condition '{name}'", hint=hint)
-        return cls(tuple(named(text)), max_flip_rate)
+        return cls(asked, max_flip_rate)
 
     def __bool__(self) -> bool:
         return bool(self.conditions) or self.max_flip_rate is not None
@@ -87,12 +88,18 @@ class Compared:
 Folder = Path | None
 Modes = tuple[Mode | None, Mode | None]
 """The mode of A and of B to look at; ``None`` for every one against itself."""
-Asked = tuple[str, float | None]
+Asked = tuple[str | None, float | None]
 """What a gate insists on: conditions separated by commas, and the largest share of flips."""
 
 
 def compare_any(
-    a: Path, b: Path, modes: Modes, asked: Asked, allow_subset: bool, formats: str, out: Folder
+    a: Path,
+    b: Path,
+    modes: Modes,
+    asked: Asked,
+    allow_subset: bool,
+    formats: str | None,
+    out: Folder,
 ) -> Done:
     """Compare two runs or two lm-evaluation-harness samples files, whichever they are.
 
@@ -183,12 +190,12 @@ def write_comparison(compared: Compared, formats: Sequence[str], out: Folder) ->
         yield from [step] if step else report.write_document(document, ["github"], folder)
 
 
-def chosen_formats(text: str, out: Folder) -> list[str]:
+def chosen_formats(text: str | None, out: Folder) -> list[str]:
     """The report formats of a comma-separated list; with a folder and no list, the usual three.
 
     Raises:
-        UsageError: one of them is not known.
+        UsageError: the list is empty, or one of them is not known.
     """
-    if not named(text):
+    if text is None:
         return ["md", "html", "json"] if out is not None else []
     return report_formats(text, report.FILES[report.Look.COMPARISON])

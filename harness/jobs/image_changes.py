@@ -290,12 +290,10 @@ def bisect_images(
         ImageMismatch: an image is not the one that the lock names.
         RunError, Interrupted: GOOD or BAD was not run to its end; the same command goes on.
     """
-    watches = tuple(named(watch))
+    watches = tuple(named(watch, "--watch"))
     for name in (name for name in watches if name not in WATCHES):
         hint = nearest(name, WATCHES, "known")
         raise UsageError(f"--watch: nothing is called '{name}'", hint=hint)
-    if not watches:
-        raise UsageError("--watch names nothing", hint=f"known: {', '.join(WATCHES)}")
     steps = images.image_range(images.read_image_list(images_from), good, bad, images_from)
     runs.check(*steps)
     target = out or runs.results / f"bisect-{_short_name(good)}-{_short_name(bad)}.json"

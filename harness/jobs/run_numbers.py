@@ -21,7 +21,7 @@ from harness.analyse import (
     validate_run,
     with_judged,
 )
-from harness.errors import EnvironmentError_, GateFailed, UsageError
+from harness.errors import NOT_SET, EnvironmentError_, GateFailed, UsageError
 from harness.files import append_text, write_json
 from harness.findings import Status
 from harness.jobs import Done, Remark
@@ -34,9 +34,16 @@ from harness.records import (
 from harness.words import Mode
 
 
-def named(text: str) -> list[str]:
-    """The names of a comma-separated list, each once, in the order given."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+def named(text: str, flag: str) -> list[str]:
+    """The names of a flag's comma-separated list, each once, in the order given.
+
+    Raises:
+        UsageError: it is a list of nothing.
+    """
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise UsageError(f"{flag}: nothing is named", hint=NOT_SET)
+    return names
 
 
 def report_formats(text: str, known: Iterable[str]) -> list[str]:
@@ -45,9 +52,8 @@ def report_formats(text: str, known: Iterable[str]) -> list[str]:
     Raises:
         UsageError: none, or one that is not known.
     """
-    names = named(text)
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
+    names = named(text, "--format")
+    if unknown := [name for name in names if name not in known]:
         hint = f"known: {', '.join(known)}"
         raise UsageError(f"no report format '{', '.join(unknown)}'", hint=hint)
     return names
@@ -113,7 +119,9 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
             and is not its records.
     """
     try:
-        required = None if modes is None else [Mode(name) for name in named(modes)]
+        required = (
+            None if modes is None else [Mode(name) for name in named(modes, "--require-modes")]
+        )
     except ValueError as error:
         hint = f"known modes: {', '.join(Mode)}"
         raise UsageError(f"--require-modes: {error}", hint=hint) from None

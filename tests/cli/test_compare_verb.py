@@ -91,6 +91,16 @@ def test_an_unknown_condition_exits_2_with_the_nearest(a, b, capsys, name, hint)
     assert f"--fail-on: no condition '{name}' ({hint}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flag", ["--fail-on", "--format"])
+@pytest.mark.parametrize("nothing", [",", " ", ""])
+def test_a_list_of_nothing_is_no_gate_that_passes_and_exits_2(a, b, capsys, flag, nothing):
+    b.flip(0)
+    assert compare(a, b, flag, nothing) == 2
+    said = capsys.readouterr()
+    assert said.err == f"error: {flag}: nothing is named (a variable that is not set?)\n"
+    assert said.out == ""
+
+
 def test_runs_that_are_not_comparable_exit_2_with_the_line(a, b, capsys):
     b.row(2)["prompt_sha256"] = "other"
     assert compare(a, b) == 2
