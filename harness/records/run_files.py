@@ -68,6 +68,14 @@ class _Controls(Struct):
     prefix_caching: str | None = None
     worker_proof: bool | None = None
     warmup_requests: int | None = None
+    order: str | None = None
+
+
+class _Request(Struct):
+    temperature: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    endpoint: str | None = None
 
 
 class _Server(Struct):
@@ -88,7 +96,8 @@ class _Spec(Struct):
     modes: tuple[Mode, ...] | None = None
     models: tuple[_Model, ...] | None = None
     controls: _Controls | None = None
-    request: dict[str, Any] | None = None
+    request: _Request | None = None
+    tasks: str | None = None
     expect: dict[str, int | None] | None = None
     server: _Server | None = None
 

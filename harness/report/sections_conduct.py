@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from harness.analyse import LabelsByProfile, Summary, Validation
 from harness.findings import Status
 from harness.numbers import NONE, measure_text, percent, rate_text, score_text, seconds_text
-from harness.records import RunFiles, Start
+from harness.records import RunFiles, Start, object_in
 from harness.report.document import Quote, Section, mode_words
 from harness.report.sections_askings import (
     count_line,
@@ -149,7 +149,7 @@ def _given(files: RunFiles) -> tuple[Json, list[Quote]]:
     if command := files.metadata.get("command_line"):
         quotes.append(("Command", (" ".join(map(str, command)),)))
     for mode, server in _first_servers(files).items():
-        parts = (server, server.get("container") or {}, server.get("docker") or {})
+        parts = (server, object_in(server, "container"), object_in(server, "docker"))
         names = {k: v for part in parts for k, v in part.items() if "image" in k or "digest" in k}
         images |= {mode: names} if names else {}
         lines = [f"{name}={value}" for name, value in (server.get("environment") or {}).items()]

@@ -152,7 +152,9 @@ def test_side_files_that_were_kept_are_read(folder: str) -> None:
 TYPED = {
     "metadata.json": [
         ("schema_version",),
-        ("resolved_spec", "controls", "warmup_requests"),
+        *(("resolved_spec", "controls", name) for name in ("warmup_requests", "order")),
+        *(("resolved_spec", "request", name) for name in ("temperature", "max_tokens", "seed")),
+        ("resolved_spec", "tasks"),
         *(("resolved_spec", "server", name) for name in ("dtype", "max_model_len", "extra_args")),
     ],
     "startup_standard_demo-llama.json": [
