@@ -1,7 +1,7 @@
 """A run that is there already: summarised, validated, reported."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import to_builtins
@@ -22,9 +22,10 @@ from harness.analyse import (
     with_judged,
 )
 from harness.errors import NOT_SET, EnvironmentError_, GateFailed, UsageError
-from harness.files import append_text, write_json
+from harness.files import write_json
 from harness.findings import Status
 from harness.jobs import Done, Remark
+from harness.jobs.report_files import add_step_summary, told_if_refused
 from harness.records import (
     METADATA,
     RECORDS,
@@ -57,15 +58,6 @@ def report_formats(text: str, known: Iterable[str]) -> list[str]:
         hint = f"known: {', '.join(known)}"
         raise UsageError(f"no report format '{', '.join(unknown)}'", hint=hint)
     return names
-
-
-def add_step_summary(text: str) -> Path | None:
-    """Add Markdown to the summary of the CI step that this runs in; where that is, if anywhere."""
-    target = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not target:
-        return None
-    append_text(Path(target), text)
-    return Path(target)
 
 
 def summarise(run: Path, output: Path | None, *, whole: bool = False) -> Done:
@@ -155,6 +147,12 @@ def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
         UsageError: an unknown format, or a run that cannot be read.
     """
     chosen = report_formats(formats, report.FILES[report.Look.RUN])
+    folder, anew = out or run, out is not None
+    with told_if_refused(report.Look.RUN, [run.name], chosen, folder, anew=anew):
+        yield from _reports(run, chosen, out)
+
+
+def _reports(run: Path, chosen: Sequence[str], out: Path | None) -> Iterator[str | Path]:
     files = read_run_files(run)
     try:
         task_folder(files)
