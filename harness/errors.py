@@ -20,6 +20,8 @@ from typing import ClassVar
 
 MAX_SHOWN = 20
 """Mistakes that one message tells."""
+NOT_SET = "a variable that is not set?"
+"""Why a flag may have been given an empty value."""
 _LONGEST_VALUE = 60
 
 

@@ -78,7 +78,9 @@ def certify(
             hint = "leave them out: what a run asked stands in its folder"
             raise UsageError(f"--of certifies what is there, and asks nothing: {flags}", hint=hint)
         wanted = jobs.certifying.read_schedules(schedules) if "schedules" in given else ()
-        return tell(jobs.certifying.certified(of, wanted, out), as_json)
+        with jobs.report_files.pages_if_refused("certificate", of[0].name, out):
+            done = jobs.certifying.certified(of, wanted, out)
+        return tell(done, as_json)
     asked = jobs.certifying.Asked(
         jobs.certifying.read_schedules(schedules),
         jobs.runs.read_sizes(widths, "--widths"),
@@ -86,10 +88,9 @@ def certify(
         lifetimes,
         not even_steps,
     )
-    tell(
-        jobs.certifying.certify_stack(loaded, asked, results, out, quiet=quiet, fresh=fresh),
-        as_json,
-    )
+    with jobs.report_files.pages_if_refused("certificate", loaded.spec.name, out):
+        done = jobs.certifying.certify_stack(loaded, asked, results, out, quiet=quiet, fresh=fresh)
+    tell(done, as_json)
 
 
 def _given(context: typer.Context) -> set[str]:
@@ -209,7 +210,8 @@ def matrix(
         lifetimes=1,
     )
     flags = {"crossed": crossed, "quiet": quiet, "fresh": fresh}
-    found = jobs.matrix.matrix(loaded, tuple(axis), asked, results, out, most=most, **flags)
+    with jobs.report_files.pages_if_refused("matrix", loaded.spec.name, out):
+        found = jobs.matrix.matrix(loaded, tuple(axis), asked, results, out, most=most, **flags)
     tell(found, as_json)
 
 
@@ -238,5 +240,7 @@ def bench(
       harness bench --profile controlled --axis "attention=FA3|FA2|TRITON_ATTN"
     """
     sizes = jobs.runs.read_sizes(concurrent, "--concurrent", least=1, most=4096)
-    asked = jobs.benching.bench(loaded, axis, sizes, blocks, results, out, fresh=fresh, quiet=quiet)
-    tell(asked, as_json)
+    flags = {"fresh": fresh, "quiet": quiet}
+    with jobs.report_files.pages_if_refused("bench", loaded.spec.name, out):
+        found = jobs.benching.bench(loaded, axis, sizes, blocks, results, out, **flags)
+    tell(found, as_json)

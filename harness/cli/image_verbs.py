@@ -102,7 +102,7 @@ def compare(
     b: Annotated[str, Argument(metavar="B", help="The image to set against it.")],
     results: Results = RESULTS,
     out: ReportFolder = None,
-    fail_on: Annotated[str, Option(help="Gate, as of harness compare.")] = "",
+    fail_on: Annotated[str | None, Option(help="Gate, as of harness compare.")] = None,
     max_flip_rate: MaxFlipRate = None,
     formats: Annotated[
         str, Option("--format", help="Reports of the answers: md, html, json, junit, github.")

@@ -187,12 +187,12 @@ def compare(
     mode_b: Annotated[Mode | None, Option(metavar="MODE", help="The mode of B; else as A.")] = None,
     allow_subset: Annotated[bool, Option("--allow-subset", help="Compare what both have.")] = False,
     fail_on: Annotated[
-        str, Option(help="Gate: comma-separated conditions, see docs/ci-gate.md.")
-    ] = "",
+        str | None, Option(help="Gate: comma-separated conditions, see docs/ci-gate.md.")
+    ] = None,
     max_flip_rate: MaxFlipRate = None,
     formats: Annotated[
-        str, Option("--format", help="Reports: md, html, json, junit, github.")
-    ] = "",
+        str | None, Option("--format", help="Reports: md, html, json, junit, github.")
+    ] = None,
     out: ReportFolder = None,
     as_json: Annotated[bool, Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 from typer import Argument, Option
 
-from harness.errors import EnvironmentError_, UsageError, shown
+from harness.errors import NOT_SET, EnvironmentError_, UsageError, shown
 from harness.hostile import visible
 from harness.jobs import Done, Remark
 from harness.numbers import size_text
@@ -202,7 +202,7 @@ def insist_on_text(words: Sequence[str]) -> None:
         if not (value if given else word):
             flag = flag or words[max(0, place - 1)]
             if flag in _PLACES:
-                hint = "a variable that is not set? . is the current folder"
+                hint = f"{NOT_SET} . is the current folder"
                 raise UsageError(f"{flag}: nothing is named", hint=hint)
         try:
             word.encode()

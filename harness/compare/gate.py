@@ -14,7 +14,12 @@ from harness.analyse import Rate, key_name, upper_bound
 from harness.compare.alignment import CONDITIONS
 from harness.compare.compared_modes import CandidateChange, FlipChange, ModeComparison
 from harness.compare.run_comparison import Comparison
-from harness.compare.sample_comparison import FilterComparison, SampleChange, SampleComparison
+from harness.compare.sample_comparison import (
+    FilterComparison,
+    SampleChange,
+    SampleComparison,
+    steps_of,
+)
 from harness.flips import unresolved
 from harness.numbers import count_of
 from harness.words import Condition
@@ -160,16 +165,20 @@ def _samples(
 
 
 def _unjudged(entry: FilterComparison) -> str | None:
-    """Why no answer under a filter can turn right or wrong, if so."""
-    if any(metric.binary for metric in entry.metrics):
-        return None
-    return f"no metric of both files is 0 or 1 in every document ({entry.filter})"
+    """Why hardly any answer under a filter can turn right or wrong, if so."""
+    binary = [metric for metric in entry.metrics if metric.binary]
+    if not binary:
+        return f"no metric of both files is 0 or 1 in most documents ({entry.filter})"
+    for metric in binary:
+        which = f"documents have no {metric.name} of 0 or 1 on both sides ({entry.filter})"
+        if reason := unresolved(entry.n - metric.n, entry.n, which):
+            return reason
+    return None
 
 
 def _steps(entry: FilterComparison, change: SampleChange) -> list[float]:
     """By how much each binary metric of a document moved."""
-    binary = {metric.name for metric in entry.metrics if metric.binary}
-    return [moved.b - moved.a for name, moved in change.metrics.items() if name in binary]
+    return steps_of(entry.metrics, change.metrics)
 
 
 SAMPLE_CONDITIONS: dict[str, tuple[str, Callable[[SampleComparison], Found]]] = {

@@ -1,8 +1,7 @@
 """Two lm-evaluation-harness sample files, document by document."""
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import astuple
@@ -21,12 +20,19 @@ _ASPECTS = {
 }
 
 
+_BINARY = frozenset((0.0, 1.0))
+Values = tuple[float, float]
+"""A metric of a document in A and in B; not a number where a side has none."""
+
+
 class MetricComparison(Struct, frozen=True):
     """One metric of A against B, over the documents that have it on both sides.
 
     Attributes:
-        binary: whether every value is 0 or 1; only then is it tested.
-        mean_a, mean_b: its means; for a binary metric, the share of right answers.
+        n: documents with a number on both sides; for a binary metric, with 0 or 1 on both.
+        binary: whether most numbers of a side are 0 or 1; only then is it tested.
+        mean_a, mean_b: its means, the share of right answers for a binary metric; ``None`` for
+            no documents.
         changed: documents whose value changed.
         newly_right, newly_wrong: from 0 to 1 and from 1 to 0 (binary), or up and down.
         paired: the table and exact McNemar test of a binary metric; ``first_only`` right in A
@@ -37,8 +43,8 @@ class MetricComparison(Struct, frozen=True):
     name: str
     n: int
     binary: bool
-    mean_a: float
-    mean_b: float
+    mean_a: float | None
+    mean_b: float | None
     changed: int
     newly_right: int
     newly_wrong: int
@@ -65,7 +71,7 @@ class FilterComparison(Struct, frozen=True):
         answer_changes: documents whose answer changed, after the filter.
         response_changes: documents of which anything that the model gave changed,
             log-likelihoods too.
-        correctness_changes: documents of which any binary metric changed.
+        correctness_changes: documents of which any binary metric changed, of those that have one.
     """
 
     filter: str
@@ -120,15 +126,16 @@ def compare_samples(a: Samples, b: Samples, *, allow_subset: bool = False) -> Sa
             hint=f"{SUBSET_HINT}, here {len(keys)}" if keys else "these are samples of other tasks",
         )
     notes = tuple(_require_same_questions(a, b, keys))
+    filters = tuple(
+        _compare_filter(a, b, name, [key for key in keys if key[0] == name])
+        for name in dict.fromkeys(key[0] for key in keys)
+    )
     left_out = f"{len(keys)} samples compared, {len(lone_a)} only in A, {len(lone_b)} only in B"
     return SampleComparison(
         a=SamplesPath(a.path),
         b=SamplesPath(b.path),
-        filters=tuple(
-            _compare_filter(a, b, name, [key for key in keys if key[0] == name])
-            for name in dict.fromkeys(key[0] for key in keys)
-        ),
-        not_checked=notes,
+        filters=filters,
+        not_checked=(*notes, *(gap for entry in filters for gap in _unchecked(entry))),
         left_out=(left_out,) if lone_a or lone_b else (),
     )
 
@@ -157,23 +164,18 @@ def _compare_filter(
     a: Samples, b: Samples, name: str, keys: Sequence[SampleKey]
 ) -> FilterComparison:
     pairs = [(a.rows[key], b.rows[key]) for key in keys]
-    shared = [
-        {name: (x, other.metrics[name]) for name, x in one.metrics.items() if name in other.metrics}
-        for one, other in pairs
-    ]
-    metrics = tuple(
-        _compare_metric(metric, [values[metric] for values in shared if metric in values])
-        for metric in dict.fromkeys(itertools.chain.from_iterable(shared))
-    )
-    binary = {metric.name for metric in metrics if metric.binary}
+    told = dict.fromkeys(name for pair in pairs for side in pair for name in side.metrics)
+    values = {
+        name: [(x.metrics.get(name, math.nan), y.metrics.get(name, math.nan)) for x, y in pairs]
+        for name in told
+    }
+    metrics = tuple(_compare_metric(*of) for of in values.items())
     moves = [
-        {
-            name: Sides(x, y)
-            for name, (x, y) in values.items()
-            if x != y and not (math.isnan(x) and math.isnan(y))
-        }
-        for values in shared
+        {name: Sides(*of[at]) for name, of in values.items() if _moved(*of[at])}
+        for at in range(len(pairs))
     ]
+    binary = [values[metric.name] for metric in metrics if metric.binary]
+    judged = sum(any(_BINARY.issuperset(of[at]) for of in binary) for at in range(len(pairs)))
     answered = [one.answer != other.answer for one, other in pairs]
     rows = zip(keys, pairs, answered, moves, strict=True)
     n = len(pairs)
@@ -182,7 +184,7 @@ def _compare_filter(
         n=n,
         answer_changes=rate(sum(answered), n),
         response_changes=rate(sum(one.responses != other.responses for one, other in pairs), n),
-        correctness_changes=rate(sum(not binary.isdisjoint(moved) for moved in moves), n),
+        correctness_changes=rate(sum(bool(steps_of(metrics, moved)) for moved in moves), judged),
         metrics=metrics,
         changes=tuple(
             SampleChange(doc_id, name, one.line, other.line, answer, moved)
@@ -192,18 +194,32 @@ def _compare_filter(
     )
 
 
-def _compare_metric(name: str, values: Sequence[tuple[float, float]]) -> MetricComparison:
+def _moved(x: float, y: float) -> bool:
+    return x != y and not (math.isnan(x) or math.isnan(y))
+
+
+def steps_of(metrics: Sequence[MetricComparison], moved: Mapping[str, Sides[float]]) -> list[float]:
+    """By how much a document's binary metrics moved, of those that are 0 or 1 on both sides."""
+    binary = {metric.name for metric in metrics if metric.binary}
+    sides = (side for name, side in moved.items() if name in binary)
+    return [side.b - side.a for side in sides if {side.a, side.b} <= _BINARY]
+
+
+def _compare_metric(name: str, told: Sequence[Values]) -> MetricComparison:
+    binary = any(map(_is_binary, zip(*told, strict=True)))
+    values = [
+        of for of in told if _BINARY.issuperset(of) or not (binary or any(map(math.isnan, of)))
+    ]
     n = len(values)
     up, down = sum(y > x for x, y in values), sum(y < x for x, y in values)
     both = sum(x == y == 1.0 for x, y in values)
-    binary = all(value in (0.0, 1.0) for pair in values for value in pair)
     table = paired_statistics(both, down, up, n - both - down - up) if binary else None
     return MetricComparison(
         name=name,
         n=n,
         binary=binary,
-        mean_a=sum(x for x, _ in values) / n if n else math.nan,
-        mean_b=sum(y for _, y in values) / n if n else math.nan,
+        mean_a=sum(x for x, _ in values) / n if n else None,
+        mean_b=sum(y for _, y in values) / n if n else None,
         changed=up + down,
         newly_right=up,
         newly_wrong=down,
@@ -211,3 +227,18 @@ def _compare_metric(name: str, values: Sequence[tuple[float, float]]) -> MetricC
         a=rate(both + down, n) if binary else None,
         b=rate(both + up, n) if binary else None,
     )
+
+
+def _is_binary(side: Sequence[float]) -> bool:
+    """Whether a metric says right or wrong; a few values between are what was not checked."""
+    numbers = [value for value in side if not math.isnan(value)]
+    return 2 * sum(value in _BINARY for value in numbers) > len(numbers)
+
+
+def _unchecked(entry: FilterComparison) -> Iterator[str]:
+    """The metrics that were not compared in every document, and in how many they were not."""
+    for metric in entry.metrics:
+        if missing := entry.n - metric.n:
+            lacks = "not 0 or 1" if metric.binary else "no number"
+            where = f"on a side in {missing} of {entry.n} documents"
+            yield f"metric {metric.name} ({entry.filter}): missing or {lacks} {where}"

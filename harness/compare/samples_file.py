@@ -6,6 +6,7 @@ files lack ``filter``, ``metrics`` or the hashes; what is missing is not compare
 """
 
 import json
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Sample:
         answer: of the filtered answer; for multiple choice, of the index of the likeliest choice.
         responses: of everything that the model gave, log-likelihoods included.
         document, prompt, target, sampling: what was asked; ``None`` where it is not recorded.
-        metrics: metric to value, numbers only.
+        metrics: metric to value; not a number where the file says it has one and tells none.
     """
 
     line: int
@@ -114,8 +115,7 @@ def _sample(row: Mapping[str, Any], line: int) -> tuple[SampleKey, Sample]:
             answers = scores.index(max(scores))
     prompt, sampling = _request(row.get("arguments"))
     stated = row.get("metrics")
-    names = stated if isinstance(stated, list) else [n for n in row if n not in _NO_METRICS]
-    metrics = {name: row[name] for name in names if name in row}
+    names = stated if isinstance(stated, list) else _columns(row)
     return (str(row.get("filter") or _NO_FILTER), str(row["doc_id"])), Sample(
         line=line,
         answer=_digest(answers),
@@ -124,8 +124,23 @@ def _sample(row: Mapping[str, Any], line: int) -> tuple[SampleKey, Sample]:
         prompt=row.get("prompt_hash") or prompt,
         target=row.get("target_hash") or (_digest(row["target"]) if "target" in row else None),
         sampling=sampling,
-        metrics={n: float(v) for n, v in metrics.items() if isinstance(v, bool | int | float)},
+        metrics={str(name): _number(row.get(name)) for name in names},
     )
+
+
+def _columns(row: Mapping[str, Any]) -> list[str]:
+    """What may be a metric where a line does not name its metrics."""
+    known = (name for name in row if name not in _NO_METRICS)
+    return [name for name in known if isinstance(row[name], bool | int | float)]
+
+
+def _number(value: Any) -> float:
+    """A metric's value; not a number for what is none, or no finite one."""
+    try:
+        number = float(value) if isinstance(value, bool | int | float) else math.nan
+    except OverflowError:
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def _request(arguments: Any) -> tuple[str | None, str | None]:

@@ -218,3 +218,13 @@ class ImageDifference(Struct, frozen=True, kw_only=True):
     kernels: tuple[KernelChange, ...]
     sizes: Sizes
     not_compared: tuple[str, ...]
+
+    @property
+    def anything_changed(self) -> bool:
+        """Whether anything that was compared differs, be it a label."""
+        read = (
+            *(self.versions, self.python_packages, self.os_packages, self.environment),
+            *(self.labels, self.configuration, self.plugins, self.arguments),
+        )
+        moved = any(kernel.change != "same" for kernel in self.kernels)
+        return any(read) or moved or self.batch_invariant.changed

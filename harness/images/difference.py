@@ -18,12 +18,47 @@ from harness.images.changes import (
 )
 from harness.images.inventory.contents import Contents, Inventory, ServerArgument, ServerArguments
 
+_EMPTY = Contents()
+_PARTS = {
+    "python": "the Python inside",
+    "python_packages": "Python packages",
+    "os_packages": "system packages",
+    "torch": "torch",
+    "vllm": "vLLM",
+    "kernels": "kernel files",
+    "batch_invariant": "vLLM's batch-invariant module",
+    "plugins": "plugins",
+}
+"""Parts of what is inside, of which one that is not told was not read."""
 _SOURCE = "vLLM source (SHA-256 of its Python files)"
 _IN_HEADLINE = ("vLLM", "torch", "CUDA", "Python")
 
 
 def compare_images(a: Inventory, b: Inventory) -> ImageDifference:
     """Everything that differs between two images, as far as both inventories tell."""
+    gaps = [f"{side.image}: {gap}" for side in (a, b) for gap in _gaps(side.contents)]
+    sources = (a.contents.arguments.source, b.contents.arguments.source)
+    if len(set(sources) - {None}) > 1:
+        gaps.append("defaults and choices of arguments, since each side's were read another way")
+    told, unread = read_in_both(a, b)
+    difference = _difference(*told)
+    same_id = bool(a.config.id) and a.config.id == b.config.id
+    unchanged = not difference.anything_changed and a.contents == b.contents
+    if same_id and not unchanged:
+        gaps.append("both have one id, and what was read of them differs: one was changed since")
+    difference = replace(
+        difference,
+        same_image=same_id and unchanged,
+        a=SideFacts.of(a),
+        b=SideFacts.of(b),
+        not_compared=(*gaps, *unread),
+    )
+    readable = a.contents.python is not None and b.contents.python is not None
+    return replace(difference, headline=_headline(difference, readable=readable))
+
+
+def _difference(a: Inventory, b: Inventory) -> ImageDifference:
+    """What differs, without its headline."""
     kernels = [{one.path: one for one in side.contents.kernels} for side in (a, b)]
     plugins = [
         {  # a package's version stands among the packages
@@ -34,13 +69,9 @@ def compare_images(a: Inventory, b: Inventory) -> ImageDifference:
     ]
     pairs = zip(a.config.layers, b.config.layers, strict=False)
     shared = sum(1 for _ in takewhile(lambda pair: pair[0].diff_id == pair[1].diff_id, pairs))
-    sources = (a.contents.arguments.source, b.contents.arguments.source)
-    gaps = [f"{side.image}: {gap}" for side in (a, b) for gap in _gaps(side.contents)]
-    if len(set(sources) - {None}) > 1:
-        gaps.append("defaults and choices of arguments, since each side's were read another way")
-    difference = ImageDifference(
+    return ImageDifference(
         headline="",
-        same_image=a.config.id == b.config.id,
+        same_image=False,
         a=SideFacts.of(a),
         b=SideFacts.of(b),
         versions=_changes(_versions(a), _versions(b)),
@@ -51,7 +82,7 @@ def compare_images(a: Inventory, b: Inventory) -> ImageDifference:
         configuration=_changes(_configuration(a), _configuration(b)),
         plugins=_changes(*plugins),
         arguments=argument_changes(a.contents.arguments, b.contents.arguments),
-        argument_source=sources,
+        argument_source=(a.contents.arguments.source, b.contents.arguments.source),
         batch_invariant=ModuleChange.between(a, b),
         kernels=tuple(
             KernelChange.between(path, *(side.get(path) for side in kernels))
@@ -62,17 +93,46 @@ def compare_images(a: Inventory, b: Inventory) -> ImageDifference:
             *(len(a.config.layers), len(b.config.layers)),
             shared,
         ),
-        not_compared=tuple(gaps),
+        not_compared=(),
     )
-    readable = a.contents.python is not None and b.contents.python is not None
-    return replace(difference, headline=_headline(difference, readable=readable))
+
+
+def read_in_both(a: Inventory, b: Inventory) -> tuple[tuple[Inventory, Inventory], tuple[str, ...]]:
+    """Both without the parts that one of them does not tell, and which these are.
+
+    A part that was not read is not one that the image has lost.
+    """
+    unread, blank = list[str](), dict[str, Any]()
+    for part, words in _PARTS.items():
+        lacking = [side for side in (a, b) if _is_unread(side.contents, part)]
+        if lacking:
+            blank[part] = getattr(_EMPTY, part)
+            known = (side for side in lacking if part == "python" or side.contents.python)
+            unread += (f"{side.image}: {words}: not read" for side in known)
+    sides = (replace(side, contents=replace(side.contents, **blank)) for side in (a, b))
+    one, other = sides
+    return (one, other), tuple(unread)
+
+
+def _is_unread(inside: Contents, part: str) -> bool:
+    """Whether a part that is not told may be there nevertheless."""
+    if getattr(inside, part) != getattr(_EMPTY, part):
+        return False
+    if part in ("vllm", "torch"):
+        named = (one == part or one.startswith(f"{part}-") for one in inside.python_packages)
+        return any(named) or not inside.python_packages
+    if part == "plugins":  # most images have none
+        return not inside.python_packages
+    if part in ("kernels", "batch_invariant"):
+        return _is_unread(inside, "vllm") or (part == "kernels" and inside.vllm is not None)
+    return True
 
 
 def _gaps(inside: Contents) -> Iterator[str]:
     """What is not told of one side, and why."""
     yield from inside.notes
     source, reasons = inside.arguments.source, inside.arguments.reasons
-    if source is None and inside.python is not None:
+    if inside.python is not None and (source is None or not inside.arguments.arguments):
         yield f"the server's arguments: {reasons[-1] if reasons else 'not read'}"
     elif source == "help":
         yield f"arguments read from --help, not from the parser: {reasons[0] if reasons else ''}"
@@ -129,26 +189,49 @@ def _headline(difference: ImageDifference, *, readable: bool) -> str:
         for name, step in steps
     ]
     if not readable:
-        return ", ".join([*parts, "what is inside could not be compared"])
-    counts = {
-        "package": len(difference.python_packages),
-        "system package": len(difference.os_packages),
-        "server default": sum(change.default_changed for change in difference.arguments),
-        "environment variable": len(difference.environment),
-        "entrypoint": any(change.name == "entrypoint" for change in difference.configuration),
-        "batch-invariant module": difference.batch_invariant.changed,
-        "kernel file": sum(kernel.change != "same" for kernel in difference.kernels),
-    }
-    parts += [
+        return ", ".join([*parts, *_outside(difference), "what is inside could not be compared"])
+    parts += [*_inside(difference), *_outside(difference)]
+    if "vLLM" not in versions and _SOURCE in versions:
+        parts.append("vLLM's own code changed under the same version")
+    parts = parts or [*_lesser(difference)]
+    if not parts and difference.labels:
+        return "only labels changed"
+    unread = "; some parts could not be compared" if difference.not_compared else ""
+    return ", ".join(parts) or f"no difference in what was read{unread}"
+
+
+def _inside(difference: ImageDifference) -> list[str]:
+    return _counted(
+        {
+            "package": len(difference.python_packages),
+            "system package": len(difference.os_packages),
+            "server default": sum(change.default_changed for change in difference.arguments),
+            "batch-invariant module": difference.batch_invariant.changed,
+            "kernel file": sum(kernel.change != "same" for kernel in difference.kernels),
+        }
+    )
+
+
+def _outside(difference: ImageDifference) -> list[str]:
+    """What the image's configuration says, which is read without a look inside."""
+    environment = _counted({"environment variable": len(difference.environment)})
+    return [*environment, *(f"{change.name} changed" for change in difference.configuration)]
+
+
+def _lesser(difference: ImageDifference) -> list[str]:
+    """What a headline tells where there is nothing greater."""
+    counted = _counted(
+        {"plugin": len(difference.plugins), "server argument": len(difference.arguments)}
+    )
+    return [*(f"{change.name} changed" for change in difference.versions), *counted]
+
+
+def _counted(counts: Mapping[str, int]) -> list[str]:
+    return [
         f"{word} changed" if number is True else f"{number} {word}{'s' * (number != 1)} changed"
         for word, number in counts.items()
         if number
     ]
-    if "vLLM" not in versions and _SOURCE in versions:
-        parts.append("vLLM's own code changed under the same version")
-    if not parts and difference.labels:
-        return "only labels changed"
-    return ", ".join(parts) or "no difference in what was read"
 
 
 def argument_changes(a: ServerArguments, b: ServerArguments) -> tuple[ArgumentChange, ...]:

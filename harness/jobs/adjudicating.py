@@ -141,13 +141,13 @@ def _kept(path: Path, key: people.AnswerKey) -> _Kept:
             one = value_in(line, people.Judgement)
             if fault := people.stored_fault(one, key):
                 raise LineFault(fault)
-            if (one.item_id, one.rater) in judged:
+            if (one.item_id, people.rater_of(one.rater)) in judged:
                 raise LineFault(f"{one.rater} has judged {one.item_id} on a line before it")
         except LineFault as fault:
             what = f"no judgement as it was taken in: {fault}"
             faults.append(UsageError(what, file=path, line=number, hint=_MEND))
             continue
-        judged[one.item_id, one.rater] = one
+        judged[one.item_id, people.rater_of(one.rater)] = one
         if not has_sum:
             unsealed[number] = one
     return _Kept(list(judged.values()), faults, unsealed)

@@ -21,6 +21,7 @@ from harness.jobs import Done
 from harness.jobs.certifying import Asked, rows_of
 from harness.jobs.experiment_proof import insist_on_proof, starts_of
 from harness.jobs.matrix_cells import Cells, read_axes
+from harness.jobs.report_files import PAGES
 from harness.jobs.together import Turns, side_by_side
 from harness.plan import Lifetime
 from harness.records import Answer, new_run_id, read_run_files, read_sealed, sealed
@@ -32,7 +33,6 @@ from harness.words import DispatchMode, Mode
 
 _Server = tuple[int, str]
 """The block and the arm of a server lifetime."""
-_FORMATS = ("md", "json", "html")
 _READINGS = "readings.jsonl"
 _ANEW = "the readings were changed: --fresh measures anew"
 _ALONE = 3
@@ -85,7 +85,7 @@ def bench(
             "costs": msgspec.to_builtins(found),
             "readings": msgspec.to_builtins(readings),
         }
-        lines += [f"written   {path}" for path in write_document(document, _FORMATS, out, value)]
+        lines += [f"written   {path}" for path in write_document(document, PAGES, out, value)]
     return Done(lines, found)
 
 

@@ -15,6 +15,7 @@ from harness.candidates import Candidate
 from harness.cause import Certificate, CertificateVerdict, Lifetimes, certify, read_lifetime
 from harness.errors import GateFailed, UsageError, nearest, shown
 from harness.jobs import Done
+from harness.jobs.report_files import PAGES
 from harness.jobs.runs import conducted
 from harness.jobs.together import at_once
 from harness.records import RunFiles, iter_records, new_run_id
@@ -28,7 +29,6 @@ _SLOTS = "max_num_seqs"
 _BUDGET = "--max-num-batched-tokens"
 _STEPS = (None, 256, 257, 255)
 """Tokens of a step, a lifetime each: the server's own, then round where kernels change."""
-_FORMATS = ("md", "json", "html")
 _FEW, _EQUAL_OF_ALL = 3, 20
 """From so many answers on, one in so many cannot have taken as long as another's by chance."""
 _NUMBER = re.compile(r"-(\d+)(?:-\d{8}_\d{6}[-\d]*)?$")
@@ -101,7 +101,7 @@ def certified(runs: Sequence[Path], schedules: Sequence[DispatchMode], out: Path
     if out is not None:
         document = certificate_document(certificate, name)
         value = msgspec.to_builtins(certificate)
-        lines += [f"written   {path}" for path in write_document(document, _FORMATS, out, value)]
+        lines += [f"written   {path}" for path in write_document(document, PAGES, out, value)]
     ok = certificate.verdict is CertificateVerdict.INVARIANT
     failure = None if ok else GateFailed(f"{certificate.verdict}: {certificate.reason}")
     return Done(lines, certificate, failure=failure)

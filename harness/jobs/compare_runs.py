@@ -12,7 +12,8 @@ from harness import compare, report
 from harness.analyse import expectations_of, validate
 from harness.errors import GateFailed, IncompleteRun, UsageError, nearest
 from harness.jobs import Done
-from harness.jobs.run_numbers import add_step_summary, named, report_formats
+from harness.jobs.report_files import told_if_refused, write_formats
+from harness.jobs.run_numbers import named, report_formats
 from harness.records import METADATA, RECORDS
 from harness.words import Mode
 
@@ -35,14 +36,15 @@ class Gate:
     max_flip_rate: float | None
 
     @classmethod
-    def parse(cls, text: str, max_flip_rate: float | None, *, samples: bool) -> Self:
-        """The conditions of a comma-separated list.
+    def parse(cls, text: str | None, max_flip_rate: float | None, *, samples: bool) -> Self:
+        """The conditions of a comma-separated list, ``None`` where no list was given.
 
         Raises:
-            UsageError: one of them is not known; the nearest one is named.
+            UsageError: the list is empty, or one of them is not known; the nearest one is named.
         """
+        asked = () if text is None else tuple(named(text, "--fail-on"))
         known: Mapping[str, Any] = compare.SAMPLE_CONDITIONS if samples else compare.RUN_CONDITIONS
-        for name in (name for name in named(text) if name not in known):
+        for name in (name for name in asked if name not in known):
             if name == compare.MAX_FLIP_RATE:
                 hint: str | None = "it takes a number: --max-flip-rate 0.02"
             elif name in {*compare.RUN_CONDITIONS, *compare.SAMPLE_CONDITIONS}:
@@ -51,7 +53,7 @@ class Gate:
             else:
                 hint = nearest(name, known, "known")
             raise UsageError(f"--fail-on: no condition '{name}'", hint=hint)
-        return cls(tuple(named(text)), max_flip_rate)
+        return cls(asked, max_flip_rate)
 
     def __bool__(self) -> bool:
         return bool(self.conditions) or self.max_flip_rate is not None
@@ -59,11 +61,15 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A comparison, its gate, and why a run does not count (checks that it failed)."""
+    """A comparison, its gate, and why a run does not count (checks that it failed).
+
+    ``contradictions`` are the defects that are more than that a run is not complete.
+    """
 
     comparison: compare.Comparison | compare.SampleComparison
     verdicts: tuple[compare.GateFinding, ...]
     defects: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The content of ``comparison.json``."""
@@ -77,22 +83,32 @@ class Compared:
 
     @property
     def failure(self) -> GateFailed | None:
-        """The conditions of the gate that failed, if any did."""
+        """The conditions of the gate that failed, else how a run contradicts itself."""
         failed = [verdict for verdict in self.verdicts if not verdict.ok]
-        message = f"the gate fails: {len(failed)} of {len(self.verdicts)} conditions"
-        reasons = tuple(f"{verdict.condition}: {verdict.reason}" for verdict in failed)
-        return GateFailed(message, detail=reasons) if failed else None
+        if failed:
+            message = f"the gate fails: {len(failed)} of {len(self.verdicts)} conditions"
+            reasons = (f"{verdict.condition}: {verdict.reason}" for verdict in failed)
+            return GateFailed(message, detail=tuple(reasons))
+        message = "a run contradicts itself, so the comparison says nothing"
+        told = self.contradictions
+        return GateFailed(message, hint="see `harness validate`", detail=told) if told else None
 
 
 Folder = Path | None
 Modes = tuple[Mode | None, Mode | None]
 """The mode of A and of B to look at; ``None`` for every one against itself."""
-Asked = tuple[str, float | None]
+Asked = tuple[str | None, float | None]
 """What a gate insists on: conditions separated by commas, and the largest share of flips."""
 
 
 def compare_any(
-    a: Path, b: Path, modes: Modes, asked: Asked, allow_subset: bool, formats: str, out: Folder
+    a: Path,
+    b: Path,
+    modes: Modes,
+    asked: Asked,
+    allow_subset: bool,
+    formats: str | None,
+    out: Folder,
 ) -> Done:
     """Compare two runs or two lm-evaluation-harness samples files, whichever they are.
 
@@ -101,6 +117,32 @@ def compare_any(
         IncompleteRun, GateFailed: as `compare_run_folders`.
     """
     chosen = chosen_formats(formats, out)
+    names = _names(a, b, modes)
+    folder = _folder(names, out) if chosen else None
+    with told_if_refused(report.Look.COMPARISON, names, chosen, folder):
+        compared = _compared(a, b, modes, asked, allow_subset=allow_subset)
+    lines = [*report.comparison_lines(compared.comparison)]
+    lines += (f"does not count: {defect}" for defect in compared.defects)
+    lines += (*([""] if compared.verdicts else ()), *report.gate_lines(compared.verdicts))
+    written = write_comparison(compared, chosen, out) if chosen else ()
+    wrote = (f"wrote {path}" for path in written)  # once the result is told
+    return Done(lines, compared.as_json(), wrote, compared.failure)
+
+
+def _names(a: Path, b: Path, modes: Modes) -> list[str]:
+    """How a comparison would call its sides, as far as their paths tell."""
+    paths, sides = [path.resolve().name for path in (a, b)], (modes[0], modes[1] or modes[0])
+    if sides[0] == sides[1]:
+        return paths
+    return [f"{name}, {mode}" for name, mode in zip(paths, sides, strict=True)]
+
+
+def _folder(names: Sequence[str], out: Folder) -> Path:
+    plain = [re.sub(r"[^\w.-]+", "-", Path(name).name) for name in names]
+    return out or Path(f"comparison-{plain[0]}-vs-{plain[1]}")
+
+
+def _compared(a: Path, b: Path, modes: Modes, asked: Asked, *, allow_subset: bool) -> Compared:
     if missing := [path for path in (a, b) if not path.exists()]:
         hint = "give a run folder, a records file or a samples file"
         raise UsageError("no such run", file=missing[0], hint=hint)
@@ -110,18 +152,11 @@ def compare_any(
         message = f"{one} holds {_SAMPLES} and this does not"
         raise UsageError(message, file=other, hint="compare two runs, or two samples files")
     gate = Gate.parse(*asked, samples=samples)
-    if samples:
-        sides = map(compare.read_samples, (a, b))
-        found = compare.compare_samples(*sides, allow_subset=allow_subset)
-        compared = Compared(found, compare.judge(found, gate.conditions, gate.max_flip_rate))
-    else:
-        compared = compare_run_folders(a, b, modes, gate, allow_subset=allow_subset)
-    lines = [*report.comparison_lines(compared.comparison)]
-    lines += (f"does not count: {defect}" for defect in compared.defects)
-    lines += (*([""] if compared.verdicts else ()), *report.gate_lines(compared.verdicts))
-    written = write_comparison(compared, chosen, out) if chosen else ()
-    wrote = (f"wrote {path}" for path in written)  # once the result is told
-    return Done(lines, compared.as_json(), wrote, compared.failure)
+    if not samples:
+        return compare_run_folders(a, b, modes, gate, allow_subset=allow_subset)
+    sides = map(compare.read_samples, (a, b))
+    found = compare.compare_samples(*sides, allow_subset=allow_subset)
+    return Compared(found, compare.judge(found, gate.conditions, gate.max_flip_rate))
 
 
 def compare_run_folders(
@@ -140,7 +175,7 @@ def compare_run_folders(
         _insist_on_records(name, path)
     sides = {name: compare.read_side(path) for name, path in paths.items()}
     one, other = sides["A"], sides.get("B", sides["A"])
-    defects: list[str] = []
+    defects, contradictions = list[str](), list[str]()
     for name, side in sides.items():
         found = validate(side.records, side.files, expectations_of(side.files)).failures
         # whether the modes are proven is a condition of the gate's own
@@ -152,11 +187,15 @@ def compare_run_folders(
             message = f"{name} does not count, so nothing is gated on it"
             raise kind(message, file=side.records.path, hint=_COMPLETED, detail=reasons)
         defects += (f"{name}: {reason}" for reason in reasons)
+        told = zip(failures, reasons, strict=True)
+        contradictions += (
+            f"{name}: {why}" for one, why in told if one.check not in _OF_COMPLETENESS
+        )
     comparison = compare.compare_runs(
         one, other, mode_a=mode_a, mode_b=mode_b, allow_subset=allow_subset
     )
     verdicts = compare.judge(comparison, gate.conditions, gate.max_flip_rate)
-    return Compared(comparison, verdicts, tuple(defects))
+    return Compared(comparison, verdicts, tuple(defects), tuple(contradictions))
 
 
 def _insist_on_records(name: str, path: Path) -> None:
@@ -170,25 +209,19 @@ def _insist_on_records(name: str, path: Path) -> None:
 def write_comparison(compared: Compared, formats: Sequence[str], out: Folder) -> Iterator[Path]:
     """Write the reports asked for, and say where each is.
 
-    ``github`` goes to ``$GITHUB_STEP_SUMMARY`` where that is set; without a folder the others go
-    to ``comparison-<A>-vs-<B>`` where the command was given.
+    Without a folder they go to ``comparison-<A>-vs-<B>`` where the command was given.
     """
     document = compared.document()
-    names = [re.sub(r"[^\w.-]+", "-", Path(name).name) for name in document.names]
-    folder = out or Path(f"comparison-{names[0]}-vs-{names[1]}")
-    files = [name for name in formats if name != "github"]
-    yield from report.write_document(document, files, folder, compared.as_json())
-    if "github" in formats:
-        step = add_step_summary(report.rendered(document, "github"))
-        yield from [step] if step else report.write_document(document, ["github"], folder)
+    folder = _folder(document.names, out)
+    yield from write_formats(document, formats, folder, compared.as_json())
 
 
-def chosen_formats(text: str, out: Folder) -> list[str]:
+def chosen_formats(text: str | None, out: Folder) -> list[str]:
     """The report formats of a comma-separated list; with a folder and no list, the usual three.
 
     Raises:
-        UsageError: one of them is not known.
+        UsageError: the list is empty, or one of them is not known.
     """
-    if not named(text):
+    if text is None:
         return ["md", "html", "json"] if out is not None else []
     return report_formats(text, report.FILES[report.Look.COMPARISON])

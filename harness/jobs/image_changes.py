@@ -6,7 +6,8 @@ is taken up, so every verb that runs can simply be typed again.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ from harness.jobs.compare_runs import (
     compare_run_folders,
     write_comparison,
 )
+from harness.jobs.report_files import PAGES, told_if_refused, told_in_json_if_refused
 from harness.jobs.run_numbers import named, report_formats
 from harness.jobs.runs import conducted, prepared
 from harness.serve.docker import connect
@@ -109,7 +111,8 @@ def difference(a: str, b: str, formats: str, out: Path | None, progress: Progres
             return images.load_inventory(Path(name))
         return images.take_inventory(name, client(), progress=progress)
 
-    found = images.compare_images(side(a), side(b))
+    with told_if_refused(report.Look.IMAGES, (a, b), chosen, out):
+        found = images.compare_images(side(a), side(b))
     document, content = report.image_difference_document(found), to_builtins(found)
     if out is None:
         yield report.rendered(document, chosen[0], content)
@@ -187,7 +190,18 @@ def compare_by_answers(
         ImageMismatch: an image is not the one that the lock names, or changed in between.
         RunError, Interrupted: a run could not be completed; the same command goes on.
     """
-    gate, chosen = Gate.parse(*asked, samples=False), chosen_formats(formats, out)
+    chosen = chosen_formats(formats, out)
+    target = out or runs.results / f"images-{_short_name(a)}-vs-{_short_name(b)}"
+    looks, anew = ((report.Look.COMPARISON, chosen), (report.Look.IMAGES, PAGES)), out is not None
+    with ExitStack() as stack:
+        for look, forms in looks:
+            stack.enter_context(told_if_refused(look, (a, b), forms, target, anew=anew))
+        return _compared_by_answers(a, b, runs, Gate.parse(*asked, samples=False), chosen, target)
+
+
+def _compared_by_answers(
+    a: str, b: str, runs: ImageRuns, gate: Gate, chosen: Sequence[str], target: Path
+) -> Done:
     if a == b:
         raise UsageError(f"{a} is given twice", hint="compare two runs with harness compare")
     runs.check(a, b)
@@ -206,13 +220,12 @@ def compare_by_answers(
         progress(f"run {name}: {image.requested}")
         folders.append(runs.run_on(image))
     compared = compare_run_folders(folders[0], folders[1], (None, None), gate, allow_subset=False)
-    target = out or runs.results / f"images-{_short_name(a)}-vs-{_short_name(b)}"
     comparison, clauses = compared.comparison, report.headline_clauses(compared.comparison)
     if isinstance(comparison, Comparison):  # the versions are in the images' own headline
         clauses = clauses[len(clauses) - len(comparison.modes) :]
     document = report.image_difference_document(difference, compared.document(), clauses)
     content = to_builtins(difference)
-    joined = report.write_document(document, ("md", "html", "json"), target, content)
+    joined = report.write_document(document, PAGES, target, content)
     reports = (*joined, *write_comparison(compared, chosen, target))
     lines = [*map(visible, (difference.headline, *clauses)), ""]
     lines += (f"run {name}     {folder}" for name, folder in zip("AB", folders, strict=True))
@@ -290,18 +303,22 @@ def bisect_images(
         ImageMismatch: an image is not the one that the lock names.
         RunError, Interrupted: GOOD or BAD was not run to its end; the same command goes on.
     """
-    watches = tuple(named(watch))
-    for name in (name for name in watches if name not in WATCHES):
-        hint = nearest(name, WATCHES, "known")
-        raise UsageError(f"--watch: nothing is called '{name}'", hint=hint)
-    if not watches:
-        raise UsageError("--watch names nothing", hint=f"known: {', '.join(WATCHES)}")
-    steps = images.image_range(images.read_image_list(images_from), good, bad, images_from)
-    runs.check(*steps)
     target = out or runs.results / f"bisect-{_short_name(good)}-{_short_name(bad)}.json"
-    observer = _Observer(connect(), runs, watches, (steps[0], steps[-1]))
-    found = images.find_step(steps, observer.observe, log=runs.progress)
+    with told_in_json_if_refused(target, anew=out is not None):
+        watches = _watches(watch)
+        steps = images.image_range(images.read_image_list(images_from), good, bad, images_from)
+        runs.check(*steps)
+        observer = _Observer(connect(), runs, watches, (steps[0], steps[-1]))
+        found = images.find_step(steps, observer.observe, log=runs.progress)
     folders = {image: str(folder) for image, folder in observer.folders.items()}
     content = {"images": list(steps), "watch": list(watches), "runs": folders}
     write_json(target, to_builtins(found) | content, parents=True)
     return Done(found.lines(), found)
+
+
+def _watches(text: str) -> tuple[str, ...]:
+    watches = tuple(named(text, "--watch"))
+    for name in (name for name in watches if name not in WATCHES):
+        hint = nearest(name, WATCHES, "known")
+        raise UsageError(f"--watch: nothing is called '{name}'", hint=hint)
+    return watches

@@ -21,12 +21,11 @@ from harness.errors import GateFailed
 from harness.jobs import Done
 from harness.jobs.certifying import Asked
 from harness.jobs.matrix_cells import Cells, read_axes
+from harness.jobs.report_files import PAGES
 from harness.numbers import count_of, duration_text, percent
 from harness.records import new_run_id, read_run_files
 from harness.report import matrix_document, write_document
 from harness.settings import LoadedSpec
-
-_FORMATS = ("md", "json", "html")
 
 
 def matrix(
@@ -73,7 +72,7 @@ def matrix(
                 for cell in found.cells
             },
         }
-        lines += [f"written   {path}" for path in write_document(document, _FORMATS, out, value)]
+        lines += [f"written   {path}" for path in write_document(document, PAGES, out, value)]
     failure = GateFailed(found.reason) if found.how is How.UNKNOWN else None
     return Done(lines, found, failure=failure)
 

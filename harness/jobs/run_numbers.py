@@ -1,7 +1,7 @@
 """A run that is there already: summarised, validated, reported."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import to_builtins
@@ -24,10 +24,11 @@ from harness.analyse import (
     validate_run,
     with_judged,
 )
-from harness.errors import EnvironmentError_, GateFailed, UsageError, nearest
-from harness.files import append_text, write_json
+from harness.errors import NOT_SET, EnvironmentError_, GateFailed, UsageError, nearest
+from harness.files import write_json
 from harness.findings import Status
 from harness.jobs import Done, Remark
+from harness.jobs.report_files import add_step_summary, told_if_refused
 from harness.numbers import count_of
 from harness.records import (
     METADATA,
@@ -38,9 +39,16 @@ from harness.records import (
 from harness.words import Mode
 
 
-def named(text: str) -> list[str]:
-    """The names of a comma-separated list, each once, in the order given."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+def named(text: str, flag: str) -> list[str]:
+    """The names of a flag's comma-separated list, each once, in the order given.
+
+    Raises:
+        UsageError: it is a list of nothing.
+    """
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise UsageError(f"{flag}: nothing is named", hint=NOT_SET)
+    return names
 
 
 def report_formats(text: str, known: Iterable[str]) -> list[str]:
@@ -49,21 +57,11 @@ def report_formats(text: str, known: Iterable[str]) -> list[str]:
     Raises:
         UsageError: none, or one that is not known.
     """
-    names = named(text)
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        hint = nearest(next(iter(unknown), ""), known, "known")
+    names = named(text, "--format")
+    if unknown := [name for name in names if name not in known]:
+        hint = nearest(unknown[0], known, "known")
         raise UsageError(f"no report format '{', '.join(unknown)}'", hint=hint)
     return names
-
-
-def add_step_summary(text: str) -> Path | None:
-    """Add Markdown to the summary of the CI step that this runs in; where that is, if anywhere."""
-    target = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not target:
-        return None
-    append_text(Path(target), text)
-    return Path(target)
 
 
 def summarise(run: Path, output: Path | None, *, whole: bool = False) -> Done:
@@ -118,9 +116,10 @@ def validate(run: Path, modes: str | None, rows_per_mode: int | None) -> Done:
             and is not its records.
     """
     try:
-        required = None if modes is None else [Mode(name) for name in named(modes)]
+        names = None if modes is None else named(modes, "--require-modes")
+        required = None if names is None else [Mode(name) for name in names]
     except ValueError:
-        wrong = next(name for name in named(modes or "") if name not in tuple(Mode))
+        wrong = next(name for name in names or () if name not in tuple(Mode))
         hint = nearest(wrong, Mode, "known modes")
         raise UsageError(f"--require-modes: no mode '{wrong}'", hint=hint) from None
     target = _folder_of_numbers(run) / VALIDATION
@@ -178,6 +177,12 @@ def reports(run: Path, formats: str, out: Path | None) -> Iterator[str | Path]:
         UsageError: an unknown format, or a run that cannot be read.
     """
     chosen = report_formats(formats, report.FILES[report.Look.RUN])
+    folder, anew = out or run, out is not None
+    with told_if_refused(report.Look.RUN, [run.name], chosen, folder, anew=anew):
+        yield from _reports(run, chosen, out)
+
+
+def _reports(run: Path, chosen: Sequence[str], out: Path | None) -> Iterator[str | Path]:
     files = read_run_files(run)
     try:
         task_folder(files)

@@ -4,7 +4,13 @@ Pure: sheets, keys and judgements are texts and values here; `harness adjudicate
 """
 
 from harness.people.agreement import cohen_kappa, krippendorff_alpha, percent_agreement
-from harness.people.judgements import Judgement, not_yet_there, read_judgements, stored_fault
+from harness.people.judgements import (
+    Judgement,
+    not_yet_there,
+    rater_of,
+    read_judgements,
+    stored_fault,
+)
 from harness.people.outcome import Outcome, adjudicate
 from harness.people.selection import By, Export, build_export
 from harness.people.sheet import (
@@ -35,6 +41,7 @@ __all__ = [
     "krippendorff_alpha",
     "not_yet_there",
     "percent_agreement",
+    "rater_of",
     "read_judgements",
     "read_key",
     "rubric_of",

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from unicodedata import normalize
 
 from msgspec import Struct, ValidationError
 
@@ -43,6 +44,11 @@ class Judgement:
         return asdict(self)
 
 
+def rater_of(name: str) -> str:
+    """Who a name is: Ann, ann and " ANN" are one rater, whose two votes would count as two."""
+    return " ".join(normalize("NFKC", name).split()).casefold()
+
+
 def read_judgements(text: str, file: str, key: AnswerKey) -> list[Judgement]:
     """The judgements in a filled sheet (CSV) or in an export of Label Studio (JSON).
 
@@ -53,6 +59,7 @@ def read_judgements(text: str, file: str, key: AnswerKey) -> list[Judgement]:
     """
     judgements, problems = [], []
     seen: dict[tuple[str, str], int] = {}
+    spelled: dict[str, str] = {}
     rows = _studio_rows if text.lstrip()[:1] in {"[", "{"} else _sheet_rows
     for line, given in rows(text, file):
         cells = {name: given.get(name, "").strip() for name in ANSWER_COLUMNS}
@@ -60,9 +67,12 @@ def read_judgements(text: str, file: str, key: AnswerKey) -> list[Judgement]:
             continue
         item_id, rater, source = given["item_id"], cells["rater"], f"{file}:{line}"
         found = [f"{source}: {problem}" for problem in _problems(given, cells, key)]
-        if before := seen.get((item_id, rater)):
+        who = rater_of(rater)
+        if (name := spelled.setdefault(who, rater)) != rater:
+            found.append(f"{source}: rater '{rater}' is '{name}' on lines before: one spelling")
+        if before := seen.get((item_id, who)):
             found.append(f"{source}: item {item_id} was judged by {rater} on line {before} already")
-        seen.setdefault((item_id, rater), line)
+        seen.setdefault((item_id, who), line)
         problems += found
         if not found:
             labels = cells["label_A"], cells["label_B"], cells["behavioural_change"]
@@ -84,19 +94,27 @@ def not_yet_there(
     """The judgements that no earlier import has taken in, word for word.
 
     Raises:
-        UsageError: a rater has judged an item otherwise before; with file and line of each.
+        UsageError: a rater has judged an item otherwise before, or under another spelling of the
+            name; with file and line of each.
     """
-    judged, fresh, repeats = {(one.item_id, one.rater): one for one in known}, [], list[str]()
+    known, fresh, repeats = list(known), [], list[str]()
+    judged = {(one.item_id, rater_of(one.rater)): one for one in known}
+    spelled = {rater_of(one.rater): one for one in known}
     for one in new:
-        before = judged.get((one.item_id, one.rater))
-        if before is None:
+        before = judged.get((one.item_id, rater_of(one.rater)))
+        name = spelled.get(rater_of(one.rater), one)
+        if name.rater != one.rater:
+            what = f"rater '{one.rater}' is '{name.rater}' of {name.source}: use one spelling"
+            repeats.append(f"{one.source}: {what}")
+        elif before is None:
             fresh.append(one)
         elif replace(before, source=one.source) != one:
             what = f"{one.rater} has judged {one.item_id} otherwise already"
             repeats.append(f"{one.source}: {what} ({before.source})")
     if repeats:
         raise UsageError(
-            f"{len(repeats)} judgement(s) are there already; nothing was imported",
+            f"{len(repeats)} judgement(s) are there already, or of a rater of another spelling; "
+            "nothing was imported",
             file=file,
             hint="adjudications are only ever added",
             detail=tuple(repeats[:MAX_SHOWN]),

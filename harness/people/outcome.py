@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, force_setattr, replace
 
 from harness.analyse import wilson_interval
 from harness.people.agreement import cohen_kappa, krippendorff_alpha, percent_agreement
-from harness.people.judgements import Judgement
+from harness.people.judgements import Judgement, rater_of
 from harness.people.sheet import CHANGES, RUBRICS, AnswerKey, Item, ItemKind, KeyRow
 from harness.words import Pattern
 
@@ -52,7 +52,8 @@ class GenuineFlips(Struct, frozen=True):
     """Flips (or items of one pattern) on the sheet, those ``judged`` by anybody, and the genuine.
 
     ``unresolved`` items have no majority and ask for one more rater; the shares are of the genuine
-    among the resolved, ``unsure`` ones included.
+    among the resolved, ``unsure`` ones included. ``doubt`` is what the controls say against the
+    shares: that raters called identical pairs changed too, or that none was judged.
     """
 
     flips: int
@@ -62,6 +63,7 @@ class GenuineFlips(Struct, frozen=True):
     items: Share
     rows: Share
     rows_by_mode: dict[str, Share]
+    doubt: str | None = None
 
 
 class Control(Struct, frozen=True):
@@ -107,17 +109,45 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
     scorer_against_people: list[LabelCount]
     by_pattern: dict[Pattern, GenuineFlips] = {}
 
+    def __post_init__(self) -> None:
+        """Say what the controls say against the shares, which older files do not tell."""
+        identical = self.controls.get(ItemKind.IDENTICAL)
+        alarms = identical.judged_yes if identical else _share(0, 0)
+        by_pattern = {one: _doubted(found, alarms) for one, found in self.by_pattern.items()}
+        force_setattr(self, "genuine_flips", _doubted(self.genuine_flips, alarms))
+        force_setattr(self, "by_pattern", by_pattern)
+
+
+def _doubted(found: GenuineFlips, alarms: Share) -> GenuineFlips:
+    """With what identical pairs that were called changed say against its share.
+
+    The share is not established where its interval and that of the false alarms meet.
+    """
+    doubt = None
+    if found.items.wilson95 is None:
+        return replace(found, doubt=doubt)
+    if alarms.wilson95 is None:
+        doubt = "no identical pair was judged: how often raters see a change in none is not known"
+    elif alarms.count:
+        doubt = f"raters called identical pairs changed, {alarms.count} of {alarms.n} times"
+        if found.items.wilson95[0] <= alarms.wilson95[1]:
+            doubt = f"not established: {doubt}"
+    return replace(found, doubt=doubt)
+
 
 def adjudicate(judgements: Iterable[Judgement], key: AnswerKey) -> Outcome:
     """Agreement and outcome of all judgements so far, in whatever order they came.
 
     An item's ``behavioural_change`` is what most of its raters say; without a majority it is
     unresolved and asks for one more rater. A genuine flip is a flip whose majority says ``yes``;
-    its rate is over the resolved flips, ``unsure`` among them.
+    its rate is over the resolved flips, ``unsure`` among them. A rater has one name, however it is
+    spelled.
     """
     votes: dict[str, dict[str, Judgement]] = {}
+    names: dict[str, str] = {}
     for judgement in sorted(judgements, key=lambda one: (one.item_id, one.rater)):
-        votes.setdefault(judgement.item_id, {})[judgement.rater] = judgement
+        name = names.setdefault(rater_of(judgement.rater), judgement.rater)
+        votes.setdefault(judgement.item_id, {})[name] = judgement
     raters = sorted({rater for given in votes.values() for rater in given})
     changes = {i: {r: j.behavioural_change for r, j in given.items()} for i, given in votes.items()}
     called, against = _labels(votes, key)

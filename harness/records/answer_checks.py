@@ -106,7 +106,7 @@ class AnswerChecks:
         self.answers += 1
         if moved := retokenized(row):
             self.retokenized.append((line, moved))
-        endings, companions = row.endings(), row.told_companions() or ()
+        endings, companions = row.endings(), row.told_companions or ()
         endings.update([one.finish_reason for one in companions])
         if row.status is Status.OK:
             self.odd += oddities(row, line)

@@ -19,7 +19,6 @@ from harness.records.record import SCHEMA_VERSION, Sampling
 from harness.records.rows import AnswerRow, CompanionRow, Row
 from harness.words import Asking, DispatchMode, Mode
 
-_GROUP = msgspec.json.Decoder(tuple[str | int, ...] | None)
 Server = tuple[str, Mode]
 """A model and a mode; its lifetimes are told apart by the number of the start."""
 Way = tuple[Server, int, str]
@@ -105,8 +104,6 @@ class CompanionFinds:
         hear, said, idle = self.batched[server].hear, self.said[way], self.idle[way]
         for one in companions:
             key, text = one.key, one.response_hash
-            if key is None or text is None:
-                continue
             said[key] = told = hash(text)
             hear(key, told)
             if one.degenerate or text == _EMPTY:
@@ -117,8 +114,8 @@ class CompanionFinds:
         for again in (row.askings.S1, row.askings.S2):
             if again is not None:
                 same = batched is not None and again.said == batched.said
-                text = row.batch_response_hash if same else raw_hash(again.said)
-                texts.hear(own, hash(text))
+                own_text = row.batch_response_hash if same else raw_hash(again.said)
+                texts.hear(own, hash(own_text))
 
     def join(self, later: CompanionFinds) -> None:
         """Add what later lines tell."""
@@ -192,14 +189,13 @@ class BatchFinds:
             return
         self._lines_of(tuple([asking for asking, _ in row.asked])).append(line)
         self._see_gate(row, line)
-        try:
-            group = _GROUP.decode(row.group)
-        except msgspec.ValidationError:
+        group = row.told_group
+        if group is None and bytes(row.group) != b"null":
             self.misplaced.append((line, "its group is no list of prompts"))
             return
         self.companions.add(row, companions)
         if group is None or not companions:
-            if group is not None and row.told_companions() is None:
+            if group is not None and row.told_companions is None:
                 self.companions.untold.append(line)
             return
         self.known += 1

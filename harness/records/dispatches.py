@@ -54,7 +54,7 @@ class Dispatches:
         companions: Sequence[CompanionRow],
     ) -> None:
         """One record more that holds its batch in full."""
-        answers = [one.response_hash for one in companions]
+        answers: list[str | None] = [one.response_hash for one in companions]
         answers.insert(row.target_index or 0, row.batch_response_hash)
         told = array("q", [hash(answer) if answer else 0 for answer in answers])
         sent = hash((row.model, row.mode, row.dispatch_mode, bytes(row.group)))

@@ -1,22 +1,26 @@
 """A line of a records file as far as the frame holds it.
 
 msgspec decodes only these fields and steps over everything else, so a record with long answers
-costs its length once and no memory; texts stay undecoded bytes until they are compared.
+costs its length once and no memory; texts stay undecoded bytes until they are compared. A line
+whose undecoded parts do not look like a record's is decoded in full: it is a record to every reader
+or to none.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 import numpy as np
 from msgspec.structs import astuple
 
-from harness.records.answers import Witnesses
+from harness.records.answers import Evidence, Witnesses
+from harness.records.divergence import Choice
 from harness.records.lines import LineFault, is_sealed, value_of
-from harness.records.record import UNSEALED, RecordKey, decode_record
+from harness.records.record import UNSEALED, RecordKey, Sampling, decode_record
 from harness.words import Asking, Mode, Status
 
 _NULL = msgspec.Raw(b"null")
@@ -50,6 +54,8 @@ class AnswerRow(msgspec.Struct, dict=True):
     cached_earlier: _Whole | None = None
     score: float | None = None
     label: str | None = None
+    likely: msgspec.Raw = _NULL
+    score_evidence: msgspec.Raw = _NULL
 
     @Kept
     def said(self) -> bytes:
@@ -80,15 +86,23 @@ class AskingsRow(msgspec.Struct, gc=False, frozen=True):
 class CompanionRow(msgspec.Struct, gc=False):
     """Another prompt of the batch, what it was answered there and how that ended."""
 
-    key: str | None = None
-    response_hash: str | None = None
+    key: str
+    response_hash: str
     finish_reason: str | None = None
+    cached_tokens: int | None = None
     degenerate: bool | None = None
 
 
 _ASKINGS = tuple(Asking)
 _Companions = tuple[CompanionRow, ...] | None
 _COMPANIONS = msgspec.json.Decoder(_Companions)
+_Group = tuple[str | int, ...] | None
+_GROUP = msgspec.json.Decoder(_Group)
+_SAMPLING = msgspec.json.Decoder(Sampling | None)
+_EVIDENCE = msgspec.json.Decoder(Evidence | None)
+_LIKELY = msgspec.json.Decoder(tuple[Choice, ...] | None)
+_OF_IDS = b"0123456789-, \t\r\n"
+"""What stands between the brackets of a list of token ids."""
 
 
 class RequiredRow(msgspec.Struct):
@@ -169,21 +183,63 @@ class Row(RequiredRow, dict=True):
             return told[:1]
         return [*dict.fromkeys(told)]
 
+    @Kept
     def told_companions(self) -> tuple[CompanionRow, ...] | None:
         """The other prompts of its batch, ``None`` where they are not recorded, or are none."""
-        if bytes(self.companions) == b"null":
-            return None
-        try:
-            companions: _Companions = _COMPANIONS.decode(self.companions)
-        except msgspec.ValidationError:
-            return None
-        return companions
+        return _told(self.companions, _COMPANIONS)
+
+    @Kept
+    def told_group(self) -> tuple[str | int, ...] | None:
+        """The prompts of its batch, ``None`` where they are not recorded, or are no list of any."""
+        return _told(self.group, _GROUP)
 
     def endings(self) -> set[str | None]:
         """The finish reasons of its own answers, ``None`` among them where one is not recorded."""
         told, old = self.askings, (*(self.solo_repeats or ()), *(self.batched_repeats or ()))
         answers = (self.solo, self.batched, told.S1, told.S2, told.B2, *old)
         return {one.finish_reason for one in answers if one}
+
+
+def _told(raw: msgspec.Raw, decoder: msgspec.json.Decoder[_T | None]) -> _T | None:
+    if bytes(raw) == b"null":
+        return None
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+
+
+@lru_cache(512)
+def _is_of(raw: bytes, decoder: msgspec.json.Decoder[Any]) -> bool:
+    try:
+        decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeError):
+        return False
+    return True
+
+
+def _looks_like_a_record(row: Row) -> bool:
+    """Whether all that stays undecoded in a row is plainly of a record's types.
+
+    Where it is not, `decode_record` has the word.
+    """
+    for raw, told in ((row.group, row.told_group), (row.companions, row.told_companions)):
+        if told is None and bytes(raw) != b"null":
+            return False
+    answers = [one for _, one in row.asked]
+    if row.solo_repeats or row.batched_repeats:
+        answers += (*(row.solo_repeats or ()), *(row.batched_repeats or ()))
+    return _is_of(bytes(row.sampling), _SAMPLING) and all(map(_is_answer, answers))
+
+
+def _is_answer(one: AnswerRow) -> bool:
+    said = one.said
+    return (
+        (said[:1] == b'"' or said == b"null")
+        and one.ids.translate(None, _OF_IDS) in (b"[]", b"null")
+        and _is_of(bytes(one.score_evidence), _EVIDENCE)
+        and (bytes(one.likely) == b"null" or _is_of(bytes(one.likely), _LIKELY))
+    )
 
 
 _DECODER = msgspec.json.Decoder(Row)
@@ -198,10 +254,13 @@ def decode_row(line: bytes) -> Row:
     if not is_sealed(line):
         decode_record(line)
     try:
-        return _DECODER.decode(line)
+        row = _DECODER.decode(line)
     except msgspec.DecodeError:
-        row = json.dumps(value_of(line), ensure_ascii=False)
-        return _DECODER.decode(row.encode("utf-8", "surrogatepass"))
+        plain = json.dumps(value_of(line), ensure_ascii=False)
+        row = _DECODER.decode(plain.encode("utf-8", "surrogatepass"))
+    if not _looks_like_a_record(row):
+        decode_record(line)
+    return row
 
 
 _FLAT = msgspec.json.Decoder(FlatRow)
@@ -237,7 +296,10 @@ def decode_flat(block: bytes, lines: int) -> dict[str, tuple[Any, ...]] | None:
 def decode_rows(lines: list[bytes]) -> list[Row] | None:
     """Read many lines at once; ``None`` where any needs a closer look."""
     try:
-        return list(map(_DECODER.decode if all(map(is_sealed, lines)) else decode_row, lines))
+        if not all(map(is_sealed, lines)):
+            return list(map(decode_row, lines))
+        rows = list(map(_DECODER.decode, lines))
+        return rows if all(map(_looks_like_a_record, rows)) else None
     except (LineFault, msgspec.MsgspecError, UnicodeError):
         return None
 

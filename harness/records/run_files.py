@@ -67,6 +67,22 @@ class _Controls(Struct):
     askings: tuple[Asking, ...] | None = None
     prefix_caching: str | None = None
     worker_proof: bool | None = None
+    warmup_requests: int | None = None
+    order: str | None = None
+
+
+class _Request(Struct):
+    temperature: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    endpoint: str | None = None
+
+
+class _Server(Struct):
+    dtype: str | None = None
+    max_model_len: int | str | None = None
+    extra_args: tuple[str, ...] | str | None = None
+    env: dict[str, Any] | None = None
 
 
 class _Candidates(Struct):
@@ -80,9 +96,10 @@ class _Spec(Struct):
     modes: tuple[Mode, ...] | None = None
     models: tuple[_Model, ...] | None = None
     controls: _Controls | None = None
-    request: dict[str, Any] | None = None
+    request: _Request | None = None
+    tasks: str | None = None
     expect: dict[str, int | None] | None = None
-    server: dict[str, Any] | None = None
+    server: _Server | None = None
 
 
 class _Session(Struct):
@@ -96,6 +113,7 @@ class _Session(Struct):
 class _Metadata(Struct):
     """What is read of ``metadata.json``, and of what types it is; older ones lack some of it."""
 
+    schema_version: int | None = None
     run_id: str | None = None
     kind: str | None = None
     complete: bool = False

@@ -64,6 +64,19 @@ class WorkersSay(Struct, frozen=True):
     missing: tuple[str, ...] = ()
 
 
+class _Form(Struct):
+    """The form of a file, and of what type it is."""
+
+    schema_version: int | None = None
+
+
+class _Server(Struct):
+    """What is read of a server's settings, and of what types it is."""
+
+    command: tuple[str, ...] | str | None = None
+    environment: dict[str, str | None] | None = None
+
+
 class Start(Struct, frozen=True):
     """One start of a server, as `harness.conduct` writes it; foreign files may lack anything.
 
@@ -184,7 +197,7 @@ class Startup:
     mode: str
     attempts: tuple[Json, ...]
     starts: tuple[Start, ...]
-    form: Any = None
+    form: int | None = None
 
     @property
     def last_error(self) -> str | None:
@@ -238,7 +251,7 @@ def startup_of(file: str, value: Json) -> Startup:
     """What a start-up file says; one of an older form is one start.
 
     Raises:
-        msgspec.ValidationError: a start holds something of another type.
+        msgspec.ValidationError: the file or a start holds something of another type.
     """
     attempts = value.get("attempts")
     listed = attempts if isinstance(attempts, list) else [value]
@@ -246,4 +259,5 @@ def startup_of(file: str, value: Json) -> Startup:
     known = [{key: told for key, told in one.items() if told not in (None, {})} for one in starts]
     model, mode = str(value.get("model")), str(value.get("mode"))
     read = shaped(known, tuple[Start, ...])
-    return Startup(file, model, mode, starts, read, value.get("schema_version"))
+    shaped([start.server for start in read], list[_Server])
+    return Startup(file, model, mode, starts, read, shaped(value, _Form).schema_version)

@@ -11,6 +11,7 @@ from harness.report.documents import (
     comparison_document,
     image_difference_document,
     inventory_document,
+    refusal_document,
     run_document,
 )
 from harness.report.matrix_page import matrix_document
@@ -65,6 +66,7 @@ __all__ = [
     "outcome_lines",
     "prompts_of",
     "rates_svg",
+    "refusal_document",
     "rendered",
     "run_document",
     "screen_lines",

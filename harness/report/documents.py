@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.analyse import Summary, Validation, state_of
 from harness.compare import Comparison, GateFinding, SampleComparison
+from harness.errors import HarnessError
 from harness.records import Record, RunFiles
 from harness.report import in_words, standing
 from harness.report import sections_askings as asked
@@ -18,7 +19,16 @@ from harness.report import sections_images as images
 from harness.report import sections_summary as told
 from harness.report.changed_answers import change_groups, changed_pairs, examples, sample_groups
 from harness.report.divergences import Divergences
-from harness.report.document import Check, Document, Look, Section, Suite
+from harness.report.document import (
+    Banner,
+    Case,
+    Check,
+    Document,
+    Look,
+    Section,
+    Suite,
+    Tone,
+)
 from harness.report.text import headline_clauses
 from harness.report.wording import wording
 
@@ -159,8 +169,25 @@ def comparison_document(
         checks=tuple(Check(v.condition, v.ok, v.reason) for v in verdicts),
         sections=tuple(filter(None, sections)),
         groups=groups,
-        suites=tuple(standing.gate_suites(verdicts, facts)),
+        suites=tuple(standing.gate_suites(verdicts, defects, facts)),
         program="harness compare",
+    )
+
+
+def refusal_document(look: Look, names: Sequence[str], error: HarnessError) -> Document:
+    """What stands where a report was asked for and is refused: why, and nothing else."""
+    of, reasons = " against ".join(names), tuple(str(error).splitlines())
+    return Document(
+        look=look,
+        kicker="No result",
+        title=f"{of}: refused",
+        heading="Refused",
+        names=tuple(names),
+        banner=Banner(Tone.BAD, "Refused: there is no result", reasons),
+        headline=(error.message,),
+        sections=(),
+        suites=(Suite("result", (Case("there is a result", error.message, str(error)),)),),
+        program=f"harness {look}",
     )
 
 

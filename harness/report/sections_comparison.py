@@ -13,7 +13,7 @@ from harness.compare import (
 )
 from harness.numbers import RateLike, discordant_text, p_equals, p_text, rate_text
 from harness.report.document import Figure, Flow, FlowPart, Measure, Section, rate_entry
-from harness.report.text import effect_text, metric_text, noise_text, unscored_sides
+from harness.report.text import effect_text, mean_text, metric_text, noise_text, unscored_sides
 from harness.report.wording import wording
 from harness.words import Endpoint
 
@@ -169,7 +169,7 @@ def of_samples(comparison: SampleComparison) -> tuple[list[Measure], Section | N
                 test = discordant_text(*counts, cells.p_two_sided), cells.note or ""
             if cells and m.a and m.b:
                 cards.append(_card(title, metric_text(m), A=m.a, B=m.b))
-            rows.append((m.name, f"{m.mean_a:.4f}", f"{m.mean_b:.4f}", right, wrong, test))
+            rows.append((m.name, *map(mean_text, (m.mean_a, m.mean_b)), right, wrong, test))
         binary = all(metric.binary for metric in entry.metrics)
         note = "" if binary else "Where a metric is not 0 or 1, up and down."
         tables.append(told.table("metrics", rows, filter=entry.filter, note=note))

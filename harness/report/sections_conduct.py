@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from harness.analyse import LabelsByProfile, Summary, Validation
 from harness.findings import Status
 from harness.numbers import NONE, measure_text, percent, rate_text, score_text, seconds_text
-from harness.records import RunFiles, Start
+from harness.records import RunFiles, Start, object_in
 from harness.report.document import Quote, Section, mode_words
 from harness.report.sections_askings import (
     count_line,
@@ -149,7 +149,7 @@ def _given(files: RunFiles) -> tuple[Json, list[Quote]]:
     if command := files.metadata.get("command_line"):
         quotes.append(("Command", (" ".join(map(str, command)),)))
     for mode, server in _first_servers(files).items():
-        parts = (server, server.get("container") or {}, server.get("docker") or {})
+        parts = (server, object_in(server, "container"), object_in(server, "docker"))
         names = {k: v for part in parts for k, v in part.items() if "image" in k or "digest" in k}
         images |= {mode: names} if names else {}
         lines = [f"{name}={value}" for name, value in (server.get("environment") or {}).items()]
@@ -234,11 +234,12 @@ def adjudication_section(outcome: Outcome | None) -> Section | None:
     """Genuine flips with their interval, agreement, and how the controls were judged."""
     if outcome is None or not outcome.judged_items:
         return None
-    told, genuine_rows = wording("run/adjudication"), list[tuple[str, str]]()
+    told, genuine_rows = wording("run/adjudication"), list[tuple[object, ...]]()
     judged = {f"pattern {name}: ": one for name, one in outcome.by_pattern.items()}
     judged = judged or {"": outcome.genuine_flips}
     for of, genuine in judged.items():
-        genuine_rows.append((f"{of}different pairs of answers", rate_text(genuine.items)))
+        share = rate_text(genuine.items), genuine.doubt or ""
+        genuine_rows.append((f"{of}different pairs of answers", share))
         genuine_rows += (
             (f"{of}rows, {mode_words(mode)} kernels", rate_text(rate))
             for mode, rate in genuine.rows_by_mode.items()
@@ -277,7 +278,8 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     yield f"{outcome.judged_items} of {outcome.items} items judged by {raters}"
     judged = {f"pattern {name}, genuine changes": one for name, one in outcome.by_pattern.items()}
     for words, genuine in (judged or {"genuine flips": outcome.genuine_flips}).items():
-        yield f"{words}: {rate_text(genuine.items)} of the resolved items"
+        doubt = f"; {genuine.doubt}" if genuine.doubt else ""
+        yield f"{words}: {rate_text(genuine.items)} of the resolved items{doubt}"
         for mode, rate in genuine.rows_by_mode.items():
             yield f"  {mode}: {rate_text(rate)} of the rows"
         if genuine.unresolved:

@@ -154,10 +154,15 @@ def gate_banner(
 
 
 def gate_suites(
-    verdicts: Sequence[GateFinding], facts: tuple[tuple[str, str], ...]
+    verdicts: Sequence[GateFinding], defects: Sequence[str], facts: tuple[tuple[str, str], ...]
 ) -> Iterator[Suite]:
-    """A test for each condition, and where one fails a test for each place that broke it."""
-    cases = [
+    """A test for each condition, and where one fails a test for each place that broke it.
+
+    Where a side does not count, a test that says why fails before all others.
+    """
+    why = "a run does not count"
+    cases = [Case("both sides count", why, "\n".join(defects))] if defects else []
+    cases += [
         Case(v.condition)
         if v.ok
         else Case(v.condition, v.reason, "\n".join(v.places[:MAX_CASES]) or v.reason)

@@ -153,8 +153,15 @@ def right_and_wrong(metric: MetricComparison) -> str:
     return f"{metric.newly_right} newly right, {metric.newly_wrong} newly wrong"
 
 
+def mean_text(mean: float | None) -> str:
+    """A metric's mean, to four places."""
+    return "none" if mean is None else f"{mean:.4f}"
+
+
 def metric_text(metric: MetricComparison) -> str:
     """What became right and wrong, and the paired test where the values allow one."""
+    if not metric.n:
+        return "compared in no document"
     if metric.paired is None:
         return f"{metric.changed} values changed (not 0 or 1: not tested)"
     return f"{right_and_wrong(metric)}; {paired_text(metric.paired)}"
@@ -204,7 +211,7 @@ def _filter_lines(entry: FilterComparison) -> Iterator[str]:
     yield f"  answers changed {rate_text(entry.answer_changes)}"
     yield f"  anything the model gave changed {rate_text(entry.response_changes)}"
     for metric in entry.metrics:
-        means = f"{metric.mean_a:.4f} → {metric.mean_b:.4f} over {metric.n}"
+        means = f"{mean_text(metric.mean_a)} → {mean_text(metric.mean_b)} over {metric.n}"
         yield f"  {metric.name}: {means}, {metric_text(metric)}"
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
-from harness.errors import UsageError, nearest, raise_all, shown
+from harness.errors import NOT_SET, UsageError, nearest, raise_all, shown
 from harness.secrets import names_a_secret
 from harness.settings.old_spellings import GONE
 from harness.settings.run_spec import members_of, spec_keys
@@ -208,7 +208,10 @@ def _last(read: Callable[[str], Any], what: str) -> Parse:
 
 
 def _list(texts: list[str]) -> list[str]:
-    return [item.strip() for text in texts for item in text.split(",") if item.strip()]
+    items = [item.strip() for text in texts for item in text.split(",") if item.strip()]
+    if not items:
+        raise ValueError(f"nothing is named ({NOT_SET})")
+    return items
 
 
 def _arguments(texts: list[str]) -> list[str]:

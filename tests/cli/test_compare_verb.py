@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shlex
 from pathlib import Path
@@ -89,6 +90,16 @@ def test_two_modes_of_one_run_are_compared(a, capsys):
 def test_an_unknown_condition_exits_2_with_the_nearest(a, b, capsys, name, hint):
     assert compare(a, b, "--fail-on", name) == 2
     assert f"--fail-on: no condition '{name}' ({hint}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--fail-on", "--format"])
+@pytest.mark.parametrize("nothing", [",", " ", ""])
+def test_a_list_of_nothing_is_no_gate_that_passes_and_exits_2(a, b, capsys, flag, nothing):
+    b.flip(0)
+    assert compare(a, b, flag, nothing) == 2
+    said = capsys.readouterr()
+    assert said.err == f"error: {flag}: nothing is named (a variable that is not set?)\n"
+    assert said.out == ""
 
 
 def test_runs_that_are_not_comparable_exit_2_with_the_line(a, b, capsys):
@@ -180,6 +191,76 @@ def test_reports_are_written_also_when_the_gate_fails(a, b, tmp_path):
     assert compare(a, b, *flags) == 1
     root = ElementTree.parse(out / "comparison.xml").getroot()
     assert len(list(root.iter("failure"))) == 2
+
+
+ALL = "md,html,json,junit,github"
+
+
+def incomplete(b):
+    b.rows = b.rows[:-3]
+
+
+def otherwise(b):
+    b.row(2)["prompt_sha256"] = "other"
+
+
+def contradictory(b):
+    b.row(0)["label_flip"] = True
+
+
+@pytest.mark.parametrize(
+    ("change", "conditions", "why"),
+    [
+        (incomplete, "new-label-flips", "nothing is gated on it"),
+        (contradictory, "new-label-flips", "nothing is gated on it"),
+        (otherwise, "new-label-flips", "B does not count"),
+        (lambda _: None, "new-label-flop", "no condition"),
+        (lambda _: None, ",", "nothing is named"),
+    ],
+)
+def test_a_gate_that_is_refused_leaves_no_green_report_of_the_night_before(
+    a, b, tmp_path, monkeypatch, change, conditions, why
+):
+    step, out = tmp_path / "step.md", tmp_path / "out"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(step))
+    flags = ("-o", out, "--format", ALL)
+    assert compare(a, b, *flags, "--fail-on", "new-label-flips") == 0
+    first = step.read_text()
+    change(b)
+    assert compare(a, b, *flags, "--fail-on", conditions) != 0
+    root = ElementTree.parse(out / "comparison.xml").getroot()
+    (failure,) = root.iter("failure")
+    assert why in failure.attrib["message"]
+    told = [step.read_text().removeprefix(first)]
+    told += [(out / f"comparison.{name}").read_text() for name in ("md", "html", "json")]
+    told[2] = told[2].partition("</style>")[2]
+    for one in told:
+        assert "efused" in one
+        assert why in html.unescape(one).replace("\\", "")
+        assert "pass" not in one
+
+
+def test_a_report_that_is_refused_goes_where_it_would_have_gone(a, b, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert compare(a, b, "--format", "junit") == 0
+    incomplete(b)
+    assert compare(a, b, "--format", "junit", "--fail-on", "label-flips") == 4
+    (folder,) = tmp_path.glob("comparison-*")
+    assert "failure" in (folder / "comparison.xml").read_text()
+
+
+@pytest.mark.parametrize(("change", "code"), [(incomplete, 2), (contradictory, 1)])
+def test_without_a_gate_a_run_that_does_not_count_fails_a_test_of_its_own(
+    a, b, tmp_path, change, code, capsys
+):
+    change(b)
+    flags = () if code == 1 else ("--allow-subset",)
+    found = compare(a, b, "-o", tmp_path / "out", "--format", "junit", *flags)
+    root = ElementTree.parse(tmp_path / "out" / "comparison.xml").getroot()
+    (failure,) = root.iter("failure")
+    assert failure.attrib["message"] == "a run does not count"
+    assert "B: " in (failure.text or "")
+    assert found == (1 if change is contradictory else 0)
 
 
 def test_without_a_folder_reports_go_into_one_named_after_the_runs(a, b, tmp_path, monkeypatch):

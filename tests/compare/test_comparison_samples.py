@@ -111,9 +111,78 @@ def test_a_metric_of_true_and_false_is_binary(compare):
     assert metric.newly_wrong == 1
 
 
-def test_not_a_number_stays_not_a_number(compare):
+def test_not_a_number_is_no_change_and_was_not_checked(compare):
     a = [right(1, metrics=["ppl"], ppl=float("nan"))]
-    assert compare(a, a).filters[0].changes == ()
+    comparison = compare(a, a)
+    assert comparison.filters[0].changes == ()
+    assert comparison.not_checked == (
+        "metric ppl (strict-match): missing or no number on a side in 1 of 1 documents",
+    )
+
+
+BROKEN = {
+    "nan": lambda number: float("nan") if number == 0 else 0.0,
+    "half": lambda number: 0.5 if number == 0 else 0.0,
+    "text": lambda number: "0.0",
+    "list": lambda number: [0.0],
+    "huge": lambda number: 10**400,
+}
+ON_RIGHT = ["correctness-changes", "newly-wrong"]
+
+
+def failed(comparison, conditions=tuple(SAMPLE_CONDITIONS)):
+    verdicts = judge(comparison, conditions, 0.0)
+    return {v.condition.partition(" ")[0] for v in verdicts if not v.ok}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("named", [True, False])
+def test_answers_that_turned_wrong_fail_the_gate_whatever_the_first_one_holds(compare, kind, named):
+    a = [right(number) for number in range(8)]
+    b = [right(number, exact_match=BROKEN[kind](number)) for number in range(8)]
+    for row in (*a, *b) if not named else ():
+        del row["metrics"]
+    comparison = compare(a, b)
+    assert failed(comparison, [*ON_RIGHT, "not-checked"]) == {
+        *ON_RIGHT,
+        "not-checked",
+        "max-flip-rate",
+    }
+    few = kind in ("nan", "half")
+    (gap,) = comparison.not_checked
+    assert gap == (
+        "metric exact_match (strict-match): missing or not 0 or 1 on a side in "
+        f"{1 if few else 8} of 8 documents"
+    )
+    (metric,) = comparison.filters[0].metrics
+    assert (metric.n, metric.newly_wrong) == ((7, 7) if few else (0, 0))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_metric_that_b_lacks_was_not_compared(compare, named):
+    a = [right(number) for number in range(4)]
+    b = [right(number, metrics=[]) for number in range(4)]
+    for row in b:
+        del row["exact_match"]
+        if not named:
+            del row["metrics"]
+    found = failed(compare(a, b))
+    assert found == {*ON_RIGHT, "not-checked", "max-flip-rate"}
+    assert failed(compare(b, a)) == found
+
+
+def test_one_metric_that_says_nothing_is_not_hidden_by_another_that_does(compare):
+    more = {"metrics": ["exact_match", "acc"]}
+    a = [right(number, acc=1.0, **more) for number in range(4)]
+    b = [right(number, acc=0.5, **more) for number in range(4)]
+    assert failed(compare(a, b), ON_RIGHT) == {*ON_RIGHT, "max-flip-rate"}
+
+
+def test_a_comparison_of_a_metric_of_no_document_is_told_in_full(compare):
+    rows = [right(1)], [right(1, exact_match="0.0")]
+    (entry,) = compare(*rows).filters
+    assert "nan" not in "".join(comparison_lines(compare(*rows))).lower()
+    assert "NaN" not in json.dumps(to_builtins(entry))
 
 
 OLD = ("filter", "metrics", "doc_hash", "prompt_hash", "target_hash")

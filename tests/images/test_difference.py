@@ -14,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from harness.images import Change, argument_changes, compare_images
+from harness.errors import UsageError
+from harness.images import Change, argument_changes, compare_images, load_inventory
 from harness.images.inventory.contents import (
     Effect,
     InvariantModule,
     Inventory,
     KernelFile,
     Layer,
+    OsPackages,
     Plugin,
     PythonFacts,
     ServerArgument,
@@ -89,6 +91,84 @@ def test_an_image_that_could_not_be_read_is_not_called_unchanged():
     difference = compare_images(inventory(), blank)
     assert difference.headline.endswith("what is inside could not be compared")
     assert "b:1: no Python" in difference.not_compared
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"platform": "linux/arm64"}, "platform changed"),
+        ({"command": ("--enforce-eager",)}, "command changed"),
+        ({"user": "vllm"}, "user changed"),
+        ({"working_directory": "/w"}, "working directory changed"),
+        ({"ports": ("8000/tcp",)}, "ports changed"),
+    ],
+)
+def test_no_headline_says_that_nothing_differs_where_a_table_does(changes, words: str):
+    assert compare_images(inventory(), _with_config(**changes)).headline == words
+    both = {**changes, "labels": {"version": "2"}}
+    assert compare_images(inventory(), _with_config(**both)).headline == words
+
+
+@pytest.mark.parametrize(
+    ("contents", "words"),
+    [
+        ({"plugins": (Plugin("lora", "vllm.general_plugins", "x:y", "vllm 1"),)}, "1 plugin"),
+        ({"python": PythonFacts("3.12.3", "/usr/bin/python3", "Debian")}, "operating system"),
+        ({"torch": TorchFacts("2.10.0", cuda="12.9", git_version="b")}, "torch commit"),
+        ({"arguments": arguments(new=None)}, "1 server argument"),
+    ],
+)
+def test_what_is_lesser_is_the_headline_where_nothing_greater_is(contents, words: str):
+    assert compare_images(inventory(), inventory("b:1", **contents)).headline == f"{words} changed"
+
+
+@pytest.mark.parametrize("id_", ["sha256:1", ""])
+def test_one_id_does_not_make_one_image_of_two(id_: str):
+    a, b = inventory(), inventory("b:1", **LATER)
+    a, b = (replace(side, config=replace(side.config, id=id_)) for side in (a, b))
+    difference = compare_images(a, b)
+    assert not difference.same_image
+    assert difference.headline.startswith("vLLM 0.19.1 → 0.20.2")
+    assert any("one id" in gap for gap in difference.not_compared) is bool(id_)
+    assert compare_images(a, a).same_image is bool(id_)
+
+
+@pytest.mark.parametrize(
+    ("part", "empty", "words"),
+    [
+        ("vllm", None, "vLLM"),
+        ("torch", None, "torch"),
+        ("kernels", (), "kernel files"),
+        ("python_packages", {}, "Python packages"),
+        ("os_packages", OsPackages(), "system packages"),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_part_that_was_not_read_is_not_told_as_removed(part, empty, words, turned: bool):
+    sides = [inventory(), inventory("b:1", **{part: empty})]
+    difference = compare_images(*sides[:: -1 if turned else 1])
+    assert difference.headline == (
+        "no difference in what was read; some parts could not be compared"
+    )
+    assert not difference.anything_changed
+    assert f"b:1: {words}: not read" in difference.not_compared
+
+
+def test_a_part_of_which_no_package_is_there_was_removed():
+    bare = inventory("b:1", vllm=None, kernels=(), batch_invariant=None, python_packages={"a": "1"})
+    difference = compare_images(inventory(), bare)
+    assert difference.headline.startswith("vLLM 0.19.1 removed")
+    assert [kernel.change for kernel in difference.kernels] == ["removed"]
+
+
+def test_an_inventory_of_a_form_to_come_is_refused(tmp_path: Path):
+    told = msgspec.to_builtins(inventory())
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps({**told, "schema_version": 99}))
+    with pytest.raises(UsageError, match="schema_version"):
+        load_inventory(file)
+    file.write_text(json.dumps(told))
+    assert load_inventory(file) == inventory()
 
 
 def test_packages_are_added_removed_and_changed():

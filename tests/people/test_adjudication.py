@@ -10,7 +10,7 @@ from dataclasses import replace as changed
 from xml.etree import ElementTree
 
 import pytest
-from msgspec import convert
+from msgspec import convert, to_builtins
 from msgspec.structs import replace
 from report_samples import report_of
 from study_records import COMPLIED, HALF, REFUSED, study_records
@@ -417,6 +417,63 @@ def test_a_change_seen_in_a_control_is_a_false_alarm() -> None:
     outcome = adjudicate(_judged(export, "ann", change=lambda _: "yes"), export.key)
     alarms = outcome.controls["identical"].judged_yes
     assert alarms.count == alarms.n > 0
+
+
+@pytest.mark.parametrize(
+    ("alarms", "doubt"),
+    [
+        (1000, "not established: raters called identical pairs changed, 3 of 3 times"),
+        (1, "raters called identical pairs changed, 1 of 3 times"),
+        (0, None),
+    ],
+)
+def test_a_share_of_raters_who_see_changes_in_identical_pairs_is_doubted(alarms, doubt) -> None:
+    export = _export(controls=0.3)
+    identical = [one.item_id for one in export.items if one.kind is ItemKind.IDENTICAL][:alarms]
+    said = _judged(
+        export,
+        "ann",
+        change=lambda one: "yes" if one.kind is ItemKind.FLIP or one.item_id in identical else "no",
+    )
+    outcome = adjudicate(said, export.key)
+    assert outcome.genuine_flips.doubt == doubt
+    headline = [*outcome_lines(outcome)][1]
+    assert headline.startswith("genuine flips: 22/22 = 100.0%")
+    assert headline.endswith(f"; {doubt}" if doubt else "of the resolved items")
+    report = report_of(study_records(), adjudication=outcome)
+    section = next(s for s in report.sections if s.anchor == "adjudication")
+    assert section.tables[0].rows[0][1].remark == (doubt or "")
+    assert to_builtins(outcome)["genuine_flips"]["doubt"] == doubt
+
+
+def test_a_share_without_an_identical_pair_says_so_and_one_of_nothing_says_nothing() -> None:
+    export = _export(controls=0)
+    doubt = adjudicate(_judged(export, "ann"), export.key).genuine_flips.doubt
+    assert (doubt or "").startswith("no identical pair was judged")
+    assert adjudicate([], export.key).genuine_flips.doubt is None
+
+
+def test_an_outcome_that_an_older_version_kept_is_doubted_too() -> None:
+    export = _export()
+    outcome = adjudicate(_judged(export, "ann", change=lambda _: "yes"), export.key)
+    told = to_builtins(outcome)
+    del told["genuine_flips"]["doubt"]
+    assert convert(told, type(outcome)) == outcome
+
+
+def test_ann_is_one_rater_however_she_is_spelled() -> None:
+    export = _export()
+    lines = _filled(export, "ann").splitlines(keepends=True)
+    two = "".join([lines[0], lines[1], lines[2].replace("ann", "Ann")])
+    with pytest.raises(UsageError) as refused:
+        read_judgements(two, "ann.csv", export.key)
+    assert "rater 'Ann' is 'ann' on lines before" in refused.value.detail[0]
+    known = _judged(export, "ann", limit=3)
+    with pytest.raises(UsageError) as refused:
+        not_yet_there(_judged(export, " ANN "), known, "more.csv")
+    assert "rater 'ANN' is 'ann' of ann:4: use one spelling" in refused.value.detail[0]
+    both = [*known, *(changed(one, rater="Ann") for one in _judged(export, "ann"))]
+    assert len(adjudicate(both, export.key).raters) == 1
 
 
 def test_a_rater_who_repeats_herself_has_full_intra_rater_agreement() -> None:

@@ -20,6 +20,7 @@ from harness.records import (
     scan_records,
     sealed,
 )
+from harness.records.lines import sealed_line
 from harness.words import Mode, Status
 
 
@@ -192,3 +193,53 @@ def test_a_record_cut_anywhere_is_asked_again(tmp_path, cut_at):
         except HarnessError as error:
             raise AssertionError(cut_at) from error
         assert there == 1
+
+
+def told_in_full():
+    """A record of ours with everything in it that a frame does not hold."""
+    row = json.loads(record(1).line())
+    evidence = {"rule": "head", "span": [0, 3], "matched": "yes", "scorer": "r/1"}
+    said = {"text": "yes", "token_ids": [1, 2], "finish_reason": "stop", "score_evidence": evidence}
+    one = {"key": "t/2", "response_hash": "b", "finish_reason": "stop", "cached_tokens": 0}
+    answers = {"solo": said, "batched": said, "askings": {"S1": said, "S2": said, "B2": None}}
+    batch = {"group": ["t/1", "t/2"], "target_index": 0, "companions": [one], "warmed": 1}
+    sampling = {"max_tokens": 4, "temperature": 0.0, "seed": 1}
+    return json.loads(json.dumps(row | answers | batch | {"sampling": sampling}))
+
+
+OTHERWISE = [3.5, {}, [], True, "x", "\ud800", [[1]], [3.5], {"S0": 1}]
+SKIPPED = [
+    *(("askings", "S2", "score_evidence", name) for name in ("rule", "span", "matched", "scorer")),
+    *((side, name) for side in ("solo", "batched") for name in ("text", "token_ids", "likely")),
+    *(("solo", "score_evidence"), ("companions",), ("companions", 0), ("group",), ("group", 1)),
+    *(("companions", 0, name) for name in ("key", "response_hash", "cached_tokens", "degenerate")),
+    *(("sampling",), ("sampling", "seed"), ("askings",), ("askings", "S1")),
+]
+
+
+@pytest.mark.parametrize("value", OTHERWISE, ids=ascii)
+@pytest.mark.parametrize("path", SKIPPED, ids=str)
+def test_a_line_is_a_record_to_the_validation_where_it_is_one_to_every_reader(
+    tmp_path, path, value
+):
+    row = told_in_full()
+    inner = row
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    file = tmp_path / "records.jsonl"
+    file.write_text(f"{record(2).line()}{sealed_line(row)}")
+    assert len({fault is None for fault in verdicts(file, line=2).values()}) == 1
+
+
+def test_a_score_of_another_type_makes_a_line_no_record_that_counts(tmp_path):
+    row = told_in_full()
+    row["askings"]["S2"]["score_evidence"]["scorer"] = 3.5
+    file = tmp_path / "records.jsonl"
+    file.write_text(sealed_line(row))
+    (problem,) = scan_records(file).problems
+    assert "Expected `str | null`, got `float` - at `$.askings.S2.score_evidence.scorer`" in (
+        problem.message
+    )
+    with pytest.raises(UsageError, match="not a record"):
+        read_records(file)

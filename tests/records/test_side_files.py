@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden.folders import FOLDERS
 from sealing import edit, seal
 
 from harness.analyse import validate_run
@@ -146,3 +147,39 @@ def test_side_files_that_were_kept_are_read(folder: str) -> None:
     for pattern in ("metadata.json", "startup_*.json"):
         for path in (ROOT / folder).rglob(pattern):
             assert read_side_file(path), path
+
+
+TYPED = {
+    "metadata.json": [
+        ("schema_version",),
+        *(("resolved_spec", "controls", name) for name in ("warmup_requests", "order")),
+        *(("resolved_spec", "request", name) for name in ("temperature", "max_tokens", "seed")),
+        ("resolved_spec", "tasks"),
+        *(("resolved_spec", "server", name) for name in ("dtype", "max_model_len", "extra_args")),
+    ],
+    "startup_standard_demo-llama.json": [
+        ("schema_version",),
+        ("attempts", 0, "server", "command"),
+        ("attempts", 0, "server", "environment", "VLLM_BATCH_INVARIANT"),
+    ],
+}
+
+
+@pytest.mark.parametrize("told", [[[1]], {"a": 1}, True], ids=str)
+@pytest.mark.parametrize(
+    ("name", "path"), [(name, path) for name, paths in TYPED.items() for path in paths], ids=str
+)
+def test_a_value_of_another_type_is_refused_before_any_check_reads_it(
+    tmp_path: Path, name: str, path: tuple[str | int, ...], told: object
+) -> None:
+    folder = tmp_path / "run"
+    FOLDERS["demo"](folder)
+
+    def change(value: Any) -> None:
+        for key in path[:-1]:
+            value = value[key]
+        value[path[-1]] = told
+
+    edit(folder / name, change)
+    with pytest.raises(UsageError, match=name):
+        validate_run(folder)

@@ -182,3 +182,10 @@ def test_one_url_for_two_modes_is_refused() -> None:
     flags = [("--url", "http://there:8000"), ("--modes", "standard,batch_invariant")]
     with pytest.raises(UsageError, match="the server of one mode"):
         apply_flags(flags)
+
+
+@pytest.mark.parametrize("flag", ["--modes", "--dispatch-modes", "--candidates", "--askings"])
+@pytest.mark.parametrize("nothing", [",", " ", ""])
+def test_a_list_of_nothing_is_refused(flag, nothing):
+    with pytest.raises(UsageError, match=f"{flag}: nothing is named"):
+        apply_flags([(flag, nothing)])

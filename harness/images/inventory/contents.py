@@ -5,7 +5,7 @@ where it is decoded; nothing of it is ever run or used as a path.
 """
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
@@ -212,7 +212,7 @@ class Inventory(Struct, frozen=True, kw_only=True):
     versions: StackVersions = StackVersions()
     config: ImageConfig
     contents: Contents
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
 
     def __post_init__(self) -> None:
         python, torch, vllm = self.contents.python, self.contents.torch, self.contents.vllm
