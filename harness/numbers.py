@@ -123,8 +123,8 @@ def gigabytes_text(size: float | None) -> str:
 
 
 def count_of(n: int, word: str, plural: str | None = None) -> str:
-    """``1 file``, ``2 files``, ``0 files``; ``plural`` for a word that takes no s."""
-    return f"{n} {word if n == 1 else plural or word + 's'}"
+    """``1 file``, ``2,000 files``, ``0 files``; ``plural`` for a word that takes no s."""
+    return f"{n:,} {word if n == 1 else plural or word + 's'}"
 
 
 def shortened(items: Iterable[str], total: int) -> str:

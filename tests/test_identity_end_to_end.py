@@ -46,7 +46,7 @@ def test_each_lifetime_serves_under_a_name_of_its_own(proven):
 def test_the_report_shows_what_the_workers_say(proven):
     results, _, _ = proven
     report = (results / "first/report.md").read_text()
-    assert "1 worker(s) say active" in report
+    assert "1 worker: active" in report
     assert "rank 0: GEMM vllm_cpu_batch_invariant.kernels.gemm_by_tile" in report
 
 

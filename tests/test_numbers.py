@@ -84,6 +84,7 @@ def test_a_rate_is_a_count_a_percentage_and_an_interval(rate, text):
         (numbers.gigabytes_text(8_123_400_000), "8.12 GB"),
         (numbers.count_of(1, "file"), "1 file"),
         (numbers.count_of(0, "file"), "0 files"),
+        (numbers.count_of(2_000, "file"), "2,000 files"),
         (numbers.count_of(2, "entry", "entries"), "2 entries"),
         (numbers.shortened("abc", 3), "a; b; c"),
         (numbers.shortened("abcdefg", 7), "a; b; c; d; e; and 2 more"),

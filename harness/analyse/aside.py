@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from harness.numbers import count_of
 from harness.records import AsideRow, Pairing, Records, RunFiles
 from harness.words import PROVEN, Effect, Mode, Status
 
@@ -36,6 +37,6 @@ def changed_before(records: Records, pairing: Pairing, files: RunFiles) -> str:
     if not count:
         return ""
     return (
-        f"{count} record(s) that were set aside and asked again changed with the batch in "
-        "batch-invariant mode, and those in their place do not (superseded_records.jsonl)"
+        f"{count_of(count, 'record')} that were set aside and asked again changed with the batch "
+        "in batch-invariant mode, and those in their place do not (superseded_records.jsonl)"
     )

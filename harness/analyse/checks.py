@@ -20,6 +20,7 @@ from harness.analyse.checked import (
 )
 from harness.analyse.computing import servers_compute
 from harness.analyse.stack import tokens_a_step
+from harness.numbers import count_of
 from harness.words import MODES, DispatchMode, Effect
 
 OF_RECORDS: dict[str, Look] = {}
@@ -34,7 +35,7 @@ def _records_readable(run: Checked) -> Outcome:
     bad = [p for p in run.records.problems if not p.truncated]
     if bad:
         places = [f"line {p.line}: {p.message}" for p in bad]
-        return failed(f"{len(bad)} line(s) are no records: ", places)
+        return failed(f"{count_of(len(bad), 'line')} without a record: ", places)
     if not len(run.records) and not run.records.problems:
         return failed("the records file is empty")
     return ok(f"{len(run.records)} records read")
@@ -83,7 +84,7 @@ def _no_duplicates(run: Checked) -> Outcome:
     twice = run.pairing.duplicates
     if twice:
         places = [f"{key_name(d.key)} {d.mode} on lines {d.first_line} and {d.line}" for d in twice]
-        return failed(f"{len(twice)} duplicate(s): ", places)
+        return failed(f"{count_of(len(twice), 'duplicate')}: ", places)
     again = (
         f", {run.pairing.superseded} failed ones replaced later" if run.pairing.superseded else ""
     )
@@ -98,7 +99,7 @@ def _no_record_errors(run: Checked) -> Outcome:
     if not bad:
         return ok(f"{len(rows)} records are ok")
     places = [f"line {lines[row]}: {run.records.errors[row]}" for row in bad]
-    return failed(f"{len(bad)} record(s) failed: ", places)
+    return failed(f"{count_of(len(bad), 'record')} failed: ", places)
 
 
 @check(OF_RECORDS)
@@ -113,7 +114,7 @@ def _every_candidate_in_both_modes(run: Checked) -> Outcome:
         for index in np.flatnonzero(run.pairing.slots[mode] < 0).tolist()
     ]
     if missing:
-        return failed(f"{len(missing)} candidate(s) without a partner: ", missing)
+        return failed(f"{count_of(len(missing), 'candidate')} without a partner: ", missing)
     return ok(f"{len(run.records.candidates)} candidates, each once a mode")
 
 
@@ -188,7 +189,7 @@ def _equal_texts_equal_tokens(run: Checked) -> Outcome:
     """A batch may move tokens without the text: no change of text, and a change all the same."""
     if bad := run.records.checks.retokenized:
         told = [f"line {line} ({', '.join(e.words for e in moved)})" for line, moved in bad]
-        return warning(f"{len(bad)} record(s) have one text in other token ids: ", told)
+        return warning(f"{count_of(len(bad), 'record')} with one text in other token ids: ", told)
     column = run.records.column
     unknown = column("compared_tokens") < 0
     for effect in Effect:
@@ -230,14 +231,14 @@ def _batches_shared_steps(run: Checked) -> Outcome:
         ]
         step = "" if set(ways) <= {DispatchMode.GATED} else _MEET
         return failed(
-            f"{len(bad)} record(s) are vacuous: the batch's requests never shared an engine step, "
-            f"or a solo one did{step}: ",
+            f"{count_of(len(bad), 'record')} vacuous: the batch's requests never shared an engine "
+            f"step, or a solo one did{step}: ",
             at(bad),
         )
     if bad := run.lines(scarce_rows(run.records, tokens_a_step(run.files))):
         return warning(
-            f"{len(bad)} record(s) hardly were in a batch: fewer engine steps were shared than "
-            "half of the prompt's answer takes: ",
+            f"{count_of(len(bad), 'record')} hardly were in a batch: fewer engine steps were "
+            "shared than half of the prompt's answer takes: ",
             at(bad),
         )
     seen, of = int((ok_ & witnessed).sum()), int(ok_.sum())
@@ -245,7 +246,9 @@ def _batches_shared_steps(run: Checked) -> Outcome:
         return not_checked("no record holds a witness of the engine's steps")
     if seen < of:
         lines = run.lines(ok_ & ~witnessed)
-        return warning(f"{len(lines)} of {of} record(s) have no whole witness: ", at(lines))
+        return warning(
+            f"{len(lines)} of {count_of(of, 'record')} without a whole witness: ", at(lines)
+        )
     return ok(f"{seen} records: batches shared engine steps, solo askings did not")
 
 
@@ -272,5 +275,7 @@ def _noise_floor(run: Checked) -> Outcome:
     if not repeats:
         return not_checked("nothing was asked again with nothing changed (controls.askings)")
     if lines := run.lines(run.records.column("solo_repeat_changes") > 0):
-        return warning(f"{len(lines)} record(s) changed when the same was asked again: ", at(lines))
+        return warning(
+            f"{count_of(len(lines), 'record')} changed when the same was asked again: ", at(lines)
+        )
     return ok(f"{repeats} repeats, none with another text")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from harness.analyse.checked import Checked, Outcome, failed, ok
 from harness.analyse.statistics import ALPHA, mcnemar
+from harness.numbers import count_of
 from harness.records import BoolArray, IntArray, numbered
 from harness.words import MODES, Mode
 
@@ -115,7 +116,7 @@ def servers_compute(run: Checked) -> Outcome:
             bad += idle
     if bad := bad + _of_companions(run) + _of_one_mode(said):
         return failed("the server does not show that it computes: ", bad)
-    return ok(f"{len(servers)} server(s) answer different prompts differently")
+    return ok(f"{count_of(len(servers), 'server')}: different prompts, different answers")
 
 
 def _said(run: Checked) -> _Said:

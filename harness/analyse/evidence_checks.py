@@ -23,6 +23,7 @@ from harness.analyse.checked import (
     warning,
 )
 from harness.analyse.stack import sampled_by, tokens_a_step
+from harness.numbers import count_of
 from harness.prove import gap_in_quotes, judge_server
 from harness.records import Records, Start, numbered
 from harness.words import MODES, PROVEN, Asking, CachePolicy, DispatchMode, Effect, Mode
@@ -168,7 +169,7 @@ def _same_cache_for_s1_and_b(run: Checked) -> Outcome:
     compared, moved = column("ok") & (column(f"{Effect.BATCH}_text") >= 0), column("cache_moved")
     if bad := run.lines(compared & (moved == 1)):
         return warning(
-            f"{len(bad)} record(s) found other tokens in the cache in B than in S1: ", at(bad)
+            f"{count_of(len(bad), 'record')} with other cached tokens in B than S1: ", at(bad)
         )
     known = int((compared & (moved == 0)).sum())
     if not known:
@@ -189,7 +190,7 @@ def _same_cache_in_both_modes(run: Checked) -> Outcome:
     rows = pairs[1][~(moved[pairs[0]] | moved[pairs[1]])]
     if len(rows):
         lines = at(run.records.column("line")[rows].tolist())
-        return warning(f"{len(rows)} record(s) found other tokens than in standard mode: ", lines)
+        return warning(f"{count_of(len(rows), 'record')} with other tokens than standard: ", lines)
     return ok("each asking found the same in the cache in both modes")
 
 
@@ -202,7 +203,7 @@ def _answers_carry_claims(run: Checked) -> Outcome:
     if any(bad.any() for bad in found.values()):
         told = [f"{why} ({bad.sum()})" for why, bad in found.items() if bad.any()]
         rows = int(np.any([*found.values()], axis=0).sum())
-        return warning(f"{rows} candidate(s) carry no claim of their own: ", told)
+        return warning(f"{count_of(rows, 'candidate')} without a claim of their own: ", told)
     return ok("every answer counts")
 
 
@@ -248,9 +249,7 @@ def _batches_repeat(run: Checked) -> Outcome:
         none = "no batch was sent twice (controls.askings without B2)"
         return ok(none) if known else not_checked(none)
     if bad := run.lines(again & (run.records.column("batch_repeat_changes") > 0)):
-        return warning(
-            f"{len(bad)} record(s) changed when the same batch was sent again: ", at(bad)
-        )
+        return warning(f"{count_of(len(bad), 'record')} changed in the batch sent again: ", at(bad))
     return ok(f"{int(again.sum())} records are the same when the same batch was sent again")
 
 
@@ -268,7 +267,7 @@ def _companions_keep_their_answers(run: Checked) -> Outcome:
     if not known:
         return not_checked("no companion was asked alone again, nor in a second batch")
     if bad:
-        return warning(f"{len(bad)} companion(s) are answered otherwise in a batch: ", bad)
+        return warning(f"{count_of(len(bad), 'companion')} with another answer in a batch: ", bad)
     return ok(f"{known} of {of} companions could be compared; in batch-invariant mode none moved")
 
 
@@ -396,5 +395,5 @@ def unfounded(log: str | None, mode: Mode, start: Start) -> str:
     if quoted != {(one.number, one.text) for one in again.lines}:
         return "which quotes other lines than its log holds"
     if (told.vllm_version, told.workers or again.workers) != (again.vllm_version, again.workers):
-        return f"its log is of vLLM {again.vllm_version} with {again.workers} worker(s)"
+        return f"its log is of vLLM {again.vllm_version} with {count_of(again.workers, 'worker')}"
     return ""

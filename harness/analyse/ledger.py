@@ -9,7 +9,7 @@ from harness.analyse.asking_tables import CarriedEndpoint, Counted, EffectPairs
 from harness.analyse.statistics import ALPHA
 from harness.analyse.summary import ClaimStatus, Summary
 from harness.flips import unresolved
-from harness.numbers import p_equals
+from harness.numbers import count_of, p_equals
 from harness.words import MODES, CachePolicy, Effect, Endpoint, Mode
 
 _INVARIANT = MODES[1]
@@ -44,7 +44,7 @@ class Ledger:
         if records != ok:
             return f"{records - ok} of {records} records are errors"
         if summary.startup_error_count:
-            return f"{summary.startup_error_count} server(s) did not start"
+            return f"{count_of(summary.startup_error_count, 'server')} did not start"
         if summary.unfinished:
             return f"only {records} of {planned} planned records are there"
         if not summary.pairs.complete:

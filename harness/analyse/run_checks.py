@@ -21,7 +21,7 @@ from harness.analyse.starts import (
     workers_ready,
 )
 from harness.files import sha256_unpacked
-from harness.numbers import shortened
+from harness.numbers import count_of, shortened
 from harness.prove import ServerFacts, by_the_mode, gap_in_proof
 from harness.records import PROMPT_HASHES, object_in, startup_file
 from harness.words import PROVEN, BackendName, CachePolicy, DispatchMode, Mode, without_nonce
@@ -59,7 +59,7 @@ def _no_startup_errors(run: Checked) -> Outcome:
         return not_checked("no startup_*.json beside the records")
     bad = [f"{s.file}: {s.last_error}" for s in run.files.startups if s.last_error is not None]
     if bad:
-        return failed(f"{len(bad)} server(s) failed: ", bad)
+        return failed(f"{count_of(len(bad), 'server')} failed: ", bad)
     return ok(f"{len(run.files.startups)} (model, mode) servers started")
 
 
@@ -173,7 +173,8 @@ def _workers_agree(run: Checked) -> Outcome:
     if bad:
         return failed("not the path asked for: ", bad)
     ranks = sum(proof.ranks for proof in proofs)
-    return ok(f"{ranks} worker(s) of {len(proofs)} server lifetimes hold the kernels")
+    told = f"{count_of(ranks, 'worker')} of {count_of(len(proofs), 'server lifetime')}"
+    return ok(f"{told}, asked for their kernels")
 
 
 @check(OF_RUNS)
@@ -320,7 +321,7 @@ def _mode_parity(run: Checked) -> Outcome:
         return not_checked(f"what is told of the servers of {', '.join(sorted(untold))} is cut")
     allowed = sorted({str(difference.get("name")) for _, difference in differences})
     but = f" but for {', '.join(allowed)}, which the mode changes" if allowed else ""
-    return ok(f"{len(parity)} model(s): both modes' servers were set alike{but}")
+    return ok(f"{count_of(len(parity), 'model')}: both modes' servers were set alike{but}")
 
 
 @check(OF_RUNS)
@@ -379,10 +380,10 @@ def _run_finished(run: Checked) -> Outcome:
         return failed(f"missing, and every run writes it before it asks: {told}; {named}")
     last = sessions[-1]
     if run.files.metadata.get("complete") or last.get("exit") == 0:
-        return ok(f"{len(sessions)} session(s), the last one complete")
+        return ok(f"{count_of(len(sessions), 'session')}, the last one complete")
     if last.get("exit") is None:
         # also so while the run itself validates; a killed run shows in its missing records
-        return ok(f"{len(sessions)} session(s), the last one still open")
+        return ok(f"{count_of(len(sessions), 'session')}, the last one still open")
     reason = f": {last['error']}" if last.get("error") else ""
     return failed(f"the last session ended with exit code {last['exit']}{reason}")
 

@@ -1,6 +1,7 @@
 """Claims that no run establishes: they are wider than its rows, and each says by how much."""
 
 from harness.analyse.summary import Claim, ClaimStatus, Summary
+from harness.numbers import count_of
 from harness.words import Endpoint, Mode
 
 
@@ -18,7 +19,7 @@ def never_established(summary: Summary) -> list[Claim]:
     if stack.temperature is not None:
         mixed = ": sampling is mixed in" if stack.temperature else ""
         temperature = f"every request used temperature {stack.temperature:g}{mixed}"
-    rows = f"{summary.pairs.candidates} rows and {len(summary.breakdowns.model)} model(s)"
+    rows = f"{summary.pairs.candidates} rows and {count_of(len(summary.breakdowns.model), 'model')}"
     reasons = {
         "universal": f"only {rows}, on {stack.place}",
         "prevalence": selection,

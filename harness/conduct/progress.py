@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.hostile import visible
+from harness.numbers import count_of
 from harness.records import Record
 from harness.words import Mode
 
@@ -164,7 +165,9 @@ class ConsoleProgress(RunProgress):
         self.record_there(record)
         step = max(1, self._total // 10)
         if self._live is None and (self._done % step == 0 or self._done == self._total):
-            self.note(f"{self._done}/{self._total} records, {self._found()}, {self._left()}")
+            self.note(
+                f"{self._done}/{count_of(self._total, 'record')}, {self._found()}, {self._left()}"
+            )
 
     def note(self, text: str) -> None:
         """A line of its own, above the lines that move."""
@@ -200,8 +203,9 @@ class ConsoleProgress(RunProgress):
         return Group(first, second)
 
     def _found(self) -> str:
-        errors = f", {self._errors} errors" if self._errors else ""
-        return f"{self._changes} text changes, {self._flips} label flips{errors}"
+        found = [(self._changes, "text change"), (self._flips, "label flip")]
+        found += [(self._errors, "error")] if self._errors else []
+        return ", ".join(count_of(*one) for one in found)
 
     def _left(self) -> str:
         now = time.monotonic()

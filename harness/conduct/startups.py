@@ -20,6 +20,7 @@ from harness.conduct.run_facts import now, read_own
 from harness.errors import RunError, ServerDied, UsageError, shown
 from harness.files import opened, sha256_of
 from harness.hostile import shaped
+from harness.numbers import count_of
 from harness.plan import Lifetime
 from harness.prove import (
     WORKER_EXTENSION,
@@ -159,7 +160,8 @@ class Startup:
         start, before = self.start, self.start.evidence.get("starts")
         if before is not None and evidence.starts != before:
             self._note_stranger(
-                f"the log shows {evidence.starts - before} more server start(s) since readiness"
+                f"the log shows {count_of(evidence.starts - before, 'more server start')} "
+                "since readiness"
             )
         verdict = evidence.verdict
         if start.worker_proof is not None:

@@ -76,7 +76,7 @@ def check_files(
         slices[column] = {str(value): count for value, count in sorted(found.items())}
     hashes = candidate_hashes(files)
     lines = [f"{file}  sha256 {digest}" for file, digest in hashes.items()]
-    lines += (f"{len(candidates)} candidates", *_slice_lines(slices))
+    lines += (count_of(len(candidates), "candidate"), *_slice_lines(slices))
     return Done(lines, {"candidates": len(candidates), "files": hashes, "slices": slices})
 
 
@@ -114,10 +114,10 @@ def export_run(
         include_cache=include_cache,
         whole_batches=whole_batches,
     )
-    left_out = f"{found.left_out} rows that the cache moved and not the batch are left out"
+    left_out = f"left out: {count_of(found.left_out, 'row')} that the cache moved and not the batch"
     lines = [
         *([f"{left_out} (--include-cache)"] if found.left_out else ()),
-        f"{out}: {len(found.rows)} candidates by {select}, sha256 {found.sha256}",
+        f"{out}: {count_of(len(found.rows), 'candidate')} by {select}, sha256 {found.sha256}",
         f"{write_candidates(found, out)}: rule, counts by slice, source {source}",
     ]
     return Done([*lines, *_slice_lines(found.summary(out.name)["slices"])])
@@ -136,10 +136,11 @@ def lint(paths: Sequence[Path], *, max_model_len: int, max_tokens: int, show: in
             lines.append(f"  {hit.file}:{hit.line}: {sample}{hit.message}")
         if left := len(findings) - len(shown):
             lines.append(f"  and {left} more (--show 0)")
-    files = "1 file" if len(report.files) == 1 else f"{len(report.files)} files"
+    files = count_of(len(report.files), "file")
     errors, warnings = map(report.count, (Severity.ERROR, Severity.WARNING))
-    lines.append(f"{files}, {report.samples} samples: {errors} errors, {warnings} warnings")
-    message, hint = f"the task linter found {errors} errors", "remedies are above"
+    found = f"{count_of(errors, 'error')}, {count_of(warnings, 'warning')}"
+    lines.append(f"{files}, {count_of(report.samples, 'sample')}: {found}")
+    message, hint = f"the task linter found {count_of(errors, 'error')}", "remedies are above"
     return Done(lines, report.as_json(), failure=GateFailed(message, hint=hint) if errors else None)
 
 
@@ -184,10 +185,13 @@ def import_task(
     errors, warnings = map(lint_paths([target]).count, (Severity.ERROR, Severity.WARNING))
     skipped = Counter(task.skipped)
     lines = (
-        f"{target}: {len(task.samples)} samples of {chosen.title}, licence {chosen.licence}",
-        f"{task.rows} rows read, {task.filtered} not chosen, {skipped.total()} not convertible",
+        f"{target}: {count_of(len(task.samples), 'sample')} of {chosen.title}, "
+        f"licence {chosen.licence}",
+        f"{count_of(task.rows, 'row')} read, {task.filtered} not chosen, "
+        f"{skipped.total()} not convertible",
         *(f"  {count} × {reason}" for reason, count in skipped.most_common()),
-        f"lint: {errors} errors, {warnings} warnings (harness tasks lint {target})",
+        f"lint: {count_of(errors, 'error')}, {count_of(warnings, 'warning')} "
+        f"(harness tasks lint {target})",
         f"next: {_scanned(target)}   ({_which(target)} change: the candidates of a run)",
     )
     return Done(lines)

@@ -64,10 +64,12 @@ def plan(loaded: LoadedSpec, usd_per_hour: float | None = None) -> Done:
     cells = ([c.ljust(width) for c, width in zip(row, widths, strict=True)] for row in rows)
     added = ", ".join(added_arguments(ready.spec, ready.schedules))
     lines = [
-        f"{loaded.file}: {total.records} records in {total.lifetimes} server lifetimes",
+        f"{loaded.file}: {count_of(total.records, 'record')} in "
+        f"{count_of(total.lifetimes, 'server lifetime')}",
         *(f"  {'  '.join(row)}".rstrip() for row in cells),
-        f"{total.requests} requests for {total.answers} answers, batches cut from "
-        f"{len(ready.population.prompts)} prompts, warm-up and retries not counted",
+        f"{count_of(total.requests, 'request')} for {count_of(total.answers, 'answer')}, batches "
+        f"cut from {count_of(len(ready.population.prompts), 'prompt')}, warm-up and retries not "
+        "counted",
         cost_line(total, usd_per_hour),
         *([f"added to every server's command: {added}"] if added else ()),
         *power_lines(ready.spec, ready.plan),
@@ -295,7 +297,7 @@ def scan(
     )
     conclusion = conducted(ready, options, quiet=quiet)
     folder = conclusion.folder
-    scanned_rows = f"scanned   {len(ready.plan.records)} rows in {folder}"
+    scanned_rows = f"scanned   {count_of(len(ready.plan.records), 'row')} in {folder}"
     lines = (scanned_rows, *exported_lines(exported[-1]), cache_line(folder))
     lines = (*lines, asked_line(ready.spec))
     if conclusion.summary.stack.unproven:
@@ -315,9 +317,9 @@ def scan_lines(ready: conduct.Prepared, usd_per_hour: float | None) -> Iterator[
     total = estimate(ready.spec, ready.plan)
     prompts = len(ready.population.prompts[: ready.spec.limit])
     yield (
-        f"{total.records:,} rows of {prompts:,} prompts in "
-        f"{total.lifetimes} server lifetimes: {total.requests:,} requests for {total.answers:,} "
-        "answers"
+        f"{count_of(total.records, 'row')} of {count_of(prompts, 'prompt')} in "
+        f"{count_of(total.lifetimes, 'server lifetime')}: {count_of(total.requests, 'request')} "
+        f"for {count_of(total.answers, 'answer')}"
     )
     yield cost_line(total, usd_per_hour)
     warned = len(ready.spec.modes) > 1

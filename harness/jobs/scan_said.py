@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness import records
 from harness.errors import IncompleteRun
+from harness.numbers import count_of
 from harness.settings import RunSpec
 from harness.words import Asking, DispatchMode, Endpoint, Mode
 
@@ -14,7 +15,8 @@ def nothing_found(folder: Path, select: str) -> IncompleteRun:
     """What a scan without a candidate did find, and what to do with it."""
     rows = [record for _, record in records.iter_records(folder / records.RECORDS) if record.ok]
     flips, texts = (sum(bool(getattr(row, e.column)) for row in rows) for e in Endpoint)
-    said = f"no candidate: {flips} label flips, {texts} text changes in {len(rows)} rows"
+    found = f"{count_of(flips, 'label flip')}, {count_of(texts, 'text change')}"
+    said = f"no candidate: {found} in {count_of(len(rows), 'row')}"
     hint = "larger batches (--batch-sizes) or other prompts (--tasks) may change"
     if texts and select == "label_flip":
         again = f"--run-id {folder.name} --select text_change"
@@ -26,14 +28,15 @@ def exported_lines(exported: records.ExportedCandidates) -> Iterator[str]:
     """How many rows and prompts, and what moved them."""
     rows = exported.rows
     samples = len({(row["model"], row["task_name"], row["sample_id"]) for row in rows})
-    yield f"selected  {len(rows)} rows of {samples} prompts: {exported.selection}"
+    found = f"{count_of(len(rows), 'row')} of {count_of(samples, 'prompt')}"
+    yield f"selected  {found}: {exported.selection}"
     kinds = Counter(row["kind"] or "not known (S1 was not asked)" for row in rows)
     if kinds:
         yield "kinds     " + ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))
     if exported.left_out:
         yield (
-            f"left out  {exported.left_out} rows that the cache moved and not the batch "
-            "(--include-cache keeps them)"
+            f"left out  {count_of(exported.left_out, 'row')} that the cache moved and not the "
+            "batch (--include-cache keeps them)"
         )
 
 

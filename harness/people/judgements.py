@@ -12,6 +12,7 @@ from msgspec import Struct, ValidationError
 
 from harness.errors import UsageError
 from harness.hostile import shaped, unreadable
+from harness.numbers import count_of
 from harness.people.sheet import (
     ANSWER_COLUMNS,
     CHANGES,
@@ -81,7 +82,7 @@ def read_judgements(text: str, file: str, key: AnswerKey) -> list[Judgement]:
     if problems:
         shown, more = problems[:MAX_SHOWN], len(problems) - MAX_SHOWN
         raise UsageError(
-            f"{len(problems)} problem(s) in the judgements; nothing was imported",
+            f"{count_of(len(problems), 'problem')} in the judgements; nothing was imported",
             file=file,
             detail=(*shown, f"and {more} more") if more > 0 else tuple(shown),
         )
@@ -113,8 +114,8 @@ def not_yet_there(
             repeats.append(f"{one.source}: {what} ({before.source})")
     if repeats:
         raise UsageError(
-            f"{len(repeats)} judgement(s) are there already, or of a rater of another spelling; "
-            "nothing was imported",
+            f"{count_of(len(repeats), 'judgement')} there already, or of a rater of another "
+            "spelling; nothing was imported",
             file=file,
             hint="adjudications are only ever added",
             detail=tuple(repeats[:MAX_SHOWN]),

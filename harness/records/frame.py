@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from harness.errors import UsageError
 from harness.flips import ScoreState
+from harness.numbers import count_of
 from harness.records.answer_checks import AnswerChecks
 from harness.records.record import RecordKey
 from harness.words import MODES, Mode
@@ -303,7 +304,7 @@ def refuse_duplicates(records: Records, pairing: Pairing) -> None:
     name = f"{twice.key[0]} {twice.key[1]}/{twice.key[2]} batch {twice.key[3]} {twice.key[4]}"
     raise UsageError(
         f"{name} was already recorded in mode {twice.mode} on line {twice.first_line}; "
-        f"{len(pairing.duplicates)} duplicate(s) in all",
+        f"{count_of(len(pairing.duplicates), 'duplicate')} in all",
         file=records.path,
         line=twice.line,
         hint="remove the records that do not belong to this run",

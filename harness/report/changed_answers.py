@@ -50,7 +50,7 @@ MAX_ASKED, MAX_EXCERPT = 300, 240
 """Characters of a question, and of each answer, at the top of a page."""
 _TURN = re.compile(r"<\|im_start\|>user\n(.*?)<\|im_end\|>", re.S)
 _MARKS = re.compile(r"(==\w+==|__\w+__)")
-_KEPT_SCORE = "answers changed and kept their score"
+_KEPT_SCORE = "changed and kept the score"
 
 Row = Mapping[str, Any]
 C = TypeVar("C", CandidateChange, SampleChange)
@@ -109,31 +109,33 @@ def changed_pairs(records: Iterable[Record], prompts: Mapping[str, str]) -> tupl
         Group(
             *("flips", "Every flip", "Every flip"),
             _marked(
-                f"{len(flips):,} label flips, alone and in the batch side by side. ==Marked==: "
-                "words that only one of the two answers has. __Underlined__: what the scorer "
-                f"matched. Up to {limit:,} characters of an answer are shown, round the first "
-                f"difference; the hash is of the whole.{_unknown(flips)}"
+                f"{count_of(len(flips), 'label flip')}, alone and in the batch side by side. "
+                "==Marked==: words that only one of the two answers has. __Underlined__: what the "
+                f"scorer matched. Up to {limit:,} characters of an answer are shown, round the "
+                f"first difference; the hash is of the whole.{_unknown(flips)}"
             ),
             *(flips, further),
             plain="⟪…⟫ marks what differs. Text is shown as it was answered, cut where it is long."
             + _unknown(flips),
-            warning=f"{further:,} further flips are counted above and not shown here; they are in "
+            warning=f"Counted above and not shown here: {count_of(further, 'further flip')}, in "
             "the records file."
             if further
             else "",
             most=200,
             rest="further flips are in the records file and, up to a limit, in report.html.",
-            brief=f"{total['flip']:,} label flips",
+            brief=count_of(total["flip"], "label flip"),
             elsewhere=", in report.html",
             opens=True,
             searched=True,
         ),
         Group(
             *("text-changes", "Text changes without a flip", "Text changes"),
-            _marked(f"{len(texts):,} {_KEPT_SCORE}.{beyond(more)}{_unknown(texts)}"),
+            _marked(
+                f"{count_of(len(texts), 'answer')} {_KEPT_SCORE}.{beyond(more)}{_unknown(texts)}"
+            ),
             *(texts, more),
             most=200,
-            listed=f"{total['text']:,} {_KEPT_SCORE}",
+            listed=f"{count_of(total['text'], 'answer')} {_KEPT_SCORE}",
         ),
     )
 

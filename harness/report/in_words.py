@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.analyse import Claim, ClaimStatus, Counted, Rate, RunState, Summary
-from harness.numbers import p_equals, percent
+from harness.numbers import count_of, p_equals, percent
 from harness.report.document import Section
 from harness.report.wording import wording
 from harness.words import MODES, Effect, Endpoint, Mode
@@ -90,7 +90,8 @@ def _count(of: Counted, noun: str, summary: Summary) -> str:
     rate, asked = _asked(of, summary)
     if not rate.count:
         return f"no answer to {asked} changed its {noun}{_room(of)}"
-    return f"the answers to {rate.count} of {asked} changed their {noun}"
+    which = f"the {asked}" if rate.n == 1 else f"{rate.count} of {asked}"
+    return f"the answers to {which} changed their {noun}"
 
 
 def _other(of: Counted, first: Counted, summary: Summary) -> str:
@@ -106,7 +107,7 @@ def _other(of: Counted, first: Counted, summary: Summary) -> str:
 def _asked(of: Counted, summary: Summary) -> tuple[Rate, str]:
     """The rate that is told, and of what: ``8 prompts``, ``1 prompt asked so far``, ``9 rows``."""
     rate, unit = (of.prompts, "prompt") if of.prompts.n else (of.rows, "row")
-    told = f"{rate.n} {unit}{'' if rate.n == 1 else 's'}"
+    told = count_of(rate.n, unit)
     return rate, f"{told} asked so far" if summary.unfinished else told
 
 

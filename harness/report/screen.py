@@ -9,7 +9,7 @@ from textwrap import wrap
 from harness.analyse import Counted, RunState, Summary, held_back
 from harness.flips import unscored_text
 from harness.hostile import visible
-from harness.numbers import percent, rate_text
+from harness.numbers import count_of, percent, rate_text
 from harness.report.answer_windows import AnswerView, marked_text, narrowed
 from harness.report.document import Example
 from harness.report.in_words import NOUNS, finding_rows, sentences, shows
@@ -131,11 +131,10 @@ def _is_whole(summary: Summary) -> bool:
 def _count_line(summary: Summary) -> str:
     threats = ", ".join(dict.fromkeys(threat.words for threat in summary.threats))
     lacks = not (_is_whole(summary) and len(summary.by_mode) < len(MODES))
-    left_out = f", {summary.pairs.left_out} candidates left out" if lacks else ""
-    return (
-        f"{summary.n_ok} of {summary.n_records} records ok, {summary.startup_error_count} start-up "
-        f"errors{left_out}; open: {threats or 'nothing named'}"
-    )
+    left_out = f", {count_of(summary.pairs.left_out, 'candidate')} left out" if lacks else ""
+    starts = count_of(summary.startup_error_count, "start-up error")
+    ok = f"{summary.n_ok} of {count_of(summary.n_records, 'record')} ok"
+    return f"{ok}, {starts}{left_out}; open: {threats or 'nothing named'}"
 
 
 def example_lines(examples: Sequence[Example]) -> Iterator[str]:

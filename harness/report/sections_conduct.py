@@ -9,7 +9,15 @@ from msgspec.structs import astuple
 
 from harness.analyse import LabelsByProfile, Summary, Validation
 from harness.findings import Status
-from harness.numbers import NONE, measure_text, percent, rate_text, score_text, seconds_text
+from harness.numbers import (
+    NONE,
+    count_of,
+    measure_text,
+    percent,
+    rate_text,
+    score_text,
+    seconds_text,
+)
 from harness.records import RunFiles, Start, object_in
 from harness.report.document import Quote, Section, mode_words
 from harness.report.sections_askings import (
@@ -73,7 +81,10 @@ def _quoted(caption: str, start: Start) -> Iterator[Quote]:
         told = tuple(f"{line.line}: {line.text}" for line in lines)
         yield f"{caption}: {start.verdict}", told
     if (proof := start.worker_proof) is not None and (said := [*proof.missing, *proof.lines]):
-        yield f"{caption}: {proof.ranks} worker(s) say {proof.verdict}", tuple(said[:MAX_QUOTED])
+        yield (
+            f"{caption}: {count_of(proof.ranks, 'worker')}: {proof.verdict}",
+            tuple(said[:MAX_QUOTED]),
+        )
 
 
 def conditions_section(files: RunFiles, summary: Summary) -> Section | None:
@@ -267,15 +278,18 @@ def adjudication_section(outcome: Outcome | None) -> Section | None:
         told.table("genuine", genuine_rows, unresolved=len(unresolved)),
         told.table("agreement", agreement),
         told.table("controls", controls),
-        items=outcome.judged_items,
-        raters=len(outcome.raters),
+        items=count_of(outcome.judged_items, "item"),
+        raters=count_of(len(outcome.raters), "rater"),
     )
 
 
 def outcome_lines(outcome: Outcome) -> Iterator[str]:
     """Genuine flips, agreement, controls and repeatability."""
-    raters = ", ".join(outcome.raters) or "nobody"
-    yield f"{outcome.judged_items} of {outcome.items} items judged by {raters}"
+    of = count_of(outcome.items, "item")
+    if not outcome.judged_items:
+        yield f"no judgement yet of {of}: the sheets that were read are blank, or none was read"
+        return
+    yield f"{outcome.judged_items} of {of} judged by {', '.join(outcome.raters)}"
     judged = {f"pattern {name}, genuine changes": one for name, one in outcome.by_pattern.items()}
     for words, genuine in (judged or {"genuine flips": outcome.genuine_flips}).items():
         doubt = f"; {genuine.doubt}" if genuine.doubt else ""

@@ -14,7 +14,7 @@ from harness.compare import (
     SampleComparison,
 )
 from harness.flips import unscored_text
-from harness.numbers import RateLike, discordant_text, p_equals, rate_text
+from harness.numbers import RateLike, count_of, discordant_text, p_equals, rate_text
 from harness.report.sections_askings import asking_lines, claim_lines, name_of
 from harness.report.sections_conduct import label_lines
 from harness.words import Endpoint
@@ -195,7 +195,7 @@ def comparison_lines(comparison: Comparison | SampleComparison) -> list[str]:
         for mode in comparison.modes:
             lines += ["", *_mode_lines(mode)]
         stack = comparison.stack
-        found = f"{len(stack)} difference(s) of stack and settings"
+        found = f"{count_of(len(stack), 'difference')} of stack and settings"
         lines += ["", found if stack else "no difference of stack or settings is recorded"]
         for d in stack[:MAX_STACK]:
             lines.append(f"  {d.part} {d.name}: {d.a} → {d.b}{f' ({d.where})' if d.where else ''}")

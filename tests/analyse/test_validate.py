@@ -272,7 +272,7 @@ def test_a_failed_record_is_quoted(run):
     nothing = ("solo_score", "batch_score", "solo_response_hash", "batch_response_hash")
     lost = dict.fromkeys((*nothing, "label_flip", "text_change", "solo", "batched"))
     run.rows[3] |= lost | {"status": "error", "error": "timed out 4 times"}
-    assert run.failures()["no_record_errors"] == "1 record(s) failed: line 4: timed out 4 times"
+    assert run.failures()["no_record_errors"] == "1 record failed: line 4: timed out 4 times"
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_scan_without_it_asks_the_first_mode_alone_and_detects_nothing_between
         *("--dispatch-modes", "synchronized", "--select", "text_change"),
     )
     assert code == 0, err
-    assert "12 rows of 12 prompts in 1 server lifetimes: " in err
+    assert "12 rows of 12 prompts in 1 server lifetime: " in err
     assert "detectable" not in err
     assert "warning" not in err
     assert {row["mode"] for row in rows_of("one")} == {"standard"}

@@ -268,7 +268,7 @@ def test_export_writes_the_flips_of_the_standard_mode_with_directions(
         (row,) = csv.DictReader(stream)
     assert (row["sample_id"], row["original_direction"]) == ("s0", "refuse_to_comply")
     assert json.loads(Path("flips.summary.json").read_text())["source"]["run_id"] == "r1"
-    assert "flips.csv: 1 candidates by label_flip" in capsys.readouterr().out
+    assert "flips.csv: 1 candidate by label_flip" in capsys.readouterr().out
 
 
 def test_exported_candidates_pass_the_candidate_check(run: Path):

@@ -75,7 +75,7 @@ def jbb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_import_writes_a_task_named_after_its_file(jbb: Path, capsys):
     assert _run("tasks", "import", "jailbreakbench", jbb, "-o", "tasks/greetings.yaml") == 0
     out = capsys.readouterr().out
-    assert "tasks/greetings.yaml: 1 samples of JBB-Behaviors (Chao 2024), licence MIT" in out
+    assert "tasks/greetings.yaml: 1 sample of JBB-Behaviors (Chao 2024), licence MIT" in out
     assert "1 × no goal" in out
     assert Path("tasks/greetings.yaml").read_text().startswith('name: "greetings"\n')
 

@@ -293,7 +293,7 @@ def test_an_item_judged_otherwise_in_an_earlier_import_is_refused() -> None:
     export = _export()
     judged = _judged(export, "ann")
     other = changed(judged[0], note="on reflection")
-    with pytest.raises(UsageError, match="are there already"):
+    with pytest.raises(UsageError, match="1 judgement there already"):
         not_yet_there([other], judged[:1], "ann.csv")
 
 
@@ -504,7 +504,9 @@ def test_full_agreement_on_one_label_is_said_to_have_no_kappa() -> None:
 def test_no_judgement_at_all_is_an_outcome() -> None:
     outcome = adjudicate([], _export().key)
     assert outcome.genuine_flips.items.n == 0
-    assert next(outcome_lines(outcome)).endswith("judged by nobody")
+    (line,) = outcome_lines(outcome)
+    assert line.startswith("no judgement yet of ")
+    assert "items: the sheets that were read are blank" in line
 
 
 def test_a_report_shows_what_people_judged() -> None:

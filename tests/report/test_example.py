@@ -67,6 +67,13 @@ def test_the_question_is_the_users_turn_and_stands_escaped_on_the_page():
     assert "Is &lt;b&gt;1&lt;/b&gt; odd?" in rendered(document, "html")
 
 
+def test_one_of_a_kind_is_not_told_as_many():
+    text = rendered(report_of(rows("flip")), "md")
+    assert "the answers to the 1 prompt changed their label" in text
+    assert "<summary>1 label flip</summary>" in text
+    assert "(s)" not in text
+
+
 def test_without_a_change_there_is_no_example():
     document = report_of(rows("same"))
     assert document.examples == ()

@@ -230,7 +230,7 @@ def test_what_the_workers_say_is_quoted_for_each_start() -> None:
         "lines": ["rank 0"],
     }
     (quote,) = section_of("evidence", worker_proof=proof).quotes
-    caption = "m, batch-invariant, start 1: 2 worker(s) say contaminated"
+    caption = "m, batch-invariant, start 1: 2 workers: contaminated"
     assert quote == (caption, ("rank 1 is not", "rank 0"))
 
 
