@@ -45,7 +45,9 @@ def trace(
       harness trace mooncake.jsonl --unit ms -c my_run.yaml -o traffic.json
     """  # noqa: E501
     asked: Any = {"factor": factor, "unit": unit, "clip": clip, "fresh": fresh, "quiet": quiet}
-    tell(jobs.tracing.replay_trace(loaded, file, results, out, **asked), as_json)
+    with jobs.report_files.told_in_json_if_refused(out):
+        done = jobs.tracing.replay_trace(loaded, file, results, out, **asked)
+    tell(done, as_json)
 
 
 @with_spec
@@ -76,7 +78,6 @@ def sample(
       harness sample -p demo --temperature 0.7 --schedule staggered --width 16
     """
     asked = jobs.certifying.Asked((schedule,), (width,), prompts, 1)
-    tell(
-        jobs.sampling.sample(loaded, asked, samples, results, out, fresh=fresh, quiet=quiet),
-        as_json,
-    )
+    with jobs.report_files.told_in_json_if_refused(out):
+        done = jobs.sampling.sample(loaded, asked, samples, results, out, fresh=fresh, quiet=quiet)
+    tell(done, as_json)

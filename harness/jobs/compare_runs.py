@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,11 +11,11 @@ from msgspec import convert, to_builtins
 
 from harness import compare, report
 from harness.analyse import expectations_of, validate
-from harness.errors import GateFailed, IncompleteRun, UsageError, nearest
+from harness.errors import GateFailed, HarnessError, IncompleteRun, UsageError, nearest
 from harness.jobs import Done
 from harness.jobs.report_files import told_if_refused, write_formats
 from harness.jobs.run_numbers import named, report_formats
-from harness.records import METADATA, RECORDS
+from harness.records import METADATA, RECORDS, read_run_files
 from harness.words import Mode
 
 _SAMPLES = "lm-evaluation-harness samples"
@@ -117,7 +118,7 @@ def compare_any(
         IncompleteRun, GateFailed: as `compare_run_folders`.
     """
     chosen = chosen_formats(formats, out)
-    names = _names(a, b, modes)
+    names = _names(a, b, modes) if chosen else []
     folder = _folder(names, out) if chosen else None
     with told_if_refused(report.Look.COMPARISON, names, chosen, folder):
         compared = _compared(a, b, modes, asked, allow_subset=allow_subset)
@@ -130,11 +131,18 @@ def compare_any(
 
 
 def _names(a: Path, b: Path, modes: Modes) -> list[str]:
-    """How a comparison would call its sides, as far as their paths tell."""
-    paths, sides = [path.resolve().name for path in (a, b)], (modes[0], modes[1] or modes[0])
+    """How a comparison would call its sides, as far as is known before they are read."""
+    names, sides = [*map(_name, (a, b))], (modes[0], modes[1] or modes[0])
     if sides[0] == sides[1]:
-        return paths
-    return [f"{name}, {mode}" for name, mode in zip(paths, sides, strict=True)]
+        return names
+    return [f"{name}, {mode}" for name, mode in zip(names, sides, strict=True)]
+
+
+def _name(side: Path) -> str:
+    with suppress(HarnessError):  # which the comparison tells
+        if (run_id := read_run_files(side).run_id) is not None:
+            return run_id
+    return side.resolve().name
 
 
 def _folder(names: Sequence[str], out: Folder) -> Path:

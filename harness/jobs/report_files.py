@@ -83,12 +83,12 @@ def pages_if_refused(look: str, name: str, folder: Path | None) -> AbstractConte
 
 
 @contextmanager
-def told_in_json_if_refused(path: Path, *, anew: bool) -> Iterator[None]:
+def told_in_json_if_refused(path: Path | None, *, anew: bool = True) -> Iterator[None]:
     """The same, of a result that is one JSON file."""
     try:
         yield
     except HarnessError as error:
-        if anew or path.is_file():
+        if path is not None and (anew or path.is_file()):
             with suppress(HarnessError):
                 write_json(path, _refused(error), parents=True)
         raise

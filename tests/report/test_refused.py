@@ -65,6 +65,13 @@ def test_a_result_of_one_json_file_is_not_left_either(tmp_path, there, anew):
         assert json.loads(file.read_text())["why"] == "no such image"
 
 
+def test_a_result_that_nobody_asked_a_file_for_has_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError), told_in_json_if_refused(None):
+        raise UsageError("no such image")
+    assert not list(tmp_path.iterdir())
+
+
 def call(*words: object) -> int:
     with pytest.raises(SystemExit) as ended:
         main([*map(str, words)])
