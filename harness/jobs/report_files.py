@@ -78,12 +78,12 @@ def _is_there(look: report.Look, name: str, folder: Path) -> bool:
 
 
 def pages_if_refused(look: str, name: str, folder: Path | None) -> AbstractContextManager[None]:
-    """The same, of a report of one name that is written in all formats."""
-    return told_if_refused(report.Look(look), [name], PAGES, folder)
+    """The same, of a report of one name in all formats, in place of files that are there."""
+    return told_if_refused(report.Look(look), [name], PAGES, folder, anew=False)
 
 
 @contextmanager
-def told_in_json_if_refused(path: Path | None, *, anew: bool = True) -> Iterator[None]:
+def told_in_json_if_refused(path: Path | None, *, anew: bool = False) -> Iterator[None]:
     """The same, of a result that is one JSON file."""
     try:
         yield

@@ -98,7 +98,8 @@ def test_a_certificate_that_is_refused_is_not_the_one_before(tmp_path):
     (page / "certificate.json").write_text('{"verdict": "invariant"}')
     assert call("certify", "--of", tmp_path / "gone", "-o", page) == 2
     assert json.loads((page / "certificate.json").read_text())["kind"] == "refused"
-    assert "no such run" in (page / "certificate.md").read_text()
+    assert "no such run" in (page / "certificate.json").read_text()
+    assert len(list(page.iterdir())) == 1
 
 
 def test_images_that_cannot_be_read_leave_no_difference_of_others(tmp_path):
