@@ -194,7 +194,7 @@ def test_a_run_that_ended_before_its_first_record_is_listed_and_named(
     for verb in ("show", "summarize", "validate"):
         with pytest.raises(SystemExit):
             main([verb, str(run)])
-        assert "no record is there yet (the command that began" in capsys.readouterr().err
+        assert "no record is there (the command that began" in capsys.readouterr().err
 
 
 def load_planned(run: Path) -> int:

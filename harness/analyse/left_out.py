@@ -83,7 +83,7 @@ def _answers_gone(run: Checked, startup: Startup) -> Iterator[str]:
     for (number, start), steps in zip(startup.answering(), logs, strict=True):
         name = f"{startup.file}: start {number}"
         least = least_told(run, startup.model, startup.mode, number).prompts
-        if _ended(start) and (counted := _finished(start)) < least:
+        if not start.error and _ended(start) and (counted := _finished(start)) < least:
             yield f"{name} finished {counted} answers, {least} are told"
         if steps.prefills and warmed > (alike := steps.alike_at_first):
             yield f"{name}: {warmed} requests to warm it up are told, {alike} begin its log"

@@ -213,7 +213,7 @@ def _blocks(
         if is_of_descriptors(error):
             raise refusal(error, path, "cannot be read") from error
         if isinstance(error, FileNotFoundError) and path.with_name(METADATA).exists():
-            raise UsageError("no record is there yet", file=path.parent, hint=_GO_ON) from error
+            raise UsageError("no record is there", file=path.parent, hint=_GO_ON) from error
         reason = error.strerror or str(error)
         hint = TO_MOVE.get(error.errno or 0, _NEXT)
         raise UsageError(f"cannot read the records: {reason}", file=path, hint=hint) from error

@@ -400,7 +400,7 @@ def test_records_that_were_taken_out_are_missed_whatever_lies_beside_them(tmp_pa
             "metadata.json prompt_hashes.jsonl selected_candidates.jsonl",
             *(2, "selected_candidates.jsonl and prompt_hashes.jsonl are missing too"),
         ),
-        ("vllm_records.jsonl", 2, "cannot read the records"),
+        ("vllm_records.jsonl", 2, "no record is there"),
         ("summary.json", 2, "a run that ended wrote it; `harness summarize"),
         ("validation.json", 2, "a run that ended wrote it; `harness validate"),
         ("startup_standard*", 1, "rand1b in mode standard has records and no start-up file"),

@@ -81,6 +81,7 @@ class Engine:
         self.waiting, self.running = [], []
         self.paused = self.aborted = False
         self.number = self.steps = self.tokens = 0
+        self.ended = dict.fromkeys(("stop", "length", "abort", "error"), 0)
 
     def ask(self, prompts, batched, body):
         """The requests for these prompts, when they are answered."""
@@ -122,6 +123,7 @@ class Engine:
             request.left -= 1
             if self.aborted or request.left == 0:
                 request.aborted = self.aborted
+                self.ended[request.ending] += 1
                 request.done.set()
         self.running = [request for request in self.running if not request.done.is_set()]
 
@@ -139,6 +141,11 @@ class Request:
         self.left, self.aborted = self.tokens, False
         self.done = threading.Event()
 
+    @property
+    def ending(self):
+        """Why it ended."""
+        return "abort" if self.aborted else "stop" if self.stops else "length"
+
     def choice(self, index):
         """What a completion says of it."""
         said = self.prompt if isinstance(self.prompt, str) else json.dumps(self.prompt)
@@ -152,7 +159,7 @@ class Request:
             "text": text[:9] if self.aborted else text,
             "token_ids": list((told * 16)[: 2 if self.aborted else self.tokens]),
             "prompt_token_ids": self.ids,
-            "finish_reason": "abort" if self.aborted else "stop" if self.stops else "length",
+            "finish_reason": self.ending,
         }
 
 
@@ -255,6 +262,10 @@ def metrics():
         f"process_cpu_seconds_total {time.process_time():.2f}\n"
         "vllm:prefix_cache_queries_total 0.0\nvllm:prefix_cache_hits_total 0.0\n"
         f"vllm:generation_tokens_total {engine.tokens}.0\n"
+        + "".join(
+            f'vllm:request_success_total{{finished_reason="{reason}"}} {count}.0\n'
+            for reason, count in engine.ended.items()
+        )
     ).encode()
 
 

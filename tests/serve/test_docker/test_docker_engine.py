@@ -135,7 +135,7 @@ def test_no_engine_is_one_message_with_a_remedy(monkeypatch, tmp_path):
     assert "no Docker engine answers" in str(caught.value)
     assert "systemctl start docker" in str(caught.value)
     assert "--backend" not in str(caught.value)  # pin and images have none
-    with pytest.raises(EnvironmentError_, match=r"docker/engine/install.*--backend native"):
+    with pytest.raises(EnvironmentError_, match=r"docker\.com/engine/install.*--backend native"):
         connect_for_servers()
 
 
