@@ -16,6 +16,8 @@ SOME = [
     "h200-vllm-0.20.2-certificates/triton-three-lifetimes",
     "h200-vllm-0.20.2-certificates/fa3-three-lifetimes",
     "h200-vllm-0.19.1-tensor-parallel/tp2",
+    "h200-vllm-0.20.2-tensor-parallel/tp2-pass-off",
+    "h200-vllm-0.20.2-tensor-parallel/tp2-pass-on",
     "h200-vllm-0.20.2-tensor-parallel/tp1",  # its control: one GPU, the same weights
     "h200-vllm-0.20.2-tensor-parallel/tp2",  # servers that did not start, and one cut by a clock
     "h200-vllm-0.19.1-certificates/smol-triton-96",
