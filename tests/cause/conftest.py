@@ -15,6 +15,8 @@ from harness.serve import free_port
 
 # read when Ray is imported: its ports bind to 127.0.0.1
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+_PORTS = int(os.environ.get("PORTS_FROM", "18700"))
+"""Where servers' ports begin; of tests that run side by side, each in a range of its own."""
 STAND_IN = Path(__file__).with_name("stand_in_stack.py")
 ENGINE = """\
 #!/bin/sh
@@ -48,7 +50,7 @@ class Place:
         engine.write_text(ENGINE.format(python=sys.executable))
         engine.chmod(0o755)
         server = {
-            "port": free_port(18700),
+            "port": free_port(_PORTS),
             "dtype": "bfloat16",
             "attention_backend": None,
             "startup_timeout_s": 240,
