@@ -194,7 +194,8 @@ def test_a_run_that_ended_before_its_first_record_is_listed_and_named(
     for verb in ("show", "summarize", "validate"):
         with pytest.raises(SystemExit):
             main([verb, str(run)])
-        assert "no record is there (the command that began" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "vllm_records.jsonl: no record is there (a run that has given none goes on" in said
 
 
 def load_planned(run: Path) -> int:

@@ -38,7 +38,7 @@ SMALLEST_PART = 32 << 20
 a tenth of one."""
 _HASHES = attrgetter("solo_response_hash"), attrgetter("batch_response_hash")
 _NEXT = "give a run folder or a records file (JSONL)"
-_GO_ON = "the command that began this run goes on where it stopped"
+_GO_ON = "a run that has given none goes on by the same command; else put the file back"
 _Row = TypeVar("_Row", Record, Row)
 
 
@@ -213,7 +213,7 @@ def _blocks(
         if is_of_descriptors(error):
             raise refusal(error, path, "cannot be read") from error
         if isinstance(error, FileNotFoundError) and path.with_name(METADATA).exists():
-            raise UsageError("no record is there", file=path.parent, hint=_GO_ON) from error
+            raise UsageError("no record is there", file=path, hint=_GO_ON) from error
         reason = error.strerror or str(error)
         hint = TO_MOVE.get(error.errno or 0, _NEXT)
         raise UsageError(f"cannot read the records: {reason}", file=path, hint=hint) from error
