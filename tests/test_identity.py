@@ -166,7 +166,7 @@ def test_a_start_that_the_log_shows_in_the_middle_contaminates(begun):
     with server.log_path.open("ab") as log:
         log.write(LOGS[Mode.STANDARD].read_bytes())
     startup.close(records=3)
-    with pytest.raises(ModeNotProven, match=r"the log shows 1 more server start\(s\)"):
+    with pytest.raises(ModeNotProven, match=r"the log shows 1 more server start since"):
         insist(startup, server, lifetime)
 
 
